@@ -1,0 +1,89 @@
+"""
+What can go wrong, as a tree.
+
+```
+BatchfsmError
+├── DefinitionError (ValueError)      a lifecycle or dialect that cannot be
+├── UnknownNameError (ValueError)     a dialect, rule or status nobody knows
+├── SnapshotError (ValueError)        an object that is no batch, or a damaged one
+├── SourceError (OSError)             a log that cannot be opened or spooled
+├── MissingExtraError (ImportError)   an optional package is not installed
+├── IllegalTransitionError            `Monitor(on_illegal="raise")`; lives in `monitor`
+└── HookError (ExceptionGroup)        hooks raised; lives in `monitor`
+```
+
+A misbehaving server is no error: it is a `Finding`, and is returned.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class BatchfsmError(Exception):
+    """The base of every error this library raises by itself."""
+
+
+class DefinitionError(BatchfsmError, ValueError):
+    """A lifecycle or dialect contradicts itself."""
+
+    name: str
+    """What was being defined."""
+
+    problems: tuple[str, ...]
+    """Every problem found, one sentence each."""
+
+    def __init__(self, name: str, problems: Iterable[str]) -> None:
+        """Hold every problem at once, so that one attempt mends them all."""
+        self.name = name
+        self.problems = tuple(problems)
+        super().__init__(f"{name} cannot be: " + "; ".join(self.problems))
+
+
+class UnknownNameError(BatchfsmError, ValueError):
+    """A name that is none of the known ones."""
+
+    kind: str
+    """What was looked up: dialect, rule, ..."""
+
+    name: str
+    """What was asked for."""
+
+    known: tuple[str, ...]
+    """What could have been asked for."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        """Hold the question and the possible answers."""
+        self.kind, self.name, self.known = kind, name, tuple(known)
+        super().__init__(f"no {kind} is called {name!r}; known: {', '.join(self.known)}")
+
+
+class SnapshotError(BatchfsmError, ValueError):
+    """An object is not a batch, or some of its fields cannot be taken as they are."""
+
+    problems: tuple[tuple[str, str], ...]
+    """`($.path, what is wrong)`, one for each field that was refused."""
+
+    def __init__(self, problems: Iterable[tuple[str, str]]) -> None:
+        """Hold every refused field."""
+        self.problems = tuple(problems)
+        super().__init__("; ".join(f"{problem} @ {path}" for path, problem in self.problems))
+
+
+class SourceError(BatchfsmError, OSError):
+    """A log cannot be opened, or there is no room to sort it."""
+
+
+class MissingExtraError(BatchfsmError, ImportError):
+    """An optional package is needed and not installed."""
+
+    extra: str
+    """What to install: `batchfsm[extra]`."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        """Say what needs which extra."""
+        self.extra = extra
+        super().__init__(f"{what} needs more packages: pip install 'batchfsm[{extra}]'")

@@ -1,0 +1,82 @@
+"""One breach of a rule, and what a set of breaches amounts to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Literal
+
+import attrs
+
+from batchfsm.lifecycle import Severity
+
+Verdict = Literal["consistent", "inconsistent", "undetermined"]
+"""`undetermined`: no error was found, and nothing could be judged. Never report it as clean."""
+
+
+@attrs.frozen
+class Place:
+    """Where a snapshot stands in a log."""
+
+    source: str
+    """The file's name as it was given; `-` for standard input, `iterable` for objects."""
+
+    line: int
+    """From 1; lines end at a line feed only. For objects: their number."""
+
+    def __str__(self) -> str:
+        """Return `file:line`."""
+        return f"{self.source}:{self.line}"
+
+
+@attrs.frozen(kw_only=True)
+class Finding:
+    """One breach of one rule, with the smallest witness of it."""
+
+    rule: str
+    """The rule's code; stable."""
+
+    name: str
+    """The rule's name."""
+
+    severity: Severity
+    """What the breach weighs under the dialect it was judged by."""
+
+    batch_id: str | None
+    """Whose snapshot it is; None if it has no readable id."""
+
+    fields: Mapping[str, object]
+    """The fields that breach the rule, with their values; a read-only view."""
+
+    message: str = attrs.field(eq=False)
+    """What, where, and what could have been; one sentence. Names places, so it is no part of equality."""
+
+    where: tuple[Place, ...] = attrs.field(default=(), eq=False)
+    """The one or two places that prove it, the known one first; empty from a monitor. No part of equality."""
+
+    __hash__ = None  # type: ignore[assignment]  # `fields` is a mapping: findings compare by value and have no hash.
+
+    def to_dict(self) -> dict[str, object]:
+        """Return it as plain JSON values."""
+        return {
+            "rule": self.rule,
+            "name": self.name,
+            "severity": self.severity,
+            "batch_id": self.batch_id,
+            "message": self.message,
+            "fields": dict(self.fields),
+            "where": [{"source": place.source, "line": place.line} for place in self.where],
+        }
+
+
+def verdict_of(findings: Iterable[Finding], *, judged: bool) -> Verdict:
+    """
+    Say what findings amount to.
+
+    Args:
+        findings: What was found.
+        judged: True if at least one snapshot had a readable id and a status of
+            the lifecycle, so that silence means something.
+    """
+    if any(finding.severity == "error" for finding in findings):
+        return "inconsistent"
+    return "consistent" if judged else "undetermined"

@@ -1,0 +1,76 @@
+"""The table as a real `transitions.Machine`: one for users' own models, and a lean one that serves every batch."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, Protocol
+
+from transitions import Event, Machine, MachineError
+
+from batchfsm.lifecycle import OPENAI, Lifecycle
+
+
+class Model(Protocol):
+    """What a machine can drive: anything with a `state` that can be set, slots included."""
+
+    state: str
+
+
+def build(lifecycle: Lifecycle = OPENAI, *, model: object = None, **options: Any) -> Machine:  # noqa: ANN401
+    """
+    Build a machine whose states are the statuses and whose triggers are the events.
+
+    Args:
+        lifecycle: The table to read.
+        model: The object, or list of objects, that gets `state` and a method
+            for each event. None: a machine without a model, whose
+            `events[name].trigger(obj)` drives any object with a `state`.
+        options: Whatever `transitions.Machine` takes besides; callbacks, for
+            instance.
+
+    Returns:
+        A machine that refuses every step that is not a row of the table, with
+        `transitions.MachineError`.
+    """
+    return Machine(**_described(lifecycle), model=model, **options)
+
+
+@cache
+def engine(lifecycle: Lifecycle) -> Machine:
+    """Return the one machine of a lifecycle that serves every batch of it, without a model of its own."""
+    return _Engine(**_described(lifecycle), model=None)
+
+
+def _described(lifecycle: Lifecycle) -> dict[str, Any]:
+    return {
+        "states": [{"name": state.name, "final": state.terminal} for state in lifecycle.states],
+        "transitions": [[step.event, step.source, step.target] for step in lifecycle.steps],
+        "initial": lifecycle.initial,
+        # Else every status gets a `to_completed` door from everywhere, and no step is illegal any more.
+        "auto_transitions": False,
+    }
+
+
+class _Trigger(Event):  # type: ignore[misc]  # transitions' stubs leave Event untyped in places.
+    """
+    An event without conditions, queue and callbacks.
+
+    The stock one looks for them on each trigger, at seven times the price. What a monitor
+    needs is what is left: the step of the table, or `MachineError`.
+    """
+
+    def trigger(self, model: Model, *args: Any, **kwargs: Any) -> bool:  # noqa: ANN401
+        """Move a model along one step; `MachineError` if its state has no such step."""
+        found = self.transitions.get(model.state)  # `get`: the mapping would grow by what is only asked for.
+        if not found:
+            msg = f"Can't trigger event {self.name} from state {model.state}!"
+            raise MachineError(msg)
+        model.state = found[0].dest
+        return True
+
+
+class _Engine(Machine):  # type: ignore[misc]
+    event_cls = _Trigger
+
+
+__all__ = ["Machine", "MachineError", "Model", "build", "engine"]

@@ -1,0 +1,265 @@
+"""One observation of one batch object, frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from operator import attrgetter
+from types import MappingProxyType
+from typing import Any, Final, Literal, cast, get_args
+
+import attrs
+
+from batchfsm.lifecycle import STAMP_FIELDS, Status
+
+Style = Literal["snake", "camel", "pascal"]
+"""How keys are spelled: `input_file_id`, `inputFileId`, `InputFileID`."""
+
+TIME_FIELDS: Final = (*STAMP_FIELDS, "expires_at")
+"""The nine fields that hold Unix seconds."""
+
+TEXT_FIELDS: Final = (
+    "id",
+    "status",
+    "endpoint",
+    "model",
+    "input_file_id",
+    "completion_window",
+    "output_file_id",
+    "error_file_id",
+)
+"""The fields that hold text; `object` apart, which is always `batch`."""
+
+FILE_FIELDS: Final = ("input_file_id", "output_file_id", "error_file_id")
+"""The fields that hold file ids, where `""` means null."""
+
+COUNT_FIELDS: Final = ("total", "completed", "failed")
+"""The numbers inside `request_counts`."""
+
+FLAT_FIELDS: Final = (
+    "status",
+    *TIME_FIELDS,
+    "endpoint",
+    "model",
+    "input_file_id",
+    "completion_window",
+    "output_file_id",
+    "error_file_id",
+)
+"""The fields of a `Row` but for its counts: every plain field but the id."""
+
+Row = tuple[Any, ...]
+"""The plain values of a snapshot: those of `FLAT_FIELDS`, then those of `COUNT_FIELDS`."""
+
+_STATUSES: Final = frozenset(get_args(Status))
+_NOTHING: Final[Mapping[str, object]] = MappingProxyType({})
+
+
+@attrs.frozen
+class RequestCounts:
+    """How many requests a batch has, and how many are done; None where unknown."""
+
+    total: int | None = None
+    """All requests; 0 while the input file is being validated."""
+
+    completed: int | None = None
+    """Requests that ended well."""
+
+    failed: int | None = None
+    """Requests that ended badly; requests cut off by the deadline or a cancel are in neither number."""
+
+
+@attrs.frozen(kw_only=True)
+class BatchError:
+    """One entry of `errors`: why a batch failed its validation."""
+
+    code: str | None = None
+    """For machines, such as `invalid_json_line`."""
+
+    message: str | None = None
+    """For people."""
+
+    param: str | None = None
+    """The parameter that caused it."""
+
+    line: int | None = None
+    """The line of the input file, from 1."""
+
+
+# Not keyword-only: keywords would cost the reader half a microsecond of every observation.
+@attrs.frozen
+class Snapshot:
+    """
+    One observation of one batch; build it with `parse`, or by keywords.
+
+    A null or bad field reads None; `bad` tells the two apart. Snapshots compare by
+    value and have no hash. From the auditor alone, which judges damaged rows too,
+    `id` and `status` may read None against their type.
+    """
+
+    id: str
+    """The batch's id."""
+
+    status: str
+    """The lifecycle's word for the status, or an unknown word as the server wrote it."""
+
+    created_at: int | None = None
+    """When the server made it; Unix seconds."""
+
+    in_progress_at: int | None = None
+    """When its requests began to run; Unix seconds."""
+
+    finalizing_at: int | None = None
+    """When the last request was done or the time was up; Unix seconds."""
+
+    completed_at: int | None = None
+    """When it was completed; Unix seconds."""
+
+    failed_at: int | None = None
+    """When it failed; Unix seconds."""
+
+    expired_at: int | None = None
+    """When it expired; Unix seconds."""
+
+    cancelling_at: int | None = None
+    """When a cancel was asked for; Unix seconds."""
+
+    cancelled_at: int | None = None
+    """When it was cancelled; Unix seconds."""
+
+    expires_at: int | None = None
+    """The deadline; Unix seconds. None if the server gave none."""
+
+    endpoint: str | None = None
+    """The API path its requests go to."""
+
+    model: str | None = None
+    """The model that serves it; None while it is being validated."""
+
+    input_file_id: str | None = None
+    """The file of its requests."""
+
+    completion_window: str | None = None
+    """The time it may take, such as `24h`."""
+
+    output_file_id: str | None = None
+    """The file of the requests that ended well; expired and cancelled batches may have one."""
+
+    error_file_id: str | None = None
+    """The file of the requests that ended badly."""
+
+    request_counts: RequestCounts | None = None
+    """How far it is."""
+
+    errors: tuple[BatchError, ...] | None = None
+    """Why its validation failed; None if there are none."""
+
+    usage: Mapping[str, object] | None = None
+    """Tokens used, as the server wrote them; a read-only view."""
+
+    metadata: Mapping[str, object] | None = None
+    """What its owner attached; a read-only view. None where `null`, `{}` or `[]` came."""
+
+    observed_at: float | None = None
+    """When it was seen; Unix seconds. None if the envelope did not say."""
+
+    bad: Mapping[str, object] = _NOTHING
+    """Fields that could not be taken as they are, with the wire's value; a read-only view. Empty from `parse`."""
+
+    extra: Mapping[str, object] = _NOTHING
+    """Unknown keys, and under `status` the wire's word where an alias was read; a read-only view."""
+
+    __hash__ = None  # type: ignore[assignment]  # Mappings inside: snapshots compare by value and have no hash.
+
+    @property
+    def known_status(self) -> Status | None:
+        """The status, if it is one of OpenAI's eight words."""
+        return cast("Status", self.status) if self.status in _STATUSES else None
+
+    def to_dict(self, *, style: Style = "snake") -> dict[str, object]:
+        """
+        Write it back as the wire has it: nulls explicit, bad fields and unknown keys as they came.
+
+        Args:
+            style: How to spell the keys. Keys that are not the wire's own stay as they came.
+        """
+        wire: dict[str, object] = {"id": self.id, "object": "batch"}
+        wire |= {name: getattr(self, name) for name in WIRE_FIELDS if name not in wire}
+        wire["request_counts"] = self.request_counts and _renamed(attrs.asdict(self.request_counts), style)
+        wire["errors"] = self.errors and _renamed(
+            {"object": "list", "data": [_renamed(attrs.asdict(error), style) for error in self.errors]}, style
+        )
+        wire["usage"] = _thawed(self.usage)
+        wire["metadata"] = _thawed(self.metadata)
+        for name, value in self.bad.items():
+            field, _, inner = name.partition(".")
+            if inner:
+                cast("dict[str, object]", wire[field])[spelled(inner, style)] = _thawed(value)
+            else:
+                wire[field] = _thawed(value)
+        word = {"status": self.extra["status"]} if "status" in self.extra else {}
+        own = {key: _thawed(value) for key, value in self.extra.items() if key != "status"}
+        return own | _renamed(wire | word, style)
+
+
+_flat = attrgetter(*FLAT_FIELDS)
+
+
+def row_of(snapshot: Snapshot) -> Row:
+    """Return a snapshot's plain values; None where null or bad."""
+    counts = snapshot.request_counts
+    numbers = (None, None, None) if counts is None else (counts.total, counts.completed, counts.failed)
+    return cast("Row", _flat(snapshot)) + numbers
+
+
+WIRE_FIELDS: Final = (
+    "id",
+    "object",
+    "endpoint",
+    "model",
+    "errors",
+    "input_file_id",
+    "completion_window",
+    "status",
+    "output_file_id",
+    "error_file_id",
+    "created_at",
+    "in_progress_at",
+    "expires_at",
+    "finalizing_at",
+    "completed_at",
+    "failed_at",
+    "expired_at",
+    "cancelling_at",
+    "cancelled_at",
+    "request_counts",
+    "usage",
+    "metadata",
+)
+"""The 22 fields of the Batch object, in the order of the wire. Source: openai-openapi, schema `Batch`."""
+
+
+def spelled(name: str, style: Style) -> str:
+    """
+    Spell a wire name in another style.
+
+    PascalCase is Go's, with its acronym: `input_file_id` is `InputFileID`.
+    """
+    if style == "snake":
+        return name
+    first, *rest = name.split("_")
+    camel = first + "".join(part.capitalize() for part in rest)
+    if style == "camel":
+        return camel
+    pascal = camel[0].upper() + camel[1:]
+    return pascal[:-2] + "ID" if pascal.endswith("Id") else pascal
+
+
+def _renamed(wire: Mapping[str, object], style: Style) -> dict[str, object]:
+    return {spelled(name, style): value for name, value in wire.items()}
+
+
+def _thawed(value: object) -> object:
+    """Return a read-only view as plain dicts and lists again."""
+    if isinstance(value, Mapping):
+        return {key: _thawed(inner) for key, inner in value.items()}
+    return [_thawed(inner) for inner in value] if isinstance(value, tuple) else value

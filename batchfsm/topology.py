@@ -1,0 +1,175 @@
+"""What follows from a lifecycle: who reaches whom, by which walks, and what a set of stamps can mean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import cache
+from itertools import pairwise
+from typing import Literal
+
+from batchfsm.lifecycle import Lifecycle, Severity, Step
+
+Mask = int
+"""A set of statuses, one bit each, in table order."""
+
+Move = Literal["same", "stale", "step", "tolerated", "illegal", "left"]
+"""What a status says after another: nothing new, an earlier view (H507), a way, a tolerated way (H501,
+a warning), no way (H501), or an exit from a final status (H502)."""
+
+Walk = tuple[str, ...]
+"""Statuses in order, both ends included."""
+
+
+class Topology:
+    """A lifecycle with its walks worked out."""
+
+    def __init__(self, lifecycle: Lifecycle) -> None:
+        """Work out reachability and every set of statuses that a walk can have passed."""
+        self.lifecycle = lifecycle
+        self.statuses = lifecycle.statuses
+        self.terminal = lifecycle.terminal
+        self.bit: dict[str, Mask] = {name: 1 << code for code, name in enumerate(self.statuses)}
+        self.steps: dict[tuple[str, str], Step] = {(step.source, step.target): step for step in lifecycle.steps}
+        self.stamp = {state.name: state.stamp for state in lifecycle.states}
+        strict = [pair for pair, step in self.steps.items() if step.evidence == "documented"]
+        self._next_any = self._successors(list(self.steps))
+        self._next_strict = self._successors(strict)
+        self.reach = {name: self._reached(name, self._next_any) for name in self.statuses}
+        """The statuses that some walk leads to, by source; not the source itself, unless it is on a cycle."""
+        self.reach_strict = {name: self._reached(name, self._next_strict) for name in self.statuses}
+        self.rank = {
+            name: sum(name in self.reach[before] and before not in self.reach[name] for before in self.statuses)
+            for name in self.statuses
+        }
+        """How many statuses come before and not after; neighbours of one cycle share theirs."""
+        self._visits_any = self._visits(self._next_any)
+        self._visits_strict = self._visits(self._next_strict)
+        self.moves: dict[tuple[str, str, bool], Move] = {
+            (known, status, below): self._move(known, status, below=below)
+            for known in self.statuses
+            for status in self.statuses
+            for below in (False, True)
+        }
+        """The automaton of a history: (known status, status seen, is the row below what is known) to a move."""
+
+    def _successors(self, pairs: list[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
+        return {name: tuple(target for source, target in pairs if source == name) for name in self.statuses}
+
+    def _reached(self, source: str, following: dict[str, tuple[str, ...]]) -> frozenset[str]:
+        reached: set[str] = set()
+        pending = [source]
+        while pending:
+            new = set(following[pending.pop()]) - reached
+            reached |= new
+            pending.extend(new)
+        return frozenset(reached)
+
+    def _visits(self, following: dict[str, tuple[str, ...]]) -> dict[str, tuple[Mask, ...]]:
+        """Return, for each status, the sets of statuses that have been passed when a batch is in it."""
+        # Searched over (status, passed), so that a cycle ends by itself: passed only grows.
+        initial = self.lifecycle.initial
+        found = {(initial, self.bit[initial])}
+        pending = list(found)
+        while pending:
+            status, passed = pending.pop()
+            for target in following[status]:
+                if (state := (target, passed | self.bit[target])) not in found:
+                    found.add(state)
+                    pending.append(state)
+        return {name: tuple(sorted(mask for status, mask in found if status == name)) for name in self.statuses}
+
+    def _move(self, known: str, status: str, *, below: bool) -> Move:
+        if status == known:
+            return "same"
+        if below and known in self.reach[status]:
+            return "stale"
+        if known in self.terminal:
+            return "left"
+        if status in self.reach_strict[known]:
+            return "step"
+        return "tolerated" if status in self.reach[known] else "illegal"
+
+    def precedes(self, first: str, second: str) -> bool:
+        """Tell whether `first` comes before `second` on every walk that has both."""
+        return second in self.reach[first] and first not in self.reach[second]
+
+    def mask(self, statuses: Iterable[str]) -> Mask:
+        """Return a set of statuses as bits."""
+        return sum(self.bit[name] for name in set(statuses))
+
+    def names(self, mask: Mask) -> tuple[str, ...]:
+        """Return the statuses of a mask, in table order."""
+        return tuple(name for name, bit in self.bit.items() if mask & bit)
+
+    def forbidden(self, status: str, stamped: Mask) -> Severity | None:
+        """
+        Judge P102: can a batch in `status` have passed all that is stamped?
+
+        Args:
+            status: The present status.
+            stamped: The initial status and all with a set stamp.
+
+        Returns:
+            None if a strict walk passes them all, else what it weighs.
+        """
+        if any(not stamped & ~passed for passed in self._visits_strict[status]):
+            return None
+        return "warning" if any(not stamped & ~passed for passed in self._visits_any[status]) else "error"
+
+    def skipped(self, status: str, stamped: Mask, nullable: Mask) -> tuple[Severity, Mask] | None:
+        """
+        Judge P103: has every walk through the stamps also passed a status that should be stamped?
+
+        Args:
+            status: The present status.
+            stamped: As for `forbidden`.
+            nullable: The statuses whose stamp may be null: the present one, the
+                optional ones, and those whose stamp is bad.
+
+        Returns:
+            None if some walk explains it, else what it weighs, and the statuses
+            that the most lenient walk misses a stamp of.
+        """
+        here = self.bit[status]
+        stamped &= here | self.mask(tuple(name for name in self.statuses if status in self.reach[name]))
+        strict, tolerated = (
+            [passed & ~stamped & ~nullable for passed in visits[status] if not stamped & ~passed]
+            for visits in (self._visits_strict, self._visits_any)
+        )
+        if 0 in strict or (not strict and 0 in tolerated):
+            return None  # Where no strict walk passes the stamps, P102 has warned already.
+        missing = min(strict or tolerated, key=lambda mask: (mask.bit_count(), mask), default=0)
+        return ("warning" if 0 in tolerated else "error"), missing
+
+    def walks(self, source: str, target: str, through: frozenset[str], *, strict: bool) -> list[Walk]:
+        """Return every simple walk from one status to another whose inner statuses are all in `through`."""
+        following = self._next_strict if strict else self._next_any
+        found: list[Walk] = []
+        pending: list[Walk] = [(source,)]
+        while pending:
+            walk = pending.pop()
+            for status in following[walk[-1]]:
+                if status == target:
+                    found.append((*walk, status))
+                elif status in through and status not in walk:
+                    pending.append((*walk, status))
+        return found
+
+    def certain(self, walks: list[Walk]) -> Iterator[tuple[str, str, Step | None]]:
+        """
+        Say what all walks between two statuses agree on.
+
+        Yields:
+            `(source, target, step)` for each neighbouring pair of the statuses
+            that every walk passes; None for a step that not every walk takes.
+        """
+        shared = [status for status in walks[0] if all(status in walk for walk in walks)]
+        taken = [set(pairwise(walk)) for walk in walks]
+        for pair in pairwise(shared):
+            yield *pair, self.steps[pair] if all(pair in steps for steps in taken) else None
+
+
+@cache
+def topology(lifecycle: Lifecycle) -> Topology:
+    """Return the one topology of a lifecycle."""
+    return Topology(lifecycle)

@@ -1,0 +1,7 @@
+"""What came over the wire, read into a `Snapshot`: nothing coerced, every refusal with its `$.path`."""
+
+from batchfsm.wire.envelope import batches, decode
+from batchfsm.wire.fields import TIME_MAX, refusal, shown, time_of
+from batchfsm.wire.reading import VITAL_FIELDS, Reader, parse, reader
+
+__all__ = ["TIME_MAX", "VITAL_FIELDS", "Reader", "batches", "decode", "parse", "reader", "refusal", "shown", "time_of"]

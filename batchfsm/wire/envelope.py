@@ -1,0 +1,91 @@
+"""JSON text and what batches come wrapped in: envelopes, list pages, arrays."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from batchfsm.errors import SnapshotError
+from batchfsm.snapshot import spelled
+
+VITAL_FIELDS: Final = ("id", "status", "created_at")
+"""The fields that a batch cannot do without."""
+
+_WRAPPERS: Final = ("snapshot", "batch", "body", "data")
+_CLOCKS: Final = ("observed_at", "timestamp")
+_FLOORS_MAX: Final = 4  # An array of envelopes of pages of envelopes; nobody wraps deeper.
+
+
+def decode(text: str | bytes | bytearray) -> object:
+    """
+    Read JSON text; `NaN` too, which is then refused wherever a field is due.
+
+    Raises:
+        SnapshotError: If it is no JSON, nests too deep, or names a key of one
+            object twice.
+    """
+    try:
+        return json.loads(text, object_pairs_hook=_object)
+    except RecursionError:
+        problem = "nested too deep to be read"
+    except UnicodeDecodeError as error:
+        problem = f"not UTF-8 (byte {error.start + 1})"
+    except json.JSONDecodeError as error:
+        problem = f"not JSON: {error.msg} (column {error.colno})"
+    except ValueError as error:  # A key named twice, or an integer of more digits than Python takes.
+        problem = f"not JSON to rely on: {error}"
+    raise SnapshotError([("$", problem)])
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    keys = dict(pairs)
+    if len(keys) < len(pairs):
+        # The last one would win in silence: {"status": "failed", "status": "completed"}.
+        names = sorted(name for name, _ in pairs)
+        twice = next(name for name, after in zip(names, names[1:], strict=False) if name == after)
+        msg = f"the key {twice[:80]!r} stands twice in one object"
+        raise ValueError(msg)
+    return keys
+
+
+def batches(obj: object, observed_at: object = None) -> Iterator[tuple[object, object]]:
+    """
+    Open what a log line may hold: a bare batch, an envelope, a list page, an array.
+
+    Yields:
+        `(batch, observed_at)` in order, neither of them checked.
+    """
+    pending = [(obj, observed_at, _FLOORS_MAX)]
+    while pending:
+        found, seen, floors = pending.pop()
+        inner = _inside(found) if floors else None
+        if inner is None:
+            yield found, seen
+            continue
+        if isinstance(found, Mapping):
+            seen = next((found[name] for name in _CLOCKS if found.get(name) is not None), seen)
+        if isinstance(inner, list | tuple):
+            pending.extend((each, seen, floors - 1) for each in reversed(inner))
+        else:
+            pending.append((inner, seen, floors - 1))
+
+
+def _inside(found: object) -> object:
+    """Return what an array, page or envelope holds; None for a batch, and for what is none of them."""
+    if isinstance(found, list | tuple):
+        return found
+    if not isinstance(found, Mapping) or is_batch(found):
+        return None
+    return next(
+        (found[name] for name in _WRAPPERS if isinstance(found.get(name), Mapping | list | tuple)), None
+    )
+
+
+def is_batch(found: Mapping[object, object]) -> bool:
+    """Tell a batch from its envelope: it says so, or has all that a batch cannot do without."""
+    # An envelope may have an id of its own, or an HTTP status, beside the body: never all three.
+    return found.get("object", found.get("Object")) == "batch" or all(
+        any(key in found for key in (name, spelled(name, "camel"), spelled(name, "pascal")))
+        for name in VITAL_FIELDS
+    )

@@ -1,0 +1,224 @@
+"""Any form of a batch object, read into a `Snapshot` through one reader a dialect."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache, lru_cache
+from inspect import signature
+from types import MappingProxyType
+from typing import Any, Final, cast
+
+import attrs
+from cattrs import ClassValidationError
+
+from batchfsm.dialects import Dialect, find
+from batchfsm.errors import SnapshotError
+from batchfsm.lifecycle import Lifecycle
+from batchfsm.snapshot import COUNT_FIELDS, WIRE_FIELDS, BatchError, Snapshot, spelled
+from batchfsm.wire.envelope import VITAL_FIELDS, batches, decode
+from batchfsm.wire.fields import TIME_MAX, converter, culprits, frozen, refusal, shown, time_of
+from batchfsm.wire.lane import Plain, plainly
+
+_KNOWN: Final = frozenset(WIRE_FIELDS)
+_SPELLINGS: Final[Mapping[str, str]] = {
+    spelling: name
+    for name in (*WIRE_FIELDS, *COUNT_FIELDS, *(field.name for field in attrs.fields(BatchError)))
+    for spelling in (
+        name,
+        spelled(name, "camel"),
+        spelled(name, "pascal"),
+        spelled(name, "pascal").replace("ID", "Id"),
+    )
+}
+
+
+def parse(
+    obj: object, *, dialect: str | Dialect | Lifecycle = "openai", observed_at: float | str | None = None
+) -> Snapshot:
+    """
+    Read one batch object strictly.
+
+    Args:
+        obj: A mapping, JSON text, a `Snapshot`, or an SDK object with
+            `model_dump` or `to_dict`; keys in snake_case, camelCase or
+            PascalCase; bare or in an envelope.
+        dialect: Whose habits of writing are taken for granted.
+        observed_at: When it was seen; Unix seconds or RFC 3339 text. Given, it
+            goes before what an envelope says.
+
+    Raises:
+        SnapshotError: With the `$.path` of everything that was refused.
+        UnknownNameError: If no dialect has that name.
+    """
+    snapshot = reader(find(dialect)).read(obj, observed_at)
+    missing = [name for name in VITAL_FIELDS if getattr(snapshot, name) is None and name not in snapshot.bad]
+    problems = [(f"$.{name}", "a value is missing") for name in missing]
+    problems += [(f"$.{name}", refusal(name, value)) for name, value in snapshot.bad.items()]
+    if problems:
+        raise SnapshotError(problems)
+    return snapshot
+
+
+@cache
+def reader(dialect: Dialect) -> Reader:
+    """Return the one reader of a dialect."""
+    return Reader(dialect)
+
+
+class Reader:
+    """Reads batch objects as one dialect writes them."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        """Build the converter once: that is the dear part."""
+        self._dialect = dialect
+        self._converter = converter(dialect)
+
+    def read(self, obj: object, observed_at: object = None) -> Snapshot:
+        """
+        Read one object; what cannot be taken as it is, is named in `bad`.
+
+        Args:
+            obj: As for `parse`.
+            observed_at: When it was seen; goes before what an envelope says.
+
+        Raises:
+            SnapshotError: If there is not exactly one object, or it has no
+                id, status or time of creation at all.
+        """
+        if type(obj) is dict and obj.get("object") == "batch":
+            return self.read_bare(obj, observed_at)  # The common case, without a look for an envelope.
+        obj = decode(obj) if isinstance(obj, str | bytes | bytearray) else _dumped(obj)
+        found = list(batches(obj))
+        if len(found) != 1:
+            raise SnapshotError([("$", f"expected one batch, found {len(found)}")])
+        batch, seen = found[0]
+        return self.read_bare(batch, seen if observed_at is None else observed_at)
+
+    def read_bare(self, batch: object, observed_at: object = None) -> Snapshot:
+        """Read one batch whose envelope is open; as `read` otherwise."""
+        wire = batch if type(batch) is dict else _dumped(batch)
+        if type(wire) is Snapshot:
+            return self._reseen(wire, observed_at)
+        if not isinstance(wire, dict | Mapping):
+            raise SnapshotError([("$", f"expected an object, got {shown(wire)}")])
+        plain = self.plain(wire)
+        if plain is None or not (observed_at is None or (type(observed_at) is float and 0 < observed_at <= TIME_MAX)):
+            return self._read(wire, observed_at)
+        return plain.snapshot(observed_at)
+
+    def plain(self, wire: Mapping[Any, Any]) -> Plain | None:
+        """Read a bare object by the fast lane; None if it has to be read field by field."""
+        return plainly(wire, self._dialect) if type(wire) is dict else None
+
+    def _read(self, wire: Mapping[Any, Any], observed_at: object) -> Snapshot:
+        """Read any mapping through the converter; a second time without what it refused."""
+        named, extra, bad = _named(wire)
+        if all(named.get(name) is None and name not in bad for name in VITAL_FIELDS):
+            raise SnapshotError([("$", "has none of id, status and created_at: not a batch")])
+        named = {"id": None, "status": None} | named
+        word, kind = named["status"], named.pop("object", None)
+        if kind not in (None, "batch") and not (kind == "" and self._dialect.null_text):
+            bad["object"] = kind
+        seen = _seen(observed_at, bad)
+        try:
+            snapshot = self._converter.structure(named, Snapshot)
+        except ClassValidationError as error:
+            for path in culprits(error):
+                bad[".".join(path)] = _cut(named, path)
+            snapshot = self._converter.structure(named, Snapshot)
+        if isinstance(word, str) and snapshot.status not in (None, word):
+            extra["status"] = word
+        return attrs.evolve(
+            snapshot,
+            observed_at=seen,
+            bad=MappingProxyType({name: _kept(bad[name]) for name in sorted(bad)}),
+            extra=MappingProxyType(extra),
+        )
+
+    def _reseen(self, snapshot: Snapshot, observed_at: object) -> Snapshot:
+        if observed_at is None:
+            return snapshot
+        bad = dict(snapshot.bad)
+        seen = _seen(observed_at, bad)
+        return attrs.evolve(snapshot, observed_at=seen, bad=MappingProxyType(bad))
+
+
+def _named(wire: Mapping[Any, Any]) -> tuple[dict[str, Any], dict[str, object], dict[str, object]]:
+    """Split an object into known fields by their canonical name, unknown keys, and what is refused already."""
+    named: dict[str, Any] = {}
+    extra: dict[str, object] = {}
+    bad: dict[str, object] = {}
+    for key, value in wire.items():
+        name = _SPELLINGS.get(key) if isinstance(key, str) else None
+        if name not in _KNOWN:
+            try:
+                extra[key] = frozen(value)
+            except ValueError:
+                bad[str(key)] = value
+        elif named.get(name) is None:
+            named[name] = value
+        elif value is not None and value != named[name]:
+            bad[name] = (named[name], value)  # Two spellings of one key that disagree: neither can be trusted.
+    for name in bad.keys() & named.keys():
+        del named[name]
+    return _nested(named), extra, bad
+
+
+def _nested(named: dict[str, Any]) -> dict[str, Any]:
+    """Spell the keys of counts and errors canonically too; an absent count is a null one."""
+    counts, errors = named.get("request_counts"), named.get("errors")
+    if isinstance(counts, Mapping):
+        named["request_counts"] = dict.fromkeys(COUNT_FIELDS) | _canonical(counts)
+    if isinstance(errors, Mapping):
+        errors = errors.get("data", errors.get("Data"))
+    if isinstance(errors, list | tuple):
+        named["errors"] = [_canonical(each) if isinstance(each, Mapping) else each for each in errors]
+    return named
+
+
+def _canonical(inner: Mapping[Any, Any]) -> dict[str, Any]:
+    return {_SPELLINGS.get(key, key): value for key, value in inner.items() if isinstance(key, str)}
+
+
+def _cut(named: dict[str, Any], path: tuple[str, ...]) -> object:
+    """Take a refused value out, so that the rest can be read."""
+    *outer, name = path
+    holder = cast("dict[str, Any]", named[outer[0]]) if outer else named
+    value = holder.pop(name)
+    if name in {"id", "status"}:
+        holder[name] = None
+    return value
+
+
+def _seen(observed_at: object, bad: dict[str, object]) -> float | None:
+    if observed_at is None:
+        return None
+    try:
+        return time_of(observed_at)
+    except ValueError:
+        bad["observed_at"] = observed_at
+        return None
+
+
+def _kept(value: object) -> object:
+    """Return a read-only copy of a refused value, or a word for it where even that is refused."""
+    try:
+        return frozen(value)
+    except ValueError as error:
+        return str(error)
+
+
+def _dumped(obj: object) -> object:
+    """Return an SDK object as a mapping; anything else as it is."""
+    if isinstance(obj, Mapping | Snapshot | str | bytes | list | tuple) or isinstance(obj, type):
+        return obj
+    for name in ("model_dump", "to_dict"):
+        if callable(dump := getattr(obj, name, None)):
+            # pydantic warns of what `construct` let through, such as an unknown status; we report that ourselves.
+            return dump(warnings=False) if _takes_warnings(type(obj), name) else dump()
+    return obj
+
+
+@lru_cache(maxsize=256)
+def _takes_warnings(kind: type, name: str) -> bool:
+    return "warnings" in signature(getattr(kind, name)).parameters
