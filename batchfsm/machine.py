@@ -11,9 +11,9 @@ from batchfsm.lifecycle import OPENAI, Lifecycle
 
 
 class Model(Protocol):
-    """What a machine can drive: anything with a `state` that can be set, slots included."""
+    """What the engine drives: anything with a `status` that can be set, slots included."""
 
-    state: str
+    status: str | None
 
 
 def build(lifecycle: Lifecycle = OPENAI, *, model: object = None, **options: Any) -> Machine:  # noqa: ANN401
@@ -37,8 +37,8 @@ def build(lifecycle: Lifecycle = OPENAI, *, model: object = None, **options: Any
 
 @cache
 def engine(lifecycle: Lifecycle) -> Machine:
-    """Return the one machine of a lifecycle that serves every batch of it, without a model of its own."""
-    return _Engine(**_described(lifecycle), model=None)
+    """Return the one machine of a lifecycle, which moves the `status` of every batch and has no model of its own."""
+    return _Engine(**_described(lifecycle), model=None, model_attribute="status")
 
 
 def _described(lifecycle: Lifecycle) -> dict[str, Any]:
@@ -61,11 +61,11 @@ class _Trigger(Event):  # type: ignore[misc]  # transitions' stubs leave Event u
 
     def trigger(self, model: Model, *args: Any, **kwargs: Any) -> bool:  # noqa: ANN401
         """Move a model along one step; `MachineError` if its state has no such step."""
-        found = self.transitions.get(model.state)  # `get`: the mapping would grow by what is only asked for.
+        found = self.transitions.get(model.status)  # `get`: the mapping would grow by what is only asked for.
         if not found:
-            msg = f"Can't trigger event {self.name} from state {model.state}!"
+            msg = f"Can't trigger event {self.name} from state {model.status}!"
             raise MachineError(msg)
-        model.state = found[0].dest
+        model.status = found[0].dest
         return True
 
 

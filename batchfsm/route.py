@@ -69,7 +69,7 @@ class Transition:
         return f"{self.batch_id}/{self.target}/{'' if self.at is None else self.at}"
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class Leg:
     """One part of a route: a transition without its batch and time, shared by all batches that took it."""
 

@@ -116,6 +116,7 @@ DIALECTS = {
         adds=TOLERATED + """; in_progress > completed cancelled; validating > cancelled;
                               finalizing > cancelled; cancelling > finalizing""",
         optional=("in_progress", "finalizing", "cancelling"), forms="ms iso digits", null_counts=True,
+        blank_is_null=True,
         sentinels=(0, "0", "", 946684800, 946656000000),
         lowers={"T201": "warning", "T203": "warning", "P101": "warning", "P102": "warning", "H504": "warning",
                 "S003": "note", "C303": "note", "F401": "note",
@@ -429,10 +430,7 @@ class Journey:
         for stop in sorted(missed, key=ranks.__getitem__):
             self.stops.discard(stop)
             below = [status for status in self.entered if ranks[status] < ranks[stop]]
-            if stop == self.dialect.initial:
-                yield self.birth()
-            else:
-                yield from self.leg(max(below, key=ranks.__getitem__, default=self.dialect.initial), stop)
+            yield from self.leg(max(below, key=ranks.__getitem__), stop)
 
     def steps(self, known: str | None) -> Iterator[Step]:
         """Yield every step from the known status, or from birth, to the present one."""
@@ -474,7 +472,9 @@ class History:
         known, status = self.known, known_status(fields, self.dialect)
         if status is None or known is None:
             return "H501", "off"
-        before = reaches(self.dialect, status, known)
+        # On a cycle a status that was never entered is news, even if no stamp says so.
+        news = reaches(self.dialect, known, status) and status not in self.entered
+        before = reaches(self.dialect, status, known) and not news
         if status == known and seen_at is not None and self.last_seen_at is not None:
             before = seen_at < self.last_seen_at
         if before and self.is_below(fields):
@@ -544,7 +544,7 @@ class History:
         if status is None or status == self.known:
             return findings, changes
         if way[1] == "error":
-            self.entered, self.known = {status}, status
+            self.entered, self.known = {self.dialect.initial, status}, status
             return findings, changes
         for source, target, _, at, evidence in Journey(fields, self.dialect, self.entered).steps(self.known):
             if (target, at) not in self.emitted:

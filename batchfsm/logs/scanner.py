@@ -18,6 +18,9 @@ NESTING_MAX: Final = 64
 NUMBER_LENGTH_MAX: Final = 300
 """How many characters of one number are read; Python refuses 4,301 digits with an error of its own."""
 
+PARTNERS: Final = {"(": ")", "[": "]", "{": "}", "<": ">"}
+"""The bracket that closes each opening one."""
+
 
 class TextError(BatchfsmError, ValueError):
     """A text holds no batch that can be read at all."""
@@ -26,7 +29,7 @@ class TextError(BatchfsmError, ValueError):
     """Which text form it was read as."""
 
     column: int
-    """Where reading stopped: a character of the text, from 1, line ends counted and colour escapes not."""
+    """Where reading stopped: a character of the text, from 1; line ends count, colour escapes do not."""
 
     problem: str
     """What is wrong there."""
@@ -40,34 +43,31 @@ class TextError(BatchfsmError, ValueError):
         self.form, self.column, self.problem, self.truncated = form, column, problem, truncated
 
     def __str__(self) -> str:
-        return f"no batch in {self.form} text form: {self.problem} (column {self.column})"
+        return f"no batch in {self.form} form: {self.problem} (column {self.column})"
 
 
 class Unread(enum.Enum):
-    """The one value that stands for "it is there, and nobody can say what it is"."""
+    """Has one member, which stands for a value that is there and cannot be read."""
 
     UNREAD = enum.auto()
 
 
 UNREAD: Final = Unread.UNREAD
 
+_TOO_DEEP: Final = f"brackets nest deeper than {NESTING_MAX}"
+_ENDS: Final = frozenset(",)]}")
 _WORDS: Final[Mapping[str, Mapping[str, object]]] = {
     "python": {"None": None, "True": True, "False": False},
     "node": {"null": None, "undefined": None, "true": True, "false": False},
 }
-_TOO_DEEP: Final = f"brackets nest deeper than {NESTING_MAX}"
-_ENDS: Final = frozenset(",)]}")
-PARTNERS: Final = {"(": ")", "[": "]", "{": "}", "<": ">"}
 _STRINGS: Final = {
     quote: re.compile(rf"{quote}([^{quote}\\\n]*+(?:\\.[^{quote}\\\n]*+)*+){quote}") for quote in "'\"`"
 }
 _ESCAPE: Final = re.compile(r"\\(?:x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|(.))")
-_ESCAPED: Final = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f", "v": "\v"} | {
-    char: char for char in "\\'\"`"
-}
+_ESCAPED: Final = dict(zip("nrtbfv\\'\"`", "\n\r\t\b\f\v\\'\"`", strict=True))
 _JOIN: Final = re.compile(r"\s*+\+\s*+(?=['\"`])")
 _SPACE: Final = re.compile(r"\s*+")
-_NUMBER: Final = re.compile(r"-?\d++(?:\.\d++)?(?:e[+-]?\d++)?n?", re.ASCII)
+_NUMBER: Final = re.compile(r"-?\d++(?:\.\d++)?(?:[eE][+-]?\d++)?", re.ASCII)
 _WORD: Final = re.compile(r"[A-Za-z_$][\w$.]*+")
 _CALL: Final = re.compile(r"[A-Z]\w*+\(")
 # What util.inspect writes before the brace of an object that is no plain one.
@@ -88,135 +88,126 @@ class Scanner:
     """What was printed, without colour escapes."""
 
     form: str
-    """Who printed it: `python` or `node`."""
+    """How it was printed: `python` or `node`."""
 
     at: int
     """The next character; from 0."""
 
     def members(self, closing: str, depth: int = 0) -> dict[str, object] | Unread:
         """
-        Read what a dict, an object or a call holds, from behind its opening bracket to behind `closing`.
+        Read a dict, an object or a call, from behind its opening bracket to behind `closing`.
 
         Returns:
             The named values, of which some may be, or hold, UNREAD; UNREAD if a value
             has no name (a set, a `Map`, a positional argument).
 
         Raises:
-            TextError: If no end of a value can be told for certain.
+            TextError: If the end of a value cannot be told.
         """
         found: dict[str, object] = {}
-        named = True
+        is_named = True
         self._skip_space()
-        while not self.take(closing):
+        while not self._take(closing):
             name = self._name(closing)
             value = self._value(depth + 1)
             if name is None:
-                named = False
+                is_named = False
             else:
-                # Neither Python nor JavaScript prints one key twice: whoever did may have meant either.
+                # Neither language prints one key twice: whoever did may have meant either value.
                 found[name] = UNREAD if name in found else value
             self._step(closing)
-        return found if named else UNREAD
+        return found if is_named else UNREAD
 
-    def error(self, problem: str) -> TextError:
-        """Say what is wrong at this place; at the end of the text it is only truncated."""
+    def _error(self, problem: str) -> TextError:
         return TextError(self.form, self.at + 1, problem, truncated=self.at >= len(self.text))
 
-    def _skip_space(self) -> None:
-        self.at = _end(_SPACE, self.text, self.at)
+    def _char(self) -> str:
+        return self.text[self.at : self.at + 1]
 
-    def take(self, char: str) -> bool:
-        taken = self.text.startswith(char, self.at)
-        self.at += taken
-        return taken
+    def _take(self, char: str) -> bool:
+        is_there = self.text.startswith(char, self.at)
+        self.at += is_there
+        return is_there
+
+    def _match(self, pattern: re.Pattern[str]) -> re.Match[str] | None:
+        """Go on behind what the pattern finds here."""
+        found = pattern.match(self.text, self.at)
+        self.at = found.end() if found else self.at
+        return found
+
+    def _skip_space(self) -> None:
+        self._match(_SPACE)
 
     def _step(self, closing: str) -> None:
-        """Step over the comma between two values; before the closing bracket it may be missing."""
-        if self.take(","):
+        """Go on behind the comma between two values; before the closing bracket it may be missing."""
+        if self._take(","):
             self._skip_space()
-        elif not self.text.startswith(closing, self.at):
-            raise self.error(f"a comma or {closing} is due")
+        elif self._char() != closing:
+            raise self._error(f"a comma or {closing} is due")
 
     def _name(self, closing: str) -> str | None:
-        """Read `name=` in a call, `name:` or `'name':` in braces; None, and no step, if no name is there."""
-        pattern = _KEYWORD if closing == ")" else _IDENTIFIER
-        if name := pattern.match(self.text, self.at):
-            self.at = name.end()
+        """Read `name=` in a call, `name:` or `'name':` in braces; None, and no step, if none is there."""
+        if name := self._match(_KEYWORD if closing == ")" else _IDENTIFIER):
             return name[1]
         start = self.at
-        if closing == "}" and self.char() in _STRINGS:
-            key = self._string()
-            if isinstance(key, str) and (colon := _COLON.match(self.text, self.at)):
-                self.at = colon.end()
-                return key
+        key = self._string() if closing == "}" and self._char() in _STRINGS else UNREAD
+        if isinstance(key, str) and self._match(_COLON):
+            return key
         self.at = start
         return None
 
-    def char(self) -> str:
-        return self.text[self.at : self.at + 1]
-
     def _value(self, depth: int) -> object:
-        """Read one value and go on to the comma or bracket behind it; what is no literal is UNREAD."""
+        """Read a value and go on to the comma or bracket behind it; UNREAD if it is no literal."""
         if depth > NESTING_MAX:
-            raise self.error(_TOO_DEEP)
+            raise self._error(_TOO_DEEP)
         self._skip_space()
         start = self.at
         value = self._literal(depth)
         self._skip_space()
-        if self.char() not in _ENDS:
+        if self._char() not in _ENDS:
             value = UNREAD
             self._skip()
         if self.at == start:
-            raise self.error("a value is due")
+            raise self._error("a value is due")
         return value
 
     def _literal(self, depth: int) -> object:
         """Read a value as the language writes it; UNREAD, perhaps after some steps, if it is none."""
         if self.form == "node":
-            self.at = _end(_CLASS, self.text, self.at)
-        if self.char() in _STRINGS:
+            self._match(_CLASS)
+        if self._char() in _STRINGS:
             return self._string()
-        if self.take("["):
+        if self._take("["):
             return self._list(depth)
-        if self.take("{"):
+        if self._take("{"):
             return self.members("}", depth)
-        if self.form == "python" and (call := _CALL.match(self.text, self.at)):
-            self.at = call.end()
+        if self.form == "python" and self._match(_CALL):
             return self.members(")", depth)
-        return self._atom()
-
-    def _atom(self) -> object:
-        """Read a number or one of the language's words for null and the booleans."""
-        if token := _NUMBER.match(self.text, self.at):
-            self.at = token.end()
-            return number(token[0].removesuffix("n"))
-        start, self.at = self.at, _end(_WORD, self.text, self.at)
-        return _WORDS[self.form].get(self.text[start : self.at], UNREAD)
+        if token := self._match(_NUMBER):
+            self.at += self.form == "node" and self._char() == "n"
+            return scalar(token[0])
+        word = self._match(_WORD)
+        return _WORDS[self.form].get(word[0], UNREAD) if word else UNREAD
 
     def _list(self, depth: int) -> list[object]:
         found: list[object] = []
         self._skip_space()
-        while not self.take("]"):
+        while not self._take("]"):
             found.append(self._value(depth + 1))
             self._step("]")
         return found
 
     def _string(self) -> str | Unread:
-        """Read a string; Node prints a long one in several pieces with ` +` between them."""
-        pieces: list[str | None] = []
+        """Read a string; Node prints a long one as several with ` +` between them."""
+        pieces: list[str] = []
         while True:
-            token = _STRINGS[self.char()].match(self.text, self.at)
+            token = self._match(_STRINGS[self._char()])
             if token is None:
-                if "\n" not in self.text[self.at :]:
-                    self.at = len(self.text)
-                raise self.error("a quote is not closed")
-            self.at = token.end()
-            pieces.append(_unescaped(token[1]))
-            join = _JOIN.match(self.text, self.at) if self.form == "node" else None
-            if join is None:
-                break
-            self.at = join.end()
-        return UNREAD if None in pieces else "".join(piece for piece in pieces if piece is not None)
+                self.at = self.at if "\n" in self.text[self.at :] else len(self.text)
+                raise self._error("a quote is not closed")
+            pieces.append(token[1])
+            if self.form == "python" or not self._match(_JOIN):
+                return _unescaped("".join(pieces))
 
     def _skip(self) -> None:
         """
@@ -227,57 +218,66 @@ class Scanner:
         """
         inside: list[str] = []
         while True:
-            self.at = _end(_PLAIN, self.text, self.at)
-            char = self.char()
+            self._match(_PLAIN)
+            char = self._char()
             if not inside and char in _ENDS:
                 return
             if char in _STRINGS:
-                self._skip_string()
+                # [Error: can't], note: 'it', [Error: can't] has enough quotes for strings, but wrong ones.
+                if not _OPENING_QUOTE.match(self.text, self.at):
+                    raise self._error("a quote cannot be told from an apostrophe")
+                self._string()
                 continue
             if char in PARTNERS and (char != "<" or self.form == "python"):
                 inside.append(PARTNERS[char])
             elif inside and char == inside[-1]:
                 inside.pop()
-            elif char in _ENDS - {","} or not char:
-                raise self.error("a value has no end")
+            elif not char or char in ")]}":
+                raise self._error("a value has no end")
             if len(inside) > NESTING_MAX:
-                raise self.error(_TOO_DEEP)
+                raise self._error(_TOO_DEEP)
             self.at += 1
 
-    def _skip_string(self) -> None:
-        # [Error: can't], note: 'it', more: [Error: can't] has enough quotes for three strings, wrong ones.
-        if not _OPENING_QUOTE.match(self.text, self.at):
-            raise self.error("a quote cannot be told from an apostrophe")
-        self._string()
 
-
-def number(token: str) -> int | float | Unread:
-    """
-    Read a number in decimal digits.
-
-    Returns:
-        UNREAD if it is longer than `NUMBER_LENGTH_MAX` or too large for a float.
-    """
-    if len(token) > NUMBER_LENGTH_MAX:
+def scalar(word: str) -> object:
+    """Read a number, `null`, or else text; UNREAD if the number is too long or too large for a float."""
+    if not _NUMBER.fullmatch(word):
+        return nullable(word)
+    if len(word) > NUMBER_LENGTH_MAX:
         return UNREAD
-    if token.removeprefix("-").isdecimal():
-        return int(token)
-    value = float(token)
-    return UNREAD if math.isinf(value) else value
+    number = int(word) if word.removeprefix("-").isdecimal() else float(word)
+    return UNREAD if math.isinf(number) else number
 
 
-def _end(pattern: re.Pattern[str], text: str, at: int) -> int:
-    """Return where a match that begins at `at` ends; `at` if there is none."""
-    found = pattern.match(text, at)
-    return found.end() if found else at
+def nullable(word: str) -> str | None:
+    """Read text or null; a text that spells `null` looks like it, but no server is known to send that."""
+    return None if word == "null" else word
 
 
-def _unescaped(body: str) -> str | None:
-    """Undo the escapes in a string; None if one of them is none that the languages print."""
+def has_unread(value: object) -> bool:
+    """Tell whether a value is UNREAD or holds it."""
+    if isinstance(value, dict):
+        return any(map(has_unread, value.values()))
+    return any(map(has_unread, value)) if isinstance(value, list) else value is UNREAD
+
+
+def is_balanced(text: str) -> bool:
+    """Tell whether every bracket in a text has its partner."""
+    inside: list[str] = []
+    for bracket in re.findall(r"[()\[\]{}]", text):
+        if bracket in PARTNERS:
+            inside.append(PARTNERS[bracket])
+        elif not inside or inside.pop() != bracket:
+            return False
+    return not inside
+
+
+def _unescaped(text: str) -> str | Unread:
+    """Undo the escapes in a string; UNREAD if one of them is none that the languages print."""
     try:
-        return _ESCAPE.sub(_character, body)
+        return _ESCAPE.sub(_character, text)
     except (KeyError, ValueError, OverflowError):  # An unknown letter; a code above 10FFFF.
-        return None
+        return UNREAD
 
 
 def _character(escape: re.Match[str]) -> str:

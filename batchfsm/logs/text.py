@@ -1,4 +1,4 @@
-"""Best-effort readers of the text forms in which people log a batch; what a form leaves open is never guessed."""
+"""Best-effort readers of the text forms in which people log a batch; they never guess."""
 
 from __future__ import annotations
 
@@ -8,14 +8,23 @@ from typing import Final, Literal
 
 import attrs
 
-from batchfsm.logs.scanner import PARTNERS, UNREAD, Scanner, TextError, Unread, number
+from batchfsm.logs.scanner import (
+    PARTNERS,
+    UNREAD,
+    Scanner,
+    TextError,
+    has_unread,
+    is_balanced,
+    nullable,
+    scalar,
+)
 from batchfsm.snapshot import TEXT_FIELDS, TIME_FIELDS, WIRE_FIELDS, Style, spelled
 from batchfsm.wire.envelope import is_batch
 
 __all__ = ["TextError", "TextForm", "TextReading", "detect", "ends", "read_text"]
 
 TextForm = Literal["python", "kotlin", "dart", "go", "node"]
-"""What printed it: Python's `repr`, Kotlin's or Dart's `toString()`, Go's `%+v`, Node's `console.log`."""
+"""Python's `repr`, Kotlin's and Dart's `toString()`, Go's `%+v`, Node's `console.log`."""
 
 
 @attrs.frozen(kw_only=True)
@@ -38,13 +47,12 @@ def detect(line: str) -> TextForm | None:
         give it together with the next line.
     """
     text = _COLOUR.sub("", line)
+    if _JSON.match(text):
+        return None
     # Any object in braces looks like Node's; a logger's own may stand before a batch of another form.
-    begins = {
-        form: head.start() + len(text) * (form == "node")
-        for form, pattern in _HEADS.items()
-        if (head := pattern.search(text))
-    }
-    return None if _JSON.match(text) or not begins else min(begins, key=lambda form: begins[form])
+    heads = ((form, pattern.search(text)) for form, pattern in _HEADS.items())
+    begins = [(head.start() + len(text) * (form == "node"), form) for form, head in heads if head]
+    return min(begins, key=lambda begin: begin[0])[1] if begins else None
 
 
 def read_text(text: str, form: TextForm) -> TextReading:
@@ -73,7 +81,6 @@ def ends(text: str, form: TextForm) -> bool:
 
 
 _NAMES: Final = {spelled(name, style): name for name in WIRE_FIELDS for style in ("snake", "camel", "pascal")}
-_ANY_NAME: Final = "|".join(_NAMES)
 _COLOUR: Final = re.compile(r"\x1b\[[\d;]*+m")
 # Before a class name stands no letter; but a colour does, and ends in one.
 _EDGE: Final = r"(?:(?<!\w)|\x1b\[[\d;]{0,20}m)"
@@ -84,14 +91,14 @@ _CLASS: Final = (
 _JSON: Final = re.compile(r"\s*+(?:\[\s*+)*+\{\s*+[\"}]")
 # Where two of them begin at one place, the first is meant.
 _HEADS: Final[Mapping[TextForm, re.Pattern[str]]] = {
-    "kotlin": re.compile(_EDGE + r"Batch(\()(?=id=(?!['\"]|None\b))"),
-    "dart": re.compile(_EDGE + r"Batch(\[)(?=id=)|(\{)(?=id: (?!['\"`]))"),
+    "kotlin": re.compile(_EDGE + r"Batch\((?=id=(?!['\"]|None\b))"),
+    "dart": re.compile(_EDGE + r"Batch\[(?=id=)|\{(?=id: [^,'\"`\n]*+, object: )"),
     "go": re.compile(r"\{(?=ID:)"),
     "python": re.compile(_CLASS + r"(?=\s*+(?:$|[A-Za-z_]\w*+=))|\{(?=\s*+'\w++':)"),
     "node": re.compile(r"\{(?=\s*+(?:[A-Za-z_]\w*+|'[^'\n]*+'): )"),
 }
 # A second object may be anything in braces; a second batch begins like this.
-_SECOND: Final = {**_HEADS, "node": re.compile(r"\{\s*+(?:id|object): ")}
+_SECOND: Final = {**_HEADS, "node": re.compile(r"\{\s*+(?:id: ['\"]|object: 'batch')")}
 
 
 def _start(text: str, form: TextForm) -> re.Match[str]:
@@ -116,23 +123,17 @@ def _parted(found: Mapping[str, object]) -> tuple[dict[str, object], list[str]]:
         if isinstance(value, dict) and is_batch(value):  # So `found` is its envelope.
             fields[name], inner = _parted(value)
             unread += inner
-        elif _has_unread(value):
+        elif has_unread(value):
             unread.append(name)
         else:
             fields[key if name in found else name] = value
     return fields, unread
 
 
-def _has_unread(value: object) -> bool:
-    if isinstance(value, dict):
-        return any(map(_has_unread, value.values()))
-    return any(map(_has_unread, value)) if isinstance(value, list) else value is UNREAD
-
-
 def _quoted(text: str, form: TextForm) -> dict[str, object]:
     """Return the first object that is a batch or its envelope; if none is, the first object."""
     head: re.Match[str] | None = _start(text, form)
-    first: dict[str, object] | Unread = UNREAD
+    first: dict[str, object] | None = None
     end = 0
     while head:
         scanner = Scanner(text, form, head.end())
@@ -140,75 +141,43 @@ def _quoted(text: str, form: TextForm) -> dict[str, object]:
         found = scanner.members(")" if is_call else "}")
         inside = (found, *found.values()) if isinstance(found, dict) else ()
         is_sure = is_call or any(isinstance(each, dict) and is_batch(each) for each in inside)
-        if is_sure or first is UNREAD:
-            first, end = found, scanner.at
+        if is_sure or first is None:
+            first, end = (found if isinstance(found, dict) else None), scanner.at
         head = None if is_sure else _HEADS[form].search(text, scanner.at)
-    if not isinstance(first, dict):
+    if first is None:
         raise TextError(form, end + 1, "its values have no names")
     _refuse_second(text, form, end)
     return first
 
 
 # Numbers, ids, statuses, paths: no bracket, no line end, and no comma with a space behind it.
-_TOKEN: Final = r"(?:[^,()\[\]{}\n]|,(?! ))*+"
-_RECORD: Final = r"\w*+[(\[{](?:[^()\[\]{}\n]|[(\[{][^()\[\]{}\n]*+[)\]}])*+[)\]}]"
-_WRAPPED: Final = re.compile(rf"\w+\((?:id|path|value)=({_TOKEN})\)")
+_PLAIN: Final = r"(?:[^,()\[\]{}\n]|,(?! ))*+"
+_VALUE: Final = rf"\w*+[(\[{{](?:[^()\[\]{{}}\n]|[(\[{{][^()\[\]{{}}\n]*+[)\]}}])*+[)\]}}]|{_PLAIN}"
+_WRAPPED: Final = re.compile(rf"\w+\((?:id|path|value)=({_PLAIN})\)")
 _COUNT: Final = re.compile(r"(\w++)(?:=|: ?)(-?\d++|null)(?=[ ,)\]}])", re.ASCII)
-_NUMBER: Final = re.compile(r"-?\d++(?:\.\d++)?(?:[eE][+-]?\d++)?", re.ASCII)
-_ERRORS: Final = re.compile(r"(?:, )?errors(?:=|: )\w++([(\[])(?:object=(\w++), )?data=\[")
-_ENTRIES: Final = {
-    "(": re.compile(r"(?<=\)), (?=\w++\(code=)"),
-    "[": re.compile(r"(?<=\]), (?=\w++\[code=)"),
-}
-_PARTS: Final = {
-    "(": re.compile(r", (code|message|param|type|line)="),
-    "[": re.compile(r", (code|message|param|line)="),
-}
+_ERRORS: Final = re.compile(r", errors(?:=|: )\w++([(\[])(?:object=(\w++), )?data=\[")
+_ENTRIES: Final = {"(": re.compile(r"(?<=\)), (?=\w++\(code=)"), "[": re.compile(r"(?<=\]), (?=\w++\[code=)")}
+_PARTS: Final = {"(": ["code", "line", "message", "param", "type"], "[": ["code", "line", "message", "param"]}
+_ASSIGN: Final = {"(": "=", "[": "=", "{": ": "}
 
 
-@attrs.frozen
-class _Printer:
-    """How a language prints the fields of a batch, in the order of the wire; any of them may be missing."""
-
-    closing: str
-    assign: str
-    pair: str
-    first: re.Pattern[str]
-    errors_end: re.Pattern[str]
-    rest: re.Pattern[str]
-    known: re.Pattern[str]
+def _patterns(template: str, names: Iterable[str] = ()) -> dict[str, re.Pattern[str]]:
+    """Return for each kind of bracket: `template`, then these fields in this order, none of them required."""
+    found: dict[str, re.Pattern[str]] = {}
+    for opening, assign in _ASSIGN.items():
+        style: Style = "snake" if opening == "{" else "camel"
+        fields = (f"(?:, {spelled(name, style)}~(?P<{name}>{_VALUE}))?" for name in names)
+        found[opening] = re.compile((template + "".join(fields)).replace("~", assign))
+    return found
 
 
-def _printer(closing: str, assign: str, style: Style, *, pair: str) -> _Printer:
-    def chain(names: Iterable[str]) -> str:
-        return "".join(
-            rf"(?:, {spelled(name, style)}{assign}(?P<{name}>{_RECORD}|{_TOKEN}))?" for name in names
-        )
-
-    known = "|".join(spelled(name, style) for name in WIRE_FIELDS)
-    before, after = (
-        WIRE_FIELDS[1 : WIRE_FIELDS.index("errors")],
-        WIRE_FIELDS[WIRE_FIELDS.index("errors") + 1 : -1],
-    )
-    page = rf", hasMore=\w++, firstId={_TOKEN}, lastId={_TOKEN}\)"
-    return _Printer(
-        closing,
-        assign,
-        pair,
-        re.compile(
-            rf"id{assign}(?P<id>{_RECORD}|{_TOKEN}){chain(before)}(?:, errors{assign}(?P<errors>null))?"
-        ),
-        re.compile(rf"(?<=[)\[\]])\](?:\]|{page})(?=, (?:{known}){assign})"),
-        re.compile(chain(after)),
-        re.compile(rf", ({known}){assign}"),
-    )
-
-
-_PRINTERS: Final = {
-    "(": _printer(")", "=", "camel", pair="="),
-    "[": _printer("]", "=", "camel", pair=": "),
-    "{": _printer("}", ": ", "snake", pair=": "),
-}
+_FREE: Final = WIRE_FIELDS.index("errors")
+_FIRST: Final = _patterns(f"id~(?P<id>{_VALUE})", WIRE_FIELDS[1:_FREE])
+_REST: Final = _patterns("(?:, errors~(?P<errors>null))?", WIRE_FIELDS[_FREE + 1 : -1])
+_KNOWN: Final = _patterns(f", ({'|'.join(_NAMES)})~")
+_ERRORS_END: Final = _patterns(
+    rf"(?<=[)\[\]])\](?:\]|, hasMore=\w++, firstId={_PLAIN}, lastId={_PLAIN}\))(?=, (?:{'|'.join(_NAMES)})~)"
+)
 
 
 def _bare(text: str, form: TextForm) -> dict[str, object]:
@@ -218,34 +187,36 @@ def _bare(text: str, form: TextForm) -> dict[str, object]:
     A message in `errors` may spell `]], status=`. Then what follows is hardly the rest of a batch up to
     its closing bracket; but where it is, in two places, nobody can say which of them is right.
     """
-    head = _start(text, form)
-    _refuse_second(text, form, head.end())
-    printer = _PRINTERS[text[head.end() - 1]]
-    first = printer.first.match(text, head.end())
-    errors = _ERRORS.match(text, first.end()) if first else None
-    parts = list(printer.errors_end.finditer(text, errors.end())) if errors else [first]
-    fits = [
-        (part, rest)
-        for part in parts
-        if part
-        and (rest := printer.rest.match(text, part.end()))
-        and text.startswith((printer.closing, ", metadata" + printer.assign), rest.end())
-    ]
-    if first is None or len(fits) != 1:
-        problem = "it has an unknown field, or errors may end in two places" if parts else "errors has no end"
-        at = first.end() if first else head.end()
-        raise TextError(form, at + 1, problem, truncated=not parts)
-    part, rest = fits[0]
-    found = {name: _typed(name, value) for name, value in first.groupdict().items() if value is not None}
-    if errors:
-        found["errors"] = _errors(errors, text[errors.end() : part.start()])
-    found |= {name: _typed(name, value) for name, value in rest.groupdict().items() if value is not None}
-    if not text.startswith(printer.closing, rest.end()):
-        found["metadata"] = _metadata(text, form, rest.end() + len(", metadata" + printer.assign), printer)
+    start = _start(text, form).end()
+    _refuse_second(text, form, start)
+    opening = text[start - 1]
+    closing, metadata = PARTNERS[opening], f", metadata{_ASSIGN[opening]}"
+    first = _FIRST[opening].match(text, start)
+    at = first.end() if first else start
+    errors = _ERRORS.match(text, at)
+    splits = [end.span() for end in _ERRORS_END[opening].finditer(text, at)] if errors else [(at, at)]
+    rests = [(end, _REST[opening].match(text, behind)) for end, behind in splits]
+    fits = [(end, rest) for end, rest in rests if rest and text.startswith((closing, metadata), rest.end())]
+    if not first or len(fits) != 1:
+        problem = "errors may end in two places" if fits else f"a known field or {closing} is due"
+        column = max((rest.end() for _, rest in rests if rest), default=len(text)) + 1
+        raise TextError(form, column, problem if splits else "errors has no end", truncated=not splits)
+    end, rest = fits[0]
+    inner = {"errors": _errors(errors, text[errors.end() : end])} if errors else {}
+    found = _given(first) | inner | _given(rest)
+    if text.startswith(metadata, rest.end()):
+        found["metadata"] = _metadata(text, form, rest.end() + len(metadata), closing)
+        # Of what seems to come behind it nothing is certain, not even that it is there.
+        seeming = _KNOWN[opening].findall(text, rest.end()) if found["metadata"] is UNREAD else ()
+        found |= {_NAMES[name]: UNREAD for name in seeming if _NAMES[name] not in found}
     return found
 
 
-def _metadata(text: str, form: TextForm, at: int, printer: _Printer) -> object:
+def _given(part: re.Match[str]) -> dict[str, object]:
+    return {name: _typed(name, value) for name, value in part.groupdict().items() if value is not None}
+
+
+def _metadata(text: str, form: TextForm, at: int, closing: str) -> object:
     """
     Read `metadata`, the last field, if it can be only one mapping.
 
@@ -253,26 +224,14 @@ def _metadata(text: str, form: TextForm, at: int, printer: _Printer) -> object:
     `{params=temperature=0, top_p=1}`), so no more than one pair is certain. And `{a=(1})` may end there
     or go on, if another `})` follows or a bracket in it is open.
     """
-    if text.startswith(("null" + printer.closing, "{}" + printer.closing), at):
-        return None if text[at] == "n" else {}
-    closing = "}" + printer.closing
-    end = text.find(closing, at)
-    if end < 0:
-        raise TextError(form, len(text) + 1, "metadata has no end", truncated=True)
-    content = text[at + 1 : end]
-    key, *values = content.split(printer.pair)
-    is_one = len(values) == 1 and text.find(closing, end + 1) < 0 and _is_balanced(content)
-    return {key: values[0]} if is_one and text[at] == "{" else UNREAD
-
-
-def _is_balanced(text: str) -> bool:
-    inside: list[str] = []
-    for bracket in re.findall(r"[()\[\]{}]", text):
-        if bracket in PARTNERS:
-            inside.append(PARTNERS[bracket])
-        elif not inside or inside.pop() != bracket:
-            return False
-    return not inside
+    if empty := re.compile(rf"(null|\{{\}})\{closing}").match(text, at):
+        return None if empty[1] == "null" else {}
+    end = text.find("}" + closing, at)
+    if end < 0 or text[at] != "{":
+        raise TextError(form, len(text) + 1, "metadata has no end", truncated=end < 0)
+    key, *values = text[at + 1 : end].split("=" if form == "kotlin" else ": ")
+    is_certain = len(values) == 1 and "}" + closing not in text[end + 1 :] and is_balanced(key + values[0])
+    return {key: values[0]} if is_certain else UNREAD
 
 
 def _errors(head: re.Match[str], text: str) -> object:
@@ -282,39 +241,33 @@ def _errors(head: re.Match[str], text: str) -> object:
     `message=bad, param=x, param=null, line=1` has the message `bad, param=x` or the param `x, param=null`.
     That no message spells a bracket, a comma and the class name of the next entry is taken for certain.
     """
-    opening = head[1]
-    names = ["code", "line", "message", "param"] + ["type"] * (opening == "(")
+    names = _PARTS[head[1]]
     entries: list[object] = []
-    for entry in _ENTRIES[opening].split(text) if text else ():
-        rest, *parts = _PARTS[opening].split(", " + entry[entry.find(opening) + 1 : -1])
-        if rest or sorted(parts[::2]) != names:
+    for entry in _ENTRIES[head[1]].split(text) if text else ():
+        rest, *parts = re.split(f", ({'|'.join(names)})=", ", " + entry[entry.find(head[1]) + 1 : -1])
+        if rest or sorted(parts[::2]) != names or not entry.endswith(PARTNERS[head[1]]):
             return UNREAD
-        values = {
-            name: None if value == "null" else value
-            for name, value in zip(parts[::2], parts[1::2], strict=True)
-        }
-        entries.append(values | {"line": _typed("created_at", values["line"] or "null")})
+        values = {name: nullable(value) for name, value in zip(parts[::2], parts[1::2], strict=True)}
+        line = scalar(values["line"] or "null")
+        if isinstance(line, str):
+            return UNREAD
+        entries.append(values | {"line": line})
     return ({"object": head[2]} if head[2] else {}) | {"data": entries}
 
 
 def _typed(name: str, text: str) -> object:
     """Give a bare value the type that its field has; UNREAD if nobody knows that."""
     wrapped = _WRAPPED.fullmatch(text)
-    token = wrapped[1] if wrapped else text
-    if token.endswith((")", "]", "}")):
-        counts = _COUNT.findall(token)
-        is_whole = name == "request_counts" and len(counts) == token.count("=") + token.count(":") > 0
-        return {key[0].lower() + key[1:]: _scalar(value) for key, value in counts} if is_whole else UNREAD
-    if token == "null" or name in TIME_FIELDS:
-        return _scalar(token)
-    return token if name in TEXT_FIELDS or name == "object" else UNREAD
-
-
-def _scalar(token: str) -> object:
-    # The word null and a text that spells it look alike; no server is known to send the word.
-    if token == "null":
-        return None
-    return number(token) if _NUMBER.fullmatch(token) else token
+    word = wrapped[1] if wrapped else text
+    if word.endswith((")", "]", "}")):
+        counts = dict(_COUNT.findall(word)) if name == "request_counts" else {}
+        is_whole = len(counts) == len(re.findall("[=:]", word))
+        return (
+            {key.lower(): scalar(value) for key, value in counts.items()} if counts and is_whole else UNREAD
+        )
+    if name in TIME_FIELDS:
+        return scalar(word)
+    return nullable(word) if name in (*TEXT_FIELDS, "object") or word == "null" else UNREAD
 
 
 _GO_FIELD: Final = re.compile(
@@ -334,10 +287,10 @@ def _go(text: str) -> dict[str, object]:
         field = _GO_FIELD.match(text, at)
         if field is None:
             break
-        name, token = _NAMES.get(field[1], field[1]), field[4]
+        name = _NAMES.get(field[1], field[1])
         # Where a field is no pointer, 0 is Go's word for null too: CancelledAt:0.
-        is_known = not field[3] and (token != "0" or name == "created_at") and name not in found
-        found[name] = _typed(name, "null" if field[2] else token) if is_known else UNREAD
+        is_known = not field[3] and (field[4] != "0" or name == "created_at") and name not in found
+        found[name] = _typed(name, "null" if field[2] else field[4]) if is_known else UNREAD
         at = field.end()
     else:
         return found

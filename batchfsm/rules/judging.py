@@ -59,7 +59,7 @@ class Judge:
             if (breach := look(snapshot)) is not None:
                 fields, sentence, severity = breach
                 findings.append(self.finding(rule.code, snapshot, fields, sentence, severity))
-        return [found for found in findings if found is not None]
+        return [found for found in findings if found is not None] if findings else []
 
     def finding(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
+from itertools import pairwise
 from operator import attrgetter, gt
 from typing import Any, Final
 
@@ -29,7 +30,9 @@ Fields = frozenset[str]
 
 _WINDOW: Final = re.compile(r"(\d{1,9})([smhd])", re.ASCII)
 _UNIT_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_METADATA: Final[Any] = RULES["S006"].kind
 _ID_TIME: Final = re.compile(r"batch_([0-9a-f]{8})[0-9a-f]{24}")
+_ID_CHARS: Final = 38
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -149,21 +152,23 @@ def _unknown_status(_: kinds.UnknownStatus, world: World, status: str | None, fi
     return look
 
 
-def _limit(kind: kinds.Limit, _world: World, _status: str | None, fields: Fields) -> Look | None:
-    def faults(metadata: Mapping[str, object]) -> Iterator[str]:
-        if len(metadata) > kind.pairs_max:
-            yield f"{len(metadata)} pairs, {kind.pairs_max} allowed"
-        for key, value in metadata.items():
-            if len(str(key)) > kind.key_chars_max:
-                yield f"a key of {len(str(key))} characters, {kind.key_chars_max} allowed"
-            if not isinstance(value, str):
-                yield f"a value that is no text, under {shown(key)}"
-            elif len(value) > kind.value_chars_max:
-                yield f"a value of {len(value)} characters, {kind.value_chars_max} allowed, under {shown(key)}"
+def faults(metadata: Mapping[str, object], kind: kinds.Limit = _METADATA) -> Iterator[str]:
+    """Yield what is too much of metadata."""
+    if len(metadata) > kind.pairs_max:
+        yield f"{len(metadata)} pairs, {kind.pairs_max} allowed"
+    for key, value in metadata.items():
+        if len(str(key)) > kind.key_chars_max:
+            yield f"a key of {len(str(key))} characters, {kind.key_chars_max} allowed"
+        if not isinstance(value, str):
+            yield f"a value that is no text, under {shown(key)}"
+        elif len(value) > kind.value_chars_max:
+            yield f"a value of {len(value)} characters, {kind.value_chars_max} allowed, under {shown(key)}"
 
+
+def _limit(kind: kinds.Limit, _world: World, _status: str | None, fields: Fields) -> Look | None:
     def look(snapshot: Snapshot) -> Breach | None:
         # Named, not repeated: metadata is private, and reports get around.
-        fault = next(faults(snapshot.metadata or {}), None)
+        fault = next(faults(snapshot.metadata or {}, kind), None)
         return ({"metadata": fault}, f"has metadata with {fault}", None) if fault else None
 
     return look if "metadata" in fields else None
@@ -220,27 +225,31 @@ def _missed(_: kinds.Missed, world: World, status: str | None, fields: Fields) -
 
 
 def _ordered(_: kinds.Ordered, world: World, _status: str | None, fields: Fields) -> Look | None:
-    stamps = [(name, stamp) for name, stamp in world.topology.stamp.items() if stamp in fields]
-    pairs = [
-        (attrgetter(earlier, later), earlier, later)
-        for first, earlier in stamps
-        for second, later in stamps
-        if earlier and later and world.topology.precedes(first, second)
-    ]
+    graph = world.topology
+    stamps = sorted(
+        ((name, stamp) for name, stamp in graph.stamp.items() if stamp is not None and stamp in fields),
+        key=lambda pair: graph.rank[pair[0]],
+    )
+    pairs = [(earlier, later) for first, earlier in stamps for second, later in stamps if graph.precedes(first, second)]
+    if not pairs:
+        return None
+    # Where each stamp precedes the next, as on every lawful walk, one comparison of neighbours is enough.
+    chain = all(graph.precedes(first, second) for (first, _), (second, _) in pairwise(stamps))
+    seconds = attrgetter(*(stamp for _, stamp in stamps))
 
     def look(snapshot: Snapshot) -> Breach | None:
-        for both, *_ in pairs:
-            before, after = both(snapshot)
-            if before > after:
-                break
-        else:
+        times = seconds(snapshot)
+        if chain and not any(map(gt, times, times[1:])):
             return None
-        late = [(earlier, later) for both, earlier, later in pairs if gt(*both(snapshot))]
+        given = {stamp: time for (_, stamp), time in zip(stamps, times, strict=True)}
+        late = [(earlier, later) for earlier, later in pairs if given[earlier] > given[later]]
+        if not late:
+            return None
         named = dict.fromkeys(stamp for pair in late for stamp in pair)
         what = "; ".join(f"{earlier} after {later}" for earlier, later in late)
-        return {stamp: getattr(snapshot, stamp) for stamp in named}, f"has {what}", None
+        return {stamp: given[stamp] for stamp in named}, f"has {what}", None
 
-    return look if pairs else None
+    return look
 
 
 def _bound(kind: kinds.Bound, world: World, status: str | None, fields: Fields) -> Look | None:
@@ -266,10 +275,10 @@ def _window(_: kinds.Window, world: World, _status: str | None, fields: Fields) 
     tolerance_s = world.dialect.deadline_tolerance_s
 
     def look(snapshot: Snapshot) -> Breach | None:
-        window = str(snapshot.completion_window)
+        window: Any = snapshot.completion_window
+        given_s: Any = snapshot.expires_at - snapshot.created_at  # type: ignore[operator]
         window_s = _seconds(window)
-        given_s = (snapshot.expires_at or 0) - (snapshot.created_at or 0)
-        if window_s is None or abs(given_s - window_s) <= tolerance_s:
+        if window_s == given_s or window_s is None or abs(given_s - window_s) <= tolerance_s:
             return None
         named = {name: getattr(snapshot, name) for name in ("created_at", "expires_at", "completion_window")}
         return named, f"has {given_s:,} s between created_at and expires_at; {window} are {window_s:,} s", None
@@ -286,9 +295,10 @@ def _seconds(window: str) -> int | None:
 
 def _id_time(kind: kinds.IdTime, _world: World, _status: str | None, fields: Fields) -> Look | None:
     def look(snapshot: Snapshot) -> Breach | None:
-        found = _ID_TIME.fullmatch(snapshot.id)
-        off_s = 0 if found is None else int(found[1], 16) - (snapshot.created_at or 0)
-        if abs(off_s) <= kind.tolerance_s:
+        if len(snapshot.id) != _ID_CHARS or (found := _ID_TIME.match(snapshot.id)) is None:
+            return None
+        off_s = int(found[1], 16) - snapshot.created_at  # type: ignore[operator]
+        if -kind.tolerance_s <= off_s <= kind.tolerance_s:
             return None
         named = {"id": snapshot.id, "created_at": snapshot.created_at}
         return named, f"has an id made {abs(off_s):,} s {'after' if off_s > 0 else 'before'} created_at", None

@@ -2,6 +2,7 @@
 
 from batchfsm.wire.envelope import batches, decode
 from batchfsm.wire.fields import TIME_MAX, refusal, shown, time_of
+from batchfsm.wire.lane import Plain
 from batchfsm.wire.reading import VITAL_FIELDS, Reader, parse, reader
 
-__all__ = ["TIME_MAX", "VITAL_FIELDS", "Reader", "batches", "decode", "parse", "reader", "refusal", "shown", "time_of"]
+__all__ = ["TIME_MAX", "VITAL_FIELDS", "Plain", "Reader", "batches", "decode", "parse", "reader", "refusal", "shown", "time_of"]

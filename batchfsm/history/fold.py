@@ -1,0 +1,287 @@
+"""One snapshot after another, judged against itself and against what is known of its batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from hashlib import blake2b
+from typing import Any, Final, Literal
+
+import attrs
+
+from batchfsm.dialects import Dialect
+from batchfsm.finding import Finding, Place, Verdict, verdict_of
+from batchfsm.history.track import DONE, KEPT, NEVER, TOTAL, Change, Track
+from batchfsm.machine import engine
+from batchfsm.route import Leg, Router, Transition, router
+from batchfsm.rules import SKEW_S, Judge, judge_of, listed
+from batchfsm.snapshot import FLAT_FIELDS, Row, Snapshot, row_of
+from batchfsm.topology import Move, topology
+
+OnIllegal = Literal["adopt", "hold"]
+"""What an illegal move does to the known status: it follows the server, or it stays."""
+
+_DEADLINE: Final = FLAT_FIELDS.index("expires_at")
+_WAYS_MAX: Final = 4096  # Healthy logs show a few dozen; a hostile one shall not grow the memory.
+_WELL: Final = frozenset({"same", "step", None})
+_ILLEGAL: Final = frozenset({"illegal", "left"})
+
+
+@attrs.define(eq=False)
+class Folded:
+    """What one snapshot brought."""
+
+    findings: list[Finding]
+    transitions: list[Transition]
+    move: Move | None
+    """What its status said; None at first sight, and for a status the lifecycle does not have."""
+
+    @property
+    def illegal(self) -> bool:
+        """True if no walk leads from the known status to the new one."""
+        return self.move in _ILLEGAL
+
+
+class Fold:
+    """Folds the snapshots of one dialect."""
+
+    def __init__(self, dialect: Dialect, *, skew_s: float = SKEW_S, on_illegal: OnIllegal = "adopt") -> None:
+        """Take the readings of the dialect's lifecycle together."""
+        self._judge: Judge = judge_of(dialect, skew_s)
+        self._router: Router = router(dialect)
+        self._graph = topology(dialect.lifecycle)
+        self._on_illegal = on_illegal
+        self._events = engine(dialect.lifecycle).events
+        self._ways: dict[Any, tuple[tuple[Leg, ...], frozenset[str]]] = {}
+
+    def fold(self, track: Track, snapshot: Snapshot, *, row: Row | None = None, place: Place | None = None) -> Folded:
+        """
+        Judge a snapshot and learn from it.
+
+        Args:
+            track: What is known of its batch; changed.
+            snapshot: The next one, in order of observation as far as the caller knows.
+            row: Its plain values, if the caller has them already.
+            place: Where it stands; then findings name places.
+        """
+        row = row_of(snapshot) if row is None else row
+        status = snapshot.status if snapshot.status in self._graph.bit else None
+        move = self._move(track, snapshot, status, row)
+        goes_on = track.goes_on(row, snapshot.bad)
+        ended = track.status in self._graph.terminal
+        # A batch that goes on as it should breaches nothing; after the end it should not go on.
+        well = goes_on and move in _WELL and not ended
+        changes = [] if well and place is None else track.changes(row, snapshot.bad)
+        errors = track.errors if "errors" in snapshot.bad else _digest(snapshot)
+        findings = self._judge.judge(snapshot)
+        if place is not None:
+            findings = [_placed(found, (place,)) for found in findings]
+        if not well:
+            findings += self._told(track, snapshot, move, changes, place, errors)
+        track.quiet = not findings and move != "stale"
+        if findings or track.verdict == "undetermined":
+            track.verdict = _worse(track.verdict, findings, judged=status is not None)
+        if move == "stale":
+            track.learn_identity(changes)
+            return Folded(findings, [], move)
+        transitions = [] if status is None or move == "same" else self._enter(track, snapshot, status, move)
+        if place is not None:
+            track.learn_places(changes, place)
+        track.learn(row, snapshot.bad, goes_on=goes_on)
+        track.observed_at, track.errors = snapshot.observed_at, errors
+        return Folded(findings, transitions, move)
+
+    def judge(self, snapshot: Snapshot, place: Place | None = None) -> list[Finding]:
+        """Judge a snapshot alone: one without a readable id has no history."""
+        findings = self._judge.judge(snapshot)
+        return findings if place is None else [_placed(found, (place,)) for found in findings]
+
+    def knows(self, snapshot: Snapshot) -> bool:
+        """Tell whether a snapshot can be judged: it has a readable id and a status of the lifecycle."""
+        return snapshot.id is not None and snapshot.status in self._graph.bit
+
+    def is_overdue(self, row: Row, observed_at: float) -> bool:
+        """Tell whether time alone makes a row breach T207, which a repeated row has to be asked again."""
+        expires_at = row[_DEADLINE]
+        return expires_at is not None and observed_at > expires_at and row[0] not in self._graph.terminal
+
+    def _move(self, track: Track, snapshot: Snapshot, status: str | None, row: Row) -> Move | None:
+        known = track.status
+        if status is None or known is None:
+            return None
+        if status == known:
+            late = None not in (snapshot.observed_at, track.observed_at) and snapshot.observed_at < track.observed_at  # type: ignore[operator]
+            return "stale" if late and track.covers(row) else "same"
+        if known not in self._graph.reach[status]:
+            return self._graph.moves[known, status, False]
+        # On a cycle, where each leads to the other, a status that was never entered is news: without
+        # its stamp, which may be optional there, nothing else on the row would say so.
+        news = status in self._graph.reach[known] and status not in track.entered
+        return self._graph.moves[known, status, not news and track.covers(row)]
+
+    def _enter(self, track: Track, snapshot: Snapshot, status: str, move: Move | None) -> list[Transition]:
+        """Move the known status along, and return what was not emitted before."""
+        if move in _ILLEGAL:
+            if self._on_illegal == "adopt":
+                # It did not come here by any way we know: that is a finding, no transition. It was born, though.
+                track.status, track.adopted = status, True
+                track.entered = frozenset({status, self._graph.lifecycle.initial})
+            return []
+        legs = self._router.legs(snapshot, track.status, track.entered)
+        timed = []
+        for leg in legs:
+            self._drive(track, leg)
+            at = self._router.at(snapshot, leg.target)
+            # A glitch (completed, in_progress, completed) comes back to what it was: that is no new fact.
+            if not ((track.adopted or leg.target in track.entered) and track.has_emitted(leg.target, at)):
+                timed.append((leg, at))
+        new = legs if len(timed) == len(legs) else tuple(leg for leg, _ in timed)
+        track.legs, track.entered = self._grown(track.legs, track.entered, legs, new)
+        track.ats += tuple([at for _, at in timed])
+        return [transition(leg, at, snapshot.id, snapshot) for leg, at in timed]
+
+    def _grown(
+        self, legs: tuple[Leg, ...], entered: frozenset[str], taken: tuple[Leg, ...], new: tuple[Leg, ...]
+    ) -> tuple[tuple[Leg, ...], frozenset[str]]:
+        """Return the legs and statuses of a batch after some more; one copy for all batches of one way."""
+        key = (legs, entered, taken, new)
+        if key not in self._ways:
+            if len(self._ways) >= _WAYS_MAX:
+                self._ways.clear()
+            self._ways[key] = (legs + new, entered.union(leg.target for leg in taken))
+        return self._ways[key]
+
+    def _drive(self, track: Track, leg: Leg) -> None:
+        """Let the machine take a leg; only births and gaps, which are no rows of the table, go past it."""
+        if leg.source == track.status:
+            if leg.event is None or leg.source is None:
+                track.status = leg.target
+            else:
+                self._events[leg.event].trigger(track)
+
+    def _told(
+        self,
+        track: Track,
+        snapshot: Snapshot,
+        move: Move | None,
+        changes: list[Change],
+        place: Place | None,
+        errors: bytes | None,
+    ) -> Iterator[Finding]:
+        """Yield what only the history tells, in the order of the rules."""
+        told: list[tuple[str, dict[str, object], str]] = []
+        severity: Any = "warning" if move == "tolerated" else None
+        if move in ("illegal", "tolerated"):
+            told.append(("H501", self._pair(track, snapshot), self._no_way(track, snapshot, move)))
+        if move == "left":
+            told.append(("H502", self._pair(track, snapshot), f"{_went(track, snapshot)}; {track.status} is final"))
+        kept = _kept(changes)
+        told += [kept["H503"]] if "H503" in kept else []
+        if move != "stale" and move not in _ILLEGAL:
+            # A row that no walk explains is another story, not a damaged one: it has said enough.
+            lost = [kept[code] for code in ("H504", "H505", "H506") if code in kept]
+            told += lost
+            if not lost and move == "same" and track.status in self._graph.terminal:
+                told += _moved_on(track, snapshot, changes, errors)
+        if move == "stale":
+            sentence = f"was seen {snapshot.status} after {track.status}: an earlier view that came late"
+            told.append(("H507", self._pair(track, snapshot), sentence))
+        for code, fields, sentence in told:
+            weight = severity if code == "H501" else None
+            if (found := self._judge.finding(code, snapshot, fields, sentence, weight)) is not None:
+                yield found if place is None else _placed(found, (*_known_place(track, found), place))
+
+    def _pair(self, track: Track, snapshot: Snapshot) -> dict[str, object]:
+        return {"known_status": track.status, "status": snapshot.status}
+
+    def _no_way(self, track: Track, snapshot: Snapshot, move: Move) -> str:
+        onward = [name for name in self._graph.statuses if name in self._graph.reach_strict[str(track.status)]]
+        why = "only tolerated steps lead there" if move == "tolerated" else "no walk leads there"
+        return f"{_went(track, snapshot)}; {why}, but to {listed(onward)}"
+
+
+def transition(leg: Leg, at: int | None, batch_id: str, snapshot: Snapshot | None) -> Transition:
+    """Return a leg as the transition of one batch."""
+    return Transition(
+        batch_id,
+        leg.source,
+        leg.target,
+        leg.event,
+        at,
+        leg.evidence,
+        leg.terminal,
+        None if snapshot is None else snapshot.observed_at,
+        snapshot,
+    )
+
+
+def _worse(verdict: Verdict, findings: list[Finding], *, judged: bool) -> Verdict:
+    """Return the verdict of a batch after one more snapshot."""
+    if verdict == "inconsistent" or not (findings or judged):
+        return verdict
+    after = verdict_of(findings, judged=judged)
+    return verdict if after == "undetermined" else after
+
+
+def _went(track: Track, snapshot: Snapshot) -> str:
+    return f"went from {track.status} to {snapshot.status}"
+
+
+def _kept(changes: list[Change]) -> dict[str, tuple[str, dict[str, object], str]]:
+    """Return the breaches of H503 to H506 among the changes of a row."""
+    breaches: dict[str, list[Change]] = {}
+    for change in changes:
+        if change.name in DONE:
+            if change.last is not None and change.value < change.last:
+                breaches.setdefault("H505", []).append(change)
+        elif change.first is not None and change.value != change.first:
+            breaches.setdefault("H505" if change.name == TOTAL else KEPT[change.name], []).append(change)
+    return {
+        code: (
+            code,
+            {change.name: change.value for change in found},
+            "; ".join(f"changed {change.name} from {_was(change)!r} to {change.value!r}" for change in found),
+        )
+        for code, found in breaches.items()
+    }
+
+
+def _was(change: Change) -> object:
+    return change.last if change.name in DONE else change.first
+
+
+def _moved_on(
+    track: Track, snapshot: Snapshot, changes: list[Change], errors: bytes | None
+) -> Iterator[tuple[str, dict[str, object], str]]:
+    """Yield H508: what changed after the end, beyond what other rules name."""
+    fields: dict[str, object] = {
+        change.name: change.value
+        for change in changes
+        if (
+            isinstance(change.last, int) and change.value > change.last
+            if change.name in DONE or change.name == TOTAL
+            else KEPT[change.name] == "H504" and change.first is None and change.last is None
+        )
+    }
+    if errors != track.errors and track.errors != NEVER:
+        fields["errors"] = [error.code or error.message for error in snapshot.errors or ()]
+    if fields:
+        yield "H508", fields, f"was {track.status}, and then {listed(fields)} changed"
+
+
+def _digest(snapshot: Snapshot) -> bytes | None:
+    """Return what stands for `errors` in memory: they may be long, and only their change matters."""
+    return None if snapshot.errors is None else blake2b(repr(snapshot.errors).encode(), digest_size=16).digest()
+
+
+def _known_place(track: Track, found: Finding) -> Iterable[Place]:
+    """Return where that stands which a finding's row contradicts."""
+    places = track.places or {}
+    return [place for place in (places.get(next(iter(found.fields)), places.get("")),) if place is not None]
+
+
+def _placed(found: Finding, where: tuple[Place, ...]) -> Finding:
+    first, *then = map(str, where)
+    if len(where) > 1 and where[0].source == where[1].source:
+        then = [f":{where[1].line}"]
+    seen = f"{first}, then {then[0]}" if then else first
+    return attrs.evolve(found, where=where, message=f"{found.message} (seen at {seen})")

@@ -1,0 +1,111 @@
+"""Who wants to hear of what: registered hooks, checked when they are registered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from inspect import iscoroutinefunction
+from typing import Any, TypeVar
+
+import attrs
+
+from batchfsm.finding import Finding
+from batchfsm.route import Transition
+from batchfsm.rules import chosen
+from batchfsm.topology import Topology
+
+HookT = TypeVar("HookT", bound=Callable[..., Any])
+
+
+@attrs.frozen(eq=False)
+class Hook:
+    """One function and what it wants to hear of."""
+
+    function: Callable[[Any], Any]
+    name: str
+    """How journals and errors call it."""
+    wanted: Callable[[Any], bool]
+    """Given a transition or a finding: is it for this hook?"""
+
+
+class Hooks:
+    """The hooks of one monitor, in order of registration."""
+
+    def __init__(self, graph: Topology, *, coroutines: bool) -> None:
+        """Take coroutine functions or refuse them."""
+        self._graph = graph
+        self._coroutines = coroutines
+        self._transition: list[Hook] = []
+        self._finding: list[Hook] = []
+
+    def on(
+        self, statuses: tuple[Any, ...], source: str | None, target: str | None, name: str | None
+    ) -> Callable[[HookT], HookT]:
+        """Check what is asked for and return the decorator that registers it."""
+        if any(callable(status) for status in statuses):
+            msg = "@monitor.on needs parentheses: @monitor.on() for every transition"
+            raise TypeError(msg)
+        if statuses and target is not None:
+            msg = "either statuses to enter, or target=; not both"
+            raise TypeError(msg)
+        targets = frozenset(statuses) if target is None else frozenset({target})
+        self._check(targets, source)
+
+        def wanted(transition: Transition) -> bool:
+            if targets and transition.target not in targets:
+                return False
+            # An edge is a step of the table. Across a gap nobody knows which were taken.
+            return source is None or (transition.source == source and (transition.event is not None or not targets))
+
+        return partial(self._register, self._transition, wanted, name)
+
+    def on_finding(self, first: Any, codes: tuple[str, ...], name: str | None) -> Any:  # noqa: ANN401
+        """Check the codes and register, or return the decorator that does."""
+        if callable(first):
+            return self._register(self._finding, lambda _: True, name, first)
+        tokens = codes if first is None else (first, *codes)
+        asked = chosen(tokens)
+        return partial(self._register, self._finding, lambda finding: not asked or finding.rule in asked, name)
+
+    def wanting(self, transitions: list[Transition], findings: list[Finding]) -> list[tuple[Hook, Any]]:
+        """Return who is to be called with what: transitions in route order, then findings."""
+        asked: list[tuple[Hook, Any]] = [
+            (hook, transition) for transition in transitions for hook in self._transition if hook.wanted(transition)
+        ]
+        if findings and self._finding:
+            asked += [(hook, finding) for finding in findings for hook in self._finding if hook.wanted(finding)]
+        return asked
+
+    def _check(self, targets: frozenset[str], source: str | None) -> None:
+        graph = self._graph
+        for status in (*targets, *([] if source is None else [source])):
+            if status not in graph.bit:
+                msg = f"the {graph.lifecycle.name} lifecycle has no status {status!r}; it has {', '.join(graph.statuses)}"
+                raise ValueError(msg)
+        if source is None:
+            return
+        onward = [target for before, target in graph.steps if before == source]
+        if wrong := sorted(targets - set(onward)) or ([] if onward else ["anywhere"]):
+            leads = f"leads to {', '.join(onward)}" if onward else "is final"
+            msg = f"no step leads from {source} to {wrong[0]}; {source} {leads}"
+            raise ValueError(msg)
+
+    def _register(
+        self, hooks: list[Hook], wanted: Callable[[Any], bool], name: str | None, function: HookT
+    ) -> HookT:
+        if not callable(function):
+            msg = f"a hook is called with a transition or a finding; {function!r} cannot be called"
+            raise TypeError(msg)
+        if not self._coroutines and (
+            iscoroutinefunction(function) or iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
+        ):
+            msg = f"{_name(function)} is a coroutine function: a Monitor would never await it; use AsyncMonitor"
+            raise TypeError(msg)
+        hooks.append(Hook(function, name or _name(function), wanted))
+        return function
+
+
+def _name(function: Callable[..., Any]) -> str:
+    inner = function.func if isinstance(function, partial) else function
+    named = inner if hasattr(inner, "__qualname__") else type(inner)
+    return f"{named.__module__}.{named.__qualname__}"

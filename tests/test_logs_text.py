@@ -1,0 +1,798 @@
+"""The readers of text forms: what they read is right, and what they cannot read they name."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import shutil
+import subprocess
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from openai.types import Batch
+
+from batchfsm.logs.scanner import NESTING_MAX, NUMBER_LENGTH_MAX
+from batchfsm.logs.text import TextError, TextForm, TextReading, detect, ends, read_text
+from batchfsm.snapshot import WIRE_FIELDS, spelled
+
+FORMS: tuple[TextForm, ...] = ("python", "kotlin", "dart", "go", "node")
+
+TIMES: dict[str, int | None] = {
+    "created_at": 1760000000,
+    "in_progress_at": 1760000060,
+    "expires_at": 1760086400,
+    "finalizing_at": 1760003600,
+    "completed_at": 1760003660,
+    "failed_at": None,
+    "expired_at": None,
+    "cancelling_at": None,
+    "cancelled_at": None,
+}
+WIRE: dict[str, Any] = {
+    "id": "batch_7",
+    "object": "batch",
+    "endpoint": "/v1/embeddings",
+    "errors": None,
+    "input_file_id": "file-in",
+    "completion_window": "24h",
+    "status": "completed",
+    "output_file_id": "file-out",
+    "error_file_id": None,
+    **TIMES,
+    "request_counts": {"total": 8, "completed": 7, "failed": 1},
+    "metadata": {"team": "search"},
+}
+ENTRY: dict[str, Any] = {"code": "empty_file", "message": "No lines.", "param": None, "line": 3}
+FAILED = WIRE | {
+    "status": "failed",
+    "failed_at": 1760000090,
+    "errors": {"object": "list", "data": [ENTRY, ENTRY | {"line": None, "param": "body.model"}]},
+}
+
+
+# ---------------------------------------------------------------- printers: what each language would print
+
+
+def bare(value: object) -> str:
+    """Print a scalar as Kotlin and Dart do, without quotes."""
+    return "null" if value is None else str(value)
+
+
+def kotlin(wire: Mapping[str, Any]) -> str:
+    """Print what openai-kotlin's data class prints; it has neither `object` nor a type of its own for times."""
+    wrappers = {
+        "id": "BatchId(id={})",
+        "endpoint": "Endpoint(path={})",
+        "input_file_id": "FileId(id={})",
+        "completion_window": "CompletionWindow(value={})",
+        "status": "Status(value={})",
+        "output_file_id": "FileId(id={})",
+        "error_file_id": "FileId(id={})",
+    }
+    printed = {
+        name: "null" if value is None else wrappers.get(name, "{}").format(value)
+        for name, value in wire.items()
+        if name != "object"
+    }
+    if wire["errors"]:
+        entries = ", ".join(
+            "OpenAIErrorDetails(" + ", ".join(f"{k}={bare(v)}" for k, v in kotlin_entry(each).items()) + ")"
+            for each in wire["errors"]["data"]
+        )
+        printed["errors"] = f"PaginatedList(data=[{entries}], hasMore=null, firstId=null, lastId=null)"
+    if wire["request_counts"]:
+        printed["request_counts"] = "RequestCounts({})".format(
+            ", ".join(f"{k}={v}" for k, v in wire["request_counts"].items())
+        )
+    if wire["metadata"] is not None:
+        printed["metadata"] = "{" + ", ".join(f"{k}={v}" for k, v in wire["metadata"].items()) + "}"
+    return "Batch(" + ", ".join(f"{spelled(k, 'camel')}={v}" for k, v in printed.items()) + ")"
+
+
+def kotlin_entry(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Put openai-kotlin's `type` in its place."""
+    return {
+        "code": entry["code"],
+        "message": entry["message"],
+        "param": entry["param"],
+        "type": None,
+        "line": entry["line"],
+    }
+
+
+def dart(wire: Mapping[str, Any], *, as_map: bool = False) -> str:
+    """Print what openai_flutter_sdk's `toString()` prints, or what `toJson().toString()` does."""
+    printed = {name: bare(value) for name, value in wire.items()}
+    if wire["errors"]:
+        entries = ", ".join(
+            "BatchErrorsDataInner[" + ", ".join(f"{k}={bare(v)}" for k, v in each.items()) + "]"
+            for each in wire["errors"]["data"]
+        )
+        printed["errors"] = f"BatchErrors[object=list, data=[{entries}]]"
+    if wire["request_counts"]:
+        printed["request_counts"] = "BatchRequestCounts[{}]".format(
+            ", ".join(f"{k}={v}" for k, v in wire["request_counts"].items())
+        )
+    printed["metadata"] = "{" + ", ".join(f"{k}: {v}" for k, v in (wire["metadata"] or {}).items()) + "}"
+    if as_map:
+        return "{" + ", ".join(f"{k}: {v}" for k, v in printed.items()) + "}"
+    return "Batch[" + ", ".join(f"{spelled(k, 'camel')}={v}" for k, v in printed.items()) + "]"
+
+
+def go(wire: Mapping[str, Any]) -> str:
+    """Print what `%+v` prints of oaiapi-go's struct: all but seven fields are pointers."""
+    plain = ("id", "object", "endpoint", "input_file_id", "completion_window", "status", "created_at")
+    printed = {
+        name: value if name in plain else "<nil>" if value is None else "0xc00001a0f8"
+        for name, value in wire.items()
+    }
+    return "{" + " ".join(f"{spelled(k, 'pascal')}:{v}" for k, v in printed.items()) + "}"
+
+
+def python(wire: Mapping[str, Any]) -> str:
+    """Print what openai-python prints."""
+    return repr(Batch.construct(**wire))
+
+
+def node(wire: Mapping[str, Any]) -> str:
+    """Print what `console.log` prints, but for the depth at which it stops."""
+    return "{\n" + ",\n".join(f"  {name}: {inspected(value)}" for name, value in wire.items()) + "\n}"
+
+
+def inspected(value: object) -> str:
+    """Print a value as `util.inspect` does."""
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{k}: {inspected(v)}" for k, v in value.items()) + " }" if value else "{}"
+    if isinstance(value, list):
+        return "[ " + ", ".join(map(inspected, value)) + " ]"
+    return repr(value) if isinstance(value, str | int) else "null"
+
+
+PRINTERS = {"python": python, "kotlin": kotlin, "dart": dart, "go": go, "node": node}
+SAMPLES = [(form, PRINTERS[form](wire)) for form in FORMS for wire in (WIRE, FAILED)]
+SAMPLES.append(("dart", dart(WIRE, as_map=True)))
+
+
+def read(text: str, form: TextForm) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Read a text into plain data."""
+    reading = read_text(text, form)
+    return dict(reading.fields), reading.unread
+
+
+def problem(text: str, form: TextForm) -> str:
+    """Return why a text cannot be read."""
+    with pytest.raises(TextError) as caught:
+        read_text(text, form)
+    return caught.value.problem
+
+
+def without(wire: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    """Leave some fields out."""
+    return {name: value for name, value in wire.items() if name not in names}
+
+
+# ---------------------------------------------------------------- each form, whole
+
+
+def test_python_repr_is_read_whole():
+    """Every field of openai-python's repr is read, nested classes and escaped texts too."""
+    entry = ENTRY | {"message": "it's \"bad\", status='x'\n\té\\"}
+    wire = FAILED | {"errors": {"object": "list", "data": [entry]}, "novel": [1, -2.5, True, {}]}
+
+    fields, unread = read(f"12:00 INFO batch = {python(wire)} took 3s", "python")
+
+    assert (wire, ()) == (without(fields, "model", "usage"), unread)
+
+
+def test_python_page_is_read_as_a_page():
+    """The page that `batches.list()` returns is a mapping with its batches under `data`."""
+    fields, unread = read(
+        f"SyncCursorPage[Batch](data=[{python(WIRE)}, {python(FAILED)}], has_more=False)", "python"
+    )
+
+    assert ("batch_7", "failed", False, ()) == (
+        fields["data"][0]["id"],
+        fields["data"][1]["status"],
+        fields["has_more"],
+        unread,
+    )
+
+
+def test_python_dict_is_read():
+    """What `print(batch.model_dump())` prints is read, also behind another dict."""
+    assert (WIRE, ()) == read(f"{{'request': 5}} -> {WIRE!r}", "python")
+
+
+def test_python_wrapped_lines():
+    """A repr that a pretty printer wrapped is read, trailing commas too."""
+    lines = [
+        "Batch(",
+        "    id='batch_7',",
+        "    status='failed',",
+        "    request_counts=Counts(",
+        "        total=8",
+        "    ),",
+        ")",
+    ]
+
+    assert ({"id": "batch_7", "status": "failed", "request_counts": {"total": 8}}, ()) == read(
+        "\n".join(lines), "python"
+    )
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "<Status.COMPLETED: 'completed'>",
+        "<Status a, completed_at=3>",
+        "Status.COMPLETED",
+        "datetime.datetime(2026, 1, 2, tzinfo=TzInfo(UTC))",
+        "Decimal('17')",
+        "b'done, x='",
+        "{1, 2}",
+        "{1: 2}",
+        "(1, 'a')",
+        "'a' 'b'",
+        "[1, <x>]",
+        "Wrapped(root=<x>)",
+        "nan",
+        "1e999",
+        "9" * (NUMBER_LENGTH_MAX + 1),
+        r"'\d'",
+        r"'\U00110000'",
+        r"'\UFFFFFFFF'",
+    ],
+)
+def test_python_other_values_are_unread(value):
+    """What is no literal hides its own field and no other."""
+    fields, unread = read(f"Batch(id='b', status={value}, created_at=5)", "python")
+
+    assert ({"id": "b", "created_at": 5}, ("status",)) == (fields, unread)
+
+
+def test_a_name_that_stands_twice_is_unread():
+    """Nobody can say which of two values was meant."""
+    assert ({"id": "b"}, ("status",)) == read("Batch(id='b', status='failed', status='completed')", "python")
+
+
+def test_kotlin_class_is_read_whole():
+    """Every field of openai-kotlin's data class is read; value classes are what they wrap."""
+    errors = {"data": [kotlin_entry(entry) for entry in FAILED["errors"]["data"]]}
+
+    fields, unread = read(f"[main] INFO - {kotlin(FAILED)} (retry 1)", "kotlin")
+
+    assert (without(FAILED, "object") | {"errors": errors}, ()) == (fields, unread)
+
+
+def test_dart_class_is_read_whole():
+    """Every field of openai_flutter_sdk's class is read."""
+    assert (FAILED, ()) == read(f"flutter: {dart(FAILED)} done", "dart")
+
+
+def test_dart_map_is_read_whole():
+    """`toJson().toString()` has wire names and classes inside."""
+    assert (FAILED, ()) == read(f"flutter: {dart(FAILED, as_map=True)}", "dart")
+
+
+def test_dart_map_with_maps_inside():
+    """A map that was decoded and never made a class is read, but for `usage`."""
+    text = dart(WIRE, as_map=True).replace(
+        "BatchRequestCounts[total=8, completed=7, failed=1]",
+        "{total: 8, completed: null}, usage: {input: {cached: 1}}",
+    )
+
+    assert (WIRE | {"request_counts": {"total": 8, "completed": None}}, ("usage",)) == read(text, "dart")
+
+
+def test_go_pointers_are_unread():
+    """An address says that a field is set and not to what; `<nil>` is null."""
+    plain = ("id", "object", "endpoint", "input_file_id", "completion_window", "status", "created_at")
+    pointers = tuple(name for name, value in WIRE.items() if value is not None and name not in plain)
+
+    fields, unread = read(f"2026/01/02 got &{go(WIRE)} ok", "go")
+
+    assert (without(WIRE, *pointers), pointers) == (fields, unread)
+
+
+def test_go_values_of_other_structs():
+    """A struct without pointers gives its numbers, but 0 stands for null as well."""
+    text = "{ID:b Status:failed CreatedAt:0 FailedAt:9 ExpiredAt:0 Model: RequestCounts:{Total:3 Completed:0 Failed:3}}"
+
+    fields, unread = read(text, "go")
+
+    assert {"id": "b", "status": "failed", "created_at": 0, "failed_at": 9, "model": ""} == without(
+        fields, "request_counts"
+    )
+    assert ({"total": 3, "completed": 0, "failed": 3}, ("expired_at",)) == (fields["request_counts"], unread)
+
+
+def test_go_free_text_hides_what_follows():
+    """A map's texts have no quotes, so whatever seems to follow one may be inside it."""
+    text = "{ID:b Status:failed Metadata:map[note:a CompletedAt:5] FailedAt:7}"
+
+    assert (
+        {"id": "b", "status": "failed"},
+        ("metadata", "CompletedAt", "FailedAt")[:1] + ("completed_at", "failed_at"),
+    ) == read(text, "go")
+
+
+def test_go_unknown_or_double_fields_are_unread():
+    """A field without a known type, or with two values, is named."""
+    assert ({"id": "b"}, ("Tier", "status")) == read("{ID:b Tier:5 Status:failed Status:completed}", "go")
+
+
+def test_node_object_is_read_whole():
+    """Every field of `console.log(batch)` is read."""
+    assert (FAILED, ()) == read(f"got {node(FAILED)} after 3s", "node")
+
+
+def test_node_colours_are_no_part_of_it():
+    """`console.log` colours what it prints on a terminal."""
+    assert ({"id": "b", "created_at": 5}, ()) == read(
+        "{ id: \x1b[32m'b'\x1b[39m, created_at: \x1b[33m5\x1b[39m }", "node"
+    )
+
+
+@pytest.mark.parametrize(
+    "value, printed",
+    [
+        ("it's", '"it\'s"'),
+        ("'\"", "`'\"`"),
+        ("a\nb", "'a\\n' +\n    'b'"),
+        ("\x07\x1b\u2028\ud800", r"'\x07\x1B\u2028\uD800'"),
+        (17, "17n"),
+        (0, "-0"),
+        (1e21, "1e+21"),
+        (None, "undefined"),
+        (False, "false"),
+        ([], "[]"),
+        ({}, "{}"),
+        ({"a b": 1}, "{ 'a b': 1 }"),
+        ({"q": 1}, "[Object: null prototype] { q: 1 }"),
+        ({"q": 1}, "<ref *1> Counts { q: 1 }"),
+    ],
+)
+def test_node_values(value, printed):
+    """Every way in which Node writes a JSON value is read."""
+    assert ({"id": "b", "x": value}, ()) == read(f"{{ id: 'b', x: {printed} }}", "node")
+
+
+@pytest.mark.parametrize(
+    "printed",
+    [
+        "[Object]",
+        "{ object: 'list', data: [ [Object] ] }",
+        "[ 1, ... 3 more items ]",
+        "'aaa'... 5 more characters",
+        "Map(1) { 'k, ' => { a: 2 } }",
+        "Set(1) { 'a' }",
+        "[Circular *1]",
+        "[Function: f]",
+        "[TypeError: no such file]",
+        "Symbol(x)",
+        "2026-01-02T03:04:05.000Z",
+        "Infinity",
+        "<1 empty item>",
+    ],
+)
+def test_node_other_values_are_unread(printed):
+    """What the wire does not have, or Node cut off, hides its own field and no other."""
+    assert ({"id": "b", "y": 1}, ("x",)) == read(f"{{ id: 'b', x: {printed}, y: 1 }}", "node")
+
+
+def test_node_envelope_keeps_what_can_be_read():
+    """A batch inside an envelope is read field by field."""
+    fields, unread = read(
+        f"{{ observed_at: 5, batch: {node(WIRE | {'errors': 'x'}).replace(repr('x'), '[Object]')} }}", "node"
+    )
+
+    assert ({"observed_at": 5, "batch": without(WIRE, "errors")}, ("errors",)) == (fields, unread)
+
+
+def test_node_object_before_the_batch():
+    """A logger's own object before the batch is none, and may have no names."""
+    assert (WIRE, ()) == read(
+        f"{{ 'a': 1, 5 }} { {'retry': 1} } {node(WIRE)}".replace("'retry'", "retry"), "node"
+    )
+
+
+def test_names_are_spelled_as_on_the_wire():
+    """Other spellings of the wire's names are turned into its own, unless both are there."""
+    assert ({"id": "b", "input_file_id": "f"}, ("request_counts",)) == read(
+        "{ id: 'b', inputFileId: 'f', requestCounts: [Object] }", "node"
+    )
+    assert ({"id": "b", "ID": "c"}, ()) == read("{ id: 'b', ID: 'c' }", "node")
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="node is not on the PATH")
+@pytest.mark.parametrize("colors", ["true", "false"])
+def test_real_console_log(colors):
+    """What the installed Node really prints is read, but for what it cuts off."""
+    note = "line, one: 'x'\n" * 12
+    usage = {"input_tokens": 5, "input_tokens_details": {"cached_tokens": 1}}
+    wire = FAILED | {"metadata": {"note": note, "it's": '"`', "a-b": "\\ \u2028 é"}, "usage": usage}
+    script = f"const b = JSON.parse(process.argv[1]); console.log('got', require('util').inspect(b, {{colors: {colors}}}))"
+    ran = subprocess.run(
+        [shutil.which("node") or "node", "-e", script, json.dumps(wire)],
+        capture_output=True,
+        check=True,
+        timeout=30,
+    )
+    lines = ran.stdout.decode().rstrip().split("\n")  # Node leaves U+2028 as it is.
+
+    fields, unread = read("\n".join(lines), "node")
+
+    assert (without(wire, "errors"), ("errors",)) == (fields, unread)
+    assert len(lines) == next(n for n in range(1, 99) if ends("\n".join(lines[:n]), "node"))
+
+
+# ---------------------------------------------------------------- what bare texts leave open
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"a": "1", "b": "2"},
+        {"params": "temperature=0, top_p=1, k: 2, l: 3"},
+        {"a=b: c": "d=e: f"},
+        {"note": "f(x"},
+        {"note": "see (a {b})] and [c {d}])"},
+    ],
+)
+@pytest.mark.parametrize("printer", [kotlin, dart])
+def test_metadata_that_may_be_another_is_unread(printer, metadata):
+    """Texts without quotes do not say where a key or value ends."""
+    form: TextForm = "kotlin" if printer is kotlin else "dart"
+
+    fields, unread = read(printer(WIRE | {"metadata": metadata}), form)
+
+    assert (("metadata",), "completed", WIRE["completed_at"]) == (
+        unread,
+        fields["status"],
+        fields["completed_at"],
+    )
+
+
+@pytest.mark.parametrize(
+    "metadata", [{"note": "hello, world"}, {"url": "http://x/?y"}, {"n": "null"}, {"": ""}]
+)
+@pytest.mark.parametrize("printer", [kotlin, dart])
+def test_metadata_that_can_be_only_one_is_read(printer, metadata):
+    """One pair whose text holds no second sign of a pair is certain; in it `null` is a text."""
+    form: TextForm = "kotlin" if printer is kotlin else "dart"
+
+    assert metadata == read(printer(WIRE | {"metadata": metadata}), form)[0]["metadata"]
+
+
+def test_no_metadata():
+    """Kotlin prints null, Dart an empty map; a suffix changes nothing."""
+    wire = WIRE | {"metadata": None}
+
+    assert (None, {}) == (
+        read(kotlin(wire) + " {x})", "kotlin")[0]["metadata"],
+        read(dart(wire) + " {x}]", "dart")[0]["metadata"],
+    )
+
+
+def test_a_suffix_that_may_be_metadata():
+    """Where the object ends is open as soon as what follows it could be the end as well."""
+    assert ("metadata",) == read(f"Result({kotlin(WIRE)}, headers={{a=b}})", "kotlin")[1]
+
+
+def test_fields_behind_unread_metadata_are_unread():
+    """They may be part of it: to leave them out would make them null."""
+    text = "{id: b, object: batch, status: failed, metadata: {a: b}, completed_at: 5, usage: {x: {y: 1}}}"
+
+    assert (
+        {"id": "b", "object": "batch", "status": "failed"},
+        ("metadata", "completed_at", "usage"),
+    ) == read(text, "dart")
+
+
+@pytest.mark.parametrize(
+    "message", ["a, status=Status(value=expired)), b", "x]], status=expired, y", ", line=", "(", "[{"]
+)
+@pytest.mark.parametrize("printer", [kotlin, dart])
+def test_messages_hold_what_they_like(printer, message):
+    """A message with separators in it moves no other field."""
+    form: TextForm = "kotlin" if printer is kotlin else "dart"
+    wire = FAILED | {"errors": {"object": "list", "data": [ENTRY | {"message": message}]}}
+
+    fields, unread = read(printer(wire), form)
+
+    assert ("failed", FAILED["failed_at"]) == (fields["status"], fields["failed_at"])
+    if unread:
+        assert ((("errors",), ", line=")) == (unread, message)
+    else:
+        assert message == fields["errors"]["data"][0]["message"]
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "code=a, message=bad, param=x, param=null, line=1",
+        "code=a, message=bad, param=null",
+        "code=a, message=bad, param=null, line=one",
+        "kind=a, code=a, message=b, param=null, line=1",
+    ],
+)
+def test_errors_that_may_be_others_are_unread(entry):
+    """An entry that names a part twice, not at all, or with another type hides `errors` alone."""
+    text = dart(FAILED).replace("code=empty_file, message=No lines., param=null, line=3", entry)
+
+    assert (without(FAILED, "errors"), ("errors",)) == read(text, "dart")
+
+
+def test_an_entry_that_is_not_closed_is_unread():
+    """A bracket of another kind than the class's own is none that it printed."""
+    text = kotlin(FAILED).replace("line=null)], hasMore", "line=null]], hasMore")
+
+    assert ("errors",) == read(text, "kotlin")[1]
+
+
+def test_errors_without_entries():
+    """An empty list is a list."""
+    wire = FAILED | {"errors": {"object": "list", "data": []}}
+
+    assert ({"data": []}, wire["errors"]) == (
+        read(kotlin(wire), "kotlin")[0]["errors"],
+        read(dart(wire), "dart")[0]["errors"],
+    )
+
+
+def test_errors_that_may_end_in_two_places():
+    """A message that spells a whole rest of the class leaves everything open."""
+    rest = dart(WIRE).partition(", inputFileId")[2]
+    wire = FAILED | {"errors": {"object": "list", "data": [ENTRY | {"message": f"[]]], inputFileId{rest}"}]}}
+
+    assert "errors may end in two places" == problem(dart(wire), "dart")
+
+
+@pytest.mark.parametrize(
+    "name, printed",
+    [
+        ("request_counts", "RequestCounts(total=a)"),
+        ("request_counts", "5"),
+        ("request_counts", "X()"),
+        ("status", "S(a=b, c=d)"),
+        ("created_at", "Time(x=[a])"),
+    ],
+)
+def test_values_of_another_shape_are_unread(name, printed):
+    """A known field that is printed as no known class hides itself alone."""
+    text = f"Batch(id=b, {spelled(name, 'camel')}={printed})"
+
+    assert ({"id": "b"}, (name,)) == read(text, "kotlin")
+
+
+def test_a_time_that_is_no_number_is_kept_as_text():
+    """What is wrong with it is for the rules to say."""
+    assert ({"id": "b", "created_at": "2026-01-02T03:04:05Z", "failed_at": 1.5}, ()) == read(
+        "Batch(id=b, createdAt=2026-01-02T03:04:05Z, failedAt=1.5)", "kotlin"
+    )
+
+
+# ---------------------------------------------------------------- what cannot be read at all
+
+
+@pytest.mark.parametrize(
+    "form, text, expected",
+    [
+        ("python", "nothing here", "none begins here"),
+        ("python", "Batch(id='b'", "a value has no end"),
+        ("python", "Batch(id='b)", "a quote is not closed"),
+        ("python", "Batch(id='b\n', x=1)", "a quote is not closed"),
+        ("python", "Batch(id='b']", "a comma or ) is due"),
+        ("python", "Batch(id=, x=1)", "a value is due"),
+        ("python", "Batch(id='b', x=<a(b]>)", "a value has no end"),
+        ("python", "Batch(id='b', x=<Bob's>)", "a quote cannot be told from an apostrophe"),
+        ("python", "Batch(id='b', 5)", "its values have no names"),
+        ("python", "Batch(id=" + "[" * 999, f"brackets nest deeper than {NESTING_MAX}"),
+        ("python", "Batch(id=x" + "(" * 999, f"brackets nest deeper than {NESTING_MAX}"),
+        ("python", f"[{python(WIRE)}, {python(WIRE)}]", "a second one begins here"),
+        ("node", "{ id: 'a' } { id: 'b' }", "a second one begins here"),
+        ("node", "{ id: 'a', x: [ 1 }", "a comma or ] is due"),
+        ("kotlin", f"[{kotlin(WIRE)}, {kotlin(WIRE)}]", "a second one begins here"),
+        ("kotlin", "Batch(id=b, note=x, status=failed)", "a known field or ) is due"),
+        ("kotlin", "Batch(id=b, status=(x", "a known field or ) is due"),
+        ("kotlin", kotlin(FAILED).partition("message")[0], "errors has no end"),
+        ("kotlin", kotlin(WIRE)[:-1], "metadata has no end"),
+        ("kotlin", "Batch(id=b, metadata=x})", "metadata has no end"),
+        ("dart", "{id: b, object: batch, note: a, status: failed}", "a known field or } is due"),
+        ("go", "{ID:b Status:in progress CreatedAt:5}", "a field is due"),
+        ("go", "{ID:b Status:in", "a field is due"),
+        ("go", f"[{go(WIRE)} {go(WIRE)}]", "a second one begins here"),
+    ],
+)
+def test_refusals_say_why(form, text, expected):
+    """A text that cannot be read gets one reason."""
+    assert expected == problem(text, form)
+
+
+def test_text_error_is_one_sentence_with_its_place():
+    """It says what, in which form and where, survives pickling, and is a ValueError."""
+    with pytest.raises(ValueError, match="no batch") as caught:
+        read_text("Batch(id='b', status=)", "python")
+
+    error = pickle.loads(pickle.dumps(caught.value))  # noqa: S301
+    assert "no batch in python form: a value is due (column 22)" == str(error)
+    assert ("python", 22, "a value is due", False) == (
+        error.form,
+        error.column,
+        error.problem,
+        error.truncated,
+    )
+
+
+# ---------------------------------------------------------------- detect, ends
+
+
+@pytest.mark.parametrize("form, text", SAMPLES)
+def test_detect_finds_every_form(form, text):
+    """Each form is told by how it begins, also behind a prefix and with colours."""
+    assert [form] * 3 == [
+        detect(text),
+        detect(f"ctx={{ a: 1 }} INFO {text}"),
+        detect(f"\x1b[36m{text}\x1b[0m"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[",
+        "batch: {",
+        json.dumps(WIRE),
+        json.dumps([WIRE]),
+        json.dumps(WIRE, indent=2),
+        "{}",
+        "createBatch(id=5)",
+        "done",
+    ],
+)
+def test_detect_finds_none(text):
+    """JSON, ordinary lines and a lone brace are none of the forms."""
+    assert detect(text) is None
+
+
+def test_detect_with_two_lines():
+    """A lone brace becomes Node's with the line behind it, and JSON's does not."""
+    assert ("node", None, "python") == (
+        detect("{\n  id: 'b',"),
+        detect('{\n  "id": "b",'),
+        detect("batch = Batch("),
+    )
+
+
+@pytest.mark.parametrize("form, text", SAMPLES)
+def test_bare_forms_are_read_between_colours(form, text):
+    """A logger that colours the whole line changes nothing."""
+    assert read(text, form) == read(f"\x1b[32m{text}\x1b[0m", form)
+
+
+@pytest.mark.parametrize("form, text", SAMPLES)
+def test_ends_with_the_closing_bracket(form, text):
+    """No text ends before its last bracket, but one that no further line could mend."""
+    early = [n for n in range(len(text)) if ends(text[:n], form)]
+
+    assert (True, True) == (ends(text, form), ends(text + " done", form))
+    assert form in ("go", "kotlin", "dart") or not early
+
+
+def test_ends_line_by_line():
+    """The lines of one object are gathered until it is whole."""
+    lines = node(FAILED).splitlines()
+
+    assert [False] * (len(lines) - 1) + [True] == [
+        ends("\n".join(lines[: n + 1]), "node") for n in range(len(lines))
+    ]
+
+
+# ---------------------------------------------------------------- never a crash, never a guess
+
+
+@pytest.mark.parametrize("form, text", SAMPLES)
+def test_every_beginning_is_refused(form, text):
+    """A text that was cut off anywhere is no batch."""
+    for length in range(len(text)):
+        with pytest.raises(TextError):
+            read_text(text[:length], form)
+
+
+PIECES = st.sampled_from(
+    [*"()[]{}<>,:='\"`\\ \n\x1b", ", ", ": ", "})", "}]", "]]", "null", "Batch(id=", "{ID:", "0x1", "<nil>", "9" * 400]
+    + [f", {spelled(name, 'camel')}=" for name in WIRE_FIELDS]
+)  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.sampled_from(SAMPLES), st.lists(st.tuples(st.integers(0, 900), st.integers(0, 9), PIECES), max_size=4)
+)
+def test_damage_never_crashes(sample, damage):
+    """Whatever is cut out of a text or put into it: it is read or refused."""
+    _, text = sample
+    for at, length, piece in damage:
+        text = text[:at] + piece + text[at + length :]
+
+    for form in FORMS:
+        try:
+            assert isinstance(read_text(text, form), TextReading)
+        except TextError as error:
+            assert 1 <= error.column <= len(text) + 1
+    assert detect(text) in (None, *FORMS)
+
+
+TEXTS = st.lists(PIECES | st.text(max_size=3), max_size=6).map("".join).filter(lambda text: text != "null")
+IDS = st.from_regex(r"[a-z]{1,8}[-_/.][A-Za-z0-9]{1,8}", fullmatch=True).filter(lambda text: text != "null")
+ENTRIES = st.fixed_dictionaries(
+    {"code": IDS, "message": TEXTS, "param": st.none() | IDS, "line": st.none() | st.integers(0, 9)}
+)
+WIRES = st.fixed_dictionaries(
+    {
+        "id": IDS,
+        "object": st.just("batch"),
+        "endpoint": IDS,
+        "errors": st.none() | st.lists(ENTRIES, max_size=3).map(lambda data: {"object": "list", "data": data}),
+        "input_file_id": IDS,
+        "completion_window": IDS,
+        "status": IDS,
+        "output_file_id": st.none() | IDS,
+        **dict.fromkeys(TIMES, st.none() | st.integers(1, 10**11)),
+        "created_at": st.integers(1, 10**11),
+        "request_counts": st.none()
+        | st.fixed_dictionaries(dict.fromkeys(("total", "completed", "failed"), st.integers(-1, 99))),
+        "metadata": st.dictionaries(TEXTS, TEXTS, max_size=3),
+    }
+).map(lambda wire: {name: wire[name] for name in WIRE_FIELDS if name in wire})  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from([kotlin, dart, go]), WIRES, st.sampled_from(["", " ok", "})", " {x}]"]))
+def test_what_is_read_is_what_was_printed(printer, wire, suffix):
+    """Any text in messages and metadata: a field has its own value, or is unread, or all is refused."""
+    form: TextForm = "kotlin" if printer is kotlin else "dart" if printer is dart else "go"
+    try:
+        fields, unread = read(printer(wire) + suffix, form)
+    except TextError:
+        return
+    if printer is kotlin:
+        wire = without(wire, "object")
+        if wire["errors"]:
+            wire["errors"] = {"data": [kotlin_entry(entry) for entry in wire["errors"]["data"]]}
+
+    assert fields == {name: wire[name] for name in fields}
+    assert set(wire) <= {*fields, *unread}
+
+
+@settings(max_examples=100, deadline=None)
+@given(WIRES)
+def test_python_texts_survive(wire):
+    """Quoted texts hold anything and are read as they are."""
+    assert (wire, ()) == (
+        without(read(python(wire), "python")[0], "model", "usage", *(set(WIRE) - set(wire))),
+        (),
+    )
+
+
+@pytest.mark.parametrize("form, text", SAMPLES)
+@pytest.mark.parametrize(
+    "piece", ["(", "[", "{", ",", "'", "<", "\\", " ", "a", "]], status=x", ", param=x", "{ a: ", "', "]
+)
+def test_a_megabyte_is_read_in_linear_time(form, text, piece):
+    """No text takes time out of proportion, wherever it is long."""
+    middle = text.index("24h")
+    for long in (
+        piece * (200_000 // len(piece)),
+        text[:middle] + piece * (200_000 // len(piece)) + text[middle:],
+    ):
+        try:
+            read_text(long, form)
+        except TextError as error:
+            assert error.form == form
+        detect(long)
