@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Literal
+from math import isfinite
+from typing import Any, Literal
 
 import attrs
 
@@ -63,9 +64,20 @@ class Finding:
             "severity": self.severity,
             "batch_id": self.batch_id,
             "message": self.message,
-            "fields": dict(self.fields),
+            "fields": plain(self.fields),
             "where": [{"source": place.source, "line": place.line} for place in self.where],
         }
+
+
+def plain(value: Any) -> Any:  # noqa: ANN401
+    """Return a value as JSON has it: read-only views as objects, tuples as lists, NaN and the like as text."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(inner) for inner in value]
+    if value is None or isinstance(value, str | int) or (isinstance(value, float) and isfinite(value)):
+        return value
+    return repr(value)
 
 
 def verdict_of(findings: Iterable[Finding], *, judged: bool) -> Verdict:

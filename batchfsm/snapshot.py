@@ -50,6 +50,21 @@ FLAT_FIELDS: Final = (
 Row = tuple[Any, ...]
 """The plain values of a snapshot: those of `FLAT_FIELDS`, then those of `COUNT_FIELDS`."""
 
+
+
+class _Unread:
+    """The type of `UNREAD`."""
+
+    def __repr__(self) -> str:
+        return "unread"
+
+    def __reduce__(self) -> str:
+        return "UNREAD"  # There is only one, also after pickling.
+
+
+UNREAD: Final = _Unread()
+"""In `bad`: the log's text form shows that the field is there, but not what it holds. Nobody's fault, no finding."""
+
 _STATUSES: Final = frozenset(get_args(Status))
 _NOTHING: Final[Mapping[str, object]] = MappingProxyType({})
 

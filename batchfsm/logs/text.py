@@ -92,7 +92,7 @@ _JSON: Final = re.compile(r"\s*+(?:\[\s*+)*+\{\s*+[\"}]")
 # Where two of them begin at one place, the first is meant.
 _HEADS: Final[Mapping[TextForm, re.Pattern[str]]] = {
     "kotlin": re.compile(_EDGE + r"Batch\((?=id=(?!['\"]|None\b))"),
-    "dart": re.compile(_EDGE + r"Batch\[(?=id=)|\{(?=id: [^,'\"`\n]*+, object: )"),
+    "dart": re.compile(_EDGE + r"Batch\[(?=id=)|\{(?=id: [^,'\"`{}\n]*+, object: )"),
     "go": re.compile(r"\{(?=ID:)"),
     "python": re.compile(_CLASS + r"(?=\s*+(?:$|[A-Za-z_]\w*+=))|\{(?=\s*+'\w++':)"),
     "node": re.compile(r"\{(?=\s*+(?:[A-Za-z_]\w*+|'[^'\n]*+'): )"),
@@ -224,14 +224,15 @@ def _metadata(text: str, form: TextForm, at: int, closing: str) -> object:
     `{params=temperature=0, top_p=1}`), so no more than one pair is certain. And `{a=(1})` may end there
     or go on, if another `})` follows or a bracket in it is open.
     """
-    if empty := re.compile(rf"(null|\{{\}})\{closing}").match(text, at):
-        return None if empty[1] == "null" else {}
+    if text.startswith("null" + closing, at):
+        return None
     end = text.find("}" + closing, at)
     if end < 0 or text[at] != "{":
         raise TextError(form, len(text) + 1, "metadata has no end", truncated=end < 0)
     key, *values = text[at + 1 : end].split("=" if form == "kotlin" else ": ")
-    is_certain = len(values) == 1 and "}" + closing not in text[end + 1 :] and is_balanced(key + values[0])
-    return {key: values[0]} if is_certain else UNREAD
+    if len(values) > 1 or "}" + closing in text[end + 1 :] or not is_balanced(text[at + 1 : end]):
+        return UNREAD
+    return {key: values[0]} if values else UNREAD if key else {}
 
 
 def _errors(head: re.Match[str], text: str) -> object:

@@ -1,7 +1,22 @@
 """Named invariants as rows of few kinds, and their scalar reading."""
 
+from batchfsm.rules.asking import HISTORY, chosen, needs
 from batchfsm.rules.judging import SKEW_S, Judge, judge_of, who
+from batchfsm.rules.rule import HEALTHY, Rule
 from batchfsm.rules.scalar import faults, listed
-from batchfsm.rules.table import HEALTHY, RULES, Rule, chosen
+from batchfsm.rules.table import RULES
 
-__all__ = ["HEALTHY", "RULES", "SKEW_S", "Judge", "Rule", "chosen", "faults", "judge_of", "listed", "who"]
+__all__ = [
+    "HEALTHY",
+    "HISTORY",
+    "RULES",
+    "SKEW_S",
+    "Judge",
+    "Rule",
+    "chosen",
+    "faults",
+    "judge_of",
+    "listed",
+    "needs",
+    "who",
+]

@@ -13,7 +13,8 @@ from batchfsm.errors import DefinitionError
 from batchfsm.finding import Finding
 from batchfsm.lifecycle import STAMP_FIELDS, Severity
 from batchfsm.rules.scalar import Look, World, questions
-from batchfsm.rules.table import RULES, Rule
+from batchfsm.rules.rule import Rule
+from batchfsm.rules.table import RULES
 from batchfsm.snapshot import Snapshot
 from batchfsm.topology import topology
 

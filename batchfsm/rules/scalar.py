@@ -15,7 +15,7 @@ from batchfsm.dialects import Dialect
 from batchfsm.lifecycle import Severity
 from batchfsm.rules import kinds
 from batchfsm.rules.table import RULES
-from batchfsm.snapshot import Snapshot
+from batchfsm.snapshot import UNREAD, Snapshot
 from batchfsm.topology import Mask, Topology
 from batchfsm.wire import refusal, shown
 
@@ -105,7 +105,7 @@ def _refused(kind: kinds.Refused, _world: World, _status: str | None, fields: Fi
         bad = {
             name: value
             for name, value in snapshot.bad.items()
-            if (name in kind.fields if kind.fields else name not in elsewhere)
+            if value is not UNREAD and (name in kind.fields if kind.fields else name not in elsewhere)
         }
         what = "; ".join(f"{name}: {refusal(name, value)}" for name, value in bad.items())
         return (bad, f"has a bad field, {what}", None) if bad else None

@@ -2,84 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-import attrs
-
-from batchfsm.errors import UnknownNameError
-from batchfsm.lifecycle import STAMP_FIELDS, Severity
+from batchfsm.lifecycle import STAMP_FIELDS
 from batchfsm.rules.kinds import (
     Bound, IdTime, Kept, Kind, Limit, Grown, Missed, Moved, Null, Ordered, OutputMissing, Overflow, OwnStamp,
     Passed, Refused, Set, Settled, UnknownStatus, Unsettled, Window,
 )  # fmt: skip
+from batchfsm.rules.rule import BORN_AT, DAY_S, Rule, row
 from batchfsm.snapshot import TIME_FIELDS
-
-DAY_S: Final = 86_400
-
-
-@attrs.frozen(kw_only=True)
-class Rule:
-    """One named invariant."""
-
-    code: str
-    """Stable: letter for the family, number for the row."""
-
-    name: str
-    """Stable, for people."""
-
-    severity: Severity
-    """What a breach weighs under the strict dialect; a dialect may say otherwise."""
-
-    kind: Kind
-    """How it is read, with the row's parameters."""
-
-    means: str
-    """What is a breach, in one sentence."""
-
-    evidence: str
-    """Why that is so: who says it, or where it was seen."""
-
-    remedy: str
-    """What to do about a breach."""
-
-    example: tuple[Mapping[str, Any], ...]
-    """Changes to a healthy completed batch, one for each snapshot of a history, of which the last breaches the rule."""
-
-
-def _row(
-    code: str, name: str, severity: Severity, kind: Kind, means: str, *, because: str, do: str,
-    example: Mapping[str, Any] | tuple[Mapping[str, Any], ...],
-) -> Rule:  # fmt: skip
-    examples = example if isinstance(example, tuple) else (example,)
-    return Rule(
-        code=code, name=name, severity=severity, kind=kind, means=means, evidence=because, remedy=do, example=examples
-    )
-
 
 _NOT_OPENAI: Final = "If the server is not OpenAI's, judge it by its own dialect (--dialect)."
 _REPORT: Final = "Keep both snapshots and report them to whoever runs the server or the proxy."
-
-_T: Final = 1_711_471_533
-HEALTHY: Final[Mapping[str, Any]] = MappingProxyType(
-    {
-        "id": "batch_abc123",
-        "object": "batch",
-        "endpoint": "/v1/chat/completions",
-        "input_file_id": "file-abc123",
-        "completion_window": "24h",
-        "status": "completed",
-        "output_file_id": "file-cvaTdG",
-        "created_at": _T,
-        "in_progress_at": _T + 5,
-        "expires_at": _T + DAY_S,
-        "finalizing_at": _T + 21_600,
-        "completed_at": _T + 21_630,
-        "request_counts": {"total": 100, "completed": 95, "failed": 5},
-    }
-)
-"""The healthy batch that the rules' examples are changes of."""
 
 _RUNNING: Final[Mapping[str, Any]] = {
     "status": "in_progress", "finalizing_at": None, "completed_at": None, "output_file_id": None,
@@ -89,49 +25,49 @@ _QUEUED: Final[Mapping[str, Any]] = _RUNNING | {
     "status": "validating", "in_progress_at": None, "request_counts": {"total": 0, "completed": 0, "failed": 0},
 }  # fmt: skip
 _FAILED: Final[Mapping[str, Any]] = _QUEUED | {
-    "status": "failed", "failed_at": _T + 9, "errors": [{"code": "invalid_json_line", "message": "line 7"}],
+    "status": "failed", "failed_at": BORN_AT + 9, "errors": [{"code": "invalid_json_line", "message": "line 7"}],
 }  # fmt: skip
 _EXPIRED: Final[Mapping[str, Any]] = {
-    "status": "expired", "completed_at": None, "finalizing_at": _T + DAY_S + 1, "expired_at": _T + DAY_S + 607,
+    "status": "expired", "completed_at": None, "finalizing_at": BORN_AT + DAY_S + 1, "expired_at": BORN_AT + DAY_S + 607,
 }  # fmt: skip
 
 _WIRE: Final = (
-    _row(
+    row(
         "S001", "missing-field", "error", Null(("id", "status", "created_at")),
         "`id`, `status` or `created_at` is absent or null.",
         because="Required by openai-openapi, schema Batch; set in all real objects.",
         do="Look for what cut the object short: a projection, a log formatter, an old export.",
         example={"created_at": None},
     ),
-    _row(
+    row(
         "S002", "wrong-type", "error", Refused(()),
         "A field has a type that the wire does not allow. The field then says nothing, the others are judged.",
         because="Types of openai-openapi. R's jsonlite writes null as {}, spreadsheets write numbers as text.",
         do="Repair the writer of the log; " + _NOT_OPENAI[0].lower() + _NOT_OPENAI[1:],
         example={"endpoint": 5},
     ),
-    _row(
+    row(
         "S003", "not-a-batch", "error", Refused(("object",)),
         "`object` is present and is not `batch`.",
         because="openai-openapi: the object type, which is always `batch`.",
         do="Filter the log: a file, an event or a list got among the batches.",
         example={"object": "file"},
     ),
-    _row(
+    row(
         "S004", "unknown-status", "error", UnknownStatus(),
         "The status is a word that the lifecycle does not have; it says nothing about the way.",
         because="openai-openapi, enum of eight. AIBrix says `scheduling`, production-stack `running`.",
         do=_NOT_OPENAI + " A new word of OpenAI's own wants a new release of this library.",
         example={"status": "paused"},
     ),
-    _row(
+    row(
         "S005", "bad-timestamp", "error", Refused(TIME_FIELDS),
         "A time is not whole Unix seconds: text, a bool, a fraction, zero or less, or above 10^11 (milliseconds).",
         because="openai-openapi, format unixtime; no real object has another.",
         do="Repair the writer of the log; " + _NOT_OPENAI[0].lower() + _NOT_OPENAI[1:],
         example={"completed_at": 1_711_493_163_000},
     ),
-    _row(
+    row(
         "S006", "metadata-limit", "warning", Limit(16, 64, 512),
         "`metadata` has more than 16 pairs, a key over 64 characters, a value over 512, or a value that is no text.",
         because="openai-openapi, schema Metadata.",
@@ -140,21 +76,21 @@ _WIRE: Final = (
     ),
 )
 _PRESENCE: Final = (
-    _row(
+    row(
         "P101", "stamp-missing", "error", OwnStamp(),
         "The stamp of the present status is null.",
         because="All 1,321 completed and 1,097 cancelled real objects have their own stamp.",
         do=_NOT_OPENAI,
         example={"completed_at": None},
     ),
-    _row(
+    row(
         "P102", "stamp-forbidden", "error", Passed(),
         "No walk to the status passes all its set stamps; a warning where one with tolerated steps does.",
         because="The lifecycle table. Seen once: in_progress beside finalizing_at, a stale status among fresh fields.",
         do="Read the batch again by its id; if it stays, the status was cached apart from the rest.",
-        example={"failed_at": _T + 30},
+        example={"failed_at": BORN_AT + 30},
     ),
-    _row(
+    row(
         "P103", "stamp-skipped", "error", Missed(),
         "Each walk through the set stamps also passes another status whose stamp is null; a warning where one with "
         "tolerated steps avoids it.",
@@ -162,7 +98,7 @@ _PRESENCE: Final = (
         do=_NOT_OPENAI,
         example={"finalizing_at": None},
     ),
-    _row(
+    row(
         "P104", "deadline-missing", "note", Null(("expires_at",)),
         "`expires_at` is null, so nobody can tell when to give up.",
         because="Set in 2,627 of 2,629 real objects, from the first answer on.",
@@ -171,79 +107,79 @@ _PRESENCE: Final = (
     ),
 )
 _TIMES: Final = (
-    _row(
+    row(
         "T201", "stamps-out-of-order", "error", Ordered(),
         "A status that comes before another on every walk has the later second; equal seconds are fine.",
         because="No violation in 2,629 real objects; equal seconds in hundreds.",
         do="Look for stamps taken by two clocks. " + _REPORT,
-        example={"finalizing_at": _T + 21_700},
+        example={"finalizing_at": BORN_AT + 21_700},
     ),
-    _row(
+    row(
         "T202", "deadline-mismatch", "warning", Window(),
         "`expires_at - created_at` is not `completion_window`.",
         because="86,400 seconds in 2,627 of 2,627 real objects. Azure stamps the two apart, by 3 or 4 seconds.",
         do="Trust expires_at, not the window, when you wait for the end.",
-        example={"expires_at": _T + 2 * DAY_S},
+        example={"expires_at": BORN_AT + 2 * DAY_S},
     ),
-    _row(
+    row(
         "T203", "expired-early", "error", Bound(("expires_at",), "expired_at"),
         "The batch expired before its deadline.",
         because="Real batches expire 607 seconds after it, never before.",
         do=_REPORT,
-        example={**_EXPIRED, "expired_at": _T + 25_000, "finalizing_at": _T + 24_000},
+        example={**_EXPIRED, "expired_at": BORN_AT + 25_000, "finalizing_at": BORN_AT + 24_000},
     ),
-    _row(
+    row(
         "T204", "finished-late", "warning", Bound(("completed_at",), "expires_at"),
         "The batch was completed after its deadline.",
         because="Never on OpenAI; Azure says that jobs run on past 24 hours.",
         do="Do not drop a batch at its deadline: it may still come in.",
-        example={"finalizing_at": _T + DAY_S + 10, "completed_at": _T + DAY_S + 20},
+        example={"finalizing_at": BORN_AT + DAY_S + 10, "completed_at": BORN_AT + DAY_S + 20},
     ),
-    _row(
+    row(
         "T205", "stamp-in-future", "error", Bound(STAMP_FIELDS, "observed_at", None),
         "A stamp is later than the observation and the allowed skew between clocks.",
         because="The server stamps what has happened. Needs `observed_at`.",
         do="Compare the clocks (--skew); milliseconds read as seconds look so too.",
-        example={"observed_at": _T + 20_000},
+        example={"observed_at": BORN_AT + 20_000},
     ),
-    _row(
+    row(
         "T206", "id-time-mismatch", "note", IdTime(60),
         "The time in a `batch_` id of 32 hex digits is more than 60 seconds from `created_at`.",
         because="2,352 real ids begin with the time of creation, 0 to 19 seconds off.",
         do="An invented id, or an object put together from two: look where it was logged.",
         example={"id": "batch_" + "6" * 32},
     ),
-    _row(
+    row(
         "T207", "overdue", "warning", Bound(("observed_at",), "expires_at", DAY_S, open_only=True),
         "The batch is still open more than a day after its deadline.",
         because="Open for 10 minutes past it is normal, for a day it happened once. Needs `observed_at`.",
         do="Cancel it, and ask whoever runs the server; some answer in_progress for ever after a restart.",
-        example={**_RUNNING, "observed_at": _T + 3 * DAY_S},
+        example={**_RUNNING, "observed_at": BORN_AT + 3 * DAY_S},
     ),
 )
 _COUNTS: Final = (
-    _row(
+    row(
         "C301", "counts-overflow", "error", Overflow(),
         "A count is negative, or more requests are done than there are.",
         because="No violation in 2,629 real objects.",
         do=_REPORT,
         example={"request_counts": {"total": 100, "completed": 99, "failed": 5}},
     ),
-    _row(
+    row(
         "C302", "counts-unsettled", "error", Unsettled(),
         "The batch is completed, and completed + failed is less than total.",
         because="Equal in 1,321 of 1,321 completed real objects; only expired and cancelled ones have a rest.",
         do="Read the batch again before you count its results.",
         example={"request_counts": {"total": 100, "completed": 90, "failed": 5}},
     ),
-    _row(
+    row(
         "C303", "counts-early", "warning", Set(("request_counts.total",), ("validating",)),
         "The batch is validating and has a total already.",
         because="0 in 107 of 107 validating real objects: the lines are counted by the validation.",
         do=_NOT_OPENAI,
         example={**_QUEUED, "request_counts": {"total": 100, "completed": 0, "failed": 0}},
     ),
-    _row(
+    row(
         "C304", "counts-missing", "note", Null(("request_counts",), unless=("validating", "failed")),
         "`request_counts` is null though the batch was accepted.",
         because="Set in all real objects.",
@@ -252,28 +188,28 @@ _COUNTS: Final = (
     ),
 )
 _FILES: Final = (
-    _row(
+    row(
         "F401", "file-early", "warning", Set(("output_file_id", "error_file_id")),
         "There is an output or error file before the end.",
         because="On OpenAI files appear with a terminal status. OGX gives the ids at once.",
         do="Do not download before the batch has ended: the file may be cut short.",
         example={**_RUNNING, "output_file_id": "file-cvaTdG"},
     ),
-    _row(
+    row(
         "F402", "output-missing", "warning", OutputMissing(),
         "The batch is completed, requests ended well, and there is no output file; it may come a moment later.",
         because="LiteLLM reports completed seen before output_file_id was filled.",
         do="Read the batch again in a few seconds.",
         example={"output_file_id": None},
     ),
-    _row(
+    row(
         "F403", "errors-unexpected", "warning", Set(("errors",), unless=("failed",)),
         "`errors` is not empty and the batch has not failed.",
         because="`errors` tells of the validation; null in all real objects that passed it.",
         do="Read them: on some servers they are warnings.",
         example={"errors": [{"code": "invalid_json_line", "message": "line 7"}]},
     ),
-    _row(
+    row(
         "F404", "errors-missing", "note", Null(("errors",), ("failed",)),
         "The batch failed and does not say why.",
         because="Validation errors come with a code and mostly a line.",
@@ -282,21 +218,21 @@ _FILES: Final = (
     ),
 )
 _HISTORY: Final = (
-    _row(
+    row(
         "H501", "illegal-transition", "error", Moved(),
         "No walk leads from the known status to the new one; a warning if only one with tolerated steps does.",
         because="The lifecycle table, closed over polls that missed a status.",
         do=_REPORT,
-        example=(_RUNNING, {**_RUNNING, "status": "validating", "in_progress_at": _T + 6}),
+        example=(_RUNNING, {**_RUNNING, "status": "validating", "in_progress_at": BORN_AT + 6}),
     ),
-    _row(
+    row(
         "H502", "terminal-left", "error", Moved(),
         "The known status is final, and the new one differs.",
         because="No real batch leaves a final status; some servers retry failed ones.",
         do=_REPORT,
-        example=({}, {**_FAILED, "failed_at": _T + 30_000}),
+        example=({}, {**_FAILED, "failed_at": BORN_AT + 30_000}),
     ),
-    _row(
+    row(
         "H503", "identity-changed", "error",
         Kept(("created_at", "input_file_id", "endpoint", "completion_window", "expires_at"), null_counts=False),
         "`created_at`, `input_file_id`, `endpoint`, `completion_window` or `expires_at` changed after it was set.",
@@ -304,22 +240,22 @@ _HISTORY: Final = (
         do="Two batches under one id: look for a proxy that makes up ids.",
         example=(_RUNNING, {"input_file_id": "file-other"}),
     ),
-    _row(
+    row(
         "H504", "stamp-changed", "error",
         Kept(STAMP_FIELDS[1:], null_counts=True),
         "A stamp that was set changed or became null.",
         because="No change in 73 batches seen more than once.",
         do=_REPORT,
-        example=(_RUNNING, {"in_progress_at": _T + 6}),
+        example=(_RUNNING, {"in_progress_at": BORN_AT + 6}),
     ),
-    _row(
+    row(
         "H505", "count-decreased", "error", Grown(),
         "`completed` or `failed` went down, or a total above zero changed.",
         because="No decrease in any source with a known order.",
         do="Show the highest count you saw. " + _REPORT,
         example=(_RUNNING, {**_RUNNING, "request_counts": {"total": 100, "completed": 39, "failed": 1}}),
     ),
-    _row(
+    row(
         "H506", "file-changed", "error",
         Kept(("output_file_id", "error_file_id"), null_counts=True),
         "An output or error file id that was set changed or became null.",
@@ -327,14 +263,14 @@ _HISTORY: Final = (
         do="Keep the file that you have. " + _REPORT,
         example=({}, {"output_file_id": "file-other"}),
     ),
-    _row(
+    row(
         "H507", "stale-read", "note", Moved(),
         "An earlier, agreeing view of the batch came later; it is believed in nothing.",
         because="Lists and caches lag behind; LiteLLM's list kept validating after the end.",
         do="Nothing: it was seen through. If it is frequent, poll without the cache.",
         example=({}, _RUNNING),
     ),
-    _row(
+    row(
         "H508", "terminal-changed", "warning", Settled(),
         "The batch had ended, and then counts went up, `errors` changed, or a stamp that was null was set.",
         because="A completed batch may get its output file late; anything else moving is odd.",
@@ -347,19 +283,3 @@ RULES: Final[Mapping[str, Rule]] = MappingProxyType(
     {rule.code: rule for rule in (*_WIRE, *_PRESENCE, *_TIMES, *_COUNTS, *_FILES, *_HISTORY)}
 )
 """Every rule by its code, in the order in which findings are reported."""
-
-
-def chosen(tokens: Iterable[str]) -> frozenset[str]:
-    """
-    Return the codes that tokens name: whole codes, or how they begin (`T`, `H5`).
-
-    Raises:
-        UnknownNameError: If a token names no rule.
-    """
-    codes: set[str] = set()
-    for token in tokens:
-        named = {code for code in RULES if token and code.startswith(token)}
-        if not named:
-            raise UnknownNameError("rule", token, RULES)
-        codes |= named
-    return frozenset(codes)

@@ -27,15 +27,21 @@ def decode(text: str | bytes | bytearray) -> object:
     """
     try:
         return json.loads(text, object_pairs_hook=_object)
-    except RecursionError:
-        problem = "nested too deep to be read"
-    except UnicodeDecodeError as error:
-        problem = f"not UTF-8 (byte {error.start + 1})"
-    except json.JSONDecodeError as error:
-        problem = f"not JSON: {error.msg} (column {error.colno})"
-    except ValueError as error:  # A key named twice, or an integer of more digits than Python takes.
-        problem = f"not JSON to rely on: {error}"
-    raise SnapshotError([("$", problem)])
+    except (ValueError, RecursionError) as error:
+        raise SnapshotError([("$", decode_problem(error))]) from None
+
+
+def decode_problem(error: ValueError | RecursionError) -> str:
+    """Say in half a sentence why JSON could not be read."""
+    if isinstance(error, RecursionError):
+        return "nested too deep to be read"
+    if isinstance(error, UnicodeError):
+        return f"not UTF-8 (byte {error.start + 1})" if isinstance(error, UnicodeDecodeError) else "not UTF-8"
+    if isinstance(error, json.JSONDecodeError):
+        return f"not JSON: {error.msg} (column {error.colno})"
+    if "digits" in str(error):
+        return "an integer of more digits than Python reads"
+    return f"not JSON to rely on: {error}"
 
 
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -47,6 +53,10 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
         msg = f"the key {twice[:80]!r} stands twice in one object"
         raise ValueError(msg)
     return keys
+
+
+decoder: Final = json.JSONDecoder(object_pairs_hook=_object)
+"""What `decode` reads with, for those who decode piece by piece."""
 
 
 def batches(obj: object, observed_at: object = None) -> Iterator[tuple[object, object]]:

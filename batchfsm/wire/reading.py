@@ -14,7 +14,7 @@ from cattrs import ClassValidationError
 from batchfsm.dialects import Dialect, find
 from batchfsm.errors import SnapshotError
 from batchfsm.lifecycle import Lifecycle
-from batchfsm.snapshot import COUNT_FIELDS, WIRE_FIELDS, BatchError, Snapshot, spelled
+from batchfsm.snapshot import COUNT_FIELDS, UNREAD, WIRE_FIELDS, BatchError, Snapshot, spelled
 from batchfsm.wire.envelope import VITAL_FIELDS, batches, decode
 from batchfsm.wire.fields import TIME_MAX, converter, culprits, frozen, refusal, shown, time_of
 from batchfsm.wire.lane import Plain, plainly
@@ -155,6 +155,8 @@ def _named(wire: Mapping[Any, Any]) -> tuple[dict[str, Any], dict[str, object], 
                 extra[key] = frozen(value)
             except ValueError:
                 bad[str(key)] = value
+        elif value is UNREAD:
+            bad[name] = value
         elif named.get(name) is None:
             named[name] = value
         elif value is not None and value != named[name]:
@@ -201,11 +203,12 @@ def _seen(observed_at: object, bad: dict[str, object]) -> float | None:
 
 
 def _kept(value: object) -> object:
-    """Return a read-only copy of a refused value, or a word for it where even that is refused."""
+    """Return a read-only copy of a refused value; a word for it where JSON could not hold it."""
     try:
-        return frozen(value)
+        copy = frozen(value)
     except ValueError as error:
         return str(error)
+    return copy if value is UNREAD or isinstance(copy, Mapping | tuple | str | int | float | None) else shown(copy)
 
 
 def _dumped(obj: object) -> object:

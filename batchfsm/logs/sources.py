@@ -1,0 +1,97 @@
+"""What can be audited: files and globs, standard input, and objects at hand."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from glob import glob, has_magic
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Final, Literal, cast, get_args
+
+import attrs
+
+from batchfsm.errors import SourceError, UnknownNameError
+from batchfsm.finding import Place
+from batchfsm.logs.stream import Sighting, Stream, Unreadable
+from batchfsm.logs.text import TextForm
+from batchfsm.snapshot import Snapshot
+
+InputFormat = Literal["auto", "json", "python", "kotlin", "dart", "go", "node"]
+"""How a log is written; `auto` takes JSON where it can and finds text forms by themselves."""
+
+INPUT_FORMATS: Final[tuple[str, ...]] = get_args(InputFormat)
+
+
+@attrs.frozen
+class Source:
+    """Where sightings come from."""
+
+    names: tuple[str, ...]
+    """Files in order, `-` for standard input; empty for objects."""
+
+    objects: Iterable[object] = ()
+    """Objects at hand, where there are no files."""
+
+    input_format: InputFormat = "auto"
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Tell whether it can be read a second time."""
+        return "-" not in self.names if self.names else iter(self.objects) is not self.objects
+
+    def __iter__(self) -> Iterator[Sighting | Unreadable]:
+        """Yield every object, and whatever could not be read; SourceError if a file cannot be opened."""
+        if not self.names:
+            yield from (Sighting(Place("iterable", number), each) for number, each in enumerate(self.objects, 1))
+        for name in self.names:
+            form = None if self.input_format in ("auto", "json") else cast("TextForm", self.input_format)
+            detects = self.input_format == "auto"
+            if name == "-":
+                yield from Stream(sys.stdin.buffer, name, form, detects=detects)
+                continue
+            try:
+                with Path(name).open("rb") as binary:
+                    yield from Stream(binary, name, form, detects=detects)
+            except OSError as error:
+                msg = f"{name}: {error.strerror or error}"
+                raise SourceError(msg) from error
+
+
+def opened(source: object, input_format: str = "auto") -> Source:
+    """
+    Find out what is meant.
+
+    Args:
+        source: A path or glob, `-`, several of them, a batch object, or an
+            iterable of batch objects.
+        input_format: One of `INPUT_FORMATS`; for files only.
+
+    Raises:
+        SourceError: If a glob matches nothing.
+        UnknownNameError: If there is no such format.
+        TypeError: If it is none of these.
+    """
+    if input_format not in INPUT_FORMATS:
+        raise UnknownNameError("input format", input_format, INPUT_FORMATS)
+    found = cast("InputFormat", input_format)
+    if isinstance(source, str | PathLike):
+        return Source(tuple(_files(source)), (), found)
+    if isinstance(source, Mapping | Snapshot | bytes) or hasattr(source, "model_dump"):
+        return Source((), (source,))
+    if not isinstance(source, Iterable):
+        msg = f"cannot audit {type(source).__name__}: expected paths, or an iterable of batch objects"
+        raise TypeError(msg)
+    if isinstance(source, list | tuple) and source and all(isinstance(each, str | PathLike) for each in source):
+        return Source(tuple(name for each in source for name in _files(each)), (), found)
+    return Source((), source)
+
+
+def _files(path: str | PathLike[str]) -> list[str]:
+    name = fspath(path)
+    if name == "-" or not has_magic(name) or Path(name).exists():
+        return [name]
+    if names := sorted(glob(name, recursive=True)):
+        return names
+    msg = f"{name}: nothing matches"
+    raise SourceError(msg)

@@ -1,0 +1,264 @@
+"""One open log, read object by object: JSON in any layout, and the text forms, in bounded memory and linear time."""
+
+from __future__ import annotations
+
+import codecs
+import zlib
+from collections.abc import Iterator
+from json import JSONDecodeError
+from typing import BinaryIO, Final
+
+import attrs
+
+from batchfsm.finding import Place
+from batchfsm.logs.text import TextError, TextForm, detect, ends, read_text
+from batchfsm.snapshot import UNREAD
+from batchfsm.wire import decode_problem, decoder
+
+OBJECT_CHARS_MAX: Final = 32 * 2**20
+"""The longest object, or line, that is read; a longer one is passed over in pieces, and named."""
+
+TEXT_LINES_MAX: Final = 256
+"""The most lines that a text form is put together from; `console.log` of a batch takes fifty."""
+
+_CHUNK_CHARS: Final = 2**16
+_SPACE: Final = " \t\r\n"
+_GZIP: Final = b"\x1f\x8b"
+_GZIP_BITS: Final = 31  # zlib's word for "with a gzip header, and the largest window".
+
+
+@attrs.frozen
+class Sighting:
+    """One object in a log, not read yet: a batch, an envelope, a page or something else."""
+
+    place: Place
+    found: object
+
+
+@attrs.frozen
+class Unreadable:
+    """Something in a log that could not be read, or not in full."""
+
+    place: Place
+    problem: str
+    """What is wrong, in half a sentence."""
+
+
+class Stream:
+    """A window that moves over a binary stream; gzip is recognised by its first bytes."""
+
+    def __init__(self, binary: BinaryIO, name: str, form: TextForm | None, *, detects: bool = True) -> None:
+        """
+        Read nothing yet.
+
+        Args:
+            binary: The stream; left open.
+            name: What places call it.
+            form: The text form that every line is in; None for JSON.
+            detects: True if a line that is no JSON may be in a text form.
+        """
+        self._binary, self._name, self._form, self._detects = binary, name, form, detects
+        self._read = binary.read
+        self._utf8 = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+        self._text, self._at, self._line = "", 0, 1
+        self._ended = False
+        self._broken: str | None = None
+        self._patience = TEXT_LINES_MAX
+
+    def __iter__(self) -> Iterator[Sighting | Unreadable]:
+        """Yield every object, and whatever else stands there, in order."""
+        self._open()
+        in_array = False
+        while (char := self._skip(_SPACE + "," if in_array else _SPACE)) is not None:
+            if char == "]" and in_array:
+                in_array = False
+                self._move(1)
+            elif char == "[" and not in_array and self._form is None and self._opens_array():
+                in_array = True
+                self._move(1)
+            else:
+                yield self._next(char)
+        if self._broken is not None:
+            yield Unreadable(self._place(), self._broken)
+        elif in_array:
+            yield Unreadable(self._place(), "the array is not closed: the log may be cut off")
+
+    def _next(self, char: str) -> Sighting | Unreadable:
+        """Return what stands here: an object, a text form, or a line that is neither."""
+        place, problem = self._place(), None
+        if char in "{[" and self._form is None:
+            found = self._object()
+            if not isinstance(found, str):
+                return Sighting(place, found)
+            problem = found
+        line = self._lines(1)
+        if line is None:
+            self._drop_line()
+            return Unreadable(place, f"longer than {OBJECT_CHARS_MAX:,} characters")
+        form = self._form
+        if form is None and self._detects:
+            form = detect(self._lines(2) or line)
+        if form is not None and (found := self._text_form(form)) is not None:
+            return Sighting(place, found)
+        self._move(len(line))
+        return Unreadable(place, problem or (_scalar(line) if form is None else f"not read as {form}'s text of a batch"))
+
+    def _object(self) -> object:
+        """Decode and pass what begins here; or say, as text, why that cannot be."""
+        while True:
+            try:
+                found, end = decoder.raw_decode(self._text, self._at)
+                piece = self._text[self._at : end]
+                if not piece.isascii():
+                    piece.encode()  # Bytes that are not UTF-8 were let in as lone surrogates.
+            except JSONDecodeError as error:
+                # It may only be cut off by the window. A string is reported where it began.
+                may_go_on = error.msg.startswith("Unterminated string") or error.pos + 16 > len(self._text)
+                if may_go_on and len(self._text) - self._at <= OBJECT_CHARS_MAX and self._more():
+                    continue
+                return decode_problem(error)
+            except (ValueError, RecursionError) as error:
+                return decode_problem(error)
+            self._move(end - self._at)
+            return found
+
+    def _text_form(self, form: TextForm) -> dict[str, object] | None:
+        """Read and pass the text form that begins on this line; None if it cannot be read."""
+        few, many = 0, 1
+        while many < self._patience and not ends(self._lines(many) or "", form):
+            few, many = many, many * 2
+        while many - few > 1:  # The fewest lines that hold it whole: the next may hold another.
+            middle = (few + many) // 2
+            few, many = (few, middle) if ends(self._lines(middle) or "", form) else (middle, many)
+        text = self._lines(many) or ""
+        try:
+            reading = read_text(text, form)
+        except TextError:
+            # A log full of beginnings without an end shall not cost 256 lines for each of its lines.
+            self._patience = max(1, self._patience // 2)
+            return None
+        self._patience = TEXT_LINES_MAX
+        self._move(len(text))
+        return {**reading.fields, **dict.fromkeys(reading.unread, UNREAD)}
+
+    def _open(self) -> None:
+        head = self._binary.read(2)
+        rest = _Prefixed(head, self._binary)
+        self._read = _Gunzip(rest).read if head == _GZIP else rest.read
+        if self._more() and self._text.startswith("\ufeff"):
+            self._text = self._text[1:]  # Windows puts a byte order mark before UTF-8.
+
+    def _more(self) -> bool:
+        """Widen the window: double what is unread, so that reading stays linear; False at the end."""
+        if self._ended:
+            return False
+        unread = self._text[self._at :]
+        pieces = [unread]
+        wanted = max(_CHUNK_CHARS, len(unread))
+        while wanted > 0 and not self._ended:
+            try:
+                chunk = self._read(wanted)
+            except (EOFError, zlib.error) as error:
+                chunk, self._broken = b"", f"the log breaks off: {error}"
+            self._ended = not chunk
+            piece = self._utf8.decode(chunk, final=self._ended)
+            pieces.append(piece)
+            wanted -= len(chunk)
+        self._text, self._at = "".join(pieces), 0
+        return len(self._text) > len(unread)
+
+    def _skip(self, blank: str) -> str | None:
+        """Pass what is blank and return the next character without passing it; None at the end."""
+        while True:
+            rest = len(self._text) - len(self._text[self._at :].lstrip(blank)) if self._at < len(self._text) else self._at
+            self._move(rest - self._at)
+            if self._at < len(self._text):
+                return self._text[self._at]
+            if not self._more():
+                return None
+
+    def _opens_array(self) -> bool:
+        """Tell an array from a line such as `[2026-11-22] INFO ...`."""
+        while True:
+            after = self._text[self._at + 1 : self._at + _CHUNK_CHARS].lstrip(_SPACE)
+            if after:
+                return after[0] in "{[]"
+            if not self._more():
+                return False
+
+    def _lines(self, count: int) -> str | None:
+        """Return some lines from here on, without passing them; None if the first is too long to hold."""
+        while True:
+            end = self._at
+            for _ in range(count):
+                end = self._text.find("\n", end) + 1
+                if not end:
+                    break
+            if end:
+                return self._text[self._at : end]
+            if len(self._text) - self._at > OBJECT_CHARS_MAX:
+                return None
+            if not self._more():
+                return self._text[self._at :]
+
+    def _drop_line(self) -> None:
+        while True:
+            end = self._text.find("\n", self._at) + 1
+            if end:
+                self._move(end - self._at)
+                return
+            self._at = max(self._at, len(self._text) - 1)  # What is dropped need not be kept for the window.
+            if not self._more():
+                self._at = len(self._text)
+                return
+
+    def _move(self, chars: int) -> None:
+        self._line += self._text.count("\n", self._at, self._at + chars)
+        self._at += chars
+
+    def _place(self) -> Place:
+        return Place(self._name, self._line)
+
+
+class _Prefixed:
+    """A stream whose first bytes were looked at already."""
+
+    def __init__(self, head: bytes, binary: BinaryIO) -> None:
+        self._head, self._binary = head, binary
+
+    def read(self, size: int) -> bytes:
+        head, self._head = self._head[:size], self._head[size:]
+        return head or self._binary.read(size)
+
+
+class _Gunzip:
+    """Gzip that gives what it has before it fails: `GzipFile` loses the last block of a truncated file."""
+
+    def __init__(self, packed: _Prefixed) -> None:
+        self._packed = packed
+        self._inflate = zlib.decompressobj(_GZIP_BITS)
+        self._tail = b""
+
+    def read(self, size: int) -> bytes:
+        while True:
+            chunk = self._tail or self._packed.read(_CHUNK_CHARS)
+            if self._inflate.eof:
+                if not (chunk := chunk.lstrip(b"\0")):  # Members may follow each other, padded with zeros.
+                    return b""
+                self._inflate = zlib.decompressobj(_GZIP_BITS)
+            elif not chunk:
+                msg = "the compressed stream ends early"
+                raise EOFError(msg)
+            found = self._inflate.decompress(chunk, size)
+            self._tail = self._inflate.unused_data if self._inflate.eof else self._inflate.unconsumed_tail
+            if found:
+                return found
+
+
+def _scalar(line: str) -> str:
+    """Say why a line that is no object is not read."""
+    try:
+        decoder.decode(line.strip())
+    except (ValueError, RecursionError) as error:
+        return decode_problem(error)
+    return "expected an object"

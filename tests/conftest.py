@@ -1,0 +1,55 @@
+"""How thoroughly properties are tried, and the examples of README, docs and docstrings as tests."""
+
+from contextlib import chdir
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from sybil import Sybil
+from sybil.parsers.doctest import DocTestParser
+from sybil.parsers.myst import DocTestDirectiveParser, PythonCodeBlockParser, SkipParser
+
+# `pytest --hypothesis-profile=ci` tries other, and ten times as many, examples on each run.
+settings.register_profile("fast", max_examples=100, derandomize=True, deadline=None)
+settings.register_profile("ci", max_examples=1000, deadline=None)
+settings.load_profile("fast")
+
+ROOT = str(Path(__file__).parents[1])
+
+
+def as_script(names):
+    """Let the functions of a page know where they are from: hooks are named so."""
+    names["__name__"] = "__main__"
+
+
+PAGES = Sybil(
+    path=ROOT,
+    parsers=[PythonCodeBlockParser(), DocTestDirectiveParser(), SkipParser()],
+    patterns=["README.md", "docs/*.md", "docs/**/*.md"],
+    setup=as_script,
+    fixtures=["desk"],
+)
+DOCSTRINGS = Sybil(
+    path=ROOT,
+    parsers=[DocTestParser()],
+    patterns=["batchfsm/*.py", "batchfsm/**/*.py"],
+    fixtures=["desk"],
+)
+
+
+class Examples:
+    """Collects the examples; a plugin, for hooks and fixtures of a conftest see only what is beside it."""
+
+    pytest_collect_file = staticmethod((PAGES + DOCSTRINGS).pytest())
+
+    @pytest.fixture(scope="module")
+    @classmethod
+    def desk(cls, tmp_path_factory):
+        """Let the examples of one page read and write in a directory of their own."""
+        with chdir(tmp_path_factory.mktemp("desk")):
+            yield
+
+
+def pytest_configure(config):
+    """Register the plugin, before anything is collected."""
+    config.pluginmanager.register(Examples(), "examples")

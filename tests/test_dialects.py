@@ -1,0 +1,414 @@
+"""Each dialect is its row of the contract, and a dialect that contradicts itself cannot be built."""
+
+from typing import Any
+
+import attrs
+import pytest
+from notation import snap
+
+from batchfsm import parse
+from batchfsm.dialects import DIALECTS, Dialect, find
+from batchfsm.errors import DefinitionError, UnknownNameError
+from batchfsm.lifecycle import OPENAI, Lifecycle, State, Step
+
+AZURE_ALIASES = {"Validating": "validating", "canceled": "cancelled"}
+
+# One row a dialect, as the contract has it; what is not named is as in openai.
+ROWS: dict[str, dict[str, Any]] = {
+    "openai": {},
+    "azure": {
+        "aliases": AZURE_ALIASES,
+        "optional": {"in_progress"},
+        "times": {"iso"},
+        "null_text": True,
+        "null_counts": True,
+        "deadline_tolerance_s": 5,
+        "severities": {"T204": "off", "T207": "off", "F402": "note"},
+    },
+    "groq": {"optional": {"finalizing"}},
+    "zhipu": {
+        "times": {"milliseconds"},
+        "null_counts": True,
+        "severities": {"P104": "off", "C303": "off"},
+    },
+    "dashscope": {"severities": {"P104": "off"}},
+    "aibrix": {
+        "initial": "scheduling",
+        "aliases": {"created": "scheduling", "finalized": "finalizing"},
+        "adds": """scheduling > validating failed cancelling expired; validating > expired;
+                   in_progress > failed expired; finalizing > failed cancelled; cancelling > finalizing""",
+        "drops": "finalizing > cancelling",
+        "optional": {"validating"},
+        "times": {"digits"},
+        "null_times": ("0",),
+        "severities": {"C304": "off"},
+    },
+    "ogx": {
+        "dropped_statuses": ("finalizing", "expired"),
+        "adds": "in_progress > completed failed",
+        "optional": {"in_progress"},
+        "severities": {"P104": "off", "F401": "off", "C304": "off"},
+    },
+    "litellm": {
+        "aliases": {"complete": "completed"},
+        "adds": "in_progress > completed failed",
+        "optional": {"in_progress", "finalizing"},
+        "severities": {
+            "P104": "off",
+            "C304": "off",
+            "C303": "note",
+            "F401": "note",
+            "P101": "warning",
+            "P102": "warning",
+            "T201": "warning",
+            "H504": "warning",
+        },
+    },
+    "compatible": {
+        "aliases": AZURE_ALIASES
+        | {
+            "created": "validating",
+            "scheduling": "validating",
+            "pending": "validating",
+            "queued": "validating",
+            "in_queue": "validating",
+            "running": "in_progress",
+            "processing": "in_progress",
+            "finalized": "finalizing",
+            "complete": "completed",
+        },
+        "adds": """validating > expired cancelled; in_progress > failed expired completed cancelled;
+                   finalizing > failed cancelling cancelled; cancelling > completed failed expired finalizing""",
+        "optional": {"in_progress", "finalizing", "cancelling"},
+        "times": {"milliseconds", "iso", "digits"},
+        "null_times": (0, "0", "", 946684800, 946656000000),
+        "null_text": True,
+        "null_counts": True,
+        "severities": {
+            "T201": "warning",
+            "T203": "warning",
+            "P101": "warning",
+            "P102": "warning",
+            "H504": "warning",
+            "S003": "note",
+            "C303": "note",
+            "F401": "note",
+            "T202": "off",
+            "P104": "off",
+            "C304": "off",
+            "T204": "off",
+            "T207": "off",
+        },
+    },
+}
+PLAIN: dict[str, Any] = {
+    "aliases": {},
+    "optional": set(),
+    "times": set(),
+    "null_times": (),
+    "null_text": False,
+    "null_counts": False,
+    "deadline_tolerance_s": 0,
+    "severities": {},
+}
+
+
+def pairs(text):
+    """Read `a > b c; d > e` as the steps a to b, a to c and d to e."""
+    rows = [part.split(">") for part in text.split(";") if part]
+    return {(source.strip(), target) for source, targets in rows for target in targets.split()}
+
+
+def steps(lifecycle, *evidence):
+    """Return the steps of a lifecycle that are known in one of these ways."""
+    return {(step.source, step.target) for step in lifecycle.steps if step.evidence in evidence}
+
+
+def problems(**rows):
+    """Return what is wrong with a dialect of these rows."""
+    with pytest.raises(DefinitionError) as caught:
+        Dialect(name="mine", **rows)
+    return caught.value.problems
+
+
+# ---------------------------------------------------------------- the table of the contract
+
+
+def test_the_dialects_are_those_of_the_contract():
+    """There are nine, in this order, each under its own name."""
+    assert list(ROWS) == list(DIALECTS)
+    assert list(ROWS) == [dialect.name for dialect in DIALECTS.values()]
+
+
+@pytest.mark.parametrize("name, row", ROWS.items())
+def test_a_dialect_reads_as_its_row(name, row):
+    """Aliases, optional stamps, time forms, sentinels, nulls, tolerance and severities are the row's."""
+    dialect = DIALECTS[name]
+
+    assert {setting: row.get(setting, default) for setting, default in PLAIN.items()} == {
+        setting: getattr(dialect, setting) for setting in PLAIN
+    }
+
+
+@pytest.mark.parametrize("name, row", ROWS.items())
+def test_a_dialect_has_the_steps_of_its_row(name, row):
+    """Its steps are OpenAI's, with its own documented ones added, less what it drops."""
+    lifecycle, dropped = DIALECTS[name].lifecycle, set(row.get("dropped_statuses", ()))
+    adds, drops = pairs(row.get("adds", "")), pairs(row.get("drops", ""))
+
+    def left(expected):
+        return {pair for pair in expected - drops if not dropped & set(pair)}
+
+    assert left(steps(OPENAI, "documented") | adds) == steps(lifecycle, "documented")
+    assert left(steps(OPENAI, "documented", "tolerated") | adds) == steps(lifecycle, "documented", "tolerated")
+
+
+@pytest.mark.parametrize("name, row", ROWS.items())
+def test_a_dialect_has_the_statuses_of_its_row(name, row):
+    """Its own status comes first and takes created_at for its stamp; the others keep OpenAI's order."""
+    initial = row.get("initial", "validating")
+    stamps = {
+        status: None if status == "validating" else f"{status}_at"
+        for status in OPENAI.statuses
+        if status not in row.get("dropped_statuses", ())
+    }
+
+    assert list(({initial: None} | stamps | {initial: "created_at"}).items()) == [
+        (state.name, state.stamp) for state in DIALECTS[name].lifecycle.states
+    ]
+    assert (name, initial) == (DIALECTS[name].lifecycle.name, DIALECTS[name].lifecycle.initial)
+
+
+def test_openai_is_the_base_itself():
+    """The strict dialect adds nothing and drops nothing."""
+    assert OPENAI == DIALECTS["openai"].lifecycle
+
+
+def test_compatible_takes_every_word_of_the_others():
+    """It reads the aliases of all dialects, and AIBrix's own status too."""
+    others = {word for dialect in DIALECTS.values() for word in dialect.aliases} | {"scheduling"}
+
+    assert others <= DIALECTS["compatible"].aliases.keys()
+
+
+def test_compatible_has_no_step_that_is_merely_tolerated():
+    """What is tolerated on OpenAI is documented there."""
+    assert set() == steps(DIALECTS["compatible"].lifecycle, "tolerated")
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_all_but_compatible_are_acyclic(name):
+    """A batch comes back to a status in `compatible` alone."""
+    left = steps(DIALECTS[name].lifecycle, "documented", "tolerated")
+    while ended := {pair for pair in left if pair[1] not in {source for source, _ in left}}:
+        left -= ended
+
+    cycle = pairs("finalizing > cancelling; cancelling > finalizing") if name == "compatible" else set()
+    assert cycle == left & pairs("finalizing > cancelling; cancelling > finalizing")
+    assert bool(cycle) == bool(left)
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_every_dialect_says_who_says_so(name):
+    """Each dialect and each step of its own has a source, and each event is a verb of its target."""
+    dialect = DIALECTS[name]
+    verbs = {step.target: step.event for step in OPENAI.steps} | {"validating": "validate"}
+
+    assert dialect.sources
+    assert [] == [step for step in dialect.lifecycle.steps if not step.sources]
+    assert [verbs[step.target] for step in dialect.lifecycle.steps] == [
+        step.event for step in dialect.lifecycle.steps
+    ]
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_a_word_is_read_by_its_alias(name):
+    """Aliases become the lifecycle's word; a known or unknown word stays."""
+    dialect = DIALECTS[name]
+
+    assert dict(dialect.aliases) == {word: dialect.word(word) for word in dialect.aliases}
+    assert ("completed", "paused") == (dialect.word("completed"), dialect.word("paused"))
+
+
+# ---------------------------------------------------------------- finding one
+
+
+def test_a_dialect_is_found_by_name_or_is_itself():
+    """Whoever has a dialect need not register it."""
+    mine = Dialect(name="mine")
+
+    assert DIALECTS["groq"] is find("groq")
+    assert mine is find(mine)
+
+
+def test_an_unknown_dialect_is_answered_with_the_nine():
+    """The message lists what could have been meant."""
+    with pytest.raises(UnknownNameError) as caught:
+        find("gpt")
+
+    assert f"no dialect is called 'gpt'; known: {', '.join(ROWS)}" == str(caught.value)
+    assert tuple(ROWS) == caught.value.known
+
+
+def test_a_bare_lifecycle_is_a_strict_dialect():
+    """It is read in whole seconds, without aliases."""
+    found = find(OPENAI)
+
+    assert (OPENAI, PLAIN) == (found.lifecycle, {setting: getattr(found, setting) for setting in PLAIN})
+
+
+def test_a_bare_lifecycle_is_one_dialect():
+    """Readers and tables are made once for each dialect, so the same lifecycle must find the same one."""
+    assert find(OPENAI) is find(OPENAI)
+
+
+# ---------------------------------------------------------------- one's own
+
+
+def test_a_dialect_of_ones_own_in_three_lines():
+    """An alias, an optional stamp and a step are enough to read a server of one's own."""
+    mine = Dialect(name="mine", aliases={"done": "completed"}, optional={"finalizing"})
+
+    assert "completed" == parse(snap("vpc", status="done"), dialect=mine).status
+    assert "done" == parse(snap("vpc", status="done")).status
+
+
+def test_a_dialect_of_a_lifecycle_of_ones_own():
+    """Rows may be laid on any lifecycle: this one knows only of open and done."""
+    door = Lifecycle(
+        name="door",
+        initial="open",
+        states=(State("open"), State("done", "completed_at", terminal=True)),
+        steps=(Step("open", "close", "done"),),
+    )
+    mine = Dialect(name="mine", base=door, states=(State("ajar"),), steps=(
+        Step("open", "push", "ajar"), Step("ajar", "close", "done"),
+    ))  # fmt: skip
+
+    assert (("ajar", "open", "done"), {"done"}) == (mine.lifecycle.statuses, mine.lifecycle.terminal)
+    assert "ajar" == parse({"id": "1", "status": "ajar", "created_at": 1}, dialect=mine).status
+
+
+def test_an_own_step_takes_the_place_of_the_bases():
+    """The order of the table breaks ties, so a step with other evidence stays where it was."""
+    own = Step("in_progress", "fail", "failed", "documented", ("we saw it",))
+    mine = Dialect(name="mine", steps=(own, Step("in_progress", "complete", "completed")))
+
+    assert [own if (step.source, step.target) == ("in_progress", "failed") else step for step in OPENAI.steps] == list(
+        mine.lifecycle.steps[:-1]
+    )
+
+
+def test_another_initial_status_takes_created_at():
+    """The status that was born by created_at loses its stamp to the new first one."""
+    mine = Dialect(
+        name="mine", initial="new", states=(State("new"),), steps=(Step("new", "validate", "validating"),)
+    )
+
+    assert [("new", "created_at"), ("validating", None), ("in_progress", "in_progress_at")] == [
+        (state.name, state.stamp) for state in mine.lifecycle.states[:3]
+    ]
+
+
+def test_a_dialect_is_frozen_all_through():
+    """Neither its fields nor its mappings can be changed, nor the mapping it was made from."""
+    aliases = {"done": "completed"}
+    mine = Dialect(name="mine", aliases=aliases)
+    aliases["over"] = "completed"
+
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        mine.null_text = True
+    with pytest.raises(TypeError):
+        mine.aliases["over"] = "completed"
+    with pytest.raises(TypeError):
+        DIALECTS["mine"] = mine
+    assert {"done": "completed"} == mine.aliases
+
+
+# ---------------------------------------------------------------- what a definition may not say
+
+
+@pytest.mark.parametrize(
+    "rows, problem",
+    [
+        ({"dropped_statuses": ("queued",)}, "drops status 'queued', which openai does not have"),
+        (
+            {"dropped_steps": (("validating", "completed"),)},
+            "drops the step validating to completed, which openai does not have",
+        ),
+        ({"states": (State("failed"),)}, "adds status 'failed', which openai has already"),
+        ({"aliases": {"failed": "expired"}}, "alias 'failed' is a status itself"),
+        ({"aliases": {"done": "over"}}, "alias 'done' means 'over', which is not a status"),
+        (
+            {"aliases": {"done": "expired"}, "dropped_statuses": ("expired",)},
+            "alias 'done' means 'expired', which is not a status",
+        ),
+        ({"optional": {"queued"}}, "optional stamp of 'queued', which is not a status"),
+        ({"times": {"weeks"}}, "time form 'weeks' is none of milliseconds, iso, digits"),
+        ({"severities": {"X101": "off"}}, "severity of 'X101', which is no rule code"),
+        ({"severities": {"P101x": "off"}}, "severity of 'P101x', which is no rule code"),
+        (
+            {"severities": {"P101": "fatal"}},
+            "severity 'fatal' of P101 is none of error, warning, note, off",
+        ),
+        ({"deadline_tolerance_s": -1}, "the tolerance of the deadline is negative"),
+    ],
+)
+def test_a_contradiction_is_refused_by_name(rows, problem):
+    """Each thing that cannot be is named in a sentence."""
+    assert (problem,) == problems(**rows)
+
+
+@pytest.mark.parametrize(
+    "rows, problem",
+    [
+        ({"initial": "queued"}, "the initial status 'queued' is not a status"),
+        ({"initial": "in_progress"}, "status 'validating' cannot be reached"),
+        ({"dropped_statuses": ("in_progress",)}, "status 'finalizing' cannot be reached"),
+        ({"dropped_steps": (("cancelling", "cancelled"),)}, "status 'cancelled' cannot be reached"),
+        ({"states": (State("paused"),)}, "status 'paused' cannot be reached"),
+        ({"steps": (Step("completed", "retry", "validating"),)}, "completed is final"),
+        ({"steps": (Step("validating", "queue", "queued"),)}, "'queued' is not a status"),
+        (
+            {"steps": (Step("validating", "queue", "expired"),) * 2},
+            "the step validating to expired stands twice",
+        ),
+    ],
+)
+def test_what_results_is_checked_like_a_lifecycle(rows, problem):
+    """The rows laid on the base must make a lifecycle that can be."""
+    assert problem in "; ".join(problems(**rows))
+
+
+def test_all_contradictions_are_named_at_once():
+    """One attempt shows all rows that do not fit their base, and then all that do not fit the result."""
+    assert (
+        "drops status 'queued', which openai does not have",
+        "drops the step failed to validating, which openai does not have",
+        "adds status 'expired', which openai has already",
+    ) == problems(
+        dropped_statuses=("queued",), dropped_steps=(("failed", "validating"),), states=(State("expired"),)
+    )
+    assert (
+        "alias 'failed' is a status itself",
+        "alias 'done' means 'over', which is not a status",
+        "optional stamp of 'queued', which is not a status",
+        "time form 'weeks' is none of milliseconds, iso, digits",
+        "severity of 'X1', which is no rule code",
+        "severity 'fatal' of P101 is none of error, warning, note, off",
+        "the tolerance of the deadline is negative",
+    ) == problems(
+        aliases={"failed": "expired", "done": "over"},
+        optional={"queued"},
+        times={"weeks"},
+        severities={"X1": "off", "P101": "fatal"},
+        deadline_tolerance_s=-1,
+    )
+
+
+def test_the_error_names_the_dialect():
+    """Whoever builds several is told which one."""
+    with pytest.raises(DefinitionError, match=r"^dialect 'mine' cannot be: the tolerance of the deadline") as caught:
+        Dialect(name="mine", deadline_tolerance_s=-1)
+
+    assert "dialect 'mine'" == caught.value.name

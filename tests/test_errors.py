@@ -1,0 +1,104 @@
+"""Every error says what, where and what could have been, and holds it as fields."""
+
+import pickle
+import re
+
+import pytest
+
+import batchfsm
+from batchfsm import errors, monitor
+from batchfsm.errors import (
+    BatchfsmError,
+    DefinitionError,
+    MissingExtraError,
+    SnapshotError,
+    SourceError,
+    UnknownNameError,
+)
+
+TREE = {
+    "BatchfsmError": Exception,
+    "DefinitionError": ValueError,
+    "UnknownNameError": ValueError,
+    "SnapshotError": ValueError,
+    "SourceError": OSError,
+    "MissingExtraError": ImportError,
+    "IllegalTransitionError": Exception,
+    "HookError": ExceptionGroup,
+}
+
+
+@pytest.mark.parametrize("name, builtin", TREE.items())
+def test_every_error_is_caught_by_either_name(name, builtin):
+    """Whoever knows only Python's own errors, or only ours, catches each one."""
+    error = getattr(batchfsm, name)
+
+    assert {BatchfsmError, builtin} <= set(error.__mro__)
+
+
+def test_the_tree_in_the_docstring_is_the_tree():
+    """The drawing names every error, and its base of Python where that is not Exception."""
+    drawn = dict(re.findall(r"── (\w+)(?: \((\w+)\))?", str(errors.__doc__)))
+    homes = (vars(errors) | {name: getattr(monitor, name) for name in monitor.__all__}).items()
+    named = {name for name, kind in homes if isinstance(kind, type) and issubclass(kind, BatchfsmError)}
+
+    assert named == {"BatchfsmError", *drawn}
+    assert {name: "" if base is Exception else base.__name__ for name, base in TREE.items() if name in drawn} == drawn
+
+
+def test_a_definition_error_names_all_problems():
+    """One attempt shows all that has to be mended."""
+    error = DefinitionError("lifecycle 'mine'", (problem for problem in ("no status is final", "b is a trap")))
+
+    assert "lifecycle 'mine' cannot be: no status is final; b is a trap" == str(error)
+    assert ("lifecycle 'mine'", ("no status is final", "b is a trap")) == (error.name, error.problems)
+
+
+def test_an_unknown_name_is_answered_with_the_known_ones():
+    """Whoever mistyped a name reads what could have been asked for."""
+    error = UnknownNameError("dialect", "open-ai", {"openai": 1, "azure": 2})
+
+    assert "no dialect is called 'open-ai'; known: openai, azure" == str(error)
+    assert ("dialect", "open-ai", ("openai", "azure")) == (error.kind, error.name, error.known)
+
+
+def test_a_snapshot_error_has_the_path_of_each_refusal():
+    """Each refused field stands with its `$.path`."""
+    error = SnapshotError([("$.id", "a value is missing"), ("$.status", "expected null or text, got 5")])
+
+    assert "a value is missing @ $.id; expected null or text, got 5 @ $.status" == str(error)
+    assert (("$.id", "a value is missing"), ("$.status", "expected null or text, got 5")) == error.problems
+
+
+def test_a_missing_extra_says_what_to_type():
+    """The message is the command that mends it."""
+    error = MissingExtraError("batchfsm watch", "cli")
+
+    assert "batchfsm watch needs more packages: pip install 'batchfsm[cli]'" == str(error)
+    assert "cli" == error.extra
+
+
+def test_a_source_error_keeps_the_fields_of_an_os_error():
+    """It is an OSError in full, with errno and file name."""
+    error = SourceError(2, "No such file or directory", "mon.jsonl")
+
+    assert "[Errno 2] No such file or directory: 'mon.jsonl'" == str(error)
+    assert (2, "mon.jsonl") == (error.errno, error.filename)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        DefinitionError("lifecycle 'mine'", ["no status is final"]),
+        UnknownNameError("dialect", "open-ai", ["openai"]),
+        SnapshotError([("$.id", "a value is missing")]),
+        SourceError(2, "No such file or directory", "mon.jsonl"),
+        MissingExtraError("batchfsm watch", "cli"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_an_error_survives_the_way_to_another_process(error):
+    """Process pools pickle what their workers raise; message and fields arrive."""
+    copy = pickle.loads(pickle.dumps(error))  # noqa: S301  # Our own bytes.
+
+    assert (type(error), str(error), vars(error)) == (type(copy), str(copy), vars(copy))
