@@ -393,13 +393,20 @@ def test_node_other_values_are_unread(printed):
     assert ({"id": "b", "y": 1}, ("x",)) == read(f"{{ id: 'b', x: {printed}, y: 1 }}", "node")
 
 
-def test_node_envelope_keeps_what_can_be_read():
-    """A batch inside an envelope is read field by field."""
-    fields, unread = read(
-        f"{{ observed_at: 5, batch: {node(WIRE | {'errors': 'x'}).replace(repr('x'), '[Object]')} }}", "node"
-    )
+def test_a_wrapped_batch_is_read_alone():
+    """`console.log({ batch })` and a dict around a batch are the batch, with what is unread in it."""
+    failed = node(WIRE | {"errors": []}).replace("[  ]", "[ [Object] ]")
 
-    assert ({"observed_at": 5, "batch": without(WIRE, "errors")}, ("errors",)) == (fields, unread)
+    assert (without(WIRE, "errors"), ("errors",)) == read(f"{{ tries: 2, batch: {failed} }}", "node")
+    assert (WIRE, ()) == read(f"{{'tries': 2, 'batch': {WIRE!r}}}", "python")
+
+
+def test_an_envelope_that_says_when_stays():
+    """The time belongs to the batch; what cannot be read in the batch hides all of it."""
+    text = f"{{ observed_at: 5, batch: {node(WIRE)} }}"
+
+    assert ({"observed_at": 5, "batch": WIRE}, ()) == read(text, "node")
+    assert ({"observed_at": 5}, ("batch",)) == read(text.replace("8", "[Object]"), "node")
 
 
 def test_node_object_before_the_batch():
@@ -480,12 +487,12 @@ def test_metadata_that_can_be_only_one_is_read(printer, metadata):
 
 
 def test_no_metadata():
-    """Kotlin prints null, Dart an empty map; a suffix changes nothing."""
+    """Kotlin prints null, Dart an empty map."""
     wire = WIRE | {"metadata": None}
 
     assert (None, {}) == (
         read(kotlin(wire) + " {x})", "kotlin")[0]["metadata"],
-        read(dart(wire) + " {x}]", "dart")[0]["metadata"],
+        read(dart(wire) + " {x})", "dart")[0]["metadata"],
     )
 
 
@@ -673,7 +680,7 @@ def test_detect_finds_none(text):
 
 
 def test_detect_with_two_lines():
-    """A lone brace becomes Node's with the line behind it, and JSON's does not."""
+    """A lone brace becomes Node's with the line behind it, JSON's does not; the first line decides."""
     assert ("node", None, "python") == (
         detect("{\n  id: 'b',"),
         detect('{\n  "id": "b",'),
@@ -748,7 +755,8 @@ WIRES = st.fixed_dictionaries(
         "id": IDS,
         "object": st.just("batch"),
         "endpoint": IDS,
-        "errors": st.none() | st.fixed_dictionaries({"object": st.just("list"), "data": st.lists(ENTRIES, max_size=3)}),
+        "errors": st.none()
+        | st.fixed_dictionaries({"object": st.just("list"), "data": st.lists(ENTRIES, max_size=3)}),
         "input_file_id": IDS,
         "completion_window": IDS,
         "status": IDS,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from copy import copy
-from itertools import combinations, islice, pairwise, product
+from itertools import combinations, islice, permutations, product
 from typing import Any
 
 import attrs
@@ -10,7 +10,7 @@ import pytest
 from transitions import Machine, MachineError
 
 import oracle
-from batchfsm import DIALECTS, OPENAI, Snapshot, Transition
+from batchfsm import DIALECTS, OPENAI, Lifecycle, Snapshot, Transition
 from batchfsm import machine as machines
 from batchfsm.history import Fold, Track
 from batchfsm.snapshot import COUNT_FIELDS, FLAT_FIELDS
@@ -18,7 +18,6 @@ from batchfsm.wire import reader
 from notation import CREATED, WORDS, snap
 
 LETTERS = {word: letter for letter, word in WORDS.items()}
-HISTORY_ERRORS = {"H501", "H502", "H503", "H504", "H505", "H506"}
 STATUSES = tuple(WORDS.values())
 
 Walk = tuple[str, ...]
@@ -83,7 +82,7 @@ class Seen:
     order: tuple[int, ...] = ()
     track: Track = attrs.field(factory=Track)
     keys: frozenset[str] = frozenset()
-    findings: tuple[str, ...] = ()
+    errors: tuple[str, ...] = ()
     """The rules of severity error that the last snapshot broke."""
 
     def then(self, fold: Fold, place: int, snapshot: Snapshot) -> "Seen":
@@ -98,7 +97,8 @@ class Seen:
     def knowledge(self) -> dict[str, Any]:
         """Return the first values and the highest counts."""
         assert self.track.row is not None
-        return dict(zip((*FLAT_FIELDS[1:], *COUNT_FIELDS), self.track.row[1:], strict=True)) | (self.track.first or {})
+        names = (*FLAT_FIELDS[1:], *(f"request_counts.{name}" for name in COUNT_FIELDS))
+        return dict(zip(names, self.track.row[1:], strict=True)) | (self.track.first or {})
 
 
 def orders(fold: Fold, snapshots: list[Snapshot], *, times: int = 1, length_max: int = 99) -> Iterator[Seen]:
@@ -122,11 +122,36 @@ def in_order(fold: Fold, snapshots: list[Snapshot]) -> list[Seen]:
     return seen[1:]
 
 
-def hold_the_theorem(timeline: Timeline, *, times: int = 1, length_max: int = 99) -> int:
-    """Compare every order of a timeline with the timeline in order; return how many there were."""
-    fold, snapshots = Fold(DIALECTS[timeline.dialect]), timeline.snapshots()
+def is_foreseen(timeline: Timeline) -> bool:
+    """
+    Tell whether a timeline is of the one kind whose furthest snapshot alone proves more than the history does.
+
+    On `compatible`, a batch seen in finalizing may have come by in_progress or by cancelling: a gap. Seen in
+    cancelling first, with finalizing behind it, it must have come by in_progress, which is implied then.
+    """
+    started = timeline.walk[1:4] == ("in_progress", "finalizing", "cancelling")
+    silent = timeline.silent & {"in_progress", "finalizing"}
+    return timeline.dialect == "compatible" and started and silent == {"in_progress"}
+
+
+def hold_the_theorem(
+    timeline: Timeline, snapshots: list[Snapshot] | None = None, *, times: int = 1, length_max: int = 99
+) -> int:
+    """
+    Compare every order of snapshots of a timeline with the timeline in order.
+
+    Args:
+        timeline: The timeline.
+        snapshots: Its snapshots, in order; by default one for each status.
+        times: How often each may come.
+        length_max: How many may come.
+
+    Returns:
+        How many orders there were.
+    """
+    fold, snapshots = Fold(DIALECTS[timeline.dialect]), snapshots or timeline.snapshots()
     whole = in_order(fold, snapshots)
-    routes = [Seen().then(fold, 0, snapshot).keys for snapshot in snapshots]
+    routes = [sighted(fold, snapshot, proven=is_foreseen(timeline)) for snapshot in snapshots]
     facts: dict[frozenset[int], object] = {}
     count = 0
     for seen in orders(fold, snapshots, times=times, length_max=length_max):
@@ -135,27 +160,252 @@ def hold_the_theorem(timeline: Timeline, *, times: int = 1, length_max: int = 99
         if timeline.is_stamped:
             fact = (seen.keys, seen.track.status, seen.knowledge())
             assert facts.setdefault(frozenset(seen.order), fact) == fact, (timeline, seen.order)
-            assert timeline.walk[furthest] == seen.track.status
+            assert snapshots[furthest].status == seen.track.status, (timeline, seen.order)
         count += 1
     return count
+
+
+def sighted(fold: Fold, snapshot: Snapshot, *, proven: bool) -> frozenset[str]:
+    """Return the keys of a snapshot seen first; or of them only what its status and stamps prove."""
+    transitions = fold.fold(Track(), snapshot).transitions
+    return frozenset(
+        transition.key for transition in transitions if not proven or transition.evidence != "implied"
+    )
+
+
+def twice(timeline: Timeline, *, clock: bool) -> list[Snapshot]:
+    """Return two snapshots for each status: counts go up all the time, and files come after the end."""
+    read = reader(DIALECTS[timeline.dialect]).read
+    snapshots = []
+    for place in range(2 * len(timeline.walk)):
+        wire = timeline.wire(place // 2 + 1)
+        wire["request_counts"] |= {"total": 100, "completed": place}
+        if place % 2 == 0:
+            wire |= {"output_file_id": None, "error_file_id": None}
+        snapshots.append(read(wire, CREATED + 1000.5 + place if clock else None))
+    return snapshots
+
+
+# ---------------------------------------------------------------- the theorem
 
 
 def test_openai_has_nineteen_walks_and_five_of_them_are_strict():
     """The world is small enough to be walked whole: nineteen ways to an end, five of them documented."""
     assert 19 == len(walks("openai"))
-    assert ["vpzc", "vf", "vpzfe"[:3] + "e", "vgx", "vpgx"] == [
+    assert ["vpzc", "vf", "vpze", "vgx", "vpgx"] == [
         "".join(LETTERS[status] for status in walk) for walk in walks("openai", strict=True)
     ]
 
 
-def test_no_order_matters_on_openai():
-    """Every order of every sub-sampling of every timeline, with every tie, proves the same as the timeline in order."""
-    count = sum(hold_the_theorem(timeline) for timeline in timelines("openai"))
+def test_a_legal_timeline_in_order_has_no_finding_of_severity_error():
+    """The timelines that the theorem is tested on are legal themselves, whatever is tied or left null."""
+    for dialect in DIALECTS:
+        fold = Fold(DIALECTS[dialect])
+        for timeline in timelines(dialect):
+            late = {"T203"}  # A batch that expires within minutes is early for its deadline, and else legal.
+            found = {rule for seen in in_order(fold, timeline.snapshots()) for rule in seen.errors}
+            assert found <= late, (timeline, found)
 
-    assert 24_908 - 2 ** 4 < count  # All of them, but the empty sub-samplings.
+
+def test_no_order_matters_on_openai():
+    """Every order of every sub-sampling of every timeline with every tie proves what the timeline in order does."""
+    # The empty sub-sampling is no order; there are 148 timelines.
+    assert 24_908 - 148 == sum(hold_the_theorem(timeline) for timeline in timelines("openai"))
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_no_order_matters_in_any_dialect(dialect: str):
-    """A fixed eighth of all timelines, in every order: own route of the furthest, in between, the whole timeline."""
-    assert 0 < sum(hold_the_theorem(timeline) for timeline in islice(timelines(dialect), 0, None, 8))
+    """Nor does it in other dialects: every seventh timeline, with every choice of optional stamps, in every order."""
+    assert 400 < sum(hold_the_theorem(timeline) for timeline in islice(timelines(dialect), 0, None, 7))
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_duplicates_change_nothing(dialect: str):
+    """Snapshots that come twice, apart or in a row, add no key and take none away."""
+    assert 400 < sum(
+        hold_the_theorem(timeline, times=2, length_max=4) for timeline in islice(timelines(dialect), 0, None, 23)
+    )
+
+
+@pytest.mark.parametrize("clock", [False, True])
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_two_snapshots_of_one_status_change_nothing(dialect: str, clock: bool):  # noqa: FBT001
+    """Keys, status, first values and highest counts do not depend on which view of a status came first."""
+    for timeline in islice(timelines(dialect), 0, None, 37):
+        assert 0 < hold_the_theorem(timeline, twice(timeline, clock=clock), length_max=3)
+
+
+@pytest.mark.xfail(strict=True, reason="the contract's theorem (a) says more than its routes do; see `is_foreseen`")
+def test_the_route_of_the_furthest_snapshot_is_emitted_though_an_earlier_one_left_a_gap():
+    """Finalizing and then cancelling, in_progress unstamped: the second alone implies in_progress."""
+    walk = ("validating", "in_progress", "finalizing", "cancelling", "cancelled")
+    timeline = Timeline("compatible", walk, (0, 60, 120, 180, 240), frozenset({"in_progress"}))
+    fold, (_, _, finalizing, cancelling, _) = Fold(DIALECTS["compatible"]), timeline.snapshots()
+
+    both = Seen().then(fold, 0, finalizing).then(fold, 1, cancelling)
+
+    assert sighted(fold, cancelling, proven=False) <= both.keys
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_no_order_matters_in_the_whole_world_of_a_dialect(dialect: str):
+    """All timelines, all sub-samplings, all orders, all ties, all choices of optional stamps."""
+    assert 3000 < sum(hold_the_theorem(timeline) for timeline in timelines(dialect))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_duplicates_change_nothing_in_the_whole_world_of_a_dialect(dialect: str):
+    """All timelines, with each snapshot up to twice, four at a time."""
+    assert 3000 < sum(hold_the_theorem(timeline, times=2, length_max=4) for timeline in timelines(dialect))
+
+
+# ---------------------------------------------------------------- with a clock
+
+
+def accused(timeline: Timeline, *, length_max: int) -> set[str]:
+    """Return the history rules that any order of two snapshots a status breaks with severity error."""
+    fold, snapshots = Fold(DIALECTS[timeline.dialect]), twice(timeline, clock=True)
+    return {
+        rule for seen in orders(fold, snapshots, length_max=length_max) for rule in seen.errors if rule[0] == "H"
+    }
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_with_observed_at_no_order_accuses_a_legal_timeline(dialect: str):
+    """Given when each was seen, two snapshots of one status out of order are a stale read and no decrease."""
+    for timeline in timelines(dialect, all_ties=False):
+        assert set() == accused(timeline, length_max=2), timeline
+
+
+def test_with_observed_at_no_order_of_a_whole_life_accuses_it():
+    """All orders of all eight snapshots of a batch that was completed."""
+    assert set() == accused(Timeline("openai", walks("openai")[0], (0, 60, 120, 180)), length_max=8)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_with_observed_at_no_order_accuses_any_legal_timeline(dialect: str):
+    """The same of all timelines, four snapshots at a time."""
+    for timeline in timelines(dialect, all_ties=False):
+        assert set() == accused(timeline, length_max=4), timeline
+
+
+def test_without_observed_at_two_snapshots_of_one_status_can_accuse():
+    """Nobody can tell then which came first: a count that goes down stays an error."""
+    fold, snapshots = Fold(DIALECTS["openai"]), twice(Timeline("openai", ("validating", "in_progress"), (0, 60)), clock=False)
+
+    later_first = Seen().then(fold, 3, snapshots[3]).then(fold, 2, snapshots[2])
+
+    assert ("H505",) == later_first.errors
+
+
+# ---------------------------------------------------------------- the automaton and the machine
+
+
+class Model:
+    """The least that a machine can drive."""
+
+    def __init__(self, state: str) -> None:
+        """Begin somewhere."""
+        self.state = state
+
+
+def driven(lifecycle: Lifecycle) -> dict[str, set[str]]:
+    """Drive a machine from every status along every walk of up to eight steps, and return where it came."""
+    machine = machines.build(lifecycle)
+    reached: dict[str, set[str]] = {}
+    for status in lifecycle.statuses:
+        reached[status], here = set(), {status}
+        for _ in range(8):
+            here = {after for before in here for after in triggered(machine, before)}
+            reached[status] |= here
+    return reached
+
+
+def triggered(machine: Machine, status: str) -> set[str]:
+    """Return where each event of a machine leads from a status."""
+    after = set()
+    for event in machine.events.values():
+        model = Model(status)
+        try:
+            event.trigger(model)
+        except MachineError:
+            assert status == model.state
+        else:
+            after.add(model.state)
+    return after
+
+
+def documented(lifecycle: Lifecycle) -> Lifecycle:
+    """Return a lifecycle without its tolerated steps."""
+    return attrs.evolve(lifecycle, steps=tuple(step for step in lifecycle.steps if step.evidence == "documented"))
+
+
+def moved(dialect: str, known: str, status: str, *, below: bool) -> list[tuple[str, str]]:
+    """Return what the rules of moves say of a status after another, on a row that tells nothing new or something."""
+    read, fold, track = reader(DIALECTS[dialect]).read, Fold(DIALECTS[dialect]), Track()
+    fold.fold(track, read(snap("v", status=known)))
+    counts = None if below else {"total": 8, "completed": 1, "failed": 0}
+    found = fold.fold(track, read(snap("v", status=status, request_counts=counts))).findings
+    return [(each.rule, each.severity) for each in found if each.rule in {"H501", "H502", "H507"}]
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_every_pair_of_statuses_is_judged_as_the_machine_walks(dialect: str):
+    """For each ordered pair (64 on OpenAI): legal, a warning, an error or stale, as triggers alone would have it."""
+    lifecycle = DIALECTS[dialect].lifecycle
+    reach, reach_strict = driven(lifecycle), driven(documented(lifecycle))
+    for known, status, below in product(lifecycle.statuses, lifecycle.statuses, (False, True)):
+        expected = [("H501", "error")]
+        if known == status or status in reach_strict[known]:
+            expected = []
+        elif status in reach[known]:
+            expected = [("H501", "warning")]
+        elif not reach[known]:
+            expected = [("H502", "error")]
+        if below and known != status and known in reach[status] and status not in reach[known]:
+            expected = [("H507", "note")]  # On a cycle a status never entered is no earlier view.
+        assert expected == moved(dialect, known, status, below=below), (known, status, below)
+
+
+def test_the_machine_has_no_doors_beside_the_table():
+    """No automatic transitions: what the machine does in one step is exactly the sixteen rows of the table."""
+    machine = machines.build(OPENAI)
+
+    assert oracle.DIALECTS["openai"].steps(strict=False) == {
+        (status, after) for status in STATUSES for after in triggered(machine, status)
+    }
+
+
+def stock(dialect: str) -> Machine:
+    """Build a machine of the stock library out of the oracle's table alone."""
+    table = oracle.DIALECTS[dialect]
+    rows = [[oracle.EVENTS[target], source, target] for source, target in sorted(table.steps(strict=False))]
+    return Machine(None, states=list(table.stamps), transitions=rows, initial=table.initial, auto_transitions=False)
+
+
+def replay(machine: Machine, model: Model, transitions: list[Transition]) -> None:
+    """Drive a model through emitted transitions; births and gaps alone are no triggers."""
+    for transition in transitions:
+        if transition.event in ("create", None):
+            assert ("gap" if transition.source else "create") in (transition.evidence, transition.event)
+            model.state = transition.target
+        else:
+            assert model.state == transition.source
+            machine.events[transition.event].trigger(model)
+        assert model.state == transition.target
+        assert transition.terminal == (not machine.get_triggers(transition.target))
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_what_is_emitted_drives_a_stock_machine_to_the_same_status(dialect: str):
+    """In whatever order two snapshots come, their transitions are triggers that a machine of its own obeys."""
+    machine, fold = stock(dialect), Fold(DIALECTS[dialect])
+    for timeline in timelines(dialect, all_ties=False):
+        for pair in permutations(timeline.snapshots(), 2):
+            track, model = Track(), Model("unborn")
+            for snapshot in pair:
+                replay(machine, model, fold.fold(track, snapshot).transitions)
+            assert track.status == model.state, timeline

@@ -12,12 +12,12 @@ from typing import Any, Final
 import attrs
 
 from batchfsm.auditing.report import FINDINGS_MAX, Report
-from batchfsm.auditing.rows import BUCKETS, Row, Spool, bucket, rows
+from batchfsm.auditing.spool import BUCKETS, Spool, bucket
 from batchfsm.dialects import Dialect, find
 from batchfsm.finding import Finding, Verdict
 from batchfsm.history import Fold, Track
 from batchfsm.lifecycle import Lifecycle
-from batchfsm.logs import Unreadable, opened
+from batchfsm.logs import Row, Unreadable, opened, rows
 from batchfsm.rules import HISTORY, RULES, SKEW_S, chosen, needs
 from batchfsm.wire import reader
 

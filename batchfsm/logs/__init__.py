@@ -1,6 +1,7 @@
 """Logs of batch objects: JSON lines, arrays, pages, gzip, text forms, or objects at hand."""
 
+from batchfsm.logs.rows import Row, rows
 from batchfsm.logs.sources import INPUT_FORMATS, InputFormat, Source, opened
 from batchfsm.logs.stream import OBJECT_CHARS_MAX, Sighting, Unreadable
 
-__all__ = ["INPUT_FORMATS", "OBJECT_CHARS_MAX", "InputFormat", "Sighting", "Source", "Unreadable", "opened"]
+__all__ = ["INPUT_FORMATS", "OBJECT_CHARS_MAX", "InputFormat", "Row", "Sighting", "Source", "Unreadable", "opened", "rows"]

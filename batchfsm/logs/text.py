@@ -32,7 +32,7 @@ class TextReading:
     """What one text form says of one batch."""
 
     fields: Mapping[str, object]
-    """Wire names and JSON-like values; as in JSON it may be an envelope or a page instead of a batch."""
+    """Wire names and JSON-like values; a page of batches, or an envelope with a time, is left as it is."""
 
     unread: tuple[str, ...] = ()
     """Wire names of the fields that are there and could not be read, in order: neither set nor null."""
@@ -40,7 +40,7 @@ class TextReading:
 
 def detect(line: str) -> TextForm | None:
     """
-    Tell which form begins on a line, or on a few lines joined with newlines.
+    Tell which form begins on a line; lines behind it, joined with newlines, may be given too.
 
     Returns:
         None for JSON and for anything else. A lone `{` opens JSON and `console.log` alike:
@@ -51,8 +51,13 @@ def detect(line: str) -> TextForm | None:
         return None
     # Any object in braces looks like Node's; a logger's own may stand before a batch of another form.
     heads = ((form, pattern.search(text)) for form, pattern in _HEADS.items())
-    begins = [(head.start() + len(text) * (form == "node"), form) for form, head in heads if head]
-    return min(begins, key=lambda begin: begin[0])[1] if begins else None
+    first = text.partition("\n")[0]
+    begins = {
+        form: head.start() + len(text) * (form == "node")
+        for form, head in heads
+        if head and head.start() < len(first)
+    }
+    return min(begins, key=lambda form: begins[form]) if begins else None
 
 
 def read_text(text: str, form: TextForm) -> TextReading:
@@ -120,10 +125,7 @@ def _parted(found: Mapping[str, object]) -> tuple[dict[str, object], list[str]]:
     unread: list[str] = []
     for key, value in found.items():
         name = _NAMES.get(key, key)
-        if isinstance(value, dict) and is_batch(value):  # So `found` is its envelope.
-            fields[name], inner = _parted(value)
-            unread += inner
-        elif has_unread(value):
+        if has_unread(value):
             unread.append(name)
         else:
             fields[key if name in found else name] = value
@@ -131,19 +133,24 @@ def _parted(found: Mapping[str, object]) -> tuple[dict[str, object], list[str]]:
 
 
 def _quoted(text: str, form: TextForm) -> dict[str, object]:
-    """Return the first object that is a batch or its envelope; if none is, the first object."""
+    """Return the first object on its line that is a batch or wraps one; the first object, if none does."""
     head: re.Match[str] | None = _start(text, form)
     first: dict[str, object] | None = None
     end = 0
     while head:
+        is_sure = head[0].endswith("(")
         scanner = Scanner(text, form, head.end())
-        is_call = head[0].endswith("(")
-        found = scanner.members(")" if is_call else "}")
-        inside = (found, *found.values()) if isinstance(found, dict) else ()
-        is_sure = is_call or any(isinstance(each, dict) and is_batch(each) for each in inside)
-        if is_sure or first is None:
-            first, end = (found if isinstance(found, dict) else None), scanner.at
+        found = scanner.members(")" if is_sure else "}")
+        if isinstance(found, dict):
+            parts = [found] if is_sure or is_batch(found) else found.values()
+            batches = [each for each in parts if isinstance(each, dict) and is_batch(each)]
+            is_sure = is_sure or bool(batches)
+            if is_sure or first is None:
+                is_wrapper = len(batches) == 1 and found.keys().isdisjoint(("observed_at", "timestamp"))
+                first, end = (batches[0] if is_wrapper else found), scanner.at
         head = None if is_sure else _HEADS[form].search(text, scanner.at)
+        if head and "\n" in text[scanner.at : head.start()]:
+            break
     if first is None:
         raise TextError(form, end + 1, "its values have no names")
     _refuse_second(text, form, end)
@@ -280,10 +287,9 @@ _GO_NAME: Final = re.compile(r"(?<=[ {])([A-Z]\w*+):")
 
 def _go(text: str) -> dict[str, object]:
     """Read a struct as `%+v` prints it: of a pointer the address, of a map or struct inside free text."""
-    head = _start(text, "go")
-    _refuse_second(text, "go", head.end())
+    at = _start(text, "go").end()
+    _refuse_second(text, "go", at)
     found: dict[str, object] = {}
-    at = head.end()
     while not text.startswith("}", at):
         field = _GO_FIELD.match(text, at)
         if field is None:

@@ -1,4 +1,4 @@
-"""The rows of a source: snapshots with their places, and what could not be read; twice, if need be."""
+"""Rows on disk: for a source that cannot be read twice, and for a log that has to be sorted."""
 
 from __future__ import annotations
 
@@ -10,58 +10,11 @@ from types import MappingProxyType
 from typing import Any, BinaryIO, Final, cast
 from zlib import crc32
 
-import attrs
-
-from batchfsm.errors import SnapshotError, SourceError
-from batchfsm.finding import Place
-from batchfsm.logs import Sighting, Source, Unreadable
-from batchfsm.snapshot import UNREAD, Snapshot
-from batchfsm.wire import Reader, batches
+from batchfsm.errors import SourceError
+from batchfsm.logs import Row, Unreadable
 
 BUCKETS: Final = 64
 """Into how many files a log that is not in order is dealt, so that one of them fits into memory."""
-
-
-@attrs.frozen
-class Row:
-    """One snapshot of a log."""
-
-    number: int
-    """Its place in the order of the log, from 0."""
-    place: Place
-    snapshot: Snapshot
-
-
-def rows(source: Source, reader: Reader) -> Iterator[Row | Unreadable]:
-    """Read a source; what cannot be read is named, and never stops it."""
-    number = 0
-    for sighting in source:
-        if isinstance(sighting, Unreadable):
-            yield sighting
-            continue
-        for row in _opened(sighting, reader):
-            if isinstance(row, Snapshot):
-                if unread := [name for name, value in row.bad.items() if value is UNREAD]:
-                    yield Unreadable(sighting.place, f"read but for {', '.join(unread)}, which this text form hides")
-                yield Row(number, sighting.place, row)
-                number += 1
-            else:
-                yield row
-
-
-def _opened(sighting: Sighting, reader: Reader) -> Iterator[Snapshot | Unreadable]:
-    try:
-        found = sighting.found
-        if not isinstance(found, dict):
-            yield reader.read(found)
-            return
-        for batch, observed_at in batches(found):
-            try:
-                yield reader.read_bare(batch, observed_at)
-            except SnapshotError as error:
-                yield Unreadable(sighting.place, error.problems[0][1])
-    except SnapshotError as error:
-        yield Unreadable(sighting.place, error.problems[0][1])
 
 
 class Spool:

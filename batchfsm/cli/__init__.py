@@ -1,0 +1,148 @@
+"""The command line: what the library does, for shells and CI."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+import typer
+
+from batchfsm.auditing import FINDINGS_MAX, audit
+from batchfsm.cli.demo import play
+from batchfsm.cli.formats import FORMATS, paint
+from batchfsm.diagram import FORMATS as DIAGRAMS
+from batchfsm.dialects import DIALECTS, find
+from batchfsm.errors import BatchfsmError
+from batchfsm.explain import lives, printable, rule_list, rule_page, timeline
+from batchfsm.logs import INPUT_FORMATS, opened, rows
+from batchfsm.rules import RULES, SKEW_S, chosen
+from batchfsm.wire import reader
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="The formal state machine behind the OpenAI Batch API.",
+)
+
+STATUS: Final = {"consistent": 0, "inconsistent": 1, "undetermined": 2}
+"""The exit status of each verdict."""
+
+_DIALECTS = ", ".join(DIALECTS)
+
+DialectName = Annotated[str, typer.Option("--dialect", help=f"Whose lifecycle: {_DIALECTS}.")]
+Output = Annotated[Path | None, typer.Option("--output", help="Write to a file instead of the terminal.")]
+
+
+@app.command("audit")
+def audit_command(
+    path: Annotated[list[str], typer.Argument(help="Logs: files, globs, or - for standard input.")],
+    *,
+    dialect: DialectName = "openai",
+    select: Annotated[str | None, typer.Option(help="Rules to report: T,H501")] = None,
+    ignore: Annotated[str | None, typer.Option(help="Rules not to report: P104")] = None,
+    output_format: Annotated[
+        Literal["text", "json", "jsonl", "github"], typer.Option("--format", help="How to write the report.")
+    ] = "text",
+    output: Output = None,
+    input_format: Annotated[str, typer.Option(help=f"How the logs are written: {', '.join(INPUT_FORMATS)}.")] = "auto",
+    max_findings: Annotated[int, typer.Option(min=0, help="How many findings to list; counts stay exact.")] = FINDINGS_MAX,
+    skew: Annotated[float, typer.Option(min=0, help="Seconds a stamp may lie after its observation.")] = SKEW_S,
+) -> None:
+    """
+    Judge every snapshot of a log, alone and against those before it.
+
+    Exit status: 0 consistent, 1 inconsistent, 2 undetermined, or stopped by an error.
+    """
+    with _told():
+        report = audit(
+            path, dialect=dialect, select=select, ignore=ignore, max_findings=max_findings, skew_s=skew,
+            input_format=input_format,
+        )  # fmt: skip
+        text = FORMATS[output_format](report)
+        if output is None and output_format == "text":
+            paint(text)
+        else:
+            _write(text, output)
+    raise typer.Exit(STATUS[report.verdict])
+
+
+@app.command()
+def rules(code: Annotated[str | None, typer.Argument(help="A rule, or how its code begins: T, H501.")] = None) -> None:
+    """Say what each rule means, its evidence, an example and what to do about it."""
+    with _told():
+        if code is None:
+            _write(rule_list(), None)
+            return
+        wanted = chosen([code])
+        _write("\n".join(rule_page(rule) for rule in RULES.values() if rule.code in wanted), None)
+
+
+@app.command("timeline")
+def timeline_command(
+    path: Annotated[list[str], typer.Argument(help="Logs: files, globs, or - for standard input.")],
+    *,
+    batch: Annotated[str | None, typer.Option(help="The one batch to draw, by id.")] = None,
+    dialect: DialectName = "openai",
+    input_format: Annotated[str, typer.Option(help="How the logs are written.")] = "auto",
+) -> None:
+    """Draw a bar for each status of each batch, with its duration; * where only a stamp proves it."""
+    with _told():
+        named = find(dialect)
+        found = list(lives(rows(opened(path, input_format), reader(named)), named, batch))
+        if not found:
+            whose = "no batch" if batch is None else f"no snapshot of {printable(batch)}"
+            raise _StopError(f"{whose} in {printable(', '.join(path))}")
+        _write("\n".join(timeline(life) for life in found), None)
+
+
+@app.command("diagram")
+def diagram_command(
+    *,
+    dialect: DialectName = "openai",
+    output_format: Annotated[
+        Literal["mermaid", "dot", "table"], typer.Option("--format", help="In which language to draw.")
+    ] = "mermaid",
+    output: Output = None,
+) -> None:
+    """Draw the lifecycle of a dialect; tolerated steps are dashed."""
+    with _told():
+        _write(DIAGRAMS[output_format](find(dialect).lifecycle), output)
+
+
+@app.command()
+def demo() -> None:
+    """Observe a shipped log with hooks, then audit it."""
+    with _told():
+        play(paint)
+
+
+class _StopError(BatchfsmError):
+    """The command cannot go on; exit status 2."""
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Turn what stops a command into one clear line, and exit status 2."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read along has seen enough; Python would complain again at its own flush.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(2) from None
+    except (BatchfsmError, OSError) as error:
+        typer.echo(f"batchfsm: {printable(str(error))}", err=True)
+        raise typer.Exit(2) from None
+
+
+def _write(text: str, output: Path | None) -> None:
+    if output is None:
+        typer.echo(text, nl=False)
+    else:
+        output.write_text(text, encoding="utf-8")

@@ -1,0 +1,47 @@
+"""The main job on the shipped log: observe, fire hooks, audit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.resources import as_file, files
+
+from batchfsm.auditing import audit
+from batchfsm.cli.formats import text
+from batchfsm.dialects import DIALECTS
+from batchfsm.explain import lives, timeline
+from batchfsm.logs import opened, rows
+from batchfsm.monitor import Monitor
+from batchfsm.route import Transition
+from batchfsm.wire import reader
+
+
+def play(show: Callable[[str], None]) -> None:
+    """
+    Play the demonstration.
+
+    Args:
+        show: What prints a piece of text.
+    """
+    monitor = Monitor()
+
+    @monitor.on()
+    def each(transition: Transition) -> None:
+        source = transition.source or "(birth)"
+        show(f"    {source:>11} -> {transition.target:<11}  at {transition.at}  {transition.evidence}")
+
+    @monitor.on("completed", "expired", "cancelled", name="collect")
+    def collect(transition: Transition) -> None:
+        snapshot = transition.snapshot
+        if snapshot is not None and snapshot.output_file_id is not None:
+            show(f"    hook: download {snapshot.output_file_id}")
+
+    with as_file(files("batchfsm.cli") / "demo.jsonl") as log:
+        show(f"A poller looked at three batches now and then ({log.name}).\nWhat it saw, and what fires:\n")
+        for row in rows(opened(log), reader(DIALECTS["openai"])):
+            show(f"  {row.snapshot.id} is {row.snapshot.status}")  # type: ignore[union-attr]
+            monitor.observe(row.snapshot)  # type: ignore[union-attr]
+        show("\nThe same batches in time (* was never seen, its stamp proves it):\n")
+        for life in lives(rows(opened(log), reader(DIALECTS["openai"])), DIALECTS["openai"]):
+            show(timeline(life))
+        show("And what an audit of the log says:\n")
+        show(text(audit(log)).replace(str(log), log.name))

@@ -1,0 +1,164 @@
+"""Rules and histories in plain text, for people at a terminal."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from textwrap import fill
+from typing import Final
+
+import attrs
+
+from batchfsm.dialects import DIALECTS, Dialect
+from batchfsm.history import Fold, Track
+from batchfsm.logs import Row, Unreadable
+from batchfsm.route import Transition
+from batchfsm.rules import HEALTHY, RULES, Rule
+from batchfsm.snapshot import Snapshot
+from batchfsm.wire import reader
+
+WIDTH: Final = 80
+"""How many columns a text takes, by default."""
+
+_BAR: Final = 34
+_UNSAFE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
+
+
+def printable(text: str) -> str:
+    r"""
+    Return a text that no terminal acts on: controls, escapes and reading directions spelled out.
+
+    >>> printable("batch_\x1b[2J")
+    'batch_\\x1b[2J'
+    """
+    return _UNSAFE.sub(lambda found: found[0].encode("unicode_escape", "surrogatepass").decode(), text)
+
+
+def rule_page(rule: Rule, *, width: int = WIDTH) -> str:
+    """Return what a rule means, why, an example, and what to do; as text."""
+
+    def part(title: str, text: str) -> str:
+        return fill(text, width, initial_indent=f"  {title:<12}", subsequent_indent=" " * 14)
+
+    return "\n".join(
+        [
+            f"{rule.code} {rule.name} ({rule.severity})",
+            "",
+            part("breach", rule.means),
+            part("evidence", rule.evidence),
+            part("example", example(rule)),
+            part("what to do", rule.remedy),
+            "",
+        ]
+    )
+
+
+def example(rule: Rule) -> str:
+    """Return the message of a rule's own example, judged here and now."""
+    fold, track = Fold(DIALECTS["openai"]), Track()
+    findings = []
+    for changes in rule.example:
+        wire = {**HEALTHY, **changes}
+        snapshot = reader(DIALECTS["openai"]).read_bare(wire, wire.pop("observed_at", None))
+        findings = fold.fold(track, snapshot).findings
+    return next(finding.message for finding in findings if finding.rule == rule.code)
+
+
+def rule_list() -> str:
+    """Return all rules, one line each."""
+    return "".join(f"{rule.code}  {rule.severity:<7}  {rule.name}\n" for rule in RULES.values())
+
+
+@attrs.frozen
+class Life:
+    """What a log tells of one batch."""
+
+    batch_id: str
+    transitions: tuple[Transition, ...]
+    """What it entered, in order."""
+    seen: frozenset[str]
+    """The statuses that some snapshot had."""
+    last: Snapshot
+    """The last snapshot, as the log has them."""
+
+
+def lives(log: Iterable[Row | Unreadable], dialect: Dialect, batch_id: str | None = None) -> Iterator[Life]:
+    """
+    Gather a log by batch.
+
+    Args:
+        log: Its rows; what could not be read is passed over, for an audit names it.
+        dialect: Whose lifecycle it is.
+        batch_id: The one batch that is meant; None for all.
+
+    Yields:
+        A life for each batch, in order of first sight.
+    """
+    fold = Fold(dialect)
+    found: dict[str, tuple[Track, list[Transition], set[str], list[Snapshot]]] = {}
+    for row in log:
+        if isinstance(row, Unreadable) or row.snapshot.id is None or batch_id not in (None, row.snapshot.id):
+            continue
+        track, transitions, seen, last = found.setdefault(row.snapshot.id, (Track(), [], set(), []))
+        folded = fold.fold(track, row.snapshot)
+        transitions += [attrs.evolve(transition, snapshot=None) for transition in folded.transitions]
+        seen.add(row.snapshot.status)
+        if folded.move != "stale":
+            last[:] = [row.snapshot]
+    for each, (_, transitions, seen, last) in found.items():
+        yield Life(each, tuple(transitions), frozenset(seen), last[0])
+
+
+def timeline(life: Life) -> str:
+    """
+    Draw a life: a bar for each status, with its duration; `*` where only a stamp, or the way, proves it.
+
+    Times are UTC. A status without a stamp has no bar, and the one before it none of its own end.
+    """
+    stamped = [transition for transition in life.transitions if transition.at is not None]
+    head = f"{printable(life.batch_id)[:40]}  {printable(str(life.last.status))[:20]}{_counts(life.last)}"
+    if not stamped:
+        return f"{head}\n  no stamp tells when\n"
+    ends = [transition.at or 0 for transition in stamped[1:]]
+    last_at = stamped[-1].at or 0
+    ends.append(last_at if stamped[-1].terminal else max(last_at, int(life.last.observed_at or 0)))
+    begun, whole = min(stamped[0].at or 0, *ends), max(ends)
+    spans = {id(transition): end for transition, end in zip(stamped, ends, strict=True)}
+    lines = [f"{head:<{WIDTH - 13}} {_span(whole - begun):>12}"]
+    for transition in life.transitions:
+        mark = "" if transition.target in life.seen else " *"
+        if transition.at is None:
+            lines.append(f"  {transition.target:<12} no stamp{mark:>{_BAR + 17}}".rstrip())
+            continue
+        bar = _bar(transition.at - begun, spans[id(transition)] - begun, whole - begun, terminal=transition.terminal)
+        span = "" if transition.terminal else _span(spans[id(transition)] - transition.at)
+        clock = datetime.fromtimestamp(transition.at, UTC).strftime("%m-%d %H:%M:%S")
+        lines.append(f"  {transition.target:<12} {clock} {bar:<{_BAR}} {span:>10}{mark}".rstrip())
+    return "\n".join(lines) + "\n"
+
+
+def _bar(start_s: int, end_s: int, whole_s: int, *, terminal: bool) -> str:
+    """Return a bar on a line of `_BAR` columns; an end is a point."""
+    scale = (_BAR - 1) / max(whole_s, 1)
+    start = round(start_s * scale)
+    return " " * start + ("|" if terminal else "#" * max(1, round(end_s * scale) - start))
+
+
+def _counts(snapshot: Snapshot) -> str:
+    counts = snapshot.request_counts
+    if counts is None or None in (counts.total, counts.completed, counts.failed):
+        return ""
+    return f"  {counts.completed:,} ok  {counts.failed:,} failed  of {counts.total:,}"
+
+
+def _span(seconds: int) -> str:
+    """Return a duration in its two largest units."""
+    minutes, second = divmod(max(seconds, 0), 60)
+    hours, minute = divmod(minutes, 60)
+    days, hour = divmod(hours, 24)
+    if days:
+        return f"{days} d {hour:02} h"
+    if hours:
+        return f"{hours} h {minute:02} m"
+    return f"{minutes} m {second:02} s" if minutes else f"{second} s"
