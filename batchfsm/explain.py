@@ -22,7 +22,9 @@ WIDTH: Final = 80
 """How many columns a text takes, by default."""
 
 _BAR: Final = 34
-_UNSAFE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
+_UNSAFE: Final = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
+)
 
 
 def printable(text: str) -> str:
@@ -98,7 +100,7 @@ def lives(log: Iterable[Row | Unreadable], dialect: Dialect, batch_id: str | Non
     fold = Fold(dialect)
     found: dict[str, tuple[Track, list[Transition], set[str], list[Snapshot]]] = {}
     for row in log:
-        if isinstance(row, Unreadable) or row.snapshot.id is None or batch_id not in (None, row.snapshot.id):
+        if isinstance(row, Unreadable) or not row.snapshot.is_named or batch_id not in (None, row.snapshot.id):
             continue
         track, transitions, seen, last = found.setdefault(row.snapshot.id, (Track(), [], set(), []))
         folded = fold.fold(track, row.snapshot)
@@ -131,7 +133,9 @@ def timeline(life: Life) -> str:
         if transition.at is None:
             lines.append(f"  {transition.target:<12} no stamp{mark:>{_BAR + 17}}".rstrip())
             continue
-        bar = _bar(transition.at - begun, spans[id(transition)] - begun, whole - begun, terminal=transition.terminal)
+        bar = _bar(
+            transition.at - begun, spans[id(transition)] - begun, whole - begun, terminal=transition.terminal
+        )
         span = "" if transition.terminal else _span(spans[id(transition)] - transition.at)
         clock = datetime.fromtimestamp(transition.at, UTC).strftime("%m-%d %H:%M:%S")
         lines.append(f"  {transition.target:<12} {clock} {bar:<{_BAR}} {span:>10}{mark}".rstrip())

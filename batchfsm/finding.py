@@ -69,8 +69,8 @@ class Finding:
         }
 
 
-def plain(value: Any) -> Any:  # noqa: ANN401
-    """Return a value as JSON has it: read-only views as objects, tuples as lists, NaN and the like as text."""
+def plain(value: Any) -> Any:
+    """Return a value as JSON has it: views as objects, tuples as lists, NaN and the like as text."""
     if isinstance(value, Mapping):
         return {str(key): plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):

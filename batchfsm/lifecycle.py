@@ -1,4 +1,4 @@
-"""The words (`Status`, `Evidence`, `Severity`), and the one page of rows that everything else reads: `OPENAI`."""
+"""The words (`Status`, `Evidence`, `Severity`), and the one page of rows that all else reads: `OPENAI`."""
 
 from __future__ import annotations
 
@@ -136,11 +136,19 @@ def _step_problems(lifecycle: Lifecycle) -> list[str]:
     known, terminal = set(lifecycle.statuses), lifecycle.terminal
     pairs = Counter((step.source, step.target) for step in lifecycle.steps)
     events = Counter((step.source, step.event) for step in lifecycle.steps)
-    problems = [f"the step {source} to {target} stands twice" for (source, target), n in pairs.items() if n > 1]
-    problems += [f"event {event!r} leads from {source} to two statuses" for (source, event), n in events.items() if n > 1]
+    problems = [
+        f"the step {source} to {target} stands twice" for (source, target), n in pairs.items() if n > 1
+    ]
+    problems += [
+        f"event {event!r} leads from {source} to two statuses"
+        for (source, event), n in events.items()
+        if n > 1
+    ]
     for step in lifecycle.steps:
         row = f"the step {step.source} to {step.target}"
-        problems += [f"{row}: {word!r} is not a status" for word in (step.source, step.target) if word not in known]
+        problems += [
+            f"{row}: {word!r} is not a status" for word in (step.source, step.target) if word not in known
+        ]
         if step.source in terminal:
             problems.append(f"{row}: {step.source} is final")
         if step.source == step.target:
@@ -158,7 +166,11 @@ def _walk_problems(lifecycle: Lifecycle) -> list[str]:
     ending = _closure(set(lifecycle.terminal), {(target, source) for source, target in forward})
     return [
         *(f"status {name!r} cannot be reached" for name in lifecycle.statuses if name not in born),
-        *(f"status {name!r} is a trap: nothing final follows" for name in lifecycle.statuses if name not in ending),
+        *(
+            f"status {name!r} is a trap: nothing final follows"
+            for name in lifecycle.statuses
+            if name not in ending
+        ),
     ]
 
 
@@ -172,6 +184,10 @@ def _closure(reached: set[str], steps: set[tuple[str, str]]) -> set[str]:
 _GUIDE: Final = "OpenAI, Batch guide, table of statuses"
 _SPEC: Final = "openai-openapi, path /batches/{batch_id}/cancel"
 _REAL: Final = "published objects of the real API"
+_AIBRIX: Final = "AIBrix 0.8.0, order of final conditions"
+_FINAL: Final = "AIBrix 0.8.0, condition finalizing_failed"
+_OGX: Final = "OGX 1.5.0 (llama-stack), doubleword control-layer"
+_MOONSHOT: Final = "Moonshot: a cancel may come in finalizing"
 
 # fmt: off
 OPENAI: Final = Lifecycle(
@@ -195,17 +211,17 @@ OPENAI: Final = Lifecycle(
         Step("in_progress", "finalize", "finalizing",  "documented", (_GUIDE, _REAL)),
         Step("in_progress", "cancel",   "cancelling",  "documented", (_SPEC,  _REAL)),
         Step("finalizing",  "complete", "completed",   "documented", (_GUIDE, _REAL)),
-        # A batch that runs out of time is finalized like any other: every real expired object has finalizing_at.
+        # Out of time, a batch is finalized like any other: every real expired one has finalizing_at.
         Step("finalizing",  "expire",   "expired",     "documented", (_GUIDE, _REAL)),
         Step("cancelling",  "stop",     "cancelled",   "documented", (_SPEC,  _REAL)),
         Step("validating",  "expire",   "expired",     "tolerated",  ("AIBrix 0.8.0",)),
-        Step("in_progress", "fail",     "failed",      "tolerated",  ("OGX 1.5.0 (llama-stack), doubleword control-layer",)),
+        Step("in_progress", "fail",     "failed",      "tolerated",  (_OGX,)),
         Step("in_progress", "expire",   "expired",     "tolerated",  ("llm-d batch gateway, LiteLLM",)),
-        Step("finalizing",  "fail",     "failed",      "tolerated",  ("AIBrix 0.8.0, condition finalizing_failed",)),
-        Step("finalizing",  "cancel",   "cancelling",  "tolerated",  ("Moonshot, cancel may come in finalizing",)),
-        Step("cancelling",  "complete", "completed",   "tolerated",  ("AIBrix 0.8.0, order of final conditions",)),
-        Step("cancelling",  "fail",     "failed",      "tolerated",  ("AIBrix 0.8.0, order of final conditions",)),
-        Step("cancelling",  "expire",   "expired",     "tolerated",  ("AIBrix 0.8.0, order of final conditions",)),
+        Step("finalizing",  "fail",     "failed",      "tolerated",  (_FINAL,)),
+        Step("finalizing",  "cancel",   "cancelling",  "tolerated",  (_MOONSHOT,)),
+        Step("cancelling",  "complete", "completed",   "tolerated",  (_AIBRIX,)),
+        Step("cancelling",  "fail",     "failed",      "tolerated",  (_AIBRIX,)),
+        Step("cancelling",  "expire",   "expired",     "tolerated",  (_AIBRIX,)),
     ),
 )
 """The lifecycle of the OpenAI Batch object."""

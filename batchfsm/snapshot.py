@@ -51,7 +51,6 @@ Row = tuple[Any, ...]
 """The plain values of a snapshot: those of `FLAT_FIELDS`, then those of `COUNT_FIELDS`."""
 
 
-
 class _Unread:
     """The type of `UNREAD`."""
 
@@ -186,6 +185,11 @@ class Snapshot:
     __hash__ = None  # type: ignore[assignment]  # Mappings inside: snapshots compare by value and have no hash.
 
     @property
+    def is_named(self) -> bool:
+        """True if it has an id; always, but for damaged rows of an audit."""
+        return cast("str | None", self.id) is not None
+
+    @property
     def known_status(self) -> Status | None:
         """The status, if it is one of OpenAI's eight words."""
         return cast("Status", self.status) if self.status in _STATUSES else None
@@ -223,7 +227,8 @@ def row_of(snapshot: Snapshot) -> Row:
     """Return a snapshot's plain values; None where null or bad."""
     counts = snapshot.request_counts
     numbers = (None, None, None) if counts is None else (counts.total, counts.completed, counts.failed)
-    return cast("Row", _flat(snapshot)) + numbers
+    flat: Row = _flat(snapshot)
+    return flat + numbers
 
 
 WIRE_FIELDS: Final = (

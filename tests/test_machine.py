@@ -176,7 +176,7 @@ def test_many_models_share_a_machine():
 
 
 def test_options_are_those_of_the_machine():
-    """Callbacks, another attribute, another initial status: all is handed on."""
+    """Callbacks and the name of the attribute, for instance, are handed on."""
     log = []
     made = build(
         OPENAI,

@@ -1,4 +1,4 @@
-"""The run of an audit: streamed while the log is in order of observation, dealt out and sorted where it is not."""
+"""The run of an audit: streamed while the log is in order of observation, else dealt out and sorted."""
 
 from __future__ import annotations
 
@@ -112,7 +112,9 @@ class _Run:
 
     def __attrs_post_init__(self) -> None:
         self._fold = Fold(self.dialect, skew_s=self.skew_s)
-        self._wanted = (frozenset(RULES) if self.select is None else chosen(self.select)) - chosen(self.ignore)
+        self._wanted = (frozenset(RULES) if self.select is None else chosen(self.select)) - chosen(
+            self.ignore
+        )
 
     def stream(self, log: Iterator[Row | Unreadable]) -> bool:
         """Judge rows as they come; False, and nothing counts, once one comes after a later one of its batch."""
@@ -121,7 +123,7 @@ class _Run:
             if isinstance(row, Unreadable):
                 self._miss(row)
                 continue
-            if row.snapshot.id is None:
+            if not row.snapshot.is_named:
                 self._take(row, None)
                 continue
             known = tracks.get(row.snapshot.id)
@@ -142,7 +144,7 @@ class _Run:
         for row in log:
             if isinstance(row, Unreadable):
                 self._miss(row)
-            elif row.snapshot.id is None:
+            elif not row.snapshot.is_named:
                 self._take(row, None)
             else:
                 spools[bucket(row.snapshot.id)].add(row)

@@ -50,9 +50,15 @@ def audit_command(
         Literal["text", "json", "jsonl", "github"], typer.Option("--format", help="How to write the report.")
     ] = "text",
     output: Output = None,
-    input_format: Annotated[str, typer.Option(help=f"How the logs are written: {', '.join(INPUT_FORMATS)}.")] = "auto",
-    max_findings: Annotated[int, typer.Option(min=0, help="How many findings to list; counts stay exact.")] = FINDINGS_MAX,
-    skew: Annotated[float, typer.Option(min=0, help="Seconds a stamp may lie after its observation.")] = SKEW_S,
+    input_format: Annotated[
+        str, typer.Option(help=f"How the logs are written: {', '.join(INPUT_FORMATS)}.")
+    ] = "auto",
+    max_findings: Annotated[
+        int, typer.Option(min=0, help="How many findings to list; counts stay exact.")
+    ] = FINDINGS_MAX,
+    skew: Annotated[
+        float, typer.Option(min=0, help="Seconds a stamp may lie after its observation.")
+    ] = SKEW_S,
 ) -> None:
     """
     Judge every snapshot of a log, alone and against those before it.
@@ -73,7 +79,9 @@ def audit_command(
 
 
 @app.command()
-def rules(code: Annotated[str | None, typer.Argument(help="A rule, or how its code begins: T, H501.")] = None) -> None:
+def rules(
+    code: Annotated[str | None, typer.Argument(help="A rule, or how its code begins: T, H501.")] = None,
+) -> None:
     """Say what each rule means, its evidence, an example and what to do about it."""
     with _told():
         if code is None:

@@ -28,9 +28,7 @@ def text(report: Report) -> str:
     if report.counts:
         lines.append("")
         wide = max(len(f"{count:,}") for count in report.counts.values())
-        lines += [
-            f"  {count:>{wide},}  {code}  {RULES[code].name}" for code, count in report.counts.items()
-        ]
+        lines += [f"  {count:>{wide},}  {code}  {RULES[code].name}" for code, count in report.counts.items()]
     if report.findings:
         lines.append("")
         lines += [f"{each.severity} {each.rule} {printable(each.message)}" for each in report.findings]
@@ -62,7 +60,9 @@ def as_github(report: Report) -> str:
         place = finding.where[-1] if finding.where else None
         where = "" if place is None else f"file={_escaped(place.source, ',:')},line={place.line},"
         title = f"{finding.rule} {finding.name}"
-        lines.append(f"::{_LEVELS[finding.severity]} {where}title={title}::{_escaped(printable(finding.message))}")
+        lines.append(
+            f"::{_LEVELS[finding.severity]} {where}title={title}::{_escaped(printable(finding.message))}"
+        )
     lines.append(f"batchfsm: {report.verdict}")
     return "\n".join(lines) + "\n"
 

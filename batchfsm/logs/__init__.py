@@ -4,4 +4,14 @@ from batchfsm.logs.rows import Row, rows
 from batchfsm.logs.sources import INPUT_FORMATS, InputFormat, Source, opened
 from batchfsm.logs.stream import OBJECT_CHARS_MAX, Sighting, Unreadable
 
-__all__ = ["INPUT_FORMATS", "OBJECT_CHARS_MAX", "InputFormat", "Row", "Sighting", "Source", "Unreadable", "opened", "rows"]
+__all__ = [
+    "INPUT_FORMATS",
+    "OBJECT_CHARS_MAX",
+    "InputFormat",
+    "Row",
+    "Sighting",
+    "Source",
+    "Unreadable",
+    "opened",
+    "rows",
+]

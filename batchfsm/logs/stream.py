@@ -1,10 +1,10 @@
-"""One open log, read object by object: JSON in any layout, and the text forms, in bounded memory and linear time."""
+"""One open log, object by object: JSON in any layout and the text forms, in bounded memory and linear time."""
 
 from __future__ import annotations
 
 import codecs
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from json import JSONDecodeError
 from typing import BinaryIO, Final
 
@@ -58,7 +58,7 @@ class Stream:
             detects: True if a line that is no JSON may be in a text form.
         """
         self._binary, self._name, self._form, self._detects = binary, name, form, detects
-        self._read = binary.read
+        self._read: Callable[[int], bytes] = binary.read
         self._utf8 = codecs.getincrementaldecoder("utf-8")("surrogateescape")
         self._text, self._at, self._line = "", 0, 1
         self._ended = False
@@ -101,7 +101,9 @@ class Stream:
         if form is not None and (found := self._text_form(form)) is not None:
             return Sighting(place, found)
         self._move(len(line))
-        return Unreadable(place, problem or (_scalar(line) if form is None else f"not read as {form}'s text of a batch"))
+        return Unreadable(
+            place, problem or (_scalar(line) if form is None else f"not read as {form}'s text of a batch")
+        )
 
     def _object(self) -> object:
         """Decode and pass what begins here; or say, as text, why that cannot be."""
@@ -170,7 +172,11 @@ class Stream:
     def _skip(self, blank: str) -> str | None:
         """Pass what is blank and return the next character without passing it; None at the end."""
         while True:
-            rest = len(self._text) - len(self._text[self._at :].lstrip(blank)) if self._at < len(self._text) else self._at
+            rest = (
+                len(self._text) - len(self._text[self._at :].lstrip(blank))
+                if self._at < len(self._text)
+                else self._at
+            )
             self._move(rest - self._at)
             if self._at < len(self._text):
                 return self._text[self._at]

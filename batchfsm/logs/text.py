@@ -47,17 +47,12 @@ def detect(line: str) -> TextForm | None:
         give it together with the next line.
     """
     text = _COLOUR.sub("", line)
-    if _JSON.match(text):
-        return None
-    # Any object in braces looks like Node's; a logger's own may stand before a batch of another form.
     heads = ((form, pattern.search(text)) for form, pattern in _HEADS.items())
-    first = text.partition("\n")[0]
-    begins = {
-        form: head.start() + len(text) * (form == "node")
-        for form, head in heads
-        if head and head.start() < len(first)
-    }
-    return min(begins, key=lambda form: begins[form]) if begins else None
+    begins = [(head.start(), form) for form, head in heads if head and "\n" not in text[: head.start()]]
+    # Any object in braces looks like Node's; a logger's own may stand before a batch of another form.
+    # Where kotlin and python begin at one place, it is kotlin, whose pattern says more.
+    begins = [begin for begin in begins if begin[1] != "node"] or begins
+    return min(begins)[1] if begins and not _JSON.match(text) else None
 
 
 def read_text(text: str, form: TextForm) -> TextReading:
@@ -94,7 +89,6 @@ _CLASS: Final = (
     r"(?<!\w)(?:(?:Sync|Async)CursorPage\[\w+\]|(?:LiteLLM)?Batch(?:(?:Create|Retrieve|Cancel)Response)?)\("
 )
 _JSON: Final = re.compile(r"\s*+(?:\[\s*+)*+\{\s*+[\"}]")
-# Where two of them begin at one place, the first is meant.
 _HEADS: Final[Mapping[TextForm, re.Pattern[str]]] = {
     "kotlin": re.compile(_EDGE + r"Batch\((?=id=(?!['\"]|None\b))"),
     "dart": re.compile(_EDGE + r"Batch\[(?=id=)|\{(?=id: [^,'\"`{}\n]*+, object: )"),
@@ -142,15 +136,14 @@ def _quoted(text: str, form: TextForm) -> dict[str, object]:
         scanner = Scanner(text, form, head.end())
         found = scanner.members(")" if is_sure else "}")
         if isinstance(found, dict):
-            parts = [found] if is_sure or is_batch(found) else found.values()
+            parts = [] if is_sure else [found, *(each for name, each in found.items() if name != "metadata")]
             batches = [each for each in parts if isinstance(each, dict) and is_batch(each)]
             is_sure = is_sure or bool(batches)
             if is_sure or first is None:
                 is_wrapper = len(batches) == 1 and found.keys().isdisjoint(("observed_at", "timestamp"))
                 first, end = (batches[0] if is_wrapper else found), scanner.at
         head = None if is_sure else _HEADS[form].search(text, scanner.at)
-        if head and "\n" in text[scanner.at : head.start()]:
-            break
+        head = head if head and "\n" not in text[scanner.at : head.start()] else None
     if first is None:
         raise TextError(form, end + 1, "its values have no names")
     _refuse_second(text, form, end)

@@ -18,7 +18,9 @@ class AsyncMonitor(Core):
     nothing: what was not delivered comes first the next time.
     """
 
-    def __init__(self, dialect: str | Dialect | Lifecycle = "openai", *, on_illegal: OnIllegal = "adopt") -> None:
+    def __init__(
+        self, dialect: str | Dialect | Lifecycle = "openai", *, on_illegal: OnIllegal = "adopt"
+    ) -> None:
         """Track no batch yet."""
         super().__init__(dialect, on_illegal, coroutines=True)
 
@@ -31,7 +33,9 @@ class AsyncMonitor(Core):
 
     async def redeliver(self) -> None:
         """Await again what raised, and what a cancellation kept from running; otherwise as `Monitor.redeliver`."""
-        failures = [failure for pending in self._pending().items() for failure in await self._deliver(*pending)]
+        failures = [
+            failure for pending in self._pending().items() for failure in await self._deliver(*pending)
+        ]
         if (failed := hook_error(failures, None)) is not None:
             raise failed
 

@@ -64,7 +64,9 @@ class Taken:
 class Core:
     """Batches, hooks and outboxes, behind one lock that no hook is ever called under."""
 
-    def __init__(self, dialect: str | Dialect | Lifecycle, on_illegal: OnIllegal, *, coroutines: bool) -> None:
+    def __init__(
+        self, dialect: str | Dialect | Lifecycle, on_illegal: OnIllegal, *, coroutines: bool
+    ) -> None:
         """Take the readings of the dialect together."""
         if on_illegal not in ("adopt", "hold", "raise"):
             msg = f"on_illegal is 'adopt', 'hold' or 'raise', not {on_illegal!r}"
@@ -156,7 +158,11 @@ class Core:
     def _take(self, batch: object, observed_at: float | str | None) -> Observation | Taken:
         """Read and fold a snapshot, and queue its hooks; an observation if nothing is left to do."""
         plain = None
-        if type(batch) is dict and batch.get("object") == "batch" and (observed_at is None or type(observed_at) is float):
+        if (
+            type(batch) is dict
+            and batch.get("object") == "batch"
+            and (observed_at is None or type(observed_at) is float)
+        ):
             plain = self._reader.plain(batch)
         if plain is None:
             snapshot = self._reader.read(batch, observed_at)
@@ -180,7 +186,11 @@ class Core:
             return False  # It is not kept, so it is judged again (S006).
         if observed_at is None:
             return track.observed_at is None
-        if track.observed_at is None or observed_at < track.observed_at or self._fold.is_overdue(plain.row, observed_at):
+        if (
+            track.observed_at is None
+            or observed_at < track.observed_at
+            or self._fold.is_overdue(plain.row, observed_at)
+        ):
             return False
         track.observed_at = observed_at
         return True
@@ -213,7 +223,11 @@ class Core:
         if self._raises and folded.illegal:
             reachable = [name for name in self._graph.statuses if name in self._graph.reach[str(known)]]
             error = IllegalTransitionError(batch_id, str(known), snapshot.status, reachable, observation)
-        return Taken(batch_id, observation, error, outbox if deliver else None) if deliver or error else observation
+        return (
+            Taken(batch_id, observation, error, outbox if deliver else None)
+            if deliver or error
+            else observation
+        )
 
     def _next(self, batch_id: str, outbox: Outbox) -> Delivery | None:
         """Hand out what is to be called next for a busy batch; None, and the batch is idle, if nothing is."""

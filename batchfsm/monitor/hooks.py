@@ -55,7 +55,9 @@ class Hooks:
             if targets and transition.target not in targets:
                 return False
             # An edge is a step of the table. Across a gap nobody knows which were taken.
-            return source is None or (transition.source == source and (transition.event is not None or not targets))
+            return source is None or (
+                transition.source == source and (transition.event is not None or not targets)
+            )
 
         return partial(self._register, self._transition, wanted, name)
 
@@ -65,15 +67,22 @@ class Hooks:
             return self._register(self._finding, lambda _: True, name, first)
         tokens = codes if first is None else (first, *codes)
         asked = chosen(tokens)
-        return partial(self._register, self._finding, lambda finding: not asked or finding.rule in asked, name)
+        return partial(
+            self._register, self._finding, lambda finding: not asked or finding.rule in asked, name
+        )
 
     def wanting(self, transitions: list[Transition], findings: list[Finding]) -> list[tuple[Hook, Any]]:
         """Return who is to be called with what: transitions in route order, then findings."""
         asked: list[tuple[Hook, Any]] = [
-            (hook, transition) for transition in transitions for hook in self._transition if hook.wanted(transition)
+            (hook, transition)
+            for transition in transitions
+            for hook in self._transition
+            if hook.wanted(transition)
         ]
         if findings and self._finding:
-            asked += [(hook, finding) for finding in findings for hook in self._finding if hook.wanted(finding)]
+            asked += [
+                (hook, finding) for finding in findings for hook in self._finding if hook.wanted(finding)
+            ]
         return asked
 
     def _check(self, targets: frozenset[str], source: str | None) -> None:
@@ -99,7 +108,9 @@ class Hooks:
         if not self._coroutines and (
             iscoroutinefunction(function) or iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
         ):
-            msg = f"{_name(function)} is a coroutine function: a Monitor would never await it; use AsyncMonitor"
+            msg = (
+                f"{_name(function)} is a coroutine function: a Monitor would never await it; use AsyncMonitor"
+            )
             raise TypeError(msg)
         hooks.append(Hook(function, name or _name(function), wanted))
         return function

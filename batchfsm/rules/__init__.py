@@ -1,8 +1,9 @@
 """Named invariants as rows of few kinds, and their scalar reading."""
 
 from batchfsm.rules.asking import HISTORY, chosen, needs
+from batchfsm.rules.examples import HEALTHY
 from batchfsm.rules.judging import SKEW_S, Judge, judge_of, who
-from batchfsm.rules.rule import HEALTHY, Rule
+from batchfsm.rules.rule import Rule
 from batchfsm.rules.scalar import faults, listed
 from batchfsm.rules.table import RULES
 

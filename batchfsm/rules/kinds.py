@@ -142,7 +142,8 @@ class Settled:
     """Something moved on after the end."""
 
 
+# fmt: off
 Kind = (
-    Refused | Null | Set | UnknownStatus | Limit | OwnStamp | Passed | Missed | Ordered | Bound | Window | IdTime
-    | Overflow | Unsettled | OutputMissing | Moved | Kept | Grown | Settled
-)  # fmt: skip
+    Refused | Null | Set | UnknownStatus | Limit | OwnStamp | Passed | Missed | Ordered | Bound | Window
+    | IdTime | Overflow | Unsettled | OutputMissing | Moved | Kept | Grown | Settled
+)

@@ -1,40 +1,14 @@
-"""What a rule is made of, and the healthy batch that the rules' examples are changes of."""
+"""What a rule is made of."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Any, Final
+from typing import Any
 
 import attrs
 
 from batchfsm.lifecycle import Severity
 from batchfsm.rules.kinds import Kind
-
-DAY_S: Final = 86_400
-"""A day in seconds."""
-
-BORN_AT: Final = 1_711_471_533
-"""When the healthy batch was created; Unix seconds."""
-
-HEALTHY: Final[Mapping[str, Any]] = MappingProxyType(
-    {
-        "id": "batch_abc123",
-        "object": "batch",
-        "endpoint": "/v1/chat/completions",
-        "input_file_id": "file-abc123",
-        "completion_window": "24h",
-        "status": "completed",
-        "output_file_id": "file-cvaTdG",
-        "created_at": BORN_AT,
-        "in_progress_at": BORN_AT + 5,
-        "expires_at": BORN_AT + DAY_S,
-        "finalizing_at": BORN_AT + 21_600,
-        "completed_at": BORN_AT + 21_630,
-        "request_counts": {"total": 100, "completed": 95, "failed": 5},
-    }
-)
-"""The healthy batch that the rules' examples are changes of."""
 
 
 @attrs.frozen(kw_only=True)
@@ -63,7 +37,7 @@ class Rule:
     """What to do about a breach."""
 
     example: tuple[Mapping[str, Any], ...]
-    """Changes to a healthy completed batch, one for each snapshot of a history, of which the last breaches the rule."""
+    """Changes to the healthy batch, one for each snapshot of a history; the last one breaches the rule."""
 
 
 def row(
@@ -73,5 +47,12 @@ def row(
     """Return a rule; `because` is its evidence, `do` its remedy."""
     examples = example if isinstance(example, tuple) else (example,)
     return Rule(
-        code=code, name=name, severity=severity, kind=kind, means=means, evidence=because, remedy=do, example=examples
+        code=code,
+        name=name,
+        severity=severity,
+        kind=kind,
+        means=means,
+        evidence=because,
+        remedy=do,
+        example=examples,
     )

@@ -59,7 +59,9 @@ class World:
         found = (name for name, stamp in stamps.items() if stamp in set_stamps)
         return self.topology.mask((self.topology.lifecycle.initial, *found))
 
-    def skipped(self, status: str, fields: Iterable[str], bad: Iterable[str] = ()) -> tuple[Severity, Mask] | None:
+    def skipped(
+        self, status: str, fields: Iterable[str], bad: Iterable[str] = ()
+    ) -> tuple[Severity, Mask] | None:
         """Judge P103; the stamp of this status, an optional, an unstamped and a bad one may be null."""
         excused = {None, *bad}
         nullable = (name for name, stamp in self.topology.stamp.items() if stamp in excused)
@@ -99,7 +101,9 @@ def questions(kind: kinds.Kind, world: World, status: str | None, fields: Fields
 
 
 def _refused(kind: kinds.Refused, _world: World, _status: str | None, fields: Fields) -> Look | None:
-    elsewhere = {name for rule in RULES.values() if isinstance(rule.kind, kinds.Refused) for name in rule.kind.fields}
+    elsewhere = {
+        name for rule in RULES.values() if isinstance(rule.kind, kinds.Refused) for name in rule.kind.fields
+    }
 
     def look(snapshot: Snapshot) -> Breach | None:
         bad = {
@@ -131,7 +135,11 @@ def _set(kind: kinds.Set, world: World, status: str | None, fields: Fields) -> L
     def look(snapshot: Snapshot) -> Breach | None:
         given = {name: value_of(snapshot, name) for name in kind.fields}
         # A negative total is C301's.
-        given = {name: value for name, value in given.items() if value and not (isinstance(value, int) and value < 0)}
+        given = {
+            name: value
+            for name, value in given.items()
+            if value and not (isinstance(value, int) and value < 0)
+        }
         values = {
             name: [each.code or each.message for each in value] if isinstance(value, tuple) else value
             for name, value in given.items()
@@ -219,7 +227,11 @@ def _missed(_: kinds.Missed, world: World, status: str | None, fields: Fields) -
             return None
         severity, missing = judged
         stamps = [str(graph.stamp[name]) for name in graph.names(missing)]
-        return dict.fromkeys(stamps), f"is {status} and has no {listed(stamps)}, which it must have passed", severity
+        return (
+            dict.fromkeys(stamps),
+            f"is {status} and has no {listed(stamps)}, which it must have passed",
+            severity,
+        )
 
     return look
 
@@ -230,7 +242,12 @@ def _ordered(_: kinds.Ordered, world: World, _status: str | None, fields: Fields
         ((name, stamp) for name, stamp in graph.stamp.items() if stamp is not None and stamp in fields),
         key=lambda pair: graph.rank[pair[0]],
     )
-    pairs = [(earlier, later) for first, earlier in stamps for second, later in stamps if graph.precedes(first, second)]
+    pairs = [
+        (earlier, later)
+        for first, earlier in stamps
+        for second, later in stamps
+        if graph.precedes(first, second)
+    ]
     if not pairs:
         return None
     # Where each stamp precedes the next, as on every lawful walk, one comparison of neighbours is enough.
@@ -254,7 +271,11 @@ def _ordered(_: kinds.Ordered, world: World, _status: str | None, fields: Fields
 
 def _bound(kind: kinds.Bound, world: World, status: str | None, fields: Fields) -> Look | None:
     times = [name for name in kind.times if name in fields]
-    if not times or kind.limit not in fields or (kind.open_only and (status is None or status in world.topology.terminal)):
+    if (
+        not times
+        or kind.limit not in fields
+        or (kind.open_only and (status is None or status in world.topology.terminal))
+    ):
         return None
     slack_s = world.skew_s if kind.slack_s is None else kind.slack_s
     allowed = f" ({slack_s:g} s allowed)" if slack_s else ""
@@ -281,7 +302,11 @@ def _window(_: kinds.Window, world: World, _status: str | None, fields: Fields) 
         if window_s == given_s or window_s is None or abs(given_s - window_s) <= tolerance_s:
             return None
         named = {name: getattr(snapshot, name) for name in ("created_at", "expires_at", "completion_window")}
-        return named, f"has {given_s:,} s between created_at and expires_at; {window} are {window_s:,} s", None
+        return (
+            named,
+            f"has {given_s:,} s between created_at and expires_at; {window} are {window_s:,} s",
+            None,
+        )
 
     return look if fields.issuperset({"completion_window", "created_at", "expires_at"}) else None
 
@@ -310,7 +335,11 @@ def _overflow(_: kinds.Overflow, _world: World, _status: str | None, fields: Fie
     def look(snapshot: Snapshot) -> Breach | None:
         counts = snapshot.request_counts
         total, completed, failed = counts.total, counts.completed, counts.failed  # type: ignore[union-attr]
-        if None not in (total, completed, failed) and total >= completed + failed and completed >= 0 <= failed:
+        if (
+            None not in (total, completed, failed)
+            and total >= completed + failed
+            and completed >= 0 <= failed
+        ):
             return None  # The common case first; total cannot be negative then.
         numbers = {"total": total, "completed": completed, "failed": failed}
         fields = {f"request_counts.{name}": number for name, number in numbers.items()}
@@ -329,8 +358,16 @@ def _unsettled(_: kinds.Unsettled, _world: World, status: str | None, fields: Fi
         total, completed, failed = counts.total, counts.completed, counts.failed  # type: ignore[union-attr]
         if None in (total, completed, failed) or completed < 0 or failed < 0 or completed + failed >= total:
             return None
-        fields = {"request_counts.total": total, "request_counts.completed": completed, "request_counts.failed": failed}
-        return fields, f"is completed with {completed:,} completed and {failed:,} failed of {total:,} requests", None
+        fields = {
+            "request_counts.total": total,
+            "request_counts.completed": completed,
+            "request_counts.failed": failed,
+        }
+        return (
+            fields,
+            f"is completed with {completed:,} completed and {failed:,} failed of {total:,} requests",
+            None,
+        )
 
     return look if status == "completed" and "request_counts" in fields else None
 
@@ -343,7 +380,11 @@ def _output_missing(_: kinds.OutputMissing, _world: World, status: str | None, f
         fields = {"output_file_id": None, "request_counts.completed": done}
         return fields, f"is completed with {done:,} requests done and has no output_file_id", None
 
-    return look if status == "completed" and "request_counts" in fields and "output_file_id" not in fields else None
+    return (
+        look
+        if status == "completed" and "request_counts" in fields and "output_file_id" not in fields
+        else None
+    )
 
 
 _READINGS: Final[dict[type, Callable[[Any, World, str | None, Fields], Look | None]]] = {

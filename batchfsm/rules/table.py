@@ -4,32 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
 from batchfsm.lifecycle import STAMP_FIELDS
+from batchfsm.rules.examples import BORN_AT, DAY_S, EXPIRED, FAILED, QUEUED, RUNNING
 from batchfsm.rules.kinds import (
-    Bound, IdTime, Kept, Kind, Limit, Grown, Missed, Moved, Null, Ordered, OutputMissing, Overflow, OwnStamp,
-    Passed, Refused, Set, Settled, UnknownStatus, Unsettled, Window,
+    Bound,
+    Grown,
+    IdTime,
+    Kept,
+    Limit,
+    Missed,
+    Moved,
+    Null,
+    Ordered,
+    OutputMissing,
+    Overflow,
+    OwnStamp,
+    Passed,
+    Refused,
+    Set,
+    Settled,
+    UnknownStatus,
+    Unsettled,
+    Window,
 )  # fmt: skip
-from batchfsm.rules.rule import BORN_AT, DAY_S, Rule, row
+from batchfsm.rules.rule import Rule, row
 from batchfsm.snapshot import TIME_FIELDS
 
+# fmt: off
 _NOT_OPENAI: Final = "If the server is not OpenAI's, judge it by its own dialect (--dialect)."
+_IDENTITY: Final = ("created_at", "input_file_id", "endpoint", "completion_window", "expires_at")
+_REPAIR: Final = "Repair the writer of the log; if the server is not OpenAI's, judge it by its own dialect."
 _REPORT: Final = "Keep both snapshots and report them to whoever runs the server or the proxy."
-
-_RUNNING: Final[Mapping[str, Any]] = {
-    "status": "in_progress", "finalizing_at": None, "completed_at": None, "output_file_id": None,
-    "request_counts": {"total": 100, "completed": 40, "failed": 1},
-}  # fmt: skip
-_QUEUED: Final[Mapping[str, Any]] = _RUNNING | {
-    "status": "validating", "in_progress_at": None, "request_counts": {"total": 0, "completed": 0, "failed": 0},
-}  # fmt: skip
-_FAILED: Final[Mapping[str, Any]] = _QUEUED | {
-    "status": "failed", "failed_at": BORN_AT + 9, "errors": [{"code": "invalid_json_line", "message": "line 7"}],
-}  # fmt: skip
-_EXPIRED: Final[Mapping[str, Any]] = {
-    "status": "expired", "completed_at": None, "finalizing_at": BORN_AT + DAY_S + 1, "expired_at": BORN_AT + DAY_S + 607,
-}  # fmt: skip
 
 _WIRE: Final = (
     row(
@@ -41,9 +48,9 @@ _WIRE: Final = (
     ),
     row(
         "S002", "wrong-type", "error", Refused(()),
-        "A field has a type that the wire does not allow. The field then says nothing, the others are judged.",
-        because="Types of openai-openapi. R's jsonlite writes null as {}, spreadsheets write numbers as text.",
-        do="Repair the writer of the log; " + _NOT_OPENAI[0].lower() + _NOT_OPENAI[1:],
+        "A field has a type that the wire does not allow. It then says nothing; the others are judged.",
+        because="Types of openai-openapi. R's jsonlite writes null as {}, spreadsheets numbers as text.",
+        do=_REPAIR,
         example={"endpoint": 5},
     ),
     row(
@@ -62,14 +69,14 @@ _WIRE: Final = (
     ),
     row(
         "S005", "bad-timestamp", "error", Refused(TIME_FIELDS),
-        "A time is not whole Unix seconds: text, a bool, a fraction, zero or less, or above 10^11 (milliseconds).",
+        "A time is not whole Unix seconds: text, a bool, a fraction, ≤ 0, or > 10^11 (milliseconds).",
         because="openai-openapi, format unixtime; no real object has another.",
-        do="Repair the writer of the log; " + _NOT_OPENAI[0].lower() + _NOT_OPENAI[1:],
+        do=_REPAIR,
         example={"completed_at": 1_711_493_163_000},
     ),
     row(
         "S006", "metadata-limit", "warning", Limit(16, 64, 512),
-        "`metadata` has more than 16 pairs, a key over 64 characters, a value over 512, or a value that is no text.",
+        "`metadata` has over 16 pairs, a key over 64 or a value over 512 characters, or a value not text.",
         because="openai-openapi, schema Metadata.",
         do="Shorten what you attach at creation: OpenAI refuses it, other servers may cut it.",
         example={"metadata": {"note": "x" * 513}},
@@ -86,14 +93,14 @@ _PRESENCE: Final = (
     row(
         "P102", "stamp-forbidden", "error", Passed(),
         "No walk to the status passes all its set stamps; a warning where one with tolerated steps does.",
-        because="The lifecycle table. Seen once: in_progress beside finalizing_at, a stale status among fresh fields.",
+        because="The lifecycle table. Seen once: in_progress with finalizing_at, a stale status.",
         do="Read the batch again by its id; if it stays, the status was cached apart from the rest.",
         example={"failed_at": BORN_AT + 30},
     ),
     row(
         "P103", "stamp-skipped", "error", Missed(),
-        "Each walk through the set stamps also passes another status whose stamp is null; a warning where one with "
-        "tolerated steps avoids it.",
+        "Each walk through the set stamps also passes another status whose stamp is null; a warning where "
+        "one with tolerated steps avoids it.",
         because="1,321 of 1,321 completed real objects have in_progress_at and finalizing_at.",
         do=_NOT_OPENAI,
         example={"finalizing_at": None},
@@ -117,7 +124,7 @@ _TIMES: Final = (
     row(
         "T202", "deadline-mismatch", "warning", Window(),
         "`expires_at - created_at` is not `completion_window`.",
-        because="86,400 seconds in 2,627 of 2,627 real objects. Azure stamps the two apart, by 3 or 4 seconds.",
+        because="86,400 seconds in 2,627 of 2,627 real objects. Azure's are 3 or 4 seconds off.",
         do="Trust expires_at, not the window, when you wait for the end.",
         example={"expires_at": BORN_AT + 2 * DAY_S},
     ),
@@ -126,7 +133,7 @@ _TIMES: Final = (
         "The batch expired before its deadline.",
         because="Real batches expire 607 seconds after it, never before.",
         do=_REPORT,
-        example={**_EXPIRED, "expired_at": BORN_AT + 25_000, "finalizing_at": BORN_AT + 24_000},
+        example={**EXPIRED, "expired_at": BORN_AT + 25_000, "finalizing_at": BORN_AT + 24_000},
     ),
     row(
         "T204", "finished-late", "warning", Bound(("completed_at",), "expires_at"),
@@ -154,7 +161,7 @@ _TIMES: Final = (
         "The batch is still open more than a day after its deadline.",
         because="Open for 10 minutes past it is normal, for a day it happened once. Needs `observed_at`.",
         do="Cancel it, and ask whoever runs the server; some answer in_progress for ever after a restart.",
-        example={**_RUNNING, "observed_at": BORN_AT + 3 * DAY_S},
+        example={**RUNNING, "observed_at": BORN_AT + 3 * DAY_S},
     ),
 )
 _COUNTS: Final = (
@@ -168,7 +175,7 @@ _COUNTS: Final = (
     row(
         "C302", "counts-unsettled", "error", Unsettled(),
         "The batch is completed, and completed + failed is less than total.",
-        because="Equal in 1,321 of 1,321 completed real objects; only expired and cancelled ones have a rest.",
+        because="Equal in 1,321 of 1,321 completed real objects; expired and cancelled ones have a rest.",
         do="Read the batch again before you count its results.",
         example={"request_counts": {"total": 100, "completed": 90, "failed": 5}},
     ),
@@ -177,7 +184,7 @@ _COUNTS: Final = (
         "The batch is validating and has a total already.",
         because="0 in 107 of 107 validating real objects: the lines are counted by the validation.",
         do=_NOT_OPENAI,
-        example={**_QUEUED, "request_counts": {"total": 100, "completed": 0, "failed": 0}},
+        example={**QUEUED, "request_counts": {"total": 100, "completed": 0, "failed": 0}},
     ),
     row(
         "C304", "counts-missing", "note", Null(("request_counts",), unless=("validating", "failed")),
@@ -193,11 +200,11 @@ _FILES: Final = (
         "There is an output or error file before the end.",
         because="On OpenAI files appear with a terminal status. OGX gives the ids at once.",
         do="Do not download before the batch has ended: the file may be cut short.",
-        example={**_RUNNING, "output_file_id": "file-cvaTdG"},
+        example={**RUNNING, "output_file_id": "file-cvaTdG"},
     ),
     row(
         "F402", "output-missing", "warning", OutputMissing(),
-        "The batch is completed, requests ended well, and there is no output file; it may come a moment later.",
+        "The batch is completed, requests ended well, and no output file is there; it may come later.",
         because="LiteLLM reports completed seen before output_file_id was filled.",
         do="Read the batch again in a few seconds.",
         example={"output_file_id": None},
@@ -214,31 +221,31 @@ _FILES: Final = (
         "The batch failed and does not say why.",
         because="Validation errors come with a code and mostly a line.",
         do="Validate the input file yourself, and ask whoever runs the server.",
-        example={**_FAILED, "errors": None},
+        example={**FAILED, "errors": None},
     ),
 )
 _HISTORY: Final = (
     row(
         "H501", "illegal-transition", "error", Moved(),
-        "No walk leads from the known status to the new one; a warning if only one with tolerated steps does.",
+        "No walk leads from the known status to the new one; a warning if only tolerated steps do.",
         because="The lifecycle table, closed over polls that missed a status.",
         do=_REPORT,
-        example=(_RUNNING, {**_RUNNING, "status": "validating", "in_progress_at": BORN_AT + 6}),
+        example=(RUNNING, {**RUNNING, "status": "validating", "in_progress_at": BORN_AT + 6}),
     ),
     row(
         "H502", "terminal-left", "error", Moved(),
         "The known status is final, and the new one differs.",
         because="No real batch leaves a final status; some servers retry failed ones.",
         do=_REPORT,
-        example=({}, {**_FAILED, "failed_at": BORN_AT + 30_000}),
+        example=({}, {**FAILED, "failed_at": BORN_AT + 30_000}),
     ),
     row(
         "H503", "identity-changed", "error",
-        Kept(("created_at", "input_file_id", "endpoint", "completion_window", "expires_at"), null_counts=False),
-        "`created_at`, `input_file_id`, `endpoint`, `completion_window` or `expires_at` changed after it was set.",
+        Kept(_IDENTITY, null_counts=False),
+        "`created_at`, `input_file_id`, `endpoint`, `completion_window` or `expires_at` changed once set.",
         because="Fixed at creation; no change in 73 batches seen more than once.",
         do="Two batches under one id: look for a proxy that makes up ids.",
-        example=(_RUNNING, {"input_file_id": "file-other"}),
+        example=(RUNNING, {"input_file_id": "file-other"}),
     ),
     row(
         "H504", "stamp-changed", "error",
@@ -246,14 +253,14 @@ _HISTORY: Final = (
         "A stamp that was set changed or became null.",
         because="No change in 73 batches seen more than once.",
         do=_REPORT,
-        example=(_RUNNING, {"in_progress_at": BORN_AT + 6}),
+        example=(RUNNING, {"in_progress_at": BORN_AT + 6}),
     ),
     row(
         "H505", "count-decreased", "error", Grown(),
         "`completed` or `failed` went down, or a total above zero changed.",
         because="No decrease in any source with a known order.",
         do="Show the highest count you saw. " + _REPORT,
-        example=(_RUNNING, {**_RUNNING, "request_counts": {"total": 100, "completed": 39, "failed": 1}}),
+        example=(RUNNING, {**RUNNING, "request_counts": {"total": 100, "completed": 39, "failed": 1}}),
     ),
     row(
         "H506", "file-changed", "error",
@@ -268,16 +275,18 @@ _HISTORY: Final = (
         "An earlier, agreeing view of the batch came later; it is believed in nothing.",
         because="Lists and caches lag behind; LiteLLM's list kept validating after the end.",
         do="Nothing: it was seen through. If it is frequent, poll without the cache.",
-        example=({}, _RUNNING),
+        example=({}, RUNNING),
     ),
     row(
         "H508", "terminal-changed", "warning", Settled(),
         "The batch had ended, and then counts went up, `errors` changed, or a stamp that was null was set.",
         because="A completed batch may get its output file late; anything else moving is odd.",
         do="Read the batch once more before you take its numbers.",
-        example=({**_FAILED}, {**_FAILED, "errors": [{"code": "empty_file", "message": "no lines"}]}),
+        example=({**FAILED}, {**FAILED, "errors": [{"code": "empty_file", "message": "no lines"}]}),
     ),
 )
+
+# fmt: on
 
 RULES: Final[Mapping[str, Rule]] = MappingProxyType(
     {rule.code: rule for rule in (*_WIRE, *_PRESENCE, *_TIMES, *_COUNTS, *_FILES, *_HISTORY)}

@@ -5,4 +5,18 @@ from batchfsm.wire.fields import TIME_MAX, refusal, shown, time_of
 from batchfsm.wire.lane import Plain
 from batchfsm.wire.reading import Reader, parse, reader
 
-__all__ = ["TIME_MAX", "VITAL_FIELDS", "Plain", "Reader", "batches", "decode", "decode_problem", "decoder", "parse", "reader", "refusal", "shown", "time_of"]
+__all__ = [
+    "TIME_MAX",
+    "VITAL_FIELDS",
+    "Plain",
+    "Reader",
+    "batches",
+    "decode",
+    "decode_problem",
+    "decoder",
+    "parse",
+    "reader",
+    "refusal",
+    "shown",
+    "time_of",
+]

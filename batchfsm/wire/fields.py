@@ -55,7 +55,8 @@ def converter(dialect: Dialect) -> Converter:
     register(RequestCounts, dict.fromkeys(COUNT_FIELDS, number))
     register(
         BatchError,
-        dict.fromkeys(("code", "message", "param"), _text_hook(null_text=False)) | {"line": _number_hook(null=True)},
+        dict.fromkeys(("code", "message", "param"), _text_hook(null_text=False))
+        | {"line": _number_hook(null=True)},
     )
     register(
         Snapshot,
@@ -163,7 +164,12 @@ def _time_hook(dialect: Dialect) -> Hook:
             value = int(value)
         elif isinstance(value, str) and "iso" in dialect.times:
             value = math.floor(_rfc3339(value).timestamp())  # Fractions are cut off.
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value % 1:
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int | float)
+            or not math.isfinite(value)
+            or value % 1
+        ):
             raise ValueError
         seconds = int(value)
         if "milliseconds" in dialect.times and seconds > TIME_MAX:
@@ -237,7 +243,7 @@ def _errors_hook(strict: Converter) -> Hook:
 
 
 def _mapping_hook(value: object, _: object) -> Mapping[str, object] | None:
-    return None if value is None else frozen(_object(value))  # type: ignore[no-any-return]
+    return None if value is None else frozen(_object(value))
 
 
 def _metadata_hook(value: object, _: object) -> Mapping[str, object] | None:

@@ -14,13 +14,26 @@ from typing import Any, Final
 import attrs
 
 from batchfsm.dialects import Dialect
-from batchfsm.snapshot import COUNT_FIELDS, FLAT_FIELDS, TIME_FIELDS, WIRE_FIELDS, RequestCounts, Row, Snapshot
+from batchfsm.snapshot import (
+    COUNT_FIELDS,
+    FLAT_FIELDS,
+    TIME_FIELDS,
+    WIRE_FIELDS,
+    RequestCounts,
+    Row,
+    Snapshot,
+)
 from batchfsm.wire.fields import TIME_MAX, frozen
 
 _KNOWN: Final = frozenset(WIRE_FIELDS)
 _LANE: Final = ("id", *FLAT_FIELDS, "request_counts", "usage", "metadata", "object", "errors")
 _TYPES: Final = tuple(
-    frozenset({NoneType, int if name in TIME_FIELDS else dict if name in {"request_counts", "usage", "metadata"} else str})
+    frozenset(
+        {
+            NoneType,
+            int if name in TIME_FIELDS else dict if name in {"request_counts", "usage", "metadata"} else str,
+        }
+    )
     for name in _LANE[:-1]
 )
 _TIMES: Final = slice(_LANE.index("created_at"), _LANE.index("expires_at") + 1)

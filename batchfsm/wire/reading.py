@@ -102,7 +102,9 @@ class Reader:
         if not isinstance(wire, dict | Mapping):
             raise SnapshotError([("$", f"expected an object, got {shown(wire)}")])
         plain = self.plain(wire)
-        if plain is None or not (observed_at is None or (type(observed_at) is float and 0 < observed_at <= TIME_MAX)):
+        if plain is None or not (
+            observed_at is None or (type(observed_at) is float and 0 < observed_at <= TIME_MAX)
+        ):
             return self._read(wire, observed_at)
         return plain.snapshot(observed_at)
 
@@ -160,7 +162,10 @@ def _named(wire: Mapping[Any, Any]) -> tuple[dict[str, Any], dict[str, object], 
         elif named.get(name) is None:
             named[name] = value
         elif value is not None and value != named[name]:
-            bad[name] = (named[name], value)  # Two spellings of one key that disagree: neither can be trusted.
+            bad[name] = (
+                named[name],
+                value,
+            )  # Two spellings of one key that disagree: neither can be trusted.
     for name in bad.keys() & named.keys():
         del named[name]
     return _nested(named), extra, bad
@@ -208,7 +213,11 @@ def _kept(value: object) -> object:
         copy = frozen(value)
     except ValueError as error:
         return str(error)
-    return copy if value is UNREAD or isinstance(copy, Mapping | tuple | str | int | float | None) else shown(copy)
+    return (
+        copy
+        if value is UNREAD or isinstance(copy, Mapping | tuple | str | int | float | None)
+        else shown(copy)
+    )
 
 
 def _dumped(obj: object) -> object:

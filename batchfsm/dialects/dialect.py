@@ -1,0 +1,187 @@
+"""What a dialect is made of, and the checks of its definition."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Literal
+
+import attrs
+
+from batchfsm.errors import DefinitionError
+from batchfsm.lifecycle import OPENAI, Lifecycle, Severity, State, Step
+
+TimeForm = Literal["milliseconds", "iso", "digits"]
+"""How a server writes a time, beside whole seconds: `1711471533000`, `2024-03-26T16:45:33Z`, `"17"`."""
+
+_CODE = re.compile(r"[SPTCFH]\d{3}")
+
+
+def _view(mapping: Mapping[str, str]) -> Mapping[str, str]:
+    return MappingProxyType(dict(mapping))
+
+
+def _names(names: Iterable[str]) -> frozenset[str]:
+    return frozenset(names)
+
+
+def _forms(forms: Iterable[TimeForm]) -> frozenset[TimeForm]:
+    return frozenset(forms)
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Dialect:
+    """
+    What one server family does differently; checked like a lifecycle when built.
+
+    Raises:
+        DefinitionError: With every problem by name.
+    """
+
+    name: str
+    """What people call the server family."""
+
+    base: Lifecycle = OPENAI
+    """The lifecycle that the other rows are laid on."""
+
+    states: tuple[State, ...] = ()
+    """Statuses of its own; they come before those of the base in table order."""
+
+    steps: tuple[Step, ...] = ()
+    """Steps of its own; one that the base has with other evidence takes its place."""
+
+    dropped_statuses: tuple[str, ...] = ()
+    """Statuses of the base that it never gives, with all their steps."""
+
+    dropped_steps: tuple[tuple[str, str], ...] = ()
+    """Steps of the base that it never takes, as `(source, target)`."""
+
+    initial: str | None = None
+    """The status a batch is born in, which takes `created_at` for its stamp; None: that of the base."""
+
+    aliases: Mapping[str, str] = attrs.field(factory=dict, converter=_view)
+    """Other words for a status: the wire's word to the lifecycle's."""
+
+    optional: frozenset[str] = attrs.field(default=(), converter=_names)
+    """Statuses whose stamp may be null though the batch was there. A set stamp is judged all the same."""
+
+    times: frozenset[TimeForm] = attrs.field(default=(), converter=_forms)
+    """How times may be written, beside whole Unix seconds."""
+
+    null_times: tuple[int | str, ...] = ()
+    """What stands for null where a time is due; compared by type and value, before the time form."""
+
+    null_text: bool = False
+    """True if `""` is null in every text field, not only in file ids."""
+
+    null_counts: bool = False
+    """True if a number inside `request_counts` may be null: an unknown number."""
+
+    deadline_tolerance_s: int = 0
+    """How far `expires_at` may be from `created_at` and the window; seconds."""
+
+    severities: Mapping[str, Severity | Literal["off"]] = attrs.field(factory=dict, converter=_view)
+    """Rule codes that weigh something else here; `off` silences the rule."""
+
+    sources: tuple[str, ...] = ()
+    """Who says so, one citation each."""
+
+    lifecycle: Lifecycle = attrs.field(init=False)
+    """The base with this dialect's rows laid on it."""
+
+    def __attrs_post_init__(self) -> None:
+        """Lay the rows on the base and refuse what contradicts it."""
+        if problems := _row_problems(self):
+            raise DefinitionError(f"dialect {self.name!r}", problems)
+        object.__setattr__(self, "lifecycle", _laid(self))
+        if problems := _reading_problems(self):
+            raise DefinitionError(f"dialect {self.name!r}", problems)
+
+    def word(self, status: str) -> str:
+        """Return the lifecycle's word for the wire's word; an unknown word as it is."""
+        return self.aliases.get(status, status)
+
+
+def _row_problems(dialect: Dialect) -> list[str]:
+    base = dialect.base
+    pairs = {(step.source, step.target) for step in base.steps}
+    return [
+        *(
+            f"drops status {name!r}, which {base.name} does not have"
+            for name in dialect.dropped_statuses
+            if name not in base.statuses
+        ),
+        *(
+            f"drops the step {source} to {target}, which {base.name} does not have"
+            for source, target in dialect.dropped_steps
+            if (source, target) not in pairs
+        ),
+        *(
+            f"adds status {state.name!r}, which {base.name} has already"
+            for state in dialect.states
+            if state.name in base.statuses
+        ),
+    ]
+
+
+def _laid(dialect: Dialect) -> Lifecycle:
+    base, own = dialect.base, {(step.source, step.target): step for step in dialect.steps}
+    initial = dialect.initial or base.initial
+    states = (
+        *dialect.states,
+        *(state for state in base.states if state.name not in dialect.dropped_statuses),
+    )
+    steps = [
+        # In the place of the base's row, so that the order of the table stays.
+        own.pop((step.source, step.target), step)
+        for step in base.steps
+        if not {step.source, step.target} & set(dialect.dropped_statuses)
+        and (step.source, step.target) not in dialect.dropped_steps
+    ]
+    return Lifecycle(
+        name=dialect.name,
+        initial=initial,
+        states=tuple(_stamped(state, initial) for state in states),
+        steps=(*steps, *own.values()),
+    )
+
+
+def _stamped(state: State, initial: str) -> State:
+    """Give `created_at` to the initial status, and to no other: AIBrix is born in `scheduling`."""
+    if state.name == initial:
+        return attrs.evolve(state, stamp="created_at")
+    return attrs.evolve(state, stamp=None) if state.stamp == "created_at" else state
+
+
+def _reading_problems(dialect: Dialect) -> list[str]:
+    known = dialect.lifecycle.statuses
+    return [
+        *(f"alias {word!r} is a status itself" for word in dialect.aliases if word in known),
+        *(
+            f"alias {word!r} means {status!r}, which is not a status"
+            for word, status in dialect.aliases.items()
+            if status not in known
+        ),
+        *(
+            f"optional stamp of {name!r}, which is not a status"
+            for name in sorted(dialect.optional)
+            if name not in known
+        ),
+        *(
+            f"time form {form!r} is none of milliseconds, iso, digits"
+            for form in sorted(dialect.times)
+            if form not in ("milliseconds", "iso", "digits")
+        ),
+        *(
+            f"severity of {code!r}, which is no rule code"
+            for code in dialect.severities
+            if not _CODE.fullmatch(code)
+        ),
+        *(
+            f"severity {severity!r} of {code} is none of error, warning, note, off"
+            for code, severity in dialect.severities.items()
+            if severity not in ("error", "warning", "note", "off")
+        ),
+        *(["the tolerance of the deadline is negative"] if dialect.deadline_tolerance_s < 0 else []),
+    ]
