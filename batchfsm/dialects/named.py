@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from types import MappingProxyType
 from typing import Final
 
@@ -194,7 +195,13 @@ def find(dialect: str | Dialect | Lifecycle) -> Dialect:
     if isinstance(dialect, Dialect):
         return dialect
     if isinstance(dialect, Lifecycle):
-        return Dialect(name=dialect.name, base=dialect)
+        return _bare(dialect)
     if dialect not in DIALECTS:
         raise UnknownNameError("dialect", dialect, DIALECTS)
     return DIALECTS[dialect]
+
+
+@cache
+def _bare(lifecycle: Lifecycle) -> Dialect:
+    """Return the one dialect that is nothing but a lifecycle: readers and tables are made once for each."""
+    return Dialect(name=lifecycle.name, base=lifecycle)
