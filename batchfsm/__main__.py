@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
+import traceback
 
 
 def main() -> None:
-    """Run the command line; exit status 2 if its packages are not installed."""
+    """Run the command line; exit status 2 if its packages are not installed, or it breaks down."""
     try:
         from batchfsm.cli import app  # noqa: PLC0415  # The one place where the extra may be missing.
     except ImportError as error:
@@ -14,7 +15,11 @@ def main() -> None:
             raise
         print("the command line needs more packages: pip install 'batchfsm[cli]'", file=sys.stderr)
         raise SystemExit(2) from None
-    app()
+    try:
+        app()
+    except Exception:  # noqa: BLE001  # A flaw of our own; Python's exit status would say "inconsistent".
+        traceback.print_exc()
+        raise SystemExit(2) from None
 
 
 if __name__ == "__main__":

@@ -17,10 +17,8 @@ A misbehaving server is no error: it is a `Finding`, and is returned.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from collections.abc import Iterable
+from typing import Any
 
 
 class BatchfsmError(Exception):
@@ -42,6 +40,10 @@ class DefinitionError(BatchfsmError, ValueError):
         self.problems = tuple(problems)
         super().__init__(f"{name} cannot be: " + "; ".join(self.problems))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle what it was made from: a worker process may raise it."""
+        return type(self), (self.name, self.problems)
+
 
 class UnknownNameError(BatchfsmError, ValueError):
     """A name that is none of the known ones."""
@@ -60,6 +62,10 @@ class UnknownNameError(BatchfsmError, ValueError):
         self.kind, self.name, self.known = kind, name, tuple(known)
         super().__init__(f"no {kind} is called {name!r}; known: {', '.join(self.known)}")
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle what it was made from."""
+        return type(self), (self.kind, self.name, self.known)
+
 
 class SnapshotError(BatchfsmError, ValueError):
     """An object is not a batch, or some of its fields cannot be taken as they are."""
@@ -72,6 +78,10 @@ class SnapshotError(BatchfsmError, ValueError):
         self.problems = tuple(problems)
         super().__init__("; ".join(f"{problem} @ {path}" for path, problem in self.problems))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle what it was made from."""
+        return type(self), (self.problems,)
+
 
 class SourceError(BatchfsmError, OSError):
     """A log cannot be opened, or there is no room to sort it."""
@@ -80,10 +90,17 @@ class SourceError(BatchfsmError, OSError):
 class MissingExtraError(BatchfsmError, ImportError):
     """An optional package is needed and not installed."""
 
+    what: str
+    """What needs it."""
+
     extra: str
     """What to install: `batchfsm[extra]`."""
 
     def __init__(self, what: str, extra: str) -> None:
         """Say what needs which extra."""
-        self.extra = extra
+        self.what, self.extra = what, extra
         super().__init__(f"{what} needs more packages: pip install 'batchfsm[{extra}]'")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle what it was made from."""
+        return type(self), (self.what, self.extra)

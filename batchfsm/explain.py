@@ -21,7 +21,9 @@ from batchfsm.wire import reader
 WIDTH: Final = 80
 """How many columns a text takes, by default."""
 
-_BAR: Final = 34
+_BAR: Final = 31
+_SPAN: Final = 12
+_DAYS_LONG: Final = 1000
 _UNSAFE: Final = re.compile(
     r"[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
 )
@@ -100,7 +102,11 @@ def lives(log: Iterable[Row | Unreadable], dialect: Dialect, batch_id: str | Non
     fold = Fold(dialect)
     found: dict[str, tuple[Track, list[Transition], set[str], list[Snapshot]]] = {}
     for row in log:
-        if isinstance(row, Unreadable) or not row.snapshot.is_named or batch_id not in (None, row.snapshot.id):
+        if (
+            isinstance(row, Unreadable)
+            or not row.snapshot.is_named
+            or batch_id not in (None, row.snapshot.id)
+        ):
             continue
         track, transitions, seen, last = found.setdefault(row.snapshot.id, (Track(), [], set(), []))
         folded = fold.fold(track, row.snapshot)
@@ -119,27 +125,41 @@ def timeline(life: Life) -> str:
     Times are UTC. A status without a stamp has no bar, and the one before it none of its own end.
     """
     stamped = [transition for transition in life.transitions if transition.at is not None]
-    head = f"{printable(life.batch_id)[:40]}  {printable(str(life.last.status))[:20]}{_counts(life.last)}"
     if not stamped:
-        return f"{head}\n  no stamp tells when\n"
+        return "\n".join([*_head(life, ""), "  no status of the lifecycle has a stamp", ""])
     ends = [transition.at or 0 for transition in stamped[1:]]
     last_at = stamped[-1].at or 0
     ends.append(last_at if stamped[-1].terminal else max(last_at, int(life.last.observed_at or 0)))
     begun, whole = min(stamped[0].at or 0, *ends), max(ends)
     spans = {id(transition): end for transition, end in zip(stamped, ends, strict=True)}
-    lines = [f"{head:<{WIDTH - 13}} {_span(whole - begun):>12}"]
+    lines = _head(life, _span(whole - begun))
     for transition in life.transitions:
+        when, bar, span = "no stamp", "", ""
+        if transition.at is not None:
+            at, end = transition.at, spans[id(transition)]
+            when, span = clock(at), "" if transition.terminal else _span(end - at)
+            bar = _bar(at - begun, end - begun, whole - begun, terminal=transition.terminal)
         mark = "" if transition.target in life.seen else " *"
-        if transition.at is None:
-            lines.append(f"  {transition.target:<12} no stamp{mark:>{_BAR + 17}}".rstrip())
-            continue
-        bar = _bar(
-            transition.at - begun, spans[id(transition)] - begun, whole - begun, terminal=transition.terminal
-        )
-        span = "" if transition.terminal else _span(spans[id(transition)] - transition.at)
-        clock = datetime.fromtimestamp(transition.at, UTC).strftime("%m-%d %H:%M:%S")
-        lines.append(f"  {transition.target:<12} {clock} {bar:<{_BAR}} {span:>10}{mark}".rstrip())
+        lines.append(f"  {transition.target:<12} {when:<19} {bar:<{_BAR}} {span:>10}{mark}".rstrip())
     return "\n".join(lines) + "\n"
+
+
+def clock(at: float) -> str:
+    """Return Unix seconds as date and time of day, UTC."""
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def _head(life: Life, span: str) -> list[str]:
+    """Return who, what, how far and how long, on two lines where one is too short."""
+    who = f"{_cut(printable(life.batch_id), 40)}  {_cut(printable(str(life.last.status)), 20)}"
+    counts, room = _counts(life.last), WIDTH - _SPAN - 1
+    if len(who + counts) <= room:
+        return [f"{who + counts:<{room}} {span:>{_SPAN}}".rstrip()]
+    return [f"{who:<{room}} {span:>{_SPAN}}".rstrip(), _cut(counts, WIDTH)]
+
+
+def _cut(text: str, chars_max: int) -> str:
+    return text if len(text) <= chars_max else f"{text[: chars_max - 3]}..."
 
 
 def _bar(start_s: int, end_s: int, whole_s: int, *, terminal: bool) -> str:
@@ -162,7 +182,7 @@ def _span(seconds: int) -> str:
     hours, minute = divmod(minutes, 60)
     days, hour = divmod(hours, 24)
     if days:
-        return f"{days} d {hour:02} h"
+        return f"{days} d {hour:02} h" if days < _DAYS_LONG else f"{days} d"
     if hours:
         return f"{hours} h {minute:02} m"
     return f"{minutes} m {second:02} s" if minutes else f"{second} s"

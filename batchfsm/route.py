@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from itertools import groupby, islice, pairwise, permutations, product
 from operator import attrgetter
@@ -12,7 +12,7 @@ import attrs
 
 from batchfsm.dialects import Dialect
 from batchfsm.lifecycle import Step
-from batchfsm.snapshot import Snapshot
+from batchfsm.snapshot import Snapshot, maker
 from batchfsm.topology import Topology, topology
 
 How = Literal["observed", "stamped", "implied", "gap"]
@@ -69,6 +69,9 @@ class Transition:
         return f"{self.batch_id}/{self.target}/{'' if self.at is None else self.at}"
 
 
+_make_transition: Final[Callable[..., Transition]] = maker(Transition)
+
+
 @attrs.frozen(eq=False)
 class Leg:
     """One part of a route: a transition without its batch and time, shared by all batches that took it."""
@@ -78,6 +81,13 @@ class Leg:
     event: str | None
     evidence: How
     terminal: bool
+
+    def of(self, batch_id: str, at: int | None, snapshot: Snapshot | None = None) -> Transition:
+        """Return it as the transition of one batch."""
+        seen = None if snapshot is None else snapshot.observed_at
+        return _make_transition(
+            batch_id, self.source, self.target, self.event, at, self.evidence, self.terminal, seen, snapshot
+        )
 
 
 @attrs.frozen
@@ -105,7 +115,7 @@ class Router:
         self._values = attrgetter(*self._stamps.values())
         self._optional = frozenset(dialect.optional) | (stamps.keys() - self._stamps.keys())
         # Times decide an order only between statuses of one cycle.
-        self._cyclic = any(name in self.topology.reach[name] for name in self._stamps)
+        self.is_cyclic = any(name in self.topology.reach[name] for name in self._stamps)
         self._found: dict[object, tuple[Leg, ...]] = {}
 
     def legs(self, snapshot: Snapshot, known: str | None, entered: frozenset[str]) -> tuple[Leg, ...]:
@@ -118,7 +128,7 @@ class Router:
             entered: The statuses entered before, the known one included.
         """
         stamps = self._values(snapshot)
-        pattern = (snapshot.status, known, entered, stamps if self._cyclic else tuple(map(type, stamps)))
+        pattern = (snapshot.status, known, entered, stamps if self.is_cyclic else tuple(map(type, stamps)))
         legs = self._found.get(pattern) if not snapshot.bad else None
         if legs is None:
             times = dict(zip(self._stamps, stamps, strict=True))

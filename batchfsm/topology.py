@@ -54,7 +54,7 @@ class Topology:
             for status in self.statuses
             for below in (False, True)
         }
-        """The automaton of a history: (known status, status seen, is the row below what is known) to a move."""
+        """The automaton of a history: (known status, status seen, is the row below what is known) to move."""
 
     def _successors(self, pairs: list[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
         return {name: tuple(target for source, target in pairs if source == name) for name in self.statuses}

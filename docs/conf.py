@@ -1,18 +1,30 @@
-"""How Sphinx builds these pages."""
+"""How Sphinx builds these pages; what the package says of itself is generated from it, never copied."""
 
-import importlib.metadata
+import re
+import tomllib
+from html import escape
+from pathlib import Path
+
+from sphinx.util.logging import getLogger
 
 import batchfsm
+from batchfsm.diagram import mermaid, table
+from batchfsm.explain import example
+
+logger = getLogger(__name__)
+ROOT = Path(__file__).parents[1]
 
 project = "batchfsm"
 author = "batchfsm contributors"
 project_copyright = "2026, batchfsm contributors"
-release = version = importlib.metadata.version("batchfsm")
+release = version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = f"batchfsm {release}"
+pygments_style = "default"
+default_role = "code"  # Docstrings write `code` as Markdown does.
 
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
@@ -29,7 +41,187 @@ nitpick_ignore_regex = [
     # What is not ours has its pages elsewhere, and finding them would need a network.
     (r"py:.*", r"(argparse|asyncio|collections|contextlib|datetime|enum|os|pathlib|types|typing)(\..*)?"),
     (r"py:.*", r"(attr|attrs|cattrs|openai|transitions)(\..*)?"),
+    # Seen in signatures, and not public.
+    (r"py:class", r"batchfsm\.(monitor\.core\.HookT|logs\.stream\.Unreadable)"),
 ]
+
+
+def rules_section():
+    """Return a section for each rule: what it means, why, an example, and what to do."""
+    parts = []
+    for rule in batchfsm.RULES.values():
+        parts += [
+            f"({rule.code.lower()})=",
+            f"## {rule.code} {rule.name}",
+            f"{_cell(rule.means)}\n",
+            f"Severity\n: {rule.severity}\n",
+            f"Evidence\n: {_cell(rule.evidence)}\n",
+            f"Example\n: {_cell(example(rule))}\n",
+            f"What to do\n: {_cell(rule.remedy)}\n",
+        ]
+    return "\n".join(parts)
+
+
+def rules_table():
+    """Return all rules at a glance: code, name, severity, and who weighs it otherwise."""
+    rows = [
+        (
+            f"[{rule.code}](#{rule.code.lower()})",
+            rule.name,
+            rule.severity,
+            ", ".join(
+                f"{dialect.name}: {dialect.severities[rule.code]}"
+                for dialect in batchfsm.DIALECTS.values()
+                if rule.code in dialect.severities
+            ),
+        )
+        for rule in batchfsm.RULES.values()
+    ]
+    return _table(("code", "name", "severity", "in a dialect"), rows)
+
+
+TIMES = {"milliseconds": "Unix milliseconds", "iso": "ISO 8601 text", "digits": "digits as text"}
+
+
+def dialects_section():
+    """Return a section for each dialect: what it does differently, as its rows say."""
+    parts = []
+    for dialect in batchfsm.DIALECTS.values():
+        parts += [f"## {dialect.name}\n", *(f"{name}\n: {text}\n" for name, text in _deviations(dialect))]
+    return "\n".join(parts)
+
+
+def _deviations(dialect):
+    base, own, tolerance_s = batchfsm.OPENAI, dialect.lifecycle, dialect.deadline_tolerance_s
+    known = {(step.source, step.target): step.evidence for step in base.steps}
+    steps = {(step.source, step.target): step.evidence for step in own.steps}
+    rows = {
+        "Born in": f"`{own.initial}`" if own.initial != base.initial else "",
+        "Aliases": ", ".join(f"`{word}` is `{status}`" for word, status in dialect.aliases.items()),
+        "Statuses added": _codes(name for name in own.statuses if name not in base.statuses),
+        "Statuses dropped": _codes(dialect.dropped_statuses),
+        "Steps documented here": ", ".join(
+            f"`{source}` → `{target}`"
+            for (source, target), evidence in steps.items()
+            if evidence == "documented" != known.get((source, target))
+        ),
+        "Steps dropped": ", ".join(f"`{source}` → `{target}`" for source, target in dialect.dropped_steps),
+        "Optional stamps": _codes(name for name in own.statuses if name in dialect.optional),
+        "Times": ", ".join(
+            ["Unix seconds", *(words for form, words in TIMES.items() if form in dialect.times)]
+        ),
+        "Null, where a time is due": _codes(map(repr, dialect.null_times)),
+        "Empty text": "null in every text field" if dialect.null_text else "",
+        "Null inside `request_counts`": "an unknown number" if dialect.null_counts else "",
+        "Tolerance of the deadline": f"{tolerance_s} s" if tolerance_s else "",
+        "Severities": ", ".join(
+            f"[{code}](rules.md#{code.lower()}) {severity}" for code, severity in dialect.severities.items()
+        ),
+        "Sources": "; ".join(map(_cell, dialect.sources)),
+    }
+    return [(name, text) for name, text in rows.items() if text]
+
+
+def sources_table():
+    """Return the steps with who says so."""
+    rows = [
+        (step.source, step.event, step.target, step.evidence, "; ".join(map(_cell, step.sources)))
+        for step in batchfsm.OPENAI.steps
+    ]
+    return _table(("source", "event", "target", "evidence", "who says so"), rows)
+
+
+# Where the picture of the lifecycle puts each status: column, row. A status without a place stops the build.
+PLACES = {
+    "validating": (0, 1), "in_progress": (1, 1), "finalizing": (2, 1), "completed": (3, 1),
+    "failed": (3, 0), "expired": (3, 2), "cancelling": (1, 3), "cancelled": (3, 3),
+}  # fmt: skip
+COLUMN, ROW, WIDTH, HEIGHT = 205, 92, 116, 34
+
+
+def picture():
+    """Return the OpenAI lifecycle as SVG; tolerated steps are dashed."""
+    lifecycle = batchfsm.OPENAI
+    shapes = [_arrow((-0.6, 1), PLACES[lifecycle.initial], "create", dashed=False)]
+    shapes += [
+        _arrow(PLACES[step.source], PLACES[step.target], step.event, dashed=step.evidence == "tolerated")
+        for step in lifecycle.steps
+    ]
+    shapes += [_box(state.name, *PLACES[state.name], final=state.terminal) for state in lifecycle.states]
+    return (
+        '<svg class="lifecycle" role="img" aria-label="The lifecycle of an OpenAI Batch" '
+        'viewBox="-130 -34 812 344" xmlns="http://www.w3.org/2000/svg">'
+        '<defs><marker id="head" viewBox="0 0 8 8" refX="7.5" refY="4" markerWidth="7" markerHeight="7" '
+        f'orient="auto"><path d="M0 0L8 4L0 8z"/></marker></defs>{"".join(shapes)}</svg>\n'
+    )
+
+
+def _box(name, column, row, *, final):
+    left, top = column * COLUMN - WIDTH / 2, row * ROW - HEIGHT / 2
+    round_s = HEIGHT / 2 if final else 4
+    return (
+        f'<rect x="{left:g}" y="{top:g}" width="{WIDTH}" height="{HEIGHT}" rx="{round_s:g}"/>'
+        f'<text x="{column * COLUMN}" y="{row * ROW + 4.5:g}">{escape(name)}</text>'
+    )
+
+
+def _arrow(source, target, event, *, dashed):
+    """Draw from border to border of two boxes; a way along a row that skips a column bends around it."""
+    x0, y0, x1, y1 = source[0] * COLUMN, source[1] * ROW, target[0] * COLUMN, target[1] * ROW
+    if y0 == y1:
+        ends = (x0 + (WIDTH / 2 if source[0] >= 0 else 6), y0, x1 - WIDTH / 2 - 2, y1)
+    elif x0 == x1:
+        ends = (x0, y0 + HEIGHT / 2, x1, y1 - HEIGHT / 2 - 2)
+    else:
+        down = 1 if y1 > y0 else -1
+        ends = (x0 + WIDTH / 2 - 14, y0 + down * HEIGHT / 2, x1 - WIDTH / 2 - 2, y1)
+        if target[0] < source[0]:
+            ends = (x0 - WIDTH / 2 + 14, y0 + HEIGHT / 2, x1 + WIDTH / 2 - 20, y1 - HEIGHT / 2 - 2)
+    left, top, right, bottom = ends
+    style = ' class="tolerated"' if dashed else ""
+    is_far = target[0] - source[0] > 1 and y1 < y0  # Labels of long ways up stand apart near their sources.
+    share = 0.5 if y0 == y1 else 0.28 if is_far else 0.4
+    x, y = left + share * (right - left), top + share * (bottom - top)
+    return (
+        f'<path{style} d="M{left:g} {top:g}L{right:g} {bottom:g}" marker-end="url(#head)"/>'
+        f'<text class="event" x="{x:g}" y="{y - (5 if y0 == y1 else -4):g}">{escape(event)}</text>'
+    )
+
+
+GENERATED = {
+    "rules": rules_section,
+    "rules at a glance": rules_table,
+    "dialects": dialects_section,
+    "steps": sources_table,
+    "steps of ogx": lambda: table(batchfsm.DIALECTS["ogx"].lifecycle),
+    "mermaid": lambda: f"```text\n{mermaid()}```\n",
+    "picture": picture,
+}
+MARK = re.compile(r"<!-- generated: ([a-z ]+) -->")
+
+
+def generate(_app, _docname, source):
+    """Put what a page asks for, as `<!-- generated: rules -->`, in the place of the request."""
+    source[0] = MARK.sub(lambda mark: GENERATED[mark[1]](), source[0])
+
+
+def outdated(_app, env, added, _changed, _removed):
+    """Rebuild the pages that hold something generated: the package may have changed."""
+    return [name for name in env.found_docs - added if MARK.search(Path(env.doc2path(name)).read_text())]
+
+
+def check_public(_app, env):
+    """Warn, and so stop the build, if a public name has no entry in the reference."""
+    documented = {name for name, *_ in env.get_domain("py").get_objects()}
+    for name in batchfsm.__all__:
+        if f"batchfsm.{name}" not in documented:
+            logger.warning("%s is public, and not in the reference", name, location="reference/python")
+
+
+def keep_colons(_app, what, _name, _obj, _options, lines):
+    """Hide what attributes say from Napoleon, which takes `Stable: ...` for a type `Stable`."""
+    if what in ("attribute", "property", "data"):
+        lines.insert(0, "\\ ")  # Nothing, in reStructuredText.
 
 
 def resolve_home(app, env, node, contnode):
@@ -50,6 +242,30 @@ def resolve_home(app, env, node, contnode):
     return domain.resolve_xref(env, node["refdoc"], app.builder, "obj", public, node, contnode)
 
 
+def _cell(text):
+    """Keep what Markdown would act on as it is, in a table too; `code` stays code."""
+    parts = re.split(r"(`[^`]*`)", text)
+    plain = (re.sub(r"([\\*_<>\[\]{}|#^])", r"\\\1", part) for part in parts[::2])
+    return "".join(part for pair in zip(plain, [*parts[1::2], ""], strict=True) for part in pair)
+
+
+def _codes(names):
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def _table(head, rows):
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines) + "\n"
+
+
 def setup(app):
     """Register what this file adds."""
+    app.connect("source-read", generate)
+    app.connect("env-get-outdated", outdated)
+    app.connect("env-check-consistency", check_public)
+    app.connect("autodoc-process-docstring", keep_colons, priority=400)  # Napoleon's is 500.
     app.connect("missing-reference", resolve_home)
+    app.add_css_file("lifecycle.css")
+
+
+html_static_path = ["_static"]

@@ -473,7 +473,8 @@ class History:
         if status is None or known is None:
             return "H501", "off"
         # On a cycle a status that was never entered is news, even if no stamp says so.
-        news = reaches(self.dialect, known, status) and status not in self.entered
+        late = seen_at is not None and self.last_seen_at is not None and seen_at < self.last_seen_at
+        news = not late and reaches(self.dialect, known, status) and status not in self.entered
         before = reaches(self.dialect, status, known) and not news
         if status == known and seen_at is not None and self.last_seen_at is not None:
             before = seen_at < self.last_seen_at

@@ -379,7 +379,10 @@ def test_what_results_is_checked_like_a_lifecycle(rows, problem):
 
 def test_an_own_step_stands_once():
     """Of two own rows with one source and one target, neither may win in silence."""
-    steps = Step("in_progress", "complete", "completed"), Step("in_progress", "skip", "completed", "tolerated")
+    steps = (
+        Step("in_progress", "complete", "completed"),
+        Step("in_progress", "skip", "completed", "tolerated"),
+    )
 
     assert "the step in_progress to completed stands twice" in "; ".join(problems(steps=steps))
 

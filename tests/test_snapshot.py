@@ -56,9 +56,10 @@ metadata           metadata          Metadata
 
 # Values that some field takes, some field refuses, and some field takes for null.
 VALUES = [
-    None, "", "text", "canceled", 0, 1, -1, 1.5, True, CREATED, CREATED + 1, CREATED * 1000, float(CREATED), [], {},
-    ["text"], [{"code": "c", "line": 3}], {"data": [{"message": "m", "param": None}]}, {"data": 5}, [5],
-    {"total": 8, "completed": 3, "failed": 0}, {"total": None, "completed": "3"}, {"team": "search"}, {"deep": [{}]},
+    None, "", "text", "canceled", 0, 1, -1, 1.5, True, CREATED, CREATED * 1000, float(CREATED), [], {},
+    ["text"], [5], [{"code": "c", "line": 3}], {"data": [{"message": "m", "param": None}]}, {"data": 5},
+    {"total": 8, "completed": 3, "failed": 0}, {"total": None, "completed": "3"}, {"team": "search"},
+    {"deep": [{}]},
 ]  # fmt: skip
 
 
@@ -122,7 +123,9 @@ def test_a_word_of_openai_is_a_known_status(letter):
     assert WORDS[letter] == parse(snap(letter)).known_status
 
 
-@pytest.mark.parametrize("dialect, word", [("openai", "paused"), ("openai", "Validating"), ("aibrix", "scheduling")])
+@pytest.mark.parametrize(
+    "dialect, word", [("openai", "paused"), ("openai", "Validating"), ("aibrix", "scheduling")]
+)
 def test_any_other_word_is_a_value_and_not_known(dialect, word):
     """An unknown word is kept; so is one that only a dialect knows, for `Status` has eight words."""
     snapshot = parse(snap("v", status=word), dialect=dialect)
@@ -138,7 +141,9 @@ def test_the_fields_are_those_of_the_wire():
     names = [field.name for field in attrs.fields(Snapshot)]
 
     assert {*WIRE_FIELDS} - {"object"} | {"observed_at", "bad", "extra"} == {*names}
-    assert {*TIME_FIELDS, *TEXT_FIELDS, "object", "errors", "request_counts", "usage", "metadata"} == {*WIRE_FIELDS}
+    assert {*TIME_FIELDS, *TEXT_FIELDS, "object", "errors", "request_counts", "usage", "metadata"} == {
+        *WIRE_FIELDS
+    }
     assert (9, (*STAMP_FIELDS, "expires_at")) == (len(TIME_FIELDS), TIME_FIELDS)
     assert {*FILE_FIELDS} < {*TEXT_FIELDS}
 
@@ -147,9 +152,12 @@ def test_a_row_is_its_plain_values():
     """A row has all plain fields but the id, then the three counts; None where there is none."""
     snapshot = parse(snap("vpz"))
 
-    assert {**{name: getattr(snapshot, name) for name in FLAT_FIELDS}, "total": 8, "completed": 6, "failed": 1} == dict(
-        zip((*FLAT_FIELDS, *COUNT_FIELDS), row_of(snapshot), strict=True)
-    )
+    assert {
+        **{name: getattr(snapshot, name) for name in FLAT_FIELDS},
+        "total": 8,
+        "completed": 6,
+        "failed": 1,
+    } == dict(zip((*FLAT_FIELDS, *COUNT_FIELDS), row_of(snapshot), strict=True))
     assert (None, None, None) == row_of(parse(snap("v", request_counts=None)))[-3:]
     assert {*TIME_FIELDS, *TEXT_FIELDS} - {"id"} == {*FLAT_FIELDS}
 
@@ -175,7 +183,9 @@ def test_it_writes_every_field_in_a_style(column, style):
 
 def test_it_writes_plain_json_values():
     """What is written is the object of the wire again: dicts and lists, no views."""
-    wire = snap("vf", usage={"input_tokens": 3, "input_tokens_details": {"cached_tokens": 1}}, novel=[{"a": [1]}])
+    wire = snap(
+        "vf", usage={"input_tokens": 3, "input_tokens_details": {"cached_tokens": 1}}, novel=[{"a": [1]}]
+    )
 
     written = parse(wire).to_dict()
 

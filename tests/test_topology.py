@@ -72,14 +72,20 @@ def test_reaching_is_the_closure_of_the_steps(name, strict):
     """A status reaches what some path leads to, and itself only around a circle."""
     lifecycle = DIALECTS[name].lifecycle
     graph = topology(lifecycle)
-    steps = {(step.source, step.target) for step in lifecycle.steps if not strict or step.evidence == "documented"}
-    ends = {status: {path[-1] for path in paths(lifecycle, status, strict=strict)} for status in lifecycle.statuses}
+    steps = {
+        (step.source, step.target) for step in lifecycle.steps if not strict or step.evidence == "documented"
+    }
+    ends = {
+        status: {path[-1] for path in paths(lifecycle, status, strict=strict)}
+        for status in lifecycle.statuses
+    }
 
     def around(status):
         return any((end, status) in steps for end in ends[status] - {status})
 
     assert {
-        status: ends[status] - {status} | ({status} if around(status) else set()) for status in lifecycle.statuses
+        status: ends[status] - {status} | ({status} if around(status) else set())
+        for status in lifecycle.statuses
     } == (graph.reach_strict if strict else graph.reach)
 
 
@@ -101,7 +107,11 @@ def test_walks_go_only_through_what_they_may():
     """Inner statuses are taken from `through`; the two ends need not be in it."""
     for source, target, through in product(OPENAI.statuses, OPENAI.statuses, subsets(OPENAI.statuses)):
         if source != target:
-            every = [path for path in paths(OPENAI, source) if path[-1] == target and through.issuperset(path[1:-1])]
+            every = [
+                path
+                for path in paths(OPENAI, source)
+                if path[-1] == target and through.issuperset(path[1:-1])
+            ]
             assert sorted(every) == sorted(GRAPH.walks(source, target, through, strict=False))
 
 
@@ -154,7 +164,7 @@ def test_every_move_is_the_one_written_here(known, seen, below):
 
 
 def test_only_final_statuses_are_left():
-    """On a circle a status already entered can be entered again; below what is known it is an earlier view."""
+    """On a circle a status can be entered again; below what is known it is an earlier view."""
     graph = topology(CIRCLE)
 
     assert ("step", "tolerated") == (graph.moves["run", "rest", False], graph.moves["rest", "run", False])
@@ -187,7 +197,11 @@ def cases(name):
     lifecycle = DIALECTS[name].lifecycle
     for status in lifecycle.statuses:
         strict, every = (
-            [frozenset(path) for path in paths(lifecycle, lifecycle.initial, strict=only) if path[-1] == status]
+            [
+                frozenset(path)
+                for path in paths(lifecycle, lifecycle.initial, strict=only)
+                if path[-1] == status
+            ]
             for only in (True, False)
         )
         for later in subsets([other for other in lifecycle.statuses if other != lifecycle.initial]):
@@ -205,7 +219,7 @@ def test_stamps_that_no_walk_passes_are_forbidden(name):
 
 @pytest.mark.parametrize("name", DIALECTS)
 def test_stamps_that_every_walk_passes_are_missed(name):
-    """P103 of every status, every set of stamps and every set of bad ones is what looking at all walks says."""
+    """P103 of every status and all sets of stamps and bad ones is what looking at all walks says."""
     lifecycle = DIALECTS[name].lifecycle
     graph, optional = topology(lifecycle), DIALECTS[name].optional
     ends = {status: {path[-1] for path in paths(lifecycle, status)} for status in lifecycle.statuses}
@@ -269,7 +283,9 @@ def test_missed_stamps_by_example(status, stamped, judged):
     """A completed batch must have run and been finalized; an expired one should."""
     found = GRAPH.skipped(WORDS[status], GRAPH.mask(words(stamped)), GRAPH.bit[WORDS[status]])
 
-    assert judged == (found and (found[0], "".join(letter for letter in WORDS if found[1] & GRAPH.bit[WORDS[letter]])))
+    assert judged == (
+        found and (found[0], "".join(letter for letter in WORDS if found[1] & GRAPH.bit[WORDS[letter]]))
+    )
 
 
 def test_a_circle_needs_no_special_case():

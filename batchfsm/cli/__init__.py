@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -34,6 +35,7 @@ STATUS: Final = {"consistent": 0, "inconsistent": 1, "undetermined": 2}
 """The exit status of each verdict."""
 
 _DIALECTS = ", ".join(DIALECTS)
+_LEGEND = "times are UTC; * was never seen, its stamp or the way proves it\n"
 
 DialectName = Annotated[str, typer.Option("--dialect", help=f"Whose lifecycle: {_DIALECTS}.")]
 Output = Annotated[Path | None, typer.Option("--output", help="Write to a file instead of the terminal.")]
@@ -106,7 +108,7 @@ def timeline_command(
         if not found:
             whose = "no batch" if batch is None else f"no snapshot of {printable(batch)}"
             raise _StopError(f"{whose} in {printable(', '.join(path))}")
-        _write("\n".join(timeline(life) for life in found), None)
+        _write("\n".join([*map(timeline, found), _LEGEND]), None)
 
 
 @app.command("diagram")
@@ -127,7 +129,7 @@ def diagram_command(
 def demo() -> None:
     """Observe a shipped log with hooks, then audit it."""
     with _told():
-        play(paint)
+        play(lambda piece: paint(f"{piece}\n"))
 
 
 class _StopError(BatchfsmError):
@@ -137,6 +139,8 @@ class _StopError(BatchfsmError):
 @contextmanager
 def _told() -> Iterator[None]:
     """Turn what stops a command into one clear line, and exit status 2."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # An id may hold what a terminal cannot show.
     try:
         yield
         sys.stdout.flush()

@@ -8,7 +8,8 @@ from importlib.resources import as_file, files
 from batchfsm.auditing import audit
 from batchfsm.cli.formats import text
 from batchfsm.dialects import DIALECTS
-from batchfsm.explain import lives, timeline
+from batchfsm.explain import clock, lives, timeline
+from batchfsm.finding import Finding
 from batchfsm.logs import opened, rows
 from batchfsm.monitor import Monitor
 from batchfsm.route import Transition
@@ -20,20 +21,24 @@ def play(show: Callable[[str], None]) -> None:
     Play the demonstration.
 
     Args:
-        show: What prints a piece of text.
+        show: What prints a piece of text, and ends its line.
     """
     monitor = Monitor()
 
     @monitor.on()
     def each(transition: Transition) -> None:
-        source = transition.source or "(birth)"
-        show(f"    {source:>11} -> {transition.target:<11}  at {transition.at}  {transition.evidence}")
+        source, when = transition.source or "(birth)", clock(transition.at or 0)
+        show(f"    {source:>11} -> {transition.target:<11}  {when}  {transition.evidence}")
 
     @monitor.on("completed", "expired", "cancelled", name="collect")
     def collect(transition: Transition) -> None:
         snapshot = transition.snapshot
         if snapshot is not None and snapshot.output_file_id is not None:
             show(f"    hook: download {snapshot.output_file_id}")
+
+    @monitor.on_finding
+    def doubt(finding: Finding) -> None:
+        show(f"    {finding.severity}: {finding.rule} {finding.name}")
 
     with as_file(files("batchfsm.cli") / "demo.jsonl") as log:
         show(f"A poller looked at three batches now and then ({log.name}).\nWhat it saw, and what fires:\n")
@@ -44,4 +49,4 @@ def play(show: Callable[[str], None]) -> None:
         for life in lives(rows(opened(log), reader(DIALECTS["openai"])), DIALECTS["openai"]):
             show(timeline(life))
         show("And what an audit of the log says:\n")
-        show(text(audit(log)).replace(str(log), log.name))
+        show(text(audit(log)).replace(str(log), log.name).removesuffix("\n"))

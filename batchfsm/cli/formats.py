@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import sys
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
@@ -58,7 +60,7 @@ def as_github(report: Report) -> str:
     lines = []
     for finding in report.findings:
         place = finding.where[-1] if finding.where else None
-        where = "" if place is None else f"file={_escaped(place.source, ',:')},line={place.line},"
+        where = "" if place is None else f"file={_escaped(printable(place.source), ',:')},line={place.line},"
         title = f"{finding.rule} {finding.name}"
         lines.append(
             f"::{_LEVELS[finding.severity]} {where}title={title}::{_escaped(printable(finding.message))}"
@@ -75,6 +77,9 @@ FORMATS: Final[Mapping[str, Callable[[Report], str]]] = MappingProxyType(
 
 def paint(printed: str) -> None:
     """Print text that is safe already, its severities in colour on a terminal that wants it."""
+    if not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
+        sys.stdout.write(printed)
+        return
     console = Console(highlight=False, soft_wrap=True)
     colours = _COLOURS | {"inconsistent": "bold red", "consistent": "green", "undetermined": "yellow"}
     for line in printed.splitlines():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Literal
@@ -106,7 +107,9 @@ class Dialect:
 def _row_problems(dialect: Dialect) -> list[str]:
     base = dialect.base
     pairs = {(step.source, step.target) for step in base.steps}
+    own = Counter((step.source, step.target) for step in dialect.steps)
     return [
+        *(f"the step {source} to {target} stands twice" for (source, target), times in own.items() if times > 1),
         *(
             f"drops status {name!r}, which {base.name} does not have"
             for name in dialect.dropped_statuses

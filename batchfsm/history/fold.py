@@ -11,17 +11,18 @@ import attrs
 from batchfsm.dialects import Dialect
 from batchfsm.finding import Finding, Place, Verdict, verdict_of
 from batchfsm.history.track import DONE, KEPT, NEVER, TOTAL, Change, Track
+from batchfsm.history.way import Ways
 from batchfsm.machine import engine
 from batchfsm.route import Leg, Router, Transition, router
 from batchfsm.rules import SKEW_S, Judge, judge_of, listed
 from batchfsm.snapshot import FLAT_FIELDS, Row, Snapshot, row_of
 from batchfsm.topology import Move, topology
+from batchfsm.wire import shown
 
 OnIllegal = Literal["adopt", "hold"]
 """What an illegal move does to the known status: it follows the server, or it stays."""
 
 _DEADLINE: Final = FLAT_FIELDS.index("expires_at")
-_WAYS_MAX: Final = 4096  # Healthy logs show a few dozen; a hostile one shall not grow the memory.
 _WELL: Final = frozenset({"same", "step", None})
 _ILLEGAL: Final = frozenset({"illegal", "left"})
 
@@ -51,7 +52,7 @@ class Fold:
         self._graph = topology(dialect.lifecycle)
         self._on_illegal = on_illegal
         self._events = engine(dialect.lifecycle).events
-        self._ways: dict[Any, tuple[tuple[Leg, ...], frozenset[str]]] = {}
+        self._ways = Ways(self._graph, are_timeless=not self._router.is_cyclic)
 
     def fold(
         self, track: Track, snapshot: Snapshot, *, row: Row | None = None, place: Place | None = None
@@ -79,7 +80,7 @@ class Fold:
             findings = [_placed(found, (place,)) for found in findings]
         if not well:
             findings += self._told(track, snapshot, move, changes, place, errors)
-        track.quiet = not findings and move != "stale"
+        track.pattern = None
         if findings or track.verdict == "undetermined":
             track.verdict = _worse(track.verdict, findings, judged=status is not None)
         if move == "stale":
@@ -91,6 +92,28 @@ class Fold:
         track.learn(row, snapshot.bad, goes_on=goes_on)
         track.observed_at, track.errors = snapshot.observed_at, errors
         return Folded(findings, transitions, move)
+
+    def follow(self, track: Track, snapshot: Snapshot, row: Row, pattern: object) -> tuple[Track, Folded]:
+        """
+        As `fold`, but leave the track as it is and return the next one; along a beaten way, if there is one.
+
+        Args:
+            track: What is known of its batch.
+            snapshot: The next one.
+            row: Its plain values.
+            pattern: What stands for their types; None if the fast lane did not read it.
+        """
+        key = self._ways.key(track, snapshot, row, pattern)
+        way = self._ways.find(key)
+        if way is not None and (taken := way.take(track, snapshot, row)) is not None:
+            after, transitions = taken
+            return after, Folded([], transitions, None)
+        after = attrs.evolve(track)
+        folded = self.fold(after, snapshot, row=row)
+        if not folded.findings and folded.move != "stale":
+            after.pattern = pattern
+            self._ways.beat(key, track, after, row, self._judge.plan(snapshot))
+        return after, folded
 
     def judge(self, snapshot: Snapshot, place: Place | None = None) -> list[Finding]:
         """Judge a snapshot alone: one without a readable id has no history."""
@@ -110,17 +133,15 @@ class Fold:
         known = track.status
         if status is None or known is None:
             return None
+        seen_at, last_at = snapshot.observed_at, track.observed_at
+        late = seen_at is not None and last_at is not None and seen_at < last_at
         if status == known:
-            late = (
-                None not in (snapshot.observed_at, track.observed_at)
-                and snapshot.observed_at < track.observed_at
-            )  # type: ignore[operator]
             return "stale" if late and track.covers(row) else "same"
         if known not in self._graph.reach[status]:
             return self._graph.moves[known, status, False]
-        # On a cycle, where each leads to the other, a status that was never entered is news: without
-        # its stamp, which may be optional there, nothing else on the row would say so.
-        news = status in self._graph.reach[known] and status not in track.entered
+        # On a cycle, where each leads to the other, a status that was never entered is news, unless the
+        # clock says otherwise: without its stamp, which may be optional, nothing else on the row says so.
+        news = not late and status in self._graph.reach[known] and status not in track.entered
         return self._graph.moves[known, status, not news and track.covers(row)]
 
     def _enter(self, track: Track, snapshot: Snapshot, status: str, move: Move | None) -> list[Transition]:
@@ -140,20 +161,9 @@ class Fold:
             if not ((track.adopted or leg.target in track.entered) and track.has_emitted(leg.target, at)):
                 timed.append((leg, at))
         new = legs if len(timed) == len(legs) else tuple(leg for leg, _ in timed)
-        track.legs, track.entered = self._grown(track.legs, track.entered, legs, new)
+        track.legs, track.entered = self._ways.grown(track.legs, track.entered, legs, new)
         track.ats += tuple([at for _, at in timed])
-        return [transition(leg, at, snapshot.id, snapshot) for leg, at in timed]
-
-    def _grown(
-        self, legs: tuple[Leg, ...], entered: frozenset[str], taken: tuple[Leg, ...], new: tuple[Leg, ...]
-    ) -> tuple[tuple[Leg, ...], frozenset[str]]:
-        """Return the legs and statuses of a batch after some more; one copy for all batches of one way."""
-        key = (legs, entered, taken, new)
-        if key not in self._ways:
-            if len(self._ways) >= _WAYS_MAX:
-                self._ways.clear()
-            self._ways[key] = (legs + new, entered.union(leg.target for leg in taken))
-        return self._ways[key]
+        return [leg.of(snapshot.id, at, snapshot) for leg, at in timed]
 
     def _drive(self, track: Track, leg: Leg) -> None:
         """Let the machine take a leg; only births and gaps, which are no rows of the table, go past it."""
@@ -208,21 +218,6 @@ class Fold:
         return f"{_went(track, snapshot)}; {why}, but to {listed(onward)}"
 
 
-def transition(leg: Leg, at: int | None, batch_id: str, snapshot: Snapshot | None) -> Transition:
-    """Return a leg as the transition of one batch."""
-    return Transition(
-        batch_id,
-        leg.source,
-        leg.target,
-        leg.event,
-        at,
-        leg.evidence,
-        leg.terminal,
-        None if snapshot is None else snapshot.observed_at,
-        snapshot,
-    )
-
-
 def _worse(verdict: Verdict, findings: list[Finding], *, judged: bool) -> Verdict:
     """Return the verdict of a batch after one more snapshot."""
     if verdict == "inconsistent" or not (findings or judged):
@@ -248,7 +243,7 @@ def _kept(changes: list[Change]) -> dict[str, tuple[str, dict[str, object], str]
         code: (
             code,
             {change.name: change.value for change in found},
-            "; ".join(f"changed {change.name} from {_was(change)!r} to {change.value!r}" for change in found),
+            "; ".join(f"changed {change.name} from {shown(_was(change))} to {shown(change.value)}" for change in found),
         )
         for code, found in breaches.items()
     }

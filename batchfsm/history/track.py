@@ -42,7 +42,9 @@ _WATCHED: Final = tuple(
 )
 _INDEX: Final = {name: index for index, name in enumerate(_FIELDS)}
 _UNWATCHED: Final = frozenset(_FIELDS) - {name for _, name in _WATCHED}
-_COMMON: Final = tuple(_INDEX[name] for name in ("status", "endpoint", "model", "completion_window"))
+COMMON: Final = tuple(_INDEX[name] for name in ("status", "endpoint", "model", "completion_window"))
+"""Where words stand that a million batches share."""
+
 _NULL_COUNTS: Final = frozenset(
     name
     for rule in RULES.values()
@@ -98,8 +100,9 @@ class Track:
     errors: bytes | None = NEVER
     """A digest of the last `errors`; None if there were none, `NEVER` before any row told."""
 
-    quiet: bool = False
-    """True if the last row was live and brought no finding: then the same row again brings none."""
+    pattern: object = None
+    """What stands for the types of the last row, if it was live, came by the fast lane and brought no finding: then
+    the same row again brings none."""
 
     verdict: Verdict = "undetermined"
     """What all rows so far amount to."""
@@ -167,11 +170,7 @@ class Track:
         """
         if self.row is None:
             self.given = {name: UNSAID for name in bad if name in _NULL_COUNTS} or None
-            fresh = list(row)
-            for index in _COMMON:  # Words that a million batches share are kept once.
-                if fresh[index] is not None:
-                    fresh[index] = intern(fresh[index])
-            self.row = tuple(fresh)
+            self.row = shared(row, COMMON)
             return
         if not goes_on:
             self._set_aside(self.row, row, bad)
@@ -222,6 +221,15 @@ class Track:
         first = value if self.first is None else self.first.get(name, value)
         last = value if self.given is None else self.given.get(name, value)
         return _first(name, first), last
+
+
+def shared(row: Row, places: Iterable[int]) -> Row:
+    """Return a row whose words at some places are kept once for all batches."""
+    fresh = list(row)
+    for index in places:
+        if fresh[index] is not None:
+            fresh[index] = intern(fresh[index])
+    return tuple(fresh)
 
 
 def _first(name: str, value: Any) -> Any:  # noqa: ANN401

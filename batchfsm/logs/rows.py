@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import attrs
 
@@ -11,7 +11,7 @@ from batchfsm.finding import Place
 from batchfsm.logs.sources import Source
 from batchfsm.logs.stream import Sighting, Unreadable
 from batchfsm.snapshot import UNREAD, Snapshot
-from batchfsm.wire import Reader, batches
+from batchfsm.wire import Reader, batches, decode
 
 
 @attrs.frozen
@@ -45,8 +45,8 @@ def rows(source: Source, reader: Reader) -> Iterator[Row | Unreadable]:
 
 def _opened(sighting: Sighting, reader: Reader) -> Iterator[Snapshot | Unreadable]:
     try:
-        found = sighting.found
-        if not isinstance(found, dict):
+        found = _unpacked(sighting.found)
+        if not isinstance(found, Mapping | list | tuple):
             yield reader.read(found)
             return
         for batch, observed_at in batches(found):
@@ -56,3 +56,11 @@ def _opened(sighting: Sighting, reader: Reader) -> Iterator[Snapshot | Unreadabl
                 yield Unreadable(sighting.place, error.problems[0][1])
     except SnapshotError as error:
         yield Unreadable(sighting.place, error.problems[0][1])
+
+
+def _unpacked(found: object) -> object:
+    """Return what JSON text holds, and what a page of an SDK does; anything else as it is."""
+    if isinstance(found, str | bytes | bytearray):
+        return decode(found)
+    page = getattr(found, "data", None)
+    return page if isinstance(page, list) else found

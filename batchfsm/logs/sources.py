@@ -37,8 +37,10 @@ class Source:
 
     @property
     def is_repeatable(self) -> bool:
-        """Tell whether it can be read a second time."""
-        return "-" not in self.names if self.names else iter(self.objects) is not self.objects
+        """Tell whether it can be read a second time; a pipe, such as `<(zcat log)` is, cannot."""
+        if self.names:
+            return "-" not in self.names and all(Path(name).is_file() for name in self.names)
+        return iter(self.objects) is not self.objects
 
     def __iter__(self) -> Iterator[Sighting | Unreadable]:
         """Yield every object, and whatever could not be read; SourceError if a file cannot be opened."""
@@ -97,7 +99,7 @@ def _files(path: str | PathLike[str]) -> list[str]:
     name = fspath(path)
     if name == "-" or not has_magic(name) or Path(name).exists():
         return [name]
-    if names := sorted(glob(name, recursive=True)):
+    if names := sorted(glob(name, recursive=True)):  # noqa: PTH207  # `Path.glob` refuses absolute patterns.
         return names
     msg = f"{name}: nothing matches"
     raise SourceError(msg)

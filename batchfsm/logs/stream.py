@@ -1,8 +1,9 @@
-"""One open log, object by object: JSON in any layout and the text forms, in bounded memory and linear time."""
+"""One open log, object by object: JSON in any layout, and text forms; bounded memory, linear time."""
 
 from __future__ import annotations
 
 import codecs
+import re
 import zlib
 from collections.abc import Callable, Iterator
 from json import JSONDecodeError
@@ -11,7 +12,8 @@ from typing import BinaryIO, Final
 import attrs
 
 from batchfsm.finding import Place
-from batchfsm.logs.text import TextError, TextForm, detect, ends, read_text
+from batchfsm.logs.packed import unpacked
+from batchfsm.logs.text import TextError, TextForm, begins, detect, ends, read_text
 from batchfsm.snapshot import UNREAD
 from batchfsm.wire import decode_problem, decoder
 
@@ -21,10 +23,13 @@ OBJECT_CHARS_MAX: Final = 32 * 2**20
 TEXT_LINES_MAX: Final = 256
 """The most lines that a text form is put together from; `console.log` of a batch takes fifty."""
 
+_PATIENCE_MAX: Final = 64 * TEXT_LINES_MAX  # How many lines may be tried in vain, all in all,
+_TRIES_A_LINE: Final = 8  # and how many more for each line that is passed.
 _CHUNK_CHARS: Final = 2**16
-_SPACE: Final = " \t\r\n"
-_GZIP: Final = b"\x1f\x8b"
-_GZIP_BITS: Final = 31  # zlib's word for "with a gzip header, and the largest window".
+_PASSED_CHARS_MAX: Final = 4 * _CHUNK_CHARS  # An error of JSON's counts the lines before it in the window.
+_NO_OBJECT: Final = "expected an object"
+_SPACE: Final = re.compile(r"[ \t\r\n]*+")
+_SPACE_OR_COMMA: Final = re.compile(r"[ \t\r\n,]*+")
 
 
 @attrs.frozen
@@ -63,13 +68,13 @@ class Stream:
         self._text, self._at, self._line = "", 0, 1
         self._ended = False
         self._broken: str | None = None
-        self._patience = TEXT_LINES_MAX
+        self._patience = _PATIENCE_MAX
 
     def __iter__(self) -> Iterator[Sighting | Unreadable]:
         """Yield every object, and whatever else stands there, in order."""
         self._open()
         in_array = False
-        while (char := self._skip(_SPACE + "," if in_array else _SPACE)) is not None:
+        while (char := self._skip(_SPACE_OR_COMMA if in_array else _SPACE)) is not None:
             if char == "]" and in_array:
                 in_array = False
                 self._move(1)
@@ -77,36 +82,38 @@ class Stream:
                 in_array = True
                 self._move(1)
             else:
-                yield self._next(char)
+                yield self._next(char, in_array=in_array)
         if self._broken is not None:
             yield Unreadable(self._place(), self._broken)
         elif in_array:
             yield Unreadable(self._place(), "the array is not closed: the log may be cut off")
 
-    def _next(self, char: str) -> Sighting | Unreadable:
+    def _next(self, char: str, *, in_array: bool) -> Sighting | Unreadable:
         """Return what stands here: an object, a text form, or a line that is neither."""
         place, problem = self._place(), None
-        if char in "{[" and self._form is None:
-            found = self._object()
-            if not isinstance(found, str):
-                return Sighting(place, found)
-            problem = found
+        if self._form is None and (char in "{[" or in_array):
+            found, problem = self._object()
+            if problem is None:
+                is_object = isinstance(found, dict | list)
+                return Sighting(place, found) if is_object else Unreadable(place, _NO_OBJECT)
         line = self._lines(1)
         if line is None:
             self._drop_line()
             return Unreadable(place, f"longer than {OBJECT_CHARS_MAX:,} characters")
-        form = self._form
+        two, form = self._lines(2) or line, self._form
         if form is None and self._detects:
-            form = detect(self._lines(2) or line)
-        if form is not None and (found := self._text_form(form)) is not None:
-            return Sighting(place, found)
+            form = detect(two)
+        if form is not None and begins(two, form) and (text := self._text_form(form)) is not None:
+            return Sighting(place, text)
         self._move(len(line))
         return Unreadable(
             place, problem or (_scalar(line) if form is None else f"not read as {form}'s text of a batch")
         )
 
-    def _object(self) -> object:
-        """Decode and pass what begins here; or say, as text, why that cannot be."""
+    def _object(self) -> tuple[object, str | None]:
+        """Decode and pass what begins here; or say in its place why that cannot be."""
+        if self._at > _PASSED_CHARS_MAX:
+            self._text, self._at = self._text[self._at :], 0
         while True:
             try:
                 found, end = decoder.raw_decode(self._text, self._at)
@@ -118,16 +125,18 @@ class Stream:
                 may_go_on = error.msg.startswith("Unterminated string") or error.pos + 16 > len(self._text)
                 if may_go_on and len(self._text) - self._at <= OBJECT_CHARS_MAX and self._more():
                     continue
-                return decode_problem(error)
+                return None, decode_problem(error)
             except (ValueError, RecursionError) as error:
-                return decode_problem(error)
+                return None, decode_problem(error)
+            if end == len(self._text) and not isinstance(found, dict | list) and self._more():
+                continue  # 12 may be the beginning of 123.
             self._move(end - self._at)
-            return found
+            return found, None
 
     def _text_form(self, form: TextForm) -> dict[str, object] | None:
         """Read and pass the text form that begins on this line; None if it cannot be read."""
-        few, many = 0, 1
-        while many < self._patience and not ends(self._lines(many) or "", form):
+        few, many, most = 0, 1, min(self._patience, TEXT_LINES_MAX)
+        while many < most and not ends(self._lines(many) or "", form):
             few, many = many, many * 2
         while many - few > 1:  # The fewest lines that hold it whole: the next may hold another.
             middle = (few + many) // 2
@@ -136,17 +145,15 @@ class Stream:
         try:
             reading = read_text(text, form)
         except TextError:
-            # A log full of beginnings without an end shall not cost 256 lines for each of its lines.
-            self._patience = max(1, self._patience // 2)
+            # A log full of beginnings without an end shall not cost 256 lines for each of its lines; but
+            # a few of them shall not cost the good text behind them either.
+            self._patience = max(0, self._patience - many)
             return None
-        self._patience = TEXT_LINES_MAX
         self._move(len(text))
         return {**reading.fields, **dict.fromkeys(reading.unread, UNREAD)}
 
     def _open(self) -> None:
-        head = self._binary.read(2)
-        rest = _Prefixed(head, self._binary)
-        self._read = _Gunzip(rest).read if head == _GZIP else rest.read
+        self._read = unpacked(self._binary)
         if self._more() and self._text.startswith("\ufeff"):
             self._text = self._text[1:]  # Windows puts a byte order mark before UTF-8.
 
@@ -167,17 +174,12 @@ class Stream:
             pieces.append(piece)
             wanted -= len(chunk)
         self._text, self._at = "".join(pieces), 0
-        return len(self._text) > len(unread)
+        return len(self._text) > len(unread) or not self._ended
 
-    def _skip(self, blank: str) -> str | None:
+    def _skip(self, blank: re.Pattern[str]) -> str | None:
         """Pass what is blank and return the next character without passing it; None at the end."""
         while True:
-            rest = (
-                len(self._text) - len(self._text[self._at :].lstrip(blank))
-                if self._at < len(self._text)
-                else self._at
-            )
-            self._move(rest - self._at)
+            self._move(self._behind(blank, self._at) - self._at)
             if self._at < len(self._text):
                 return self._text[self._at]
             if not self._more():
@@ -186,11 +188,16 @@ class Stream:
     def _opens_array(self) -> bool:
         """Tell an array from a line such as `[2026-11-22] INFO ...`."""
         while True:
-            after = self._text[self._at + 1 : self._at + _CHUNK_CHARS].lstrip(_SPACE)
-            if after:
-                return after[0] in "{[]"
+            behind = self._behind(_SPACE, self._at + 1)
+            if behind < len(self._text):
+                return self._text[behind] in "{[]"
             if not self._more():
                 return False
+
+    def _behind(self, blank: re.Pattern[str], start: int) -> int:
+        """Return where a blank ends that begins at `start`, or might."""
+        found = blank.match(self._text, start)
+        return found.end() if found else start
 
     def _lines(self, count: int) -> str | None:
         """Return some lines from here on, without passing them; None if the first is too long to hold."""
@@ -219,46 +226,13 @@ class Stream:
                 return
 
     def _move(self, chars: int) -> None:
-        self._line += self._text.count("\n", self._at, self._at + chars)
+        lines = self._text.count("\n", self._at, self._at + chars)
+        self._patience = min(self._patience + lines * _TRIES_A_LINE, _PATIENCE_MAX)
+        self._line += lines
         self._at += chars
 
     def _place(self) -> Place:
         return Place(self._name, self._line)
-
-
-class _Prefixed:
-    """A stream whose first bytes were looked at already."""
-
-    def __init__(self, head: bytes, binary: BinaryIO) -> None:
-        self._head, self._binary = head, binary
-
-    def read(self, size: int) -> bytes:
-        head, self._head = self._head[:size], self._head[size:]
-        return head or self._binary.read(size)
-
-
-class _Gunzip:
-    """Gzip that gives what it has before it fails: `GzipFile` loses the last block of a truncated file."""
-
-    def __init__(self, packed: _Prefixed) -> None:
-        self._packed = packed
-        self._inflate = zlib.decompressobj(_GZIP_BITS)
-        self._tail = b""
-
-    def read(self, size: int) -> bytes:
-        while True:
-            chunk = self._tail or self._packed.read(_CHUNK_CHARS)
-            if self._inflate.eof:
-                if not (chunk := chunk.lstrip(b"\0")):  # Members may follow each other, padded with zeros.
-                    return b""
-                self._inflate = zlib.decompressobj(_GZIP_BITS)
-            elif not chunk:
-                msg = "the compressed stream ends early"
-                raise EOFError(msg)
-            found = self._inflate.decompress(chunk, size)
-            self._tail = self._inflate.unused_data if self._inflate.eof else self._inflate.unconsumed_tail
-            if found:
-                return found
 
 
 def _scalar(line: str) -> str:
@@ -267,4 +241,4 @@ def _scalar(line: str) -> str:
         decoder.decode(line.strip())
     except (ValueError, RecursionError) as error:
         return decode_problem(error)
-    return "expected an object"
+    return _NO_OBJECT

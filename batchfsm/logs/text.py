@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Final, Literal
+from typing import Final
 
 import attrs
 
+from batchfsm.logs.forms import COLOUR, HEADS, TextForm, begins, detect
 from batchfsm.logs.scanner import (
     PARTNERS,
     UNREAD,
@@ -21,10 +22,7 @@ from batchfsm.logs.scanner import (
 from batchfsm.snapshot import TEXT_FIELDS, TIME_FIELDS, WIRE_FIELDS, Style, spelled
 from batchfsm.wire.envelope import is_batch
 
-__all__ = ["TextError", "TextForm", "TextReading", "detect", "ends", "read_text"]
-
-TextForm = Literal["python", "kotlin", "dart", "go", "node"]
-"""Python's `repr`, Kotlin's and Dart's `toString()`, Go's `%+v`, Node's `console.log`."""
+__all__ = ["TextError", "TextForm", "TextReading", "begins", "detect", "ends", "read_text"]
 
 
 @attrs.frozen(kw_only=True)
@@ -38,23 +36,6 @@ class TextReading:
     """Wire names of the fields that are there and could not be read, in order: neither set nor null."""
 
 
-def detect(line: str) -> TextForm | None:
-    """
-    Tell which form begins on a line; lines behind it, joined with newlines, may be given too.
-
-    Returns:
-        None for JSON and for anything else. A lone `{` opens JSON and `console.log` alike:
-        give it together with the next line.
-    """
-    text = _COLOUR.sub("", line)
-    heads = ((form, pattern.search(text)) for form, pattern in _HEADS.items())
-    begins = [(head.start(), form) for form, head in heads if head and "\n" not in text[: head.start()]]
-    # Any object in braces looks like Node's; a logger's own may stand before a batch of another form.
-    # Where kotlin and python begin at one place, it is kotlin, whose pattern says more.
-    begins = [begin for begin in begins if begin[1] != "node"] or begins
-    return min(begins)[1] if begins and not _JSON.match(text) else None
-
-
 def read_text(text: str, form: TextForm) -> TextReading:
     """
     Read the batch in a text; what stands before and behind it does not matter.
@@ -64,7 +45,7 @@ def read_text(text: str, form: TextForm) -> TextReading:
             of a field cannot be told, or there are two.
     """
     if form in ("python", "node"):
-        found = _quoted(_COLOUR.sub("", text), form)
+        found = _quoted(COLOUR.sub("", text), form)
     else:
         found = _go(text) if form == "go" else _bare(text, form)
     fields, unread = _parted(found)
@@ -81,27 +62,12 @@ def ends(text: str, form: TextForm) -> bool:
 
 
 _NAMES: Final = {spelled(name, style): name for name in WIRE_FIELDS for style in ("snake", "camel", "pascal")}
-_COLOUR: Final = re.compile(r"\x1b\[[\d;]*+m")
-# Before a class name stands no letter; but a colour does, and ends in one.
-_EDGE: Final = r"(?:(?<!\w)|\x1b\[[\d;]{0,20}m)"
-# openai-python's class, LiteLLM's, Groq's three, and the page that `batches.list()` returns.
-_CLASS: Final = (
-    r"(?<!\w)(?:(?:Sync|Async)CursorPage\[\w+\]|(?:LiteLLM)?Batch(?:(?:Create|Retrieve|Cancel)Response)?)\("
-)
-_JSON: Final = re.compile(r"\s*+(?:\[\s*+)*+\{\s*+[\"}]")
-_HEADS: Final[Mapping[TextForm, re.Pattern[str]]] = {
-    "kotlin": re.compile(_EDGE + r"Batch\((?=id=(?!['\"]|None\b))"),
-    "dart": re.compile(_EDGE + r"Batch\[(?=id=)|\{(?=id: [^,'\"`{}\n]*+, object: )"),
-    "go": re.compile(r"\{(?=ID:)"),
-    "python": re.compile(_CLASS + r"(?=\s*+(?:$|[A-Za-z_]\w*+=))|\{(?=\s*+'\w++':)"),
-    "node": re.compile(r"\{(?=\s*+(?:[A-Za-z_]\w*+|'[^'\n]*+'): )"),
-}
 # A second object may be anything in braces; a second batch begins like this.
-_SECOND: Final = {**_HEADS, "node": re.compile(r"\{\s*+(?:id: ['\"]|object: 'batch')")}
+_SECOND: Final = {**HEADS, "node": re.compile(r"\{\s*+(?:id: ['\"]|object: 'batch')")}
 
 
 def _start(text: str, form: TextForm) -> re.Match[str]:
-    head = _HEADS[form].search(text)
+    head = HEADS[form].search(text)
     if head is None:
         raise TextError(form, 1, "none begins here", truncated=True)
     return head
@@ -142,7 +108,7 @@ def _quoted(text: str, form: TextForm) -> dict[str, object]:
             if is_sure or first is None:
                 is_wrapper = len(batches) == 1 and found.keys().isdisjoint(("observed_at", "timestamp"))
                 first, end = (batches[0] if is_wrapper else found), scanner.at
-        head = None if is_sure else _HEADS[form].search(text, scanner.at)
+        head = None if is_sure else HEADS[form].search(text, scanner.at)
         head = head if head and "\n" not in text[scanner.at : head.start()] else None
     if first is None:
         raise TextError(form, end + 1, "its values have no names")

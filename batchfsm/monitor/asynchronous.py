@@ -6,7 +6,7 @@ from inspect import isawaitable
 
 from batchfsm.dialects import Dialect
 from batchfsm.lifecycle import Lifecycle
-from batchfsm.monitor.core import Core, OnIllegal, Outbox, closing, hook_error
+from batchfsm.monitor.core import Core, OnIllegal, Outbox, Turn, hook_error
 from batchfsm.monitor.observation import Observation
 
 
@@ -26,30 +26,42 @@ class AsyncMonitor(Core):
 
     async def observe(self, batch: object, *, observed_at: float | str | None = None) -> Observation:
         """Take in one snapshot and await the hooks of what it brings; otherwise as `Monitor.observe`."""
-        taken = self._take(batch, observed_at)
-        if isinstance(taken, Observation):
-            return taken
-        return closing(await self._deliver(taken.batch_id, taken.outbox) if taken.outbox else [], taken)
+        plain = self._glance(batch, observed_at)
+        if isinstance(plain, Observation):
+            return plain
+        turn = Turn()
+        try:
+            self._take(turn, batch, plain, observed_at)
+            if turn.outbox is not None:
+                await self._deliver(turn, turn.outbox)
+        except BaseException:
+            turn.release()
+            raise
+        return turn.result()
 
     async def redeliver(self) -> None:
         """Await again what raised, and what a cancellation kept from running; otherwise as `Monitor.redeliver`."""
-        failures = [
-            failure for pending in self._pending().items() for failure in await self._deliver(*pending)
-        ]
+        failures: list[Exception] = []
+        for turn in map(Turn, self._waiting()):
+            try:
+                if self._resume(turn) and turn.outbox is not None:
+                    await self._deliver(turn, turn.outbox)
+            except BaseException:
+                turn.release()
+                raise
+            failures += turn.failures
         if (failed := hook_error(failures, None)) is not None:
             raise failed
 
-    async def _deliver(self, batch_id: str, outbox: Outbox) -> list[Exception]:
-        failures: list[Exception] = []
-        while (delivery := self._next(batch_id, outbox)) is not None:
-            hook, subject = delivery
+    async def _deliver(self, turn: Turn, outbox: Outbox) -> None:
+        while outbox.queue or self._goes_on(turn):
+            # Taken off only when it has returned: what an interrupt kept from running stays queued.
+            hook, subject = outbox.queue[0]
             try:
                 answer = hook.function(subject)
                 if isawaitable(answer):
                     await answer
             except Exception as error:  # noqa: BLE001  # Kept, and raised together once all have run.
-                failures.append(outbox.keep(delivery, error))
-            except BaseException:
-                self._interrupted(outbox, delivery)
-                raise
-        return failures
+                turn.keep(error)
+            else:
+                del outbox.queue[0]

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from threading import Lock
-from typing import Any, Final, Literal, TypeVar, overload
+from typing import Any, Final, Literal, TypeVar, cast, overload
 
 import attrs
 
@@ -13,10 +12,15 @@ from batchfsm.dialects import Dialect, find
 from batchfsm.errors import SnapshotError
 from batchfsm.finding import Finding, verdict_of
 from batchfsm.history import Fold, Track
-from batchfsm.history.fold import transition
 from batchfsm.lifecycle import Lifecycle
 from batchfsm.monitor.hooks import Hook, Hooks
-from batchfsm.monitor.observation import BatchState, HookError, IllegalTransitionError, Observation
+from batchfsm.monitor.observation import (
+    BatchState,
+    HookError,
+    IllegalTransitionError,
+    Observation,
+    make_observation,
+)
 from batchfsm.route import Transition
 from batchfsm.rules import faults
 from batchfsm.snapshot import Row, Snapshot, row_of
@@ -35,30 +39,49 @@ _UNCHANGED: Final = Observation((), (), "consistent")
 class Outbox:
     """What is still to be called for one batch; there is none for a batch without."""
 
-    queue: deque[Delivery]
-    failed: list[Delivery] = attrs.field(factory=list)
+    queue: list[Delivery]
+    failed: tuple[Delivery, ...] = ()
     """What raised, and waits for `redeliver`."""
-    busy: bool = False
-    """True while someone calls hooks of this batch."""
-
-    def keep(self, delivery: Delivery, error: Exception) -> Exception:
-        """Keep what raised, and say on the error what that was."""
-        hook, subject = delivery
-        what = subject.key if isinstance(subject, Transition) else f"{subject.rule} of {subject.batch_id}"
-        error.add_note(f"batchfsm: raised by the hook {hook.name} on {what}")
-        self.failed.append(delivery)
-        return error
+    turn: Turn | None = None
+    """Whoever calls the hooks of this batch now."""
 
 
 @attrs.define(eq=False)
-class Taken:
-    """A snapshot, folded; what is left to do for it."""
+class Turn:
+    """One call of `observe`, or of one batch's hooks by `redeliver`; what is left to do in it."""
 
-    batch_id: str
-    observation: Observation
-    error: IllegalTransitionError | None
-    outbox: Outbox | None
-    """What whoever observed it is to deliver; None if someone else does, or nothing is left."""
+    batch_id: str = ""
+    observation: Observation | None = None
+    error: IllegalTransitionError | None = None
+    outbox: Outbox | None = None
+    """What it is to deliver; None if someone else does, or nothing is left."""
+    failures: tuple[Exception, ...] = ()
+    """What hooks have raised."""
+
+    def keep(self, error: Exception) -> None:
+        """Keep what raised, and say on the error what that was."""
+        outbox: Any = self.outbox
+        hook, subject = outbox.queue[0]
+        what = subject.key if isinstance(subject, Transition) else f"{subject.rule} of {subject.batch_id}"
+        error.add_note(f"batchfsm: raised by the hook {hook.name} on {what}")
+        self.failures += (error,)
+        # An interrupt comes between calls. There is none between these two: what raised is in one place only.
+        outbox.failed += (outbox.queue[0],)
+        del outbox.queue[0]
+
+    def release(self) -> None:
+        """Leave the batch idle, with what is still queued."""
+        if self.outbox is not None and self.outbox.turn is self:
+            self.outbox.turn = None
+
+    def result(self) -> Observation:
+        """Return the observation, or raise what it ends with: the illegal move goes before what hooks raised."""
+        if not self.failures and self.error is None:
+            return cast("Observation", self.observation)
+        failed = hook_error(self.failures, self.observation)
+        if self.error is not None:
+            raise self.error from failed
+        raise cast("HookError", failed)
 
 
 class Core:
@@ -132,7 +155,7 @@ class Core:
                 snapshot=snapshot,
                 verdict=track.verdict,
                 transitions=tuple(
-                    transition(leg, at, batch_id, None) for leg, at in zip(track.legs, track.ats, strict=True)
+                    leg.of(batch_id, at) for leg, at in zip(track.legs, track.ats, strict=True)
                 ),
             )
 
@@ -155,32 +178,25 @@ class Core:
             del self._tracks[batch_id]
             self._outboxes.pop(batch_id, None)
 
-    def _take(self, batch: object, observed_at: float | str | None) -> Observation | Taken:
-        """Read and fold a snapshot, and queue its hooks; an observation if nothing is left to do."""
-        plain = None
-        if (
-            type(batch) is dict
-            and batch.get("object") == "batch"
-            and (observed_at is None or type(observed_at) is float)
-        ):
-            plain = self._reader.plain(batch)
+    def _glance(self, batch: object, observed_at: object) -> Plain | Observation | None:
+        """Return the observation if a snapshot says what the last one said; else what of it was read by a glance."""
+        plain = self._reader.glance(batch) if observed_at is None or type(observed_at) is float else None
         if plain is None:
-            snapshot = self._reader.read(batch, observed_at)
-            if snapshot.id is None:
-                raise SnapshotError([("$.id", "a batch without a readable id cannot be tracked")])
-            row = row_of(snapshot)
-        else:
+            return None
+        track = self._tracks.get(plain.id)
+        # Looked at without the lock first: most that comes here has changed.
+        if track is not None and track.row == plain.row and track.pattern is plain.pattern:
             with self._lock:
                 if self._repeats(plain, observed_at):
                     return _UNCHANGED
-            snapshot, row = plain.snapshot(observed_at), plain.row
-        with self._lock:
-            return self._folded(snapshot, row)
+        return plain if self._reader.is_sound(plain) else None
 
     def _repeats(self, plain: Plain, observed_at: Any) -> bool:
         """Tell whether a snapshot says exactly what the last row said, and that was nothing to find fault with."""
         track = self._tracks.get(plain.id)
-        if track is None or not track.quiet or track.row != plain.row or plain.id in self._outboxes:
+        if track is None or track.pattern is not plain.pattern or track.row != plain.row:
+            return False
+        if plain.id in self._outboxes:
             return False
         if plain.metadata and next(faults(plain.metadata), None) is not None:
             return False  # It is not kept, so it is judged again (S006).
@@ -195,77 +211,71 @@ class Core:
         track.observed_at = observed_at
         return True
 
-    def _folded(self, snapshot: Snapshot, row: Row) -> Observation | Taken:
-        batch_id = snapshot.id
-        track = self._tracks.get(batch_id)
-        if track is None:
-            track = self._tracks[batch_id] = Track()
-        known = track.status
-        folded = self._fold.fold(track, snapshot, row=row)
-        wanting = self._hooks.wanting(folded.transitions, folded.findings)
-        outbox = self._outboxes.get(batch_id)
-        if outbox is not None:
-            outbox.queue.extend(wanting)
-        elif wanting:
-            outbox = self._outboxes[batch_id] = Outbox(deque(wanting))
-        waiting = outbox is not None and bool(outbox.queue)
-        deliver = waiting and not outbox.busy  # type: ignore[union-attr]
-        judged = not folded.findings or self._fold.knows(snapshot)
-        observation = Observation(
-            tuple(folded.transitions),
-            tuple(folded.findings),
-            verdict_of(folded.findings, judged=judged) if folded.findings else "consistent",
-            deliver or not waiting,
-        )
-        if deliver:
-            outbox.busy = True  # type: ignore[union-attr]
-        error = None
-        if self._raises and folded.illegal:
-            reachable = [name for name in self._graph.statuses if name in self._graph.reach[str(known)]]
-            error = IllegalTransitionError(batch_id, str(known), snapshot.status, reachable, observation)
-        return (
-            Taken(batch_id, observation, error, outbox if deliver else None)
-            if deliver or error
-            else observation
-        )
+    def _take(self, turn: Turn, batch: object, plain: Plain | None, observed_at: Any) -> None:
+        """Read and fold a snapshot, queue its hooks, and take them over if nobody else calls hooks of its batch."""
+        pattern = None
+        if plain is None:
+            snapshot = self._reader.read(batch, observed_at)
+            if snapshot.id is None:
+                raise SnapshotError([("$.id", "a batch without a readable id cannot be tracked")])
+            row = row_of(snapshot)
+        else:
+            snapshot, row, pattern = plain.snapshot(observed_at), plain.row, plain.pattern
+        with self._lock:
+            self._fold_in(turn, snapshot, row, pattern)
 
-    def _next(self, batch_id: str, outbox: Outbox) -> Delivery | None:
-        """Hand out what is to be called next for a busy batch; None, and the batch is idle, if nothing is."""
+    def _fold_in(self, turn: Turn, snapshot: Snapshot, row: Row, pattern: object) -> None:
+        turn.batch_id = batch_id = snapshot.id
+        track = self._tracks.get(batch_id) or Track()
+        after, folded = self._fold.follow(track, snapshot, row, pattern)
+        findings, transitions = folded.findings, folded.transitions
+        wanting = self._hooks.wanting(transitions, findings)
+        outbox = self._outboxes.get(batch_id)
+        if outbox is None and wanting:
+            outbox = Outbox([])
+        waits = outbox is not None and bool(outbox.queue or wanting)
+        idle = outbox is None or outbox.turn is None
+        verdict = verdict_of(findings, judged=self._fold.knows(snapshot)) if findings else "consistent"
+        turn.observation = make_observation(tuple(transitions), tuple(findings), verdict, idle or not waits)
+        if self._raises and folded.illegal:
+            known = str(track.status)
+            reachable = [name for name in self._graph.statuses if name in self._graph.reach[known]]
+            turn.error = IllegalTransitionError(batch_id, known, snapshot.status, reachable, turn.observation)
+        # An interrupt comes between calls. There is none from here on: what is known and what is queued go together.
+        self._tracks[batch_id] = after
+        if outbox is not None:
+            self._outboxes[batch_id] = outbox
+            outbox.queue += wanting
+            if waits and idle:
+                turn.outbox, outbox.turn = outbox, turn
+
+    def _goes_on(self, turn: Turn) -> bool:
+        """Tell whether more was queued for a batch; if not, it is idle from now on."""
+        outbox: Any = turn.outbox
         with self._lock:
             if outbox.queue:
-                return outbox.queue.popleft()
-            outbox.busy = False
-            if not outbox.failed and self._outboxes.get(batch_id) is outbox:
-                del self._outboxes[batch_id]
-            return None
+                return True
+            if not outbox.failed and self._outboxes.get(turn.batch_id) is outbox:
+                del self._outboxes[turn.batch_id]
+            outbox.turn = None
+            return False
 
-    def _interrupted(self, outbox: Outbox, delivery: Delivery) -> None:
-        """Put back what did not return, as the first to be called again, and leave the batch idle."""
+    def _waiting(self) -> list[str]:
+        """Return the batches with hooks that raised, or that an interrupt kept from running."""
         with self._lock:
-            outbox.queue.appendleft(delivery)
-            outbox.busy = False
+            return list(self._outboxes)
 
-    def _pending(self) -> dict[str, Outbox]:
-        """Queue again what raised or was interrupted, and return the batches whose hooks are to be called."""
+    def _resume(self, turn: Turn) -> bool:
+        """Take over a batch's hooks, those that raised first; False if someone else calls them."""
         with self._lock:
-            idle = {batch_id: outbox for batch_id, outbox in self._outboxes.items() if not outbox.busy}
-            for outbox in idle.values():
-                outbox.busy = True
-                outbox.queue.extendleft(reversed(outbox.failed))
-                outbox.failed.clear()
-            return idle
+            outbox = self._outboxes.get(turn.batch_id)
+            if outbox is None or outbox.turn is not None:
+                return False
+            outbox.queue, outbox.failed = [*outbox.failed, *outbox.queue], ()
+            turn.outbox, outbox.turn = outbox, turn
+            return True
 
 
-def closing(failures: list[Exception], taken: Taken) -> Observation:
-    """Return an observation, or raise what it ends with: the illegal move goes before what hooks raised."""
-    failed = hook_error(failures, taken.observation)
-    if taken.error is not None:
-        raise taken.error from failed
-    if failed is not None:
-        raise failed
-    return taken.observation
-
-
-def hook_error(failures: list[Exception], observation: Observation | None) -> HookError | None:
+def hook_error(failures: Sequence[Exception], observation: Observation | None) -> HookError | None:
     """Return what hooks raised as one error; None if none did."""
     return HookError("hooks raised; they stay pending", failures, observation) if failures else None

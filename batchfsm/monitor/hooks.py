@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from inspect import iscoroutinefunction
 from typing import Any, TypeVar
@@ -24,8 +24,8 @@ class Hook:
     function: Callable[[Any], Any]
     name: str
     """How journals and errors call it."""
-    wanted: Callable[[Any], bool]
-    """Given a transition or a finding: is it for this hook?"""
+    wanted: Callable[[Any], bool] | None
+    """Given a transition or a finding: is it for this hook? None if all are."""
 
 
 class Hooks:
@@ -59,30 +59,29 @@ class Hooks:
                 transition.source == source and (transition.event is not None or not targets)
             )
 
-        return partial(self._register, self._transition, wanted, name)
+        return partial(
+            self._register, self._transition, wanted if targets or source is not None else None, name
+        )
 
     def on_finding(self, first: Any, codes: tuple[str, ...], name: str | None) -> Any:  # noqa: ANN401
         """Check the codes and register, or return the decorator that does."""
         if callable(first):
-            return self._register(self._finding, lambda _: True, name, first)
+            return self._register(self._finding, None, name, first)
         tokens = codes if first is None else (first, *codes)
         asked = chosen(tokens)
-        return partial(
-            self._register, self._finding, lambda finding: not asked or finding.rule in asked, name
-        )
+        wanted = (lambda finding: finding.rule in asked) if asked else None
+        return partial(self._register, self._finding, wanted, name)
 
-    def wanting(self, transitions: list[Transition], findings: list[Finding]) -> list[tuple[Hook, Any]]:
+    def wanting(
+        self, transitions: Sequence[Transition], findings: Sequence[Finding]
+    ) -> list[tuple[Hook, Any]]:
         """Return who is to be called with what: transitions in route order, then findings."""
-        asked: list[tuple[Hook, Any]] = [
-            (hook, transition)
-            for transition in transitions
-            for hook in self._transition
-            if hook.wanted(transition)
-        ]
-        if findings and self._finding:
-            asked += [
-                (hook, finding) for finding in findings for hook in self._finding if hook.wanted(finding)
-            ]
+        asked: list[tuple[Hook, Any]] = []
+        for subjects, hooks in ((transitions, self._transition), (findings, self._finding)):
+            for subject in subjects:
+                for hook in hooks:
+                    if hook.wanted is None or hook.wanted(subject):
+                        asked.append((hook, subject))
         return asked
 
     def _check(self, targets: frozenset[str], source: str | None) -> None:
@@ -100,7 +99,7 @@ class Hooks:
             raise ValueError(msg)
 
     def _register(
-        self, hooks: list[Hook], wanted: Callable[[Any], bool], name: str | None, function: HookT
+        self, hooks: list[Hook], wanted: Callable[[Any], bool] | None, name: str | None, function: HookT
     ) -> HookT:
         if not callable(function):
             msg = f"a hook is called with a transition or a finding; {function!r} cannot be called"

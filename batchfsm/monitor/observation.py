@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Self
+from collections.abc import Callable, Sequence
+from typing import Final, Self
 
 import attrs
 
 from batchfsm.errors import BatchfsmError
 from batchfsm.finding import Finding, Verdict
 from batchfsm.route import Transition
-from batchfsm.snapshot import Snapshot
+from batchfsm.snapshot import Snapshot, maker
 
 
 @attrs.frozen
@@ -28,6 +28,9 @@ class Observation:
 
     delivered: bool = True
     """False if the batch was busy: then whoever is delivering its hooks calls those of this snapshot too."""
+
+
+make_observation: Final[Callable[..., Observation]] = maker(Observation)
 
 
 @attrs.frozen(kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from batchfsm.dialects import Dialect
 from batchfsm.lifecycle import Lifecycle
-from batchfsm.monitor.core import Core, OnIllegal, Outbox, closing, hook_error
+from batchfsm.monitor.core import Core, OnIllegal, Outbox, Turn, hook_error
 from batchfsm.monitor.observation import Observation
 
 
@@ -44,10 +44,18 @@ class Monitor(Core):
             HookError: If hooks raised, after all have run.
             IllegalTransitionError: Under `on_illegal="raise"`.
         """
-        taken = self._take(batch, observed_at)
-        if isinstance(taken, Observation):
-            return taken
-        return closing(self._deliver(taken.batch_id, taken.outbox) if taken.outbox else [], taken)
+        plain = self._glance(batch, observed_at)
+        if isinstance(plain, Observation):
+            return plain
+        turn = Turn()
+        try:
+            self._take(turn, batch, plain, observed_at)
+            if turn.outbox is not None:
+                self._deliver(turn, turn.outbox)
+        except BaseException:
+            turn.release()
+            raise
+        return turn.result()
 
     def redeliver(self) -> None:
         """
@@ -56,19 +64,25 @@ class Monitor(Core):
         Raises:
             HookError: If hooks raised again, after all have run.
         """
-        failures = [failure for pending in self._pending().items() for failure in self._deliver(*pending)]
+        failures: list[Exception] = []
+        for turn in map(Turn, self._waiting()):
+            try:
+                if self._resume(turn) and turn.outbox is not None:
+                    self._deliver(turn, turn.outbox)
+            except BaseException:
+                turn.release()
+                raise
+            failures += turn.failures
         if (failed := hook_error(failures, None)) is not None:
             raise failed
 
-    def _deliver(self, batch_id: str, outbox: Outbox) -> list[Exception]:
-        failures: list[Exception] = []
-        while (delivery := self._next(batch_id, outbox)) is not None:
-            hook, subject = delivery
+    def _deliver(self, turn: Turn, outbox: Outbox) -> None:
+        while outbox.queue or self._goes_on(turn):
+            # Taken off only when it has returned: what an interrupt kept from running stays queued.
+            hook, subject = outbox.queue[0]
             try:
                 hook.function(subject)
             except Exception as error:  # noqa: BLE001  # Kept, and raised together once all have run.
-                failures.append(outbox.keep(delivery, error))
-            except BaseException:
-                self._interrupted(outbox, delivery)
-                raise
-        return failures
+                turn.keep(error)
+            else:
+                del outbox.queue[0]

@@ -56,3 +56,8 @@ EXPIRED: Final[Mapping[str, Any]] = {
     "finalizing_at": BORN_AT + DAY_S + 1,
     "expired_at": BORN_AT + DAY_S + 607,
 }
+CANCELLING: Final[Mapping[str, Any]] = {
+    **RUNNING,
+    "status": "cancelling",
+    "cancelling_at": BORN_AT + 60,
+}

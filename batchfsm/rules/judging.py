@@ -12,11 +12,14 @@ from batchfsm.dialects import Dialect
 from batchfsm.errors import DefinitionError
 from batchfsm.finding import Finding
 from batchfsm.lifecycle import STAMP_FIELDS, Severity
-from batchfsm.rules.scalar import Look, World, questions
 from batchfsm.rules.rule import Rule
+from batchfsm.rules.scalar import Look, World, questions
 from batchfsm.rules.table import RULES
 from batchfsm.snapshot import Snapshot
 from batchfsm.topology import topology
+
+Plan = tuple[tuple[Rule, Look], ...]
+"""The rules that snapshots of one pattern can breach, each with what is to be asked of them."""
 
 SKEW_S: Final = 60
 """How far a stamp may lie after its observation, by default; seconds. Clocks differ."""
@@ -46,10 +49,19 @@ class Judge:
         self._known = frozenset(dialect.lifecycle.statuses)
         self._world = World(dialect=dialect, topology=topology(dialect.lifecycle), skew_s=skew_s)
         self._severities = {code: dialect.severities.get(code, rule.severity) for code, rule in RULES.items()}
-        self._plans: dict[tuple[object, ...], tuple[tuple[Rule, Look], ...]] = {}
+        self._plans: dict[tuple[object, ...], Plan] = {}
 
     def judge(self, snapshot: Snapshot) -> list[Finding]:
         """Return what one snapshot breaches by itself, in the order of the table."""
+        findings = []
+        for rule, look in self.plan(snapshot):
+            if (breach := look(snapshot)) is not None:
+                fields, sentence, severity = breach
+                findings.append(self.finding(rule.code, snapshot, fields, sentence, severity))
+        return [found for found in findings if found is not None] if findings else []
+
+    def plan(self, snapshot: Snapshot) -> Plan:
+        """Return what a snapshot's pattern leaves open, in the order of the table."""
         values = _values(snapshot)
         pattern = (snapshot.status, *map(type, values))
         plan = self._plans.get(pattern) if not snapshot.bad else self._plan(snapshot, values)
@@ -57,12 +69,7 @@ class Judge:
             plan = self._plan(snapshot, values)
             if len(self._plans) < _PATTERNS_MAX:
                 self._plans[pattern] = plan
-        findings = []
-        for rule, look in plan:
-            if (breach := look(snapshot)) is not None:
-                fields, sentence, severity = breach
-                findings.append(self.finding(rule.code, snapshot, fields, sentence, severity))
-        return [found for found in findings if found is not None] if findings else []
+        return plan
 
     def finding(
         self,
@@ -94,7 +101,7 @@ class Judge:
             message=f"{who(snapshot.id)} {sentence}",
         )
 
-    def _plan(self, snapshot: Snapshot, values: tuple[object, ...]) -> tuple[tuple[Rule, Look], ...]:
+    def _plan(self, snapshot: Snapshot, values: tuple[object, ...]) -> Plan:
         status = snapshot.status if snapshot.status in self._known else None
         fields = frozenset(
             name for name, value in zip(_PATTERN, values, strict=True) if value not in (None, {})

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from itertools import pairwise
-from operator import attrgetter, gt
+from operator import attrgetter
 from typing import Any, Final
 
 import attrs
@@ -129,11 +129,15 @@ def _null(kind: kinds.Null, world: World, status: str | None, fields: Fields) ->
 
 
 def _set(kind: kinds.Set, world: World, status: str | None, fields: Fields) -> Look | None:
-    if status not in world.scope(kind) or fields.isdisjoint(name.partition(".")[0] for name in kind.fields):
+    names = [name for name in kind.fields if name.partition(".")[0] in fields]
+    if status not in world.scope(kind) or not names:
         return None
+    values_of = attrgetter(*names)
 
     def look(snapshot: Snapshot) -> Breach | None:
-        given = {name: value_of(snapshot, name) for name in kind.fields}
+        if not values_of(snapshot):
+            return None  # One number, and it is zero: the common case.
+        given = {name: value_of(snapshot, name) for name in names}
         # A negative total is C301's.
         given = {
             name: value
@@ -256,7 +260,7 @@ def _ordered(_: kinds.Ordered, world: World, _status: str | None, fields: Fields
 
     def look(snapshot: Snapshot) -> Breach | None:
         times = seconds(snapshot)
-        if chain and not any(map(gt, times, times[1:])):
+        if chain and sorted(times) == [*times]:
             return None
         given = {stamp: time for (_, stamp), time in zip(stamps, times, strict=True)}
         late = [(earlier, later) for earlier, later in pairs if given[earlier] > given[later]]
@@ -279,9 +283,12 @@ def _bound(kind: kinds.Bound, world: World, status: str | None, fields: Fields) 
         return None
     slack_s = world.skew_s if kind.slack_s is None else kind.slack_s
     allowed = f" ({slack_s:g} s allowed)" if slack_s else ""
+    limit_of, alone = attrgetter(kind.limit), attrgetter(*times) if len(times) == 1 else None
 
     def look(snapshot: Snapshot) -> Breach | None:
-        limit = getattr(snapshot, kind.limit) + slack_s
+        limit = limit_of(snapshot) + slack_s
+        if alone is not None and alone(snapshot) <= limit:
+            return None
         late = {name: time for name in times if (time := getattr(snapshot, name)) > limit}
         if not late:
             return None

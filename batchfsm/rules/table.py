@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Final
 
 from batchfsm.lifecycle import STAMP_FIELDS
-from batchfsm.rules.examples import BORN_AT, DAY_S, EXPIRED, FAILED, QUEUED, RUNNING
+from batchfsm.rules.examples import BORN_AT, CANCELLING, DAY_S, EXPIRED, FAILED, QUEUED, RUNNING
 from batchfsm.rules.kinds import (
     Bound,
     Grown,
@@ -230,7 +230,7 @@ _HISTORY: Final = (
         "No walk leads from the known status to the new one; a warning if only tolerated steps do.",
         because="The lifecycle table, closed over polls that missed a status.",
         do=_REPORT,
-        example=(RUNNING, {**RUNNING, "status": "validating", "in_progress_at": BORN_AT + 6}),
+        example=(CANCELLING, {**RUNNING, "in_progress_at": BORN_AT + 6}),
     ),
     row(
         "H502", "terminal-left", "error", Moved(),

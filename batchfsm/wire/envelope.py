@@ -4,14 +4,31 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from itertools import pairwise
+from types import NoneType
 from typing import Final
 
+import attrs
+
 from batchfsm.errors import SnapshotError
-from batchfsm.snapshot import spelled
+from batchfsm.snapshot import COUNT_FIELDS, WIRE_FIELDS, BatchError, spelled
 
 VITAL_FIELDS: Final = ("id", "status", "created_at")
 """The fields that a batch cannot do without."""
 
+SPELLINGS: Final[Mapping[str, str]] = {
+    spelling: name
+    for name in (*WIRE_FIELDS, *COUNT_FIELDS, *(field.name for field in attrs.fields(BatchError)))
+    for spelling in (
+        name,
+        spelled(name, "camel"),
+        spelled(name, "pascal"),
+        spelled(name, "pascal").replace("ID", "Id"),
+    )
+}
+"""The wire's name of every key, however an SDK spells it."""
+
+_ATOMS: Final = (str, bytes, int, float, NoneType)
 _WRAPPERS: Final = ("snapshot", "batch", "body", "data")
 _CLOCKS: Final = ("observed_at", "timestamp")
 _FLOORS_MAX: Final = 4  # An array of envelopes of pages of envelopes; nobody wraps deeper.
@@ -49,7 +66,7 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len(keys) < len(pairs):
         # The last one would win in silence: {"status": "failed", "status": "completed"}.
         names = sorted(name for name, _ in pairs)
-        twice = next(name for name, after in zip(names, names[1:], strict=False) if name == after)
+        twice = next(name for name, after in pairwise(names) if name == after)
         msg = f"the key {twice[:80]!r} stands twice in one object"
         raise ValueError(msg)
     return keys
@@ -87,15 +104,11 @@ def _inside(found: object) -> object:
         return found
     if not isinstance(found, Mapping) or is_batch(found):
         return None
-    return next(
-        (found[name] for name in _WRAPPERS if isinstance(found.get(name), Mapping | list | tuple)), None
-    )
+    return next((found[name] for name in _WRAPPERS if not isinstance(found.get(name), _ATOMS)), None)
 
 
 def is_batch(found: Mapping[object, object]) -> bool:
     """Tell a batch from its envelope: it says so, or has all that a batch cannot do without."""
     # An envelope may have an id of its own, or an HTTP status, beside the body: never all three.
-    return found.get("object", found.get("Object")) == "batch" or all(
-        any(key in found for key in (name, spelled(name, "camel"), spelled(name, "pascal")))
-        for name in VITAL_FIELDS
-    )
+    named = {SPELLINGS.get(key) for key in found if isinstance(key, str)}
+    return found.get("object", found.get("Object")) == "batch" or named.issuperset(VITAL_FIELDS)

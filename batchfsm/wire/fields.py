@@ -33,6 +33,7 @@ DEPTH_MAX: Final = 64
 Hook = Callable[[Any, Any], Any]
 """A cattrs structure hook: `(value, type) -> value`, raising ValueError."""
 
+_SHOWN_CHARS_MAX: Final = 80
 _ATOMS: Final = frozenset({str, int, float, bool, type(None)})
 _RFC3339: Final = re.compile(
     r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII
@@ -96,7 +97,7 @@ def time_of(value: object) -> float | None:
     raise ValueError
 
 
-def frozen(value: object, depth: int = DEPTH_MAX) -> Any:  # noqa: ANN401  # Whatever the wire holds.
+def frozen(value: object, depth: int = DEPTH_MAX) -> Any:
     """
     Return a read-only copy: mappings as views, lists as tuples.
 
@@ -135,6 +136,8 @@ def refusal(name: str, value: object) -> str:
         due = "null, or a list of errors"
     elif name in {"request_counts", "usage", "metadata"}:
         due = "null or an object"
+    if name == "metadata" and not isinstance(value, Mapping | list | tuple):
+        return f"expected {due}, got {'text' if isinstance(value, str) else 'a number'}"  # It is private.
     hint = " (R's jsonlite writes null so)" if isinstance(value, Mapping) and not value else ""
     return f"expected {due}, got {shown(value)}{hint}"
 
@@ -149,8 +152,8 @@ def shown(value: object) -> str:
         return "a list" if value else "an empty list"
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) > 10**40:
         return "a huge number"  # Its digits could be thousands, and take Python long to write.
-    text = repr(value[:80] if isinstance(value, str) else value)
-    return text if len(text) <= 82 else f"{text[:79]}..."
+    text = repr(value[:_SHOWN_CHARS_MAX] if isinstance(value, str) else value)
+    return text if len(text) <= _SHOWN_CHARS_MAX else f"{text[: _SHOWN_CHARS_MAX - 3]}..."
 
 
 def _time_hook(dialect: Dialect) -> Hook:
@@ -209,7 +212,7 @@ def _number_hook(*, null: bool) -> Hook:
         if value is None and null:
             return None
         if isinstance(value, bool) or not isinstance(value, int):
-            raise ValueError
+            raise ValueError  # noqa: TRY004
         return value
 
     return number
@@ -223,7 +226,7 @@ def _counts_hook(strict: Converter) -> Hook:
 
 
 def _errors_hook(strict: Converter) -> Hook:
-    """Return a reader of the four shapes of `errors`: an object with data, a page, a list of objects, of texts."""
+    """Return a reader of the four shapes of `errors`: object with data, page, list of objects, of texts."""
     text = _text_hook(null_text=False)
 
     def entry(value: object) -> BatchError:

@@ -7,7 +7,8 @@ the two against each other); what it cannot vouch for, it leaves to that.
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Callable, Sequence
+from operator import itemgetter
 from types import MappingProxyType, NoneType
 from typing import Any, Final
 
@@ -19,28 +20,65 @@ from batchfsm.snapshot import (
     FLAT_FIELDS,
     TIME_FIELDS,
     WIRE_FIELDS,
-    RequestCounts,
     Row,
     Snapshot,
+    make_counts,
+    make_snapshot,
 )
 from batchfsm.wire.fields import TIME_MAX, frozen
 
 _KNOWN: Final = frozenset(WIRE_FIELDS)
 _LANE: Final = ("id", *FLAT_FIELDS, "request_counts", "usage", "metadata", "object", "errors")
-_TYPES: Final = tuple(
-    frozenset(
-        {
-            NoneType,
-            int if name in TIME_FIELDS else dict if name in {"request_counts", "usage", "metadata"} else str,
-        }
-    )
+_NESTED: Final = frozenset({"request_counts", "usage", "metadata"})
+_ALLOWED: Final = tuple(
+    frozenset({NoneType, int if name in TIME_FIELDS else dict if name in _NESTED else str})
     for name in _LANE[:-1]
 )
-_TIMES: Final = slice(_LANE.index("created_at"), _LANE.index("expires_at") + 1)
-_TEXTS: Final = slice(_LANE.index("endpoint"), _LANE.index("request_counts"))
-_NESTED: Final = slice(_LANE.index("request_counts"), None)
-_INTEGERS: Final = (int, int, int)
+_FLAT: Final = slice(1, 1 + len(FLAT_FIELDS))
+_REST: Final = slice(_FLAT.stop, None)
 _NO_COUNTS: Final = (None, None, None)
+_PATTERNS_MAX: Final = 4096  # Healthy logs show a few dozen; a hostile one shall not grow the table.
+
+_all_of: Final = itemgetter(*_LANE)
+_counts_of: Final = itemgetter(*COUNT_FIELDS)
+
+
+@attrs.frozen(eq=False)
+class Pattern:
+    """Which fields of a row are set, shared by all rows of that pattern; what reads them asks no more."""
+
+    texts: Callable[[Row], Sequence[str]]
+    times: Callable[[Row], Sequence[int]]
+
+
+class _Patterns(dict[tuple[type, ...], Pattern | None]):
+    """The pattern of each tuple of types along the lane; None if they are not the wire's."""
+
+    def __missing__(self, types: tuple[type, ...]) -> Pattern | None:
+        *front, errors = types
+        well = front[0] is front[1] is str and errors is NoneType and all(map(_allows, _ALLOWED, front))
+        pattern = _pattern(types[_FLAT]) if well else None
+        if len(self) < _PATTERNS_MAX:
+            self[types] = pattern
+        return pattern
+
+
+def _allows(allowed: frozenset[type], kind: type) -> bool:
+    return kind in allowed
+
+
+def _pattern(types: tuple[type, ...]) -> Pattern:
+    return Pattern(
+        *(_getter([index for index, kind in enumerate(types) if kind is due]) for due in (str, int))
+    )
+
+
+def _getter(indices: list[int]) -> Callable[[Row], Any]:
+    """Return an `itemgetter` whose answer is a tuple even of one item or none."""
+    return itemgetter(*indices) if len(indices) > 1 else lambda row: tuple(row[index] for index in indices)
+
+
+_PATTERNS: Final = _Patterns()
 
 
 @attrs.define(eq=False)  # Frozen would cost as much as a third of the reading.
@@ -51,50 +89,61 @@ class Plain:
     row: Row
     usage: dict[str, Any] | None
     metadata: dict[str, str] | None
+    pattern: Pattern
+
+    def is_sound(self, dialect: Dialect) -> bool:
+        """Tell whether texts and times are what the converter would take as they are."""
+        status = self.row[0]
+        texts = self.pattern.texts(self.row)
+        if status in dialect.aliases or not (
+            self.id and all(texts) and self.id.isascii() and "".join(texts).isascii()
+        ):
+            return False
+        for time in self.pattern.times(self.row):
+            if not 0 < time <= TIME_MAX:
+                return False
+        return True
 
     def snapshot(self, observed_at: float | None) -> Snapshot:
         """Return it as a snapshot that shares nothing with the caller's object."""
-        *flat, total, completed, failed = self.row
-        counts = None if total is None else RequestCounts(total, completed, failed)
-        usage = frozen(self.usage) if self.usage else None
+        total, completed, failed = self.row[-3:]
+        counts = None if total is None else make_counts(total, completed, failed)
+        usage = None if self.usage is None else frozen(self.usage)
         metadata = MappingProxyType({**self.metadata}) if self.metadata else None
-        return Snapshot(self.id, *flat, counts, None, usage, metadata, observed_at)  # type: ignore[arg-type]
+        return make_snapshot(self.id, *self.row[:-3], counts, None, usage, metadata, observed_at)
 
 
-def plainly(wire: dict[Any, Any], dialect: Dialect) -> Plain | None:
-    """Read an object, or return None if it is not plain through and through."""
-    if not wire.keys() <= _KNOWN or dialect.null_times:
+def glance(wire: dict[Any, Any], dialect: Dialect) -> Plain | None:
+    """
+    Read an object, or return None if it is not of plain types through and through.
+
+    Whether it `is_sound` is still to be asked, unless it equals a row that was.
+    """
+    if len(wire) > len(_LANE) or dialect.null_times:
         return None
-    values = tuple(map(wire.get, _LANE))
-    if not _well_typed(tuple(map(type, values))) or values[1] in dialect.aliases:
-        return None
-    counts, usage, metadata, kind, _ = values[_NESTED]
-    if not (values[0] and values[1]) or (kind != "batch" and kind is not None):
-        return None
-    for text in (*values[:2], *values[_TEXTS]):
-        if text is not None and not (text and text.isascii()):
+    try:
+        if len(wire) == len(_LANE):
+            values = _all_of(wire)
+        elif _KNOWN.issuperset(wire):
+            values = tuple(map(wire.get, _LANE))
+        else:
             return None
-    for time in values[_TIMES]:
-        if time is not None and not 0 < time <= TIME_MAX:
+        pattern = _PATTERNS[tuple(map(type, values))]
+        if pattern is None:
             return None
-    numbers = _NO_COUNTS
+        counts, usage, metadata, kind, _ = values[_REST]
+        numbers = _NO_COUNTS if counts is None else _counts_of(counts)
+    except KeyError:  # One that is not known stands for one that is.
+        return None
     if counts is not None:
-        numbers = tuple(map(counts.get, COUNT_FIELDS))
-        if tuple(map(type, numbers)) != _INTEGERS or len(counts) != len(numbers):
+        total, completed, failed = numbers
+        if not (type(total) is type(completed) is type(failed) is int and len(counts) == len(numbers)):
             return None
+    if kind != "batch" and kind is not None:
+        return None
     if (metadata and not _texts(metadata)) or (usage and not _shallow(usage)):
         return None
-    return Plain(values[0], values[1:-5] + numbers, usage, metadata)
-
-
-@lru_cache(maxsize=4096)
-def _well_typed(types: tuple[type, ...]) -> bool:
-    """Tell whether types along the lane are the wire's; a few dozen patterns ever occur."""
-    return (
-        types[0] is types[1] is str
-        and types[-1] is NoneType
-        and all(kind in allowed for kind, allowed in zip(types, _TYPES, strict=False))
-    )
+    return Plain(values[0], values[_FLAT] + numbers, usage, metadata, pattern)
 
 
 def _texts(metadata: dict[Any, Any]) -> bool:

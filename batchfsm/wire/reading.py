@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache, lru_cache
 from inspect import signature
 from types import MappingProxyType
@@ -14,22 +14,12 @@ from cattrs import ClassValidationError
 from batchfsm.dialects import Dialect, find
 from batchfsm.errors import SnapshotError
 from batchfsm.lifecycle import Lifecycle
-from batchfsm.snapshot import COUNT_FIELDS, UNREAD, WIRE_FIELDS, BatchError, Snapshot, spelled
-from batchfsm.wire.envelope import VITAL_FIELDS, batches, decode
+from batchfsm.snapshot import COUNT_FIELDS, UNREAD, WIRE_FIELDS, Snapshot
+from batchfsm.wire.envelope import SPELLINGS, VITAL_FIELDS, batches, decode
 from batchfsm.wire.fields import TIME_MAX, converter, culprits, frozen, refusal, shown, time_of
-from batchfsm.wire.lane import Plain, plainly
+from batchfsm.wire.lane import Plain, glance
 
 _KNOWN: Final = frozenset(WIRE_FIELDS)
-_SPELLINGS: Final[Mapping[str, str]] = {
-    spelling: name
-    for name in (*WIRE_FIELDS, *COUNT_FIELDS, *(field.name for field in attrs.fields(BatchError)))
-    for spelling in (
-        name,
-        spelled(name, "camel"),
-        spelled(name, "pascal"),
-        spelled(name, "pascal").replace("ID", "Id"),
-    )
-}
 
 
 def parse(
@@ -110,7 +100,17 @@ class Reader:
 
     def plain(self, wire: Mapping[Any, Any]) -> Plain | None:
         """Read a bare object by the fast lane; None if it has to be read field by field."""
-        return plainly(wire, self._dialect) if type(wire) is dict else None
+        plain = glance(wire, self._dialect) if type(wire) is dict else None
+        return plain if plain is not None and self.is_sound(plain) else None
+
+    def glance(self, obj: object) -> Plain | None:
+        """As `plain`, of any form, and before its texts and times are looked at: `is_sound` is still to be asked."""
+        # Any other object might be an envelope.
+        return glance(obj, self._dialect) if type(obj) is dict and obj.get("object") == "batch" else None
+
+    def is_sound(self, plain: Plain) -> bool:
+        """Tell whether the texts and times of what was only glanced at can be taken as they are."""
+        return plain.is_sound(self._dialect)
 
     def _read(self, wire: Mapping[Any, Any], observed_at: object) -> Snapshot:
         """Read any mapping through the converter; a second time without what it refused."""
@@ -151,7 +151,7 @@ def _named(wire: Mapping[Any, Any]) -> tuple[dict[str, Any], dict[str, object], 
     extra: dict[str, object] = {}
     bad: dict[str, object] = {}
     for key, value in wire.items():
-        name = _SPELLINGS.get(key) if isinstance(key, str) else None
+        name = SPELLINGS.get(key) if isinstance(key, str) else None
         if name not in _KNOWN:
             try:
                 extra[key] = frozen(value)
@@ -184,7 +184,14 @@ def _nested(named: dict[str, Any]) -> dict[str, Any]:
 
 
 def _canonical(inner: Mapping[Any, Any]) -> dict[str, Any]:
-    return {_SPELLINGS.get(key, key): value for key, value in inner.items() if isinstance(key, str)}
+    named: dict[str, Any] = {}
+    for key, value in inner.items():
+        name = SPELLINGS.get(key, key) if isinstance(key, str) else str(key)
+        if named.get(name) is not None and value not in (None, named[name]):
+            value = (named[name], value)  # Two spellings that disagree: no hook takes a pair for either.
+        if value is not None or name not in named:
+            named[name] = value
+    return named
 
 
 def _cut(named: dict[str, Any], path: tuple[str, ...]) -> object:
@@ -227,10 +234,10 @@ def _dumped(obj: object) -> object:
     for name in ("model_dump", "to_dict"):
         if callable(dump := getattr(obj, name, None)):
             # pydantic warns of what `construct` let through, such as an unknown status; we report that ourselves.
-            return dump(warnings=False) if _takes_warnings(type(obj), name) else dump()
+            return dump(warnings=False) if _takes_warnings(getattr(dump, "__func__", dump)) else dump()
     return obj
 
 
 @lru_cache(maxsize=256)
-def _takes_warnings(kind: type, name: str) -> bool:
-    return "warnings" in signature(getattr(kind, name)).parameters
+def _takes_warnings(dump: Callable[..., object]) -> bool:
+    return "warnings" in signature(dump).parameters

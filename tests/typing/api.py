@@ -1,1 +1,215 @@
 """What type checkers must say about the public names; read by them only, never run."""
+
+from collections.abc import Mapping
+from typing import Any, Literal, assert_type
+
+from transitions import Machine
+
+import batchfsm
+from batchfsm import (
+    DIALECTS,
+    OPENAI,
+    RULES,
+    AsyncMonitor,
+    BatchError,
+    BatchState,
+    Dialect,
+    Finding,
+    HookError,
+    IllegalTransitionError,
+    Lifecycle,
+    Monitor,
+    Observation,
+    Place,
+    Report,
+    RequestCounts,
+    Rule,
+    Snapshot,
+    SnapshotError,
+    State,
+    Status,
+    Step,
+    Transition,
+    Verdict,
+    audit,
+    parse,
+)
+
+# ---------------------------------------------------------------- reading
+
+snapshot = parse({"id": "batch_1", "status": "validating", "created_at": 1})
+assert_type(snapshot, Snapshot)
+assert_type(parse('{"id": "batch_1"}', dialect="azure", observed_at="2024-03-26T16:45:33Z"), Snapshot)
+assert_type(parse(b"{}", dialect=OPENAI, observed_at=1.5), Snapshot)
+assert_type(parse(object(), dialect=Dialect(name="mine")), Snapshot)
+
+assert_type(snapshot.id, str)
+assert_type(snapshot.status, str)
+assert_type(snapshot.known_status, Status | None)
+assert_type(snapshot.created_at, int | None)
+assert_type(snapshot.expires_at, int | None)
+assert_type(snapshot.output_file_id, str | None)
+assert_type(snapshot.request_counts, RequestCounts | None)
+assert_type(snapshot.errors, tuple[BatchError, ...] | None)
+assert_type(snapshot.usage, Mapping[str, object] | None)
+assert_type(snapshot.metadata, Mapping[str, object] | None)
+assert_type(snapshot.observed_at, float | None)
+assert_type(snapshot.bad, Mapping[str, object])
+assert_type(snapshot.extra, Mapping[str, object])
+assert_type(snapshot.to_dict(style="pascal"), dict[str, object])
+assert_type(RequestCounts().total, int | None)
+assert_type(BatchError(code="c").line, int | None)
+
+snapshot.status = "failed"  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
+snapshot.to_dict(style="kebab")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+def every_status(known: Status) -> str:
+    """Take the eight words apart: a checker knows when one is missing."""
+    match known:
+        case "validating" | "in_progress" | "finalizing" | "cancelling":
+            return "open"
+        case "completed" | "failed" | "expired" | "cancelled":
+            return "final"
+
+
+def damaged(error: SnapshotError) -> None:
+    """Take the problems of an object apart."""
+    assert_type(error.problems, tuple[tuple[str, str], ...])
+
+
+# ---------------------------------------------------------------- observing
+
+monitor = Monitor()
+Monitor("groq", on_illegal="hold")
+Monitor(dialect=OPENAI, on_illegal="raise")
+Monitor(on_illegal="ignore")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+@monitor.on("completed", "expired", name="collect")
+@monitor.on(source="in_progress", target="finalizing")
+@monitor.on()
+def collect(transition: Transition) -> int:
+    """Be decorated, and stay what it is."""
+    assert_type(transition.batch_id, str)
+    assert_type(transition.source, str | None)
+    assert_type(transition.target, str)
+    assert_type(transition.event, str | None)
+    assert_type(transition.at, int | None)
+    assert_type(transition.evidence, Literal["observed", "stamped", "implied", "gap"])
+    assert_type(transition.observed_at, float | None)
+    assert_type(transition.snapshot, Snapshot | None)
+    assert_type(transition.key, str)
+    assert_type(transition.terminal, bool)
+    return 1
+
+
+@monitor.on_finding
+def shout(finding: Finding) -> str:
+    """Be decorated without parentheses, and stay what it is."""
+    assert_type(finding.rule, str)
+    assert_type(finding.severity, Literal["error", "warning", "note"])
+    assert_type(finding.batch_id, str | None)
+    assert_type(finding.fields, Mapping[str, object])
+    assert_type(finding.where, tuple[Place, ...])
+    assert_type(finding.to_dict(), dict[str, object])
+    return finding.message
+
+
+@monitor.on_finding("H5", "T201", name="alarm")
+def alarm(finding: Finding) -> bytes:
+    """Be decorated with rule codes, and stay what it is."""
+    return finding.message.encode()
+
+
+def keeps_types(transition: Transition, finding: Finding) -> None:
+    """Call the hooks by the names of their parameters: decorators return them unchanged."""
+    assert_type(collect(transition=transition), int)
+    assert_type(shout(finding=finding), str)
+    assert_type(alarm(finding=finding), bytes)
+    collect(finding)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+monitor.on(collect)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+observation = monitor.observe(snapshot, observed_at=1)
+assert_type(observation, Observation)
+assert_type(observation.transitions, tuple[Transition, ...])
+assert_type(observation.findings, tuple[Finding, ...])
+assert_type(observation.verdict, Verdict)
+assert_type(observation.verdict, Literal["consistent", "inconsistent", "undetermined"])
+assert_type(observation.delivered, bool)
+
+state = monitor["batch_1"]
+assert_type(state, BatchState)
+assert_type(state.status, str | None)
+assert_type(state.snapshot, Snapshot | None)
+assert_type(state.verdict, Verdict)
+assert_type(state.transitions, tuple[Transition, ...])
+assert_type(len(monitor), int)
+assert_type("batch_1" in monitor, bool)
+
+
+def failed(error: HookError, illegal: IllegalTransitionError) -> None:
+    """Take errors apart."""
+    assert_type(error.exceptions, tuple[Exception | ExceptionGroup[Exception], ...])
+    assert_type(error.observation, Observation | None)
+    assert_type(illegal.observation, Observation)
+    assert_type(illegal.reachable, tuple[str, ...])
+
+
+async_monitor = AsyncMonitor("openai", on_illegal="adopt")
+
+
+@async_monitor.on("completed")
+async def fetch(transition: Transition) -> float:
+    """Be a coroutine function, and stay one."""
+    return float(transition.at or 0)
+
+
+async def loop(transition: Transition) -> None:
+    """Await what is a coroutine."""
+    assert_type(await fetch(transition=transition), float)
+    assert_type(await async_monitor.observe({}, observed_at="2024-03-26T16:45:33Z"), Observation)
+
+
+# ---------------------------------------------------------------- auditing
+
+report = audit("mon.jsonl", dialect="compatible", select=["T", "H501"], ignore=("P104",), max_findings=7)
+assert_type(report, Report)
+assert_type(report.verdict, Verdict)
+assert_type(report.ok, bool)
+assert_type(report.snapshots, int)
+assert_type(report.batches, int)
+assert_type(report.unreadable_count, int)
+assert_type(report.counts, Mapping[str, int])
+assert_type(report.findings, tuple[Finding, ...])
+assert_type(report.by_batch(), dict[str | None, tuple[Finding, ...]])
+assert_type(report.to_dict(), dict[str, Any])
+assert_type(report.to_json(), str)
+
+# ---------------------------------------------------------------- the table
+
+assert_type(OPENAI, Lifecycle)
+assert_type(OPENAI.states, tuple[State, ...])
+assert_type(OPENAI.steps, tuple[Step, ...])
+assert_type(OPENAI.statuses, tuple[str, ...])
+assert_type(OPENAI.terminal, frozenset[str])
+assert_type(OPENAI.steps[0].evidence, Literal["documented", "tolerated"])
+assert_type(DIALECTS["groq"], Dialect)
+assert_type(DIALECTS["groq"].lifecycle, Lifecycle)
+assert_type(RULES["H501"], Rule)
+assert_type(batchfsm.machine.build(OPENAI), Machine)
+assert_type(batchfsm.diagram.mermaid(OPENAI), str)
+
+Dialect(
+    name="mine",
+    states=(State("new"),),
+    steps=(Step("new", "validate", "validating"),),
+    initial="new",
+    aliases={"done": "completed"},
+    optional={"finalizing"},
+    times={"iso"},
+    null_times=(0, "0"),
+    severities={"P101": "off"},
+)

@@ -1,0 +1,52 @@
+"""The text forms in which people log a batch, and how to tell them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final, Literal
+
+TextForm = Literal["python", "kotlin", "dart", "go", "node"]
+"""Python's `repr`, Kotlin's and Dart's `toString()`, Go's `%+v`, Node's `console.log`."""
+
+COLOUR: Final = re.compile(r"\x1b\[[\d;]*+m")
+"""A colour escape; it is no part of a text."""
+
+# Before a class name stands no letter; but a colour does, and ends in one.
+_EDGE: Final = r"(?:(?<!\w)|\x1b\[[\d;]{0,20}m)"
+# openai-python's class, LiteLLM's, Groq's three, and the page that `batches.list()` returns.
+_CLASS: Final = (
+    r"(?<!\w)(?:(?:Sync|Async)CursorPage\[\w+\]|(?:LiteLLM)?Batch(?:(?:Create|Retrieve|Cancel)Response)?)\("
+)
+_JSON: Final = re.compile(r"\s*+(?:\[\s*+)*+\{\s*+[\"}]")
+HEADS: Final[Mapping[TextForm, re.Pattern[str]]] = {
+    "kotlin": re.compile(_EDGE + r"Batch\((?=id=(?!['\"]|None\b))"),
+    "dart": re.compile(_EDGE + r"Batch\[(?=id=)|\{(?=id: [^,'\"`{}\n]*+, object: )"),
+    "go": re.compile(r"\{(?=ID:)"),
+    "python": re.compile(_CLASS + r"(?=\s*+(?:$|[A-Za-z_]\w*+=))|\{(?=\s*+'\w++':)"),
+    "node": re.compile(r"\{(?=\s*+(?:[A-Za-z_]\w*+|'[^'\n]*+'): )"),
+}
+"""How each form begins."""
+
+
+def detect(line: str) -> TextForm | None:
+    """
+    Tell which form begins on a line; lines behind it, joined with newlines, may be given too.
+
+    Returns:
+        None for JSON and for anything else. A lone `{` opens JSON and `console.log` alike:
+        give it together with the next line.
+    """
+    text = COLOUR.sub("", line)
+    heads = ((form, pattern.search(text)) for form, pattern in HEADS.items())
+    starts = [(head.start(), form) for form, head in heads if head and "\n" not in text[: head.start()]]
+    # Any object in braces looks like Node's; a logger's own may stand before a batch of another form.
+    # Where kotlin and python begin at one place, it is kotlin, whose pattern says more.
+    starts = [start for start in starts if start[1] != "node"] or starts
+    return min(starts)[1] if starts and not _JSON.match(text) else None
+
+
+def begins(text: str, form: TextForm) -> bool:
+    """Tell whether a form begins on the first line of a text."""
+    head = HEADS[form].search(COLOUR.sub("", text))
+    return head is not None and "\n" not in head.string[: head.start()]

@@ -1,0 +1,597 @@
+"""What only a history can tell: H501 to H508, stale reads, adopted moves, and the fold against the oracle."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import oracle
+from batchfsm import DIALECTS, OPENAI, SnapshotError, Transition
+from batchfsm.history import Fold, Track
+from batchfsm.history.fold import OnIllegal
+from batchfsm.topology import topology
+from batchfsm.wire import reader
+from notation import CREATED, DAY_S, WORDS, seen, snap
+
+Row = dict[str, Any]
+Step = tuple[str | None, str, int | None, str]
+
+
+@attrs.frozen
+class Told:
+    """What a history brought, row by row."""
+
+    rules: list[list[str]]
+    steps: list[list[Step]]
+    """`(source, target, seconds since creation, evidence)` of each transition."""
+    status: str | None
+    keys: list[str]
+
+
+def told(
+    rows: Sequence[Row],
+    dialect: str = "openai",
+    *,
+    at: Sequence[float | None] | None = None,
+    on_illegal: OnIllegal = "adopt",
+) -> Told:
+    """Fold snapshots of one batch, seen `at` these seconds since creation."""
+    fold, track = Fold(DIALECTS[dialect], on_illegal=on_illegal), Track()
+    folded = [
+        fold.fold(track, reader(DIALECTS[dialect]).read(row, None if second is None else CREATED + second))
+        for row, second in zip(rows, at or [None] * len(rows), strict=True)
+    ]
+    return Told(
+        [[found.rule for found in each.findings] for each in folded],
+        [[step(transition) for transition in each.transitions] for each in folded],
+        track.status,
+        [transition.key for each in folded for transition in each.transitions],
+    )
+
+
+def step(transition: Transition) -> Step:
+    """Return what a transition says, its time since creation."""
+    at = None if transition.at is None else transition.at - CREATED
+    return transition.source, transition.target, at, transition.evidence
+
+
+def counts(total: object, completed: object, failed: object = 0) -> Row:
+    """Return a `request_counts`."""
+    return {"total": total, "completed": completed, "failed": failed}
+
+
+def h_rules(rows: Sequence[Row]) -> list[list[str]]:
+    """Return the history rules that each row breaks."""
+    return [[rule for rule in rules if rule[0] == "H"] for rules in told(rows).rules]
+
+
+# ---------------------------------------------------------------- what "changed" is measured against
+
+
+def stamped(letter: str) -> Row:
+    """Return a finalizing batch whose in_progress_at is this letter's; a small one is an earlier view."""
+    if letter == "n":
+        return snap("v")
+    values = {"A": CREATED + 60, "B": CREATED + 61, "C": CREATED + 62, "N": None, "?": "soon"}
+    return snap("vp" if letter.islower() else "vpz", in_progress_at=values[letter.upper()])
+
+
+def filed(letter: str) -> Row:
+    """Return a completed batch whose output file is this letter's; a small one is an earlier view."""
+    if letter == "n":
+        return snap("vp")
+    if letter == "a":
+        return snap("vpz", output_file_id="file-A")
+    return snap("vpzc", output_file_id={"N": None, "?": 5}.get(letter, f"file-{letter}"))
+
+
+def totalled(letter: str) -> Row:
+    """Return a running batch whose total is this letter's; 0 stands for itself."""
+    if letter == "n":
+        return snap("v")
+    return snap("vp", request_counts=counts({"A": 8, "B": 9, "C": 10, "0": 0, "?": "many"}[letter], 0))
+
+
+def named(letter: str) -> Row:
+    """Return a running batch whose endpoint is this letter's; a small one is an earlier view."""
+    value = {"N": None, "?": 5}.get(letter.upper(), f"/v1/{letter.upper()}")
+    return snap("v" if letter.islower() else "vp", endpoint=value)
+
+
+# Each letter is a row with that value; N null, ? bad, small letters stale rows. Then: which rows are guilty.
+CHANGES = [
+    ("H504", stamped, "ABAA", [1]),  # A glitch: the guilty row alone; the innocent one that comes back is none.
+    ("H504", stamped, "ABBB", [1]),  # A lasting change: once.
+    ("H504", stamped, "ABaB", [1]),  # A stale read inside a lasting change: still once.
+    ("H504", stamped, "ABnB", [1]),
+    ("H504", stamped, "BAAA", [1]),  # A guilty first row cannot be told: the second is named.
+    ("H504", stamped, "ABAB", [1, 3]),
+    ("H504", stamped, "ABCB", [1, 2, 3]),
+    ("H504", stamped, "ANA", [1]),  # Null is a value, here.
+    ("H504", stamped, "ANNA", [1]),
+    ("H504", stamped, "ANBA", [1, 2]),
+    ("H504", stamped, "NAB", [2]),
+    ("H504", stamped, "NNAA", []),
+    ("H504", stamped, "A?A", []),  # A bad value says nothing anywhere.
+    ("H504", stamped, "A?B", [2]),
+    ("H504", stamped, "AB?B", [1]),
+    ("H504", stamped, "AB?A", [1]),
+    ("H504", stamped, "?AB", [2]),
+    ("H506", filed, "ABAA", [1]),
+    ("H506", filed, "ABBB", [1]),
+    ("H506", filed, "ABnB", [1]),
+    ("H506", filed, "ABaB", [1]),
+    ("H506", filed, "ANA", [1]),
+    ("H506", filed, "NAA", []),  # A file may come late.
+    ("H506", filed, "A?A", []),
+    ("H505", totalled, "ABAA", [1]),
+    ("H505", totalled, "ABBB", [1]),
+    ("H505", totalled, "ABnB", [1]),
+    ("H505", totalled, "0AA", []),  # A total of 0 is none yet,
+    ("H505", totalled, "0AB", [2]),
+    ("H505", totalled, "A0A", [1]),  # but a total that becomes 0 has changed.
+    ("H505", totalled, "A?B", [2]),
+    ("H503", named, "ABAA", [1]),
+    ("H503", named, "ABBB", [1]),
+    ("H503", named, "ANA", []),  # For identity null says nothing.
+    ("H503", named, "ANB", [2]),
+    ("H503", named, "NAB", [2]),
+    ("H503", named, "A?A", []),
+    ("H503", named, "Ab", [1]),  # It is judged on stale rows too,
+    ("H503", named, "Abb", [1, 2]),  # which are never the last live row,
+    ("H503", named, "NaB", [2]),  # but a first value may come from one.
+]
+
+
+@pytest.mark.parametrize("rule, row, letters, guilty", CHANGES)
+def test_a_change_is_told_once_and_of_the_guilty_row(rule: str, row: Any, letters: str, guilty: list[int]):
+    """Measured against the first value and the last live row: glitches and lasting changes are one finding each."""
+    rules = told([row(letter) for letter in letters]).rules
+
+    assert guilty == [number for number, found in enumerate(rules) if rule in found]
+
+
+@pytest.mark.parametrize("done, guilty", [
+    ([5, 3, 4, 5], [1]),  # Down, and up again.
+    ([5, 3, 3], [1]),
+    ([5, None, 3], [2]),  # Null says nothing.
+    ([5, "v", 3], [2]),  # A stale read between: 0 to 3 would be up.
+    ([5, 4, 3], [1, 2]),
+    ([0, 5, 5], []),
+])  # fmt: skip
+def test_a_count_is_compared_with_the_last_live_row_that_gave_it(done: list[Any], guilty: list[int]):
+    """Completed may stay and rise; down is H505, wherever the highest was."""
+    rows = [snap("v") if number == "v" else snap("vp", request_counts=number and counts(8, number)) for number in done]
+
+    assert guilty == [number for number, rules in enumerate(told(rows).rules) if "H505" in rules]
+
+
+def test_one_finding_names_every_field_that_changed():
+    """Two stamps lost and one moved: one H504 with three fields."""
+    fold, track, read = Fold(DIALECTS["openai"]), Track(), reader(DIALECTS["openai"]).read
+    fold.fold(track, read(snap("vpzc")))
+
+    found = fold.fold(track, read(snap("vpzc", in_progress_at=None, finalizing_at=None, completed_at=CREATED + 9))).findings
+
+    assert [{"in_progress_at": None, "finalizing_at": None, "completed_at": CREATED + 9}] == [
+        dict(finding.fields) for finding in found if finding.rule == "H504"
+    ]
+
+
+def test_created_at_is_identity_and_no_stamp_that_changes():
+    """Another created_at is H503 and nothing else."""
+    assert [[], ["H503"]] == h_rules([snap("v"), snap("v", created_at=CREATED + 1, expires_at=CREATED + DAY_S)])
+
+
+# ---------------------------------------------------------------- stale reads
+
+
+@pytest.mark.parametrize("path", ["v", "vp", "vpz"])
+def test_an_earlier_view_of_a_completed_batch_is_a_stale_read(path: str):
+    """It tells nothing new: H507, no transition, and nothing known is lost."""
+    after = told([snap("vpzc"), snap(path), snap("vpzc")])
+
+    assert ([[], ["H507"], []], [4, 0, 0], "completed") == (after.rules, list(map(len, after.steps)), after.status)
+
+
+@pytest.mark.parametrize("row", [
+    snap("vp", at=[0, 61]),  # Another second,
+    snap("vp", cancelling_at=CREATED + 60),  # a stamp not known before,
+    snap("vp", output_file_id="file-2"),
+    snap("vp", request_counts=counts(9, 3)),
+    snap("vp", request_counts=counts(8, 8)),  # more done than is known,
+    snap("vp", request_counts=counts(8, 3, 2)),
+    snap("v", request_counts=counts(0, 8)),
+])  # fmt: skip
+def test_a_row_that_tells_something_new_is_no_stale_read(row: Row):
+    """It cannot be an earlier view of what is known, so it has left a final status."""
+    assert [[], ["H502"]] == h_rules([snap("vpzc"), row])
+
+
+@pytest.mark.parametrize("row", [
+    snap("vp", request_counts=None),
+    snap("vp", request_counts=counts(0, 0)),
+    snap("vp", in_progress_at=None, request_counts=counts(8, 7, 1)),
+    snap("vp", in_progress_at="soon"),
+    snap("vp", output_file_id="file-out"),
+])  # fmt: skip
+def test_null_bad_and_known_values_are_below_what_is_known(row: Row):
+    """A total that is null, 0 or the known one, and counts up to the highest, tell nothing new."""
+    assert [[], ["H507"]] == h_rules([snap("vpzc"), row])
+
+
+def test_cancelling_without_a_start_and_then_in_progress_is_illegal():
+    """A stamp not known before does not agree: no walk leads back, and it is no earlier view."""
+    assert [[], ["H501"]] == h_rules([snap("vg"), snap("vp")])
+
+
+def test_the_same_status_seen_earlier_is_stale_by_its_clock():
+    """Only `observed_at` can tell: without it the lower count is a decrease, with it an earlier view."""
+    rows = [snap("vp", request_counts=counts(8, 5)), snap("vp", request_counts=counts(8, 1))]
+
+    assert [[], ["H505"]] == told(rows).rules
+    assert [[], ["H507"]] == told(rows, at=[200, 100]).rules
+    assert [[], ["H505"]] == told(rows, at=[100, 200]).rules
+    assert [[], ["H505"]] == told(rows, at=[100, 100]).rules  # A tie is no earlier one.
+    assert [[], ["H505"]] == told(rows, at=[None, 100]).rules
+    assert [[], ["H505"]] == told(rows, at=[100, None]).rules
+
+
+def test_a_stale_row_does_not_set_the_clock():
+    """Seen at 300, 100 and 200: the third is earlier than the last live row, whatever came between."""
+    rows = [snap("vp", request_counts=counts(8, done)) for done in (5, 1, 3)]
+
+    assert [[], ["H507"], ["H507"]] == told(rows, at=[300, 100, 200]).rules
+
+
+def test_an_earlier_row_of_the_same_status_that_tells_something_new_is_live():
+    """Its clock says before, its counts say after: it is judged and learned like any other."""
+    rows = [snap("vp", request_counts=counts(8, done)) for done in (3, 5, 4)]
+
+    assert [[], [], ["H505"]] == told(rows, at=[300, 200, 250]).rules
+
+
+def test_a_stale_row_is_believed_in_nothing_but_identity():
+    """What it lacks is not lost; an endpoint that nobody gave before is learned from it."""
+    rows = [snap("vpzc", endpoint=None), snap("v", endpoint="/v1/a"), snap("vpzc", endpoint="/v1/b")]
+
+    assert [[], ["H507"], ["H503"]] == told(rows).rules
+
+
+def test_a_stale_row_keeps_the_rules_of_one_snapshot():
+    """An early file is early in a late row, too."""
+    assert [[], ["F401", "H507"]] == told([snap("vpzc"), snap("vp", output_file_id="file-out")]).rules
+
+
+# ---------------------------------------------------------------- illegal moves
+
+
+def test_an_adopted_move_is_a_finding_and_no_transition():
+    """The status follows the server, and the way from there is emitted again."""
+    after = told(seen("vpzcp"))
+
+    assert ([[], [], [], [], ["H502"]], [], "in_progress") == (after.rules, after.steps[-1], after.status)
+
+
+def test_a_retry_is_one_h502_and_one_h504_for_each_status_stamped_anew():
+    """First values stay, so every new second is told once; and each is a new key, fired once."""
+    after = told(seen("vpzcpzc"))
+
+    assert [["H502"], ["H504"], ["H504"]] == after.rules[4:]
+    assert [("in_progress", "finalizing", 300, "observed")] == after.steps[5]
+    assert [("finalizing", "completed", 360, "observed")] == after.steps[6]
+    assert len(set(after.keys)) == len(after.keys) == 6
+
+
+def test_a_retry_seen_only_at_its_end_fires_its_new_seconds():
+    """Adopted in in_progress, completed again: both steps, at their new times."""
+    after = told([*seen("vpzcp"), snap("vpzcpzc")])
+
+    assert [
+        ("in_progress", "finalizing", 300, "stamped"),
+        ("finalizing", "completed", 360, "observed"),
+    ] == after.steps[5]
+
+
+def test_a_glitch_fires_nothing_twice():
+    """Completed, in progress for one row, completed as it was: one finding, and not a transition more."""
+    after = told([snap("vpzc"), snap("vp", at=[0, 61]), snap("vpzc"), snap("vpzc")])
+
+    assert [[], ["H502"], [], []] == after.rules
+    assert ([4, 0, 0, 0], "completed") == (list(map(len, after.steps)), after.status)
+
+
+def test_a_glitch_to_another_end_is_two_findings():
+    """Completed, failed, completed: each leaves a final status, and both are told."""
+    after = told([snap("vpzc"), snap("vf"), snap("vpzc")])
+
+    assert ([[], ["H502"], ["H502"]], "completed") == (after.rules, after.status)
+    assert [4, 0, 0] == list(map(len, after.steps))
+
+
+def test_first_values_stay_over_an_adopted_move():
+    """What another life said does not become the truth: the innocent row that comes back is not accused."""
+    rows = [snap("vpzc"), snap("vf", at=[0, 5], output_file_id="file-2"), snap("vpzc")]
+
+    assert ["H502"] == h_rules(rows)[2]
+
+
+@pytest.mark.parametrize("known, then, again", [
+    ("vpzc", "vf", ["H502", "H502"]),
+    ("vpz", "vp", ["H501", "H501"]),
+    ("vg", "vp", ["H501", "H507"]),  # The second time its stamp is known, and cancelling may follow: an earlier view.
+])  # fmt: skip
+def test_on_hold_the_status_stays(known: str, then: str, again: list[str]):
+    """The move is a finding all the same, however often it comes, and nothing is emitted."""
+    moved = snap(then, at=[0, 999])
+    after = told([snap(known), moved, moved], on_illegal="hold")
+
+    assert again == [rule for rules in after.rules[1:] for rule in rules]
+    assert (WORDS[known[-1]], [[], []]) == (after.status, after.steps[1:])
+
+
+def test_after_a_held_move_the_known_way_goes_on():
+    """Finalizing, a wrong in_progress, completed: the step is emitted from what was known."""
+    after = told([snap("vpz"), snap("vp", at=[0, 999]), snap("vpzc")], on_illegal="hold")
+
+    assert [("finalizing", "completed", 180, "observed")] == after.steps[2]
+
+
+def test_severities_do_not_change_the_fold():
+    """With H502 off the move is adopted as before; only nobody hears of it."""
+    blind = attrs.evolve(DIALECTS["openai"], name="blind", severities={"H502": "off"})
+    fold, track, read = Fold(blind), Track(), reader(blind).read
+    folded = [fold.fold(track, read(row)) for row in seen("vpzcp")]
+
+    assert ([], [], "in_progress", True) == (
+        folded[-1].findings, folded[-1].transitions, track.status, folded[-1].illegal,
+    )  # fmt: skip
+
+
+# Row: known. Column: seen next, on a row that tells something new. `=` the same, `.` a way, `w` a tolerated way
+# (H501, a warning), 1 no way (H501), 2 out of a final status (H502). A small s behind it: the same row, below what
+# is known, is a stale read (H507).
+STEP = """
+    v   p   z   c   f   e   g   x
+v   =   .   .   .   .   .   .   .
+p   1s  =   .   .   w   .   .   .
+z   1s  1s  =   .   w   .   w   w
+c   2s  2s  2s  =   2   2   2s  2
+f   2s  2s  2s  2   =   2   2s  2
+e   2s  2s  2s  2   2   =   2s  2
+g   1s  1s  1s  w   w   w   =   .
+x   2s  2s  2s  2   2   2   2s  =
+"""
+MOVES = {"=": "same", ".": "step", "w": "tolerated", "1": "illegal", "2": "left"}
+
+
+def test_the_automaton_is_the_table():
+    """STEP[known][status][below], all 128 of them: what the scalar core reads is what is written here."""
+    header, *rows = (line.split() for line in STEP.strip().splitlines())
+    expected = {}
+    for known, *cells in rows:
+        for status, cell in zip(header, cells, strict=True):
+            expected[WORDS[known], WORDS[status], False] = MOVES[cell[0]]
+            expected[WORDS[known], WORDS[status], True] = "stale" if cell[1:] else MOVES[cell[0]]
+
+    assert expected == topology(OPENAI).moves
+
+
+# ---------------------------------------------------------------- H508
+
+
+@pytest.mark.parametrize("before, after", [
+    (snap("vpgx"), snap("vpgx", request_counts=counts(8, 4))),
+    (snap("vpgx"), snap("vpgx", request_counts=counts(8, 3, 1))),
+    (snap("vgx"), snap("vgx", request_counts=counts(8, 0))),
+    (snap("vf"), snap("vf", errors=["other"])),
+    (snap("vf"), snap("vf", errors=None)),
+    (snap("vf", errors=None), snap("vf")),
+    (snap("vgx"), snap("vgx", in_progress_at=CREATED + 30)),
+])  # fmt: skip
+def test_what_moves_on_after_the_end_is_a_warning(before: Row, after: Row):
+    """Counts went up, errors changed, or a stamp that was null is set: H508."""
+    assert [[], ["H508"]] == h_rules([before, after])
+
+
+@pytest.mark.parametrize("before, after", [
+    (snap("vpzc"), snap("vpzc", usage={"total_tokens": 5}, metadata={"a": "b"}, model="other", extra=1)),
+    (snap("vpzc", output_file_id=None, error_file_id=None), snap("vpzc")),  # Files may come late.
+    (snap("vpzc", request_counts=None), snap("vpzc")),  # It was not known: nothing went up.
+    (snap("vgx", in_progress_at="soon"), snap("vgx", in_progress_at=CREATED + 30)),  # Bad is not null.
+    (snap("vf", errors=5), snap("vf")),
+    (snap("vf"), snap("vf", errors=5)),
+    (snap("vpz"), snap("vpzc")),  # It ends here.
+    (snap("vpgx"), snap("vpgx", status="paused", request_counts=counts(8, 4))),
+])  # fmt: skip
+def test_what_may_change_after_the_end_is_no_finding(before: Row, after: Row):
+    """What is loosely tied, was unknown, or moved with the end itself."""
+    assert [[], []] == h_rules([before, after])
+
+
+@pytest.mark.parametrize("change, rule", [
+    ({"cancelled_at": CREATED + 999}, "H504"),
+    ({"request_counts": counts(9, 4)}, "H505"),
+    ({"error_file_id": None, "request_counts": counts(8, 4)}, "H506"),
+])  # fmt: skip
+def test_h508_is_silent_beside_a_change_that_has_its_own_rule(change: Row, rule: str):
+    """The row has said enough: H504 to H506 go before H508."""
+    assert [[], [rule]] == h_rules([snap("vpgx"), snap("vpgx", **change)])
+
+
+# ---------------------------------------------------------------- unknown statuses and bad fields
+
+
+def test_an_unknown_status_says_nothing_about_the_way():
+    """Known status and route stay; what the row stamps and counts is learned and judged."""
+    after = told([snap("vp"), snap("vp", status="paused", at=[0, 61]), snap("vpz")])
+
+    assert [[], ["S004", "H504"], []] == after.rules
+    assert [("in_progress", "finalizing", 120, "observed")] == after.steps[2]
+
+
+def test_an_unknown_status_first_leaves_the_birth_to_the_next_row():
+    """Nothing is emitted until a status is known; then the route begins with the birth."""
+    after = told([snap("v", status="queued"), snap("vp")])
+
+    assert [
+        [],
+        [(None, "validating", 0, "stamped"), ("validating", "in_progress", 60, "observed")],
+    ] == after.steps
+
+
+def test_identity_is_judged_on_an_unknown_status():
+    """The word is strange, the batch is another one all the same."""
+    assert [[], ["S004", "H503", "H505"]] == told(
+        [snap("vp"), snap("vp", status="paused", endpoint="/v1/other", request_counts=counts(8, 1))]
+    ).rules
+
+
+def test_a_bad_stamp_neither_forbids_nor_breaks_the_way():
+    """A status with a bad stamp was passed or not, as the walks have it: here all pass it."""
+    assert [
+        (None, "validating", 0, "stamped"),
+        ("validating", "in_progress", 60, "stamped"),
+        ("in_progress", "finalizing", None, "implied"),
+        ("finalizing", "completed", 180, "observed"),
+    ] == told([snap("vpzc", finalizing_at="soon")]).steps[0]
+
+
+def test_bad_fields_hide_nothing_that_comes_after():
+    """What a bad row did not say is not lost, and is compared with what was said before."""
+    broken = snap("vpzc", completed_at="soon", output_file_id=5, request_counts="all")
+
+    assert [[], ["S002", "S005"], []] == told([snap("vpzc"), broken, snap("vpzc")]).rules
+    assert ["H504", "H506"] == told([snap("vpzc"), broken, snap("vpzc", completed_at=CREATED + 181, output_file_id="o")]).rules[2]
+
+
+# ---------------------------------------------------------------- stamps that show up late
+
+
+def test_a_stop_whose_optional_stamp_shows_up_late_is_emitted_then():
+    """Azure: cancelling, by an unknown way; later in_progress_at shows that it had started. Entered is entered."""
+    after = told([snap("vg"), snap("vpgx")], "azure")
+
+    assert [(None, "validating", 0, "stamped"), ("validating", "cancelling", 60, "gap")] == after.steps[0]
+    assert [
+        ("validating", "in_progress", 60, "stamped"),
+        ("cancelling", "cancelled", 180, "observed"),
+    ] == [(source, target, at, how) for source, target, at, how in after.steps[1]]
+    assert "cancelled" == after.status
+
+
+def test_a_late_stamp_of_a_status_that_was_implied_is_no_second_entry():
+    """Azure: finalizing implies in_progress, so its stamp, once it comes, is no news."""
+    after = told([snap("vpz", in_progress_at=None), snap("vpzc")], "azure")
+
+    assert [("validating", "in_progress", None, "implied")] == [each for each in after.steps[0] if each[3] == "implied"]
+    assert [("finalizing", "completed", 180, "observed")] == after.steps[1]
+
+
+def test_on_a_cycle_a_status_never_entered_is_news():
+    """Compatible: finalizing and cancelling lead to each other, and without stamps nothing else would say so."""
+    rows = [snap("vpz", finalizing_at=None), snap("vpzg", finalizing_at=None, cancelling_at=None)]
+
+    after = told(rows, "compatible")
+
+    assert [("finalizing", "cancelling", None, "observed")] == after.steps[1]
+    assert [[], []] == after.rules
+
+
+def test_on_a_cycle_a_row_whose_stamps_are_known_is_stale():
+    """Compatible: cancelling, finalizing, and cancelling as it was before: an earlier view."""
+    after = told([*seen("vgz"), snap("vg")], "compatible")
+
+    assert (["H507"], "finalizing") == (after.rules[-1], after.status)
+
+
+# ---------------------------------------------------------------- the fold against the oracle
+
+# fmt: off
+T = CREATED
+TIMES = [None, T + 60, T + 60, T + 61, T + 120, "soon", {}, True, 0, "0", "", T + 60.0, T + 60.5, (T + 60) * 1000,
+         "2025-10-09T08:54:20Z", str(T + 60)]
+FIELDS: dict[str, list[Any]] = {
+    "status": [*WORDS.values(), "scheduling", "canceled", "created", "complete", "running", "paused", "", None, 5],
+    "created_at": [T, T + 1, None, "soon", str(T)],
+    "in_progress_at": TIMES, "finalizing_at": TIMES, "completed_at": TIMES, "failed_at": TIMES,
+    "expired_at": [*TIMES, T + DAY_S + 1], "cancelling_at": TIMES, "cancelled_at": TIMES,
+    "expires_at": [T + DAY_S, T + DAY_S + 4, T + 5, None, "never"],
+    "request_counts": [None, {}, 5, counts(0, 0), counts(8, 8), counts(8, 3), counts(8, 2), counts(9, 3), counts(-1, 0),
+                       counts(8, None), counts(None, 3, None), counts("8", 3), counts(8, 7, 2), {"total": 8}],
+    "output_file_id": [None, "", "file-out", "file-2", 5], "error_file_id": [None, "", "file-err", 5],
+    "endpoint": ["/v1/chat/completions", "/v1/other", None, "", 5],
+    "input_file_id": ["file-in", "file-2", None, ""],
+    "completion_window": ["24h", "1d", "7d", "soon", None, 24],
+    "errors": [None, [], {}, {"data": []}, {"data": [{"code": "a"}]}, ["a"], ["b"], 5, [5], {"data": None}],
+    "metadata": [None, {}, [], {"a": "b"}, {"a": 1}, {"a": "b" * 513}, 5, {str(key): "" for key in range(17)}],
+    "usage": [None, {}, {"total_tokens": 5}, 5], "model": [None, "gpt", 5], "object": ["batch", None, "file", "", 5],
+    "id": ["batch_1", "batch_1", None, 5, "batch_" + "6" * 32],
+}
+PATHS = ["v", "vp", "vpz", "vpzc", "vpze", "vf", "vg", "vgx", "vpg", "vpgx", "vpf", "vpc", "vpzg", "vpzgx", "vgz",
+         "vgzc", "vpgzx", "vgc", "ve", "vpx"]
+# fmt: on
+
+changes = st.lists(
+    st.sampled_from(list(FIELDS)).flatmap(lambda name: st.tuples(st.just(name), st.sampled_from(FIELDS[name]))), max_size=4
+).map(dict)
+clocks = st.sampled_from([None, None, 50.0, 100.0, 150.0, 200.0, 5.0 * DAY_S])
+logs = st.lists(st.tuples(st.sampled_from([None, *PATHS]), changes, clocks), min_size=1, max_size=7)
+"""Rows: a healthy snapshot or the row before (None), a few fields otherwise, and when it was seen."""
+
+WITHOUT_FIELDS = {"P102", "P103", "T201", "H501", "H502", "H507", "H508"} | {
+    f"{family}{number}" for family in ("C3", "F4") for number in ("01", "02", "03", "04")
+}
+"""The rules whose fields the oracle does not give."""
+
+
+def written(log: list[tuple[str | None, Row, float | None]]) -> list[tuple[Row, float | None]]:
+    """Return the rows of a log as the server sent them."""
+    rows: list[tuple[Row, float | None]] = []
+    for path, changed, clock in log:
+        before = rows[-1][0] if rows else snap("v")
+        rows.append(((before if path is None else snap(path)) | changed, clock and T + clock))
+    return rows
+
+
+def fields_of(rule: str, fields: Any) -> frozenset[str]:
+    """Return what can be compared of a finding's fields."""
+    return frozenset() if rule in WITHOUT_FIELDS else frozenset(fields) - {"observed_at"}
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@given(log=logs)
+@settings(max_examples=150, deadline=None)
+def test_the_fold_reads_any_log_as_the_oracle_does(dialect: str, log: list[Any]):
+    """Legal, broken and garbage rows: the same findings and the same transitions, row by row, in every dialect."""
+    rows = written(log)
+    expected, steps, status = oracle.fold(rows, dialect)
+    fold, track, read = Fold(DIALECTS[dialect]), Track(), reader(DIALECTS[dialect]).read
+    for (wire, clock), findings, emitted in zip(rows, expected, steps, strict=True):
+        try:
+            snapshot = read(wire, clock)
+        except SnapshotError:
+            assert findings is None
+            continue
+        assert findings is not None
+        found, transitions = fold.judge(snapshot), []
+        if snapshot.id is not None:
+            folded = fold.fold(track, snapshot)
+            found, transitions = folded.findings, folded.transitions
+        assert [(code, severity, fields_of(code, names)) for code, severity, names in findings] == [
+            (each.rule, each.severity, fields_of(each.rule, each.fields)) for each in found
+        ]
+        assert emitted == [(each.source, each.target, each.at, each.evidence) for each in transitions]
+    assert status == track.status
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dialect", DIALECTS)
+@given(log=logs)
+@settings(max_examples=1500, deadline=None)
+def test_the_fold_reads_very_many_logs_as_the_oracle_does(dialect: str, log: list[Any]):
+    """The same, for long."""
+    test_the_fold_reads_any_log_as_the_oracle_does.hypothesis.inner_test(dialect, log)

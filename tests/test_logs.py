@@ -1,0 +1,749 @@
+"""Logs in every layout: what is read, where it stands, and what is named as unreadable."""
+
+import gzip
+import io
+import json
+import os
+import threading
+from collections.abc import Mapping
+from itertools import count
+from pathlib import Path
+from types import MappingProxyType, SimpleNamespace
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from notation import CREATED, seen, snap, words
+from openai.pagination import SyncCursorPage
+from openai.types import Batch
+from test_logs_text import PRINTERS, WIRE
+
+from batchfsm import UnknownNameError, audit, parse
+from batchfsm.dialects import DIALECTS
+from batchfsm.errors import SourceError
+from batchfsm.logs import INPUT_FORMATS, Row, Unreadable, opened, rows, stream
+from batchfsm.wire import reader
+
+LIFE = seen("vpzc")
+ONE_LINE = [json.dumps(batch) for batch in LIFE]
+PRETTY = [json.dumps(batch, indent=2) for batch in LIFE]
+HEIGHT = PRETTY[0].count("\n") + 1
+PAGE = {"object": "list", "data": LIFE, "first_id": "batch_1", "last_id": "batch_1", "has_more": False}
+READER = reader(DIALECTS["openai"])
+
+
+def found(source, input_format="auto"):
+    """Return the snapshots of a source, and what could not be read."""
+    log = list(rows(opened(source, input_format), READER))
+    snapshots = [row for row in log if isinstance(row, Row)]
+    return snapshots, [row for row in log if isinstance(row, Unreadable)]
+
+
+def statuses(source, input_format="auto"):
+    """Return status and line of every snapshot; nothing else may be there."""
+    snapshots, unreadable = found(source, input_format)
+    assert [] == unreadable
+    return [(row.snapshot.status, row.place.line) for row in snapshots]
+
+
+def on(*lines, path="vpzc"):
+    """Return the statuses of a path on these lines."""
+    return list(zip(words(path), lines, strict=True))
+
+
+@pytest.fixture
+def written(tmp_path):
+    """Return a function that writes a log and returns its path."""
+    number = count(1)
+
+    def write(log, name=None):
+        path = tmp_path / (name or f"log{next(number)}.jsonl")
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(log if isinstance(log, bytes) else log.encode())
+        return path
+
+    return write
+
+
+# ---------------------------------------------------------------- layouts
+
+LAYOUTS = {
+    "JSON lines": ("\n".join(ONE_LINE) + "\n", (1, 2, 3, 4)),
+    "no line end at the end": ("\n".join(ONE_LINE), (1, 2, 3, 4)),
+    "empty lines between": ("\n\n" + "\n \t\n".join(ONE_LINE), (3, 5, 7, 9)),
+    "documents side by side": (" ".join(ONE_LINE[:2]) + "".join(ONE_LINE[2:]), (1, 1, 1, 1)),
+    "an array on one line": (json.dumps(LIFE), (1, 1, 1, 1)),
+    "an array, a line each": ("[\n" + ",\n".join(ONE_LINE) + "\n]\n", (2, 3, 4, 5)),
+    "a pretty array": (json.dumps(LIFE, indent=2), tuple(range(2, 2 + 4 * HEIGHT, HEIGHT))),
+    "an array line after line": ("\n".join(f"[{each}]" for each in ONE_LINE), (1, 2, 3, 4)),
+    "arrays in an array": (json.dumps([LIFE[:1], LIFE[1:]]), (1, 1, 1, 1)),
+    "arrays in a pretty array": ("[\n[\n" + ",".join(ONE_LINE) + "]]", (2, 2, 2, 2)),
+    "an empty array first": ("[]\n" + "\n".join(ONE_LINE), (2, 3, 4, 5)),
+    "a list page": (json.dumps(PAGE), (1, 1, 1, 1)),
+    "a pretty list page": (json.dumps(PAGE, indent=2), (1, 1, 1, 1)),
+    "a page a line": ("\n".join(json.dumps({"data": [batch]}) for batch in LIFE), (1, 2, 3, 4)),
+    "pretty documents": ("\n".join(PRETTY), tuple(range(1, 4 * HEIGHT, HEIGHT))),
+    "all of it": (
+        "\n".join([ONE_LINE[0], json.dumps(PAGE | {"data": LIFE[1:2]}), PRETTY[2], f"[{ONE_LINE[3]}]"]),
+        (1, 2, 3, 3 + HEIGHT),
+    ),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_layouts(layout, written):
+    """Every layout gives the same four snapshots, on the lines where they begin."""
+    text, lines = LAYOUTS[layout]
+
+    assert on(*lines) == statuses(written(text))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_line_ends_of_windows(layout, written):
+    """CRLF ends a line once."""
+    text, lines = LAYOUTS[layout]
+
+    assert on(*lines) == statuses(written(text.replace("\n", "\r\n")))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_byte_order_mark(layout, written):
+    """A byte order mark at the beginning is no part of the first line."""
+    text, lines = LAYOUTS[layout]
+
+    assert on(*lines) == statuses(written("\ufeff" + text))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_json_alone(layout, written):
+    """Where JSON is asked for, it is read as where nothing is."""
+    text, lines = LAYOUTS[layout]
+
+    assert on(*lines) == statuses(written(text), "json")
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("chunk", [1, 7, 61])
+def test_any_chunk(layout, chunk, written, monkeypatch):
+    """However small the pieces are in which a log is read, they come together again."""
+    monkeypatch.setattr(stream, "_CHUNK_CHARS", chunk)
+    monkeypatch.setattr(stream, "_PASSED_CHARS_MAX", chunk)
+    text, lines = LAYOUTS[layout]
+
+    assert on(*lines) == statuses(written(text))
+
+
+def test_only_line_feeds_end_lines(written):
+    """A lone carriage return, a line separator and the like end no line."""
+    text = f"\r{ONE_LINE[0]}\r{ONE_LINE[1]}\n" + json.dumps(snap("vpz", metadata={"a": "\u2028\x85"}))
+    text = text.replace("\\u2028", "\u2028").replace("\\x85", "\x85")
+
+    assert on(1, 1, 2, path="vpz") == statuses(written(text))
+
+
+def test_numbers_go_through_the_log(written):
+    """Snapshots are numbered from 0 in the order of the log, whatever line and file they are on."""
+    snapshots, _ = found([written("\n".join(ONE_LINE[:2])), written(json.dumps(LIFE[2:]))])
+
+    assert [0, 1, 2, 3] == [row.number for row in snapshots]
+
+
+def test_a_bad_element_of_an_array(written):
+    """In an array on one line, what is no object costs nothing but itself."""
+    text = f'[{ONE_LINE[0]}, null, 12, "x", [], [7], {ONE_LINE[1]}]'
+    snapshots, unreadable = found(written(text))
+
+    assert ["validating", "in_progress"] == [row.snapshot.status for row in snapshots]
+    assert ["expected an object"] * 3 + ["expected an object, got 7"] == [each.problem for each in unreadable]
+
+
+@pytest.mark.parametrize("chunk", range(1, 12))
+def test_a_number_is_not_cut(chunk, written, monkeypatch):
+    """A number in an array is one thing, wherever a piece of the log ends."""
+    monkeypatch.setattr(stream, "_CHUNK_CHARS", chunk)
+    _, unreadable = found(written("[1234567, 8]"))
+
+    assert 2 == len(unreadable)
+
+
+def test_scalars_on_lines_of_their_own(written):
+    """A line that is JSON and no object says what was expected."""
+    _, unreadable = found(written('null\n12\n"text"\ntrue\n'))
+
+    assert [(line, "expected an object") for line in (1, 2, 3, 4)] == [
+        (each.place.line, each.problem) for each in unreadable
+    ]
+
+
+def test_array_that_is_not_closed(written):
+    """An array without an end is read, and named."""
+    snapshots, unreadable = found(written("[\n" + ",\n".join(ONE_LINE)))
+
+    assert 4 == len(snapshots)
+    assert [(5, "the array is not closed: the log may be cut off")] == [
+        (each.place.line, each.problem) for each in unreadable
+    ]
+
+
+def test_a_bracket_is_not_an_array(written):
+    """A line that begins with a bracket and no array is only that line."""
+    snapshots, unreadable = found(
+        written(f"[2026-11-22] INFO started\n{ONE_LINE[0]}\n[\n{ONE_LINE[1]}\n]\n[")
+    )
+
+    assert on(2, 4, path="vp") == [(row.snapshot.status, row.place.line) for row in snapshots]
+    assert [1, 6] == [each.place.line for each in unreadable]
+
+
+# ---------------------------------------------------------------- envelopes
+
+
+@pytest.mark.parametrize("wrapper", ["snapshot", "batch", "body", "data"])
+@pytest.mark.parametrize("clock", ["observed_at", "timestamp"])
+def test_envelopes(wrapper, clock, written):
+    """A batch may stand in an envelope that says when it was seen."""
+    lines = [json.dumps({clock: CREATED + at, "id": "req_7", wrapper: LIFE[at]}) for at in range(4)]
+    snapshots, unreadable = found(written("\n".join(lines)))
+
+    assert [] == unreadable
+    assert [(word, CREATED + at) for at, word in enumerate(words("vpzc"))] == [
+        (row.snapshot.status, row.snapshot.observed_at) for row in snapshots
+    ]
+
+
+@pytest.mark.parametrize(
+    "observed_at, seconds",
+    [
+        (CREATED, CREATED),
+        (CREATED + 0.25, CREATED + 0.25),
+        ("2025-10-09T08:53:20Z", CREATED),
+        ("2025-10-09T10:53:20.500+02:00", CREATED + 0.5),
+        (None, None),
+    ],
+)
+def test_observed_at(observed_at, seconds, written):
+    """The time of an envelope is seconds or RFC 3339 text, or not there."""
+    snapshots, _ = found(written(json.dumps({"observed_at": observed_at, "batch": LIFE[0]})))
+
+    assert [seconds] == [row.snapshot.observed_at for row in snapshots]
+
+
+def test_a_bad_time_of_an_envelope(written):
+    """A time that is none makes a bad field, and the batch is read."""
+    snapshots, _ = found(written(json.dumps({"observed_at": "yesterday", "batch": LIFE[0]})))
+
+    assert [{"observed_at": "yesterday"}] == [dict(row.snapshot.bad) for row in snapshots]
+
+
+def test_a_page_in_an_envelope(written):
+    """All batches of a page were seen when the page was."""
+    snapshots, _ = found(written(json.dumps({"observed_at": CREATED, "body": PAGE})))
+
+    assert [CREATED] * 4 == [row.snapshot.observed_at for row in snapshots]
+
+
+def test_the_inner_time_goes_before_the_outer(written):
+    """Of two envelopes the inner one knows better."""
+    inner = {"timestamp": CREATED + 1, "snapshot": LIFE[0]}
+    snapshots, _ = found(written(json.dumps({"observed_at": CREATED, "data": [inner, LIFE[1]]})))
+
+    assert [CREATED + 1, CREATED] == [row.snapshot.observed_at for row in snapshots]
+
+
+def test_a_page_with_damage(written):
+    """Of a page, each batch is read by itself."""
+    snapshots, unreadable = found(
+        written(json.dumps(PAGE | {"data": [LIFE[0], None, {"error": 1}, LIFE[1]]}))
+    )
+
+    assert on(1, 1, path="vp") == [(row.snapshot.status, row.place.line) for row in snapshots]
+    assert [
+        "expected an object, got null",
+        "has none of id, status and created_at: not a batch",
+    ] == [each.problem for each in unreadable]
+
+
+def test_what_is_no_batch_is_unreadable(written):
+    """An error body and a record of something else are named, not judged."""
+    records = [{"error": {"message": "rate limit"}}, {"call": "list", "text": "<html>"}, {}, {"data": {}}]
+    snapshots, unreadable = found(written("\n".join(map(json.dumps, records))))
+
+    assert ([], [1, 2, 3, 4]) == (snapshots, [each.place.line for each in unreadable])
+
+
+# ---------------------------------------------------------------- gzip
+
+LOG = ("\n".join(ONE_LINE) + "\n").encode()
+
+
+def members(*pieces):
+    """Pack each piece as a gzip member of its own."""
+    return b"".join(map(gzip.compress, pieces))
+
+
+@pytest.mark.parametrize(
+    "packed",
+    [
+        gzip.compress(LOG),
+        members(LOG[:10], LOG[10:999], b"", LOG[999:]),
+        gzip.compress(LOG) + bytes(1000),
+        gzip.compress(LOG[:999]) + bytes(200_000) + gzip.compress(LOG[999:]) + bytes(3),
+        gzip.compress(b"\xef\xbb\xbf" + LOG),
+    ],
+    ids=["one member", "several members", "zeros at the end", "zeros between", "byte order mark"],
+)
+@pytest.mark.parametrize("name", ["log.jsonl.gz", "log.jsonl"])
+def test_gzip(packed, name, written):
+    """Gzip is known by its first bytes, in one member or several, padded or not."""
+    assert on(1, 2, 3, 4) == statuses(written(packed, name))
+
+
+@pytest.mark.parametrize("chunk", [1, 5, 64])
+def test_gzip_in_small_pieces(chunk, written, monkeypatch):
+    """Gzip may be read byte by byte too."""
+    monkeypatch.setattr(stream, "_CHUNK_CHARS", chunk)
+
+    assert on(1, 2, 3, 4) == statuses(written(members(LOG[:999], LOG[999:]) + bytes(70)))
+
+
+def test_truncated_gzip(written):
+    """Of a gzip that breaks off, all is read that it holds; the place of the break is named."""
+    log = ("\n".join(json.dumps(snap("vp", id=os.urandom(99).hex())) for _ in range(300)) + "\n").encode()
+    packed = gzip.compress(log)
+    snapshots, unreadable = found(written(packed[: len(packed) // 2]))
+
+    assert 100 < len(snapshots) < 200
+    assert unreadable[-1].place.line in {len(snapshots) + 1, len(snapshots) + 2}
+    assert "the log breaks off: the compressed stream ends early" == unreadable[-1].problem
+
+
+@pytest.mark.parametrize("length", [2, 3, 9, 10, 15])
+def test_gzip_cut_in_its_head(length, written):
+    """A gzip of a few bytes is nothing but broken off."""
+    snapshots, unreadable = found(written(gzip.compress(LOG)[:length]))
+
+    assert ([], [1]) == (snapshots, [each.place.line for each in unreadable])
+
+
+def test_gzip_without_its_last_bytes(written):
+    """A gzip without its check sum gives everything, and is named."""
+    snapshots, unreadable = found(written(gzip.compress(LOG)[:-8]))
+
+    assert (4, 1) == (len(snapshots), len(unreadable))
+
+
+def test_damaged_gzip(written):
+    """A gzip with a wrong check sum gives what it gave before that was known, and is named."""
+    packed = gzip.compress(LOG)
+    snapshots, unreadable = found(written(packed[:-8] + b"????" + packed[-4:]))
+
+    assert (4, "the log breaks off: Error -3 while decompressing data: incorrect data check") == (
+        len(snapshots),
+        unreadable[0].problem,
+    )
+
+
+def test_gzip_with_something_else_behind(written):
+    """What is behind a gzip and is none, is named; the gzip is read."""
+    snapshots, unreadable = found(written(gzip.compress(LOG) + b"some more"))
+
+    assert (4, [5]) == (len(snapshots), [each.place.line for each in unreadable])
+
+
+def test_gzip_of_an_unclosed_array_is_named_once(written):
+    """An array that breaks off with its gzip is one trouble, not two."""
+    _, unreadable = found(written(gzip.compress(b"[" + b",".join(LOG.splitlines()))[:-8]))
+
+    assert ["the log breaks off: the compressed stream ends early"] == [each.problem for each in unreadable]
+
+
+def test_a_gzip_bomb_is_not_unpacked_at_once(written, monkeypatch):
+    """However much a gzip holds, it is unpacked in pieces; a line that is too long is passed over."""
+    monkeypatch.setattr(stream, "OBJECT_CHARS_MAX", 2**17)
+    widths = []
+    more = stream.Stream._more
+    monkeypatch.setattr(stream.Stream, "_more", lambda self: (more(self), widths.append(len(self._text)))[0])
+    snapshots, unreadable = found(written(gzip.compress(b" " * 10**7 + b"x" * 10**7 + b"\n" + LOG)))
+
+    assert (4, ["longer than 131,072 characters"]) == (len(snapshots), [each.problem for each in unreadable])
+    assert max(widths) <= 2**18
+
+
+# ---------------------------------------------------------------- long objects
+
+
+@pytest.mark.parametrize("broken", [True, False])
+def test_a_line_that_is_too_long(broken, written, monkeypatch):
+    """A line above the limit is passed over in pieces and named; those around it are read."""
+    monkeypatch.setattr(stream, "OBJECT_CHARS_MAX", 2**17)
+    long = json.dumps(snap("vp", metadata={"a": "x" * 2**20}))
+    log = "\n".join([ONE_LINE[0], long[:-1] if broken else long, ONE_LINE[2]])
+    snapshots, unreadable = found(written(log))
+
+    assert [1, 3] == [row.place.line for row in snapshots]
+    assert [(2, "longer than 131,072 characters")] == [(each.place.line, each.problem) for each in unreadable]
+
+
+def test_a_last_line_that_is_too_long(written, monkeypatch):
+    """A line above the limit may be the last, without a line end."""
+    monkeypatch.setattr(stream, "OBJECT_CHARS_MAX", 2**17)
+    snapshots, unreadable = found(written(f"{ONE_LINE[0]}\n{'x' * 2**20}"))
+
+    assert ([1], [2]) == ([row.place.line for row in snapshots], [each.place.line for each in unreadable])
+
+
+def test_an_object_of_megabytes_is_read(written):
+    """A batch below the limit is read, however long its line is."""
+    long = snap("vp", metadata={"a": "x" * 5 * 2**20})
+
+    assert on(1, 2, 3, path="vpz") == statuses(
+        written("\n".join([ONE_LINE[0], json.dumps(long), ONE_LINE[2]]))
+    )
+
+
+# ---------------------------------------------------------------- sources
+
+
+def test_standard_input(monkeypatch):
+    """`-` is standard input, under its own name."""
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(LOG)))
+    snapshots, _ = found("-")
+
+    assert ["-:1", "-:2", "-:3", "-:4"] == [str(row.place) for row in snapshots]
+
+
+def test_several_files_in_their_order(written):
+    """Files are read one after another, as they were named; each has lines of its own."""
+    tuesday, monday = written("\n".join(ONE_LINE[2:])), written("\n".join(ONE_LINE[:2]))
+    snapshots, _ = found([monday, str(tuesday)])
+
+    assert [f"{monday}:1", f"{monday}:2", f"{tuesday}:1", f"{tuesday}:2"] == [
+        str(row.place) for row in snapshots
+    ]
+
+
+def test_a_file_and_standard_input(written, monkeypatch):
+    """Standard input may be one of several sources."""
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(ONE_LINE[1].encode())))
+    file = written(ONE_LINE[0])
+
+    assert on(1, 1, path="vp") == statuses((file, "-"))
+
+
+def test_globs(written, tmp_path):
+    """A glob stands for its files in order of their names, in all folders below with `**`."""
+    for name, line in zip(["b/2.jsonl", "a/3.jsonl", "1.jsonl", "0.txt"], ONE_LINE, strict=True):
+        written(line, name)
+
+    assert [("finalizing", 1)] == statuses(f"{tmp_path}/*.jsonl")
+    assert [("in_progress", 1), ("validating", 1)] == statuses(tmp_path / "[ab]" / "?.jsonl")
+    assert ["finalizing", "in_progress", "validating"] == [
+        status for status, _ in statuses([f"{tmp_path}/**/*.jsonl"])
+    ]
+
+
+def test_a_name_with_brackets_is_a_name(written):
+    """A file that exists is meant, whatever a glob would make of its name."""
+    assert [("validating", 1)] == statuses(written(ONE_LINE[0], "log[1].jsonl"))
+
+
+def test_nothing_matches(tmp_path):
+    """A glob without files is an error that names it."""
+    with pytest.raises(SourceError, match=r"^.*/\*\.jsonl: nothing matches$"):
+        found(f"{tmp_path}/*.jsonl")
+
+
+def test_no_such_file(tmp_path):
+    """A file that is not there is an error that names it."""
+    with pytest.raises(SourceError, match=r"^.*/nope: No such file or directory$"):
+        found(tmp_path / "nope")
+
+
+class Dumpable:
+    """An SDK's object that has `to_dict`."""
+
+    def __init__(self, wire):
+        self.wire = wire
+
+    def to_dict(self):
+        """Return it as a mapping."""
+        return self.wire
+
+
+ITERABLES = {
+    "a list": lambda: LIFE,
+    "a tuple": lambda: tuple(LIFE),
+    "a generator": lambda: (batch for batch in LIFE),
+    "a view": lambda: dict(enumerate(LIFE)).values(),
+    "read-only mappings": lambda: [MappingProxyType(batch) for batch in LIFE],
+    "snapshots": lambda: [parse(batch) for batch in LIFE],
+    "SDK objects": lambda: [Batch.construct(**batch) for batch in LIFE],
+    "objects with to_dict": lambda: [Dumpable(batch) for batch in LIFE],
+    "bytes": lambda: [line.encode() for line in ONE_LINE],
+    "text, but not in a list": lambda: iter(ONE_LINE),
+    "envelopes": lambda: [{"batch": batch} for batch in LIFE],
+}
+
+
+@pytest.mark.parametrize("kind", ITERABLES)
+def test_iterables(kind):
+    """Objects at hand are read as a log is, and their number is their line."""
+    assert on(1, 2, 3, 4) == statuses(ITERABLES[kind]())
+
+
+PAGES = {
+    "a mapping": PAGE,
+    "a read-only mapping": MappingProxyType(PAGE),
+    "bytes": json.dumps(PAGE).encode(),
+    "bytes of an array": json.dumps(LIFE).encode(),
+    "the page of an SDK": SyncCursorPage[Batch].construct(**PAGE),
+}
+
+
+@pytest.mark.parametrize("kind", PAGES)
+def test_one_page_at_hand(kind):
+    """A page is opened, alone or among others."""
+    assert on(1, 1, 1, 1) == statuses(PAGES[kind])
+    assert on(1, 1, 1, 1, 2, 2, 2, 2, path="vpzcvpzc") == statuses([PAGES[kind], PAGES[kind]])
+
+
+@pytest.mark.parametrize(
+    "one",
+    [LIFE[0], MappingProxyType(LIFE[0]), parse(LIFE[0]), Batch.construct(**LIFE[0]), ONE_LINE[0].encode()],
+)
+def test_one_object_at_hand(one):
+    """One batch need not stand in a list."""
+    assert [("validating", 1)] == statuses(one)
+
+
+def test_places_of_objects():
+    """Objects at hand are at `iterable`, from 1."""
+    snapshots, unreadable = found([LIFE[0], 7, LIFE[1]])
+
+    assert ["iterable:1", "iterable:3"] == [str(row.place) for row in snapshots]
+    assert ["iterable:2"] == [str(each.place) for each in unreadable]
+
+
+def test_objects_that_are_none():
+    """Whatever else is in an iterable is named with what was expected."""
+    _, unreadable = found([None, 7, b"{", b"\xff", {}, [], Path("x"), b"[1]"])
+
+    assert [1, 2, 3, 4, 5, 7, 8] == [each.place.line for each in unreadable]
+    assert "expected an object, got null" == unreadable[0].problem
+
+
+@pytest.mark.parametrize("source", [7, None, object(), 1.5])
+def test_what_cannot_be_audited(source):
+    """A source that is nothing of that kind is a wrong use."""
+    with pytest.raises(
+        TypeError, match=r"^cannot audit \w+: expected paths, or an iterable of batch objects$"
+    ):
+        opened(source)
+
+
+def test_unknown_input_format():
+    """An input format nobody knows is an error that lists those there are."""
+    with pytest.raises(UnknownNameError, match=f"'yaml'; known: {', '.join(INPUT_FORMATS)}$"):
+        opened("log", "yaml")
+
+
+def test_what_can_be_read_twice(written, tmp_path):
+    """Files and lists can be read twice; generators, standard input and pipes cannot."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    file = written(LOG)
+
+    assert opened([file, file]).is_repeatable
+    assert opened(LIFE).is_repeatable
+    assert opened({}).is_repeatable
+    assert not opened(iter(LIFE)).is_repeatable
+    assert not opened([file, "-"]).is_repeatable
+    assert not opened([file, pipe]).is_repeatable
+
+
+def test_a_pipe_with_a_name_is_read(tmp_path):
+    """A pipe, such as `<(zcat log)` names one, is read like a file, out of order too."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    log = b"".join(
+        json.dumps({"observed_at": CREATED + 999 - at, "batch": batch}).encode() + b"\n"
+        for at, batch in enumerate(reversed(LIFE))
+    )
+    writer = threading.Thread(target=pipe.write_bytes, args=[log])
+    writer.start()
+    report = audit(pipe)
+    writer.join(10)
+
+    assert (4, "consistent", {}) == (report.snapshots, report.verdict, dict(report.counts))
+
+
+# ---------------------------------------------------------------- text forms inside logs
+
+PREFIX = "2026-11-22 18:00:00,123 INFO [poller] batch now: "
+
+
+@pytest.mark.parametrize("form", ["python", "kotlin", "dart"])
+@pytest.mark.parametrize("prefix", ["", PREFIX, "[2026-11-22] "])
+@pytest.mark.parametrize("asked", [True, False])
+def test_text_forms_on_one_line(form, prefix, asked, written):
+    """A text form is read behind whatever a logger puts before it, found by itself or asked for."""
+    log = "".join(f"{prefix}{PRINTERS[form](WIRE | {'id': f'batch_{number}'})}\n" for number in range(3))
+
+    assert [("completed", 1), ("completed", 2), ("completed", 3)] == statuses(
+        written(log), form if asked else "auto"
+    )
+
+
+@pytest.mark.parametrize("prefix", ["", PREFIX])
+@pytest.mark.parametrize("asked", [True, False])
+def test_text_form_on_many_lines(prefix, asked, written):
+    """What `console.log` spreads over lines is one snapshot, at its first line."""
+    text = prefix + PRINTERS["node"](WIRE)
+    height = text.count("\n") + 1
+
+    assert [("completed", 1), ("completed", 1 + height)] == statuses(
+        written(f"{text}\n{text}\n"), "node" if asked else "auto"
+    )
+
+
+@pytest.mark.parametrize("chunk", [1, 50])
+def test_text_form_in_small_pieces(chunk, written, monkeypatch):
+    """A text form comes together from any pieces."""
+    monkeypatch.setattr(stream, "_CHUNK_CHARS", chunk)
+    text = PRINTERS["node"](WIRE)
+
+    assert [("completed", 1)] == statuses(written(text))
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_a_hidden_field_is_no_finding(asked, written):
+    """Go's `%+v` prints addresses for times and counts: they are neither set nor null, and are named."""
+    path = written(PREFIX + PRINTERS["go"](WIRE) + "\n")
+    snapshots, unreadable = found(path, "go" if asked else "auto")
+    report = audit(path, input_format="go" if asked else "auto")
+
+    assert [("completed", 1_760_000_000)] == [
+        (row.snapshot.status, row.snapshot.created_at) for row in snapshots
+    ]
+    assert (0, {}, "consistent") == (len(report.findings), dict(report.counts), report.verdict)
+    assert [
+        (
+            "read but for completed_at, expires_at, finalizing_at, in_progress_at, metadata, output_file_id, "
+            "request_counts, which this text form hides"
+        )
+    ] == [each.problem for each in unreadable]
+
+
+def test_a_hidden_field_is_not_null(written):
+    """A field that was set and is then hidden has not become null; one that changes beside it has."""
+    go = PRINTERS["go"](WIRE | {"endpoint": "/v1/responses"})
+    log = json.dumps(WIRE) + "\n" + go + "\n" + json.dumps(WIRE)
+
+    assert {"H503": 1} == dict(audit(written(log)).counts)
+
+
+def test_forced_form_reads_no_json(written):
+    """Where a text form is asked for, a line in JSON is not read, and named."""
+    snapshots, unreadable = found(written(ONE_LINE[0] + "\n" + PRINTERS["kotlin"](WIRE)), "kotlin")
+
+    assert ([2], [1]) == ([row.place.line for row in snapshots], [each.place.line for each in unreadable])
+    assert "not read as kotlin's text of a batch" == unreadable[0].problem
+
+
+def test_json_asked_for_reads_no_text(written):
+    """Where JSON is asked for, a text form is not read, and named."""
+    snapshots, unreadable = found(written(PRINTERS["kotlin"](WIRE) + "\n" + ONE_LINE[0]), "json")
+
+    assert ([2], [1]) == ([row.place.line for row in snapshots], [each.place.line for each in unreadable])
+
+
+def test_all_forms_in_one_log(written):
+    """Text forms, JSON and other lines may stand in one log."""
+    pieces = [PREFIX + printed(WIRE) for form, printed in PRINTERS.items() if form != "go"]
+    log = "\n".join(["starting", pieces[0], ONE_LINE[0], *pieces[1:], PRETTY[1], "done"])
+    snapshots, unreadable = found(written(log))
+
+    assert ["completed", "validating", "completed", "completed", "completed", "in_progress"] == [
+        row.snapshot.status for row in snapshots
+    ]
+    assert (1, log.count("\n") + 1) == (unreadable[0].place.line, unreadable[-1].place.line)
+    assert 2 == len(unreadable)
+
+
+@pytest.mark.parametrize("times", [1, 20, 60])
+@pytest.mark.parametrize(
+    "start", ["{ id: 'x', broken\n", "Batch(id='x',\n", "{ id: 'x'\n a\n b\n", "{ a: 1,\n"]
+)
+def test_beginnings_without_an_end_cost_themselves(start, times, written):
+    """Text forms that begin and do not end, do not hide the good one behind them."""
+    snapshots, unreadable = found(written(start * times + PRINTERS["node"](WIRE)))
+
+    assert [start.count("\n") * times + 1] == [row.place.line for row in snapshots]
+    assert times * start.count("\n") == len(unreadable)
+
+
+def test_a_log_full_of_beginnings(written):
+    """However many beginnings there are, only so many lines are tried for each that is passed."""
+    tried = []
+    read = stream.ends
+
+    def ends(text, form):
+        tried.append(text.count("\n"))
+        return read(text, form)
+
+    lines = 4000
+    log = written("Batch(a=\n" * lines)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stream, "ends", ends)
+        _, unreadable = found(log)
+
+    assert lines == len(unreadable)
+    assert sum(tried) < 40 * (stream._PATIENCE_MAX + lines * stream._TRIES_A_LINE)
+
+
+# ---------------------------------------------------------------- properties
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+objects = st.dictionaries(
+    st.sampled_from(["id", "status", "created_at", "a", "é", "\u2028", "{", "]"]), values
+)
+layouts = st.sampled_from(["lines", "array", "pretty array", "pretty", "one line", "pieces"])
+
+
+def laid_out(found, layout):
+    """Write objects in a layout."""
+    if layout in {"array", "pretty array"}:
+        return json.dumps(found, indent=2 if layout == "pretty array" else None, ensure_ascii=False)
+    indent = 1 if layout == "pretty" else None
+    return ("" if layout == "one line" else "\n").join(
+        json.dumps(each, indent=indent, ensure_ascii=False) for each in found
+    )
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(batches=st.lists(objects, min_size=1), layout=layouts, chunk=st.integers(1, 40))
+def test_whatever_json_holds_is_sighted(batches, layout, chunk, monkeypatch):
+    """Every object of a log is sighted as it was written, in any layout and any pieces."""
+    monkeypatch.setattr(stream, "_CHUNK_CHARS", chunk)
+    monkeypatch.setattr(stream, "_PASSED_CHARS_MAX", 2 * chunk)
+    binary = io.BytesIO(laid_out(batches, layout).encode())
+
+    assert batches == [each.found for each in stream.Stream(binary, "log", None, detects=False)]
+
+
+@given(
+    st.lists(st.sampled_from([*ONE_LINE, *PRETTY, "", "x", "[", "{", "]", '"'])),
+    st.sampled_from(["\n", "\r\n"]),
+)
+def test_places_point_at_what_is_there(pieces, line_end):
+    """The line of a place holds what was found there."""
+    log = line_end.join(pieces).replace("\n", line_end) if line_end == "\r\n" else "\n".join(pieces)
+    lines = log.split("\n")
+    for each in stream.Stream(io.BytesIO(log.encode()), "log", None):
+        line = lines[each.place.line - 1] if each.place.line <= len(lines) else ""
+        found_there = isinstance(getattr(each, "found", None), Mapping)
+        assert line.lstrip("[, \r").startswith("{") if found_there else True

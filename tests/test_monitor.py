@@ -1,0 +1,1297 @@
+"""The seven promises of observing: what is emitted, to whom, how often, and what nothing can lose."""
+
+import functools
+from collections.abc import Callable
+from itertools import product
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import oracle
+from batchfsm import (
+    DIALECTS,
+    BatchState,
+    Dialect,
+    Finding,
+    HookError,
+    IllegalTransitionError,
+    Monitor,
+    Observation,
+    SnapshotError,
+    Transition,
+    UnknownNameError,
+    parse,
+)
+from batchfsm.finding import verdict_of
+from batchfsm.history import Fold, Track
+from batchfsm.wire import reader
+from notation import CREATED, DAY_S, WORDS, seen, snap
+from test_history import logs, written
+
+Row = dict[str, Any]
+
+PATHS = ("v", "vp", "vpz", "vpzc", "vpze", "vf", "vg", "vgx", "vpg", "vpgx")
+"""Every prefix of every documented way to an end."""
+
+
+class Listener:
+    """A hook that remembers what it returned from, and raises where it is told to."""
+
+    def __init__(self, *raises: BaseException | None) -> None:
+        """Take what to raise at the first calls, one by one; None: return."""
+        self.raises = list(raises)
+        self.heard: list[str] = []
+        """The targets of what it returned from; of findings the rule."""
+        self.calls = 0
+
+    def __call__(self, subject: Transition | Finding) -> None:
+        """Hear of a transition or a finding."""
+        self.calls += 1
+        if (error := self.raises.pop(0) if self.raises else None) is not None:
+            raise error
+        self.heard.append(subject.target if isinstance(subject, Transition) else subject.rule)
+
+
+def listening(monitor: Monitor, *raises: BaseException | None, name: str = "listener") -> Listener:
+    """Register a listener on every transition."""
+    return monitor.on(name=name)(Listener(*raises))
+
+
+def rules(observation: Observation) -> list[str]:
+    """Return the rules that an observation found broken."""
+    return [finding.rule for finding in observation.findings]
+
+
+def targets(observation: Observation) -> list[str]:
+    """Return the statuses that an observation saw entered."""
+    return [transition.target for transition in observation.transitions]
+
+
+# ---------------------------------------------------------------- 1: first sight
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_first_sight_emits_the_whole_route(path: str):
+    """One snapshot of a legal life proves all of it, from the birth on, each step with its second."""
+    transitions = Monitor().observe(snap(path)).transitions
+
+    stamps = [snap(path)["created_at" if letter == "v" else f"{WORDS[letter]}_at"] for letter in path]
+    assert [(WORDS[letter], at) for letter, at in zip(path, stamps, strict=True)] == [
+        (transition.target, transition.at) for transition in transitions
+    ]
+    assert [None, *(WORDS[letter] for letter in path[:-1])] == [transition.source for transition in transitions]
+    assert (None, "create", CREATED) == (transitions[0].source, transitions[0].event, transitions[0].at)
+    assert ["stamped"] * (len(path) - 1) + ["observed"] == [transition.evidence for transition in transitions]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_transition_holds_all_that_a_hook_needs(path: str):
+    """Whose, key, the snapshot whole, when it was seen, and whether it is the end."""
+    batch = snap(path, extra_key="kept")
+    monitor, heard = Monitor(), []
+    monitor.on(name="all")(heard.append)
+
+    monitor.observe(batch, observed_at=CREATED + 5.0 * DAY_S)
+
+    whole = parse(batch, observed_at=CREATED + 5.0 * DAY_S)
+    assert [(whole, whole.observed_at, "batch_1")] * len(path) == [
+        (transition.snapshot, transition.observed_at, transition.batch_id) for transition in heard
+    ]
+    assert [f"batch_1/{transition.target}/{transition.at}" for transition in heard] == [each.key for each in heard]
+    assert [letter in "cfex" for letter in path] == [transition.terminal for transition in heard]
+
+
+@pytest.mark.parametrize("status", oracle.STATUSES)
+def test_first_sight_is_the_oracles_route_for_every_set_of_stamps(status: str):
+    """All 128 sets of stamps beside each status, legal or not: the same statuses, seconds, events and evidence."""
+    for given_stamps in product((False, True), repeat=7):
+        seconds = {name: CREATED + 60 * number for number, name in enumerate(oracle.LATER_STAMPS, 1)}
+        stamps = {name: seconds[name] if is_set else None for name, is_set in zip(seconds, given_stamps, strict=True)}
+        batch = snap("v", status=status, **stamps)
+
+        assert oracle.route(batch) == [
+            (each.source, each.target, each.event, each.at, each.evidence)
+            for each in Monitor().observe(batch).transitions
+        ]
+
+
+def test_a_status_inside_a_gap_is_not_guessed():
+    """Cancelled, and nothing else stamped: it was validating, it must have been cancelling, the rest is unknown."""
+    monitor = Monitor()
+    listener = listening(monitor)
+
+    observation = monitor.observe(snap("vx"))
+
+    assert [("validating", "create", "stamped"), ("cancelling", None, "gap"), ("cancelled", "stop", "observed")] == [
+        (each.target, each.event, each.evidence) for each in observation.transitions
+    ]
+    assert ["validating", "cancelling", "cancelled"] == listener.heard
+
+
+def test_without_a_time_of_creation_the_birth_is_implied():
+    """The batch was born, whoever lost the stamp: the key has no second."""
+    (birth,) = Monitor().observe(snap("v", created_at=None)).transitions
+
+    assert (None, "observed", "batch_1/validating/") == (birth.at, birth.evidence, birth.key)
+
+
+# ---------------------------------------------------------------- 2: the same status
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_the_same_status_emits_nothing(path: str):
+    """However often it is seen, as the same object or as another."""
+    monitor = Monitor()
+    listener = listening(monitor)
+    monitor.observe(snap(path))
+
+    again = [monitor.observe(snap(path, usage={"total_tokens": number})) for number in range(3)]
+
+    assert [Observation((), (), "consistent", delivered=True)] * 3 == again
+    assert [WORDS[letter] for letter in path] == listener.heard
+
+
+def test_in_the_same_status_knowledge_grows():
+    """Counts, files and stamps of the last snapshot are there to be asked for."""
+    monitor = Monitor()
+    monitor.observe(snap("vp"))
+
+    monitor.observe(snap("vp", request_counts={"total": 8, "completed": 5, "failed": 0}, model="gpt-6"))
+
+    known = monitor["batch_1"].snapshot
+    assert (5, "gpt-6") == (known.request_counts.completed, known.model)
+
+
+def test_in_the_same_status_history_is_judged():
+    """A count that goes down is found though nothing moves."""
+    monitor = Monitor()
+    monitor.observe(snap("vp"))
+
+    fewer = monitor.observe(snap("vp", request_counts={"total": 8, "completed": 2, "failed": 0}))
+
+    assert (["H505"], [], "inconsistent") == (rules(fewer), targets(fewer), fewer.verdict)
+
+
+# ---------------------------------------------------------------- 3: a reachable status
+
+
+@pytest.mark.parametrize("known, then", [
+    (path[:length], path) for path in PATHS for length in range(1, len(path))
+])  # fmt: skip
+def test_every_step_between_is_emitted_in_order_and_once(known: str, then: str):
+    """Whatever the polls missed, its stamps tell: the hooks of all missed statuses run, in order."""
+    monitor = Monitor()
+    listener = listening(monitor)
+    monitor.observe(snap(known))
+
+    observation = monitor.observe(snap(then))
+
+    missed = [WORDS[letter] for letter in then[len(known) :]]
+    assert missed == targets(observation)
+    assert [WORDS[letter] for letter in then] == listener.heard
+    assert ["stamped"] * (len(missed) - 1) + ["observed"] == [each.evidence for each in observation.transitions]
+    assert [] == rules(observation)
+
+
+def test_a_poller_who_missed_three_states_fires_three_transitions():
+    """Validating, then completed: in_progress, finalizing and completed, with their true times and events."""
+    monitor = Monitor()
+    monitor.observe(snap("v"))
+
+    assert [
+        ("validating", "in_progress", "start", CREATED + 60, "stamped", False),
+        ("in_progress", "finalizing", "finalize", CREATED + 120, "stamped", False),
+        ("finalizing", "completed", "complete", CREATED + 180, "observed", True),
+    ] == [
+        (each.source, each.target, each.event, each.at, each.evidence, each.terminal)
+        for each in monitor.observe(snap("vpzc")).transitions
+    ]
+
+
+def test_a_tolerated_way_is_emitted_and_warned_of():
+    """In_progress fails: legal with warnings, under any policy for illegal moves."""
+    for policy in ("adopt", "hold", "raise"):
+        monitor = Monitor(on_illegal=policy)
+        monitor.observe(snap("vp"))
+
+        observation = monitor.observe(snap("vpf"))
+
+        assert (["failed"], ["P102", "H501"], "consistent") == (
+            targets(observation), rules(observation), observation.verdict,
+        )  # fmt: skip
+
+
+# ---------------------------------------------------------------- 4: stale reads
+
+
+@pytest.mark.parametrize("known, stale", [
+    (path, path[:length]) for path in PATHS for length in range(1, len(path))
+])  # fmt: skip
+def test_an_earlier_view_emits_nothing_and_loses_nothing(known: str, stale: str):
+    """H507, and the monitor knows what it knew."""
+    monitor = Monitor()
+    monitor.observe(snap(known))
+    before = monitor["batch_1"]
+
+    observation = monitor.observe(snap(stale))
+
+    assert (["H507"], (), "consistent") == (rules(observation), observation.transitions, observation.verdict)
+    assert before == monitor["batch_1"]
+
+
+@given(log=logs, dialect=st.sampled_from(list(DIALECTS)))
+@settings(max_examples=150, deadline=None)
+def test_no_key_of_a_batch_is_ever_emitted_twice(log: list[Any], dialect: str):
+    """Whatever comes, in whatever order, adopted moves and garbage included."""
+    monitor = Monitor(dialect)
+    keys: list[str] = []
+    for wire, clock in written(log):
+        for batch in (wire, dict(wire)):
+            try:
+                observation = monitor.observe(batch | {"id": "batch_1"}, observed_at=clock)
+            except SnapshotError:
+                continue
+            keys += [transition.key for transition in observation.transitions]
+
+    assert len(set(keys)) == len(keys)
+
+
+# ---------------------------------------------------------------- 5: anything else
+
+
+def test_adopt_follows_the_server():
+    """A finding, no transition; the first values stay; the way from there is emitted again."""
+    monitor = Monitor()
+    observations = [monitor.observe(batch) for batch in seen("vpzcpzc")]
+
+    assert [["H502"], ["H504"], ["H504"]] == [rules(each) for each in observations[4:]]
+    assert [[], ["finalizing"], ["completed"]] == [targets(each) for each in observations[4:]]
+    assert ("completed", "inconsistent") == (monitor["batch_1"].status, monitor["batch_1"].verdict)
+
+
+def test_hold_keeps_the_status():
+    """The same finding; what is known does not follow."""
+    monitor = Monitor(on_illegal="hold")
+    observations = [monitor.observe(batch) for batch in seen("vpzcp")]
+
+    assert (["H502"], []) == (rules(observations[-1]), targets(observations[-1]))
+    assert "completed" == monitor["batch_1"].status
+
+
+@pytest.mark.parametrize("path, message, reachable", [
+    ("vpzcp", "batch_1 cannot go from completed to in_progress; completed is final", ()),
+    (
+        "vpzp",
+        "batch_1 cannot go from finalizing to in_progress; it leads to completed, failed, expired, cancelling, cancelled",
+        ("completed", "failed", "expired", "cancelling", "cancelled"),
+    ),
+])  # fmt: skip
+def test_raise_holds_and_then_raises(path: str, message: str, reachable: tuple[str, ...]):
+    """The error says what could have been, and holds the observation; the status stays."""
+    monitor = Monitor(on_illegal="raise")
+    for batch in seen(path[:-1]):
+        monitor.observe(batch)
+
+    with pytest.raises(IllegalTransitionError) as raised:
+        monitor.observe(snap(path))
+
+    error = raised.value
+    assert message == str(error)
+    assert ("batch_1", WORDS[path[-2]], WORDS[path[-1]], reachable) == (
+        error.batch_id, error.source, error.target, error.reachable,
+    )  # fmt: skip
+    assert ([path[-2] == "c" and "H502" or "H501"], ()) == (rules(error.observation), error.observation.transitions)
+    assert WORDS[path[-2]] == monitor["batch_1"].status
+
+
+def test_raise_raises_each_time():
+    """An unchanged illegal snapshot is as illegal the second time, though the dialect has the rule off."""
+    for dialect in ("openai", Dialect(name="blind", severities={"H502": "off"})):
+        monitor = Monitor(dialect, on_illegal="raise")
+        monitor.observe(snap("vf"))
+        for _ in range(3):
+            with pytest.raises(IllegalTransitionError):
+                monitor.observe(snap("vp"))
+        assert "failed" == monitor["batch_1"].status
+
+
+def test_hooks_run_before_an_illegal_move_raises():
+    """The hooks on findings are called all the same; what they raise is the cause."""
+    monitor = Monitor(on_illegal="raise")
+    listener = monitor.on_finding(Listener(ValueError("told")))
+    monitor.observe(snap("vpzc"))
+
+    with pytest.raises(IllegalTransitionError) as raised:
+        monitor.observe(snap("vf"))
+
+    assert 1 == listener.calls
+    assert isinstance(raised.value.__cause__, HookError)
+    assert [ValueError] == [type(each) for each in raised.value.__cause__.exceptions]
+
+
+def test_another_policy_is_refused():
+    """A typo in on_illegal is found at once."""
+    with pytest.raises(ValueError, match="on_illegal is 'adopt', 'hold' or 'raise', not 'ignore'"):
+        Monitor(on_illegal="ignore")
+
+
+@given(log=logs, policy=st.sampled_from(["hold", "raise"]), dialect=st.sampled_from(list(DIALECTS)))
+@settings(max_examples=150, deadline=None)
+def test_raise_is_hold_with_an_error(log: list[Any], policy: str, dialect: str):
+    """Both fold alike; the one raises exactly where the move has no walk, with the very same observation."""
+    fold, track, read = Fold(DIALECTS[dialect], on_illegal="hold"), Track(), reader(DIALECTS[dialect]).read
+    monitor = Monitor(dialect, on_illegal=policy)
+    for wire, clock in written(log):
+        try:
+            folded = fold.fold(track, read(wire | {"id": "batch_1"}, clock))
+        except SnapshotError:
+            continue
+        try:
+            observation = monitor.observe(wire | {"id": "batch_1"}, observed_at=clock)
+        except IllegalTransitionError as error:
+            assert policy == "raise"
+            assert folded.illegal
+            observation = error.observation
+        else:
+            assert policy == "hold" or not folded.illegal
+        assert (folded.findings, folded.transitions) == ([*observation.findings], [*observation.transitions])
+        assert track.status in (None, monitor["batch_1"].status)
+
+
+# ---------------------------------------------------------------- the fold, through the monitor
+
+
+def reused(batch: Row, wire: Row) -> Row:
+    """Make a caller's one dict read as another: whoever polls into it changes it between two observations."""
+    batch.clear()
+    batch.update(wire)
+    return batch
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@given(log=logs, times=st.integers(1, 3))
+@settings(max_examples=60, deadline=None)
+def test_the_monitor_reports_what_the_fold_finds(dialect: str, log: list[Any], times: int):
+    """Any log, each row several times, through one dict that the caller reuses: same findings, transitions, status."""
+    fold, read, monitor = Fold(DIALECTS[dialect]), reader(DIALECTS[dialect]).read, Monitor(dialect)
+    tracks: dict[str, Track] = {}
+    batch: Row = {}
+    for wire, clock in [row for row in written(log) for _ in range(times)]:
+        try:
+            snapshot = read(wire, clock)
+        except SnapshotError:
+            snapshot = None
+        if snapshot is None or snapshot.id is None:
+            with pytest.raises(SnapshotError):
+                monitor.observe(reused(batch, wire), observed_at=clock)
+            continue
+        track = tracks.setdefault(snapshot.id, Track())
+        folded = fold.fold(track, snapshot)
+
+        observation = monitor.observe(reused(batch, wire), observed_at=clock)
+
+        assert folded.findings == [*observation.findings]
+        assert folded.transitions == [*observation.transitions]
+        assert verdict_of(folded.findings, judged=fold.knows(snapshot)) == observation.verdict
+        assert track.status in (None, monitor[snapshot.id].status)
+        assert track.verdict == monitor[snapshot.id].verdict
+    assert len(tracks) == len(monitor)
+
+
+# ---------------------------------------------------------------- the shortcut for an unchanged snapshot
+
+
+def test_a_change_in_the_callers_own_object_is_seen():
+    """The same dict with another status is another snapshot."""
+    monitor, batch = Monitor(), snap("vp")
+    monitor.observe(batch)
+
+    batch |= {"status": "finalizing", "finalizing_at": CREATED + 120}
+
+    assert ["finalizing"] == targets(monitor.observe(batch))
+
+
+@pytest.mark.parametrize("name, value, expected", [
+    ("request_counts", {"total": 8, "completed": 2, "failed": 0}, ["H505"]),
+    ("request_counts", {"total": 8, "completed": 99, "failed": 0}, ["C301"]),
+    ("metadata", {"k": "x" * 513}, ["S006"]),
+    ("errors", {"data": [{"code": "late"}]}, ["F403"]),
+    ("in_progress_at", CREATED + 61, ["H504"]),
+])  # fmt: skip
+def test_a_change_inside_the_callers_own_object_is_seen(name: str, value: object, expected: list[str]):
+    """A nested mapping that grows in place, too."""
+    monitor, batch = Monitor(), snap("vp")
+    monitor.observe(batch)
+    monitor.observe(batch)
+
+    if isinstance(batch[name], dict):
+        batch[name].clear()
+        batch[name].update(value)
+    else:
+        batch[name] = value
+
+    assert [expected, expected] == [rules(monitor.observe(batch)), rules(Monitor().observe(batch)) or expected]
+
+
+def test_metadata_that_grows_over_the_limit_is_seen():
+    """It is kept nowhere, and judged each time."""
+    monitor, batch = Monitor(), snap("vp")
+    found = []
+    for number in range(20):
+        batch["metadata"][f"key_{number}"] = ""
+        found.append(rules(monitor.observe(batch)))
+
+    assert [[]] * 15 + [["S006"]] * 5 == found  # It began with one pair.
+
+
+@pytest.mark.parametrize("value", [True, 1.0])
+def test_equal_is_not_the_same_type(value: object):
+    """True and 1.0 equal 1, and are no counts."""
+    monitor = Monitor()
+    one = {"total": 1, "completed": 0, "failed": 0}
+    monitor.observe(snap("vp", request_counts=one))
+
+    assert ["S002"] == rules(monitor.observe(snap("vp", request_counts=one | {"total": value})))
+
+
+def test_a_number_is_not_its_equal_boolean_in_a_time():
+    """Even a time of 1 second is no True."""
+    monitor = Monitor()
+    batch = snap("vp", created_at=1, in_progress_at=1, expires_at=1 + DAY_S)
+    monitor.observe(batch)
+
+    assert ["S005"] == rules(monitor.observe(batch | {"in_progress_at": True}))
+
+
+def test_errors_that_vanish_are_seen():
+    """They are no part of the plain values, and their loss is F404 and H508 all the same."""
+    monitor = Monitor()
+    monitor.observe(snap("vf"))
+
+    assert ["F404", "H508"] == rules(monitor.observe(snap("vf", errors=None)))
+
+
+def test_what_was_bad_and_is_null_now_is_seen():
+    """A bad stamp says nothing, a null one is missing: not the same row, even where nobody weighs S005."""
+    monitor = Monitor(Dialect(name="times of its own", severities={"S005": "off"}))
+    monitor.observe(snap("vp", in_progress_at="soon"))
+
+    assert ["P101"] == rules(monitor.observe(snap("vp", in_progress_at=None)))
+
+
+def test_an_unchanged_snapshot_with_an_older_clock_is_a_stale_read():
+    """The same row, seen before the last one: an earlier view of the same status."""
+    monitor, batch = Monitor(), snap("vp")
+    monitor.observe(batch, observed_at=CREATED + 200.0)
+
+    assert ["H507"] == rules(monitor.observe(batch, observed_at=CREATED + 100.0))
+
+
+def test_an_unchanged_snapshot_with_a_newer_clock_moves_the_clock():
+    """Seen at 200 and again at 400: a row of 300 with fewer done is an earlier view."""
+    monitor, batch = Monitor(), snap("vp")
+    monitor.observe(batch, observed_at=CREATED + 200.0)
+    monitor.observe(batch, observed_at=CREATED + 400.0)
+
+    fewer = snap("vp", request_counts={"total": 8, "completed": 1, "failed": 0})
+
+    assert ["H507"] == rules(monitor.observe(fewer, observed_at=CREATED + 300.0))
+    assert CREATED + 400 == monitor["batch_1"].snapshot.observed_at
+
+
+def test_an_unchanged_snapshot_without_a_clock_forgets_the_clock():
+    """The last live row has none, so nobody can tell any more which came first."""
+    monitor, batch = Monitor(), snap("vp")
+    monitor.observe(batch, observed_at=CREATED + 200.0)
+    monitor.observe(batch)
+
+    fewer = snap("vp", request_counts={"total": 8, "completed": 1, "failed": 0})
+
+    assert ["H505"] == rules(monitor.observe(fewer, observed_at=CREATED + 100.0))
+
+
+def test_time_alone_makes_an_unchanged_batch_overdue():
+    """T207 appears a day after the deadline though no field has changed, and each time from then on."""
+    monitor, batch = Monitor(), snap("vp")
+    hours = [24.0, 47.0, 48.0, 48.1, 60.0]
+
+    found = [rules(monitor.observe(batch, observed_at=CREATED + 3600 * hour)) for hour in hours]
+
+    assert [[], [], [], ["T207"], ["T207"]] == found
+
+
+@pytest.mark.parametrize("clock", [-5.0, 0.0, float("nan"), float("inf"), 1e300])
+def test_a_clock_that_is_none_is_refused_as_the_auditor_refuses_it(clock: float):
+    """No time is negative, endless or no number: S002 of observed_at, whichever way the snapshot is read."""
+    plain, read = Monitor().observe(snap("vp"), observed_at=clock), Monitor().observe(
+        {"observed_at": clock, "batch": snap("vp")}
+    )
+
+    assert [["S002"], ["S002"]] == [rules(plain), rules(read)]
+
+
+# ---------------------------------------------------------------- verdicts and what is kept
+
+
+def test_a_verdict_is_about_one_observation():
+    """An error, then nothing: inconsistent, consistent; the batch itself stays inconsistent."""
+    monitor = Monitor()
+
+    verdicts = [
+        (monitor.observe(batch).verdict, monitor["batch_1"].verdict)
+        for batch in (snap("vp"), snap("vp", at=[0, 61]), snap("vp", at=[0, 61]))
+    ]
+
+    assert [("consistent", "consistent"), ("inconsistent", "inconsistent"), ("consistent", "inconsistent")] == verdicts
+
+
+@pytest.mark.parametrize("severity", ["note", "off"])
+def test_silence_about_an_unknown_status_is_undetermined(severity: str):
+    """Nothing could be judged: that is never clean, however the dialect weighs S004."""
+    monitor = Monitor(Dialect(name="open words", severities={"S004": severity}))
+
+    verdicts = [monitor.observe(snap("v", status="paused")).verdict for _ in range(2)]
+
+    assert ["undetermined", "undetermined"] == verdicts
+    assert "undetermined" == monitor["batch_1"].verdict
+    assert "consistent" == monitor.observe(snap("v")).verdict
+    assert "consistent" == monitor["batch_1"].verdict
+
+
+def test_warnings_and_notes_are_consistent():
+    """Only an error makes a verdict inconsistent."""
+    observation = Monitor().observe(snap("vpzc", expires_at=None, errors=["odd"]))
+
+    assert (["P104", "F403"], "consistent") == (rules(observation), observation.verdict)
+
+
+def test_what_is_known_of_a_batch_can_be_asked_for():
+    """Status, snapshot, verdict and transitions, by id; the wordy fields are not kept."""
+    monitor = Monitor()
+    batch = snap("vpzc", usage={"total_tokens": 5}, other="kept nowhere")
+    emitted = monitor.observe(batch, observed_at=CREATED + 999.0).transitions
+
+    known = monitor["batch_1"]
+
+    whole = parse(batch, observed_at=CREATED + 999.0)
+    assert BatchState(
+        id="batch_1",
+        status="completed",
+        snapshot=attrs.evolve(whole, usage=None, metadata=None, extra={}),
+        verdict="consistent",
+        transitions=tuple(attrs.evolve(each, snapshot=None, observed_at=None) for each in emitted),
+    ) == attrs.evolve(known, snapshot=attrs.evolve(known.snapshot, extra={}))
+
+
+def test_what_is_known_is_a_view_of_the_moment():
+    """A state that was asked for does not change any more."""
+    monitor = Monitor()
+    monitor.observe(snap("v"))
+    before = monitor["batch_1"]
+
+    monitor.observe(snap("vpzc"))
+
+    assert ("validating", 1) == (before.status, len(before.transitions))
+
+
+def test_the_wires_word_stands_for_a_status_while_none_is_known():
+    """An unknown word first is shown as it came; later it does not hide the known status."""
+    monitor = Monitor()
+    monitor.observe(snap("v", status="paused"))
+    first = monitor["batch_1"].status
+    monitor.observe(snap("vp"))
+    monitor.observe(snap("vp", status="paused"))
+
+    assert ("paused", "in_progress") == (first, monitor["batch_1"].status)
+
+
+def test_batches_are_counted_and_told_apart():
+    """Each id has a life of its own; one never seen is a KeyError."""
+    monitor = Monitor()
+    monitor.observe(snap("vpzc", id="batch_1"))
+    monitor.observe(snap("v", id="batch_2"))
+
+    assert (2, True, False) == (len(monitor), "batch_2" in monitor, "batch_3" in monitor)
+    assert ("completed", "validating") == (monitor["batch_1"].status, monitor["batch_2"].status)
+    with pytest.raises(KeyError, match="batch_3"):
+        monitor["batch_3"]
+
+
+@pytest.mark.parametrize("broken", [
+    None, 5, "", "not json", b"[]", [], [snap("v"), snap("vp")], {}, {"error": {"message": "no"}},
+    snap("v", id=None), snap("v", id=5), snap("v", id=["batch_1"]),
+])  # fmt: skip
+def test_what_cannot_be_read_raises_and_changes_nothing(broken: object):
+    """No object or no readable id: SnapshotError, and all is as it was."""
+    monitor = Monitor()
+    listener = listening(monitor)
+    monitor.observe(snap("vp"))
+    before = monitor["batch_1"]
+
+    with pytest.raises(SnapshotError):
+        monitor.observe(broken)
+
+    assert (before, 1, 2) == (monitor["batch_1"], len(monitor), listener.calls)
+
+
+def test_a_damaged_snapshot_is_observed_and_reported():
+    """A bad field is a finding, not an error: the status is followed all the same."""
+    observation = Monitor().observe(snap("vp", created_at="soon", endpoint=5))
+
+    assert (["S002", "S005"], ["validating", "in_progress"]) == (rules(observation), targets(observation))
+
+
+@pytest.mark.parametrize("form", [
+    lambda batch: batch,
+    parse,
+    lambda batch: {"batch": batch, "observed_at": None},
+    lambda batch: parse(batch).to_dict(style="camel"),
+    lambda batch: {**batch, "unknown": {"nested": [1]}},
+], ids=["mapping", "snapshot", "envelope", "camel", "extra"])  # fmt: skip
+def test_all_forms_of_a_snapshot_are_one(form: Callable[[Row], object]):
+    """However it comes, it proves the same keys; and seen again in another form it is nothing new."""
+    monitor = Monitor()
+    monitor.observe(snap("vp"))
+
+    observation = monitor.observe(form(snap("vpzc")))
+
+    assert ["finalizing", "completed"] == targets(observation)
+    assert ((), ()) == (monitor.observe(snap("vpzc")).transitions, monitor.observe(form(snap("vpzc"))).findings)
+
+
+# ---------------------------------------------------------------- forget
+
+
+def test_after_forget_the_next_sight_is_a_first_sight_with_the_same_keys():
+    """Everything is emitted again, and whoever dedupes on keys is not fooled."""
+    monitor = Monitor()
+    first = monitor.observe(snap("vpzc"))
+    monitor.forget("batch_1")
+    gone = "batch_1" in monitor, len(monitor)
+
+    again = monitor.observe(snap("vpzc"))
+
+    assert (False, 0) == gone
+    assert [each.key for each in first.transitions] == [each.key for each in again.transitions]
+
+
+def test_to_forget_a_stranger_is_a_key_error():
+    """So that a typo does not pass."""
+    with pytest.raises(KeyError, match="batch_2"):
+        Monitor().forget("batch_2")
+
+
+def test_forget_drops_what_is_pending():
+    """What raised is not called again for a batch that nobody wants to know."""
+    monitor = Monitor()
+    listener = listening(monitor, ValueError("once"))
+    with pytest.raises(HookError):
+        monitor.observe(snap("v"))
+
+    monitor.forget("batch_1")
+    monitor.redeliver()
+
+    assert (1, []) == (listener.calls, listener.heard)
+
+
+# ---------------------------------------------------------------- hooks: registration
+
+
+def named(transition: Transition) -> None:
+    """Be a hook with a name."""
+
+
+@pytest.mark.parametrize("register, expected", [
+    (lambda monitor: monitor.on(), ["validating", "in_progress", "finalizing", "completed"]),
+    (lambda monitor: monitor.on("completed"), ["completed"]),
+    (lambda monitor: monitor.on("completed", "expired", "finalizing"), ["finalizing", "completed"]),
+    (lambda monitor: monitor.on(target="finalizing"), ["finalizing"]),
+    (lambda monitor: monitor.on(source="in_progress"), ["finalizing"]),
+    (lambda monitor: monitor.on(source="in_progress", target="finalizing"), ["finalizing"]),
+    (lambda monitor: monitor.on("finalizing", source="in_progress"), ["finalizing"]),
+    (lambda monitor: monitor.on("cancelling", source="in_progress"), []),
+    (lambda monitor: monitor.on(source="validating", target="cancelling"), []),
+    (lambda monitor: monitor.on("validating"), ["validating"]),
+    (lambda monitor: monitor.on("expired"), []),
+])  # fmt: skip
+def test_a_hook_hears_what_it_asked_for(register: Callable[[Monitor], Any], expected: list[str]):
+    """Statuses, a target, a source, an edge, or everything."""
+    monitor, listener = Monitor(), Listener()
+    register(monitor)(listener)
+
+    monitor.observe(snap("vpzc"))
+
+    assert expected == listener.heard
+
+
+def test_hooks_run_in_order_of_registration_for_each_transition_in_order():
+    """Transition by transition, hook by hook; findings come after all transitions."""
+    monitor, heard = Monitor(), []
+    monitor.on_finding(lambda finding: heard.append(("finding", finding.rule)))
+    for name in ("first", "second"):
+        monitor.on(name=name)(lambda transition, name=name: heard.append((name, transition.target)))
+
+    monitor.observe(snap("vp", expires_at=None))
+
+    assert [
+        ("first", "validating"), ("second", "validating"),
+        ("first", "in_progress"), ("second", "in_progress"),
+        ("finding", "P104"),
+    ] == heard  # fmt: skip
+
+
+@pytest.mark.parametrize("gap, edge", [
+    (snap("vx"), {"source": "validating", "target": "cancelling"}),
+    (snap("vx"), {"source": "in_progress", "target": "cancelling"}),
+])  # fmt: skip
+def test_an_edge_hook_does_not_fire_across_a_gap(gap: Row, edge: Row):
+    """Nobody knows which edges were taken; the hook on the status itself fires."""
+    monitor, on_edge, on_status = Monitor(), Listener(), Listener()
+    monitor.on(**edge)(on_edge)
+    monitor.on(edge["target"])(on_status)
+
+    monitor.observe(gap)
+
+    assert ([], [edge["target"]]) == (on_edge.heard, on_status.heard)
+
+
+def test_a_source_hook_fires_across_a_gap():
+    """Wherever the way led, the status was left."""
+    monitor, listener = Monitor(), Listener()
+    monitor.on(source="validating")(listener)
+
+    monitor.observe(snap("vx"))
+
+    assert ["cancelling"] == listener.heard
+
+
+def test_a_hook_on_a_status_of_a_dialect():
+    """`on` takes any status that the lifecycle has."""
+    monitor, listener = Monitor("aibrix"), Listener()
+    monitor.on("scheduling", "validating")(listener)
+
+    monitor.observe(snap("v", status="scheduling"))
+    monitor.observe(snap("v"))
+
+    assert ["scheduling", "validating"] == listener.heard
+
+
+def test_on_returns_the_function_unchanged_so_that_decorators_stack():
+    """One function, three registrations, and it is still itself."""
+    monitor, heard = Monitor(), []
+
+    def hook(subject: Transition | Finding) -> None:
+        heard.append(subject)
+
+    stacked = monitor.on("completed")(monitor.on("validating")(monitor.on_finding("P")(hook)))
+    bare = monitor.on_finding(named)
+
+    monitor.observe(snap("vpzc", expires_at=None))
+
+    assert (True, True) == (stacked is hook, bare is named)
+    assert ["validating", "completed", "P104"] == [
+        subject.target if isinstance(subject, Transition) else subject.rule for subject in heard
+    ]
+
+
+@pytest.mark.parametrize("codes, expected", [
+    ((), ["P102", "P104", "H501"]),
+    (("H5",), ["H501"]),
+    (("P",), ["P102", "P104"]),
+    (("P104", "H501"), ["P104", "H501"]),
+    (("T201",), []),
+])  # fmt: skip
+def test_on_finding_hears_the_rules_it_names(codes: tuple[str, ...], expected: list[str]):
+    """All of them, a family, or some by code."""
+    monitor, listener = Monitor(), Listener()
+    monitor.on_finding(*codes)(listener)
+    monitor.observe(snap("vp", expires_at=None))
+    listener.heard.clear()
+
+    monitor.observe(snap("vpf", expires_at=None))
+
+    assert expected == listener.heard
+
+
+def test_on_finding_is_used_bare_too():
+    """`@monitor.on_finding` without parentheses hears every finding."""
+    monitor, heard = Monitor(), []
+
+    @monitor.on_finding
+    def hook(finding: Finding) -> None:
+        heard.append(finding)
+
+    observation = monitor.observe(snap("v", expires_at=None))
+
+    assert [*observation.findings] == heard != []
+
+
+async def coroutine_hook(transition: Transition) -> None:
+    """Be a hook that a plain monitor cannot await."""
+
+
+class CoroutineCall:
+    """A hook object whose call is a coroutine."""
+
+    async def __call__(self, transition: Transition) -> None:
+        """Be called in vain."""
+
+
+COROUTINE = "is a coroutine function: a Monitor would never await it; use AsyncMonitor"
+
+
+@pytest.mark.parametrize("register, message", [
+    (lambda monitor: monitor.on(named), "@monitor.on needs parentheses: @monitor.on() for every transition"),
+    (lambda monitor: monitor.on("completed", target="failed"), "either statuses to enter, or target=; not both"),
+    (lambda monitor: monitor.on()(coroutine_hook), f"test_monitor.coroutine_hook {COROUTINE}"),
+    (lambda monitor: monitor.on()(functools.partial(coroutine_hook)), f"test_monitor.coroutine_hook {COROUTINE}"),
+    (lambda monitor: monitor.on()(CoroutineCall()), f"test_monitor.CoroutineCall {COROUTINE}"),
+    (lambda monitor: monitor.on_finding(coroutine_hook), f"test_monitor.coroutine_hook {COROUTINE}"),
+    (lambda monitor: monitor.on_finding("H5")(coroutine_hook), f"test_monitor.coroutine_hook {COROUTINE}"),
+    (lambda monitor: monitor.on()(5), "a hook is called with a transition or a finding; 5 cannot be called"),
+])  # fmt: skip
+def test_wrong_use_is_a_type_error_at_once(register: Callable[[Monitor], Any], message: str):
+    """Not when the first transition comes, in the night."""
+    monitor = Monitor()
+
+    with pytest.raises(TypeError) as raised:
+        register(monitor)
+
+    assert message == str(raised.value)
+    assert ["validating"] == targets(monitor.observe(snap("v")))
+
+
+ALL = "validating, in_progress, finalizing, completed, failed, expired, cancelling, cancelled"
+
+
+@pytest.mark.parametrize("register, message", [
+    (lambda monitor: monitor.on("done"), f"the openai lifecycle has no status 'done'; it has {ALL}"),
+    (lambda monitor: monitor.on("completed", "canceled"), f"the openai lifecycle has no status 'canceled'; it has {ALL}"),
+    (lambda monitor: monitor.on(target="done"), f"the openai lifecycle has no status 'done'; it has {ALL}"),
+    (lambda monitor: monitor.on(source="done"), f"the openai lifecycle has no status 'done'; it has {ALL}"),
+    (lambda monitor: monitor.on("scheduling"), f"the openai lifecycle has no status 'scheduling'; it has {ALL}"),
+    (
+        lambda monitor: monitor.on(source="validating", target="completed"),
+        "no step leads from validating to completed; validating leads to in_progress, failed, cancelling, expired",
+    ),
+    (
+        lambda monitor: monitor.on("completed", "cancelling", source="cancelling"),
+        "no step leads from cancelling to cancelling; cancelling leads to cancelled, completed, failed, expired",
+    ),
+    (
+        lambda monitor: monitor.on(source="completed", target="failed"),
+        "no step leads from completed to failed; completed is final",
+    ),
+    (lambda monitor: monitor.on(source="completed"), "no step leads from completed to anywhere; completed is final"),
+])  # fmt: skip
+def test_a_status_or_edge_that_is_not_there_is_a_value_error_at_once(register: Callable[[Monitor], Any], message: str):
+    """A hook that could never fire is a mistake; the error says what there is."""
+    with pytest.raises(ValueError) as raised:  # noqa: PT011  # The whole text is compared.
+        register(Monitor())
+
+    assert message == str(raised.value)
+
+
+@pytest.mark.parametrize("code", ["X", "", "stale-read", "H509"])
+def test_a_finding_hook_on_an_unknown_rule_is_refused(code: str):
+    """The same for rules."""
+    with pytest.raises(UnknownNameError, match=f"no rule is called {code!r}"):
+        Monitor().on_finding(code)
+
+
+def test_an_unknown_dialect_is_refused():
+    """With the names of those there are."""
+    with pytest.raises(UnknownNameError, match="no dialect is called 'opnai'; known: openai, azure, groq"):
+        Monitor("opnai")
+
+
+# ---------------------------------------------------------------- 6: hooks that raise
+
+
+def test_a_hook_that_raises_stops_nobody():
+    """All other hooks and transitions are delivered, the state has moved, and one error holds it all."""
+    monitor = Monitor()
+    first = listening(monitor, ValueError("a"), None, RuntimeError("b"), name="first")
+    second = listening(monitor, name="second")
+
+    with pytest.raises(HookError) as raised:
+        monitor.observe(snap("vpz"))
+
+    error = raised.value
+    assert ["in_progress"] == first.heard
+    assert ["validating", "in_progress", "finalizing"] == second.heard
+    assert ["a", "b"] == [str(each) for each in error.exceptions]
+    assert ["validating", "in_progress", "finalizing"] == targets(error.observation)
+    assert ("consistent", True) == (error.observation.verdict, error.observation.delivered)
+    assert "finalizing" == monitor["batch_1"].status
+    assert "hooks raised; they stay pending (2 sub-exceptions)" == str(error)
+
+
+def test_an_error_says_which_hook_raised_on_what():
+    """A note on each: the name given, or module and qualified name, and the key or rule."""
+    monitor = Monitor()
+
+    def failing(subject: object) -> None:
+        raise ValueError
+
+    class Failing:
+        def __call__(self, subject: object) -> None:
+            raise ValueError
+
+    monitor.on(name="collect")(failing)
+    monitor.on()(failing)
+    monitor.on()(functools.partial(failing))
+    monitor.on()(Failing())
+    monitor.on_finding(failing)
+
+    with pytest.raises(HookError) as raised:
+        monitor.observe(snap("v", expires_at=None))
+
+    here = "test_monitor.test_an_error_says_which_hook_raised_on_what.<locals>"
+    key = f"batch_1/validating/{CREATED}"
+    assert [
+        [f"batchfsm: raised by the hook {name} on {what}"]
+        for name, what in [
+            ("collect", key), (f"{here}.failing", key), (f"{here}.failing", key), (f"{here}.Failing", key),
+            (f"{here}.failing", "P104 of batch_1"),
+        ]
+    ] == [each.__notes__ for each in raised.value.exceptions]  # fmt: skip
+
+
+def test_a_hook_error_is_an_exception_group_that_keeps_its_observation():
+    """`except*`, `split` and `subgroup` make parts of it that still know what was observed."""
+    monitor = Monitor()
+    listening(monitor, ValueError("a"), KeyError("b"))
+    with pytest.raises(HookError) as raised:
+        monitor.observe(snap("vp"))
+    error = raised.value
+
+    values, rest = error.split(ValueError)
+
+    assert isinstance(error, ExceptionGroup)
+    for part, kind in ((values, ValueError), (rest, KeyError), (error.subgroup(KeyError), KeyError)):
+        assert (HookError, [kind]) == (type(part), [type(each) for each in part.exceptions])
+        assert part.observation is error.observation
+    caught = []
+    try:
+        raise error
+    except* ValueError as some:
+        caught += [some.observation]
+    except* KeyError as others:
+        caught += [others.observation]
+    assert [error.observation] * 2 == caught
+
+
+def test_what_raised_stays_pending_until_redeliver():
+    """No later observation tries it again by the way; redeliver does, in order, until it returns."""
+    monitor = Monitor()
+    listener = listening(monitor, ValueError("1"), None, ValueError("2"), None, None, ValueError("3"))
+    with pytest.raises(HookError):
+        monitor.observe(snap("vpz"))  # validating and finalizing raise
+    monitor.observe(snap("vpz"))
+    monitor.observe(snap("vpzc"))
+    heard = [*listener.heard]
+
+    with pytest.raises(HookError) as raised:
+        monitor.redeliver()  # validating returns, finalizing raises again
+    monitor.redeliver()
+    monitor.redeliver()
+
+    assert ["in_progress", "completed"] == heard
+    assert (["3"], None) == ([str(each) for each in raised.value.exceptions], raised.value.observation)
+    assert ["in_progress", "completed", "validating", "finalizing"] == listener.heard
+
+
+def test_only_the_hook_that_raised_is_tried_again():
+    """Its neighbour returned, and hears of it once."""
+    monitor = Monitor()
+    failing, fine = listening(monitor, ValueError("1"), name="failing"), listening(monitor, name="fine")
+    with pytest.raises(HookError):
+        monitor.observe(snap("v"))
+
+    monitor.redeliver()
+
+    assert (["validating"], ["validating"], 1) == (failing.heard, fine.heard, fine.calls)
+
+
+def test_redelivered_transitions_are_whole():
+    """The snapshot is there the second time, too."""
+    monitor, heard = Monitor(), []
+
+    @monitor.on()
+    def hook(transition: Transition) -> None:
+        heard.append(transition)
+        if len(heard) == 1:
+            raise ValueError
+
+    with pytest.raises(HookError) as raised:
+        monitor.observe(snap("v", other="kept"))
+    monitor.redeliver()
+
+    assert [*raised.value.observation.transitions] * 2 == heard
+    assert "kept" == heard[1].snapshot.extra["other"]
+
+
+@pytest.mark.parametrize("interrupt", [KeyboardInterrupt, SystemExit])
+def test_an_interrupt_passes_at_once_and_nothing_is_lost(interrupt: type[BaseException]):
+    """It is not collected; what was not delivered comes before anything else at the next observation."""
+    monitor = Monitor()
+    first, second = listening(monitor, None, interrupt(), name="first"), listening(monitor, name="second")
+
+    with pytest.raises(interrupt):
+        monitor.observe(snap("vpz"))
+    after = [*first.heard], [*second.heard], monitor["batch_1"].status
+    observation = monitor.observe(snap("vpzc"))
+
+    assert (["validating"], ["validating"], "finalizing") == after
+    assert ["validating", "in_progress", "finalizing", "completed"] == first.heard == second.heard
+    assert (["completed"], True) == (targets(observation), observation.delivered)
+
+
+def test_what_was_interrupted_comes_with_the_next_observation_of_that_batch():
+    """Though it brings nothing new itself, and other batches do not bring it."""
+    monitor = Monitor()
+    listener = listening(monitor, KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        monitor.observe(snap("v", id="batch_1"))
+
+    monitor.observe(snap("v", id="batch_2"))
+    without = [*listener.heard]
+    monitor.observe(snap("v", id="batch_1"))
+
+    assert (["validating"], ["validating"] * 2) == (without, listener.heard)
+
+
+def test_what_was_interrupted_comes_with_redeliver():
+    """In order, and once."""
+    monitor = Monitor()
+    listener = listening(monitor, None, SystemExit())
+    with pytest.raises(SystemExit):
+        monitor.observe(snap("vpzc"))
+
+    monitor.redeliver()
+    monitor.redeliver()
+
+    assert ["validating", "in_progress", "finalizing", "completed"] == listener.heard
+
+
+def test_an_interrupt_of_redeliver_loses_no_other_batch():
+    """Three batches are pending, the first is interrupted: the others are still there, and not busy for ever."""
+    monitor = Monitor()
+    listener = listening(monitor, *[ValueError()] * 3, KeyboardInterrupt())
+    for name in ("batch_1", "batch_2", "batch_3"):
+        with pytest.raises(HookError):
+            monitor.observe(snap("v", id=name))
+    with pytest.raises(KeyboardInterrupt):
+        monitor.redeliver()
+
+    delivered = [monitor.observe(snap("vp", id=name)).delivered for name in ("batch_1", "batch_2", "batch_3")]
+    monitor.redeliver()
+
+    assert [True] * 3 == delivered
+    assert (3, 3) == (listener.heard.count("validating"), listener.heard.count("in_progress"))
+
+
+def test_an_interrupt_after_an_error_keeps_both():
+    """The hook that raised before the interrupt stays pending, too."""
+    monitor = Monitor()
+    listener = listening(monitor, ValueError("lost?"), KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        monitor.observe(snap("vpz"))
+
+    monitor.redeliver()
+
+    assert {"validating", "in_progress", "finalizing"} == set(listener.heard)
+    assert 3 == len(listener.heard)
+
+
+outcomes = st.lists(st.sampled_from([None, None, ValueError, KeyboardInterrupt, SystemExit]), max_size=12)
+
+
+@given(log=logs, first=outcomes, second=outcomes)
+@settings(max_examples=150, deadline=None)
+def test_whatever_hooks_do_each_returns_once_a_key(log: list[Any], first: list[Any], second: list[Any]):
+    """Errors and interrupts at any call, over any log: in the end each hook has returned from each key once."""
+    monitor, keys = Monitor(), []
+    monitor.on(name="witness")(lambda transition: None)
+    hooks = [KeyListener(first), KeyListener(second)]
+    for number, hook in enumerate(hooks):
+        monitor.on(name=f"hook {number}")(hook)
+    bystander = Monitor()
+    for wire, clock in written(log):
+        batch = wire | {"id": "batch_1"}
+        try:
+            keys += [each.key for each in bystander.observe(batch, observed_at=clock).transitions]
+        except SnapshotError:
+            continue
+        try:
+            monitor.observe(batch, observed_at=clock)
+        except (HookError, KeyboardInterrupt, SystemExit):
+            assert monitor["batch_1"] == bystander["batch_1"]
+    for _ in range(len(first) + len(second) + 1):
+        try:
+            monitor.redeliver()
+        except (HookError, KeyboardInterrupt, SystemExit):
+            continue
+
+    assert [sorted(keys)] * 2 == [sorted(hook.returned) for hook in hooks]
+    for hook, outcome in zip(hooks, (first, second), strict=True):
+        if ValueError not in outcome:
+            assert keys == hook.returned  # Interrupts alone do not even change the order.
+
+
+class KeyListener:
+    """A hook that notes the keys it returned from."""
+
+    def __init__(self, outcomes: list[Any]) -> None:
+        """Take what to raise, call by call."""
+        self.outcomes, self.returned = list(outcomes), []
+
+    def __call__(self, transition: Transition) -> None:
+        """Raise or note."""
+        if (error := self.outcomes.pop(0) if self.outcomes else None) is not None:
+            raise error
+        self.returned.append(transition.key)
+
+
+# ---------------------------------------------------------------- 6 and 7: hooks that observe
+
+
+def test_a_hook_that_observes_its_own_batch_runs_to_completion():
+    """The fold happens at once, its hooks run after the present ones, in order; nobody is called in the middle."""
+    monitor, heard, inner = Monitor(), [], []
+
+    @monitor.on("validating", name="poller")
+    def poll(transition: Transition) -> None:
+        heard.append("poll begins")
+        inner.append(monitor.observe(snap("vpz")))
+        inner.append(monitor["batch_1"].status)
+        heard.append("poll ends")
+
+    monitor.on(name="log")(lambda transition: heard.append(transition.target))
+
+    outer = monitor.observe(snap("v"))
+
+    assert ["poll begins", "poll ends", "validating", "in_progress", "finalizing"] == heard
+    assert (["in_progress", "finalizing"], False) == (targets(inner[0]), inner[0].delivered)
+    assert ("finalizing", ["validating"], True) == (inner[1], targets(outer), outer.delivered)
+
+
+def test_an_error_after_a_nested_observation_is_raised_at_the_deliverer():
+    """The inner call returns; the outer one, which runs the hooks, raises for both."""
+    monitor, inner = Monitor(), []
+
+    @monitor.on("validating")
+    def poll(transition: Transition) -> None:
+        inner.append(monitor.observe(snap("vp")))
+
+    @monitor.on("in_progress")
+    def fail(transition: Transition) -> None:
+        raise ValueError(transition.target)
+
+    with pytest.raises(HookError) as raised:
+        monitor.observe(snap("v"))
+
+    assert [False] == [each.delivered for each in inner]
+    assert (["in_progress"], ["validating"]) == (
+        [str(each) for each in raised.value.exceptions], targets(raised.value.observation),
+    )  # fmt: skip
+
+
+def test_a_nested_observation_without_news_has_nothing_to_deliver():
+    """A hook that looks again and finds the same has nothing to wait for."""
+    monitor, inner = Monitor(), []
+    monitor.on("validating")(lambda transition: inner.append(monitor.observe(snap("v"))))
+    monitor.on("completed", name="idle")(lambda transition: None)
+
+    monitor.observe(snap("v"))
+
+    assert [((), True)] == [(each.transitions, each.delivered) for each in inner]
+
+
+def test_a_hook_that_observes_another_batch_finds_it_idle_and_delivers_it():
+    """Batches do not wait for each other: the other's hooks have run when the inner call returns."""
+    monitor, heard, inner = Monitor(), [], []
+
+    @monitor.on("completed", name="chain")
+    def chain(transition: Transition) -> None:
+        if transition.batch_id == "batch_1":
+            inner.append(monitor.observe(snap("v", id="batch_2")))
+            heard.append("chained")
+
+    monitor.on(name="log")(lambda transition: heard.append(f"{transition.batch_id} {transition.target}"))
+
+    monitor.observe(snap("vpzc"))
+
+    assert ["batch_2 validating", "chained", "batch_1 completed"] == heard[-3:]
+    assert [True] == [each.delivered for each in inner]
+
+
+def test_two_batches_whose_hooks_observe_each_other_do_not_hang():
+    """Batch 1 looks at 2, which looks at 1, which is busy: it queues and returns."""
+    monitor, heard = Monitor(), []
+    other = {"batch_1": "batch_2", "batch_2": "batch_1"}
+
+    @monitor.on("in_progress", name="cross")
+    def cross(transition: Transition) -> None:
+        monitor.observe(snap("vpz", id=other[transition.batch_id]))
+
+    monitor.on("finalizing", name="log")(lambda transition: heard.append(transition.batch_id))
+
+    monitor.observe(snap("vp", id="batch_1"))
+
+    assert ["batch_1", "batch_2"] == sorted(heard)
+    assert ["finalizing"] * 2 == [monitor[name].status for name in other]
+
+
+def test_a_chain_of_nested_observations_ends():
+    """A hook that polls on and on runs each step once, in order, without growing the stack."""
+    monitor, heard = Monitor(), []
+
+    @monitor.on()
+    def poll(transition: Transition) -> None:
+        heard.append(transition.at)
+        if len(heard) < 3000:
+            status, at = ("in_progress", "completed")[len(heard) % 2], CREATED + len(heard)
+            monitor.observe(snap("v", status=status, **{f"{status}_at": at}))
+
+    monitor.observe(snap("v"))
+
+    assert heard == sorted(heard, key=lambda at: at or 0)
+
+
+def test_a_hook_may_forget_its_batch():
+    """What is under way ends; nothing of it comes back."""
+    monitor = Monitor()
+    monitor.on("completed")(lambda transition: monitor.forget(transition.batch_id))
+    listener = listening(monitor)
+
+    monitor.observe(snap("vpzc"))
+
+    assert (["validating", "in_progress", "finalizing", "completed"], 0) == (listener.heard, len(monitor))
+    assert 4 == len(monitor.observe(snap("vpzc")).transitions)
+
+
+def test_a_hook_may_register_a_hook():
+    """It hears of what comes after."""
+    monitor, listener = Monitor(), Listener()
+    monitor.on("validating")(lambda transition: monitor.on(name="late")(listener))
+
+    monitor.observe(snap("v"))
+    monitor.observe(snap("vp"))
+
+    assert ["in_progress"] == listener.heard
+
+
+def test_two_monitors_share_nothing():
+    """The machine is one for all of them; what they know is not."""
+    one, two = Monitor(), Monitor()
+    listener = listening(one)
+
+    one.observe(snap("vp"))
+
+    assert (1, 0, ["validating", "in_progress"]) == (len(one), len(two), listener.heard)
+    assert 4 == len(two.observe(snap("vpzc")).transitions)

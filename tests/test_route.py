@@ -1,0 +1,335 @@
+"""The way that a snapshot proves, told by examples and held against a naive reading of the contract."""
+
+from itertools import combinations
+
+import attrs
+import oracle
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from notation import CREATED, WORDS, snap
+
+from batchfsm import Monitor, Transition, parse
+from batchfsm.dialects import DIALECTS
+from batchfsm.lifecycle import STAMP_FIELDS
+from batchfsm.route import Router, router
+from batchfsm.wire import reader
+
+LETTERS = {word: letter for letter, word in WORDS.items()} | {"scheduling": "s"}
+
+
+def told(*snaps, dialect="openai"):
+    """Return what the last of some snapshots emits: `vp start 60 observed`, seconds since creation or `-`."""
+    monitor = Monitor(dialect)
+    *_, last = [monitor.observe(each).transitions for each in snaps]
+    return [
+        " ".join([
+            LETTERS.get(each.source, "") + LETTERS[each.target],
+            each.event or "?",
+            "-" if each.at is None else str(each.at - CREATED),
+            each.evidence,
+        ])
+        for each in last
+    ]  # fmt: skip
+
+
+def way(*snaps, dialect="openai"):
+    """Return the same without seconds and evidence, in one line."""
+    return ", ".join(" ".join(leg.split()[:2]) for leg in told(*snaps, dialect=dialect))
+
+
+# ---------------------------------------------------------------- first sight, by name
+
+
+def test_a_new_batch_is_born():
+    """The first transition comes from nowhere, at created_at."""
+    assert ["v create 0 observed"] == told(snap("v"))
+
+
+def test_a_completed_batch_tells_its_whole_life():
+    """A poller that came after the end learns every step, from the stamps."""
+    assert [
+        "v create 0 stamped",
+        "vp start 60 stamped",
+        "pz finalize 120 stamped",
+        "zc complete 180 observed",
+    ] == told(snap("vpzc"))
+
+
+def test_an_expired_batch_was_finalized():
+    """The normal way to expire goes through finalizing, ten minutes after the deadline."""
+    assert "v create, vp start, pz finalize, ze expire" == way(snap("vpze", at=(0, 5, 86401, 87008)))
+
+
+def test_a_failed_batch_never_ran():
+    """Validation is where batches fail."""
+    assert ["v create 0 stamped", "vf fail 1 observed"] == told(snap("vf", at=(0, 1)))
+
+
+def test_a_cancelled_batch_may_have_run_or_not():
+    """Its stamp tells which: 94 of 100 cancelled batches never started."""
+    assert "v create, vg cancel, gx stop" == way(snap("vgx"))
+    assert "v create, vp start, pg cancel, gx stop" == way(snap("vpgx"))
+
+
+def test_stamps_of_one_second_are_in_table_order():
+    """Groq does everything within a second."""
+    assert "v create, vp start, pz finalize, zc complete" == way(snap("vpzc", at=(0, 0, 0, 0)))
+
+
+def test_the_order_of_statuses_goes_before_the_order_of_stamps():
+    """Where no circle is, a clock that went back changes no route."""
+    assert "v create, vp start, pz finalize, zc complete" == way(snap("vpzc", at=(0, 9, 7, 8)))
+
+
+# ---------------------------------------------------------------- missing stamps
+
+
+def test_a_status_on_every_walk_is_implied():
+    """Azure leaves out in_progress_at: the batch ran, nobody knows when."""
+    assert [
+        "v create 0 stamped",
+        "vp start - implied",
+        "pz finalize 60 stamped",
+        "zc complete 120 observed",
+    ] == told(snap("vzc"), dialect="azure")
+
+
+def test_a_birth_without_a_stamp_is_implied():
+    """Every batch was created, though this one does not say when."""
+    wire = snap("vp")
+    del wire["created_at"]
+
+    assert ["v create - implied", "vp start 60 observed"] == told(wire)
+
+
+def test_a_bad_stamp_says_nothing():
+    """It is as if it were optional: the batch was there, at a second nobody can read."""
+    assert [
+        "v create 0 stamped",
+        "vp start - implied",
+        "pz finalize 120 observed",
+    ] == told(snap("vpz", in_progress_at="noon"))
+
+
+def test_an_unknown_way_is_one_gap():
+    """LiteLLM's Vertex stamps neither in_progress nor finalizing: there are two ways to completed."""
+    assert [
+        "v create 0 stamped",
+        "vp start - implied",
+        "pc ? 60 gap",
+    ] == told(snap("vc"), dialect="litellm")
+    assert ["v create 0 stamped", "vc ? 60 gap"] == told(snap("vc"), dialect="compatible")
+
+
+def test_a_gap_ends_where_the_walks_meet():
+    """A cancelled batch was surely being cancelled; whether it ran before, nobody knows."""
+    assert ["v create 0 stamped", "vg ? - gap", "gx stop 60 observed"] == told(snap("vx"))
+
+
+def test_optional_stamps_are_left_out_before_tolerated_steps_are_taken():
+    """Groq's finalizing may be null, so completed means finalized; on OGX there is no such status."""
+    assert "v create, vp start, pz finalize, zc complete" == way(snap("vpc"), dialect="groq")
+    assert "v create, vp start, pc complete" == way(snap("vpc"), dialect="ogx")
+
+
+def test_a_tolerated_step_explains_before_a_missing_stamp():
+    """Expired right out of validating is a step that servers take; no stamp need be missing for it."""
+    assert "v create, ve expire" == way(snap("ve"))
+
+
+def test_a_strict_way_through_missing_stamps_is_the_last_but_one_resort():
+    """Completed with created_at alone: the documented way, though two stamps are missing."""
+    assert [
+        "v create 0 stamped",
+        "vp start - implied",
+        "pz finalize - implied",
+        "zc complete 60 observed",
+    ] == told(snap("vc"))
+
+
+def test_a_stamp_that_leads_nowhere_is_no_stop():
+    """A failed_at on a running batch is P102's to report; the route goes by without it."""
+    assert "v create, vp start" == way(snap("vp", failed_at=CREATED + 90))
+
+
+def test_an_unknown_status_has_no_route():
+    """Nothing is emitted for a word that the lifecycle does not have."""
+    assert [] == told(snap("vp", status="paused"))
+
+
+def test_a_dialect_may_be_born_elsewhere():
+    """AIBrix is born in scheduling and does not stamp validating."""
+    assert [
+        "s create 0 stamped",
+        "sv validate - implied",
+        "vp start 60 observed",
+    ] == told(snap("vp"), dialect="aibrix")
+
+
+# ---------------------------------------------------------------- circles
+
+
+@pytest.mark.parametrize(
+    "finalizing, cancelling, route",
+    [
+        (20, 30, "pz finalize, zg cancel, gc complete"),
+        (30, 20, "pg cancel, gz finalize, zc complete"),
+        (20, 20, "pz finalize, zg cancel, gc complete"),
+    ],
+)
+def test_on_a_circle_stamps_tell_the_order(finalizing, cancelling, route):
+    """In `compatible`, finalizing and cancelling lead to each other; equal seconds fall to the table."""
+    wire = snap("vpzgc", at=(0, 10, finalizing, cancelling, 40))
+
+    assert f"v create, vp start, {route}" == way(wire, dialect="compatible")
+
+
+def test_a_tie_on_a_circle_needs_the_fewest_unstamped_statuses():
+    """Finalizing first would need an in_progress that nobody saw; cancelling first need not."""
+    tie = snap("vzgc", at=(0, 20, 20, 40))
+
+    assert "v create, vg ?, gz finalize, zc complete" == way(tie, dialect="compatible")
+
+
+def test_the_present_status_is_last_whatever_its_stamp():
+    """A batch seen in cancelling is there now, even if finalizing is stamped later."""
+    wire = snap("vpzg", at=(0, 10, 30, 20))
+
+    assert "v create, vp start, pz finalize, zg cancel" == way(wire, dialect="compatible")
+
+
+# ---------------------------------------------------------------- onwards
+
+
+def test_missed_statuses_are_made_up_for():
+    """From validating to completed between two polls: three transitions, in order."""
+    assert [
+        "vp start 60 stamped",
+        "pz finalize 120 stamped",
+        "zc complete 180 observed",
+    ] == told(snap("v"), snap("vpzc"))
+
+
+def test_what_was_entered_is_not_entered_again():
+    """Azure's in_progress was implied; when its stamp shows up later, it is no news."""
+    assert ["zc complete 180 observed"] == told(snap("vz", at=(0, 120)), snap("vpzc"), dialect="azure")
+
+
+def test_a_stamp_that_shows_up_late_is_made_up_for():
+    """The way to finalizing was a gap; now in_progress is stamped, so it was entered after all."""
+    assert ["vp start 60 stamped", "zc ? 180 gap"] == told(
+        snap("vz", at=(0, 120)), snap("vpzc"), dialect="compatible"
+    )
+
+
+# ---------------------------------------------------------------- transitions
+
+
+def test_a_key_is_batch_status_and_second():
+    """The same entry has the same key, however it was learned; an unknown second is left empty."""
+    monitor = Monitor("azure")
+    transitions = monitor.observe(snap("vzc", id="batch_7")).transitions
+
+    assert [
+        f"batch_7/validating/{CREATED}",
+        "batch_7/in_progress/",
+        f"batch_7/finalizing/{CREATED + 60}",
+        f"batch_7/completed/{CREATED + 120}",
+    ] == [transition.key for transition in transitions]
+
+
+def test_a_transition_holds_what_a_hook_needs():
+    """Whose, when, how it is known, whether it is the end, and the whole snapshot that proves it."""
+    wire = snap("vf", novel=1)
+    transition = Monitor().observe(wire, observed_at=CREATED + 99).transitions[-1]
+
+    assert {
+        "batch_id": "batch_1",
+        "source": "validating",
+        "target": "failed",
+        "event": "fail",
+        "at": CREATED + 60,
+        "evidence": "observed",
+        "terminal": True,
+        "observed_at": CREATED + 99.0,
+        "snapshot": parse(wire, observed_at=CREATED + 99),
+    } == {field.name: getattr(transition, field.name) for field in attrs.fields(Transition)}
+
+
+def test_a_transition_is_frozen_and_has_no_hash():
+    """It holds a snapshot; its key is what goes into sets."""
+    transition = Monitor().observe(snap("v")).transitions[0]
+
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        transition.target = "completed"
+    with pytest.raises(TypeError, match="unhashable type: 'Transition'"):
+        hash(transition)
+
+
+@pytest.mark.parametrize("name", DIALECTS)
+def test_only_the_end_is_terminal(name):
+    """A leg is terminal if its target is final."""
+    for status in DIALECTS[name].lifecycle.statuses:
+        for leg in legs(snap("v", status=status), name):
+            assert (leg.target in {"completed", "failed", "expired", "cancelled"}) == leg.terminal
+
+
+# ---------------------------------------------------------------- the second reading
+
+
+def legs(wire, name, known=None, entered=frozenset(), way=None):
+    """Return the legs that one dialect's router finds."""
+    return (way or router(DIALECTS[name])).legs(reader(DIALECTS[name]).read(wire), known, frozenset(entered))
+
+
+def steps(wire, name, known=None, entered=frozenset(), way=None):
+    """Return the legs as the oracle has them."""
+    found, snapshot = router(DIALECTS[name]), reader(DIALECTS[name]).read(wire)
+    return [
+        (leg.source, leg.target, leg.event, found.at(snapshot, leg.target), leg.evidence)
+        for leg in legs(wire, name, known, entered, way)
+    ]
+
+
+@pytest.mark.parametrize(
+    "name, order", [*((name, 1) for name in DIALECTS), ("compatible", -1), ("compatible", 0)]
+)
+def test_every_first_sight_is_the_oracles(name, order):
+    """All statuses with all sets of stamps; where a circle is, the seconds rising, falling and equal."""
+    states = DIALECTS[name].lifecycle.states
+    stamps = [state.stamp for state in states if state.stamp not in {None, "created_at"}]
+
+    for status in DIALECTS[name].lifecycle.statuses:
+        for size in range(len(stamps) + 1):
+            for some in combinations(stamps, size):
+                times = {stamp: CREATED + 100 + order * place for place, stamp in enumerate(some)}
+                wire = {"id": "batch_1", "status": status, "created_at": CREATED} | times
+                assert oracle.route(wire, name) == steps(wire, name)
+
+
+STAMPED = st.fixed_dictionaries(
+    {"id": st.just("batch_1"), "status": st.sampled_from([*WORDS.values(), "scheduling"])},
+    optional=dict.fromkeys(STAMP_FIELDS, st.sampled_from([CREATED, CREATED + 1, CREATED + 2, None, "bad"])),
+)
+
+
+@given(STAMPED, st.sampled_from(sorted(DIALECTS)))
+def test_any_first_sight_is_the_oracles(wire, name):
+    """Bad stamps, ties and disorder in any mixture; a router that has learned nothing finds the same."""
+    expected = oracle.route(wire, name)
+
+    if expected:
+        assert expected == steps(wire, name) == steps(wire, name, way=Router(DIALECTS[name]))
+
+
+@given(STAMPED, STAMPED, st.sampled_from(sorted(DIALECTS)))
+def test_any_way_onwards_is_the_oracles(first, second, name):
+    """From what one snapshot entered to what the next one says, wherever a walk leads there."""
+    table = oracle.DIALECTS[name]
+    entered = {target for _, target, *_ in oracle.route(first, name)}
+    if not entered or not oracle.reaches(table, first["status"], second["status"]):
+        return
+
+    journey = oracle.Journey(oracle.read(second, table), table, set(entered))
+    assert list(journey.steps(first["status"])) == steps(second, name, first["status"], entered)

@@ -1,0 +1,727 @@
+"""Each of the 33 rules: held, broken, silent; what it weighs, what it says, and what it never says."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from batchfsm import DIALECTS, RULES, DefinitionError, Dialect, Finding, Lifecycle, Monitor, Place, State, Step, UnknownNameError
+from batchfsm.history import Fold, Track
+from batchfsm.rules import HEALTHY, SKEW_S, chosen
+from batchfsm.rules.judging import judge_of
+from batchfsm.wire import reader
+from notation import CREATED, DAY_S, seen, snap
+
+Row = dict[str, Any]
+
+# The table of section 6, once more; `test_the_table_is_the_contracts` holds the library's against it.
+TABLE = """
+S001 missing-field error       S002 wrong-type error          S003 not-a-batch error
+S004 unknown-status error      S005 bad-timestamp error       S006 metadata-limit warning
+P101 stamp-missing error       P102 stamp-forbidden error     P103 stamp-skipped error
+P104 deadline-missing note     T201 stamps-out-of-order error T202 deadline-mismatch warning
+T203 expired-early error       T204 finished-late warning     T205 stamp-in-future error
+T206 id-time-mismatch note     T207 overdue warning           C301 counts-overflow error
+C302 counts-unsettled error    C303 counts-early warning      C304 counts-missing note
+F401 file-early warning        F402 output-missing warning    F403 errors-unexpected warning
+F404 errors-missing note       H501 illegal-transition error  H502 terminal-left error
+H503 identity-changed error    H504 stamp-changed error       H505 count-decreased error
+H506 file-changed error        H507 stale-read note           H508 terminal-changed warning
+"""
+SEVERITIES = dict(zip(TABLE.split()[::3], TABLE.split()[2::3], strict=True))
+
+# The column `severities` of section 6's table of dialects.
+OVERRIDES = {
+    "openai": {},
+    "azure": {"T204": "off", "T207": "off", "F402": "note"},
+    "groq": {},
+    "zhipu": {"P104": "off", "C303": "off"},
+    "dashscope": {"P104": "off"},
+    "aibrix": {"C304": "off"},
+    "ogx": {"P104": "off", "F401": "off", "C304": "off"},
+    "litellm": {
+        "P104": "off", "C304": "off", "C303": "note", "F401": "note",
+        "P101": "warning", "P102": "warning", "T201": "warning", "H504": "warning",
+    },
+    "compatible": {
+        "T201": "warning", "T203": "warning", "P101": "warning", "P102": "warning", "H504": "warning",
+        "S003": "note", "C303": "note", "F401": "note",
+        "P104": "off", "C304": "off", "T202": "off", "T204": "off", "T207": "off",
+    },
+}  # fmt: skip
+
+
+def counts(total: object, completed: object, failed: object) -> Row:
+    """Return a `request_counts`."""
+    return {"total": total, "completed": completed, "failed": failed}
+
+
+def judged(*rows: Mapping[str, Any], dialect: str | Dialect = "openai", place: Place | None = None) -> list[Finding]:
+    """Return the findings of the last of some snapshots of one batch; a row may say when it was `observed_at`."""
+    found = DIALECTS[dialect] if isinstance(dialect, str) else dialect
+    fold, track, findings = Fold(found), Track(), []
+    for row in rows:
+        wire = dict(row)
+        snapshot = reader(found).read(wire, wire.pop("observed_at", None))
+        known = fold.judge(snapshot, place) if snapshot.id is None else fold.fold(track, snapshot, place=place).findings
+        findings = known
+    return findings
+
+
+def codes(*rows: Mapping[str, Any], dialect: str | Dialect = "openai") -> list[str]:
+    """Return the rules that the last of some snapshots of one batch breaks."""
+    return [finding.rule for finding in judged(*rows, dialect=dialect)]
+
+
+# ---------------------------------------------------------------- held, broken, silent
+
+DONE, RUNNING = snap("vpzc"), snap("vp")
+ERRORS = {"data": [{"code": "empty_file"}]}
+HEX_ID = f"batch_{CREATED:08x}" + "0" * 24
+EARLY_ID = f"batch_{CREATED - 61:08x}" + "0" * 24
+
+HELD = [
+    ("S001", [DONE]),
+    ("S002", [snap("vp", endpoint="/v1/anything", usage={"total_tokens": {"any": ["thing"]}}, other=5)]),
+    ("S003", [DONE]),
+    ("S003", [snap("v", object=None)]),
+    ("S004", [snap("vgx")]),
+    ("S005", [snap("vp", in_progress_at=CREATED + 60.0)]),  # Integral: JSON has one kind of number.
+    ("S005", [snap("vp", expires_at=10**11, completion_window=None)]),
+    ("S006", [snap("v", metadata={f"{number:064}": "x" * 512 for number in range(16)})]),
+    ("P101", [snap("vpzc")]),
+    ("P102", [snap("vpgx")]),
+    ("P102", [snap("vpze")]),
+    ("P103", [snap("vgx")]),
+    ("P104", [snap("v")]),
+    ("T201", [snap("vpzc", at=[0, 0, 0, 0])]),  # Whole seconds: equal ones are in order.
+    ("T202", [snap("v", completion_window="1d")]),
+    ("T202", [snap("v", completion_window="1440m")]),
+    ("T202", [snap("v", completion_window="86400s")]),
+    ("T203", [snap("vpze", expired_at=CREATED + DAY_S, finalizing_at=CREATED + DAY_S)]),
+    ("T204", [snap("vpzc", completed_at=CREATED + DAY_S)]),
+    ("T205", [snap("vp", observed_at=CREATED + 60 - SKEW_S)]),
+    ("T206", [snap("v", id=HEX_ID)]),
+    ("T206", [snap("v", id=f"batch_{CREATED - 60:08x}" + "0" * 24)]),
+    ("T206", [snap("v", id=f"batch_{CREATED + 60:08x}" + "0" * 24)]),
+    ("T207", [snap("vp", observed_at=CREATED + 2 * DAY_S)]),
+    ("C301", [snap("vp", request_counts=counts(8, 4, 4))]),
+    ("C302", [snap("vpzc", request_counts=counts(8, 8, 0))]),
+    ("C302", [snap("vpgx", request_counts=counts(8, 3, 0))]),
+    ("C303", [snap("v", request_counts=counts(0, 0, 0))]),
+    ("C304", [snap("vp")]),
+    ("F401", [snap("vpzc", error_file_id="file-e")]),
+    ("F401", [snap("vp", output_file_id="", error_file_id="")]),
+    ("F402", [snap("vpzc", request_counts=counts(8, 1, 7))]),
+    ("F402", [snap("vpzc", request_counts=counts(8, 0, 8), output_file_id=None)]),
+    ("F403", [snap("vpzc", errors=[])]),
+    ("F403", [snap("vpzc", errors={"object": "list", "data": []})]),
+    ("F404", [snap("vf", errors=["any text"])]),
+    ("H501", seen("vpzc")),
+    ("H501", [snap("v"), snap("vpgx")]),
+    ("H502", [*seen("vpzc"), snap("vpzc")]),
+    ("H503", [snap("v", input_file_id=None), snap("v"), snap("v", input_file_id="")]),
+    ("H504", [snap("vp"), snap("vp")]),
+    ("H505", [snap("vp"), snap("vp", request_counts=counts(8, 4, 0))]),
+    ("H505", [snap("v"), snap("vp")]),  # The total of 0 was none yet.
+    ("H506", [snap("vpzc", output_file_id=None, request_counts=counts(8, 0, 8)), snap("vpzc", request_counts=counts(8, 0, 8))]),
+    ("H507", [snap("vp"), snap("vp")]),
+    ("H508", [snap("vpzc", error_file_id=None), snap("vpzc")]),  # A file may come late.
+]
+
+TIMES = {"created_at": CREATED, "expires_at": CREATED + 2 * DAY_S, "completion_window": "24h"}
+DECREASED = counts(8, 2, 1)
+BROKEN: list[tuple[str, list[Row], Row]] = [
+    ("S001", [snap("v", created_at=None)], {"created_at": None}),
+    ("S001", [snap("v", id=None)], {"id": None}),
+    ("S001", [snap("vpzc", status=None)], {"status": None}),
+    ("S001", [snap("vf", status=None, created_at=None, expires_at=CREATED)], {"status": None, "created_at": None}),
+    ("S002", [snap("v", endpoint=5)], {"endpoint": 5}),
+    ("S002", [snap("v", id=5)], {"id": 5}),
+    ("S002", [snap("vpzc", status=["completed"])], {"status": ("completed",)}),
+    ("S002", [snap("vp", request_counts=counts(8, None, True))], {"request_counts.completed": None, "request_counts.failed": True}),
+    ("S002", [snap("v", errors=7, usage="none")], {"errors": 7, "usage": "none"}),
+    ("S003", [snap("v", object="file")], {"object": "file"}),
+    ("S003", [snap("v", object=5)], {"object": 5}),
+    ("S004", [snap("v", status="paused")], {"status": "paused"}),
+    ("S004", [snap("vpzc", status="Completed")], {"status": "Completed"}),
+    ("S005", [snap("vp", in_progress_at="1760000060")], {"in_progress_at": "1760000060"}),
+    ("S005", [snap("vp", in_progress_at=CREATED + 0.5)], {"in_progress_at": CREATED + 0.5}),
+    ("S005", [snap("vp", in_progress_at=True)], {"in_progress_at": True}),
+    ("S005", [snap("vp", in_progress_at=0)], {"in_progress_at": 0}),
+    ("S005", [snap("vp", in_progress_at=10**11 + 1)], {"in_progress_at": 10**11 + 1}),
+    ("S005", [snap("vpzc", completed_at={}, expires_at=-1)], {"completed_at": {}, "expires_at": -1}),
+    ("S006", [snap("v", metadata={str(number): "" for number in range(17)})], {"metadata": "17 pairs, 16 allowed"}),
+    ("S006", [snap("v", metadata={"k" * 65: ""})], {"metadata": "a key of 65 characters, 64 allowed"}),
+    ("S006", [snap("v", metadata={"k": "x" * 513})], {"metadata": "a value of 513 characters, 512 allowed, under 'k'"}),
+    ("S006", [snap("v", metadata={"k": 1})], {"metadata": "a value that is no text, under 'k'"}),
+    ("P101", [snap("vpzc", completed_at=None)], {"completed_at": None}),
+    ("P102", [snap("vpzc", failed_at=CREATED + 999)], {"failed_at": CREATED + 999}),
+    ("P102", [snap("v", finalizing_at=CREATED + 999)], {"finalizing_at": CREATED + 999}),
+    ("P103", [snap("vpc")], {"finalizing_at": None}),
+    ("P103", [snap("vc")], {"in_progress_at": None, "finalizing_at": None}),
+    ("P104", [snap("vpzc", expires_at=None)], {"expires_at": None}),
+    ("T201", [snap("vpzc", at=[0, 60, 200, 180])], {"finalizing_at": CREATED + 200, "completed_at": CREATED + 180}),
+    ("T201", [snap("vp", at=[0, -1])], {"created_at": CREATED, "in_progress_at": CREATED - 1}),
+    ("T202", [snap("v", expires_at=CREATED + 2 * DAY_S)], TIMES),
+    ("T203", [snap("vpze", at=[0, 60, 120, DAY_S - 1])], {"expired_at": CREATED + DAY_S - 1, "expires_at": CREATED + DAY_S}),
+    ("T204", [snap("vpzc", at=[0, 60, 120, DAY_S + 1])], {"completed_at": CREATED + DAY_S + 1, "expires_at": CREATED + DAY_S}),
+    ("T205", [snap("vp", observed_at=CREATED - 1.0)], {"in_progress_at": CREATED + 60, "observed_at": CREATED - 1.0}),
+    ("T206", [snap("v", id=EARLY_ID)], {"id": EARLY_ID, "created_at": CREATED}),
+    ("T207", [snap("vp", observed_at=CREATED + 2 * DAY_S + 1)], {"observed_at": CREATED + 2 * DAY_S + 1, "expires_at": CREATED + DAY_S}),
+    ("C301", [snap("vp", request_counts=counts(8, 8, 1))], {"request_counts.total": 8, "request_counts.completed": 8, "request_counts.failed": 1}),
+    ("C301", [snap("vpzc", request_counts=counts(8, -1, 9), output_file_id=None)], {"request_counts.completed": -1}),
+    ("C302", [snap("vpzc", request_counts=counts(8, 7, 0))], {"request_counts.total": 8, "request_counts.completed": 7, "request_counts.failed": 0}),
+    ("C303", [snap("v", request_counts=counts(8, 0, 0))], {"request_counts.total": 8}),
+    ("C304", [snap("vp", request_counts=None)], {"request_counts": None}),
+    ("F401", [snap("vp", output_file_id="file-out")], {"output_file_id": "file-out"}),
+    ("F401", [snap("vpg", error_file_id="file-err")], {"error_file_id": "file-err"}),
+    ("F402", [snap("vpzc", output_file_id=None)], {"output_file_id": None, "request_counts.completed": 7}),
+    ("F403", [snap("vpzc", errors=ERRORS)], {"errors": ["empty_file"]}),
+    ("F404", [snap("vf", errors=None)], {"errors": None}),
+    ("H501", seen("vpzp"), {"known_status": "finalizing", "status": "in_progress"}),
+    ("H502", seen("vpzcp"), {"known_status": "completed", "status": "in_progress"}),
+    ("H503", [snap("v"), snap("v", endpoint="/v1/other", input_file_id="file-2")], {"endpoint": "/v1/other", "input_file_id": "file-2"}),
+    ("H504", [snap("vp"), snap("vp", at=[0, 61])], {"in_progress_at": CREATED + 61}),
+    ("H505", [snap("vp"), snap("vp", request_counts=DECREASED)], {"request_counts.completed": 2}),
+    ("H505", [snap("vp"), snap("vp", request_counts=counts(9, 3, 0))], {"request_counts.total": 9}),
+    ("H506", [snap("vpzc"), snap("vpzc", error_file_id=None)], {"error_file_id": None}),
+    ("H506", [snap("vpzc"), snap("vpzc", output_file_id="file-2")], {"output_file_id": "file-2"}),
+    ("H507", [snap("vpzc"), snap("vp")], {"known_status": "completed", "status": "in_progress"}),
+    ("H508", [snap("vf"), snap("vf", errors=["other"])], {"errors": ["other"]}),
+    ("H508", [snap("vpgx"), snap("vpgx", request_counts=counts(8, 4, 0))], {"request_counts.completed": 4}),
+]  # fmt: skip
+
+SILENT = [
+    ("S001", [snap("v", created_at="soon", status=5, id=["batch_1"])]),  # S005's and S002's.
+    ("S002", [snap("vp", in_progress_at="soon", object="file")]),  # S005's and S003's.
+    ("S003", [snap("v", status=5)]),
+    ("S004", [snap("v", status=None)]),  # S001's.
+    ("S004", [snap("v", status=5)]),  # S002's.
+    ("S005", [snap("vp", in_progress_at=None)]),
+    ("S006", [snap("v", metadata=None)]),
+    ("S006", [snap("v", metadata=[])]),
+    ("S006", [snap("v", metadata="x" * 9999)]),  # S002's.
+    ("P101", [snap("vpzc", completed_at="soon")]),
+    ("P101", [snap("vpzc", completed_at=None, status="paused")]),
+    ("P101", [snap("v", created_at=None)]),  # S001's.
+    ("P102", [snap("vpzc", failed_at="soon")]),
+    ("P102", [snap("vpzc", failed_at=CREATED, status="paused")]),
+    ("P103", [snap("vpc", finalizing_at="soon")]),
+    ("P103", [snap("vpc", status="paused")]),
+    ("P104", [snap("v", expires_at="soon")]),
+    ("T201", [snap("vpzc", finalizing_at="soon")]),
+    ("T201", [snap("vpzc", finalizing_at=None)]),
+    ("T202", [snap("v", completion_window="a day", expires_at=CREATED + 5)]),
+    ("T202", [snap("v", completion_window=None, expires_at=CREATED + 5)]),
+    ("T202", [snap("v", created_at=None)]),
+    ("T202", [snap("v", expires_at="soon")]),
+    ("T203", [snap("vpze", at=[0, 60, 120, 180], expires_at=None)]),
+    ("T203", [snap("vpze", at=[0, 60, 120, 180], expires_at="soon")]),
+    ("T204", [snap("vpzc", expires_at=None)]),
+    ("T204", [snap("vpzc", completed_at=None)]),
+    ("T205", [snap("vp", in_progress_at=CREATED + 10**9)]),  # Nobody said when it was seen.
+    ("T205", [snap("vp", in_progress_at="soon", observed_at=CREATED)]),
+    ("T205", [snap("vp", observed_at="soon")]),
+    ("T206", [snap("v", id="batch_1")]),
+    ("T206", [snap("v", id="batch_" + "6" * 33)]),
+    ("T206", [snap("v", id="batch_" + "6" * 32, created_at=None)]),
+    ("T207", [snap("vpzc", observed_at=CREATED + 9 * DAY_S)]),
+    ("T207", [snap("vp", status="paused", observed_at=CREATED + 9 * DAY_S)]),
+    ("T207", [snap("vp", expires_at=None, observed_at=CREATED + 9 * DAY_S)]),
+    ("T207", [snap("vp")]),
+    ("C301", [snap("vp", request_counts=None)]),
+    ("C301", [snap("vp", request_counts=counts(8, "many", 9))]),
+    ("C302", [snap("vpzc", request_counts=counts(8, -1, 0))]),  # C301's.
+    ("C302", [snap("vpzc", request_counts=counts(8, 5, None))]),
+    ("C302", [snap("vp", request_counts=counts(8, 5, 0))]),
+    ("C303", [snap("v", request_counts=counts(-1, 0, 0))]),  # C301's.
+    ("C303", [snap("v", request_counts=counts("8", 0, 0))]),
+    ("C304", [snap("v", request_counts=None)]),
+    ("C304", [snap("vf", request_counts=None)]),
+    ("C304", [snap("vp", status="paused", request_counts=None)]),
+    ("C304", [snap("vp", request_counts=5)]),
+    ("F401", [snap("vp", output_file_id=5)]),
+    ("F401", [snap("vp", status="paused", output_file_id="file-out")]),
+    ("F402", [snap("vpzc", output_file_id=5)]),
+    ("F402", [snap("vpzc", output_file_id=None, request_counts=None)]),
+    ("F402", [snap("vpgx", output_file_id=None)]),
+    ("F403", [snap("vpzc", errors=5)]),
+    ("F403", [snap("vpzc", status="paused", errors=ERRORS)]),
+    ("F404", [snap("vf", errors=5)]),
+    ("F404", [snap("v", errors=None)]),
+    ("H501", [snap("vpz"), snap("vp", status="paused")]),
+    ("H501", [snap("vpz"), snap("vp")]),  # H507's.
+    ("H501", [snap("vpzc"), snap("vp", at=[0, 240])]),  # H502's.
+    ("H502", [snap("vpzc"), snap("vp")]),  # H507's.
+    ("H502", [snap("vpzc"), snap("vpzc", status=None)]),
+    ("H503", [snap("v"), snap("v", endpoint=None, expires_at=None, completion_window=None)]),
+    ("H503", [snap("v"), snap("v", endpoint=5)]),
+    ("H504", [snap("vp"), snap("vp", in_progress_at="soon")]),
+    ("H504", [snap("v"), snap("v", created_at=CREATED + 1)]),  # H503's.
+    ("H504", seen("vpzcp")),  # H502's: another story, not a damaged row.
+    ("H505", [snap("vp"), snap("vp", request_counts=None)]),
+    ("H505", [snap("vp"), snap("vp", request_counts=counts(8, "few", 0))]),
+    ("H505", seen("vpzcp")),
+    ("H506", [snap("vpzc"), snap("vpzc", error_file_id=5)]),
+    ("H506", seen("vpzcp")),
+    ("H507", [snap("vpzc"), snap("vp", status="paused")]),
+    ("H507", [snap("vpzc"), snap("vp", at=[0, 61])]),  # It tells a stamp of its own: no earlier view.
+    ("H508", [snap("vp"), snap("vp", request_counts=counts(8, 4, 0))]),
+    ("H508", [snap("vpgx"), snap("vpgx", request_counts=counts(9, 4, 0))]),  # H505's.
+    ("H508", [snap("vf"), snap("vf", errors=5)]),
+]
+
+
+@pytest.mark.parametrize("code, rows", HELD)
+def test_a_rule_is_held(code: str, rows: list[Row]):
+    """What the rule asks for is there, at the edge of what is allowed, and nothing else is wrong."""
+    assert [] == codes(*rows)
+
+
+@pytest.mark.parametrize("code, rows, fields", BROKEN)
+def test_a_rule_is_broken(code: str, rows: list[Row], fields: Row):
+    """One thing is wrong, and exactly one rule says so, with every field that is to blame and its value."""
+    (finding,) = judged(*rows)
+
+    assert (code, fields) == (finding.rule, dict(finding.fields))
+    assert (SEVERITIES[code], RULES[code].name) == (finding.severity, finding.name)
+    assert finding.batch_id == (rows[-1]["id"] if isinstance(rows[-1]["id"], str) else None)
+
+
+@pytest.mark.parametrize("code, rows", SILENT)
+def test_a_rule_is_silent(code: str, rows: list[Row]):
+    """The rule cannot look, or the breach is another one's: it says nothing, whatever others say."""
+    assert code not in codes(*rows)
+
+
+def test_every_rule_has_a_held_a_broken_and_a_silent_case():
+    """No rule is forgotten above."""
+    for cases in (HELD, BROKEN, SILENT):
+        assert list(RULES) == list(dict.fromkeys(case[0] for case in cases))
+
+
+def test_the_table_is_the_contracts():
+    """Codes, names and severities are those of the design, in its order."""
+    assert TABLE.split() == [word for rule in RULES.values() for word in (rule.code, rule.name, rule.severity)]
+
+
+# ---------------------------------------------------------------- warnings of rules that are errors
+
+
+@pytest.mark.parametrize("path, expected", [
+    ("vpf", ["P102"]),  # in_progress fails: one tolerated step, one warning.
+    ("vpe", ["P103"]),  # in_progress expires: no stamp forbids it, but finalizing was due.
+    ("ve", ["P103"]),
+    ("vpzf", ["P102"]),
+    ("vpzgx", ["P102"]),
+    ("vgc", ["P102"]),
+    ("vgf", ["P102"]),
+    ("vge", ["P102"]),
+])  # fmt: skip
+def test_a_tolerated_step_proven_by_stamps_is_one_warning(path: str, expected: list[str]):
+    """A way that only compatible servers take is legal: one of P102 and P103 warns, the other is silent."""
+    findings = judged(snap(path))
+
+    assert [(code, "warning") for code in expected] == [(found.rule, found.severity) for found in findings]
+
+
+@pytest.mark.parametrize("known, after", [
+    ("vp", "f"), ("vpz", "f"), ("vpz", "g"), ("vpz", "gx"), ("vg", "c"), ("vg", "f"), ("vg", "e"),
+])  # fmt: skip
+def test_a_tolerated_step_between_two_snapshots_is_a_warning(known: str, after: str):
+    """Only tolerated steps lead there: P102 of the stamps, H501 of the way, both as warnings, and the status follows."""
+    monitor = Monitor()
+    monitor.observe(snap(known))
+
+    found = monitor.observe(snap(known + after))
+
+    assert [("P102", "warning"), ("H501", "warning")] == [(each.rule, each.severity) for each in found.findings]
+    assert ("consistent", len(after)) == (found.verdict, len(found.transitions))
+    assert snap(after)["status"] == monitor["batch_1"].status
+
+
+def test_a_way_of_documented_steps_between_two_snapshots_is_no_warning():
+    """Validating to expired may have gone through finalizing: a poll pair cannot tell, so it says nothing."""
+    assert [] == codes(snap("v"), snap("vpze"))
+
+
+# ---------------------------------------------------------------- the examples that are printed
+
+COMPANIONS = {"P102": {"T201"}}
+"""The examples that bring others along, as section 6 says: a forbidden stamp older than those before it."""
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
+def test_the_example_of_a_rule_breaches_it_and_nothing_else(rule: object):
+    """What `batchfsm rules CODE` shows is a breach of that rule, with no companion but those of section 6."""
+    rows = [HEALTHY | change for change in rule.example]
+
+    assert {rule.code} <= set(codes(*rows)) <= {rule.code} | COMPANIONS.get(rule.code, set())
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
+def test_the_example_of_a_rule_is_healthy_before_its_last_snapshot(rule: object):
+    """The healthy batch breaches nothing, nor does what an example's history begins with."""
+    rows = [HEALTHY | change for change in rule.example]
+
+    assert [] == codes(HEALTHY)
+    assert [[] for _ in rows[1:]] == [codes(*rows[:length]) for length in range(1, len(rows))]
+
+
+# ---------------------------------------------------------------- what dialects make of it
+
+
+def broken_case(code: str, dialect: str) -> list[Row]:
+    """Return a case that breaks the rule in every dialect that has it: none may read it as healthy."""
+    return {
+        "P103": [snap("vgx", cancelling_at=None)] if dialect != "compatible" else [snap("vp", status="expired")],
+        "C304": [snap("vpg", request_counts=None)],
+        "T202": [snap("v", expires_at=CREATED + 2 * DAY_S)],
+    }.get(code) or next(rows for broken, rows, _ in BROKEN if broken == code)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_a_dialect_weighs_rules_as_the_contract_says(dialect: str):
+    """The severities of section 6 under `openai`, and every dialect's own ones instead."""
+    assert OVERRIDES[dialect] == DIALECTS[dialect].severities
+
+
+@pytest.mark.parametrize("dialect, code, severity", [
+    (dialect, code, severity) for dialect, own in OVERRIDES.items() for code, severity in own.items()
+])  # fmt: skip
+def test_a_finding_has_the_severity_of_its_dialect(dialect: str, code: str, severity: str):
+    """Lowered, it is found as such; off, it is not found; under `openai` the same row has the rule's own."""
+    rows = broken_case(code, dialect)
+    found = [finding.severity for finding in judged(*rows, dialect=dialect) if finding.rule == code]
+
+    assert found == ([] if severity == "off" else [severity])
+    assert [SEVERITIES[code]] == [finding.severity for finding in judged(*rows) if finding.rule == code]
+
+
+def test_a_dialect_may_raise_a_rule():
+    """A house that must have deadlines makes P104 an error, and the verdict follows."""
+    monitor = Monitor(Dialect(name="strict house", severities={"P104": "error"}))
+
+    found = monitor.observe(snap("v", expires_at=None))
+
+    assert (["error"], "inconsistent") == ([finding.severity for finding in found.findings], found.verdict)
+
+
+def test_a_raised_rule_still_only_warns_of_tolerated_steps():
+    """P102 by a tolerated step is a warning whether the dialect has the rule as error, and a note where it says note."""
+    note = Dialect(name="lenient", severities={"P102": "note"})
+
+    assert ["warning"] == [finding.severity for finding in judged(snap("vpf"))]
+    assert ["note"] == [finding.severity for finding in judged(snap("vpf"), dialect=note)]
+
+
+def test_a_dialect_that_weighs_an_unknown_rule_is_refused():
+    """A typo in a rule code is found when the dialect is first used, with the code."""
+    with pytest.raises(DefinitionError, match="dialect 'typo' cannot be: no rule is called S099"):
+        judge_of(Dialect(name="typo", severities={"S099": "off"}))
+
+
+@pytest.mark.parametrize("dialect, changes", [
+    ("azure", {"in_progress_at": None}),
+    ("groq", {"finalizing_at": None}),
+    ("litellm", {"in_progress_at": None, "finalizing_at": None}),
+    ("compatible", {"in_progress_at": None, "finalizing_at": None}),
+])  # fmt: skip
+def test_an_optional_stamp_may_be_null(dialect: str, changes: Row):
+    """What a server leaves out habitually is no finding, while OpenAI's own object would be one."""
+    assert [] == codes(snap("vpzc", **changes), dialect=dialect)
+    assert ["P103"] == codes(snap("vpzc", **changes))
+
+
+def test_an_optional_stamp_that_is_set_is_judged():
+    """Null says nothing there, but a stamp out of order stays one."""
+    assert ["T201"] == codes(snap("vpzc", at=[0, 300, 120, 180]), dialect="azure")
+
+
+def test_the_own_stamp_may_be_null_where_it_is_optional():
+    """Azure's batches in progress have no in_progress_at, and P101 knows."""
+    assert [] == codes(snap("vp", in_progress_at=None), dialect="azure")
+
+
+@pytest.mark.parametrize("off_s, expected", [(5, []), (-5, []), (6, ["T202"]), (-6, ["T202"])])
+def test_azure_may_miss_its_deadline_by_five_seconds(off_s: int, expected: list[str]):
+    """Azure stamps creation and deadline apart; five seconds are tolerated and six are not."""
+    assert expected == codes(snap("v", expires_at=CREATED + DAY_S + off_s), dialect="azure")
+
+
+def test_null_counts_are_unknown_numbers_where_they_are_allowed():
+    """Zhipu's counts hold nulls: no rule takes them for numbers, and none reports them."""
+    rows = snap("vpzc", request_counts=counts(8, None, None), output_file_id=None)
+
+    assert [] == codes(rows, dialect="zhipu")
+    assert ["S002"] == codes(rows)
+
+
+def test_a_status_without_a_stamp_of_its_own_is_never_missing_one():
+    """AIBrix's validating has no stamp, for created_at is scheduling's."""
+    assert [] == codes(snap("v"), dialect="aibrix")
+    assert [] == codes(snap("v", status="scheduling"), dialect="aibrix")
+
+
+def test_rules_read_a_lifecycle_of_ones_own():
+    """Known and final statuses, forbidden and skipped stamps: all of them follow from the table that is given."""
+    light = Lifecycle(
+        name="light",
+        initial="validating",
+        states=(State("validating", "created_at"), State("completed", "completed_at", terminal=True)),
+        steps=(Step("validating", "complete", "completed"),),
+    )
+    dialect = Dialect(name="light", base=light)
+
+    assert [] == codes(snap("vc"), dialect=dialect)
+    assert ["S004"] == codes(snap("vp"), dialect=dialect)
+    assert ["P102"] == codes(snap("v", completed_at=CREATED + 9), dialect=dialect)
+
+
+# ---------------------------------------------------------------- what is said
+
+MESSAGES = [
+    ("Null", [snap("v", created_at=None)], "batch_1 has no created_at"),
+    ("Null", [snap("v", id=None)], "a batch without id has no id"),
+    ("Refused", [snap("v", endpoint=5)], "batch_1 has a bad field, endpoint: expected null or text, got 5"),
+    ("Refused", [snap("v", object="file")], "batch_1 has a bad field, object: expected 'batch', got 'file'"),
+    (
+        "Refused",
+        [snap("vp", in_progress_at=CREATED * 1000)],
+        "batch_1 has a bad field, in_progress_at: expected null or whole Unix seconds, got 1760000000000 "
+        "(milliseconds?)",
+    ),
+    (
+        "Refused",
+        [snap("v", usage={}, error_file_id={})],
+        "batch_1 has a bad field, error_file_id: expected null or text, got an empty object (R's jsonlite writes null so)",
+    ),
+    (
+        "UnknownStatus",
+        [snap("v", status="paused")],
+        "batch_1 has status 'paused'; known are validating, in_progress, finalizing, completed, failed, expired, "
+        "cancelling, cancelled",
+    ),
+    ("Limit", [snap("v", metadata={"k": "x" * 513})], "batch_1 has metadata with a value of 513 characters, 512 allowed, under 'k'"),
+    ("OwnStamp", [snap("vpzc", completed_at=None)], "batch_1 is completed and has no completed_at"),
+    ("Passed", [snap("vpzc", failed_at=CREATED + 999)], "batch_1 is completed and has failed_at; no walk leads there that way"),
+    ("Passed", [snap("vpf")], "batch_1 is failed and has in_progress_at; only tolerated steps lead there that way"),
+    ("Missed", [snap("vc")], "batch_1 is completed and has no in_progress_at and finalizing_at, which it must have passed"),
+    ("Ordered", [snap("vpzc", at=[0, 60, 200, 180])], "batch_1 has finalizing_at after completed_at"),
+    (
+        "Bound",
+        [snap("vpzc", at=[0, 60, 120, DAY_S + 1])],
+        "batch_1 has completed_at 1 s after expires_at",
+    ),
+    (
+        "Bound",
+        [snap("vp", observed_at=CREATED - 1940)],
+        "batch_1 has created_at and in_progress_at 2,000 s after observed_at (60 s allowed)",
+    ),
+    ("Window", [snap("v", expires_at=CREATED + 9)], "batch_1 has 9 s between created_at and expires_at; 24h are 86,400 s"),
+    ("IdTime", [snap("v", id=EARLY_ID)], f"{EARLY_ID} has an id made 61 s before created_at"),
+    ("Overflow", [snap("vp", request_counts=counts(8, 8, 1))], "batch_1 has 8 completed and 1 failed of 8 requests"),
+    ("Overflow", [snap("vp", request_counts=counts(8, -1, -1))], "batch_1 has a negative request_counts.completed and request_counts.failed"),
+    ("Unsettled", [snap("vpzc", request_counts=counts(8, 7, 0))], "batch_1 is completed with 7 completed and 0 failed of 8 requests"),
+    ("Set", [snap("vp", output_file_id="o")], "batch_1 is in_progress and has output_file_id"),
+    ("OutputMissing", [snap("vpzc", output_file_id=None)], "batch_1 is completed with 7 requests done and has no output_file_id"),
+    (
+        "Moved",
+        seen("vpzp"),
+        "batch_1 went from finalizing to in_progress; no walk leads there, but to completed and expired",
+    ),
+    (
+        "Moved",
+        [snap("vp"), snap("vpf", in_progress_at="lost")],
+        "batch_1 went from in_progress to failed; only tolerated steps lead there, but to finalizing, completed, "
+        "expired, cancelling and cancelled",
+    ),
+    ("Moved", seen("vpzcp"), "batch_1 went from completed to in_progress; completed is final"),
+    ("Moved", [snap("vpzc"), snap("vp")], "batch_1 was seen in_progress after completed: an earlier view that came late"),
+    ("Kept", [snap("v"), snap("v", endpoint="/v2")], "batch_1 changed endpoint from '/v1/chat/completions' to '/v2'"),
+    ("Kept", [snap("vpzc"), snap("vpzc", error_file_id=None)], "batch_1 changed error_file_id from 'file-err' to null"),
+    ("Grown", [snap("vp"), snap("vp", request_counts=DECREASED)], "batch_1 changed request_counts.completed from 3 to 2"),
+    ("Settled", [snap("vf"), snap("vf", errors=["other"])], "batch_1 was failed, and then errors changed"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind, rows, message", MESSAGES)
+def test_a_message_says_what_is_wrong_and_what_could_have_been(kind: str, rows: list[Row], message: str):
+    """One sentence a kind, word by word: it begins with the batch, and it is part of the API."""
+    found = judged(*rows)[-1]
+
+    assert message == found.message
+    assert kind == type(RULES[found.rule].kind).__name__
+
+
+def test_every_kind_of_rule_has_its_message_tested():
+    """No kind is forgotten above."""
+    assert {type(rule.kind).__name__ for rule in RULES.values()} == {kind for kind, _, _ in MESSAGES}
+
+
+def test_a_message_says_where():
+    """A finding from a log ends with the place, or the two places, that prove it."""
+    fold, track = Fold(DIALECTS["openai"]), Track()
+    places = [Place("log.jsonl", 41), Place("log.jsonl", 57)]
+    read = reader(DIALECTS["openai"]).read
+
+    first, second = (
+        fold.fold(track, read(row), place=place).findings
+        for row, place in zip([snap("vpzc"), snap("vp", at=[0, 240])], places, strict=True)
+    )
+
+    assert [] == first
+    assert ["batch_1 went from completed to in_progress; completed is final (seen at log.jsonl:41, then :57)"] == [
+        found.message for found in second
+    ]
+    assert [tuple(places)] == [found.where for found in second]
+    assert [{"source": "log.jsonl", "line": 41}, {"source": "log.jsonl", "line": 57}] == second[0].to_dict()["where"]
+
+
+def test_a_place_in_another_file_is_named_whole():
+    """Two logs, two names."""
+    fold, track, read = Fold(DIALECTS["openai"]), Track(), reader(DIALECTS["openai"]).read
+    fold.fold(track, read(snap("vp")), place=Place("mon.jsonl", 41))
+
+    (found,) = fold.fold(track, read(snap("vp", at=[0, 61])), place=Place("tue.jsonl", 57)).findings
+
+    assert (
+        "batch_1 changed in_progress_at from 1760000060 to 1760000061 (seen at mon.jsonl:41, then tue.jsonl:57)"
+        == found.message
+    )
+
+
+def test_the_known_place_is_where_the_value_was_learned():
+    """The second row that says 60 is no witness: the first one was."""
+    fold, track, read = Fold(DIALECTS["openai"]), Track(), reader(DIALECTS["openai"]).read
+    for line, row in enumerate([snap("v"), snap("vp"), snap("vp"), snap("vp", at=[0, 61])], 1):
+        findings = fold.fold(track, read(row), place=Place("log.jsonl", line)).findings
+
+    assert [(2, 4)] == [tuple(place.line for place in found.where) for found in findings]
+
+
+def test_a_finding_compares_without_its_message_and_places():
+    """The monitor, which has no places, and the auditor find the same."""
+    (plain,) = judged(snap("v", endpoint=5))
+    (placed,) = judged(snap("v", endpoint=5), place=Place("log.jsonl", 1))
+
+    assert plain == placed
+    assert plain != attrs.evolve(plain, severity="note")
+    assert ((), (Place("log.jsonl", 1),)) == (plain.where, placed.where)
+
+
+def test_a_finding_is_plain_json_when_written():
+    """Rule, name, severity, batch, message, fields and places, in this order."""
+    (found,) = judged(snap("vp", output_file_id="file-out"))
+
+    assert {
+        "rule": "F401", "name": "file-early", "severity": "warning", "batch_id": "batch_1",
+        "message": "batch_1 is in_progress and has output_file_id",
+        "fields": {"output_file_id": "file-out"}, "where": [],
+    } == found.to_dict()  # fmt: skip
+
+
+# ---------------------------------------------------------------- what is never said
+
+MEGABYTE = "b" * 1_000_000
+
+
+@pytest.mark.parametrize("code, rows", [(code, rows) for code, rows, _ in BROKEN if rows[-1]["id"] == "batch_1"])
+def test_an_id_of_a_megabyte_is_cut_in_every_message(code: str, rows: list[Row]):
+    """A hostile id fills no terminal: 77 characters of it are enough to know it."""
+    findings = judged(*(row | {"id": MEGABYTE} for row in rows))
+
+    assert [code] == [finding.rule for finding in findings]
+    assert ["b" * 77 + "... "] == [finding.message[:81] for finding in findings]
+    assert all(len(finding.message) < 500 for finding in findings)
+    assert [MEGABYTE] == [finding.batch_id for finding in findings]
+
+
+@pytest.mark.parametrize("rows", [
+    [snap("v", endpoint=[MEGABYTE])],
+    [snap("v", status=MEGABYTE)],
+    [snap("v", object=MEGABYTE)],
+    [snap("v", created_at=MEGABYTE, expires_at=10**4000)],
+    [snap("v", metadata={MEGABYTE: ""})],
+    [snap("v", metadata={"k": MEGABYTE})],
+    [snap("v", metadata={MEGABYTE: 5})],
+    [snap("vpzc"), snap("vpzc", output_file_id=MEGABYTE)],
+    [snap("v"), snap("v", endpoint=MEGABYTE)],
+    [snap("v", endpoint=MEGABYTE), snap("v")],
+    [snap("v", completion_window="9" * 9 + "d", expires_at=CREATED + 5)],
+])  # fmt: skip
+def test_a_value_of_a_megabyte_is_cut_in_a_message(rows: list[Row]):
+    """A message is a sentence, whatever the server sent."""
+    findings = judged(*rows)
+
+    assert [] != findings
+    assert all(len(finding.message) < 500 for finding in findings)
+
+
+@pytest.mark.parametrize("metadata", [
+    {"k": "secret" + "x" * 513},
+    {"secret" * 20: "secret"},
+    {str(number): "secret" for number in range(17)},
+    {"k": ["secret"]},
+    {"k": {"secret": "secret"}},
+])  # fmt: skip
+def test_metadata_values_are_never_repeated(metadata: Row):
+    """Metadata is private and reports get around: neither message nor fields hold a value of it."""
+    (found,) = judged(snap("v", metadata=metadata))
+
+    assert "S006" == found.rule
+    assert all(str(value) not in str(found.to_dict()) for value in metadata.values())
+
+
+@pytest.mark.parametrize("metadata", ["secret", ["secret"], 7_777_777, {"k": "secret \ud800"}])
+def test_metadata_of_a_wrong_type_is_not_repeated_either(metadata: object):
+    """What is no map of texts may still be what somebody attached, so a message names its type alone."""
+    (found,) = judged(snap("v", metadata=metadata))
+
+    assert "S002" == found.rule
+    assert "secret" not in found.message
+    assert "7777777" not in found.message
+
+
+# ---------------------------------------------------------------- one finding a rule and row
+
+garbage = st.one_of(
+    st.none(), st.booleans(), st.integers(-5, 5), st.just(CREATED), st.just(CREATED - 1), st.floats(), st.text(max_size=3),
+    st.just({}), st.just([]), st.just({"data": [5]}), st.just(["e"]), st.just({"total": -1, "completed": 3, "failed": -2}),
+)  # fmt: skip
+
+
+@given(st.dictionaries(st.sampled_from([*snap("v"), "usage"]), garbage, max_size=8), st.sampled_from(["v", "vpzc", "vf", "vgx"]))
+@settings(max_examples=150, deadline=None)
+def test_a_row_breaches_a_rule_at_most_once(changes: Row, path: str):
+    """Whatever is wrong with a row, each rule is named once, in the order of the table, with all its fields."""
+    found = codes(snap(path), snap(path, **changes) | {"created_at": CREATED})
+
+    assert found == [code for code in RULES if code in found]
+
+
+# ---------------------------------------------------------------- choosing rules
+
+
+@pytest.mark.parametrize("tokens, expected", [
+    (["T201"], {"T201"}),
+    (["H5"], {"H501", "H502", "H503", "H504", "H505", "H506", "H507", "H508"}),
+    (["S", "P104"], {"S001", "S002", "S003", "S004", "S005", "S006", "P104"}),
+    ([], set()),
+])  # fmt: skip
+def test_rules_are_chosen_by_code_or_by_how_it_begins(tokens: list[str], expected: set[str]):
+    """Whole codes, families, and both together."""
+    assert expected == chosen(tokens)
+
+
+@pytest.mark.parametrize("token", ["X", "", "t201", "T2011", "201", "stamp-missing"])
+def test_a_token_that_names_no_rule_is_refused(token: str):
+    """A typo must not silence a gate; the error lists what could have been asked for."""
+    with pytest.raises(UnknownNameError, match=f"no rule is called {token!r}; known: S001, S002, ") as error:
+        chosen(["T201", token])
+
+    assert ("rule", token, tuple(RULES)) == (error.value.kind, error.value.name, error.value.known)

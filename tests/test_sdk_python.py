@@ -1,0 +1,152 @@
+"""Batches as openai-python has them: its `Batch` of 3.x, and what 1.x and 2.x could do."""
+
+import httpx2
+import openai
+import pytest
+from notation import CREATED, seen, snap
+from openai.pagination import SyncCursorPage
+from openai.types import Batch
+
+from batchfsm import Monitor, RequestCounts, parse
+
+USAGE = {
+    "input_tokens": 120,
+    "input_tokens_details": {"cached_tokens": 16},
+    "output_tokens": 40,
+    "output_tokens_details": {"reasoning_tokens": 8},
+    "total_tokens": 160,
+}
+BUILDERS = {"construct": lambda wire: Batch.construct(**wire), "model_validate": Batch.model_validate}
+
+
+class PydanticOne:
+    """An object of openai-python 1.x on pydantic 1: `model_dump` takes no arguments of pydantic 2."""
+
+    def __init__(self, wire):
+        self.wire = wire
+
+    def model_dump(self, *, mode="python", by_alias=False, exclude_unset=False):
+        """Return the object of the wire."""
+        return dict(self.wire)
+
+
+class DictOnly:
+    """An object that has nothing but `to_dict`."""
+
+    def __init__(self, wire):
+        self.wire = wire
+
+    def to_dict(self):
+        """Return the object of the wire."""
+        return dict(self.wire)
+
+
+class Both(PydanticOne, DictOnly):
+    """An object with both; either will do."""
+
+
+@pytest.mark.parametrize("build", BUILDERS)
+@pytest.mark.parametrize("path", ["v", "vp", "vpz", "vpzc", "vf", "vpze", "vpg", "vpgx"])
+def test_a_batch_reads_like_its_wire(build, path):
+    """What the SDK parsed and what it parsed it from are one snapshot."""
+    wire = snap(path, usage=USAGE)
+
+    assert parse(wire) == parse(BUILDERS[build](wire))
+
+
+def test_a_batch_from_a_client_reads_like_its_wire():
+    """The way users get one: through a client, with a request id beside it that is not of the batch."""
+    wire = snap("vpzc", usage=USAGE)
+
+    def answer(request):
+        return httpx2.Response(200, json=wire, headers={"x-request-id": "req_1"})
+
+    with httpx2.Client(transport=httpx2.MockTransport(answer)) as transport:
+        batch = openai.OpenAI(api_key="none", http_client=transport).batches.retrieve("batch_1")
+
+    assert "req_1" == batch._request_id
+    assert parse(wire) == parse(batch)
+
+
+def test_an_unknown_status_is_read_without_a_warning():
+    """`construct` lets any string pass, and pydantic warns of it when it dumps: nobody is to see that."""
+    batch = Batch.construct(**snap("vp", status="paused"))
+
+    assert ("paused", None) == (parse(batch).status, parse(batch).known_status)
+    assert ["S004"] == [finding.rule for finding in Monitor().observe(batch).findings]
+
+
+def test_a_wrong_type_is_read_without_a_warning():
+    """`construct` checks no type either; what is bad is refused by us."""
+    batch = Batch.construct(**snap("vp", created_at=str(CREATED), request_counts={"total": "8"}))
+    findings = Monitor().observe(batch).findings
+
+    assert ["S002", "S005"] == [finding.rule for finding in findings]
+
+
+def test_unknown_fields_are_kept():
+    """What a newer server sends is in `model_extra` there, and in `extra` here."""
+    batch = Batch.construct(**snap("v", output_expires_after={"seconds": 3600}))
+
+    assert {"output_expires_after": {"seconds": 3600}} == batch.model_extra
+    assert {"output_expires_after": {"seconds": 3600}} == parse(batch).extra
+
+
+def test_absent_fields_read_null():
+    """A minimal object has the seven required fields alone."""
+    names = ("id", "object", "endpoint", "input_file_id", "completion_window", "status", "created_at")
+    wire = {name: value for name, value in snap("v").items() if name in names}
+
+    assert parse(wire) == parse(Batch.model_validate(wire))
+    assert (None, None, None) == (
+        parse(wire).expires_at,
+        parse(wire).request_counts,
+        parse(wire).metadata,
+    )
+
+
+@pytest.mark.parametrize("kind", [PydanticOne, DictOnly, Both])
+def test_older_objects_read_like_their_wire(kind):
+    """`model_dump` without `warnings`, or `to_dict` alone, is enough."""
+    wire = snap("vpzc", novel=1)
+
+    assert parse(wire) == parse(kind(wire))
+    assert parse(wire, observed_at=7) == parse(kind(wire), observed_at=7)
+
+
+def test_a_page_is_opened():
+    """What `batches.list()` returns holds its batches."""
+    page = SyncCursorPage[Batch].construct(data=[Batch.construct(**snap("v"))], has_more=False)
+
+    assert parse(snap("v")) == parse(page)
+
+
+@pytest.mark.parametrize("path", ["vpzc", "vf", "vpze", "vgx", "vpgx"])
+@pytest.mark.parametrize("build", BUILDERS)
+def test_every_status_is_consistent(path, build):
+    """A whole life polled by the SDK is judged like the wire's."""
+    monitor = Monitor()
+    observations = [monitor.observe(BUILDERS[build](wire)) for wire in seen(path)]
+
+    assert [()] * len(path) == [observation.findings for observation in observations]
+    assert [1] * len(path) == [len(observation.transitions) for observation in observations]
+    assert "consistent" == monitor["batch_1"].verdict
+
+
+def test_what_the_caller_changes_later_is_seen():
+    """SDK objects can be changed in place; the monitor compares with its own copy."""
+    monitor, batch = Monitor(), Batch.construct(**snap("v"))
+    monitor.observe(batch)
+
+    batch.status, batch.in_progress_at = "in_progress", CREATED + 60
+    batch.request_counts.total = 8
+
+    assert ["in_progress"] == [each.target for each in monitor.observe(batch).transitions]
+    assert RequestCounts(8, 0, 0) == monitor["batch_1"].snapshot.request_counts
+
+
+def test_it_is_written_back_as_an_sdk_object():
+    """What a snapshot writes, the SDK reads."""
+    wire = snap("vpzc", usage=USAGE)
+
+    assert Batch.model_validate(wire) == Batch.model_validate(parse(Batch.construct(**wire)).to_dict())

@@ -1,0 +1,130 @@
+"""
+Batches as oaiapi-go (Go) dumps them: `components.Batch`, by Speakeasy.
+
+`json.Marshal` leaves out every null (`omitempty`), in errors too, and loses what is in metadata: `{}` or
+nothing is left. A struct copied without its tags dumps PascalCase with Go's acronym, `InputFileID`, and nil
+pointers as null. An unknown status is an error of `Unmarshal`, so it never gets there.
+"""
+
+import json
+
+import pytest
+from notation import seen
+
+from batchfsm import BatchError, Monitor, RequestCounts, parse
+
+COMPLETED = """{"id":"batch_68e77800b1b2c3d4e5f60718293a4b5c","object":"batch",
+"endpoint":"/v1/chat/completions",
+"input_file_id":"file-Go1in","completion_window":"24h","status":"completed","output_file_id":"file-Go1out",
+"error_file_id":"file-Go1err","created_at":1760000000,"in_progress_at":1760000061,"expires_at":1760086400,
+"finalizing_at":1760007200,"completed_at":1760007200,"request_counts":{"total":12,"completed":11,"failed":1},
+"metadata":{}}"""
+
+FAILED = """{"id":"batch_68e77800b1b2c3d4e5f60718293a4b5d","object":"batch","endpoint":"/v1/chat/completions",
+"errors":{"object":"list","data":[{"code":"token_limit_exceeded","message":"Enqueued token limit reached."}]},
+"input_file_id":"file-Go2in","completion_window":"24h","status":"failed","created_at":1760000000,
+"expires_at":1760086400,"failed_at":1760000125,"request_counts":{"total":0,"completed":0,"failed":0}}"""
+
+UNTAGGED = """{"ID":"batch_68e77800b1b2c3d4e5f60718293a4b5e","Object":"batch",
+"Endpoint":"/v1/chat/completions",
+"Errors":{"Object":"list","Data":[{"Code":"empty_file","Message":"No lines.","Param":null,"Line":1}]},
+"InputFileID":"file-Go3in","CompletionWindow":"24h","Status":"failed","OutputFileID":null,"ErrorFileID":null,
+"CreatedAt":1760000000,"InProgressAt":null,"ExpiresAt":1760086400,"FinalizingAt":null,"CompletedAt":null,
+"FailedAt":1760000001,"ExpiredAt":null,"CancellingAt":null,"CancelledAt":null,
+"RequestCounts":{"Total":0,"Completed":0,"Failed":0},"Metadata":{}}"""
+
+
+def marshal(wire):
+    """Dump what a batch of the wire becomes in Go."""
+    kept = {name: value for name, value in wire.items() if value is not None and name != "model"}
+    if "metadata" in kept:
+        kept["metadata"] = {}
+    if "errors" in kept:
+        entries = [
+            {key: value for key, value in each.items() if value is not None}
+            for each in wire["errors"]["data"]
+        ]
+        kept["errors"] = {"object": "list", "data": entries}
+    return json.dumps(kept)
+
+
+def untagged(wire):
+    """Dump a struct without tags: PascalCase, nil as null."""
+    written = parse(marshal(wire)).to_dict(style="pascal")
+    return json.dumps(
+        {name: value for name, value in written.items() if name not in {"Model", "Usage"}} | {"Metadata": {}}
+    )
+
+
+def test_a_completed_batch_is_read_whole():
+    """Every field that Go dumps is there, and the others are null."""
+    batch = parse(COMPLETED)
+
+    assert ("completed", 1760007200, 1760007200) == (batch.status, batch.finalizing_at, batch.completed_at)
+    assert ("file-Go1in", "file-Go1out", "file-Go1err") == (
+        batch.input_file_id,
+        batch.output_file_id,
+        batch.error_file_id,
+    )
+    assert RequestCounts(total=12, completed=11, failed=1) == batch.request_counts
+    assert (None, None, None) == (batch.failed_at, batch.errors, batch.model)
+
+
+def test_metadata_is_forgotten():
+    """An empty object, whatever was in it, says that no metadata is known; so does its absence."""
+    assert [None, None, None] == [parse(text).metadata for text in (COMPLETED, FAILED, UNTAGGED)]
+
+
+def test_an_error_may_lack_its_line():
+    """`omitempty` leaves out param and line."""
+    assert (
+        BatchError(code="token_limit_exceeded", message="Enqueued token limit reached."),
+    ) == parse(FAILED).errors  # fmt: skip
+
+
+def test_pascal_case_is_read_to_the_bottom():
+    """ID, InputFileID, RequestCounts.Total, Errors.Data.Line: all of it, and nothing is unknown."""
+    batch = parse(UNTAGGED)
+
+    assert ("batch_68e77800b1b2c3d4e5f60718293a4b5e", "file-Go3in") == (batch.id, batch.input_file_id)
+    assert (RequestCounts(0, 0, 0), {}) == (batch.request_counts, batch.extra)
+    assert (BatchError(code="empty_file", message="No lines.", line=1),) == batch.errors
+
+
+@pytest.mark.parametrize("dump", [COMPLETED, FAILED, UNTAGGED], ids=["completed", "failed", "untagged"])
+def test_the_dumps_are_consistent(dump):
+    """Nothing is found wrong with what Go leaves out."""
+    observation = Monitor().observe(dump)
+
+    assert ((), "consistent") == (observation.findings, observation.verdict)
+
+
+@pytest.mark.parametrize("path", ["vpzc", "vf", "vpze", "vgx", "vpgx"])
+@pytest.mark.parametrize("dump", [marshal, untagged])
+def test_every_status_is_consistent(path, dump):
+    """A whole life polled by Go is judged like the wire's, with tags and without."""
+    monitor = Monitor()
+    observations = [monitor.observe(dump(wire)) for wire in seen(path)]
+
+    assert [()] * len(path) == [observation.findings for observation in observations]
+    assert [1] * len(path) == [len(observation.transitions) for observation in observations]
+    assert "consistent" == monitor["batch_1"].verdict
+
+
+def test_it_is_written_back_with_its_tags():
+    """In snake_case with nulls left out it is the dump again, but for metadata, which Go had lost."""
+    for dump in (COMPLETED, FAILED):
+        written = parse(dump).to_dict()
+        kept = {name: value for name, value in written.items() if value is not None}
+        if dump is FAILED:
+            kept["errors"]["data"] = [
+                {"code": "token_limit_exceeded", "message": "Enqueued token limit reached."}
+            ]
+        assert {name: value for name, value in json.loads(dump).items() if name != "metadata"} == kept
+
+
+def test_it_is_written_back_without_tags():
+    """In PascalCase every key of the struct is there again, nil for null."""
+    written = parse(UNTAGGED).to_dict(style="pascal")
+
+    assert json.loads(UNTAGGED) | {"Metadata": None, "Model": None, "Usage": None} == written

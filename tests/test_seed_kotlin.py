@@ -1,0 +1,137 @@
+"""
+Batches as openai-kotlin (Kotlin) dumps them: `data class Batch`, by kotlinx-serialization.
+
+There is no `object`, no `model`, no `usage`. Null defaults are left out, but `errors` has no default and is
+always printed. Errors are a page (`PaginatedList`), each with a `type` of its own. `Status` is an open
+value class: any string gets through. Serializers that go by properties, such as Gson, dump camelCase.
+"""
+
+import json
+
+import pytest
+from notation import CREATED, seen, snap
+
+from batchfsm import BatchError, Monitor, RequestCounts, parse
+
+COMPLETED = """{"id":"batch_68e77800e1b2c3d4e5f60718293a4b5c","endpoint":"/v1/chat/completions","errors":null,
+"input_file_id":"file-Kt1in","completion_window":"24h","status":"completed","error_file_id":"file-Kt1err",
+"created_at":1760000000,"in_progress_at":1760000001,"expires_at":1760086400,"finalizing_at":1760000900,
+"completed_at":1760000902,"request_counts":{"total":9,"completed":0,"failed":9},"metadata":{"team":"ktor"}}"""
+
+FAILED = """{"id":"batch_68e77800e1b2c3d4e5f60718293a4b5d","endpoint":"/v1/chat/completions",
+"errors":{"data":[
+{"code":"invalid_request","message":"Bad method.","param":"method","type":null,"line":5}],"has_more":false,
+"first_id":null,"last_id":null},"input_file_id":"file-Kt2in","completion_window":"24h","status":"failed",
+"created_at":1760000000,"expires_at":1760086400,"failed_at":1760000003,
+"request_counts":{"total":0,"completed":0,"failed":0}}"""
+
+
+def encode_to_string(wire):
+    """Dump what a batch of the wire becomes in Kotlin."""
+    kept = {
+        name: value for name, value in wire.items() if value is not None and name not in {"object", "model"}
+    }
+    page = wire["errors"] and {"data": [each | {"type": None} for each in wire["errors"]["data"]]}
+    return json.dumps(kept | {"errors": page})
+
+
+def by_properties(wire):
+    """Dump by the names of the properties, nulls left out."""
+    styled = parse(encode_to_string(wire)).to_dict(style="camel")
+    return json.dumps(
+        {name: value for name, value in styled.items() if value is not None and name != "object"}
+    )
+
+
+def test_a_completed_batch_is_read_whole():
+    """Without `object` it is a batch all the same; completed says nothing of success."""
+    batch = parse(COMPLETED)
+
+    assert ("completed", 1760000001, 1760000900, 1760000902) == (
+        batch.status,
+        batch.in_progress_at,
+        batch.finalizing_at,
+        batch.completed_at,
+    )
+    assert RequestCounts(total=9, completed=0, failed=9) == batch.request_counts
+    assert (None, "file-Kt1err") == (batch.output_file_id, batch.error_file_id)
+    assert ({"team": "ktor"}, None, {}) == (batch.metadata, batch.errors, batch.extra)
+
+
+def test_errors_are_a_page():
+    """Its cursors and the entries' `type` are no business of ours."""
+    assert (BatchError(code="invalid_request", message="Bad method.", param="method", line=5),) == parse(
+        FAILED
+    ).errors
+
+
+def test_absent_metadata_is_none():
+    """A null default is left out of the dump."""
+    assert parse(FAILED).metadata is None
+    assert parse(encode_to_string(snap("v", metadata=None))) == parse(
+        encode_to_string(snap("v", metadata={}))
+    )
+
+
+@pytest.mark.parametrize("word", ["queued", "validating_files", "succeeded"])
+def test_an_unknown_status_gets_through(word):
+    """Words of other APIs that its companion object has are values to `parse`, and S004 to a monitor."""
+    monitor = Monitor()
+    monitor.observe(encode_to_string(snap("v")))
+    observation = monitor.observe(encode_to_string(snap("vp", status=word)))
+
+    assert (word, None) == (
+        parse(encode_to_string(snap("v", status=word))).status,
+        parse(snap("v", status=word)).known_status,
+    )
+    assert (["S004"], ()) == ([finding.rule for finding in observation.findings], observation.transitions)
+    assert ["in_progress"] == [
+        each.target for each in monitor.observe(encode_to_string(snap("vp"))).transitions
+    ]
+
+
+@pytest.mark.parametrize("dump", [COMPLETED, FAILED], ids=["completed", "failed"])
+def test_the_dumps_are_consistent(dump):
+    """Nothing is found wrong with what Kotlin leaves out."""
+    observation = Monitor().observe(dump)
+
+    assert ((), "consistent") == (observation.findings, observation.verdict)
+
+
+@pytest.mark.parametrize("path", ["vpzc", "vf", "vpze", "vgx", "vpgx"])
+@pytest.mark.parametrize("dump", [encode_to_string, by_properties])
+def test_every_status_is_consistent(path, dump):
+    """A whole life polled by Kotlin is judged like the wire's; the two that it has no constants for too."""
+    monitor = Monitor()
+    observations = [monitor.observe(dump(wire)) for wire in seen(path)]
+
+    assert [()] * len(path) == [observation.findings for observation in observations]
+    assert [1] * len(path) == [len(observation.transitions) for observation in observations]
+    assert "consistent" == monitor["batch_1"].verdict
+
+
+def test_it_is_written_back_in_snake_case():
+    """With nulls but errors left out it is the dump again, and `object` beside it."""
+    written = {
+        name: value
+        for name, value in parse(COMPLETED).to_dict().items()
+        if value is not None or name == "errors"
+    }
+
+    assert json.loads(COMPLETED) | {"object": "batch"} == written
+
+
+def test_errors_are_written_back_as_the_wires_list():
+    """What `PaginatedList` adds is not of the wire."""
+    entry = {"code": "invalid_request", "message": "Bad method.", "param": "method", "line": 5}
+
+    assert {"object": "list", "data": [entry]} == parse(FAILED).to_dict()["errors"]
+
+
+def test_camel_case_goes_there_and_back():
+    """The names of its properties read the same, and are written the same."""
+    camel = by_properties(snap("vpzc"))
+
+    assert CREATED + 180 == json.loads(camel)["completedAt"]
+    assert parse(snap("vpzc", model=None)) == parse(camel)
+    assert json.loads(camel).items() <= parse(camel).to_dict(style="camel").items()
