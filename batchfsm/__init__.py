@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from batchfsm.lifecycle import State as State
     from batchfsm.lifecycle import Status as Status
     from batchfsm.lifecycle import Step as Step
+    from batchfsm.logs import Unreadable as Unreadable
     from batchfsm.monitor import AsyncMonitor as AsyncMonitor
     from batchfsm.monitor import BatchState as BatchState
     from batchfsm.monitor import HookError as HookError
@@ -67,6 +68,7 @@ _HOMES = {
     "Step": "lifecycle",
     "Transition": "route",
     "UnknownNameError": "errors",
+    "Unreadable": "logs",
     "Verdict": "finding",
     "audit": "auditing",
     "diagram": "",
@@ -103,6 +105,7 @@ __all__ = [
     "Step",
     "Transition",
     "UnknownNameError",
+    "Unreadable",
     "Verdict",
     "audit",
     "diagram",

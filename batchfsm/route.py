@@ -165,8 +165,12 @@ class Router:
             yield Leg(None, initial, "create", born, initial in graph.terminal)
             yield from self._way(initial, [name for name in stops if name != initial], ways, times)
             return
-        # Where a stamp is optional, it may show up after the batch has moved past it.
-        late = sorted((name for name in stops if name not in graph.reach[known]), key=self._place)
+        # Where a stamp is optional, it may show up after the batch has moved past it; and what an earlier
+        # snapshot left in a gap, a later one may imply: finalizing, then cancelling, on `compatible`.
+        sight = [leg.target for leg in self._find(status, None, frozenset(), times, bad)]
+        implied = {name for name in sight if name in through} if entered.issubset(sight) else set()
+        passed = {*stops, *implied} - graph.reach[known]
+        late = sorted(passed, key=self._place)
         for number, stop in enumerate(late):
             before = [name for name in (*entered, *late[:number]) if graph.precedes(name, stop)]
             yield from self._between(max(before, key=self._place, default=initial), stop, ways)

@@ -29,6 +29,9 @@ TEXT_FIELDS: Final = (
 )
 """The fields that hold text; `object` apart, which is always `batch`."""
 
+VITAL_FIELDS: Final = ("id", "status", "created_at")
+"""The fields that a batch cannot do without."""
+
 FILE_FIELDS: Final = ("input_file_id", "output_file_id", "error_file_id")
 """The fields that hold file ids, where `""` means null."""
 

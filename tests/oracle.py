@@ -379,6 +379,11 @@ class Journey:
         self.at = stamped(fields, dialect)
         self.optional = may_be_null(fields, dialect)
         self.stops = {stop for stop in self.at if stop not in entered and reaches(dialect, stop, self.status)}
+        self.implied: set[str] = set()
+        if entered:
+            # What an earlier snapshot left in a gap, a later one may imply, if it knows of all that was entered.
+            first = {target for _, target, *_ in Journey(fields, dialect, set()).steps(None)}
+            self.implied = first - entered - set(self.at) - {self.status} if entered <= first else set()
 
     def ways(self, source: str, target: str, *, strict: bool, optional: bool) -> list[tuple[str, ...]]:
         """Return the walks through unstamped (or: unstamped and optional) statuses that were not entered."""
@@ -427,8 +432,11 @@ class Journey:
         """Yield the steps to the stops that the known status does not lead to."""
         ranks = {status: rank(self.dialect, status) for status in self.dialect.stamps}
         missed = [stop for stop in self.stops if not reaches(self.dialect, known, stop)]
+        missed += [gap for gap in self.implied if not reaches(self.dialect, known, gap)]
         for stop in sorted(missed, key=ranks.__getitem__):
             self.stops.discard(stop)
+            if stop in self.entered:
+                continue
             below = [status for status in self.entered if ranks[status] < ranks[stop]]
             yield from self.leg(max(below, key=ranks.__getitem__), stop)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import attrs
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import oracle
@@ -564,7 +564,6 @@ def fields_of(rule: str, fields: Any) -> frozenset[str]:
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 @given(log=logs)
-@settings(max_examples=150, deadline=None)
 def test_the_fold_reads_any_log_as_the_oracle_does(dialect: str, log: list[Any]):
     """Legal, broken and garbage rows: the same findings and the same transitions, row by row, in every dialect."""
     rows = written(log)
@@ -586,12 +585,3 @@ def test_the_fold_reads_any_log_as_the_oracle_does(dialect: str, log: list[Any])
         ]
         assert emitted == [(each.source, each.target, each.at, each.evidence) for each in transitions]
     assert status == track.status
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("dialect", DIALECTS)
-@given(log=logs)
-@settings(max_examples=1500, deadline=None)
-def test_the_fold_reads_very_many_logs_as_the_oracle_does(dialect: str, log: list[Any]):
-    """The same, for long."""
-    test_the_fold_reads_any_log_as_the_oracle_does.hypothesis.inner_test(dialect, log)

@@ -21,7 +21,7 @@ from test_logs_text import PRINTERS, WIRE
 from batchfsm import UnknownNameError, audit, parse
 from batchfsm.dialects import DIALECTS
 from batchfsm.errors import SourceError
-from batchfsm.logs import INPUT_FORMATS, Row, Unreadable, opened, rows, stream
+from batchfsm.logs import INPUT_FORMATS, Row, Unreadable, opened, packed, rows, stream
 from batchfsm.wire import reader
 
 LIFE = seen("vpzc")
@@ -282,7 +282,7 @@ def members(*pieces):
 
 
 @pytest.mark.parametrize(
-    "packed",
+    "log",
     [
         gzip.compress(LOG),
         members(LOG[:10], LOG[10:999], b"", LOG[999:]),
@@ -293,15 +293,16 @@ def members(*pieces):
     ids=["one member", "several members", "zeros at the end", "zeros between", "byte order mark"],
 )
 @pytest.mark.parametrize("name", ["log.jsonl.gz", "log.jsonl"])
-def test_gzip(packed, name, written):
+def test_gzip(log, name, written):
     """Gzip is known by its first bytes, in one member or several, padded or not."""
-    assert on(1, 2, 3, 4) == statuses(written(packed, name))
+    assert on(1, 2, 3, 4) == statuses(written(log, name))
 
 
 @pytest.mark.parametrize("chunk", [1, 5, 64])
 def test_gzip_in_small_pieces(chunk, written, monkeypatch):
     """Gzip may be read byte by byte too."""
     monkeypatch.setattr(stream, "_CHUNK_CHARS", chunk)
+    monkeypatch.setattr(packed, "_CHUNK_BYTES", chunk)
 
     assert on(1, 2, 3, 4) == statuses(written(members(LOG[:999], LOG[999:]) + bytes(70)))
 
@@ -309,8 +310,8 @@ def test_gzip_in_small_pieces(chunk, written, monkeypatch):
 def test_truncated_gzip(written):
     """Of a gzip that breaks off, all is read that it holds; the place of the break is named."""
     log = ("\n".join(json.dumps(snap("vp", id=os.urandom(99).hex())) for _ in range(300)) + "\n").encode()
-    packed = gzip.compress(log)
-    snapshots, unreadable = found(written(packed[: len(packed) // 2]))
+    whole = gzip.compress(log)
+    snapshots, unreadable = found(written(whole[: len(whole) // 2]))
 
     assert 100 < len(snapshots) < 200
     assert unreadable[-1].place.line in {len(snapshots) + 1, len(snapshots) + 2}
@@ -334,13 +335,24 @@ def test_gzip_without_its_last_bytes(written):
 
 def test_damaged_gzip(written):
     """A gzip with a wrong check sum gives what it gave before that was known, and is named."""
-    packed = gzip.compress(LOG)
-    snapshots, unreadable = found(written(packed[:-8] + b"????" + packed[-4:]))
+    whole = gzip.compress(LOG)
+    snapshots, unreadable = found(written(whole[:-8] + b"????" + whole[-4:]))
 
     assert (4, "the log breaks off: Error -3 while decompressing data: incorrect data check") == (
         len(snapshots),
         unreadable[0].problem,
     )
+
+
+def test_gzip_damaged_in_the_middle(written):
+    """Of a gzip with a wrong byte in the middle, what came before is read."""
+    log = b"".join(json.dumps(snap("vp", id=os.urandom(99).hex())).encode() + b"\n" for _ in range(300))
+    whole = bytearray(gzip.compress(log))
+    whole[len(whole) // 2 :] = bytes(byte ^ 0xFF for byte in whole[len(whole) // 2 :])
+    snapshots, unreadable = found(written(bytes(whole)))
+
+    assert len(snapshots) > 100
+    assert unreadable[-1].problem.startswith("the log breaks off: Error -3 while decompressing data: ")
 
 
 def test_gzip_with_something_else_behind(written):
@@ -482,6 +494,7 @@ ITERABLES = {
     "bytes": lambda: [line.encode() for line in ONE_LINE],
     "text, but not in a list": lambda: iter(ONE_LINE),
     "envelopes": lambda: [{"batch": batch} for batch in LIFE],
+    "the page of an SDK": lambda: SyncCursorPage[Batch].construct(**PAGE),
 }
 
 
@@ -496,8 +509,24 @@ PAGES = {
     "a read-only mapping": MappingProxyType(PAGE),
     "bytes": json.dumps(PAGE).encode(),
     "bytes of an array": json.dumps(LIFE).encode(),
-    "the page of an SDK": SyncCursorPage[Batch].construct(**PAGE),
 }
+
+
+class Pages:
+    """An SDK's list: dumping it shows the first page, iterating it fetches the others."""
+
+    def __iter__(self):
+        """Go on to the next page."""
+        return iter(LIFE)
+
+    def model_dump(self):
+        """Show the first page alone."""
+        return {"object": "list", "data": LIFE[:2], "has_more": True}
+
+
+def test_all_pages_of_an_sdk_list_are_read():
+    """To judge the first page alone would pass by not looking."""
+    assert on(1, 2, 3, 4) == statuses(Pages())
 
 
 @pytest.mark.parametrize("kind", PAGES)

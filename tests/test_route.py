@@ -10,10 +10,27 @@ from hypothesis import strategies as st
 from notation import CREATED, WORDS, snap
 
 from batchfsm import Monitor, Transition, parse
-from batchfsm.dialects import DIALECTS
-from batchfsm.lifecycle import STAMP_FIELDS
+from batchfsm.dialects import DIALECTS, find
+from batchfsm.lifecycle import STAMP_FIELDS, Lifecycle, State, Step
 from batchfsm.route import Router, router
 from batchfsm.wire import reader
+
+FORK = Lifecycle(
+    name="fork",
+    initial="new",
+    states=(
+        State("new"),
+        State("left", "in_progress_at"),
+        State("right", "finalizing_at"),
+        State("end", "completed_at", terminal=True),
+    ),
+    steps=(
+        Step("new", "turn_left", "left"),
+        Step("new", "turn_right", "right"),
+        Step("left", "arrive", "end"),
+        Step("right", "arrive", "end"),
+    ),
+)
 
 LETTERS = {word: letter for letter, word in WORDS.items()} | {"scheduling": "s"}
 
@@ -151,6 +168,27 @@ def test_a_strict_way_through_missing_stamps_is_the_last_but_one_resort():
 def test_a_stamp_that_leads_nowhere_is_no_stop():
     """A failed_at on a running batch is P102's to report; the route goes by without it."""
     assert "v create, vp start" == way(snap("vp", failed_at=CREATED + 90))
+
+
+def test_stamps_that_no_walk_joins_leave_a_gap():
+    """A batch with the stamps of two ways to the end went some way that nobody knows."""
+    snapshot = parse(snap("vpzc", status="end"), dialect=FORK)
+
+    assert [
+        ("new", "create", "stamped"),
+        ("left", "turn_left", "stamped"),
+        ("right", None, "gap"),
+        ("end", "arrive", "observed"),
+    ] == [
+        (leg.target, leg.event, leg.evidence) for leg in router(find(FORK)).legs(snapshot, None, frozenset())
+    ]
+
+
+def test_stamps_that_no_walk_joins_are_found():
+    """No walk passes both stamps (P102), and so none explains what else is missing (P103)."""
+    observation = Monitor(FORK).observe(snap("vpzc", status="end"))
+
+    assert {"P102", "P103"} <= {finding.rule for finding in observation.findings}
 
 
 def test_an_unknown_status_has_no_route():

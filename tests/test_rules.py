@@ -5,7 +5,7 @@ from typing import Any
 
 import attrs
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from batchfsm import DIALECTS, RULES, DefinitionError, Dialect, Finding, Lifecycle, Monitor, Place, State, Step, UnknownNameError
@@ -696,7 +696,6 @@ garbage = st.one_of(
 
 
 @given(st.dictionaries(st.sampled_from([*snap("v"), "usage"]), garbage, max_size=8), st.sampled_from(["v", "vpzc", "vf", "vgx"]))
-@settings(max_examples=150, deadline=None)
 def test_a_row_breaches_a_rule_at_most_once(changes: Row, path: str):
     """Whatever is wrong with a row, each rule is named once, in the order of the table, with all its fields."""
     found = codes(snap(path), snap(path, **changes) | {"created_at": CREATED})

@@ -20,7 +20,7 @@ class Report:
     """What an audit found."""
 
     verdict: Verdict
-    """`inconsistent`: a finding of severity error; `undetermined`: none, but not all that was asked was judged."""
+    """`inconsistent`: an error was found; `undetermined`: none, and not all that was asked was judged."""
 
     snapshots: int
     """How many snapshots were judged."""

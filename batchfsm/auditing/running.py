@@ -44,7 +44,8 @@ def audit(
         source: Paths or globs (JSON lines, arrays, pages, gzip, text forms), `-`
             for standard input, or batch objects.
         dialect: Whose lifecycle and habits of writing are taken for granted.
-        select: Rules to report, by code or how codes begin; None: all.
+        select: Rules to report, by code or how codes begin, as a list or with
+            commas between; None: all.
         ignore: Rules not to report.
         max_findings: How many findings, and unreadable places, are listed. The
             counts are exact all the same.
@@ -57,7 +58,7 @@ def audit(
         TypeError: If `source` is nothing that can be audited.
         ValueError: If a number is out of range.
     """
-    if max_findings < 0 or skew_s < 0:
+    if not (max_findings >= 0 and skew_s >= 0):  # So written, it refuses NaN too.
         raise ValueError("max_findings and skew_s are not negative")
     named = find(dialect)
     run = _Run(named, _tokens(select), _tokens(ignore) or (), max_findings, skew_s)
@@ -76,7 +77,7 @@ def audit(
 def _tokens(tokens: Iterable[str] | None) -> tuple[str, ...] | None:
     if tokens is None:
         return None
-    return tuple(tokens.split(",")) if isinstance(tokens, str) else tuple(tokens)
+    return tuple(map(str.strip, tokens.split(","))) if isinstance(tokens, str) else tuple(tokens)
 
 
 def _kept(live: Iterator[Row | Unreadable], spool: Spool | None) -> Iterator[Row | Unreadable]:
@@ -117,7 +118,7 @@ class _Run:
         )
 
     def stream(self, log: Iterator[Row | Unreadable]) -> bool:
-        """Judge rows as they come; False, and nothing counts, once one comes after a later one of its batch."""
+        """Judge rows as they come; False, and nothing counts, once one comes behind a later one."""
         tracks: dict[str, tuple[Track, list[float]]] = {}
         for row in log:
             if isinstance(row, Unreadable):

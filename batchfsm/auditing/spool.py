@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import copyreg
 import pickle
 from collections.abc import Iterator
 from tempfile import TemporaryFile
-from types import MappingProxyType
+from types import FunctionType, MappingProxyType
 from typing import Any, BinaryIO, Final, cast
 from zlib import crc32
 
@@ -23,14 +22,10 @@ class Spool:
     def __init__(self) -> None:
         """Open an unnamed temporary file."""
         try:
-            self._file = cast("BinaryIO", TemporaryFile())
+            self._file = cast("BinaryIO", TemporaryFile())  # noqa: SIM115  # `close` closes it.
         except OSError as error:
             raise SourceError(f"no room to sort the log: {error}") from error
-        self._pickler = pickle.Pickler(self._file, protocol=5)
-        # Only here: how the whole process copies read-only views is not ours to say.
-        dispatch: dict[type, Any] = copyreg.dispatch_table.copy()
-        dispatch[MappingProxyType] = lambda view: (_viewed, (dict(view),))
-        self._pickler.dispatch_table = dispatch
+        self._pickler = _Pickler(self._file, protocol=5)
 
     def add(self, row: Row | Unreadable) -> None:
         """Write a row at the end; SourceError if the disk is full."""
@@ -52,6 +47,16 @@ class Spool:
     def close(self) -> None:
         """Give the disk back."""
         self._file.close()
+
+
+class _Pickler(pickle.Pickler):
+    """Writes plain values and what is ours; of anything else only that it is there, for nobody judges it."""
+
+    def reducer_override(self, obj: Any) -> Any:
+        if isinstance(obj, MappingProxyType):
+            return _viewed, (dict(obj),)
+        is_plain = isinstance(obj, str | int | float | type | FunctionType)
+        return NotImplemented if is_plain or type(obj).__module__.startswith("batchfsm.") else (object, ())
 
 
 def _viewed(mapping: dict[str, object]) -> MappingProxyType[str, object]:

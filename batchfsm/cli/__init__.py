@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version as metadata_version
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -39,6 +40,17 @@ _LEGEND = "times are UTC; * was never seen, its stamp or the way proves it\n"
 
 DialectName = Annotated[str, typer.Option("--dialect", help=f"Whose lifecycle: {_DIALECTS}.")]
 Output = Annotated[Path | None, typer.Option("--output", help="Write to a file instead of the terminal.")]
+
+
+@app.callback()
+def main(
+    *,
+    version: Annotated[bool, typer.Option("--version", help="Say which version this is.")] = False,
+) -> None:
+    """The formal state machine behind the OpenAI Batch API."""
+    if version:
+        typer.echo(f"batchfsm {metadata_version('batchfsm')}")
+        raise typer.Exit
 
 
 @app.command("audit")
@@ -149,7 +161,10 @@ def _told() -> Iterator[None]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(2) from None
     except (BatchfsmError, OSError) as error:
-        typer.echo(f"batchfsm: {printable(str(error))}", err=True)
+        # An operating system's own error begins with its number, which helps nobody.
+        plain = isinstance(error, BatchfsmError) or error.filename is None
+        said = str(error) if plain else f"{error.filename}: {error.strerror}"
+        typer.echo(f"batchfsm: {printable(said)}", err=True)
         raise typer.Exit(2) from None
 
 

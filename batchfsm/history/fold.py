@@ -110,7 +110,8 @@ class Fold:
             return after, Folded([], transitions, None)
         after = attrs.evolve(track)
         folded = self.fold(after, snapshot, row=row)
-        if not folded.findings and folded.move != "stale":
+        # Silence may be a rule's that is off; what it would have told of is no beaten way all the same.
+        if not folded.findings and folded.move in _WELL and self.knows(snapshot):
             after.pattern = pattern
             self._ways.beat(key, track, after, row, self._judge.plan(snapshot))
         return after, folded
@@ -215,7 +216,7 @@ class Fold:
             name for name in self._graph.statuses if name in self._graph.reach_strict[str(track.status)]
         ]
         why = "only tolerated steps lead there" if move == "tolerated" else "no walk leads there"
-        return f"{_went(track, snapshot)}; {why}, but to {listed(onward)}"
+        return f"{_went(track, snapshot)}; {why}, {track.status} leads to {listed(onward)}"
 
 
 def _worse(verdict: Verdict, findings: list[Finding], *, judged: bool) -> Verdict:

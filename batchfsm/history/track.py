@@ -20,7 +20,7 @@ from batchfsm.finding import Place, Verdict
 from batchfsm.route import Leg
 from batchfsm.rules import RULES
 from batchfsm.rules.kinds import Kept
-from batchfsm.snapshot import COUNT_FIELDS, FLAT_FIELDS, RequestCounts, Row, Snapshot
+from batchfsm.snapshot import COUNT_FIELDS, FLAT_FIELDS, RequestCounts, Row, Snapshot, make_snapshot
 
 KEPT: Final[Mapping[str, str]] = {
     name: rule.code for rule in RULES.values() if isinstance(rule.kind, Kept) for name in rule.kind.fields
@@ -214,7 +214,7 @@ class Track:
             return None
         *flat, total, completed, failed = self.row
         counts = None if total is completed is failed is None else RequestCounts(total, completed, failed)
-        return Snapshot(batch_id, *flat, counts, observed_at=self.observed_at)
+        return make_snapshot(batch_id, *flat, counts, observed_at=self.observed_at)
 
     def _known(self, name: str, value: Any) -> tuple[Any, Any]:  # noqa: ANN401
         """Return the first and the last value of a field, given that of the last live row."""

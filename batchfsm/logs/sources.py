@@ -81,9 +81,10 @@ def opened(source: object, input_format: str = "auto") -> Source:
     found = cast("InputFormat", input_format)
     if isinstance(source, str | PathLike):
         return Source(tuple(_files(source)), (), found)
-    if isinstance(source, Mapping | Snapshot | bytes) or hasattr(source, "model_dump"):
+    # A page of an SDK's list can be dumped too, but iterating it goes on to the next page; a batch has an id.
+    if isinstance(source, Mapping | Snapshot | bytes) or (_is_dumpable(source) and hasattr(source, "id")):
         return Source((), (source,))
-    if not isinstance(source, Iterable):
+    if not isinstance(source, Iterable) or hasattr(source, "__aiter__"):
         msg = f"cannot audit {type(source).__name__}: expected paths, or an iterable of batch objects"
         raise TypeError(msg)
     if (
@@ -93,6 +94,10 @@ def opened(source: object, input_format: str = "auto") -> Source:
     ):
         return Source(tuple(name for each in source for name in _files(each)), (), found)
     return Source((), source)
+
+
+def _is_dumpable(source: object) -> bool:
+    return hasattr(source, "model_dump") or hasattr(source, "to_dict")
 
 
 def _files(path: str | PathLike[str]) -> list[str]:

@@ -25,7 +25,7 @@ from batchfsm.route import Transition
 from batchfsm.rules import faults
 from batchfsm.snapshot import Row, Snapshot, row_of
 from batchfsm.topology import topology
-from batchfsm.wire import Plain, reader
+from batchfsm.wire import TIME_MAX, Plain, reader
 
 HookT = TypeVar("HookT", bound=Callable[..., Any])
 OnIllegal = Literal["adopt", "hold", "raise"]
@@ -65,7 +65,6 @@ class Turn:
         what = subject.key if isinstance(subject, Transition) else f"{subject.rule} of {subject.batch_id}"
         error.add_note(f"batchfsm: raised by the hook {hook.name} on {what}")
         self.failures += (error,)
-        # An interrupt comes between calls. There is none between these two: what raised is in one place only.
         outbox.failed += (outbox.queue[0],)
         del outbox.queue[0]
 
@@ -152,6 +151,7 @@ class Core:
             return BatchState(
                 id=batch_id,
                 status=track.status if track.status is not None or snapshot is None else snapshot.status,
+                terminal=track.status in self._graph.terminal,
                 snapshot=snapshot,
                 verdict=track.verdict,
                 transitions=tuple(
@@ -179,8 +179,10 @@ class Core:
             self._outboxes.pop(batch_id, None)
 
     def _glance(self, batch: object, observed_at: object) -> Plain | Observation | None:
-        """Return the observation if a snapshot says what the last one said; else what of it was read by a glance."""
-        plain = self._reader.glance(batch) if observed_at is None or type(observed_at) is float else None
+        """Return the observation if a snapshot says what the last one said, else what the fast lane read of it."""
+        if not (observed_at is None or (type(observed_at) is float and 0 < observed_at <= TIME_MAX)):
+            return None
+        plain = self._reader.glance(batch)
         if plain is None:
             return None
         track = self._tracks.get(plain.id)
@@ -235,19 +237,20 @@ class Core:
             outbox = Outbox([])
         waits = outbox is not None and bool(outbox.queue or wanting)
         idle = outbox is None or outbox.turn is None
-        verdict = verdict_of(findings, judged=self._fold.knows(snapshot)) if findings else "consistent"
+        judged = self._fold.knows(snapshot)
+        verdict = verdict_of(findings, judged=judged) if findings or not judged else "consistent"
         turn.observation = make_observation(tuple(transitions), tuple(findings), verdict, idle or not waits)
         if self._raises and folded.illegal:
             known = str(track.status)
             reachable = [name for name in self._graph.statuses if name in self._graph.reach[known]]
             turn.error = IllegalTransitionError(batch_id, known, snapshot.status, reachable, turn.observation)
-        # An interrupt comes between calls. There is none from here on: what is known and what is queued go together.
-        self._tracks[batch_id] = after
+        # Queued before it is known: an interrupt may make a hook run twice, and never not at all.
         if outbox is not None:
             self._outboxes[batch_id] = outbox
             outbox.queue += wanting
-            if waits and idle:
-                turn.outbox, outbox.turn = outbox, turn
+        self._tracks[batch_id] = after
+        if outbox is not None and waits and idle:
+            turn.outbox, outbox.turn = outbox, turn
 
     def _goes_on(self, turn: Turn) -> bool:
         """Tell whether more was queued for a batch; if not, it is idle from now on."""

@@ -77,11 +77,14 @@ class Hooks:
     ) -> list[tuple[Hook, Any]]:
         """Return who is to be called with what: transitions in route order, then findings."""
         asked: list[tuple[Hook, Any]] = []
-        for subjects, hooks in ((transitions, self._transition), (findings, self._finding)):
-            for subject in subjects:
-                for hook in hooks:
-                    if hook.wanted is None or hook.wanted(subject):
-                        asked.append((hook, subject))
+        for transition in transitions:
+            for hook in self._transition:
+                if hook.wanted is None or hook.wanted(transition):
+                    asked += ((hook, transition),)
+        for finding in findings:
+            for hook in self._finding:
+                if hook.wanted is None or hook.wanted(finding):
+                    asked += ((hook, finding),)
         return asked
 
     def _check(self, targets: frozenset[str], source: str | None) -> None:

@@ -43,6 +43,9 @@ class BatchState:
     status: str | None
     """The known status; the wire's word while the lifecycle has none of those seen."""
 
+    terminal: bool
+    """True if the batch never leaves its status: there is nothing left to poll for."""
+
     snapshot: Snapshot | None
     """The last live snapshot, without `extra`, `errors`, `usage`, `metadata` and `bad`, which are not kept."""
 

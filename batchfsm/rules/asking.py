@@ -24,7 +24,8 @@ def chosen(tokens: Iterable[str]) -> frozenset[str]:
     """
     codes: set[str] = set()
     for token in tokens:
-        named = {code for code in RULES if token and code.startswith(token)}
+        begins = token.strip().upper()
+        named = {code for code in RULES if begins and code.startswith(begins)}
         if not named:
             raise UnknownNameError("rule", token, RULES)
         codes |= named

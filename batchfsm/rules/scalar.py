@@ -165,7 +165,24 @@ def _unknown_status(_: kinds.UnknownStatus, world: World, status: str | None, fi
 
 
 def faults(metadata: Mapping[str, object], kind: kinds.Limit = _METADATA) -> Iterator[str]:
-    """Yield what is too much of metadata."""
+    """Return what is too much of metadata."""
+    return iter(()) if _is_small(metadata, kind) else _faults(metadata, kind)
+
+
+def _is_small(metadata: Mapping[str, Any], kind: kinds.Limit) -> bool:
+    """Tell whether all keys, and all values, are together no longer than one of them may be: nearly always so."""
+    try:
+        keys, values = "".join(metadata), "".join(metadata.values())
+    except TypeError:
+        return False
+    return (
+        len(metadata) <= kind.pairs_max
+        and len(keys) <= kind.key_chars_max
+        and len(values) <= kind.value_chars_max
+    )
+
+
+def _faults(metadata: Mapping[str, object], kind: kinds.Limit) -> Iterator[str]:
     if len(metadata) > kind.pairs_max:
         yield f"{len(metadata)} pairs, {kind.pairs_max} allowed"
     for key, value in metadata.items():
@@ -179,8 +196,11 @@ def faults(metadata: Mapping[str, object], kind: kinds.Limit = _METADATA) -> Ite
 
 def _limit(kind: kinds.Limit, _world: World, _status: str | None, fields: Fields) -> Look | None:
     def look(snapshot: Snapshot) -> Breach | None:
+        metadata = snapshot.metadata
+        if not metadata or _is_small(metadata, kind):
+            return None
         # Named, not repeated: metadata is private, and reports get around.
-        fault = next(faults(snapshot.metadata or {}, kind), None)
+        fault = next(_faults(metadata, kind), None)
         return ({"metadata": fault}, f"has metadata with {fault}", None) if fault else None
 
     return look if "metadata" in fields else None

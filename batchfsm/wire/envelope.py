@@ -11,10 +11,7 @@ from typing import Final
 import attrs
 
 from batchfsm.errors import SnapshotError
-from batchfsm.snapshot import COUNT_FIELDS, WIRE_FIELDS, BatchError, spelled
-
-VITAL_FIELDS: Final = ("id", "status", "created_at")
-"""The fields that a batch cannot do without."""
+from batchfsm.snapshot import COUNT_FIELDS, VITAL_FIELDS, WIRE_FIELDS, BatchError, spelled
 
 SPELLINGS: Final[Mapping[str, str]] = {
     spelling: name

@@ -19,6 +19,7 @@ from batchfsm.snapshot import (
     FILE_FIELDS,
     TEXT_FIELDS,
     TIME_FIELDS,
+    VITAL_FIELDS,
     BatchError,
     RequestCounts,
     Snapshot,
@@ -121,9 +122,10 @@ def frozen(value: object, depth: int = DEPTH_MAX) -> Any:
 
 def refusal(name: str, value: object) -> str:
     """Say what a field should have been, in half a sentence."""
-    due = "null or text"
+    null = "" if name in VITAL_FIELDS else "null or "
+    due = f"{null}text"
     if name in TIME_FIELDS:
-        due = "null or whole Unix seconds"
+        due = f"{null}whole Unix seconds"
         if isinstance(value, int) and value > TIME_MAX:
             return f"expected {due}, got {shown(value)} (milliseconds?)"
     elif name == "observed_at":

@@ -7,7 +7,7 @@ the two against each other); what it cannot vouch for, it leaves to that.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from types import MappingProxyType, NoneType
 from typing import Any, Final
@@ -19,15 +19,13 @@ from batchfsm.snapshot import (
     COUNT_FIELDS,
     FLAT_FIELDS,
     TIME_FIELDS,
-    WIRE_FIELDS,
     Row,
     Snapshot,
     make_counts,
     make_snapshot,
 )
-from batchfsm.wire.fields import TIME_MAX, frozen
+from batchfsm.wire.fields import TIME_MAX
 
-_KNOWN: Final = frozenset(WIRE_FIELDS)
 _LANE: Final = ("id", *FLAT_FIELDS, "request_counts", "usage", "metadata", "object", "errors")
 _NESTED: Final = frozenset({"request_counts", "usage", "metadata"})
 _ALLOWED: Final = tuple(
@@ -36,10 +34,12 @@ _ALLOWED: Final = tuple(
 )
 _FLAT: Final = slice(1, 1 + len(FLAT_FIELDS))
 _REST: Final = slice(_FLAT.stop, None)
+_INTEGER: Final = frozenset({int})
 _NO_COUNTS: Final = (None, None, None)
 _PATTERNS_MAX: Final = 4096  # Healthy logs show a few dozen; a hostile one shall not grow the table.
 
-_all_of: Final = itemgetter(*_LANE)
+_NULLS: Final[dict[Any, Any]] = dict.fromkeys(_LANE)  # Absent equals null.
+_values_of: Final = itemgetter(*_LANE)
 _counts_of: Final = itemgetter(*COUNT_FIELDS)
 
 
@@ -108,7 +108,7 @@ class Plain:
         """Return it as a snapshot that shares nothing with the caller's object."""
         total, completed, failed = self.row[-3:]
         counts = None if total is None else make_counts(total, completed, failed)
-        usage = None if self.usage is None else frozen(self.usage)
+        usage = None if self.usage is None else _frozen(self.usage)
         metadata = MappingProxyType({**self.metadata}) if self.metadata else None
         return make_snapshot(self.id, *self.row[:-3], counts, None, usage, metadata, observed_at)
 
@@ -119,26 +119,23 @@ def glance(wire: dict[Any, Any], dialect: Dialect) -> Plain | None:
 
     Whether it `is_sound` is still to be asked, unless it equals a row that was.
     """
-    if len(wire) > len(_LANE) or dialect.null_times:
+    whole = wire if len(wire) == len(_NULLS) else _NULLS | wire
+    if len(whole) > len(_NULLS) or dialect.null_times:
         return None
     try:
-        if len(wire) == len(_LANE):
-            values = _all_of(wire)
-        elif _KNOWN.issuperset(wire):
-            values = tuple(map(wire.get, _LANE))
-        else:
-            return None
+        values = _values_of(whole)
         pattern = _PATTERNS[tuple(map(type, values))]
         if pattern is None:
             return None
         counts, usage, metadata, kind, _ = values[_REST]
-        numbers = _NO_COUNTS if counts is None else _counts_of(counts)
-    except KeyError:  # One that is not known stands for one that is.
+        numbers: tuple[Any, ...] = _NO_COUNTS if counts is None else _counts_of(counts)
+    except KeyError:
+        return None  # There is a key that is not known in the place of one that is.
+    total, completed, failed = numbers
+    if counts is not None and not (
+        type(total) is type(completed) is type(failed) is int and len(counts) == len(numbers)
+    ):
         return None
-    if counts is not None:
-        total, completed, failed = numbers
-        if not (type(total) is type(completed) is type(failed) is int and len(counts) == len(numbers)):
-            return None
     if kind != "batch" and kind is not None:
         return None
     if (metadata and not _texts(metadata)) or (usage and not _shallow(usage)):
@@ -156,6 +153,17 @@ def _texts(metadata: dict[Any, Any]) -> bool:
 def _shallow(usage: dict[Any, Any]) -> bool:
     """Tell whether usage holds numbers, and objects of numbers, only: then it is surely not nested too deep."""
     for value in usage.values():
-        if type(value) is not int and not (type(value) is dict and {*map(type, value.values())} <= {int}):
+        if type(value) is not int and not (
+            type(value) is dict and _INTEGER.issuperset(map(type, value.values()))
+        ):
             return False
     return True
+
+
+def _frozen(usage: dict[str, Any]) -> Mapping[str, object]:
+    """Return a read-only copy of what is shallow, as `fields.frozen` does of anything."""
+    copy = usage.copy()
+    for key, value in usage.items():
+        if type(value) is dict:
+            copy[key] = MappingProxyType(value.copy())
+    return MappingProxyType(copy)

@@ -14,8 +14,8 @@ from cattrs import ClassValidationError
 from batchfsm.dialects import Dialect, find
 from batchfsm.errors import SnapshotError
 from batchfsm.lifecycle import Lifecycle
-from batchfsm.snapshot import COUNT_FIELDS, UNREAD, WIRE_FIELDS, Snapshot
-from batchfsm.wire.envelope import SPELLINGS, VITAL_FIELDS, batches, decode
+from batchfsm.snapshot import COUNT_FIELDS, UNREAD, VITAL_FIELDS, WIRE_FIELDS, Snapshot
+from batchfsm.wire.envelope import SPELLINGS, batches, decode
 from batchfsm.wire.fields import TIME_MAX, converter, culprits, frozen, refusal, shown, time_of
 from batchfsm.wire.lane import Plain, glance
 

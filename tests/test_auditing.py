@@ -1,0 +1,803 @@
+"""What an audit reports: the same in any order of the log, exact in its numbers, with the witnesses."""
+
+import gc
+import gzip
+import io
+import json
+import random
+import sys
+import tracemalloc
+from collections import Counter
+from math import inf, nan
+from types import SimpleNamespace
+
+import attrs
+import oracle
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from notation import CREATED, DAY_S, seen, snap, words
+from test_logs_text import PRINTERS
+
+from batchfsm import RULES, Finding, Monitor, Place, SnapshotError, UnknownNameError, audit, parse
+from batchfsm.auditing import FINDINGS_MAX, Report
+from batchfsm.auditing import spool as spools
+from batchfsm.dialects import DIALECTS
+from batchfsm.errors import SourceError
+from batchfsm.logs import Unreadable
+
+LEFT = seen("vpzcp")  # completed, and then in_progress: H502
+FIRST_STAMP = CREATED + 60
+
+
+def codes(report):
+    """Return the rules of the listed findings, in order."""
+    return [finding.rule for finding in report.findings]
+
+
+def timed(batches, *, since=CREATED + 1000):
+    """Put batches into envelopes, each observed a second after the one before."""
+    return [{"observed_at": since + at, "batch": batch} for at, batch in enumerate(batches)]
+
+
+def lines(log):
+    """Write a log as JSON lines."""
+    return "".join(json.dumps(each) + "\n" for each in log).encode()
+
+
+@pytest.fixture
+def written(tmp_path):
+    """Return a function that writes objects as JSON lines and returns the path."""
+
+    def write(log, name="log.jsonl"):
+        path = tmp_path / name
+        path.write_bytes(log if isinstance(log, bytes) else lines(log))
+        return path
+
+    return write
+
+
+# ---------------------------------------------------------------- the report
+
+
+def test_a_healthy_life():
+    """A batch that did nothing wrong is consistent, and nothing is said of it."""
+    report = audit(seen("vpzc"))
+
+    assert ("consistent", True, 4, 1) == (report.verdict, report.ok, report.snapshots, report.batches)
+    assert (0, (), {}, ()) == (report.unreadable_count, report.unreadable, report.counts, report.findings)
+
+
+def test_completed_is_final():
+    """Nothing follows completed."""
+    report = audit(LEFT)
+
+    assert ["H502"] == codes(report)
+    assert ("inconsistent", False) == (report.verdict, report.ok)
+
+
+def test_a_warning_is_consistent():
+    """Findings without an error among them leave a log consistent."""
+    report = audit(seen("vpf"))
+
+    assert {"P102": 1, "H501": 1} == dict(report.counts)
+    assert "consistent" == report.verdict
+
+
+@pytest.mark.parametrize("source", [[], iter(()), {"data": []}, b"[]", [{}], [7], [{"error": "x"}]])
+def test_nothing_to_judge_is_undetermined(source):
+    """A log without a snapshot is never clean."""
+    report = audit(source)
+
+    assert ("undetermined", False, 0, 0) == (report.verdict, report.ok, report.snapshots, report.batches)
+
+
+def test_unknown_statuses_alone_are_undetermined():
+    """A status that nobody knows cannot be judged, even where nobody asks for S004."""
+    report = audit([snap("v", status="paused")], ignore=["S004"])
+
+    assert ("undetermined", 1, 1) == (report.verdict, report.snapshots, report.batches)
+
+
+def test_batches_without_id_alone_are_undetermined():
+    """Without an id a snapshot has no history: that is not clean, even where nobody asks for S001."""
+    report = audit([snap("v", id=None)], ignore=["S001"])
+
+    assert ("undetermined", 1, 0) == (report.verdict, report.snapshots, report.batches)
+
+
+def test_unreadable_lines_do_not_spoil_the_verdict():
+    """What cannot be read is counted beside the verdict of what can."""
+    report = audit([7, *seen("vp"), {}])
+
+    assert ("consistent", 2, 2) == (report.verdict, report.snapshots, report.unreadable_count)
+
+
+def test_report_as_json_has_the_keys_of_the_contract():
+    """A report is one document of seven keys; its findings and places have theirs."""
+    report = audit([*LEFT, 7])
+    document = json.loads(report.to_json())
+
+    assert document == report.to_dict()
+    assert [
+        "verdict",
+        "snapshots",
+        "batches",
+        "unreadable_count",
+        "unreadable",
+        "counts",
+        "findings",
+    ] == list(document)
+    assert [{"source": "iterable", "line": 6, "problem": "expected an object, got 7"}] == document[
+        "unreadable"
+    ]
+    assert {"H502": 1} == document["counts"]
+    assert [
+        {
+            "rule": "H502",
+            "name": "terminal-left",
+            "severity": "error",
+            "batch_id": "batch_1",
+            "message": (
+                "batch_1 went from completed to in_progress; completed is final (seen at iterable:4, then :5)"
+            ),
+            "fields": {"known_status": "completed", "status": "in_progress"},
+            "where": [{"source": "iterable", "line": 4}, {"source": "iterable", "line": 5}],
+        }
+    ] == document["findings"]
+
+
+def test_report_as_json_is_ascii():
+    """No id can disturb a terminal through JSON."""
+    report = audit([snap("vp", id="b\x1b[2J\x9b\u202eé", created_at=None)])
+
+    assert report.to_json().isascii()
+    assert report.to_json().isprintable() is False  # for its line ends
+    assert report.to_json().replace("\n", "").isprintable()
+
+
+def test_values_that_json_does_not_have():
+    """What a finding holds is plain JSON, even NaN and what R writes."""
+    report = audit([snap("vp", created_at=nan, in_progress_at=-inf, endpoint={}, model=[1.5, [nan]])])
+
+    assert {
+        "S002": {"endpoint": {}, "model": [1.5, ["nan"]]},
+        "S005": {"created_at": "nan", "in_progress_at": "-inf"},
+    } == {finding["rule"]: finding["fields"] for finding in json.loads(report.to_json())["findings"]}
+
+
+def test_counts_are_in_the_order_of_the_rules():
+    """Counts name the rules in their order, and only those with findings."""
+    report = audit([*LEFT, snap("vc"), snap("vp", id=None, status="x")])
+
+    assert [code for code in RULES if code in report.counts] == list(report.counts)
+    assert Counter(codes(report)) == dict(report.counts)
+
+
+def test_findings_by_batch():
+    """Findings go by batch in order of the first one; those without id go under None."""
+    others = [batch | {"id": "batch_2"} for batch in LEFT]
+    report = audit([*others, snap("v", id=7), *LEFT, snap("v", id=None)])
+
+    assert {"batch_2": ["H502"], None: ["S002", "S001"], "batch_1": ["H502"]} == {
+        batch_id: [finding.rule for finding in found] for batch_id, found in report.by_batch().items()
+    }
+    assert ["batch_2", None, "batch_1"] == list(report.by_batch())
+
+
+def test_counts_cannot_be_changed():
+    """A report is not changed by whoever reads it."""
+    with pytest.raises(TypeError):
+        audit(LEFT).counts["H502"] = 2
+
+
+# ---------------------------------------------------------------- witnesses
+
+
+def test_one_place(written):
+    """A rule about one snapshot names its one place, in the message too."""
+    path = written([snap("v"), snap("vp", in_progress_at=None)])
+    (finding,) = audit(path).findings
+
+    assert (Place(str(path), 2),) == finding.where
+    assert f"batch_1 is in_progress and has no in_progress_at (seen at {path}:2)" == finding.message
+
+
+def test_two_places_in_one_file(written):
+    """A rule across snapshots names where the known one stands, and then the guilty one."""
+    path = written(LEFT)
+    (finding,) = audit(path).findings
+
+    assert (Place(str(path), 4), Place(str(path), 5)) == finding.where
+    assert finding.message.endswith(f"completed is final (seen at {path}:4, then :5)")
+
+
+def test_two_places_in_two_files(written):
+    """The two places may be in two files."""
+    monday, tuesday = written(LEFT[:4], "mon.jsonl"), written(LEFT[4:], "tue.jsonl")
+    (finding,) = audit([monday, tuesday]).findings
+
+    assert (Place(str(monday), 4), Place(str(tuesday), 1)) == finding.where
+    assert finding.message.endswith(f"(seen at {monday}:4, then {tuesday}:1)")
+
+
+WITNESSES = {
+    "H501": ([snap("v"), snap("vp"), snap("v", in_progress_at=FIRST_STAMP + 9)], (2, 3)),
+    "H502": ([*LEFT[:4], LEFT[3], LEFT[4]], (5, 6)),
+    "H503": ([snap("v", endpoint=None), snap("v"), snap("vp"), snap("vp", endpoint="/x")], (2, 4)),
+    "H504": ([snap("v"), snap("vp"), snap("vpz"), snap("vpz", in_progress_at=FIRST_STAMP + 1)], (2, 4)),
+    "H505": ([snap("vp"), snap("vpz"), snap("vp", at=(0, 60)) | {"status": "finalizing"}], (2, 3)),
+    "H506": ([*seen("vpzc"), snap("vpzc"), snap("vpzc", output_file_id="file-other")], (4, 6)),
+    "H507": ([snap("vp"), snap("vpz"), snap("vpz"), snap("vp")], (3, 4)),
+    "H508": ([snap("vf"), snap("vf"), snap("vf", errors=["more"])], (2, 3)),
+}
+
+
+@pytest.mark.parametrize("code", WITNESSES)
+def test_the_known_place_is_where_it_was_learned(code, written):
+    """The first place is the row that said what the guilty one contradicts."""
+    log, places = WITNESSES[code]
+    found = [finding for finding in audit(written(log)).findings if finding.rule == code]
+
+    assert [places] == [tuple(place.line for place in finding.where) for finding in found]
+
+
+def test_the_known_place_in_a_sorted_log(written):
+    """Where a log is out of order, places are still those of the log."""
+    path = written(timed(LEFT)[::-1])
+    (finding,) = audit(path).findings
+
+    assert [2, 1] == [place.line for place in finding.where]
+    assert finding.message.endswith(f"(seen at {path}:2, then :1)")
+
+
+def test_findings_are_equal_wherever_they_stand(written):
+    """Places and message are no part of what a finding is."""
+    (here,), (there,) = audit(LEFT).findings, audit(written([7, *LEFT])).findings
+
+    assert here.where != there.where
+    assert here.message != there.message
+    assert here == there
+
+
+def test_findings_differ_by_what_they_are():
+    """Rule, batch, severity and fields are what a finding is."""
+    (one,) = audit(LEFT).findings
+    (other,) = audit([batch | {"id": "batch_2"} for batch in LEFT]).findings
+
+    assert one != other
+
+
+# ---------------------------------------------------------------- what is asked for
+
+
+@pytest.mark.parametrize(
+    "select, ignore, expected",
+    [
+        (None, None, ["S005", "P102", "T202", "H502"]),
+        (["T"], None, ["T202"]),
+        ("T,H502", None, ["T202", "H502"]),
+        ("T, H5", None, ["T202", "H502"]),
+        (["H502", "S005"], None, ["S005", "H502"]),
+        (None, ["S", "T202"], ["P102", "H502"]),
+        (None, "S005,P102,T202", ["H502"]),
+        (["T", "H"], ["T2"], ["H502"]),
+        ([], None, []),
+        (iter(["S005"]), iter([]), ["S005"]),
+    ],
+)
+def test_select_and_ignore(select, ignore, expected):
+    """Rules are asked for by code or by how codes begin, and `ignore` goes before `select`."""
+    guilty = snap(
+        "vpzcp", expires_at=CREATED + DAY_S, completion_window="7d", failed_at="soon", cancelled_at=1
+    )
+    history = [snap("vpzc", completion_window="7d"), guilty]
+    report = audit(
+        [history[0] | {"completion_window": None, "expires_at": None}, guilty], select=select, ignore=ignore
+    )
+
+    assert expected == [code for code in codes(report) if code in {"S005", "P102", "T202", "H502"}]
+    assert set(report.counts) >= set(expected)
+    assert Counter(codes(report)) == dict(report.counts)
+
+
+@pytest.mark.parametrize("argument", ["select", "ignore"])
+@pytest.mark.parametrize("token", ["Z", "H59", "", "terminal-left"])
+def test_unknown_rules(argument, token):
+    """A rule that nobody knows is an error that lists those there are."""
+    with pytest.raises(
+        UnknownNameError, match=f"^no rule is called '{token}'; known: S001, S002, "
+    ) as caught:
+        audit(LEFT, **{argument: [token]})
+
+    assert ("rule", token, tuple(RULES)) == (caught.value.kind, caught.value.name, caught.value.known)
+
+
+def test_unknown_dialect():
+    """A dialect that nobody knows is an error that lists those there are."""
+    with pytest.raises(UnknownNameError, match=r"^no dialect is called 'acme'; known: openai, azure, "):
+        audit(LEFT, dialect="acme")
+
+
+def test_an_ignored_error_counts_for_nothing():
+    """What nobody asks for does not weigh on the verdict."""
+    assert "consistent" == audit(LEFT, ignore=["H502"]).verdict
+
+
+CANNOT_LOOK = {
+    "T205": {},
+    "T207": {},
+    "T203": {"expires_at": None},
+    "T204": {"expires_at": None},
+    "T202": {"completion_window": None},
+    "T206": {"created_at": None},
+    "C301": {"request_counts": None},
+    "C302": {"request_counts": None},
+    "C303": {"request_counts": None},
+    "F402": {"request_counts": None},
+}
+
+
+@pytest.mark.parametrize("code", CANNOT_LOOK)
+def test_a_rule_that_could_not_look(code):
+    """A rule that was asked for and has not what it needs makes the log undetermined, and is named."""
+    report = audit(seen("vp", **CANNOT_LOOK[code]), select=[code])
+
+    assert ("undetermined", (code,), {}) == (report.verdict, report.not_looked, report.counts)
+
+
+@pytest.mark.parametrize("code", CANNOT_LOOK)
+def test_a_rule_that_could_look(code):
+    """With what it needs, a rule that found nothing has looked."""
+    report = audit([{"observed_at": CREATED + 99, "batch": batch} for batch in seen("vp")], select=[code])
+
+    assert ("consistent", ()) == (report.verdict, report.not_looked)
+
+
+@pytest.mark.parametrize("code", [code for code in RULES if code.startswith("H")])
+def test_history_rules_need_a_history(code):
+    """Rules across snapshots look where some batch has two of them."""
+    others = [snap("v", id=f"batch_{number}") for number in range(3)]
+
+    assert ("undetermined", (code,)) == (
+        audit(others, select=[code]).verdict,
+        audit(others, select=[code]).not_looked,
+    )
+    assert "consistent" == audit([*others, others[0]], select=[code]).verdict
+
+
+def test_a_family_looked_if_one_of_it_did():
+    """A family of rules has looked where one of them could; each that is asked for is told of by itself."""
+    report = audit(seen("vp"), select=["T", "T205", "P101"])
+
+    assert ("undetermined", ("T205",)) == (report.verdict, report.not_looked)
+
+
+def test_an_error_goes_before_what_could_not_look():
+    """A log with an error is inconsistent, whatever else could not look."""
+    assert "inconsistent" == audit(LEFT, select=["H502", "T205"]).verdict
+
+
+def test_what_nobody_asked_for_need_not_look():
+    """Without `select`, rules that have nothing to look at say nothing."""
+    assert "consistent" == audit([snap("v")]).verdict
+
+
+def test_skew():
+    """A stamp may lie so far after its observation as is allowed."""
+    early = [{"observed_at": FIRST_STAMP - 60, "batch": snap("vp")}]
+    earlier = [{"observed_at": FIRST_STAMP - 60.5, "batch": snap("vp")}]
+
+    assert [[], ["T205"]] == [codes(audit(early)), codes(audit(earlier))]
+    assert [["T205"], []] == [codes(audit(early, skew_s=59.5)), codes(audit(earlier, skew_s=inf))]
+
+
+@pytest.mark.parametrize("wrong", [{"max_findings": -1}, {"skew_s": -0.5}, {"skew_s": nan}])
+def test_numbers_out_of_range(wrong):
+    """Negative limits are a wrong use."""
+    with pytest.raises(ValueError, match=r"^max_findings and skew_s are not negative$"):
+        audit(LEFT, **wrong)
+
+
+def test_a_dialect_judges_in_its_own_way():
+    """What is an error for OpenAI may be nothing in another dialect, which may be given itself."""
+    log = seen("vpc")
+
+    assert "inconsistent" == audit(log).verdict
+    assert "consistent" == audit(log, dialect="ogx").verdict == audit(log, dialect=DIALECTS["ogx"]).verdict
+
+
+# ---------------------------------------------------------------- limits
+
+
+GUILTY = [snap("vp", id=f"batch_{number}", in_progress_at=None, expires_at=None) for number in range(5)]
+
+
+@pytest.mark.parametrize("most", [0, 1, 2, 3, 7, 10, 11, 1000])
+@pytest.mark.parametrize("in_order", [True, False])
+def test_max_findings(most, in_order):
+    """The first findings in the order of the log are listed, in order or not; the counts are whole."""
+    log = timed(GUILTY) + (timed([snap("v", id="batch_9")] * 2)[::-1] if not in_order else [])
+    whole, report = audit(log), audit(log, max_findings=most)
+
+    assert ["P101", "P104"] * 5 == codes(whole)
+    assert whole.findings[:most] == report.findings
+    assert [finding.where for finding in whole.findings[:most]] == [
+        finding.where for finding in report.findings
+    ]
+    assert {"P101": 5, "P104": 5} == report.counts == whole.counts
+    assert "inconsistent" == report.verdict
+
+
+@pytest.mark.parametrize("most", [0, 1, 2, 5])
+def test_max_findings_of_what_is_unreadable(most):
+    """What could not be read is listed as far as findings are, and counted whole."""
+    report = audit([7, {}, *seen("vp"), None], max_findings=most)
+
+    assert (3, [1, 2, 5][:most]) == (report.unreadable_count, [each.place.line for each in report.unreadable])
+
+
+def test_a_thousand_by_default():
+    """A thousand findings are listed where nobody says how many."""
+    report = audit(
+        snap("vp", id=f"batch_{number}", in_progress_at=None) for number in range(FINDINGS_MAX + 7)
+    )
+
+    assert (1000, 1007) == (len(report.findings), report.counts["P101"])
+
+
+# ---------------------------------------------------------------- order
+
+
+def told(report):
+    """Return what must not depend on the order of the log."""
+    found = Counter(
+        (finding.rule, finding.severity, finding.batch_id, json.dumps(finding.to_dict()["fields"]))
+        for finding in report.findings
+    )
+    return found, dict(report.counts), report.verdict, report.snapshots, report.batches
+
+
+def test_a_log_out_of_order_is_sorted():
+    """A batch seen completed at last is not stale, wherever the log has it."""
+    log = timed(seen("vpzc"))
+
+    assert ["H507"] == codes(audit([log[0]["batch"], log[3]["batch"], log[1]["batch"]]))
+    assert [] == codes(audit([log[0], log[3], log[1]]))
+
+
+def test_ties_are_broken_by_place():
+    """Of two snapshots seen in one second, the first in the log was first."""
+    first, then = ({"observed_at": CREATED + 999, "batch": batch} for batch in (snap("vpzc"), snap("vpz")))
+    late = [{"observed_at": CREATED + 998, "batch": snap("v")}]
+
+    assert [["H507"], []] == [codes(audit([first, then])), codes(audit([then, first]))]
+    assert [["H507"], []] == [codes(audit([first, then, *late])), codes(audit([then, first, *late]))]
+
+
+def test_who_does_not_say_when_was_seen_with_the_one_before():
+    """A snapshot without a time has the time of the one before of its batch in the log."""
+    log = timed(seen("vpzc"))
+    log[2] = log[2]["batch"]  # Between the one before and the one behind it, in the log and in time.
+
+    assert [] == codes(audit(log))
+    assert [] == codes(audit([log[3], log[1], log[2], log[0]]))
+    assert ["H507"] == codes(audit([log[1], log[3], log[2], log[0]]))
+
+
+def test_who_never_says_when_comes_first():
+    """Snapshots without a time, and none of their batch before them, were before all others."""
+    log = timed(seen("vpzc"))
+
+    assert [] == codes(audit([log[0]["batch"], log[3], log[2], log[1]]))
+
+
+def test_other_batches_have_times_of_their_own():
+    """A batch is in order by itself, whatever others there are between."""
+    log = timed(seen("vpzc"))
+    other = [{"observed_at": 5, "batch": batch | {"id": "batch_2"}} for batch in LEFT]
+    mixed = [log[0], other[0], other[1], log[1], other[2], log[2], other[3], log[3], other[4]]
+
+    assert ["T205"] * 5 + ["H502"] == codes(audit(mixed))
+
+
+WAYS = ["list", "generator", "file", "gzip", "stdin"]
+
+
+def audited(log, way, tmp_path, monkeypatch, **options):
+    """Audit a log that is given in one of the ways there are."""
+    path = tmp_path / "log"
+    if way in {"file", "gzip"}:
+        path.write_bytes(gzip.compress(lines(log)) if way == "gzip" else lines(log))
+        return audit(path, **options)
+    if way == "stdin":
+        monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(lines(log))))
+        return audit("-", **options)
+    return audit(log if way == "list" else (each for each in log), **options)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_any_order_in_any_way(way, tmp_path, monkeypatch):
+    """A log that says when it was observed gives the same findings in any order, however it is read."""
+    lives = [
+        LEFT,
+        seen("vpzc"),
+        seen("vgp"),
+        seen("vpf"),
+        seen("vpze", expires_at=None),
+        [snap("v", id=None)],
+    ]
+    log = [
+        {"observed_at": CREATED + 100_000 + at, "batch": {"id": f"batch_{number}"} | batch}
+        for number, life in enumerate(lives)
+        for at, batch in enumerate(
+            {key: value for key, value in each.items() if key != "id"} for each in life
+        )
+    ]
+    expected = told(audit(log))
+    for seed in range(20):
+        shuffled = random.Random(seed).sample(log, len(log))  # noqa: S311
+        assert expected == told(audited(shuffled, way, tmp_path, monkeypatch))
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_sorted_log_is_whole(way, tmp_path, monkeypatch):
+    """A log that turns out to be out of order at its end is read again, and nothing is counted twice."""
+    log = [7, *timed(LEFT), {}, *timed([snap("v")], since=CREATED), "x"]
+    report = audited(log, way, tmp_path, monkeypatch)
+
+    assert (3, 6, 1) == (report.unreadable_count, report.snapshots, report.batches)
+    assert [1, 7, 9] == [each.place.line for each in report.unreadable]
+    assert {"H502": 1} == dict(report.counts)
+
+
+def test_a_hidden_field_survives_the_disk(monkeypatch):
+    """A field that a text form hides says nothing, though its row went over the disk."""
+    other = timed([batch | {"id": "batch_2"} for batch in LEFT[:2]])[::-1]
+    log = lines([*other, LEFT[3]]) + PRINTERS["go"](LEFT[3]).encode()
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(log)))
+    report = audit("-")
+
+    assert (4, [4], {}) == (report.snapshots, [each.place.line for each in report.unreadable], report.counts)
+
+
+def test_whatever_is_at_hand_goes_over_the_disk():
+    """Objects of any kind inside a batch do not stop an audit, in order or not."""
+    odd = {"client": object(), "usage": {"by": (one for one in ())}, "metadata": {"lock": tracemalloc.Filter}}
+    log = timed([batch | odd for batch in seen("vpzc")])
+
+    assert ({"S006": 4}, {"S006": 4}) == (audit(iter(log)).counts, audit(iter(log[::-1])).counts)
+
+
+def test_no_room_to_begin_sorting(monkeypatch):
+    """Where there is no room for a temporary file, one sentence says so."""
+    monkeypatch.setattr(spools, "TemporaryFile", lambda: open("/nonexistent/file", "wb"))  # noqa: PTH123, SIM115
+
+    with pytest.raises(SourceError, match=r"^no room to sort the log: .*No such file or directory"):
+        audit(iter(LEFT))
+
+
+def test_no_room_to_go_on_sorting(monkeypatch):
+    """Where the disk is full, one sentence says so."""
+
+    class Full(io.BytesIO):
+        def write(self, _):
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(spools, "TemporaryFile", Full)
+
+    with pytest.raises(SourceError, match=r"^no room to sort the log: .*No space left on device$"):
+        audit(iter(LEFT))
+
+
+# ---------------------------------------------------------------- two other readings of the contract
+
+STAMPS = oracle.LATER_STAMPS
+seconds = st.sampled_from([CREATED, CREATED + 1, CREATED + 2, CREATED + 3])
+odd_times = st.sampled_from(
+    ["x", {}, True, 1.5, 0, -1, "0", "", 10**12, 946684800, "2025-10-09T08:53:22Z", "1760000002"]
+)
+few = st.integers(-1, 4)
+fields = {
+    "status": st.sampled_from(
+        [*oracle.STATUSES, "scheduling", "canceled", "running", "complete", "paused", "", None, 5]
+    ),
+    **dict.fromkeys(STAMPS, st.none() | seconds | seconds | odd_times),
+    "created_at": st.none() | seconds | odd_times,
+    "expires_at": st.none()
+    | st.sampled_from([CREATED + 2, CREATED + DAY_S, CREATED + DAY_S + 3])
+    | odd_times,
+    "completion_window": st.sampled_from([None, "", "24h", "1d", "7d", "soon", 24]),
+    "endpoint": st.sampled_from([None, "", "/v1/x", "/v1/y", 5]),
+    "input_file_id": st.sampled_from([None, "", "f", "g", {}]),
+    "output_file_id": st.sampled_from([None, "", "o", "p", 5]),
+    "error_file_id": st.sampled_from([None, "", "o", "p"]),
+    "request_counts": st.none()
+    | st.fixed_dictionaries({"total": few, "completed": few, "failed": few})
+    | st.fixed_dictionaries(
+        {}, optional={"total": st.none() | few, "completed": st.none() | few, "failed": st.just("x")}
+    ),
+    "errors": st.sampled_from([None, [], {"data": [{"code": "a"}]}, {"data": None}, ["b"], {}, 5]),
+    "metadata": st.sampled_from([None, {}, [], {"a": "b"}, {"a": 1}, {"a" * 65: ""}, 7]),
+    "object": st.sampled_from(["batch", None, "file", 5]),
+}
+changes = st.fixed_dictionaries({}, optional=fields)
+ids = st.sampled_from(["b", "b", "b", "c", "batch_" + "6" * 32, None, 5])
+times = st.none() | st.sampled_from([CREATED + 1, CREATED + 100, CREATED + 200.5, CREATED + 400_000])
+steps = st.lists(st.tuples(ids, st.booleans(), changes, times), min_size=1, max_size=8)
+NEW = {
+    "status": "validating",
+    "created_at": CREATED,
+    "expires_at": CREATED + DAY_S,
+    "completion_window": "24h",
+}
+
+
+def made(steps, *, in_order=False):
+    """Return the rows of some steps: each changes the last row of its batch, or is new."""
+    last: dict[object, dict[str, object]] = {}
+    log, latest = [], {}
+    for batch_id, goes_on, changed, seen_at in steps:
+        wire = (last.get(batch_id, NEW) if goes_on else NEW) | {"id": batch_id} | changed
+        last[batch_id] = wire
+        if seen_at is not None:
+            latest[batch_id] = max(seen_at, latest.get(batch_id, 0))
+        log.append((wire, latest[batch_id] if in_order and seen_at is not None else seen_at))
+    return log
+
+
+def enveloped(log):
+    """Put rows into envelopes."""
+    return [{"observed_at": seen_at, "snapshot": wire} for wire, seen_at in log]
+
+
+# Which field a finding names, where several are to blame, is its own affair for these.
+FREE = {"P102", "P103", "T201", "T205", "T207", "H501", "H502", "H507", "H508"} | {
+    code for code in RULES if code[0] in "CF"
+}
+
+
+def by_row(findings, number_of):
+    """Return rule, severity and fields of findings by the row that they accuse."""
+    found = {}
+    for finding in findings:
+        names = frozenset() if finding.rule in FREE else frozenset(finding.fields)
+        found.setdefault(number_of(finding), []).append((finding.rule, finding.severity, names))
+    return found
+
+
+@pytest.mark.parametrize("dialect", sorted(DIALECTS))
+@settings(max_examples=60)
+@given(steps=steps)
+def test_audit_agrees_with_the_oracle(dialect, steps):
+    """Row by row, the audit finds what a naive reading of the contract finds."""
+    log = made(steps)
+    report = audit(enveloped(log), dialect=dialect)
+    expected = {
+        number: [
+            (code, severity, frozenset() if code in FREE else names) for code, severity, names in findings
+        ]
+        for number, findings in enumerate(oracle.judge(log, dialect), 1)
+        if findings
+    }
+    unreadable = [number for number, found in enumerate(oracle.judge(log, dialect), 1) if found is None]
+
+    assert expected == by_row(report.findings, lambda finding: finding.where[-1].line)
+    assert unreadable == [each.place.line for each in report.unreadable]
+    assert len(log) - len(unreadable) == report.snapshots
+
+
+@pytest.mark.parametrize("dialect", sorted(DIALECTS))
+@settings(max_examples=40)
+@given(steps=steps)
+def test_the_monitor_and_the_auditor_agree(dialect, steps):
+    """A monitor that takes a log in its order reports the findings of the audit, in their order."""
+    log = made(steps, in_order=True)
+    monitor = Monitor(dialect)
+    report = audit(enveloped(log), dialect=dialect)
+    expected = []
+    for number, (wire, seen_at) in enumerate(log, 1):
+        try:
+            expected += monitor.observe(wire, observed_at=seen_at).findings
+        except (
+            SnapshotError
+        ):  # Without an id there is nothing to monitor; the auditor judges such rows alone.
+            expected += [finding for finding in report.findings if finding.where[-1].line == number]
+
+    assert expected == list(report.findings)
+
+
+@pytest.mark.parametrize("dialect", ["openai", "compatible"])
+@given(steps=steps, seed=st.randoms(use_true_random=False))
+def test_any_order_gives_the_same_findings(dialect, steps, seed):
+    """Whatever a log holds, if each row says when it was seen, its order does not matter."""
+    log = enveloped([(wire, CREATED + 1000.0 + at) for at, (wire, _) in enumerate(made(steps))])
+    shuffled = seed.sample(log, len(log))
+
+    assert told(audit(log, dialect=dialect)) == told(audit(shuffled, dialect=dialect))
+    assert told(audit(log, dialect=dialect)) == told(audit(iter(shuffled), dialect=dialect))
+
+
+@given(steps=steps, most=st.integers(0, 6), seed=st.randoms(use_true_random=False))
+def test_the_first_findings_are_listed(steps, most, seed):
+    """However a log is ordered, the listed findings are the first of all in its order."""
+    log = enveloped(seed.sample(made(steps), len(steps)))
+    whole, report = audit(log), audit(log, max_findings=most)
+
+    assert sorted(whole.findings, key=lambda finding: finding.where[-1].line) == list(whole.findings)
+    assert (whole.findings[:most], whole.counts) == (report.findings, report.counts)
+
+
+@given(steps=steps, select=st.sets(st.sampled_from([*RULES, "S", "P", "T2", "C30", "H"]), min_size=1))
+def test_select_is_a_sieve(steps, select):
+    """What is selected is what would have been found anyway."""
+    log = enveloped(made(steps))
+    expected = [each for each in audit(log).findings if each.rule.startswith(tuple(select))]
+
+    assert expected == list(audit(log, select=select).findings)
+    assert [each for each in audit(log).findings if each not in expected] == list(
+        audit(log, ignore=select).findings
+    )
+
+
+# ---------------------------------------------------------------- memory
+
+
+@attrs.frozen
+class Poll:
+    """A log of ten batches of any length, which is nowhere whole."""
+
+    rows: int
+    changes: dict[str, object]
+    blocks: list[int] = attrs.field(factory=list)
+    """How many blocks of memory Python had, at every thousandth row."""
+
+    def __iter__(self):
+        batches = [snap("vp", id=f"batch_{number}", **self.changes) for number in range(10)]
+        for number in range(self.rows):
+            if number % 1000 == 999:
+                gc.collect()
+                self.blocks.append(sys.getallocatedblocks())
+            yield {"observed_at": CREATED + 100.0 + number, "batch": batches[number % 10]}
+
+    def audited(self, *, is_repeatable):
+        """Return how many findings of P104 its audit counts."""
+        report = audit(self if is_repeatable else iter(self), max_findings=100)
+        assert (self.rows, "consistent") == (report.snapshots, report.verdict)
+        return report.counts.get("P104", 0)
+
+
+@pytest.mark.parametrize("is_repeatable", [True, False])
+@pytest.mark.parametrize("changes, findings", [({}, 0), ({"expires_at": None}, 10_000)])
+def test_nothing_is_kept_of_a_row(changes, findings, is_repeatable):
+    """However many snapshots of ten batches come, with findings or without, they leave nothing behind."""
+    poll = Poll(10_000, changes)
+
+    assert findings == poll.audited(is_repeatable=is_repeatable)
+    assert 100 > poll.blocks[-1] - poll.blocks[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("is_repeatable", [True, False])
+def test_memory_does_not_grow_with_rows(is_repeatable):
+    """Ten times as many snapshots of the same ten batches take hardly more memory at its height."""
+    peaks = []
+    for rows in (200, 2_000, 20_000):  # The first makes what is made once.
+        tracemalloc.start()
+        Poll(rows, {"expires_at": None}).audited(is_repeatable=is_repeatable)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+
+    assert 1.5 * peaks[1] > peaks[2]
+
+
+def test_a_report_keeps_no_log():
+    """A report holds findings and places, and not one snapshot."""
+    report = audit(LEFT)
+
+    assert {Finding, Unreadable, Place} >= {
+        type(each) for each in (*report.findings, *report.findings[0].where)
+    }
+    assert isinstance(report, Report)
+    assert parse(LEFT[0]) not in report.to_dict().values()
+    assert words("p") == (report.findings[0].fields["status"],)
