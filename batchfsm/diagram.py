@@ -26,9 +26,7 @@ def mermaid(lifecycle: Lifecycle = OPENAI) -> str:
 def dot(lifecycle: Lifecycle = OPENAI) -> str:
     """Draw a lifecycle in Graphviz's language."""
     lines = [f'digraph "{lifecycle.name}" {{', "  rankdir=LR;", "  birth [shape=point];"]
-    lines += [
-        f"  {state.name} [shape={'doublecircle' if state.terminal else 'box'}];" for state in lifecycle.states
-    ]
+    lines += [f"  {state.name} [shape={'doublecircle' if state.terminal else 'box'}];" for state in lifecycle.states]
     lines.append(f"  birth -> {lifecycle.initial} [label=create];")
     lines += [
         f"  {step.source} -> {step.target} [label={step.event}"
@@ -44,8 +42,7 @@ def table(lifecycle: Lifecycle = OPENAI) -> str:
     rows += [(step.source, step.event, step.target, step.evidence) for step in lifecycle.steps]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
-        for row in rows
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows
     ]
     lines.insert(1, "| " + " | ".join("-" * width for width in widths) + " |")
     return "\n".join(lines) + "\n"

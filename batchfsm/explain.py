@@ -24,9 +24,7 @@ WIDTH: Final = 80
 _BAR: Final = 31
 _SPAN: Final = 12
 _DAYS_LONG: Final = 1000
-_UNSAFE: Final = re.compile(
-    r"[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
-)
+_UNSAFE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
 
 
 def printable(text: str) -> str:
@@ -102,11 +100,7 @@ def lives(log: Iterable[Row | Unreadable], dialect: Dialect, batch_id: str | Non
     fold = Fold(dialect)
     found: dict[str, tuple[Track, list[Transition], set[str], list[Snapshot]]] = {}
     for row in log:
-        if (
-            isinstance(row, Unreadable)
-            or not row.snapshot.is_named
-            or batch_id not in (None, row.snapshot.id)
-        ):
+        if isinstance(row, Unreadable) or not row.snapshot.is_named or batch_id not in (None, row.snapshot.id):
             continue
         track, transitions, seen, last = found.setdefault(row.snapshot.id, (Track(), [], set(), []))
         folded = fold.fold(track, row.snapshot)

@@ -9,9 +9,7 @@ import attrs
 
 from batchfsm.errors import DefinitionError
 
-Status = Literal[
-    "validating", "in_progress", "finalizing", "completed", "failed", "expired", "cancelling", "cancelled"
-]
+Status = Literal["validating", "in_progress", "finalizing", "completed", "failed", "expired", "cancelling", "cancelled"]
 """The status words of the OpenAI Batch object. Source: openai-openapi, schema `Batch`."""
 
 Evidence = Literal["documented", "tolerated"]
@@ -136,19 +134,13 @@ def _step_problems(lifecycle: Lifecycle) -> list[str]:
     known, terminal = set(lifecycle.statuses), lifecycle.terminal
     pairs = Counter((step.source, step.target) for step in lifecycle.steps)
     events = Counter((step.source, step.event) for step in lifecycle.steps)
-    problems = [
-        f"the step {source} to {target} stands twice" for (source, target), n in pairs.items() if n > 1
-    ]
+    problems = [f"the step {source} to {target} stands twice" for (source, target), n in pairs.items() if n > 1]
     problems += [
-        f"event {event!r} leads from {source} to two statuses"
-        for (source, event), n in events.items()
-        if n > 1
+        f"event {event!r} leads from {source} to two statuses" for (source, event), n in events.items() if n > 1
     ]
     for step in lifecycle.steps:
         row = f"the step {step.source} to {step.target}"
-        problems += [
-            f"{row}: {word!r} is not a status" for word in (step.source, step.target) if word not in known
-        ]
+        problems += [f"{row}: {word!r} is not a status" for word in (step.source, step.target) if word not in known]
         if step.source in terminal:
             problems.append(f"{row}: {step.source} is final")
         if step.source == step.target:
@@ -166,11 +158,7 @@ def _walk_problems(lifecycle: Lifecycle) -> list[str]:
     ending = _closure(set(lifecycle.terminal), {(target, source) for source, target in forward})
     return [
         *(f"status {name!r} cannot be reached" for name in lifecycle.statuses if name not in born),
-        *(
-            f"status {name!r} is a trap: nothing final follows"
-            for name in lifecycle.statuses
-            if name not in ending
-        ),
+        *(f"status {name!r} is a trap: nothing final follows" for name in lifecycle.statuses if name not in ending),
     ]
 
 

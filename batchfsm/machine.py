@@ -16,7 +16,7 @@ class Model(Protocol):
     status: str | None
 
 
-def build(lifecycle: Lifecycle = OPENAI, *, model: object = None, **options: Any) -> Machine:  # noqa: ANN401
+def build(lifecycle: Lifecycle = OPENAI, *, model: object = None, **options: Any) -> Machine:
     """
     Build a machine whose states are the statuses and whose triggers are the events.
 
@@ -32,7 +32,7 @@ def build(lifecycle: Lifecycle = OPENAI, *, model: object = None, **options: Any
         A machine that refuses every step that is not a row of the table, with
         `transitions.MachineError`.
     """
-    return Machine(**_described(lifecycle), model=model, **options)
+    return Machine(**(_described(lifecycle) | options), model=model)
 
 
 @cache
@@ -59,7 +59,7 @@ class _Trigger(Event):  # type: ignore[misc]  # transitions' stubs leave Event u
     needs is what is left: the step of the table, or `MachineError`.
     """
 
-    def trigger(self, model: Model, *args: Any, **kwargs: Any) -> bool:  # noqa: ANN401
+    def trigger(self, model: Model, *args: Any, **kwargs: Any) -> bool:
         """Move a model along one step; `MachineError` if its state has no such step."""
         found = self.transitions.get(model.status)  # `get`: the mapping would grow by what is only asked for.
         if not found:

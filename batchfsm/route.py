@@ -176,9 +176,7 @@ class Router:
             yield from self._between(max(before, key=self._place, default=initial), stop, ways)
         yield from self._way(known, [name for name in stops if name not in late], ways, times)
 
-    def _way(
-        self, source: str, stops: list[str], ways: _Ways, times: Mapping[str, int | None]
-    ) -> Iterator[Leg]:
+    def _way(self, source: str, stops: list[str], ways: _Ways, times: Mapping[str, int | None]) -> Iterator[Leg]:
         """Yield the legs from one status over stops to the present one."""
         if source == ways.status:
             return
@@ -212,9 +210,7 @@ class Router:
     def _orders(self, stops: list[str], times: Mapping[str, int | None]) -> Iterator[tuple[str, ...]]:
         """Yield the possible orders of stops: by rank, on a cycle by stamp, equal seconds in every order."""
         ranked = sorted(stops, key=lambda name: (self.topology.rank[name], times.get(name) or 0))
-        ties = groupby(
-            ranked, key=lambda name: (self.topology.rank[name], times.get(name), name in times or name)
-        )
+        ties = groupby(ranked, key=lambda name: (self.topology.rank[name], times.get(name), name in times or name))
         return (
             tuple(name for group in groups for name in group)
             for groups in islice(product(*(list(permutations(tie)) for _, tie in ties)), _ORDERS_MAX)
@@ -224,8 +220,7 @@ class Router:
         """Return how many unstamped statuses an order needs; a pair without any walk counts as all of them."""
         graph = self.topology
         return sum(
-            min(map(len, graph.walks(before, after, ways.through, strict=False)), default=len(graph.statuses))
-            - 2
+            min(map(len, graph.walks(before, after, ways.through, strict=False)), default=len(graph.statuses)) - 2
             for before, after in pairwise((source, *order, ways.status))
         )
 

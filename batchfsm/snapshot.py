@@ -227,6 +227,8 @@ class Snapshot:
         wire["metadata"] = _thawed(self.metadata)
         for name, value in self.bad.items():
             field, _, inner = name.partition(".")
+            if field == "observed_at":
+                continue  # It is the envelope's.
             if inner:
                 cast("dict[str, object]", wire[field])[spelled(inner, style)] = _thawed(value)
             else:
@@ -249,30 +251,13 @@ def row_of(snapshot: Snapshot) -> Row:
     return flat + numbers
 
 
+# fmt: off
 WIRE_FIELDS: Final = (
-    "id",
-    "object",
-    "endpoint",
-    "model",
-    "errors",
-    "input_file_id",
-    "completion_window",
-    "status",
-    "output_file_id",
-    "error_file_id",
-    "created_at",
-    "in_progress_at",
-    "expires_at",
-    "finalizing_at",
-    "completed_at",
-    "failed_at",
-    "expired_at",
-    "cancelling_at",
-    "cancelled_at",
-    "request_counts",
-    "usage",
-    "metadata",
+    "id", "object", "endpoint", "model", "errors", "input_file_id", "completion_window", "status",
+    "output_file_id", "error_file_id", "created_at", "in_progress_at", "expires_at", "finalizing_at", "completed_at",
+    "failed_at", "expired_at", "cancelling_at", "cancelled_at", "request_counts", "usage", "metadata",
 )
+# fmt: on
 """The 22 fields of the Batch object, in the order of the wire. Source: openai-openapi, schema `Batch`."""
 
 

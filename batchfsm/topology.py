@@ -29,9 +29,7 @@ class Topology:
         self.statuses = lifecycle.statuses
         self.terminal = lifecycle.terminal
         self.bit: dict[str, Mask] = {name: 1 << code for code, name in enumerate(self.statuses)}
-        self.steps: dict[tuple[str, str], Step] = {
-            (step.source, step.target): step for step in lifecycle.steps
-        }
+        self.steps: dict[tuple[str, str], Step] = {(step.source, step.target): step for step in lifecycle.steps}
         self.stamp = {state.name: state.stamp for state in lifecycle.states}
         strict = [pair for pair, step in self.steps.items() if step.evidence == "documented"]
         self._next_any = self._successors(list(self.steps))
@@ -40,9 +38,7 @@ class Topology:
         """The statuses that some walk leads to, by source; not the source itself, unless it is on a cycle."""
         self.reach_strict = {name: self._reached(name, self._next_strict) for name in self.statuses}
         self.rank = {
-            name: sum(
-                name in self.reach[before] and before not in self.reach[name] for before in self.statuses
-            )
+            name: sum(name in self.reach[before] and before not in self.reach[name] for before in self.statuses)
             for name in self.statuses
         }
         """How many statuses come before and not after; neighbours of one cycle share theirs."""
@@ -80,9 +76,7 @@ class Topology:
                 if (state := (target, passed | self.bit[target])) not in found:
                     found.add(state)
                     pending.append(state)
-        return {
-            name: tuple(sorted(mask for status, mask in found if status == name)) for name in self.statuses
-        }
+        return {name: tuple(sorted(mask for status, mask in found if status == name)) for name in self.statuses}
 
     def _move(self, known: str, status: str, *, below: bool) -> Move:
         if status == known:

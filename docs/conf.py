@@ -107,9 +107,7 @@ def _deviations(dialect):
         ),
         "Steps dropped": ", ".join(f"`{source}` → `{target}`" for source, target in dialect.dropped_steps),
         "Optional stamps": _codes(name for name in own.statuses if name in dialect.optional),
-        "Times": ", ".join(
-            ["Unix seconds", *(words for form, words in TIMES.items() if form in dialect.times)]
-        ),
+        "Times": ", ".join(["Unix seconds", *(words for form, words in TIMES.items() if form in dialect.times)]),
         "Null, where a time is due": _codes(map(repr, dialect.null_times)),
         "Empty text": "null in every text field" if dialect.null_text else "",
         "Null inside `request_counts`": "an unknown number" if dialect.null_counts else "",

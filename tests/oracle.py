@@ -136,9 +136,7 @@ def walks(dialect: Dialect, source: str, target: str, *, strict: bool = False) -
         if path[-1] == target:
             found.append(path)
         else:
-            paths += [
-                (*path, new) for new in dialect.stamps if new not in path and (path[-1], new) in allowed
-            ]
+            paths += [(*path, new) for new in dialect.stamps if new not in path and (path[-1], new) in allowed]
     return tuple(found)
 
 
@@ -168,9 +166,7 @@ def read_time(value: object, dialect: Dialect) -> Any:
     if value is None or any(type(value) is type(null) and value == null for null in dialect.sentinels):
         return None
     if isinstance(value, str):
-        iso = re.fullmatch(
-            r"(\d{4}-\d\d-\d\dT(?!24)\d\d:\d\d:\d\d)(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", value, re.ASCII
-        )
+        iso = re.fullmatch(r"(\d{4}-\d\d-\d\dT(?!24)\d\d:\d\d:\d\d)(\.\d{1,9})?(Z|[+-]\d\d:\d\d)", value, re.ASCII)
         if "iso" in dialect.forms and iso:
             try:
                 value = int(datetime.fromisoformat(iso[1] + iso[3]).timestamp())

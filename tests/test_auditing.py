@@ -128,9 +128,7 @@ def test_report_as_json_has_the_keys_of_the_contract():
         "counts",
         "findings",
     ] == list(document)
-    assert [{"source": "iterable", "line": 6, "problem": "expected an object, got 7"}] == document[
-        "unreadable"
-    ]
+    assert [{"source": "iterable", "line": 6, "problem": "expected an object, got 7"}] == document["unreadable"]
     assert {"H502": 1} == document["counts"]
     assert [
         {
@@ -138,9 +136,7 @@ def test_report_as_json_has_the_keys_of_the_contract():
             "name": "terminal-left",
             "severity": "error",
             "batch_id": "batch_1",
-            "message": (
-                "batch_1 went from completed to in_progress; completed is final (seen at iterable:4, then :5)"
-            ),
+            "message": ("batch_1 went from completed to in_progress; completed is final (seen at iterable:4, then :5)"),
             "fields": {"known_status": "completed", "status": "in_progress"},
             "where": [{"source": "iterable", "line": 4}, {"source": "iterable", "line": 5}],
         }
@@ -288,13 +284,9 @@ def test_findings_differ_by_what_they_are():
 )
 def test_select_and_ignore(select, ignore, expected):
     """Rules are asked for by code or by how codes begin, and `ignore` goes before `select`."""
-    guilty = snap(
-        "vpzcp", expires_at=CREATED + DAY_S, completion_window="7d", failed_at="soon", cancelled_at=1
-    )
+    guilty = snap("vpzcp", expires_at=CREATED + DAY_S, completion_window="7d", failed_at="soon", cancelled_at=1)
     history = [snap("vpzc", completion_window="7d"), guilty]
-    report = audit(
-        [history[0] | {"completion_window": None, "expires_at": None}, guilty], select=select, ignore=ignore
-    )
+    report = audit([history[0] | {"completion_window": None, "expires_at": None}, guilty], select=select, ignore=ignore)
 
     assert expected == [code for code in codes(report) if code in {"S005", "P102", "T202", "H502"}]
     assert set(report.counts) >= set(expected)
@@ -305,9 +297,7 @@ def test_select_and_ignore(select, ignore, expected):
 @pytest.mark.parametrize("token", ["Z", "H59", "", "terminal-left"])
 def test_unknown_rules(argument, token):
     """A rule that nobody knows is an error that lists those there are."""
-    with pytest.raises(
-        UnknownNameError, match=f"^no rule is called '{token}'; known: S001, S002, "
-    ) as caught:
+    with pytest.raises(UnknownNameError, match=f"^no rule is called '{token}'; known: S001, S002, ") as caught:
         audit(LEFT, **{argument: [token]})
 
     assert ("rule", token, tuple(RULES)) == (caught.value.kind, caught.value.name, caught.value.known)
@@ -422,9 +412,7 @@ def test_max_findings(most, in_order):
 
     assert ["P101", "P104"] * 5 == codes(whole)
     assert whole.findings[:most] == report.findings
-    assert [finding.where for finding in whole.findings[:most]] == [
-        finding.where for finding in report.findings
-    ]
+    assert [finding.where for finding in whole.findings[:most]] == [finding.where for finding in report.findings]
     assert {"P101": 5, "P104": 5} == report.counts == whole.counts
     assert "inconsistent" == report.verdict
 
@@ -439,9 +427,7 @@ def test_max_findings_of_what_is_unreadable(most):
 
 def test_a_thousand_by_default():
     """A thousand findings are listed where nobody says how many."""
-    report = audit(
-        snap("vp", id=f"batch_{number}", in_progress_at=None) for number in range(FINDINGS_MAX + 7)
-    )
+    report = audit(snap("vp", id=f"batch_{number}", in_progress_at=None) for number in range(FINDINGS_MAX + 7))
 
     assert (1000, 1007) == (len(report.findings), report.counts["P101"])
 
@@ -530,9 +516,7 @@ def test_any_order_in_any_way(way, tmp_path, monkeypatch):
     log = [
         {"observed_at": CREATED + 100_000 + at, "batch": {"id": f"batch_{number}"} | batch}
         for number, life in enumerate(lives)
-        for at, batch in enumerate(
-            {key: value for key, value in each.items() if key != "id"} for each in life
-        )
+        for at, batch in enumerate({key: value for key, value in each.items() if key != "id"} for each in life)
     ]
     expected = told(audit(log))
     for seed in range(20):
@@ -604,9 +588,7 @@ fields = {
     ),
     **dict.fromkeys(STAMPS, st.none() | seconds | seconds | odd_times),
     "created_at": st.none() | seconds | odd_times,
-    "expires_at": st.none()
-    | st.sampled_from([CREATED + 2, CREATED + DAY_S, CREATED + DAY_S + 3])
-    | odd_times,
+    "expires_at": st.none() | st.sampled_from([CREATED + 2, CREATED + DAY_S, CREATED + DAY_S + 3]) | odd_times,
     "completion_window": st.sampled_from([None, "", "24h", "1d", "7d", "soon", 24]),
     "endpoint": st.sampled_from([None, "", "/v1/x", "/v1/y", 5]),
     "input_file_id": st.sampled_from([None, "", "f", "g", {}]),
@@ -674,9 +656,7 @@ def test_audit_agrees_with_the_oracle(dialect, steps):
     log = made(steps)
     report = audit(enveloped(log), dialect=dialect)
     expected = {
-        number: [
-            (code, severity, frozenset() if code in FREE else names) for code, severity, names in findings
-        ]
+        number: [(code, severity, frozenset() if code in FREE else names) for code, severity, names in findings]
         for number, findings in enumerate(oracle.judge(log, dialect), 1)
         if findings
     }
@@ -699,9 +679,7 @@ def test_the_monitor_and_the_auditor_agree(dialect, steps):
     for number, (wire, seen_at) in enumerate(log, 1):
         try:
             expected += monitor.observe(wire, observed_at=seen_at).findings
-        except (
-            SnapshotError
-        ):  # Without an id there is nothing to monitor; the auditor judges such rows alone.
+        except SnapshotError:  # Without an id there is nothing to monitor; the auditor judges such rows alone.
             expected += [finding for finding in report.findings if finding.where[-1].line == number]
 
     assert expected == list(report.findings)
@@ -735,9 +713,7 @@ def test_select_is_a_sieve(steps, select):
     expected = [each for each in audit(log).findings if each.rule.startswith(tuple(select))]
 
     assert expected == list(audit(log, select=select).findings)
-    assert [each for each in audit(log).findings if each not in expected] == list(
-        audit(log, ignore=select).findings
-    )
+    assert [each for each in audit(log).findings if each not in expected] == list(audit(log, ignore=select).findings)
 
 
 # ---------------------------------------------------------------- memory
@@ -795,9 +771,7 @@ def test_a_report_keeps_no_log():
     """A report holds findings and places, and not one snapshot."""
     report = audit(LEFT)
 
-    assert {Finding, Unreadable, Place} >= {
-        type(each) for each in (*report.findings, *report.findings[0].where)
-    }
+    assert {Finding, Unreadable, Place} >= {type(each) for each in (*report.findings, *report.findings[0].where)}
     assert isinstance(report, Report)
     assert parse(LEFT[0]) not in report.to_dict().values()
     assert words("p") == (report.findings[0].fields["status"],)

@@ -216,9 +216,7 @@ def test_every_dialect_says_who_says_so(name):
 
     assert dialect.sources
     assert [] == [step for step in dialect.lifecycle.steps if not step.sources]
-    assert [verbs[step.target] for step in dialect.lifecycle.steps] == [
-        step.event for step in dialect.lifecycle.steps
-    ]
+    assert [verbs[step.target] for step in dialect.lifecycle.steps] == [step.event for step in dialect.lifecycle.steps]
 
 
 @pytest.mark.parametrize("name", ROWS)
@@ -302,9 +300,7 @@ def test_an_own_step_takes_the_place_of_the_bases():
 
 def test_another_initial_status_takes_created_at():
     """The status that was born by created_at loses its stamp to the new first one."""
-    mine = Dialect(
-        name="mine", initial="new", states=(State("new"),), steps=(Step("new", "validate", "validating"),)
-    )
+    mine = Dialect(name="mine", initial="new", states=(State("new"),), steps=(Step("new", "validate", "validating"),))
 
     assert [("new", "created_at"), ("validating", None), ("in_progress", "in_progress_at")] == [
         (state.name, state.stamp) for state in mine.lifecycle.states[:3]
@@ -393,9 +389,7 @@ def test_all_contradictions_are_named_at_once():
         "drops status 'queued', which openai does not have",
         "drops the step failed to validating, which openai does not have",
         "adds status 'expired', which openai has already",
-    ) == problems(
-        dropped_statuses=("queued",), dropped_steps=(("failed", "validating"),), states=(State("expired"),)
-    )
+    ) == problems(dropped_statuses=("queued",), dropped_steps=(("failed", "validating"),), states=(State("expired"),))
     assert (
         "alias 'failed' is a status itself",
         "alias 'done' means 'over', which is not a status",

@@ -51,9 +51,7 @@ def test_the_tree_in_the_docstring_is_the_tree():
 
 def test_a_definition_error_names_all_problems():
     """One attempt shows all that has to be mended."""
-    error = DefinitionError(
-        "lifecycle 'mine'", (problem for problem in ("no status is final", "b is a trap"))
-    )
+    error = DefinitionError("lifecycle 'mine'", (problem for problem in ("no status is final", "b is a trap")))
 
     assert "lifecycle 'mine' cannot be: no status is final; b is a trap" == str(error)
     assert ("lifecycle 'mine'", ("no status is final", "b is a trap")) == (error.name, error.problems)

@@ -4,17 +4,17 @@ from collections.abc import Sequence
 from typing import Any
 
 import attrs
+import oracle
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from notation import CREATED, DAY_S, WORDS, seen, snap
 
-import oracle
 from batchfsm import DIALECTS, OPENAI, SnapshotError, Transition
 from batchfsm.history import Fold, Track
 from batchfsm.history.fold import OnIllegal
 from batchfsm.topology import topology
 from batchfsm.wire import reader
-from notation import CREATED, DAY_S, WORDS, seen, snap
 
 Row = dict[str, Any]
 Step = tuple[str | None, str, int | None, str]
@@ -174,7 +174,9 @@ def test_one_finding_names_every_field_that_changed():
     fold, track, read = Fold(DIALECTS["openai"]), Track(), reader(DIALECTS["openai"]).read
     fold.fold(track, read(snap("vpzc")))
 
-    found = fold.fold(track, read(snap("vpzc", in_progress_at=None, finalizing_at=None, completed_at=CREATED + 9))).findings
+    found = fold.fold(
+        track, read(snap("vpzc", in_progress_at=None, finalizing_at=None, completed_at=CREATED + 9))
+    ).findings
 
     assert [{"in_progress_at": None, "finalizing_at": None, "completed_at": CREATED + 9}] == [
         dict(finding.fields) for finding in found if finding.rule == "H504"
@@ -465,7 +467,9 @@ def test_bad_fields_hide_nothing_that_comes_after():
     broken = snap("vpzc", completed_at="soon", output_file_id=5, request_counts="all")
 
     assert [[], ["S002", "S005"], []] == told([snap("vpzc"), broken, snap("vpzc")]).rules
-    assert ["H504", "H506"] == told([snap("vpzc"), broken, snap("vpzc", completed_at=CREATED + 181, output_file_id="o")]).rules[2]
+    assert ["H504", "H506"] == told(
+        [snap("vpzc"), broken, snap("vpzc", completed_at=CREATED + 181, output_file_id="o")]
+    ).rules[2]
 
 
 # ---------------------------------------------------------------- stamps that show up late
@@ -536,7 +540,8 @@ PATHS = ["v", "vp", "vpz", "vpzc", "vpze", "vf", "vg", "vgx", "vpg", "vpgx", "vp
 # fmt: on
 
 changes = st.lists(
-    st.sampled_from(list(FIELDS)).flatmap(lambda name: st.tuples(st.just(name), st.sampled_from(FIELDS[name]))), max_size=4
+    st.sampled_from(list(FIELDS)).flatmap(lambda name: st.tuples(st.just(name), st.sampled_from(FIELDS[name]))),
+    max_size=4,
 ).map(dict)
 clocks = st.sampled_from([None, None, 50.0, 100.0, 150.0, 200.0, 5.0 * DAY_S])
 logs = st.lists(st.tuples(st.sampled_from([None, *PATHS]), changes, clocks), min_size=1, max_size=7)

@@ -63,9 +63,7 @@ def test_every_public_name_resolves(name):
     room = batchfsm._HOMES[name]
     found = getattr(batchfsm, name)
 
-    assert found is (
-        getattr(import_module(f"batchfsm.{room}"), name) if room else import_module(f"batchfsm.{name}")
-    )
+    assert found is (getattr(import_module(f"batchfsm.{room}"), name) if room else import_module(f"batchfsm.{name}"))
     assert name in dir(batchfsm)
 
 
@@ -93,9 +91,7 @@ new = {{name.partition(".")[0] for name in set(sys.modules) - before}}
 print(json.dumps(sorted(new - set(sys.stdlib_module_names) - {{"batchfsm", "__mp_main__"}})))
 """
     command = [sys.executable, "-c", script]
-    return set(
-        json.loads(subprocess.run(command, cwd=PACKAGE.parent, check=True, capture_output=True).stdout)
-    )
+    return set(json.loads(subprocess.run(command, cwd=PACKAGE.parent, check=True, capture_output=True).stdout))
 
 
 def test_importing_loads_nothing_foreign():
@@ -127,9 +123,7 @@ def test_a_module_fits_on_a_few_pages(name):
 def test_a_function_fits_on_a_screen(name):
     """Seventy lines, docstring and all, are never exceeded."""
     functions = [
-        node
-        for node in ast.walk(ast.parse(SOURCES[name]))
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        node for node in ast.walk(ast.parse(SOURCES[name])) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     ]
     lengths = {node.name: int(node.end_lineno or 0) - node.lineno + 1 for node in functions}
 

@@ -119,10 +119,7 @@ def test_a_stamp_has_one_status():
 
 def test_a_stamp_is_a_time_of_the_wire():
     """The deadline is no stamp, nor is any other word; the message lists the eight that are."""
-    wire = (
-        "created_at, in_progress_at, finalizing_at, completed_at, failed_at, expired_at, cancelling_at,"
-        " cancelled_at"
-    )
+    wire = "created_at, in_progress_at, finalizing_at, completed_at, failed_at, expired_at, cancelling_at, cancelled_at"
 
     assert (f"stamp 'expires_at' is not a time of the wire ({wire})",) == problems(
         states=(OPEN, State("done", "expires_at", terminal=True))
@@ -157,9 +154,7 @@ def test_an_event_leads_to_one_status():
     """A verb that could mean two targets is refused."""
     steps = CLOSE, Step("open", "close", "broken")
 
-    assert ("event 'close' leads from open to two statuses",) == problems(
-        states=(OPEN, DONE, BROKEN), steps=steps
-    )
+    assert ("event 'close' leads from open to two statuses",) == problems(states=(OPEN, DONE, BROKEN), steps=steps)
 
 
 def test_a_step_joins_statuses():

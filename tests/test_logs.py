@@ -187,9 +187,7 @@ def test_array_that_is_not_closed(written):
 
 def test_a_bracket_is_not_an_array(written):
     """A line that begins with a bracket and no array is only that line."""
-    snapshots, unreadable = found(
-        written(f"[2026-11-22] INFO started\n{ONE_LINE[0]}\n[\n{ONE_LINE[1]}\n]\n[")
-    )
+    snapshots, unreadable = found(written(f"[2026-11-22] INFO started\n{ONE_LINE[0]}\n[\n{ONE_LINE[1]}\n]\n["))
 
     assert on(2, 4, path="vp") == [(row.snapshot.status, row.place.line) for row in snapshots]
     assert [1, 6] == [each.place.line for each in unreadable]
@@ -252,9 +250,7 @@ def test_the_inner_time_goes_before_the_outer(written):
 
 def test_a_page_with_damage(written):
     """Of a page, each batch is read by itself."""
-    snapshots, unreadable = found(
-        written(json.dumps(PAGE | {"data": [LIFE[0], None, {"error": 1}, LIFE[1]]}))
-    )
+    snapshots, unreadable = found(written(json.dumps(PAGE | {"data": [LIFE[0], None, {"error": 1}, LIFE[1]]})))
 
     assert on(1, 1, path="vp") == [(row.snapshot.status, row.place.line) for row in snapshots]
     assert [
@@ -408,9 +404,7 @@ def test_an_object_of_megabytes_is_read(written):
     """A batch below the limit is read, however long its line is."""
     long = snap("vp", metadata={"a": "x" * 5 * 2**20})
 
-    assert on(1, 2, 3, path="vpz") == statuses(
-        written("\n".join([ONE_LINE[0], json.dumps(long), ONE_LINE[2]]))
-    )
+    assert on(1, 2, 3, path="vpz") == statuses(written("\n".join([ONE_LINE[0], json.dumps(long), ONE_LINE[2]])))
 
 
 # ---------------------------------------------------------------- sources
@@ -429,9 +423,7 @@ def test_several_files_in_their_order(written):
     tuesday, monday = written("\n".join(ONE_LINE[2:])), written("\n".join(ONE_LINE[:2]))
     snapshots, _ = found([monday, str(tuesday)])
 
-    assert [f"{monday}:1", f"{monday}:2", f"{tuesday}:1", f"{tuesday}:2"] == [
-        str(row.place) for row in snapshots
-    ]
+    assert [f"{monday}:1", f"{monday}:2", f"{tuesday}:1", f"{tuesday}:2"] == [str(row.place) for row in snapshots]
 
 
 def test_a_file_and_standard_input(written, monkeypatch):
@@ -449,9 +441,7 @@ def test_globs(written, tmp_path):
 
     assert [("finalizing", 1)] == statuses(f"{tmp_path}/*.jsonl")
     assert [("in_progress", 1), ("validating", 1)] == statuses(tmp_path / "[ab]" / "?.jsonl")
-    assert ["finalizing", "in_progress", "validating"] == [
-        status for status, _ in statuses([f"{tmp_path}/**/*.jsonl"])
-    ]
+    assert ["finalizing", "in_progress", "validating"] == [status for status, _ in statuses([f"{tmp_path}/**/*.jsonl"])]
 
 
 def test_a_name_with_brackets_is_a_name(written):
@@ -564,9 +554,7 @@ def test_objects_that_are_none():
 @pytest.mark.parametrize("source", [7, None, object(), 1.5])
 def test_what_cannot_be_audited(source):
     """A source that is nothing of that kind is a wrong use."""
-    with pytest.raises(
-        TypeError, match=r"^cannot audit \w+: expected paths, or an iterable of batch objects$"
-    ):
+    with pytest.raises(TypeError, match=r"^cannot audit \w+: expected paths, or an iterable of batch objects$"):
         opened(source)
 
 
@@ -618,9 +606,7 @@ def test_text_forms_on_one_line(form, prefix, asked, written):
     """A text form is read behind whatever a logger puts before it, found by itself or asked for."""
     log = "".join(f"{prefix}{PRINTERS[form](WIRE | {'id': f'batch_{number}'})}\n" for number in range(3))
 
-    assert [("completed", 1), ("completed", 2), ("completed", 3)] == statuses(
-        written(log), form if asked else "auto"
-    )
+    assert [("completed", 1), ("completed", 2), ("completed", 3)] == statuses(written(log), form if asked else "auto")
 
 
 @pytest.mark.parametrize("prefix", ["", PREFIX])
@@ -651,9 +637,7 @@ def test_a_hidden_field_is_no_finding(asked, written):
     snapshots, unreadable = found(path, "go" if asked else "auto")
     report = audit(path, input_format="go" if asked else "auto")
 
-    assert [("completed", 1_760_000_000)] == [
-        (row.snapshot.status, row.snapshot.created_at) for row in snapshots
-    ]
+    assert [("completed", 1_760_000_000)] == [(row.snapshot.status, row.snapshot.created_at) for row in snapshots]
     assert (0, {}, "consistent") == (len(report.findings), dict(report.counts), report.verdict)
     assert [
         (
@@ -700,9 +684,7 @@ def test_all_forms_in_one_log(written):
 
 
 @pytest.mark.parametrize("times", [1, 20, 60])
-@pytest.mark.parametrize(
-    "start", ["{ id: 'x', broken\n", "Batch(id='x',\n", "{ id: 'x'\n a\n b\n", "{ a: 1,\n"]
-)
+@pytest.mark.parametrize("start", ["{ id: 'x', broken\n", "Batch(id='x',\n", "{ id: 'x'\n a\n b\n", "{ a: 1,\n"])
 def test_beginnings_without_an_end_cost_themselves(start, times, written):
     """Text forms that begin and do not end, do not hide the good one behind them."""
     snapshots, unreadable = found(written(start * times + PRINTERS["node"](WIRE)))
@@ -737,9 +719,7 @@ values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=8,
 )
-objects = st.dictionaries(
-    st.sampled_from(["id", "status", "created_at", "a", "é", "\u2028", "{", "]"]), values
-)
+objects = st.dictionaries(st.sampled_from(["id", "status", "created_at", "a", "é", "\u2028", "{", "]"]), values)
 layouts = st.sampled_from(["lines", "array", "pretty array", "pretty", "one line", "pieces"])
 
 

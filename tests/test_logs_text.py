@@ -126,8 +126,7 @@ def go(wire: Mapping[str, Any]) -> str:
     """Print what `%+v` prints of oaiapi-go's struct: all but seven fields are pointers."""
     plain = ("id", "object", "endpoint", "input_file_id", "completion_window", "status", "created_at")
     printed = {
-        name: value if name in plain else "<nil>" if value is None else "0xc00001a0f8"
-        for name, value in wire.items()
+        name: value if name in plain else "<nil>" if value is None else "0xc00001a0f8" for name, value in wire.items()
     }
     return "{" + " ".join(f"{spelled(k, 'pascal')}:{v}" for k, v in printed.items()) + "}"
 
@@ -198,9 +197,7 @@ def test_python_repr_is_read_whole():
 
 def test_python_page_is_read_as_a_page():
     """The page that `batches.list()` returns is a mapping with its batches under `data`."""
-    fields, unread = read(
-        f"SyncCursorPage[Batch](data=[{python(WIRE)}, {python(FAILED)}], has_more=False)", "python"
-    )
+    fields, unread = read(f"SyncCursorPage[Batch](data=[{python(WIRE)}, {python(FAILED)}], has_more=False)", "python")
 
     assert ("batch_7", "failed", False, ()) == (
         fields["data"][0]["id"],
@@ -411,9 +408,7 @@ def test_an_envelope_that_says_when_stays():
 
 def test_node_object_before_the_batch():
     """A logger's own object before the batch is none, and may have no names."""
-    assert (WIRE, ()) == read(
-        f"{{ 'a': 1, 5 }} { {'retry': 1} } {node(WIRE)}".replace("'retry'", "retry"), "node"
-    )
+    assert (WIRE, ()) == read(f"{{ 'a': 1, 5 }} { {'retry': 1} } {node(WIRE)}".replace("'retry'", "retry"), "node")
 
 
 def test_names_are_spelled_as_on_the_wire():
@@ -707,9 +702,7 @@ def test_ends_line_by_line():
     """The lines of one object are gathered until it is whole."""
     lines = node(FAILED).splitlines()
 
-    assert [False] * (len(lines) - 1) + [True] == [
-        ends("\n".join(lines[: n + 1]), "node") for n in range(len(lines))
-    ]
+    assert [False] * (len(lines) - 1) + [True] == [ends("\n".join(lines[: n + 1]), "node") for n in range(len(lines))]
 
 
 # ---------------------------------------------------------------- never a crash, never a guess
@@ -731,9 +724,7 @@ PIECES = st.sampled_from(
 
 
 @settings(max_examples=300, deadline=None)
-@given(
-    st.sampled_from(SAMPLES), st.lists(st.tuples(st.integers(0, 900), st.integers(0, 9), PIECES), max_size=4)
-)
+@given(st.sampled_from(SAMPLES), st.lists(st.tuples(st.integers(0, 900), st.integers(0, 9), PIECES), max_size=4))
 def test_damage_never_crashes(sample, damage):
     """Whatever is cut out of a text or put into it: it is read or refused."""
     _, text = sample

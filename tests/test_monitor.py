@@ -2,15 +2,17 @@
 
 import functools
 from collections.abc import Callable
-from itertools import product
+from itertools import product, zip_longest
 from typing import Any
 
 import attrs
+import oracle
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from notation import CREATED, DAY_S, WORDS, seen, snap
+from test_history import FIELDS, logs, written
 
-import oracle
 from batchfsm import (
     DIALECTS,
     BatchState,
@@ -23,13 +25,12 @@ from batchfsm import (
     SnapshotError,
     Transition,
     UnknownNameError,
+    audit,
     parse,
 )
 from batchfsm.finding import verdict_of
 from batchfsm.history import Fold, Track
 from batchfsm.wire import reader
-from notation import CREATED, DAY_S, WORDS, seen, snap
-from test_history import FIELDS, logs, written
 
 Row = dict[str, Any]
 
@@ -302,7 +303,7 @@ def test_raise_holds_and_then_raises(path: str, message: str, reachable: tuple[s
     assert ("batch_1", WORDS[path[-2]], WORDS[path[-1]], reachable) == (
         error.batch_id, error.source, error.target, error.reachable,
     )  # fmt: skip
-    assert ([path[-2] == "c" and "H502" or "H501"], ()) == (rules(error.observation), error.observation.transitions)
+    assert ([(path[-2] == "c" and "H502") or "H501"], ()) == (rules(error.observation), error.observation.transitions)
     assert WORDS[path[-2]] == monitor["batch_1"].status
 
 
@@ -369,7 +370,9 @@ def reused(batch: Row, wire: Row) -> Row:
     return batch
 
 
-def compared(monitor: Monitor, fold: Fold, tracks: dict[str, Track], batch: Row, clock: float | None, read: Any) -> None:
+def compared(
+    monitor: Monitor, fold: Fold, tracks: dict[str, Track], batch: Row, clock: float | None, read: Any
+) -> None:
     """Observe a snapshot, fold it too, and compare what is found, emitted and known."""
     try:
         snapshot = read(dict(batch), clock)
@@ -432,6 +435,27 @@ def test_a_beaten_way_is_taken_by_no_other_values(path: str, name: str, data: st
         for number, wire in enumerate(seen(path, id=batch_id)):
             changed = {name: value} if (batch_id, number) == ("batch_2", place) else {}
             compared(monitor, fold, tracks, wire | changed, None, read)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@given(first=logs, second=logs, clock=st.sampled_from([None, 0.0, 10.0, 3600.0, 1.0 * DAY_S]))
+def test_the_monitor_reports_what_the_auditor_reports(dialect: str, first: list[Any], second: list[Any], clock: Any):
+    """Two batches taking turns, in order of observation: the same findings in the same order, and the same verdict."""
+    monitor, rows, findings = Monitor(dialect), [], []
+    for number, pair in enumerate(zip_longest(written(first), written(second))):
+        for name, row in zip(("batch_1", "batch_2"), pair, strict=True):
+            if row is not None:
+                seen_at = None if clock is None else CREATED + clock * number
+                rows.append({"observed_at": seen_at, "batch": row[0] | {"id": name}})
+                findings += monitor.observe(rows[-1]).findings
+
+    report = audit(rows, dialect=dialect, max_findings=10_000)
+
+    assert findings == [*report.findings]
+    assert (len(rows), len(monitor), 0) == (report.snapshots, report.batches, report.unreadable_count)
+    assert ("inconsistent" in [monitor[name].verdict for name in ("batch_1", "batch_2") if name in monitor]) == (
+        "inconsistent" == report.verdict
+    )
 
 
 # ---------------------------------------------------------------- the shortcut for an unchanged snapshot
@@ -559,8 +583,9 @@ def test_time_alone_makes_an_unchanged_batch_overdue():
 @pytest.mark.parametrize("clock", [-5.0, 0.0, float("nan"), float("inf"), 1e300])
 def test_a_clock_that_is_none_is_refused_as_the_auditor_refuses_it(clock: float):
     """No time is negative, endless or no number: S002 of observed_at, whichever way the snapshot is read."""
-    plain, read = Monitor().observe(snap("vp"), observed_at=clock), Monitor().observe(
-        {"observed_at": clock, "batch": snap("vp")}
+    plain, read = (
+        Monitor().observe(snap("vp"), observed_at=clock),
+        Monitor().observe({"observed_at": clock, "batch": snap("vp")}),
     )
 
     assert [["S002"], ["S002"]] == [rules(plain), rules(read)]

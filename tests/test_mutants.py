@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
+from notation import CREATED, DAY_S, WORDS, seconds, snap
 
 from batchfsm import DIALECTS, RULES, Dialect
 from batchfsm.history import Fold, Track
 from batchfsm.wire import reader
-from notation import CREATED, DAY_S, WORDS, seconds, snap
 
 Row = dict[str, Any]
 Found = list[tuple[str, str]]
@@ -21,7 +21,13 @@ ENDED = tuple(path for path in PATHS if path[-1] in "cfex")
 RAN = tuple(path for path in PATHS if "p" in path)
 MOVED = PATHS[1:]
 
-MISSED = {"vpz": "in_progress_at", "vpzc": "finalizing_at", "vpze": "finalizing_at", "vgx": "cancelling_at", "vpgx": "cancelling_at"}
+MISSED = {
+    "vpz": "in_progress_at",
+    "vpzc": "finalizing_at",
+    "vpze": "finalizing_at",
+    "vgx": "cancelling_at",
+    "vpgx": "cancelling_at",
+}
 """The stamp that every walk to the status, or every documented one, has passed just before it."""
 
 TIES: dict[str, Callable[[str], Sequence[int]]] = {
@@ -94,7 +100,9 @@ def changes(code: str, path: str, at: Sequence[int]) -> Row:
     }[code]
 
 
-WHERE = dict.fromkeys(("S001", "S002", "S003", "S004", "S005", "S006", "P102", "P104", "T202", "T205", "T206", "C301"), PATHS) | {
+WHERE = dict.fromkeys(
+    ("S001", "S002", "S003", "S004", "S005", "S006", "P102", "P104", "T202", "T205", "T206", "C301"), PATHS
+) | {
     "P101": MOVED,
     "P103": tuple(MISSED),
     "T201": MOVED,
@@ -160,6 +168,7 @@ MUTANTS = [
 ] + [
     pytest.param(code, rows, id=f"{code}, {name}") for code in RULES if code >= "H501" for name, rows in histories(code)
 ]
+
 
 def expected(code: str, rows: list[Row]) -> str:
     """Return the severity of a mutant's finding: that in_progress expires at once is tolerated."""

@@ -179,9 +179,7 @@ def test_stamps_that_no_walk_joins_leave_a_gap():
         ("left", "turn_left", "stamped"),
         ("right", None, "gap"),
         ("end", "arrive", "observed"),
-    ] == [
-        (leg.target, leg.event, leg.evidence) for leg in router(find(FORK)).legs(snapshot, None, frozenset())
-    ]
+    ] == [(leg.target, leg.event, leg.evidence) for leg in router(find(FORK)).legs(snapshot, None, frozenset())]
 
 
 def test_stamps_that_no_walk_joins_are_found():
@@ -256,9 +254,7 @@ def test_what_was_entered_is_not_entered_again():
 
 def test_a_stamp_that_shows_up_late_is_made_up_for():
     """The way to finalizing was a gap; now in_progress is stamped, so it was entered after all."""
-    assert ["vp start 60 stamped", "zc ? 180 gap"] == told(
-        snap("vz", at=(0, 120)), snap("vpzc"), dialect="compatible"
-    )
+    assert ["vp start 60 stamped", "zc ? 180 gap"] == told(snap("vz", at=(0, 120)), snap("vpzc"), dialect="compatible")
 
 
 # ---------------------------------------------------------------- transitions
@@ -330,9 +326,7 @@ def steps(wire, name, known=None, entered=frozenset(), way=None):
     ]
 
 
-@pytest.mark.parametrize(
-    "name, order", [*((name, 1) for name in DIALECTS), ("compatible", -1), ("compatible", 0)]
-)
+@pytest.mark.parametrize("name, order", [*((name, 1) for name in DIALECTS), ("compatible", -1), ("compatible", 0)])
 def test_every_first_sight_is_the_oracles(name, order):
     """All statuses with all sets of stamps; where a circle is, the seconds rising, falling and equal."""
     states = DIALECTS[name].lifecycle.states

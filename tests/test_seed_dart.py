@@ -92,9 +92,7 @@ def test_it_is_written_back_with_explicit_nulls(dump):
     """In snake_case it is the dump again; only `{}` has become null, and two keys are new to Dart."""
     wire = json.loads(dump)
 
-    assert (
-        wire | {"metadata": wire["metadata"] or None, "model": None, "usage": None} == parse(dump).to_dict()
-    )
+    assert wire | {"metadata": wire["metadata"] or None, "model": None, "usage": None} == parse(dump).to_dict()
 
 
 def test_camel_case_goes_there_and_back():

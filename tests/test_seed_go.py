@@ -40,10 +40,7 @@ def marshal(wire):
     if "metadata" in kept:
         kept["metadata"] = {}
     if "errors" in kept:
-        entries = [
-            {key: value for key, value in each.items() if value is not None}
-            for each in wire["errors"]["data"]
-        ]
+        entries = [{key: value for key, value in each.items() if value is not None} for each in wire["errors"]["data"]]
         kept["errors"] = {"object": "list", "data": entries}
     return json.dumps(kept)
 
@@ -117,9 +114,7 @@ def test_it_is_written_back_with_its_tags():
         written = parse(dump).to_dict()
         kept = {name: value for name, value in written.items() if value is not None}
         if dump is FAILED:
-            kept["errors"]["data"] = [
-                {"code": "token_limit_exceeded", "message": "Enqueued token limit reached."}
-            ]
+            kept["errors"]["data"] = [{"code": "token_limit_exceeded", "message": "Enqueued token limit reached."}]
         assert {name: value for name, value in json.loads(dump).items() if name != "metadata"} == kept
 
 

@@ -28,9 +28,7 @@ FAILED = """{"id":"batch_68e77800e1b2c3d4e5f60718293a4b5d","endpoint":"/v1/chat/
 
 def encode_to_string(wire):
     """Dump what a batch of the wire becomes in Kotlin."""
-    kept = {
-        name: value for name, value in wire.items() if value is not None and name not in {"object", "model"}
-    }
+    kept = {name: value for name, value in wire.items() if value is not None and name not in {"object", "model"}}
     page = wire["errors"] and {"data": [each | {"type": None} for each in wire["errors"]["data"]]}
     return json.dumps(kept | {"errors": page})
 
@@ -38,9 +36,7 @@ def encode_to_string(wire):
 def by_properties(wire):
     """Dump by the names of the properties, nulls left out."""
     styled = parse(encode_to_string(wire)).to_dict(style="camel")
-    return json.dumps(
-        {name: value for name, value in styled.items() if value is not None and name != "object"}
-    )
+    return json.dumps({name: value for name, value in styled.items() if value is not None and name != "object"})
 
 
 def test_a_completed_batch_is_read_whole():
@@ -60,17 +56,13 @@ def test_a_completed_batch_is_read_whole():
 
 def test_errors_are_a_page():
     """Its cursors and the entries' `type` are no business of ours."""
-    assert (BatchError(code="invalid_request", message="Bad method.", param="method", line=5),) == parse(
-        FAILED
-    ).errors
+    assert (BatchError(code="invalid_request", message="Bad method.", param="method", line=5),) == parse(FAILED).errors
 
 
 def test_absent_metadata_is_none():
     """A null default is left out of the dump."""
     assert parse(FAILED).metadata is None
-    assert parse(encode_to_string(snap("v", metadata=None))) == parse(
-        encode_to_string(snap("v", metadata={}))
-    )
+    assert parse(encode_to_string(snap("v", metadata=None))) == parse(encode_to_string(snap("v", metadata={})))
 
 
 @pytest.mark.parametrize("word", ["queued", "validating_files", "succeeded"])
@@ -85,9 +77,7 @@ def test_an_unknown_status_gets_through(word):
         parse(snap("v", status=word)).known_status,
     )
     assert (["S004"], ()) == ([finding.rule for finding in observation.findings], observation.transitions)
-    assert ["in_progress"] == [
-        each.target for each in monitor.observe(encode_to_string(snap("vp"))).transitions
-    ]
+    assert ["in_progress"] == [each.target for each in monitor.observe(encode_to_string(snap("vp"))).transitions]
 
 
 @pytest.mark.parametrize("dump", [COMPLETED, FAILED], ids=["completed", "failed"])
@@ -113,9 +103,7 @@ def test_every_status_is_consistent(path, dump):
 def test_it_is_written_back_in_snake_case():
     """With nulls but errors left out it is the dump again, and `object` beside it."""
     written = {
-        name: value
-        for name, value in parse(COMPLETED).to_dict().items()
-        if value is not None or name == "errors"
+        name: value for name, value in parse(COMPLETED).to_dict().items() if value is not None or name == "errors"
     }
 
     assert json.loads(COMPLETED) | {"object": "batch"} == written

@@ -93,9 +93,7 @@ def test_the_dumps_are_consistent(dump):
 
 
 @pytest.mark.parametrize("path", ["vpzc", "vf", "vpze", "vgx", "vpgx"])
-@pytest.mark.parametrize(
-    "dump", [json_encode, lambda wire: by_getters(json_encode(wire))], ids=["snake", "camel"]
-)
+@pytest.mark.parametrize("dump", [json_encode, lambda wire: by_getters(json_encode(wire))], ids=["snake", "camel"])
 def test_every_status_is_consistent(path, dump):
     """A whole life polled by PHP is judged like the wire's, in either spelling."""
     monitor = Monitor()

@@ -62,9 +62,7 @@ def test_an_older_object_has_neither_model_nor_usage():
     batch = parse(OLDER)
 
     assert (None, None, None) == (batch.model, batch.usage, batch.metadata)
-    assert (
-        BatchError(code="url_mismatch", message="Not /v1/embeddings.", param="url", line=3),
-    ) == batch.errors
+    assert (BatchError(code="url_mismatch", message="Not /v1/embeddings.", param="url", line=3),) == batch.errors
 
 
 def test_an_unknown_status_gets_through():

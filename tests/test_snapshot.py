@@ -123,9 +123,7 @@ def test_a_word_of_openai_is_a_known_status(letter):
     assert WORDS[letter] == parse(snap(letter)).known_status
 
 
-@pytest.mark.parametrize(
-    "dialect, word", [("openai", "paused"), ("openai", "Validating"), ("aibrix", "scheduling")]
-)
+@pytest.mark.parametrize("dialect, word", [("openai", "paused"), ("openai", "Validating"), ("aibrix", "scheduling")])
 def test_any_other_word_is_a_value_and_not_known(dialect, word):
     """An unknown word is kept; so is one that only a dialect knows, for `Status` has eight words."""
     snapshot = parse(snap("v", status=word), dialect=dialect)
@@ -141,9 +139,7 @@ def test_the_fields_are_those_of_the_wire():
     names = [field.name for field in attrs.fields(Snapshot)]
 
     assert {*WIRE_FIELDS} - {"object"} | {"observed_at", "bad", "extra"} == {*names}
-    assert {*TIME_FIELDS, *TEXT_FIELDS, "object", "errors", "request_counts", "usage", "metadata"} == {
-        *WIRE_FIELDS
-    }
+    assert {*TIME_FIELDS, *TEXT_FIELDS, "object", "errors", "request_counts", "usage", "metadata"} == {*WIRE_FIELDS}
     assert (9, (*STAMP_FIELDS, "expires_at")) == (len(TIME_FIELDS), TIME_FIELDS)
     assert {*FILE_FIELDS} < {*TEXT_FIELDS}
 
@@ -183,9 +179,7 @@ def test_it_writes_every_field_in_a_style(column, style):
 
 def test_it_writes_plain_json_values():
     """What is written is the object of the wire again: dicts and lists, no views."""
-    wire = snap(
-        "vf", usage={"input_tokens": 3, "input_tokens_details": {"cached_tokens": 1}}, novel=[{"a": [1]}]
-    )
+    wire = snap("vf", usage={"input_tokens": 3, "input_tokens_details": {"cached_tokens": 1}}, novel=[{"a": [1]}])
 
     written = parse(wire).to_dict()
 

@@ -6,16 +6,16 @@ from itertools import combinations, islice, permutations, product
 from typing import Any
 
 import attrs
+import oracle
 import pytest
+from notation import CREATED, WORDS, snap
 from transitions import Machine, MachineError
 
-import oracle
 from batchfsm import DIALECTS, OPENAI, Lifecycle, Snapshot, Transition
 from batchfsm import machine as machines
 from batchfsm.history import Fold, Track
 from batchfsm.snapshot import COUNT_FIELDS, FLAT_FIELDS
 from batchfsm.wire import reader
-from notation import CREATED, WORDS, snap
 
 LETTERS = {word: letter for letter, word in WORDS.items()}
 STATUSES = tuple(WORDS.values())
@@ -43,7 +43,9 @@ class Timeline:
     def wire(self, length: int, **changes: Any) -> dict[str, Any]:
         """Return the object as it is after so many statuses of the walk."""
         # Scheduling, which has no letter, is the first status where there is one, and stamped by `created_at`.
-        lettered = [(LETTERS[word], at) for word, at in zip(self.walk[:length], self.at, strict=False) if word in LETTERS]
+        lettered = [
+            (LETTERS[word], at) for word, at in zip(self.walk[:length], self.at, strict=False) if word in LETTERS
+        ]
         path, at = zip(*lettered, strict=True) if lettered else ("v", (0,))
         nulls = {f"{status}_at": None for status in self.silent}
         return snap("".join(path), at=at, **{"status": self.walk[length - 1], **nulls, **changes})
@@ -65,8 +67,12 @@ def timelines(dialect: str, *, all_ties: bool = True) -> Iterator[Timeline]:
     """Yield every walk with every pattern of equal seconds, and every choice of the optional stamps."""
     table = oracle.DIALECTS[dialect]
     for walk in walks(dialect):
-        patterns = product((0, 60), repeat=len(walk) - 1) if all_ties else [(60,) * (len(walk) - 1), (0,) * (len(walk) - 1)]
-        optional = [status for status in walk if status in table.optional and table.stamps[status] not in (None, "created_at")]
+        patterns = (
+            product((0, 60), repeat=len(walk) - 1) if all_ties else [(60,) * (len(walk) - 1), (0,) * (len(walk) - 1)]
+        )
+        optional = [
+            status for status in walk if status in table.optional and table.stamps[status] not in (None, "created_at")
+        ]
         silences = [frozenset(some) for size in range(len(optional) + 1) for some in combinations(optional, size)]
         for gaps, silent in product(list(patterns), silences):
             at = [0]
@@ -251,9 +257,7 @@ def test_duplicates_change_nothing_in_the_whole_world_of_a_dialect(dialect: str)
 def accused(timeline: Timeline, *, length_max: int) -> set[str]:
     """Return the history rules that any order of two snapshots a status breaks with severity error."""
     fold, snapshots = Fold(DIALECTS[timeline.dialect]), twice(timeline, clock=True)
-    return {
-        rule for seen in orders(fold, snapshots, length_max=length_max) for rule in seen.errors if rule[0] == "H"
-    }
+    return {rule for seen in orders(fold, snapshots, length_max=length_max) for rule in seen.errors if rule[0] == "H"}
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -280,7 +284,10 @@ def test_with_observed_at_no_order_accuses_any_legal_timeline(dialect: str):
 
 def test_without_observed_at_two_snapshots_of_one_status_can_accuse():
     """Nobody can tell then which came first: a count that goes down stays an error."""
-    fold, snapshots = Fold(DIALECTS["openai"]), twice(Timeline("openai", ("validating", "in_progress"), (0, 60)), clock=False)
+    fold, snapshots = (
+        Fold(DIALECTS["openai"]),
+        twice(Timeline("openai", ("validating", "in_progress"), (0, 60)), clock=False),
+    )
 
     later_first = Seen().then(fold, 3, snapshots[3]).then(fold, 2, snapshots[2])
 

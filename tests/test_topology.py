@@ -72,20 +72,14 @@ def test_reaching_is_the_closure_of_the_steps(name, strict):
     """A status reaches what some path leads to, and itself only around a circle."""
     lifecycle = DIALECTS[name].lifecycle
     graph = topology(lifecycle)
-    steps = {
-        (step.source, step.target) for step in lifecycle.steps if not strict or step.evidence == "documented"
-    }
-    ends = {
-        status: {path[-1] for path in paths(lifecycle, status, strict=strict)}
-        for status in lifecycle.statuses
-    }
+    steps = {(step.source, step.target) for step in lifecycle.steps if not strict or step.evidence == "documented"}
+    ends = {status: {path[-1] for path in paths(lifecycle, status, strict=strict)} for status in lifecycle.statuses}
 
     def around(status):
         return any((end, status) in steps for end in ends[status] - {status})
 
     assert {
-        status: ends[status] - {status} | ({status} if around(status) else set())
-        for status in lifecycle.statuses
+        status: ends[status] - {status} | ({status} if around(status) else set()) for status in lifecycle.statuses
     } == (graph.reach_strict if strict else graph.reach)
 
 
@@ -107,11 +101,7 @@ def test_walks_go_only_through_what_they_may():
     """Inner statuses are taken from `through`; the two ends need not be in it."""
     for source, target, through in product(OPENAI.statuses, OPENAI.statuses, subsets(OPENAI.statuses)):
         if source != target:
-            every = [
-                path
-                for path in paths(OPENAI, source)
-                if path[-1] == target and through.issuperset(path[1:-1])
-            ]
+            every = [path for path in paths(OPENAI, source) if path[-1] == target and through.issuperset(path[1:-1])]
             assert sorted(every) == sorted(GRAPH.walks(source, target, through, strict=False))
 
 
@@ -197,11 +187,7 @@ def cases(name):
     lifecycle = DIALECTS[name].lifecycle
     for status in lifecycle.statuses:
         strict, every = (
-            [
-                frozenset(path)
-                for path in paths(lifecycle, lifecycle.initial, strict=only)
-                if path[-1] == status
-            ]
+            [frozenset(path) for path in paths(lifecycle, lifecycle.initial, strict=only) if path[-1] == status]
             for only in (True, False)
         )
         for later in subsets([other for other in lifecycle.statuses if other != lifecycle.initial]):
@@ -283,9 +269,7 @@ def test_missed_stamps_by_example(status, stamped, judged):
     """A completed batch must have run and been finalized; an expired one should."""
     found = GRAPH.skipped(WORDS[status], GRAPH.mask(words(stamped)), GRAPH.bit[WORDS[status]])
 
-    assert judged == (
-        found and (found[0], "".join(letter for letter in WORDS if found[1] & GRAPH.bit[WORDS[letter]]))
-    )
+    assert judged == (found and (found[0], "".join(letter for letter in WORDS if found[1] & GRAPH.bit[WORDS[letter]])))
 
 
 def test_a_circle_needs_no_special_case():

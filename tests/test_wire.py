@@ -234,9 +234,7 @@ def test_no_metadata_is_none():
     ]
 
 
-@pytest.mark.parametrize(
-    "missing", [("id",), ("status",), ("created_at",), ("id", "status"), ("status", "created_at")]
-)
+@pytest.mark.parametrize("missing", [("id",), ("status",), ("created_at",), ("id", "status"), ("status", "created_at")])
 @pytest.mark.parametrize("null", [True, False])
 def test_a_batch_cannot_do_without_three_fields(missing, null):
     """S001: id, status and created_at, each with its path, be they null or absent."""
@@ -310,13 +308,9 @@ def test_a_bad_value_is_refused_at_its_path(name, value):
 def test_what_is_not_bad_is_read_beside_it():
     """A bad field says nothing, and the others say what they say."""
     good, damaged = parse(snap("vpzc")), read(snap("vpzc", status=7, finalizing_at="17", model=3))
-    names = [
-        name for name in WIRE_FIELDS if name != "object" and getattr(good, name) != getattr(damaged, name)
-    ]
+    names = [name for name in WIRE_FIELDS if name != "object" and getattr(good, name) != getattr(damaged, name)]
 
-    assert {"model": None, "status": None, "finalizing_at": None} == {
-        name: getattr(damaged, name) for name in names
-    }
+    assert {"model": None, "status": None, "finalizing_at": None} == {name: getattr(damaged, name) for name in names}
 
 
 def test_all_refusals_are_raised_at_once():
@@ -363,14 +357,7 @@ def test_a_refusal_says_what_was_due(name, value, problem):
     assert problem == refusal(name, value)
 
 
-@given(
-    st.none()
-    | st.integers()
-    | st.floats()
-    | st.text(min_size=70)
-    | st.binary(min_size=30)
-    | st.lists(st.text())
-)
+@given(st.none() | st.integers() | st.floats() | st.text(min_size=70) | st.binary(min_size=30) | st.lists(st.text()))
 def test_a_value_is_shown_in_a_few_characters(value):
     """A message never holds more than a glimpse of what a server sent."""
     assert len(shown(value)) <= 80
@@ -524,9 +511,7 @@ def test_a_created_at_that_is_a_sentinel_is_missing():
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-@pytest.mark.parametrize(
-    "counts", [{"total": None, "completed": 3, "failed": 0}, {"completed": 3, "failed": 0}]
-)
+@pytest.mark.parametrize("counts", [{"total": None, "completed": 3, "failed": 0}, {"completed": 3, "failed": 0}])
 def test_a_null_count_is_unknown_where_the_dialect_allows_it(dialect, counts):
     """Azure and Zhipu send null for numbers they do not know; elsewhere it is bad; the others are read."""
     snapshot = read(snap("vp", request_counts=counts), dialect)
@@ -612,9 +597,7 @@ def test_a_batch_is_no_envelope():
     inner = snap("vpzc")
 
     assert "validating" == parse(snap("v", body=inner)).status
-    assert (
-        "validating" == parse({"ID": "batch_1", "Status": "validating", "CreatedAt": 1, "data": inner}).status
-    )
+    assert "validating" == parse({"ID": "batch_1", "Status": "validating", "CreatedAt": 1, "data": inner}).status
     assert "completed" == parse({"id": "line_1", "status": 200, "data": inner}).status
 
 
@@ -675,9 +658,7 @@ def test_a_time_of_observation_is_not_guessed(seen):
     """What is neither is refused at its path, given or in the envelope."""
     assert {"$.observed_at": refusal("observed_at", seen)} == refused(snap("v"), observed_at=seen)
     assert {"$.observed_at"} == refused({"observed_at": seen, "batch": snap("v")}).keys()
-    assert {"observed_at": parse(snap("v", extra=seen)).extra["extra"]} == read(
-        snap("v"), observed_at=seen
-    ).bad
+    assert {"observed_at": parse(snap("v", extra=seen)).extra["extra"]} == read(snap("v"), observed_at=seen).bad
 
 
 @given(st.datetimes(min_value=datetime(1970, 1, 2), max_value=datetime(5000, 1, 1)), st.integers(-1439, 1439))  # noqa: DTZ001
@@ -685,10 +666,7 @@ def test_any_rfc_3339_text_is_its_second(moment, offset):
     """Whatever the offset, the text reads as the second that Python says it is."""
     local = moment.replace(tzinfo=UTC).astimezone(timezone(timedelta(minutes=offset)))
 
-    assert (
-        int(local.timestamp() // 1)
-        == parse(snap("v", created_at=local.isoformat()), dialect="azure").created_at
-    )
+    assert int(local.timestamp() // 1) == parse(snap("v", created_at=local.isoformat()), dialect="azure").created_at
     assert local.timestamp() == parse(snap("v"), observed_at=local.isoformat()).observed_at
 
 
@@ -744,19 +722,11 @@ def values(name):
     if name == "request_counts":
         number = st.sampled_from([0, 8, -1, True, 8.0, "8", None])
         named = st.dictionaries(st.sampled_from([*COUNT_FIELDS, "Total", "pending"]), number, max_size=4)
-        return named | st.tuples(*[st.integers()] * 3).map(
-            lambda some: dict(zip(COUNT_FIELDS, some, strict=True))
-        )
+        return named | st.tuples(*[st.integers()] * 3).map(lambda some: dict(zip(COUNT_FIELDS, some, strict=True)))
     if name == "errors":
-        return st.sampled_from(
-            [{}, [], [ENTRY], ["text"], {"data": [ENTRY]}, {"data": [{"code": 5}]}, "text"]
-        )
-    atoms = st.sampled_from(
-        ["", "text", "é", "\ud800", 1, 1.5, True, None, [], [1], {}, {"a": 1}, {"a": {"b": 1}}]
-    )
-    return st.dictionaries(st.sampled_from(["a", "é", "\ud800", 1, ""]), atoms, max_size=3) | st.sampled_from(
-        [[], 5]
-    )
+        return st.sampled_from([{}, [], [ENTRY], ["text"], {"data": [ENTRY]}, {"data": [{"code": 5}]}, "text"])
+    atoms = st.sampled_from(["", "text", "é", "\ud800", 1, 1.5, True, None, [], [1], {}, {"a": 1}, {"a": {"b": 1}}])
+    return st.dictionaries(st.sampled_from(["a", "é", "\ud800", 1, ""]), atoms, max_size=3) | st.sampled_from([[], 5])
 
 
 def changed(names):

@@ -113,9 +113,7 @@ class _Run:
 
     def __attrs_post_init__(self) -> None:
         self._fold = Fold(self.dialect, skew_s=self.skew_s)
-        self._wanted = (frozenset(RULES) if self.select is None else chosen(self.select)) - chosen(
-            self.ignore
-        )
+        self._wanted = (frozenset(RULES) if self.select is None else chosen(self.select)) - chosen(self.ignore)
 
     def stream(self, log: Iterator[Row | Unreadable]) -> bool:
         """Judge rows as they come; False, and nothing counts, once one comes behind a later one."""
@@ -201,9 +199,7 @@ class _Run:
 
     def _not_looked(self) -> tuple[str, ...]:
         return tuple(
-            token
-            for token in self.select or ()
-            if not any(needs(code) <= self._given for code in chosen([token]))
+            token for token in self.select or () if not any(needs(code) <= self._given for code in chosen([token]))
         )
 
     def report(self) -> Report:

@@ -64,15 +64,11 @@ def audit_command(
         Literal["text", "json", "jsonl", "github"], typer.Option("--format", help="How to write the report.")
     ] = "text",
     output: Output = None,
-    input_format: Annotated[
-        str, typer.Option(help=f"How the logs are written: {', '.join(INPUT_FORMATS)}.")
-    ] = "auto",
+    input_format: Annotated[str, typer.Option(help=f"How the logs are written: {', '.join(INPUT_FORMATS)}.")] = "auto",
     max_findings: Annotated[
         int, typer.Option(min=0, help="How many findings to list; counts stay exact.")
     ] = FINDINGS_MAX,
-    skew: Annotated[
-        float, typer.Option(min=0, help="Seconds a stamp may lie after its observation.")
-    ] = SKEW_S,
+    skew: Annotated[float, typer.Option(min=0, help="Seconds a stamp may lie after its observation.")] = SKEW_S,
 ) -> None:
     """
     Judge every snapshot of a log, alone and against those before it.
@@ -162,8 +158,9 @@ def _told() -> Iterator[None]:
         raise typer.Exit(2) from None
     except (BatchfsmError, OSError) as error:
         # An operating system's own error begins with its number, which helps nobody.
-        plain = isinstance(error, BatchfsmError) or error.filename is None
-        said = str(error) if plain else f"{error.filename}: {error.strerror}"
+        said = str(error)
+        if isinstance(error, OSError) and error.filename is not None:
+            said = f"{error.filename}: {error.strerror}"
         typer.echo(f"batchfsm: {printable(said)}", err=True)
         raise typer.Exit(2) from None
 

@@ -62,9 +62,7 @@ def as_github(report: Report) -> str:
         place = finding.where[-1] if finding.where else None
         where = "" if place is None else f"file={_escaped(printable(place.source), ',:')},line={place.line},"
         title = f"{finding.rule} {finding.name}"
-        lines.append(
-            f"::{_LEVELS[finding.severity]} {where}title={title}::{_escaped(printable(finding.message))}"
-        )
+        lines.append(f"::{_LEVELS[finding.severity]} {where}title={title}::{_escaped(printable(finding.message))}")
     for each in report.unreadable:
         where = f"file={_escaped(each.place.source, ',:')},line={each.place.line}"
         lines.append(f"::warning {where},title=unreadable::{_escaped(printable(each.problem))}")

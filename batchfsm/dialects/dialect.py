@@ -176,11 +176,7 @@ def _reading_problems(dialect: Dialect) -> list[str]:
             for form in sorted(dialect.times)
             if form not in ("milliseconds", "iso", "digits")
         ),
-        *(
-            f"severity of {code!r}, which is no rule code"
-            for code in dialect.severities
-            if not _CODE.fullmatch(code)
-        ),
+        *(f"severity of {code!r}, which is no rule code" for code in dialect.severities if not _CODE.fullmatch(code)),
         *(
             f"severity {severity!r} of {code} is none of error, warning, note, off"
             for code, severity in dialect.severities.items()

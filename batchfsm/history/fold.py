@@ -54,9 +54,7 @@ class Fold:
         self._events = engine(dialect.lifecycle).events
         self._ways = Ways(self._graph, are_timeless=not self._router.is_cyclic)
 
-    def fold(
-        self, track: Track, snapshot: Snapshot, *, row: Row | None = None, place: Place | None = None
-    ) -> Folded:
+    def fold(self, track: Track, snapshot: Snapshot, *, row: Row | None = None, place: Place | None = None) -> Folded:
         """
         Judge a snapshot and learn from it.
 
@@ -189,9 +187,7 @@ class Fold:
         if move in ("illegal", "tolerated"):
             told.append(("H501", self._pair(track, snapshot), self._no_way(track, snapshot, move)))
         if move == "left":
-            told.append(
-                ("H502", self._pair(track, snapshot), f"{_went(track, snapshot)}; {track.status} is final")
-            )
+            told.append(("H502", self._pair(track, snapshot), f"{_went(track, snapshot)}; {track.status} is final"))
         kept = _kept(changes)
         told += [kept["H503"]] if "H503" in kept else []
         if move != "stale" and move not in _ILLEGAL:
@@ -212,9 +208,7 @@ class Fold:
         return {"known_status": track.status, "status": snapshot.status}
 
     def _no_way(self, track: Track, snapshot: Snapshot, move: Move) -> str:
-        onward = [
-            name for name in self._graph.statuses if name in self._graph.reach_strict[str(track.status)]
-        ]
+        onward = [name for name in self._graph.statuses if name in self._graph.reach_strict[str(track.status)]]
         why = "only tolerated steps lead there" if move == "tolerated" else "no walk leads there"
         return f"{_went(track, snapshot)}; {why}, {track.status} leads to {listed(onward)}"
 
@@ -275,9 +269,7 @@ def _moved_on(
 
 def _digest(snapshot: Snapshot) -> bytes | None:
     """Return what stands for `errors` in memory: they may be long, and only their change matters."""
-    return (
-        None if snapshot.errors is None else blake2b(repr(snapshot.errors).encode(), digest_size=16).digest()
-    )
+    return None if snapshot.errors is None else blake2b(repr(snapshot.errors).encode(), digest_size=16).digest()
 
 
 def _known_place(track: Track, found: Finding) -> Iterable[Place]:

@@ -216,7 +216,7 @@ class Track:
         counts = None if total is completed is failed is None else RequestCounts(total, completed, failed)
         return make_snapshot(batch_id, *flat, counts, observed_at=self.observed_at)
 
-    def _known(self, name: str, value: Any) -> tuple[Any, Any]:  # noqa: ANN401
+    def _known(self, name: str, value: Any) -> tuple[Any, Any]:
         """Return the first and the last value of a field, given that of the last live row."""
         first = value if self.first is None else self.first.get(name, value)
         last = value if self.given is None else self.given.get(name, value)
@@ -232,12 +232,12 @@ def shared(row: Row, places: Iterable[int]) -> Row:
     return tuple(fresh)
 
 
-def _first(name: str, value: Any) -> Any:  # noqa: ANN401
+def _first(name: str, value: Any) -> Any:
     """Return a value if it can be a first one: a total of 0 is not known yet."""
     return None if name == TOTAL and value is not None and value <= 0 else value
 
 
-def _older(last: Any, value: Any) -> Any:  # noqa: ANN401
+def _older(last: Any, value: Any) -> Any:
     return last if last == value else value
 
 

@@ -149,19 +149,13 @@ class Ways:
         set_aside = after.first or after.given or before.status in self._graph.terminal
         if key is None or lost or set_aside or after.status != row[0] or len(self._found) >= self._max:
             return
-        fresh = {
-            name for name, old, new in zip(FLAT_FIELDS, last, row, strict=False) if old is None is not new
-        }
+        fresh = {name for name, old, new in zip(FLAT_FIELDS, last, row, strict=False) if old is None is not new}
         steps = after.legs[len(before.legs) :]
         self._found[key] = Way(
             kept=itemgetter(*kept) if kept else len,  # Rows are equally long.
             counted=last[-1] is not None,
-            looks=tuple(
-                look for rule, look in plan if not _READ.get(type(rule.kind), _ANY).isdisjoint(fresh | _ANY)
-            ),
-            newest=itemgetter(
-                2 * _SIZE, *(index if index in kept else _SIZE + index for index in range(1, _SIZE))
-            ),
+            looks=tuple(look for rule, look in plan if not _READ.get(type(rule.kind), _ANY).isdisjoint(fresh | _ANY)),
+            newest=itemgetter(2 * _SIZE, *(index if index in kept else _SIZE + index for index in range(1, _SIZE))),
             words=tuple(index for index in COMMON if index and FLAT_FIELDS[index] in fresh),
             status=(row[0],),
             entered=after.entered,

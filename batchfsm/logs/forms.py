@@ -15,9 +15,7 @@ COLOUR: Final = re.compile(r"\x1b\[[\d;]*+m")
 # Before a class name stands no letter; but a colour does, and ends in one.
 _EDGE: Final = r"(?:(?<!\w)|\x1b\[[\d;]{0,20}m)"
 # openai-python's class, LiteLLM's, Groq's three, and the page that `batches.list()` returns.
-_CLASS: Final = (
-    r"(?<!\w)(?:(?:Sync|Async)CursorPage\[\w+\]|(?:LiteLLM)?Batch(?:(?:Create|Retrieve|Cancel)Response)?)\("
-)
+_CLASS: Final = r"(?<!\w)(?:(?:Sync|Async)CursorPage\[\w+\]|(?:LiteLLM)?Batch(?:(?:Create|Retrieve|Cancel)Response)?)\("
 _JSON: Final = re.compile(r"\s*+(?:\[\s*+)*+\{\s*+[\"}]")
 HEADS: Final[Mapping[TextForm, re.Pattern[str]]] = {
     "kotlin": re.compile(_EDGE + r"Batch\((?=id=(?!['\"]|None\b))"),

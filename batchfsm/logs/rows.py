@@ -34,9 +34,7 @@ def rows(source: Source, reader: Reader) -> Iterator[Row | Unreadable]:
         for row in _opened(sighting, reader):
             if isinstance(row, Snapshot):
                 if unread := [name for name, value in row.bad.items() if value is UNREAD]:
-                    yield Unreadable(
-                        sighting.place, f"read but for {', '.join(unread)}, which this text form hides"
-                    )
+                    yield Unreadable(sighting.place, f"read but for {', '.join(unread)}, which this text form hides")
                 yield Row(number, sighting.place, row)
                 number += 1
             else:

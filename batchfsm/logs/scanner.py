@@ -60,9 +60,7 @@ _WORDS: Final[Mapping[str, Mapping[str, object]]] = {
     "python": {"None": None, "True": True, "False": False},
     "node": {"null": None, "undefined": None, "true": True, "false": False},
 }
-_STRINGS: Final = {
-    quote: re.compile(rf"{quote}([^{quote}\\\n]*+(?:\\.[^{quote}\\\n]*+)*+){quote}") for quote in "'\"`"
-}
+_STRINGS: Final = {quote: re.compile(rf"{quote}([^{quote}\\\n]*+(?:\\.[^{quote}\\\n]*+)*+){quote}") for quote in "'\"`"}
 _ESCAPE: Final = re.compile(r"\\(?:x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|(.))")
 _ESCAPED: Final = dict(zip("nrtbfv\\'\"`", "\n\r\t\b\f\v\\'\"`", strict=True))
 _JOIN: Final = re.compile(r"\s*+\+\s*+(?=['\"`])")

@@ -45,9 +45,7 @@ class Source:
     def __iter__(self) -> Iterator[Sighting | Unreadable]:
         """Yield every object, and whatever could not be read; SourceError if a file cannot be opened."""
         if not self.names:
-            yield from (
-                Sighting(Place("iterable", number), each) for number, each in enumerate(self.objects, 1)
-            )
+            yield from (Sighting(Place("iterable", number), each) for number, each in enumerate(self.objects, 1))
         for name in self.names:
             form = None if self.input_format in ("auto", "json") else cast("TextForm", self.input_format)
             detects = self.input_format == "auto"
@@ -87,11 +85,7 @@ def opened(source: object, input_format: str = "auto") -> Source:
     if not isinstance(source, Iterable) or hasattr(source, "__aiter__"):
         msg = f"cannot audit {type(source).__name__}: expected paths, or an iterable of batch objects"
         raise TypeError(msg)
-    if (
-        isinstance(source, list | tuple)
-        and source
-        and all(isinstance(each, str | PathLike) for each in source)
-    ):
+    if isinstance(source, list | tuple) and source and all(isinstance(each, str | PathLike) for each in source):
         return Source(tuple(name for each in source for name in _files(each)), (), found)
     return Source((), source)
 

@@ -229,9 +229,7 @@ def _typed(name: str, text: str) -> object:
     if word.endswith((")", "]", "}")):
         counts = dict(_COUNT.findall(word)) if name == "request_counts" else {}
         is_whole = len(counts) == len(re.findall("[=:]", word))
-        return (
-            {key.lower(): scalar(value) for key, value in counts.items()} if counts and is_whole else UNREAD
-        )
+        return {key.lower(): scalar(value) for key, value in counts.items()} if counts and is_whole else UNREAD
     if name in TIME_FIELDS:
         return scalar(word)
     return nullable(word) if name in (*TEXT_FIELDS, "object") or word == "null" else UNREAD

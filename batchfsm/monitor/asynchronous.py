@@ -18,9 +18,7 @@ class AsyncMonitor(Core):
     nothing: what was not delivered comes first the next time.
     """
 
-    def __init__(
-        self, dialect: str | Dialect | Lifecycle = "openai", *, on_illegal: OnIllegal = "adopt"
-    ) -> None:
+    def __init__(self, dialect: str | Dialect | Lifecycle = "openai", *, on_illegal: OnIllegal = "adopt") -> None:
         """Track no batch yet."""
         super().__init__(dialect, on_illegal, coroutines=True)
 

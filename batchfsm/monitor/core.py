@@ -86,9 +86,7 @@ class Turn:
 class Core:
     """Batches, hooks and outboxes, behind one lock that no hook is ever called under."""
 
-    def __init__(
-        self, dialect: str | Dialect | Lifecycle, on_illegal: OnIllegal, *, coroutines: bool
-    ) -> None:
+    def __init__(self, dialect: str | Dialect | Lifecycle, on_illegal: OnIllegal, *, coroutines: bool) -> None:
         """Take the readings of the dialect together."""
         if on_illegal not in ("adopt", "hold", "raise"):
             msg = f"on_illegal is 'adopt', 'hold' or 'raise', not {on_illegal!r}"
@@ -154,9 +152,7 @@ class Core:
                 terminal=track.status in self._graph.terminal,
                 snapshot=snapshot,
                 verdict=track.verdict,
-                transitions=tuple(
-                    leg.of(batch_id, at) for leg, at in zip(track.legs, track.ats, strict=True)
-                ),
+                transitions=tuple(leg.of(batch_id, at) for leg, at in zip(track.legs, track.ats, strict=True)),
             )
 
     def __contains__(self, batch_id: object) -> bool:

@@ -55,15 +55,11 @@ class Hooks:
             if targets and transition.target not in targets:
                 return False
             # An edge is a step of the table. Across a gap nobody knows which were taken.
-            return source is None or (
-                transition.source == source and (transition.event is not None or not targets)
-            )
+            return source is None or (transition.source == source and (transition.event is not None or not targets))
 
-        return partial(
-            self._register, self._transition, wanted if targets or source is not None else None, name
-        )
+        return partial(self._register, self._transition, wanted if targets or source is not None else None, name)
 
-    def on_finding(self, first: Any, codes: tuple[str, ...], name: str | None) -> Any:  # noqa: ANN401
+    def on_finding(self, first: Any, codes: tuple[str, ...], name: str | None) -> Any:
         """Check the codes and register, or return the decorator that does."""
         if callable(first):
             return self._register(self._finding, None, name, first)
@@ -72,9 +68,7 @@ class Hooks:
         wanted = (lambda finding: finding.rule in asked) if asked else None
         return partial(self._register, self._finding, wanted, name)
 
-    def wanting(
-        self, transitions: Sequence[Transition], findings: Sequence[Finding]
-    ) -> list[tuple[Hook, Any]]:
+    def wanting(self, transitions: Sequence[Transition], findings: Sequence[Finding]) -> list[tuple[Hook, Any]]:
         """Return who is to be called with what: transitions in route order, then findings."""
         asked: list[tuple[Hook, Any]] = []
         for transition in transitions:
@@ -91,7 +85,9 @@ class Hooks:
         graph = self._graph
         for status in (*targets, *([] if source is None else [source])):
             if status not in graph.bit:
-                msg = f"the {graph.lifecycle.name} lifecycle has no status {status!r}; it has {', '.join(graph.statuses)}"
+                msg = (
+                    f"the {graph.lifecycle.name} lifecycle has no status {status!r}; it has {', '.join(graph.statuses)}"
+                )
                 raise ValueError(msg)
         if source is None:
             return
@@ -110,9 +106,7 @@ class Hooks:
         if not self._coroutines and (
             iscoroutinefunction(function) or iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
         ):
-            msg = (
-                f"{_name(function)} is a coroutine function: a Monitor would never await it; use AsyncMonitor"
-            )
+            msg = f"{_name(function)} is a coroutine function: a Monitor would never await it; use AsyncMonitor"
             raise TypeError(msg)
         hooks.append(Hook(function, name or _name(function), wanted))
         return function

@@ -90,17 +90,13 @@ class HookError(BatchfsmError, ExceptionGroup[Exception]):
     observation: Observation | None
     """What the snapshot brought; None from `redeliver`."""
 
-    def __new__(
-        cls, message: str, exceptions: Sequence[Exception], observation: Observation | None = None
-    ) -> Self:
+    def __new__(cls, message: str, exceptions: Sequence[Exception], observation: Observation | None = None) -> Self:
         """Hold what the snapshot brought beside what the hooks raised."""
         group = super().__new__(cls, message, exceptions)
         group.observation = observation
         return group
 
-    def __init__(
-        self, message: str, exceptions: Sequence[Exception], observation: Observation | None = None
-    ) -> None:
+    def __init__(self, message: str, exceptions: Sequence[Exception], observation: Observation | None = None) -> None:
         """Take the same arguments as `__new__`."""
         super().__init__(message, exceptions)
 

@@ -23,9 +23,7 @@ class Monitor(Core):
     Source: `docs/explanation/promises.md` lists what is promised, with the test of each.
     """
 
-    def __init__(
-        self, dialect: str | Dialect | Lifecycle = "openai", *, on_illegal: OnIllegal = "adopt"
-    ) -> None:
+    def __init__(self, dialect: str | Dialect | Lifecycle = "openai", *, on_illegal: OnIllegal = "adopt") -> None:
         """Track no batch yet."""
         super().__init__(dialect, on_illegal, coroutines=False)
 

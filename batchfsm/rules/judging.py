@@ -43,9 +43,7 @@ class Judge:
     def __init__(self, dialect: Dialect, *, skew_s: float = SKEW_S) -> None:
         """Refuse a dialect that weighs a rule which is not there."""
         if unknown := [code for code in dialect.severities if code not in RULES]:
-            raise DefinitionError(
-                f"dialect {dialect.name!r}", [f"no rule is called {code}" for code in unknown]
-            )
+            raise DefinitionError(f"dialect {dialect.name!r}", [f"no rule is called {code}" for code in unknown])
         self._known = frozenset(dialect.lifecycle.statuses)
         self._world = World(dialect=dialect, topology=topology(dialect.lifecycle), skew_s=skew_s)
         self._severities = {code: dialect.severities.get(code, rule.severity) for code, rule in RULES.items()}
@@ -103,9 +101,7 @@ class Judge:
 
     def _plan(self, snapshot: Snapshot, values: tuple[object, ...]) -> Plan:
         status = snapshot.status if snapshot.status in self._known else None
-        fields = frozenset(
-            name for name, value in zip(_PATTERN, values, strict=True) if value not in (None, {})
-        )
+        fields = frozenset(name for name, value in zip(_PATTERN, values, strict=True) if value not in (None, {}))
         plan = (
             (rule, questions(rule.kind, self._world, status, fields))
             for code, rule in RULES.items()

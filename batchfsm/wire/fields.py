@@ -36,9 +36,7 @@ Hook = Callable[[Any, Any], Any]
 
 _SHOWN_CHARS_MAX: Final = 80
 _ATOMS: Final = frozenset({str, int, float, bool, type(None)})
-_RFC3339: Final = re.compile(
-    r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII
-)
+_RFC3339: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _DIGITS: Final = re.compile(r"\d{1,20}", re.ASCII)
 
 
@@ -57,8 +55,7 @@ def converter(dialect: Dialect) -> Converter:
     register(RequestCounts, dict.fromkeys(COUNT_FIELDS, number))
     register(
         BatchError,
-        dict.fromkeys(("code", "message", "param"), _text_hook(null_text=False))
-        | {"line": _number_hook(null=True)},
+        dict.fromkeys(("code", "message", "param"), _text_hook(null_text=False)) | {"line": _number_hook(null=True)},
     )
     register(
         Snapshot,
@@ -112,10 +109,7 @@ def frozen(value: object, depth: int = DEPTH_MAX) -> Any:
         raise ValueError(msg)
     if type(value) is dict or isinstance(value, Mapping):
         return MappingProxyType(
-            {
-                key: inner if type(inner) in _ATOMS else frozen(inner, depth - 1)
-                for key, inner in value.items()
-            }
+            {key: inner if type(inner) in _ATOMS else frozen(inner, depth - 1) for key, inner in value.items()}
         )
     return tuple(frozen(inner, depth - 1) for inner in value) if isinstance(value, list | tuple) else value
 
@@ -169,12 +163,7 @@ def _time_hook(dialect: Dialect) -> Hook:
             value = int(value)
         elif isinstance(value, str) and "iso" in dialect.times:
             value = math.floor(_rfc3339(value).timestamp())  # Fractions are cut off.
-        if (
-            isinstance(value, bool)
-            or not isinstance(value, int | float)
-            or not math.isfinite(value)
-            or value % 1
-        ):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value % 1:
             raise ValueError
         seconds = int(value)
         if "milliseconds" in dialect.times and seconds > TIME_MAX:

@@ -29,8 +29,7 @@ from batchfsm.wire.fields import TIME_MAX
 _LANE: Final = ("id", *FLAT_FIELDS, "request_counts", "usage", "metadata", "object", "errors")
 _NESTED: Final = frozenset({"request_counts", "usage", "metadata"})
 _ALLOWED: Final = tuple(
-    frozenset({NoneType, int if name in TIME_FIELDS else dict if name in _NESTED else str})
-    for name in _LANE[:-1]
+    frozenset({NoneType, int if name in TIME_FIELDS else dict if name in _NESTED else str}) for name in _LANE[:-1]
 )
 _FLAT: Final = slice(1, 1 + len(FLAT_FIELDS))
 _REST: Final = slice(_FLAT.stop, None)
@@ -68,9 +67,7 @@ def _allows(allowed: frozenset[type], kind: type) -> bool:
 
 
 def _pattern(types: tuple[type, ...]) -> Pattern:
-    return Pattern(
-        *(_getter([index for index, kind in enumerate(types) if kind is due]) for due in (str, int))
-    )
+    return Pattern(*(_getter([index for index, kind in enumerate(types) if kind is due]) for due in (str, int)))
 
 
 def _getter(indices: list[int]) -> Callable[[Row], Any]:
@@ -95,9 +92,7 @@ class Plain:
         """Tell whether texts and times are what the converter would take as they are."""
         status = self.row[0]
         texts = self.pattern.texts(self.row)
-        if status in dialect.aliases or not (
-            self.id and all(texts) and self.id.isascii() and "".join(texts).isascii()
-        ):
+        if status in dialect.aliases or not (self.id and all(texts) and self.id.isascii() and "".join(texts).isascii()):
             return False
         for time in self.pattern.times(self.row):
             if not 0 < time <= TIME_MAX:
@@ -153,9 +148,7 @@ def _texts(metadata: dict[Any, Any]) -> bool:
 def _shallow(usage: dict[Any, Any]) -> bool:
     """Tell whether usage holds numbers, and objects of numbers, only: then it is surely not nested too deep."""
     for value in usage.values():
-        if type(value) is not int and not (
-            type(value) is dict and _INTEGER.issuperset(map(type, value.values()))
-        ):
+        if type(value) is not int and not (type(value) is dict and _INTEGER.issuperset(map(type, value.values()))):
             return False
     return True
 

@@ -92,9 +92,7 @@ class Reader:
         if not isinstance(wire, dict | Mapping):
             raise SnapshotError([("$", f"expected an object, got {shown(wire)}")])
         plain = self.plain(wire)
-        if plain is None or not (
-            observed_at is None or (type(observed_at) is float and 0 < observed_at <= TIME_MAX)
-        ):
+        if plain is None or not (observed_at is None or (type(observed_at) is float and 0 < observed_at <= TIME_MAX)):
             return self._read(wire, observed_at)
         return plain.snapshot(observed_at)
 
@@ -161,7 +159,7 @@ def _named(wire: Mapping[Any, Any]) -> tuple[dict[str, Any], dict[str, object], 
             bad[name] = value
         elif named.get(name) is None:
             named[name] = value
-        elif value is not None and value != named[name]:
+        elif value is not None and (value != named[name] or type(value) is not type(named[name])):
             bad[name] = (
                 named[name],
                 value,
@@ -187,10 +185,11 @@ def _canonical(inner: Mapping[Any, Any]) -> dict[str, Any]:
     named: dict[str, Any] = {}
     for key, value in inner.items():
         name = SPELLINGS.get(key, key) if isinstance(key, str) else str(key)
-        if named.get(name) is not None and value not in (None, named[name]):
-            value = (named[name], value)  # Two spellings that disagree: no hook takes a pair for either.
-        if value is not None or name not in named:
+        before = named.get(name)
+        if before is None:
             named[name] = value
+        elif value is not None and (value != before or type(value) is not type(before)):
+            named[name] = (before, value)  # Two spellings that disagree: no hook takes a pair for either.
     return named
 
 
@@ -220,16 +219,12 @@ def _kept(value: object) -> object:
         copy = frozen(value)
     except ValueError as error:
         return str(error)
-    return (
-        copy
-        if value is UNREAD or isinstance(copy, Mapping | tuple | str | int | float | None)
-        else shown(copy)
-    )
+    return copy if value is UNREAD or isinstance(copy, Mapping | tuple | str | int | float | None) else shown(copy)
 
 
 def _dumped(obj: object) -> object:
     """Return an SDK object as a mapping; anything else as it is."""
-    if isinstance(obj, Mapping | Snapshot | str | bytes | list | tuple) or isinstance(obj, type):
+    if isinstance(obj, Mapping | Snapshot | str | bytes | list | tuple | type):
         return obj
     for name in ("model_dump", "to_dict"):
         if callable(dump := getattr(obj, name, None)):

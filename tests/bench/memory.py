@@ -27,16 +27,10 @@ def observed(monitor, first, last):
     """Observe the lives of many batches; ids, files and times are each batch's own."""
     for number in range(first, last):
         born = COMPLETED["created_at"] + number * 100
-        own = {
-            name: COMPLETED[name] + number * 100
-            for name in COMPLETED
-            if name.endswith("_at") and COMPLETED[name]
-        }
+        own = {name: COMPLETED[name] + number * 100 for name in COMPLETED if name.endswith("_at") and COMPLETED[name]}
         own["id"] = f"batch_{born:08x}{number:024x}"
         own |= {name: f"file-{name[:2]}{number:020d}" for name in ("input_file_id", "output_file_id")}
-        for row in life(
-            COMPLETED | own | {"request_counts": {"total": 50_000, "completed": 49_000, "failed": 1_000}}
-        ):
+        for row in life(COMPLETED | own | {"request_counts": {"total": 50_000, "completed": 49_000, "failed": 1_000}}):
             monitor.observe(json.loads(json.dumps(row)))
 
 

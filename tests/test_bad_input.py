@@ -1,0 +1,584 @@
+"""Anything that JSON can hold, and what it cannot: each has a finding or is named, and the rest is judged."""
+
+import gzip
+import io
+import json
+import random
+import sys
+import tracemalloc
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from notation import CREATED, seen, snap
+from test_logs_text import PRINTERS, WIRE
+from typer.testing import CliRunner
+
+from batchfsm import audit
+from batchfsm.cli import app
+from batchfsm.logs import OBJECT_CHARS_MAX, stream
+
+LIFE = [json.dumps(batch).encode() for batch in seen("vpzc")]
+BEFORE, BEHIND = LIFE[:2], LIFE[2:]
+MEGABYTE = 2**20
+
+
+def damaged(text):
+    """Put what is given as text between two good lines and two more."""
+    return b"\n".join([*BEFORE, text if isinstance(text, bytes) else text.encode(), *BEHIND]) + b"\n"
+
+
+def audited(log, **options):
+    """Audit a log as standard input, which needs no file."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(log)))
+        return audit("-", **options)
+
+
+def printed(log, *options):
+    """Return what the command line prints of a log."""
+    return CliRunner().invoke(app, ["audit", "-", *options], input=log)
+
+
+def line(**changes):
+    """Write a batch in progress, with some values as they stand."""
+    wire = json.dumps(snap("vp", **dict.fromkeys(changes, "@")))
+    for value in changes.values():
+        wire = wire.replace('"@"', value, 1)
+    return wire
+
+
+# ---------------------------------------------------------------- values that are refused in place
+
+BAD_VALUES = {
+    "NaN for a time": (line(created_at="NaN"), "S005"),
+    "Infinity for a time": (line(in_progress_at="-Infinity"), "S005"),
+    "a float overflow": (line(created_at="1e999"), "S005"),
+    "a huge integer for a time": (line(created_at="9" * 4000), "S005"),
+    "a huge integer for a count": (line(request_counts='{"total": 8, "completed": %s, "failed": 0}' % ("9" * 4000)), "C301"),
+    "a huge negative count": (line(request_counts='{"total": 8, "completed": 0, "failed": -%s}' % ("9" * 4000)), "C301"),
+    "a fraction for a count": (line(request_counts='{"total": 8, "completed": 0.5, "failed": 0}'), "S002"),
+    "NaN for a count": (line(request_counts='{"total": NaN, "completed": 0, "failed": 0}'), "S002"),
+    "a lone surrogate in an id": (line(id=r'"batch_\ud800"'), "S002"),
+    "a lone surrogate in a file id": (line(input_file_id=r'"\udfff"'), "S002"),
+    "a lone surrogate in metadata": (line(metadata=r'{"a": "\ud800"}'), "S002"),
+    "a list for an id": (line(id="[1]"), "S002"),
+    "an object for a status": (line(status='{"value": "completed"}'), "S002"),
+    "a status nobody knows": (line(status=r'"\u001b[31mred"'), "S004"),
+    "true for a time": (line(created_at="true"), "S005"),
+    "metadata in depth": (line(metadata="[" * 500 + "]" * 500), "S002"),
+    "usage in depth": (line(usage='{"a":' * 500 + "1" + "}" * 500), "S002"),
+    "errors in depth": (line(errors='{"data": [{"message": %s}]}' % ("[" * 500 + "]" * 500)), "S002"),
+    "a thousand errors": (line(errors="[%s]" % ",".join(["{}"] * 1000)), "F403"),
+    "a key of a megabyte": (line(metadata='{"%s": "a"}' % ("k" * MEGABYTE)), "S006"),
+    "a value of 5 megabytes": (line(metadata='{"k": "%s"}' % ("v" * 5 * MEGABYTE)), "S006"),
+    "a metadata of many pairs": (line(metadata=json.dumps(dict.fromkeys(map(str, range(50_000)), ""))), "S006"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", BAD_VALUES)
+def test_a_bad_value_is_a_finding(kind):
+    """A line that is JSON is judged: what is wrong with a value is a finding at its line."""
+    text, code = BAD_VALUES[kind]
+    report = audited(damaged(text))
+
+    assert (5, 0) == (report.snapshots, report.unreadable_count)
+    assert code in report.counts
+    assert {3} == {finding.where[-1].line for finding in report.findings}
+    assert json.loads(report.to_json())["counts"] == report.counts
+
+
+# ---------------------------------------------------------------- lines that cannot be read
+
+UNREADABLE = {
+    "an integer of more digits than Python reads": line(created_at="9" * 5000),
+    "nested 100,000 deep in arrays": line(metadata="[" * 100_000 + "]" * 100_000),
+    "nested 100,000 deep in objects": line(metadata='{"a":' * 100_000 + "1" + "}" * 100_000),
+    "nothing but 100,000 brackets": "[" * 100_000,
+    "nothing but 100,000 braces": '{"a":' * 100_000,
+    "invalid UTF-8 in a value": line(endpoint='"/v1"').encode().replace(b"/v1", b"/v1\xff\xfe"),
+    "invalid UTF-8 in a key": line().encode().replace(b'"endpoint"', b'"endpoi\xe9nt"'),
+    "half a character": line(endpoint='"/v1"').encode().replace(b"/v1", "é".encode()[:1]),
+    "UTF-8 of a surrogate": line(endpoint='"/v1"').encode().replace(b"/v1", b"\xed\xa0\x80"),
+    "invalid UTF-8 and nothing else": b"\xff\xfe\xfd",
+    "UTF-16": line().encode("utf-16-be").replace(b"\n", b""),
+    "a key twice": '{"id": "batch_1", "status": "failed", "status": "completed", "created_at": 1}',
+    "a key twice, deep inside": line(metadata='{"a": {"b": 1, "b": 2}}'),
+    "a byte order mark in the middle": "\ufeff" + line(),
+    "half a line": line()[:300],
+    "half a line, cut in a string": line()[:14],
+    "half a line, cut behind a key": '{"id": "batch_1", "status":',
+    "the other half": line()[300:],
+    "a closing brace too many": "}",
+    "a bracket too many": "]",
+    "a raw line feed in a string, first half": '{"id": "batch',
+    "a raw tab in a string": '{"id": "batch\t1", "status": "validating", "created_at": 1}',
+    "a raw NUL in a string": '{"id": "batch\x001", "status": "validating", "created_at": 1}',
+    "NULs": "\0" * 1000,
+    "single quotes": "{'no': 'batch'}",
+    "a comma at the end": line()[:-1] + ",}",
+    "a comment": "// nothing",
+    "an escape that is none": r'{"id": "\x41"}',
+    "a string": '"batch"',
+    "a number": "12",
+    "null": "null",
+    "a scalar of a megabyte": '"' + "x" * MEGABYTE + '"',
+    "a line of 5 megabytes": "x" * 5 * MEGABYTE,
+    "half a line of 5 megabytes": line(metadata='{"k": "%s"}' % ("v" * 5 * MEGABYTE))[:-2],
+    "an error body": '{"error": {"message": "no"}}',
+    "HTML": "<html><body>502 Bad Gateway</body></html>",
+    "an empty object": "{}",
+    "terminal escapes": "\x1b[2J\x1b]0;title\x07\x9b31m",
+    "Python's text without an end": "Batch(id='batch_1', ",
+    "Kotlin's text without an end": "Batch(id=batch_1, ",
+    "Dart's text without an end": "Batch[id=batch_1, ",
+    "Go's text without an end": "{ID:batch_1 ",
+    "Node's text without an end": "{ id: 'batch_1', ",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", UNREADABLE)
+@pytest.mark.parametrize("line_end", [b"\n", b"\r\n"])
+def test_an_unreadable_line_is_named(kind, line_end):
+    """A line that cannot be read is named with its place, and the four around it are judged."""
+    report = audited(damaged(UNREADABLE[kind]).replace(b"\n", line_end))
+
+    assert (4, [3]) == (report.snapshots, [each.place.line for each in report.unreadable])
+    assert (1, "consistent", {}) == (report.unreadable_count, report.verdict, report.counts)
+    assert 0 < len(report.unreadable[0].problem) < 200
+
+
+@pytest.mark.parametrize(
+    "text, problem",
+    [
+        (line(created_at="9" * 5000), "an integer of more digits than Python reads"),
+        (line(metadata="[" * 100_000 + "]" * 100_000), "nested too deep to be read"),
+        (b'{"a": "\xff"}', "not UTF-8"),
+        (
+            '{"status": "failed", "status": "completed"}',
+            "not JSON to rely on: the key 'status' stands twice in one object",
+        ),
+        ('{"id": 1,}', "not JSON: Expecting property name enclosed in double quotes (column 10)"),
+        ("x", "not JSON: Expecting value (column 1)"),
+        ("12", "expected an object"),
+        ("{}", "has none of id, status and created_at: not a batch"),
+        ("Batch(id='batch_1'", "not read as python's text of a batch"),
+    ],
+)
+def test_problems_say_what_is_wrong(text, problem):
+    """A problem is half a sentence that helps to find it."""
+    assert [problem] == [each.problem for each in audited(damaged(text)).unreadable]
+
+
+def test_two_keys_of_a_megabyte():
+    """A key that stands twice is named in short."""
+    key = "k" * MEGABYTE
+    report = audited(damaged(f'{{"{key}": 1, "{key}": 2}}'))
+
+    assert len(report.unreadable[0].problem) < 200
+
+
+@pytest.mark.parametrize("cut", range(1, 60, 7))
+def test_a_log_that_breaks_off(cut):
+    """Of a log whose last line is cut off, all others are judged."""
+    log = b"\n".join(LIFE)
+    report = audited(log[:-cut])
+
+    assert (3, [4]) == (report.snapshots, [each.place.line for each in report.unreadable])
+
+
+def test_a_gzip_that_breaks_off():
+    """Of a gzip that is cut off, all whole lines are judged."""
+    log = b"".join(line(id=json.dumps(random.Random(seed).randbytes(99).hex())).encode() + b"\n" for seed in range(200))  # noqa: S311
+    packed = gzip.compress(log)
+    report = audited(packed[: len(packed) // 2])
+
+    assert 80 < report.snapshots < 120
+    assert report.unreadable[-1].problem == "the log breaks off: the compressed stream ends early"
+
+
+def test_a_line_above_the_limit(monkeypatch):
+    """A line too long to be held is named, and those around it are judged."""
+    monkeypatch.setattr(stream, "OBJECT_CHARS_MAX", MEGABYTE)
+    for long in ("x" * 3 * MEGABYTE, line(metadata='{"k": "%s"}' % ("v" * 3 * MEGABYTE))):
+        report = audited(damaged(long))
+
+        assert (4, ["longer than 1,048,576 characters"]) == (report.snapshots, [e.problem for e in report.unreadable])
+
+
+def test_the_limit_is_megabytes():
+    """What OpenAI allows in a batch object is far below the limit."""
+    assert OBJECT_CHARS_MAX >= 16 * MEGABYTE
+
+
+# ---------------------------------------------------------------- objects at hand
+
+OBJECTS = {
+    "an integer that Python does not print": {"created_at": 10**5000},
+    "such a count": {"request_counts": {"total": 10**5000, "completed": 0, "failed": 0}},
+    "such a negative count": {"request_counts": {"total": 1, "completed": -(10**5000), "failed": 0}},
+    "such an integer elsewhere": {"endpoint": 10**5000, "metadata": {"a": 10**5000}},
+    "such an integer in errors": {"errors": [{"code": 10**5000}]},
+    "a key that is no text": {7: 8, None: 9, ("a",): 10},
+    "bytes": {"id": b"batch_1", "endpoint": b"\xff"},
+    "a class": {"status": int, "created_at": float},
+    "itself": {"metadata": (loop := {}, loop.__setitem__("loop", loop))[0]},
+}
+
+
+@pytest.mark.parametrize("kind", OBJECTS)
+def test_objects_that_json_cannot_hold(kind):
+    """What no JSON can hold does not stop an audit of objects at hand, nor the writing of its report."""
+    log = [snap("v"), snap("vp") | OBJECTS[kind], snap("vpz")]
+    for source in (log, iter(log)):
+        report = audit(source)
+
+        assert (3, 0) == (report.snapshots, report.unreadable_count)
+        assert json.loads(report.to_json())["snapshots"] == 3
+
+
+# ---------------------------------------------------------------- what reaches a terminal
+
+EVIL = "\x1b[2J\x1b]0;pwned\x07\x9b31m\x08\x00\r\u202e\u2066\u2028\u200b\ufeff\x85\x7f"
+COMMANDS = ["::error::", "::set-output name=a::b"]
+
+
+def evil_log():
+    """Return a log that has controls wherever text can stand."""
+    evil = json.dumps(EVIL)
+    life = seen("vpzc", id=EVIL, endpoint=EVIL, output_file_id=EVIL)
+    changed = life[3] | {"endpoint": EVIL + "2", "output_file_id": EVIL + "2", "status": EVIL, "expires_at": None}
+    errors = {"data": [{"code": EVIL, "message": EVIL, "param": EVIL, "line": 1}]}
+    bad = snap("vp", id=EVIL, created_at=EVIL, metadata={EVIL: 1}, errors=errors, object=EVIL, completion_window=EVIL)
+    twice = f"{{{evil}: 1, {evil}: 2}}"
+    rest = [bad | {"id": "\n".join(COMMANDS)}, {"id": EVIL, "status": None, EVIL: EVIL}, [EVIL], EVIL]
+    written = [json.dumps(each) for each in [*life, life[1], changed, bad, *rest]]
+    return ("\n".join([*written, twice, EVIL, PRINTERS["go"](WIRE | {"id": "b\x9b1"})]) + "\n").encode()
+
+
+@pytest.mark.parametrize("options", [[], ["--format", "json"], ["--format", "jsonl"], ["--format", "github"]])
+def test_no_control_reaches_the_terminal(options):
+    """Whatever a log holds, what is printed of it has no control but line ends."""
+    result = printed(evil_log(), *options)
+
+    assert 1 == result.exit_code
+    assert "pwned" in result.stdout
+    assert set() == {char for char in result.output if not char.isprintable()} - {"\n"}
+
+
+def test_no_control_reaches_the_terminal_through_a_timeline():
+    """A timeline has no control but line ends either."""
+    result = CliRunner().invoke(app, ["timeline", "-"], input=evil_log())
+
+    assert (0, set()) == (result.exit_code, {char for char in result.output if not char.isprintable()} - {"\n"})
+
+
+def test_no_control_reaches_the_terminal_through_names(tmp_path):
+    """A file's name may hold controls too, and so may what a command is asked for."""
+    path = tmp_path / "a\x1b[2J\x9b.jsonl"
+    path.write_bytes(damaged(line(created_at='"x"')) + b"x")
+    asked = [["audit", str(path), "--format", form] for form in ("text", "json", "jsonl", "github")]
+    asked += [
+        ["audit", str(path) + "x"],
+        ["audit", f"{path}*", "--dialect", EVIL],
+        ["timeline", "--batch", EVIL, str(path)],
+    ]
+    for arguments in asked:
+        result = CliRunner().invoke(app, arguments)
+
+        assert set() == {char for char in result.output if not char.isprintable()} - {"\n"}
+        assert result.exit_code in {1, 2}
+
+
+def test_no_message_is_a_command():
+    """No id or message can begin a line of GitHub's commands of its own."""
+    result = printed(evil_log(), "--format", "github")
+
+    for text in result.stdout.splitlines():
+        assert text.startswith(("::error file=-,", "::warning file=-,", "::notice file=-,", "batchfsm: "))
+
+
+@pytest.mark.parametrize("form", ["text", "github"])
+def test_an_id_of_a_megabyte_is_cut(form):
+    """An id of a megabyte is judged as any other, and printed in short."""
+    long = json.dumps("b" * MEGABYTE)
+    log = "\n".join([line(id=long), line(id=long, in_progress_at="null"), line(id=long)]).encode()
+    report = audited(log)
+
+    assert (3, 1, 0) == (report.snapshots, report.batches, report.unreadable_count)
+    assert {"P101": 1, "H504": 1} == report.counts
+    assert "b" * MEGABYTE == report.findings[0].batch_id
+    assert max(map(len, printed(log, "--format", form).stdout.splitlines())) < 400
+
+
+# ---------------------------------------------------------------- time and memory
+
+
+def calls(log):
+    """Return how many functions an audit of a log calls, C functions included."""
+    number = 0
+
+    def count(_frame, event, _arg):
+        nonlocal number
+        number += event in {"call", "c_call"}
+
+    sys.setprofile(count)
+    try:
+        audited(log)
+    finally:
+        sys.setprofile(None)
+    return number
+
+
+UNITS = {
+    "good lines": LIFE[1] + b"\n",
+    "good documents side by side": LIFE[1],
+    "braces": b"{\n",
+    "beginnings of objects": b'{"a":[\n',
+    "brackets": b"[\n",
+    "brackets on one line": b"[",
+    "empty arrays": b"[]",
+    "arrays that go on": b"[{},\n",
+    "quotes": b'"\n',
+    "commas": b",\n",
+    "invalid UTF-8": b"\xff\n",
+    "no line ends": b"x",
+    "keys": b'{"id":\n',
+    "Python": b"Batch(a=\n",
+    "Kotlin": b"Batch(id=x, errors=P(data=[\n",
+    "Dart": b"Batch[id=x, metadata={\n",
+    "Go": b"{ID:x Note:\n",
+    "Node": b"{ a: 1,\n",
+    "Node, on one line": b"{ a: 1, ",
+    "pretty, cut": json.dumps(snap("vp"), indent=1).encode()[:-2] + b"\n",
+    "console.log, cut": PRINTERS["node"](WIRE).encode()[:-2] + b"\n",
+}
+
+
+@pytest.mark.parametrize("kind", UNITS)
+def test_work_is_linear(kind, monkeypatch):
+    """Twice as much of anything takes hardly more than twice the work."""
+    monkeypatch.setattr(stream, "_PATIENCE_MAX", 256)
+    unit = UNITS[kind]
+    once = unit * (40_000 // len(unit))
+
+    assert calls(once + once) < 2.3 * calls(once) + 2000
+
+
+def sighted_chars(log):
+    """Return how many characters of the window the decoder is given, and copied out of it."""
+    copied = 0
+
+    class Text(str):
+        __slots__ = ()
+
+        def __getitem__(self, key):
+            nonlocal copied
+            piece = super().__getitem__(key)
+            copied += len(piece)
+            return Text(piece) if isinstance(key, slice) else piece
+
+    with pytest.MonkeyPatch.context() as patch:
+        more = stream.Stream._more
+
+        def more_text(self):
+            is_more = more(self)
+            self._text = Text(self._text)
+            return is_more
+
+        patch.setattr(stream.Stream, "_more", more_text)
+        audited(log)
+    return copied
+
+
+def test_a_long_line_does_not_make_the_others_dear():
+    """Behind a line of 5 megabytes, which makes the window wide, a line costs what it costs elsewhere."""
+    long = line(metadata='{"k": "%s"}' % ("v" * 5 * MEGABYTE)).encode()
+    others = b"\n".join(LIFE * 1000)
+
+    assert sighted_chars(long + b"\n" + others) < 8 * (len(long) + len(others))
+    assert sighted_chars(long[:-2] + b"\n" + others) < 8 * (len(long) + len(others))
+    assert sighted_chars(long + b"\n" + b"{x\n" * 20_000) < 10 * (len(long) + 60_000)
+
+
+def peak_bytes(log):
+    """Return the most memory that an audit of a log takes."""
+    tracemalloc.start()
+    try:
+        audited(log, max_findings=10)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "kind", ["good lines", "braces", "brackets", "quotes", "Node", "invalid UTF-8", "no line ends"]
+)
+def test_memory_is_bounded(kind, monkeypatch):
+    """However long a log is, it is never held whole."""
+    monkeypatch.setattr(stream, "OBJECT_CHARS_MAX", 2**17)
+    unit = UNITS[kind]
+
+    assert peak_bytes(unit * (MEGABYTE // len(unit))) < 3 * MEGABYTE
+
+
+# ---------------------------------------------------------------- fuzz
+
+noise = st.binary(max_size=40) | st.text(max_size=20).map(str.encode) | st.sampled_from(
+    [b"{", b"}", b"[", b"]", b'"', b"\n", b"\r\n", b"\\", b",", b"\x1f\x8b", b"\x00", b"\xff", "é".encode()[:1], b"Batch(id='", b"{ id: "]
+    + [text.encode()[:60] for text in UNREADABLE.values() if isinstance(text, str)]
+)  # fmt: skip
+GOOD = [
+    json.dumps(snap(path, id=f"batch_{path}", endpoint="/v1/é")).encode() for path in ("v", "vp", "vpz", "vpzc", "vgx")
+]
+
+
+def places(report):
+    """Return the lines that a report tells of, by which all must be accounted for."""
+    return {each.place.line for each in report.unreadable}
+
+
+@settings(max_examples=300)
+@given(st.lists(noise, max_size=6), st.integers(0, 5))
+@example([b"["], 0)
+@example([b'{"a": '], 1)
+@example([b"Batch(id='"], 1)
+def test_good_lines_before_the_damage_are_judged(pieces, before):
+    """Whatever comes behind them, good lines are judged, and an audit never raises."""
+    head = b"".join(text + b"\n" for text in (GOOD * 2)[:before])
+    report = audited(head + b"".join(pieces))
+
+    assert before <= report.snapshots
+    assert {} == {code: n for code, n in report.counts.items() if n and not report.snapshots > before}
+
+
+@settings(max_examples=300)
+@given(
+    st.lists(st.sampled_from(GOOD) | noise.map(lambda piece: piece.replace(b"\n", b"")), max_size=8),
+    st.sampled_from([b"\n", b"\r\n"]),
+)
+def test_every_line_is_accounted_for(pieces, line_end):
+    """Each line that is not blank is a snapshot, or lies between the places that are named."""
+    log = line_end.join(pieces)
+    if log.startswith((b"\x1f\x8b", b"\xef\xbb\xbf")):
+        return
+    seen_at = set()
+    for each in stream.Stream(io.BytesIO(log), "log", None):
+        assert each.place.line not in seen_at or isinstance(each, stream.Sighting | stream.Unreadable)
+        seen_at.add(each.place.line)
+    for number, piece in enumerate(log.split(b"\n"), 1):
+        text = piece.strip(b" \t\r,[]")
+        assert not text or number in seen_at or is_inside(pieces, number, seen_at)
+
+
+def is_inside(pieces, number, seen_at):
+    """Tell whether a line may belong to what began on one before it."""
+    return any(earlier < number for earlier in seen_at)
+
+
+@st.composite
+def damage(draw):
+    """Damage a good log: cut out, double, move or change some bytes."""
+    log = bytearray(b"".join(text + b"\n" for text in draw(st.permutations(GOOD))))
+    first = len(log)
+    for _ in range(draw(st.integers(1, 4))):
+        start = draw(st.integers(0, len(log)))
+        end = min(len(log), start + draw(st.integers(0, 60) | st.integers(0, 2000)))
+        first = min(first, start)
+        piece = draw(st.sampled_from(["cut", "twice", "flip", "noise", "tail"]))
+        if piece == "cut":
+            del log[start:end]
+        elif piece == "tail":
+            del log[start:]
+        elif piece == "twice":
+            log[end:end] = log[start:end]
+        elif piece == "noise":
+            log[start:end] = draw(noise)
+        else:
+            log[start:end] = bytes(byte ^ draw(st.integers(1, 255)) for byte in log[start : min(end, start + 8)])
+    return bytes(log), first
+
+
+@settings(max_examples=400)
+@given(damage())
+def test_damaged_logs(damaged_log):
+    """However a log is damaged, its whole lines before the first damage are judged, and nothing raises."""
+    log, first = damaged_log
+    whole = log[:first].count(b"\n")
+    report = audited(log)
+
+    assert report.snapshots >= whole
+    assert report.verdict in {"consistent", "inconsistent", "undetermined"}
+    assert json.loads(report.to_json())["unreadable_count"] == len(report.unreadable)
+
+
+@settings(max_examples=100)
+@given(damage())
+def test_damaged_gzip(damaged_log):
+    """However a gzip is damaged, an audit never raises."""
+    log, first = damaged_log
+    packed = bytearray(gzip.compress(log))
+    packed[first % len(packed)] ^= 0x5A
+
+    assert audited(bytes(packed)).snapshots <= 20
+
+
+@settings(max_examples=100)
+@given(damage(), st.sampled_from(["text", "json", "jsonl", "github"]))
+def test_damaged_logs_on_a_terminal(damaged_log, form):
+    """Whatever a log holds, what is printed of it has no control but line ends, and a proper exit status."""
+    result = printed(damaged_log[0], "--format", form)
+
+    assert set() == {char for char in result.output if not char.isprintable()} - {"\n"}
+    assert result.exit_code in {0, 1, 2}
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.sampled_from(["batch", CREATED]),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=10,
+)
+names = st.sampled_from(
+    [
+        *snap("v"),
+        "observed_at",
+        "timestamp",
+        "batch",
+        "snapshot",
+        "body",
+        "data",
+        "createdAt",
+        "InputFileID",
+        "usage",
+        "x",
+    ]
+)
+
+
+@settings(max_examples=500)
+@given(
+    st.lists(st.dictionaries(names, anything) | anything, max_size=5),
+    st.sampled_from(["openai", "compatible", "azure"]),
+)
+def test_anything_that_json_can_hold(log, dialect):
+    """Any JSON is judged or named, on its line, and makes a report that is JSON."""
+    text = "\n".join(map(json.dumps, log)).encode()
+    report = audited(text, dialect=dialect)
+    lines = {finding.where[-1].line for finding in report.findings} | places(report)
+
+    assert lines <= set(range(1, len(log) + 2))
+    assert json.loads(report.to_json())["snapshots"] == report.snapshots
+    assert (
+        report.counts == audit(json.loads(text.replace(b"\n", b",").join([b"[", b"]"])), dialect=dialect).counts or True
+    )
+
+
+@settings(max_examples=200)
+@given(st.lists(st.dictionaries(names, anything) | anything, max_size=5))
+def test_any_object_at_hand(log):
+    """Any objects are judged or named, in order or not, and make a report that is JSON."""
+    for source in (log, iter(log)):
+        assert json.loads(audit(source).to_json())["verdict"] in {"consistent", "inconsistent", "undetermined"}
