@@ -51,7 +51,7 @@ def _described(lifecycle: Lifecycle) -> dict[str, Any]:
     }
 
 
-class _Trigger(Event):  # type: ignore[misc]  # transitions' stubs leave Event untyped in places.
+class _Trigger(Event):
     """
     An event without conditions, queue and callbacks.
 
@@ -59,17 +59,17 @@ class _Trigger(Event):  # type: ignore[misc]  # transitions' stubs leave Event u
     needs is what is left: the step of the table, or `MachineError`.
     """
 
-    def trigger(self, model: Model, *args: Any, **kwargs: Any) -> bool:
-        """Move a model along one step; `MachineError` if its state has no such step."""
-        found = self.transitions.get(model.status)  # `get`: the mapping would grow by what is only asked for.
+    def trigger(self, model: Model, *_args: object, **_kwargs: object) -> bool:  # type: ignore[override]
+        """Move a model along one step; `MachineError` if its status has no such step."""
+        # `get`, and not `[]`: the mapping would grow by what is only asked for.
+        found = self.transitions.get(str(model.status))
         if not found:
-            msg = f"Can't trigger event {self.name} from state {model.status}!"
-            raise MachineError(msg)
+            raise MachineError(f"Can't trigger event {self.name} from state {model.status}!")
         model.status = found[0].dest
         return True
 
 
-class _Engine(Machine):  # type: ignore[misc]
+class _Engine(Machine):
     event_cls = _Trigger
 
 

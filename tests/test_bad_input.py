@@ -70,7 +70,7 @@ BAD_VALUES = {
     "metadata in depth": (line(metadata="[" * 500 + "]" * 500), "S002"),
     "usage in depth": (line(usage='{"a":' * 500 + "1" + "}" * 500), "S002"),
     "errors in depth": (line(errors='{"data": [{"message": %s}]}' % ("[" * 500 + "]" * 500)), "S002"),
-    "a thousand errors": (line(errors="[%s]" % ",".join(["{}"] * 1000)), "F403"),
+    "a thousand errors": (line(errors=json.dumps([{}] * 1000)), "F403"),
     "a key of a megabyte": (line(metadata='{"%s": "a"}' % ("k" * MEGABYTE)), "S006"),
     "a value of 5 megabytes": (line(metadata='{"k": "%s"}' % ("v" * 5 * MEGABYTE)), "S006"),
     "a metadata of many pairs": (line(metadata=json.dumps(dict.fromkeys(map(str, range(50_000)), ""))), "S006"),
@@ -84,8 +84,7 @@ def test_a_bad_value_is_a_finding(kind):
     report = audited(damaged(text))
 
     assert (5, 0) == (report.snapshots, report.unreadable_count)
-    assert code in report.counts
-    assert {3} == {finding.where[-1].line for finding in report.findings}
+    assert [3] == [finding.where[-1].line for finding in report.findings if finding.rule == code]
     assert json.loads(report.to_json())["counts"] == report.counts
 
 
@@ -95,7 +94,6 @@ UNREADABLE = {
     "an integer of more digits than Python reads": line(created_at="9" * 5000),
     "nested 100,000 deep in arrays": line(metadata="[" * 100_000 + "]" * 100_000),
     "nested 100,000 deep in objects": line(metadata='{"a":' * 100_000 + "1" + "}" * 100_000),
-    "nothing but 100,000 brackets": "[" * 100_000,
     "nothing but 100,000 braces": '{"a":' * 100_000,
     "invalid UTF-8 in a value": line(endpoint='"/v1"').encode().replace(b"/v1", b"/v1\xff\xfe"),
     "invalid UTF-8 in a key": line().encode().replace(b'"endpoint"', b'"endpoi\xe9nt"'),
@@ -169,6 +167,13 @@ def test_an_unreadable_line_is_named(kind, line_end):
 def test_problems_say_what_is_wrong(text, problem):
     """A problem is half a sentence that helps to find it."""
     assert [problem] == [each.problem for each in audited(damaged(text)).unreadable]
+
+
+def test_nothing_but_brackets():
+    """A line that opens an array and more, is named; so is, in the end, the array that nobody closed."""
+    report = audited(damaged("[" * 100_000))
+
+    assert (4, [3, 6]) == (report.snapshots, [each.place.line for each in report.unreadable])
 
 
 def test_two_keys_of_a_megabyte():
@@ -361,7 +366,7 @@ def test_work_is_linear(kind, monkeypatch):
     """Twice as much of anything takes hardly more than twice the work."""
     monkeypatch.setattr(stream, "_PATIENCE_MAX", 256)
     unit = UNITS[kind]
-    once = unit * (40_000 // len(unit))
+    once = unit * (6_000 // len(unit))
 
     assert calls(once + once) < 2.3 * calls(once) + 2000
 
@@ -435,11 +440,6 @@ GOOD = [
 ]
 
 
-def places(report):
-    """Return the lines that a report tells of, by which all must be accounted for."""
-    return {each.place.line for each in report.unreadable}
-
-
 @settings(max_examples=300)
 @given(st.lists(noise, max_size=6), st.integers(0, 5))
 @example([b"["], 0)
@@ -451,31 +451,35 @@ def test_good_lines_before_the_damage_are_judged(pieces, before):
     report = audited(head + b"".join(pieces))
 
     assert before <= report.snapshots
-    assert {} == {code: n for code, n in report.counts.items() if n and not report.snapshots > before}
+    assert before < report.snapshots or {} == report.counts
+
+
+class Watched(stream.Stream):
+    """A stream that notes from which line to which each thing goes that it yields."""
+
+    spans: list[range]
+
+    def _next(self, char, *, in_array):
+        first = self._line
+        found = super()._next(char, in_array=in_array)
+        assert first == found.place.line
+        self.spans.append(range(first, self._line + 1))
+        return found
+
+
+piece = st.sampled_from(GOOD) | noise.map(lambda text: text.replace(b"\n", b"").removeprefix(b"\x1f\x8b"))
 
 
 @settings(max_examples=300)
-@given(
-    st.lists(st.sampled_from(GOOD) | noise.map(lambda piece: piece.replace(b"\n", b"")), max_size=8),
-    st.sampled_from([b"\n", b"\r\n"]),
-)
+@given(st.lists(piece, max_size=8), st.sampled_from([b"\n", b"\r\n"]))
 def test_every_line_is_accounted_for(pieces, line_end):
-    """Each line that is not blank is a snapshot, or lies between the places that are named."""
-    log = line_end.join(pieces)
-    if log.startswith((b"\x1f\x8b", b"\xef\xbb\xbf")):
-        return
-    seen_at = set()
-    for each in stream.Stream(io.BytesIO(log), "log", None):
-        assert each.place.line not in seen_at or isinstance(each, stream.Sighting | stream.Unreadable)
-        seen_at.add(each.place.line)
-    for number, piece in enumerate(log.split(b"\n"), 1):
-        text = piece.strip(b" \t\r,[]")
-        assert not text or number in seen_at or is_inside(pieces, number, seen_at)
-
-
-def is_inside(pieces, number, seen_at):
-    """Tell whether a line may belong to what began on one before it."""
-    return any(earlier < number for earlier in seen_at)
+    """Each line that is not blank is part of a snapshot or of something that is named."""
+    watched = Watched(io.BytesIO(line_end.join([b"", *pieces])), "log", None)
+    watched.spans = []
+    for _ in watched:
+        pass
+    for number, text in enumerate(line_end.join([b"", *pieces]).split(b"\n"), 1):
+        assert not text.strip(b" \t\r,[]") or any(number in span for span in watched.spans)
 
 
 @st.composite
@@ -509,8 +513,7 @@ def test_damaged_logs(damaged_log):
     whole = log[:first].count(b"\n")
     report = audited(log)
 
-    assert report.snapshots >= whole
-    assert report.verdict in {"consistent", "inconsistent", "undetermined"}
+    assert whole <= report.snapshots
     assert json.loads(report.to_json())["unreadable_count"] == len(report.unreadable)
 
 
@@ -567,18 +570,15 @@ def test_anything_that_json_can_hold(log, dialect):
     """Any JSON is judged or named, on its line, and makes a report that is JSON."""
     text = "\n".join(map(json.dumps, log)).encode()
     report = audited(text, dialect=dialect)
-    lines = {finding.where[-1].line for finding in report.findings} | places(report)
+    places = [finding.where[-1] for finding in report.findings] + [each.place for each in report.unreadable]
 
-    assert lines <= set(range(1, len(log) + 2))
+    assert {place.line for place in places} <= set(range(1, len(log) + 1))
     assert json.loads(report.to_json())["snapshots"] == report.snapshots
-    assert (
-        report.counts == audit(json.loads(text.replace(b"\n", b",").join([b"[", b"]"])), dialect=dialect).counts or True
-    )
 
 
 @settings(max_examples=200)
 @given(st.lists(st.dictionaries(names, anything) | anything, max_size=5))
 def test_any_object_at_hand(log):
     """Any objects are judged or named, in order or not, and make a report that is JSON."""
-    for source in (log, iter(log)):
+    for source in (dict(enumerate(log)).values(), iter(log)):
         assert json.loads(audit(source).to_json())["verdict"] in {"consistent", "inconsistent", "undetermined"}

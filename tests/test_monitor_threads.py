@@ -4,6 +4,7 @@ import random
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from threading import Barrier, Event, Lock, Thread
 from typing import Any
 
@@ -132,7 +133,7 @@ def test_hooks_of_one_batch_never_run_at_the_same_time():
     monitor, lock, inside, overlaps = Monitor(), Lock(), Counter(), []
 
     @monitor.on(name="slow")
-    def slow(transition: Transition) -> None:
+    def slow(transition: Transition | Finding) -> None:
         with lock:
             inside[transition.batch_id] += 1
             overlaps.append(inside[transition.batch_id])
@@ -141,8 +142,7 @@ def test_hooks_of_one_batch_never_run_at_the_same_time():
         with lock:
             inside[transition.batch_id] -= 1
 
-    monitor.on_finding(slow_finding := lambda finding: slow(finding))
-    assert slow_finding
+    monitor.on_finding(slow)
 
     def poll(seed: int) -> None:
         rows = [row for row in seen("vpzc") for _ in range(3)]
@@ -173,7 +173,7 @@ def test_who_finds_a_batch_busy_queues_and_returns_at_once():
     monitor, log, entered, leave, threads = Monitor(), Log(), Event(), Event(), []
 
     @monitor.on("validating", name="slow")
-    def slow(transition: Transition) -> None:
+    def slow(transition: Transition | Finding) -> None:
         entered.set()
         wait(leave)
 
@@ -202,7 +202,7 @@ def test_an_error_is_raised_at_the_deliverer():
     monitor, entered, leave = Monitor(), Event(), Event()
 
     @monitor.on("validating", name="slow")
-    def slow(transition: Transition) -> None:
+    def slow(transition: Transition | Finding) -> None:
         entered.set()
         wait(leave)
 
@@ -266,7 +266,7 @@ def test_an_illegal_move_raises_where_it_was_observed():
     monitor.observe(snap("vpz"))
 
     @monitor.on("completed", name="slow")
-    def slow(transition: Transition) -> None:
+    def slow(transition: Transition | Finding) -> None:
         entered.set()
         wait(leave)
 
@@ -347,10 +347,8 @@ def test_with_failing_hooks_each_returns_once_a_key_whoever_redelivers():
             returned[transition.key] += 1
 
     def quietly(call: Callable[[], Any]) -> None:
-        try:
+        with suppress(HookError):
             call()
-        except HookError:
-            pass
 
     def poll(number: int) -> None:
         for row in seen("vpzc"):
@@ -392,7 +390,7 @@ def test_a_forgotten_batch_is_free_for_others_while_its_old_hook_still_runs():
     monitor, entered, leave, heard = Monitor(), Event(), Event(), []
 
     @monitor.on(name="slow once")
-    def slow(transition: Transition) -> None:
+    def slow(transition: Transition | Finding) -> None:
         heard.append(transition.target)
         if len(heard) == 1:
             entered.set()

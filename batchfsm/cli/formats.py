@@ -64,7 +64,7 @@ def as_github(report: Report) -> str:
         title = f"{finding.rule} {finding.name}"
         lines.append(f"::{_LEVELS[finding.severity]} {where}title={title}::{_escaped(printable(finding.message))}")
     for each in report.unreadable:
-        where = f"file={_escaped(each.place.source, ',:')},line={each.place.line}"
+        where = f"file={_escaped(printable(each.place.source), ',:')},line={each.place.line}"
         lines.append(f"::warning {where},title=unreadable::{_escaped(printable(each.problem))}")
     lines.append(f"batchfsm: {report.verdict}")
     return "\n".join(lines) + "\n"

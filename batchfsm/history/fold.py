@@ -77,7 +77,7 @@ class Fold:
         if place is not None:
             findings = [_placed(found, (place,)) for found in findings]
         if not well:
-            findings += self._told(track, snapshot, move, changes, place, errors)
+            findings += self._told(track, snapshot, move, changes, place=place, errors=errors)
         track.pattern = None
         if findings or track.verdict == "undetermined":
             track.verdict = _worse(track.verdict, findings, judged=status is not None)
@@ -121,7 +121,7 @@ class Fold:
 
     def knows(self, snapshot: Snapshot) -> bool:
         """Tell whether a snapshot can be judged: it has a readable id and a status of the lifecycle."""
-        return snapshot.id is not None and snapshot.status in self._graph.bit
+        return snapshot.is_named and snapshot.status in self._graph.bit
 
     def is_overdue(self, row: Row, observed_at: float) -> bool:
         """Tell whether time alone makes a row breach T207, which a repeated row has to be asked again."""
@@ -178,6 +178,7 @@ class Fold:
         snapshot: Snapshot,
         move: Move | None,
         changes: list[Change],
+        *,
         place: Place | None,
         errors: bytes | None,
     ) -> Iterator[Finding]:
@@ -261,7 +262,7 @@ def _moved_on(
             else KEPT[change.name] == "H504" and change.first is None and change.last is None
         )
     }
-    if errors != track.errors and track.errors != NEVER:
+    if track.errors not in (errors, NEVER):
         fields["errors"] = [error.code or error.message for error in snapshot.errors or ()]
     if fields:
         yield "H508", fields, f"was {track.status}, and then {listed(fields)} changed"

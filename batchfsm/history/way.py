@@ -93,9 +93,9 @@ class Way:
             ats += (at,)
             transitions.append(leg.of(snapshot.id, at, snapshot))
         verdict = "consistent" if track.verdict == "undetermined" else track.verdict
+        # By place: names would cost a tenth of an observation.
         after = Track(
-            row[0], self.entered, self.legs, ats, False, row, None, None, seen, None,
-            self.pattern, verdict,
+            row[0], self.entered, self.legs, ats, False, row, None, None, seen, None, self.pattern, verdict,  # noqa: FBT003
         )  # fmt: skip
         return after, transitions
 

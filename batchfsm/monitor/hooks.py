@@ -98,8 +98,8 @@ class Hooks:
             raise ValueError(msg)
 
     def _register(
-        self, hooks: list[Hook], wanted: Callable[[Any], bool] | None, name: str | None, function: HookT
-    ) -> HookT:
+        self, hooks: list[Hook], wanted: Callable[[Any], bool] | None, name: str | None, function: Any
+    ) -> Any:
         if not callable(function):
             msg = f"a hook is called with a transition or a finding; {function!r} cannot be called"
             raise TypeError(msg)

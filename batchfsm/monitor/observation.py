@@ -96,7 +96,7 @@ class HookError(BatchfsmError, ExceptionGroup[Exception]):
         group.observation = observation
         return group
 
-    def __init__(self, message: str, exceptions: Sequence[Exception], observation: Observation | None = None) -> None:
+    def __init__(self, message: str, exceptions: Sequence[Exception], _: Observation | None = None) -> None:
         """Take the same arguments as `__new__`."""
         super().__init__(message, exceptions)
 

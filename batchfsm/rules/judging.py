@@ -21,6 +21,8 @@ from batchfsm.topology import topology
 Plan = tuple[tuple[Rule, Look], ...]
 """The rules that snapshots of one pattern can breach, each with what is to be asked of them."""
 
+_ID_CHARS_MAX: Final = 80
+
 SKEW_S: Final = 60
 """How far a stamp may lie after its observation, by default; seconds. Clocks differ."""
 
@@ -120,4 +122,4 @@ def who(batch_id: str | None) -> str:
     """Return whose snapshot it is, for a message; an id of a megabyte is cut."""
     if batch_id is None:
         return "a batch without id"
-    return batch_id if len(batch_id) <= 80 else f"{batch_id[:77]}..."
+    return batch_id if len(batch_id) <= _ID_CHARS_MAX else f"{batch_id[: _ID_CHARS_MAX - 3]}..."

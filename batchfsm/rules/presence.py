@@ -16,6 +16,7 @@ _METADATA: Final[Any] = RULES["S006"].kind
 
 
 def refused(kind: kinds.Refused, _world: World, _status: str | None, fields: Fields) -> Look | None:
+    """Ask which fields could not be taken as they are."""
     elsewhere = {name for rule in RULES.values() if isinstance(rule.kind, kinds.Refused) for name in rule.kind.fields}
 
     def look(snapshot: Snapshot) -> Breach | None:
@@ -31,6 +32,7 @@ def refused(kind: kinds.Refused, _world: World, _status: str | None, fields: Fie
 
 
 def null(kind: kinds.Null, world: World, status: str | None, fields: Fields) -> Look | None:
+    """Ask which fields are null that should be set."""
     if status not in world.scope(kind) or fields.issuperset(kind.fields):
         return None
 
@@ -42,6 +44,7 @@ def null(kind: kinds.Null, world: World, status: str | None, fields: Fields) -> 
 
 
 def given(kind: kinds.Set, world: World, status: str | None, fields: Fields) -> Look | None:
+    """Ask which fields are set that should not be."""
     names = [name for name in kind.fields if name.partition(".")[0] in fields]
     if status not in world.scope(kind) or not names:
         return None
@@ -63,6 +66,7 @@ def given(kind: kinds.Set, world: World, status: str | None, fields: Fields) -> 
 
 
 def unknown_status(_: kinds.UnknownStatus, world: World, status: str | None, fields: Fields) -> Look | None:
+    """Say that the lifecycle does not have the status."""
     if status is not None or "status" not in fields:
         return None
     known = ", ".join(world.topology.statuses)
@@ -100,6 +104,8 @@ def _faults(metadata: Mapping[str, object], kind: kinds.Limit) -> Iterator[str]:
 
 
 def limit(kind: kinds.Limit, _world: World, _status: str | None, fields: Fields) -> Look | None:
+    """Ask whether metadata is too much."""
+
     def look(snapshot: Snapshot) -> Breach | None:
         metadata = snapshot.metadata
         if not metadata or _is_small(metadata, kind):
@@ -112,6 +118,7 @@ def limit(kind: kinds.Limit, _world: World, _status: str | None, fields: Fields)
 
 
 def own_stamp(_: kinds.OwnStamp, world: World, status: str | None, fields: Fields) -> Look | None:
+    """Say that the present status has no stamp."""
     stamp = None if status is None else world.topology.stamp[status]
     # The initial status is stamped by created_at, whose absence is S001's.
     if stamp is None or stamp in ("created_at", *fields) or status in world.dialect.optional:
@@ -124,6 +131,7 @@ def own_stamp(_: kinds.OwnStamp, world: World, status: str | None, fields: Field
 
 
 def passed(_: kinds.Passed, world: World, status: str | None, fields: Fields) -> Look | None:
+    """Say which stamps no walk to the status passes together."""
     if status is None:
         return None
     graph, stamped = world.topology, world.stamped(fields)
@@ -145,6 +153,7 @@ def passed(_: kinds.Passed, world: World, status: str | None, fields: Fields) ->
 
 
 def missed(_: kinds.Missed, world: World, status: str | None, fields: Fields) -> Look | None:
+    """Ask which stamps every walk must have left."""
     # A bad stamp, which a pattern does not show, only excuses more.
     if status is None or world.skipped(status, fields) is None:
         return None
@@ -167,6 +176,8 @@ def missed(_: kinds.Missed, world: World, status: str | None, fields: Fields) ->
 
 
 def output_missing(_: kinds.OutputMissing, _world: World, status: str | None, fields: Fields) -> Look | None:
+    """Ask whether requests ended well and no file holds them."""
+
     def look(snapshot: Snapshot) -> Breach | None:
         done = value_of(snapshot, "request_counts.completed")
         if done is None or done <= 0 or "output_file_id" in snapshot.bad:

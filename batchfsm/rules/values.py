@@ -19,6 +19,7 @@ _ID_CHARS: Final = 38
 
 
 def ordered(_: kinds.Ordered, world: World, _status: str | None, fields: Fields) -> Look | None:
+    """Ask whether the stamps are in the order of their statuses."""
     graph = world.topology
     stamps = sorted(
         ((name, stamp) for name, stamp in graph.stamp.items() if stamp is not None and stamp in fields),
@@ -47,6 +48,7 @@ def ordered(_: kinds.Ordered, world: World, _status: str | None, fields: Fields)
 
 
 def bound(kind: kinds.Bound, world: World, status: str | None, fields: Fields) -> Look | None:
+    """Ask whether a time is later than it may be."""
     times = [name for name in kind.times if name in fields]
     if (
         not times
@@ -73,6 +75,7 @@ def bound(kind: kinds.Bound, world: World, status: str | None, fields: Fields) -
 
 
 def window(_: kinds.Window, world: World, _status: str | None, fields: Fields) -> Look | None:
+    """Ask whether the deadline is the completion window's."""
     tolerance_s = world.dialect.deadline_tolerance_s
 
     def look(snapshot: Snapshot) -> Breach | None:
@@ -99,6 +102,8 @@ def _seconds(window: str) -> int | None:
 
 
 def id_time(kind: kinds.IdTime, _world: World, _status: str | None, fields: Fields) -> Look | None:
+    """Ask whether the id was made when the batch was."""
+
     def look(snapshot: Snapshot) -> Breach | None:
         if len(snapshot.id) != _ID_CHARS or (found := _ID_TIME.match(snapshot.id)) is None:
             return None
@@ -112,6 +117,8 @@ def id_time(kind: kinds.IdTime, _world: World, _status: str | None, fields: Fiel
 
 
 def overflow(_: kinds.Overflow, _world: World, _status: str | None, fields: Fields) -> Look | None:
+    """Ask whether counts are negative, or more are done than there are."""
+
     def look(snapshot: Snapshot) -> Breach | None:
         counts: Any = snapshot.request_counts
         total, completed, failed = counts.total, counts.completed, counts.failed
@@ -129,6 +136,8 @@ def overflow(_: kinds.Overflow, _world: World, _status: str | None, fields: Fiel
 
 
 def unsettled(_: kinds.Unsettled, _world: World, status: str | None, fields: Fields) -> Look | None:
+    """Ask whether a completed batch has requests left."""
+
     def look(snapshot: Snapshot) -> Breach | None:
         counts: Any = snapshot.request_counts
         total, completed, failed = counts.total, counts.completed, counts.failed
