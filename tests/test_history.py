@@ -324,7 +324,7 @@ def test_first_values_stay_over_an_adopted_move():
 @pytest.mark.parametrize("known, then, again", [
     ("vpzc", "vf", ["H502", "H502"]),
     ("vpz", "vp", ["H501", "H501"]),
-    ("vg", "vp", ["H501", "H507"]),  # The second time its stamp is known, and cancelling may follow: an earlier view.
+    ("vg", "vp", ["H501", "H501"]),  # Learned, its stamp would make it an earlier view the second time.
 ])  # fmt: skip
 def test_on_hold_the_status_stays(known: str, then: str, again: list[str]):
     """The move is a finding all the same, however often it comes, and nothing is emitted."""

@@ -84,6 +84,9 @@ class Fold:
         if move == "stale":
             track.learn_identity(changes)
             return Folded(findings, [], move)
+        if move in _ILLEGAL and self._on_illegal == "hold":
+            # What is not followed is not believed either: learned, it would be an earlier view when it comes again.
+            return Folded(findings, [], move)
         transitions = [] if status is None or move == "same" else self._enter(track, snapshot, status, move)
         if place is not None:
             track.learn_places(changes, place)
@@ -146,10 +149,9 @@ class Fold:
     def _enter(self, track: Track, snapshot: Snapshot, status: str, move: Move | None) -> list[Transition]:
         """Move the known status along, and return what was not emitted before."""
         if move in _ILLEGAL:
-            if self._on_illegal == "adopt":
-                # It did not come here by any way we know: that is a finding, no transition. It was born, though.
-                track.status, track.adopted = status, True
-                track.entered = frozenset({status, self._graph.lifecycle.initial})
+            # It did not come here by any way we know: that is a finding, no transition. It was born, though.
+            track.status, track.adopted = status, True
+            track.entered = frozenset({status, self._graph.lifecycle.initial})
             return []
         legs = self._router.legs(snapshot, track.status, track.entered)
         timed = []

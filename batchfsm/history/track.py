@@ -9,9 +9,9 @@ batch small, and the comparison with the next row short.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from functools import lru_cache
 from itertools import compress
 from operator import ne
-from sys import intern
 from typing import Any, Final
 
 import attrs
@@ -228,8 +228,13 @@ def shared(row: Row, places: Iterable[int]) -> Row:
     fresh = list(row)
     for index in places:
         if fresh[index] is not None:
-            fresh[index] = intern(fresh[index])
+            fresh[index] = _word(fresh[index])
     return tuple(fresh)
+
+
+@lru_cache(maxsize=1024)  # `sys.intern` would keep a hostile log's words for ever, from Python 3.12 on.
+def _word(word: str) -> str:
+    return word
 
 
 def _first(name: str, value: Any) -> Any:
