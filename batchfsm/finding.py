@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from math import isfinite
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import attrs
 
@@ -12,6 +12,8 @@ from batchfsm.lifecycle import Severity
 
 Verdict = Literal["consistent", "inconsistent", "undetermined"]
 """`undetermined`: no error was found, and nothing could be judged. Never report it as clean."""
+
+_BITS_MAX: Final = 4096
 
 
 @attrs.frozen
@@ -75,6 +77,8 @@ def plain(value: Any) -> Any:
         return {str(key): plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
         return [plain(inner) for inner in value]
+    if isinstance(value, int) and value.bit_length() > _BITS_MAX:
+        return "a huge number"  # Python would not write its digits.
     if value is None or isinstance(value, str | int) or (isinstance(value, float) and isfinite(value)):
         return value
     return repr(value)

@@ -505,6 +505,14 @@ def test_on_a_cycle_a_status_never_entered_is_news():
     assert [[], []] == after.rules
 
 
+def test_on_a_cycle_a_status_never_entered_is_an_earlier_view_if_the_clock_says_so():
+    """Compatible: finalizing, and then a cancelling of before, with fewer done: no news, and no count went down."""
+    rows = [snap("vpz", finalizing_at=None), snap("vpg", cancelling_at=None)]
+
+    assert [[], ["H505"]] == told(rows, "compatible", at=[100, 200]).rules
+    assert [[], ["H507"]] == told(rows, "compatible", at=[200, 100]).rules
+
+
 def test_on_a_cycle_a_row_whose_stamps_are_known_is_stale():
     """Compatible: cancelling, finalizing, and cancelling as it was before: an earlier view."""
     after = told([*seen("vgz"), snap("vg")], "compatible")

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from batchfsm.rules import kinds
 from batchfsm.rules.table import RULES
-from batchfsm.rules.world import Breach, Fields, Look, World, listed, value_of
+from batchfsm.rules.world import Breach, Fields, Look, World, listed, many, value_of
 from batchfsm.snapshot import UNREAD, Snapshot
 from batchfsm.wire import refusal, shown
 
@@ -183,6 +183,6 @@ def output_missing(_: kinds.OutputMissing, _world: World, status: str | None, fi
         if done is None or done <= 0 or "output_file_id" in snapshot.bad:
             return None
         fields = {"output_file_id": None, "request_counts.completed": done}
-        return fields, f"is completed with {done:,} requests done and has no output_file_id", None
+        return fields, f"is completed with {many(done)} requests done and has no output_file_id", None
 
     return look if status == "completed" and "request_counts" in fields and "output_file_id" not in fields else None

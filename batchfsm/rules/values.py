@@ -9,7 +9,7 @@ from operator import attrgetter
 from typing import Any, Final
 
 from batchfsm.rules import kinds
-from batchfsm.rules.world import Breach, Fields, Look, World, listed
+from batchfsm.rules.world import Breach, Fields, Look, World, listed, many
 from batchfsm.snapshot import Snapshot
 
 _WINDOW: Final = re.compile(r"(\d{1,9})([smhd])", re.ASCII)
@@ -130,7 +130,7 @@ def overflow(_: kinds.Overflow, _world: World, _status: str | None, fields: Fiel
             return negative, f"has a negative {listed(negative)}", None
         if None in numbers.values():
             return None
-        return fields, f"has {completed:,} completed and {failed:,} failed of {total:,} requests", None
+        return fields, f"has {many(completed)} completed and {many(failed)} failed of {many(total)} requests", None
 
     return look if "request_counts" in fields else None
 
@@ -150,7 +150,7 @@ def unsettled(_: kinds.Unsettled, _world: World, status: str | None, fields: Fie
         }
         return (
             fields,
-            f"is completed with {completed:,} completed and {failed:,} failed of {total:,} requests",
+            f"is completed with {many(completed)} completed and {many(failed)} failed of {many(total)} requests",
             None,
         )
 

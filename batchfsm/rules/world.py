@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
@@ -12,6 +12,8 @@ from batchfsm.lifecycle import Severity
 from batchfsm.rules import kinds
 from batchfsm.snapshot import Snapshot
 from batchfsm.topology import Mask, Topology
+
+_NUMBER_MAX: Final = 10**40
 
 Breach = tuple[Mapping[str, object], str, Severity | None]
 """The fields that breach a rule, the rest of a sentence that begins with the batch, and what it weighs at most."""
@@ -66,3 +68,8 @@ def value_of(snapshot: Snapshot, name: str) -> Any:
     name, _, inner = name.partition(".")
     value = getattr(snapshot, name)
     return getattr(value, inner) if inner and value is not None else value
+
+
+def many(number: int) -> str:
+    """Return a number for a message; one too large to be written as a word."""
+    return f"{number:,}" if abs(number) < _NUMBER_MAX else "hugely many"
