@@ -1,0 +1,545 @@
+"""The command line, as its users meet it: what it prints where, and its exit status."""
+
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+from importlib.metadata import entry_points
+
+import pytest
+from notation import CREATED, seen, snap
+from test_logs_text import PRINTERS, WIRE
+from typer.testing import CliRunner
+
+from batchfsm import DIALECTS, OPENAI, RULES, __main__, diagram
+from batchfsm.cli import STATUS, app
+
+SELF = [sys.executable, "-m", "batchfsm"]
+LEFT = seen("vpzcp")
+ID = "batch_" + f"{CREATED:08x}" + "0123456789abcdef01234567"
+
+
+def lines(log):
+    """Write a log as JSON lines."""
+    return "".join(json.dumps(each) + "\n" for each in log)
+
+
+@pytest.fixture
+def log(tmp_path, monkeypatch):
+    """Work in a directory with three logs: good, left (a final status) and blank."""
+    monkeypatch.chdir(tmp_path)
+    for name, batches in {"good": seen("vpzc"), "left": LEFT, "blank": []}.items():
+        (tmp_path / f"{name}.jsonl").write_text(lines(batches))
+    return tmp_path
+
+
+def ran(*arguments, said=None):
+    """Run a command in this process and return what it printed and its exit status."""
+    result = CliRunner().invoke(app, [str(each) for each in arguments], input=said)
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result
+
+
+def run(*arguments, said=None, **changes):
+    """Run a command in a process of its own, whose environment is another in these variables."""
+    environment = {name: value for name, value in os.environ.items() if name not in {"NO_COLOR", "FORCE_COLOR"}}
+    return subprocess.run(
+        [*SELF, *map(str, arguments)],
+        input=said,
+        env={name: value for name, value in (environment | changes).items() if value is not None},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+# ---------------------------------------------------------------- exit statuses
+
+
+@pytest.mark.parametrize("name, status", [("good", 0), ("left", 1), ("blank", 2)])
+def test_exit_statuses(name, status, log):
+    """The exit status is 0 for consistent, 1 for inconsistent, 2 for undetermined; nothing is said beside it."""
+    result = run("audit", f"{name}.jsonl")
+
+    assert (status, "") == (result.returncode, result.stderr)
+    assert result.stdout.startswith(f"{dict(zip(STATUS.values(), STATUS, strict=True))[status]}: ")
+
+
+@pytest.mark.parametrize(
+    "said", ["", "\n", " \r\n\t\n", "[]", "[\n]\n", '{"object": "list", "data": []}', "\ufeff", "what\n"]
+)
+def test_nothing_to_judge(said):
+    """Empty, blank and foreign input is undetermined: never report that as clean."""
+    result = ran("audit", "-", said=said)
+
+    assert (2, "undetermined: 0 snapshots of 0 batches") == (result.exit_code, result.stdout.splitlines()[0])
+
+
+def test_a_rule_that_could_not_look_is_named(log):
+    """A rule that was asked for and could not look makes the log undetermined, and is named."""
+    result = ran("audit", "good.jsonl", "--select", "T205,T201")
+
+    assert 2 == result.exit_code
+    assert "could not look, for the log has not what they need: T205" == result.stdout.splitlines()[1]
+
+
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        (["audit", "nope.jsonl"], "nope.jsonl: No such file or directory"),
+        (["audit", "."], ".: Is a directory"),
+        (["audit", "good.jsonl", "nope.jsonl"], "nope.jsonl: No such file or directory"),
+        (["audit", "*.json"], "*.json: nothing matches"),
+        (["audit", "good.jsonl", "--dialect", "acme"], f"no dialect is called 'acme'; known: {', '.join(DIALECTS)}"),
+        (["audit", "good.jsonl", "--select", "T2,X9"], f"no rule is called 'X9'; known: {', '.join(RULES)}"),
+        (["audit", "good.jsonl", "--ignore", "9"], f"no rule is called '9'; known: {', '.join(RULES)}"),
+        (["audit", "good.jsonl", "--select", ""], f"no rule is called ''; known: {', '.join(RULES)}"),
+        (
+            ["audit", "good.jsonl", "--input-format", "yaml"],
+            "no input format is called 'yaml'; known: auto, json, python, kotlin, dart, go, node",
+        ),
+        (["audit", "good.jsonl", "--output", "no/such/folder"], "no/such/folder: No such file or directory"),
+        (["rules", "X"], f"no rule is called 'X'; known: {', '.join(RULES)}"),
+        (["timeline", "nope.jsonl"], "nope.jsonl: No such file or directory"),
+        (["timeline", "blank.jsonl"], "no batch in blank.jsonl"),
+        (["timeline", "good.jsonl", "--batch", "b7"], "no snapshot of b7 in good.jsonl"),
+        (["timeline", "good.jsonl", "--dialect", "acme"], f"no dialect is called 'acme'; known: {', '.join(DIALECTS)}"),
+        (["diagram", "--dialect", "acme"], f"no dialect is called 'acme'; known: {', '.join(DIALECTS)}"),
+        (["diagram", "--output", "no/such/folder"], "no/such/folder: No such file or directory"),
+    ],
+)
+def test_what_stops_a_command_is_one_line(arguments, said, log):
+    """What stops a command is one clear line on stderr, and exit status 2."""
+    result = ran(*arguments)
+
+    assert (2, "", f"batchfsm: {said}\n") == (result.exit_code, result.stdout, result.stderr)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["audit"],
+        ["audit", "good.jsonl", "--format", "xml"],
+        ["audit", "good.jsonl", "--max-findings", "-1"],
+        ["audit", "good.jsonl", "--max-findings", "many"],
+        ["audit", "good.jsonl", "--skew", "-1"],
+        ["audit", "good.jsonl", "--skew", "nan"],
+        ["audit", "good.jsonl", "--verbose"],
+        ["diagram", "--format", "svgz"],
+        ["timeline"],
+        ["frobnicate"],
+        [],
+    ],
+)
+def test_wrong_usage(arguments, log):
+    """Wrong usage says what was expected, and ends with exit status 2."""
+    result = ran(*arguments)
+
+    assert 2 == result.exit_code
+    assert "Usage: " in result.output
+    assert "Traceback" not in result.output
+
+
+def test_no_traceback_in_a_process(log):
+    """In a process of its own too, an error is one line."""
+    result = run("audit", "nope.jsonl")
+
+    assert (2, "", "batchfsm: nope.jsonl: No such file or directory\n") == (
+        result.returncode,
+        result.stdout,
+        result.stderr,
+    )
+
+
+def test_a_flaw_of_our_own_is_not_inconsistent(monkeypatch, capsys):
+    """Whatever else goes wrong shows where, and ends with exit status 2, not with 1."""
+
+    def fail():
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("batchfsm.cli.app", fail)
+
+    with pytest.raises(SystemExit) as caught:
+        __main__.main()
+    assert 2 == caught.value.code
+    assert "ZeroDivisionError" in capsys.readouterr().err
+
+
+def test_help_fits_a_terminal():
+    """Help says what each command does, in 80 columns."""
+    for command in [[], ["audit"], ["rules"], ["timeline"], ["diagram"], ["demo"]]:
+        result = run(*command, "--help", COLUMNS="80")
+
+        assert (0, "") == (result.returncode, result.stderr)
+        assert 80 >= max(map(len, result.stdout.splitlines()))
+
+
+def test_the_script_is_the_module():
+    """The command `batchfsm` runs what `python -m batchfsm` does."""
+    scripts = [each for each in entry_points(group="console_scripts") if each.name == "batchfsm"]
+    if not scripts:
+        pytest.skip("batchfsm is not installed")
+
+    assert __main__.main == scripts[0].load()
+
+
+# ---------------------------------------------------------------- without its packages
+
+BLOCKED = """
+import sys
+class Block:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {blocked!r}:
+            raise ModuleNotFoundError("No module named " + repr(name), name=name)
+sys.meta_path.insert(0, Block())
+sys.argv = ["batchfsm", "demo"]
+from batchfsm.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize("blocked", ["typer", "rich"])
+def test_what_to_install(blocked):
+    """Without its packages the command says in one line what to install, and ends with exit status 2."""
+    result = subprocess.run(
+        [sys.executable, "-c", BLOCKED.format(blocked=[blocked])],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert (2, "", "the command line needs more packages: pip install 'batchfsm[cli]'\n") == (
+        result.returncode,
+        result.stdout,
+        result.stderr,
+    )
+
+
+def test_another_missing_module_is_told_as_it_is():
+    """If something else is missing, that is no matter of an extra."""
+    result = subprocess.run(
+        [sys.executable, "-c", BLOCKED.format(blocked=["attrs"])],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert result.stderr.endswith("ModuleNotFoundError: No module named 'attrs'\n")
+
+
+# ---------------------------------------------------------------- audit
+
+
+def test_audit_as_text(log):
+    """A report for people: the verdict, the counts by rule, the findings, and what could not be read."""
+    (log / "odd.jsonl").write_text(lines([*LEFT, snap("vp", id="batch_2", expires_at=None)]) + "what\n")
+    result = ran("audit", "odd.jsonl")
+
+    assert (
+        "inconsistent: 6 snapshots of 2 batches\n"
+        "\n"
+        "  1  P104  deadline-missing\n"
+        "  1  H502  terminal-left\n"
+        "\n"
+        "error H502 batch_1 went from completed to in_progress; completed is final (seen at odd.jsonl:4, then :5)\n"
+        "note P104 batch_2 has no expires_at (seen at odd.jsonl:6)\n"
+        "\n"
+        "1 place could not be read, or not in full:\n"
+        "  odd.jsonl:7: not JSON: Expecting value (column 1)\n"
+    ) == result.stdout
+
+
+def test_audit_of_one_good_snapshot(log):
+    """A log without findings takes one line."""
+    assert "consistent: 1 snapshot of 1 batch\n" == ran("audit", "-", said=lines(LEFT[:1])).stdout
+
+
+def test_caps_are_told(log):
+    """Where lists are capped, both numbers are printed."""
+    said = lines(snap("vp", id=f"batch_{number}", expires_at=None) for number in range(1234)) + "a\nb\nc\n"
+    text = ran("audit", "-", "--max-findings", 2, said=said).stdout.splitlines()
+
+    assert "  1,234  P104  deadline-missing" in text
+    assert 2 == sum(line.startswith("note P104 ") for line in text)
+    assert "(the first 2 of 1,234 findings; see --max-findings)" in text
+    assert ["3 places could not be read, or not in full:", "  (the first 2)"] == [text[-4], text[-1]]
+
+
+def test_numbers_stand_below_each_other():
+    """Counts are aligned on their right."""
+    said = lines([*(snap("vp", id=f"batch_{number}", expires_at=None) for number in range(11)), *LEFT])
+
+    assert ["  11  P104  deadline-missing", "   1  H502  terminal-left"] == ran("audit", "-", said=said).stdout.split(
+        "\n"
+    )[2:4]
+
+
+def test_audit_as_json(log):
+    """JSON is one document with the keys of the contract, and the exit status is the same."""
+    result = ran("audit", "left.jsonl", "good.jsonl", "--format", "json")
+    report = json.loads(result.stdout)
+
+    assert 1 == result.exit_code
+    assert ["verdict", "snapshots", "batches", "unreadable_count", "unreadable", "counts", "findings"] == list(report)
+    assert ("inconsistent", 9, 1) == (report["verdict"], report["snapshots"], report["batches"])
+    assert [{"source": "left.jsonl", "line": 4}, {"source": "left.jsonl", "line": 5}] == report["findings"][0]["where"]
+
+
+def test_audit_as_json_lines(log):
+    """JSON lines are the findings, one a line."""
+    said = lines([*LEFT, snap("vp", id="batch_2", expires_at=None)])
+    result = ran("audit", "-", "--format", "jsonl", said=said)
+
+    assert ["H502", "P104"] == [json.loads(line)["rule"] for line in result.stdout.splitlines()]
+    assert "" == ran("audit", "good.jsonl", "--format", "jsonl").stdout
+
+
+def test_audit_for_github(log):
+    """For GitHub each finding is an annotation of its line; the last line is the verdict."""
+    (log / "a,b:c.jsonl").write_text(lines([*LEFT, snap("vp", id="b\n%2", expires_at=None), snap("vf", id="b3")]) + "x")
+    result = ran("audit", "a,b:c.jsonl", "--format", "github", "--ignore", "F")
+
+    assert [
+        "::error file=a%2Cb%3Ac.jsonl,line=5,title=H502 terminal-left::batch_1 went from completed to in_progress; "
+        "completed is final (seen at a,b:c.jsonl:4, then :5)",
+        "::notice file=a%2Cb%3Ac.jsonl,line=6,title=P104 deadline-missing::b\\n%252 has no expires_at "
+        "(seen at a,b:c.jsonl:6)",
+        "::warning file=a%2Cb%3Ac.jsonl,line=8,title=unreadable::not JSON: Expecting value (column 1)",
+        "batchfsm: inconsistent",
+    ] == result.stdout.splitlines()
+
+
+@pytest.mark.parametrize("form", ["text", "json", "jsonl", "github"])
+def test_output_goes_to_a_file(form, log):
+    """With `--output` the report is in the file, nothing is printed, and the exit status is the same."""
+    result = ran("audit", "left.jsonl", "--format", form, "--output", "report")
+
+    assert (1, "") == (result.exit_code, result.output)
+    assert ran("audit", "left.jsonl", "--format", form).stdout == (log / "report").read_text()
+
+
+def test_select_and_ignore(log):
+    """Rules are asked for with commas between."""
+    assert "consistent" == ran("audit", "left.jsonl", "--ignore", "H502, T").stdout.partition(":")[0]
+    assert "consistent" == ran("audit", "left.jsonl", "--select", "P,H501").stdout.partition(":")[0]
+    assert "inconsistent" == ran("audit", "left.jsonl", "--select", "P,H5").stdout.partition(":")[0]
+
+
+def test_dialect(log):
+    """A log is judged by the dialect that is asked for."""
+    said = lines(seen("vpc"))
+
+    assert [1, 0] == [ran("audit", "-", *chosen, said=said).exit_code for chosen in ([], ["--dialect", "ogx"])]
+
+
+def test_skew(log):
+    """A stamp may lie so many seconds after its observation as is asked for."""
+    said = lines([{"observed_at": CREATED, "batch": snap("vp")}])
+
+    assert [0, 1, 0] == [
+        ran("audit", "-", *asked, said=said).exit_code for asked in ([], ["--skew", "59"], ["--skew", "1e9"])
+    ]
+
+
+def test_input_format(log):
+    """A text form is found by itself, or read as is asked for."""
+    said = "log: " + PRINTERS["kotlin"](WIRE) + "\n"
+
+    assert [0, 0, 2] == [
+        ran("audit", "-", *asked, said=said).exit_code
+        for asked in ([], ["--input-format", "kotlin"], ["--input-format", "json"])
+    ]
+
+
+def test_globs(log):
+    """A glob that the shell did not open is opened here."""
+    assert "inconsistent: 9 snapshots of 1 batch" == ran("audit", "*.jsonl").stdout.splitlines()[0]
+
+
+def test_a_log_out_of_order_from_a_pipe(log):
+    """A log that is out of order is sorted, also where it cannot be read twice."""
+    said = lines({"observed_at": CREATED + 1000 - at, "batch": batch} for at, batch in enumerate(LEFT[3::-1]))
+    result = run("audit", "-", said=said)
+
+    assert (0, "consistent: 4 snapshots of 1 batch\n") == (result.returncode, result.stdout)
+
+
+# ---------------------------------------------------------------- colours, encodings, pipes
+
+
+def on_terminal(*arguments, **changes):
+    """Run a command with a terminal for its stdout, and return what it wrote there."""
+    master, terminal = pty.openpty()
+    environment = {name: value for name, value in os.environ.items() if name not in {"NO_COLOR", "FORCE_COLOR"}}
+    process = subprocess.Popen(
+        [*SELF, *map(str, arguments)],
+        stdout=terminal,
+        stderr=terminal,
+        env=environment | {"TERM": "xterm-256color"} | changes,
+    )
+    os.close(terminal)
+    written = b""
+    while True:
+        try:
+            piece = os.read(master, 4096)
+        except OSError:  # Linux says so when the other end is closed.
+            break
+        if not piece:
+            break
+        written += piece
+    process.wait(60)
+    os.close(master)
+    return written.decode()
+
+
+def test_colours_on_a_terminal(log):
+    """On a terminal the verdict and severities are in colour, and the text is the same."""
+    written = on_terminal("audit", "left.jsonl")
+
+    assert "\x1b[1;31minconsistent\x1b[0m: 5 snapshots" in written
+    assert "\x1b[1;31merror\x1b[0m H502 " in written
+    assert run("audit", "left.jsonl").stdout == re.sub(r"\x1b\[[\d;]*m", "", written).replace("\r\n", "\n")
+
+
+@pytest.mark.parametrize("command", [["audit", "left.jsonl"], ["demo"], ["timeline", "left.jsonl"], ["--help"]])
+def test_no_colours_where_they_are_not_wanted(command, log):
+    """With NO_COLOR a terminal gets no escape."""
+    assert "\x1b" not in on_terminal(*command, NO_COLOR="1")
+
+
+@pytest.mark.parametrize("command", [["audit", "left.jsonl"], ["demo"], ["rules", "T"]])
+@pytest.mark.parametrize("wish", [{}, {"FORCE_COLOR": "1"}, {"CLICOLOR_FORCE": "1"}])
+def test_no_colours_in_a_pipe(command, wish, log):
+    """What is not a terminal gets no escape, whatever the environment wishes."""
+    assert "\x1b" not in run(*command, **wish).stdout
+
+
+def test_what_a_terminal_cannot_show_is_spelled_out(log):
+    """A batch id that the terminal's encoding does not have is spelled out."""
+    (log / "odd.jsonl").write_text(lines([snap("vp", id="b\u00e9\u4e2d", in_progress_at=None)]))
+    result = run("audit", "odd.jsonl", PYTHONIOENCODING="ascii")
+
+    assert 1 == result.returncode
+    assert r"error P101 b\xe9\u4e2d is in_progress and has no in_progress_at" in result.stdout
+
+
+@pytest.mark.parametrize(
+    "command", [["audit", "left.jsonl"], ["rules"], ["timeline", "left.jsonl"], ["diagram"], ["demo"]]
+)
+def test_a_reader_who_has_seen_enough(command, log):
+    """If whoever reads along goes away, that is no finding and no traceback."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    result = subprocess.run(
+        [*SELF, *command], stdout=writing, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+    )
+    os.close(writing)
+
+    assert (2, "") == (result.returncode, result.stderr)
+
+
+# ---------------------------------------------------------------- rules, diagram, timeline, demo
+
+
+def test_all_rules_are_listed():
+    """`rules` lists every rule with its severity and name."""
+    assert [f"{rule.code}  {rule.severity:<7}  {rule.name}" for rule in RULES.values()] == ran(
+        "rules"
+    ).stdout.splitlines()[: len(RULES)]
+
+
+def test_one_rule():
+    """`rules CODE` says what it means, why, an example, and what to do."""
+    page = ran("rules", "H502").stdout
+
+    assert page.startswith("H502 terminal-left (error)\n\n  breach ")
+    assert ["breach", "evidence", "example", "what to do"] == re.findall(r"^  (\S+(?: \S+)*)  ", page, re.MULTILINE)
+    assert "completed is final" in " ".join(page.split())
+
+
+def test_a_family_of_rules():
+    """`rules T2` shows every page of the family, an empty line between them."""
+    page = ran("rules", "T2").stdout
+
+    assert [code for code in RULES if code.startswith("T2")] == re.findall(r"^(T2\d\d) ", page, re.MULTILINE)
+    assert "\n\n\n" not in page
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("form", diagram.FORMATS)
+def test_diagrams(dialect, form):
+    """`diagram` draws the lifecycle of any dialect in any language."""
+    result = ran("diagram", "--dialect", dialect, "--format", form)
+
+    assert (0, diagram.FORMATS[form](DIALECTS[dialect].lifecycle)) == (result.exit_code, result.stdout)
+
+
+def test_diagram_by_default(log):
+    """By default it is OpenAI's, in Mermaid; it may go to a file."""
+    ran("diagram", "--output", "lifecycle.mmd")
+
+    assert diagram.mermaid(OPENAI) == ran("diagram").stdout == (log / "lifecycle.mmd").read_text()
+
+
+def test_timeline(log):
+    """A timeline is a bar for each status, and a star where nobody saw it."""
+    (log / "two.jsonl").write_text(lines([*seen("vpz")[::2], snap("vg", id=ID)]))
+    result = ran("timeline", "two.jsonl")
+
+    assert (
+        "batch_1  finalizing  6 ok  1 failed  of 8                                2 m 00 s\n"
+        "  validating   2025-10-09 08:53:20 ################                   1 m 00 s\n"
+        "  in_progress  2025-10-09 08:54:20                ###############     1 m 00 s *\n"
+        "  finalizing   2025-10-09 08:55:20                               #         0 s\n"
+        "\n"
+        f"{ID}  cancelling  0 ok  0 failed  of 0    1 m 00 s\n"
+        "  validating   2025-10-09 08:53:20 ##############################     1 m 00 s *\n"
+        "  cancelling   2025-10-09 08:54:20                               #         0 s\n"
+        "\n"
+        "times are UTC; * was never seen, its stamp or the way proves it\n"
+    ) == re.sub(r" {40,}", lambda found: found[0], result.stdout)
+
+
+def test_timeline_of_one_batch(log):
+    """With `--batch` there is one timeline."""
+    (log / "two.jsonl").write_text(lines([*seen("vpz"), snap("vg", id=ID)]))
+    result = ran("timeline", "two.jsonl", "--batch", ID)
+
+    assert [ID] == re.findall(r"batch_\w+", result.stdout)
+
+
+def test_demo():
+    """The demo observes, fires hooks, draws and audits, in order; it ends well, though the log it shows does not."""
+    result = run("demo")
+
+    assert (0, "") == (result.returncode, result.stderr)
+    parts = [
+        "A poller looked at three batches now and then (demo.jsonl).",
+        "hook: download ",
+        "note: H507 stale-read",
+        "error: H502 terminal-left",
+        "The same batches in time",
+        "And what an audit of the log says:",
+        "inconsistent: 8 snapshots of 3 batches",
+        "(seen at demo.jsonl:6, then :8)",
+    ]
+    assert parts == sorted(parts, key=result.stdout.index)
+    assert "\n\n\n" not in result.stdout
+    assert "\n\nThe same batches" in result.stdout
+    assert result.stdout.endswith("then :8)\n")
+
+
+@pytest.mark.parametrize(
+    "command", [["demo"], ["rules"], *(["rules", code] for code in RULES), ["diagram", "--format", "table"]]
+)
+def test_pages_fit_a_terminal(command):
+    """What is written for people fits 80 columns; only a finding, one a line, is as long as it is."""
+    text = [line for line in ran(*command).stdout.splitlines() if "(seen at " not in line]
+
+    assert 80 >= max(map(len, text))
+    assert text == [line.rstrip() for line in text]
