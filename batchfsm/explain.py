@@ -41,7 +41,9 @@ def rule_page(rule: Rule, *, width: int = WIDTH) -> str:
     """Return what a rule means, why, an example, and what to do; as text."""
 
     def part(title: str, text: str) -> str:
-        return fill(text, width, initial_indent=f"  {title:<12}", subsequent_indent=" " * 14)
+        # Of an id such as file-abc123, both halves stay together.
+        first = f"  {title:<12}"
+        return fill(text, width, initial_indent=first, subsequent_indent=" " * len(first), break_on_hyphens=False)
 
     return "\n".join(
         [
@@ -124,7 +126,8 @@ def timeline(life: Life) -> str:
     ends = [transition.at or 0 for transition in stamped[1:]]
     last_at = stamped[-1].at or 0
     ends.append(last_at if stamped[-1].terminal else max(last_at, int(life.last.observed_at or 0)))
-    begun, whole = min(stamped[0].at or 0, *ends), max(ends)
+    born_at = stamped[0].at or 0  # Where stamps are out of order, it may be the last.
+    begun, whole = min(born_at, *ends), max(born_at, *ends)
     spans = {id(transition): end for transition, end in zip(stamped, ends, strict=True)}
     lines = _head(life, _span(whole - begun))
     for transition in life.transitions:

@@ -26,6 +26,11 @@ class Place:
     line: int
     """From 1; lines end at a line feed only. For objects: their number."""
 
+    def __getitem__(self, name: Literal["source", "line"]) -> str | int:
+        """Return a part by its name, as in the report's JSON: `finding.where[0]["line"]`."""
+        parts: dict[str, str | int] = {"source": self.source, "line": self.line}
+        return parts[name]
+
     def __str__(self) -> str:
         """Return `file:line`."""
         return f"{self.source}:{self.line}"

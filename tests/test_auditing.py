@@ -195,6 +195,7 @@ def test_one_place(written):
     path = written([snap("v"), snap("vp", in_progress_at=None)])
     (finding,) = audit(path).findings
 
+    assert (str(path), 2) == (finding.where[0]["source"], finding.where[0]["line"])
     assert (Place(str(path), 2),) == finding.where
     assert f"batch_1 is in_progress and has no in_progress_at (seen at {path}:2)" == finding.message
 

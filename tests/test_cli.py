@@ -492,17 +492,18 @@ def test_timeline(log):
     result = ran("timeline", "two.jsonl")
 
     assert (
-        "batch_1  finalizing  6 ok  1 failed  of 8                                2 m 00 s\n"
-        "  validating   2025-10-09 08:53:20 ################                   1 m 00 s\n"
-        "  in_progress  2025-10-09 08:54:20                ###############     1 m 00 s *\n"
-        "  finalizing   2025-10-09 08:55:20                               #         0 s\n"
+        "batch_1  finalizing  6 ok  1 failed  of 8                               2 m 00 s\n"
+        "  validating   2025-10-09 08:53:20 ###############                   1 m 00 s\n"
+        "  in_progress  2025-10-09 08:54:20                ###############    1 m 00 s *\n"
+        "  finalizing   2025-10-09 08:55:20                               #        0 s\n"
         "\n"
-        f"{ID}  cancelling  0 ok  0 failed  of 0    1 m 00 s\n"
-        "  validating   2025-10-09 08:53:20 ##############################     1 m 00 s *\n"
-        "  cancelling   2025-10-09 08:54:20                               #         0 s\n"
+        f"{ID}  cancelling                      1 m 00 s\n"
+        "  0 ok  0 failed  of 0\n"
+        "  validating   2025-10-09 08:53:20 ##############################    1 m 00 s *\n"
+        "  cancelling   2025-10-09 08:54:20                               #        0 s\n"
         "\n"
         "times are UTC; * was never seen, its stamp or the way proves it\n"
-    ) == re.sub(r" {40,}", lambda found: found[0], result.stdout)
+    ) == result.stdout
 
 
 def test_timeline_of_one_batch(log):

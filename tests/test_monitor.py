@@ -21,9 +21,12 @@ from batchfsm import (
     Finding,
     HookError,
     IllegalTransitionError,
+    Lifecycle,
     Monitor,
     Observation,
     SnapshotError,
+    State,
+    Step,
     Transition,
     UnknownNameError,
     audit,
@@ -1390,6 +1393,23 @@ def test_a_hook_may_forget_its_batch():
     assert 4 == len(monitor.observe(snap("vpzc")).transitions)
 
 
+def test_a_hook_may_redeliver():
+    """Its own batch is busy; what is pending for others is delivered before it goes on."""
+    monitor, heard = Monitor(), []
+    failing = listening(monitor, ValueError("once"), name="failing")
+    with pytest.raises(HookError):
+        monitor.observe(snap("v", id="batch_2"))
+
+    @monitor.on("in_progress", name="repairing")
+    def repair(transition: Transition) -> None:
+        monitor.redeliver()
+        heard.extend(failing.heard)
+
+    monitor.observe(snap("vp"))
+
+    assert ["validating", "in_progress", "validating"] == heard == failing.heard
+
+
 def test_a_hook_may_register_a_hook():
     """It hears of what comes after."""
     monitor, listener = Monitor(), Listener()
@@ -1399,6 +1419,22 @@ def test_a_hook_may_register_a_hook():
     monitor.observe(snap("vp"))
 
     assert ["in_progress"] == listener.heard
+
+
+def test_a_lifecycle_of_ones_own_is_observed():
+    """A bare table is enough: its statuses, events and ends are those of the monitor."""
+    stated = (State("validating", "created_at"), State("baking"), State("completed", "completed_at", terminal=True))
+    steps = (Step("validating", "bake", "baking"), Step("baking", "serve", "completed"))
+    monitor = Monitor(Lifecycle(name="kitchen", initial="validating", states=stated, steps=steps))
+    listener = Listener()
+    monitor.on("baking")(listener)
+
+    observation = monitor.observe(snap("vc"))
+
+    assert [("create", False), ("bake", False), ("serve", True)] == [
+        (each.event, each.terminal) for each in observation.transitions
+    ]
+    assert (["baking"], []) == (listener.heard, rules(observation))
 
 
 def test_two_monitors_share_nothing():

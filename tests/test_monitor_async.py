@@ -552,6 +552,26 @@ def test_a_timeout_ends_a_stuck_hook():
     assert (["validating"] * 2, words("vp")) == (calls, log.of("batch_1"))
 
 
+def test_an_observation_that_is_thrown_away_loses_nothing():
+    """A coroutine that is closed while a hook waits leaves the batch idle, and the rest in the queue."""
+    monitor, log, calls = AsyncMonitor(), Log(), []
+
+    @monitor.on("validating", name="waiting once")
+    async def waiting(transition: Transition) -> None:
+        calls.append(transition.target)
+        if len(calls) == 1:
+            await asyncio.sleep(0)
+
+    monitor.on(name="log")(log)
+    thrown_away = monitor.observe(snap("vp"))
+    thrown_away.send(None)
+    thrown_away.close()
+
+    again = awaited(lambda: monitor.observe(snap("vp")))
+
+    assert (True, ["validating"] * 2, words("vp")) == (again.delivered, calls, log.of("batch_1"))
+
+
 def test_a_failing_task_group_cancels_its_observations():
     """A sibling that fails ends the group at once; the observation is taken up again later."""
     monitor, log = AsyncMonitor(), Log()

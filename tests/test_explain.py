@@ -1,0 +1,270 @@
+"""Rules and histories in plain text: what a person at a terminal gets to read."""
+
+import re
+from unicodedata import category
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from notation import CREATED, DAY_S, seen, snap
+from test_auditing import enveloped, made, steps
+
+from batchfsm import DIALECTS, RULES, audit, parse
+from batchfsm.explain import WIDTH, example, lives, printable, rule_list, rule_page, timeline
+from batchfsm.finding import Place
+from batchfsm.logs import Row, Unreadable, opened, rows
+from batchfsm.rules import HEALTHY
+from batchfsm.wire import reader
+
+OPENAI = DIALECTS["openai"]
+
+
+def drawn(batches, dialect="openai", batch_id=None):
+    """Return the timelines of the batches in a log."""
+    named = DIALECTS[dialect]
+    return [timeline(life) for life in lives(rows(opened(batches), reader(named)), named, batch_id)]
+
+
+def bars(text):
+    """Return each status of a timeline with its bar, duration and star."""
+    pattern = r"^  (\w+) +(?:no stamp|\S{10} \S{8}) *([#|]?)[#|]* *((?:\d+ \w \d\d \w|\d+ [sd])?)( \*)?$"
+    return [tuple(map(str.strip, found)) for found in re.findall(pattern, text, re.MULTILINE)]
+
+
+# ---------------------------------------------------------------- rules
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=list(RULES))
+def test_every_rule_has_a_page(rule):
+    """A page says code, name, severity, what is a breach, why, an example and what to do, in 80 columns."""
+    page = rule_page(rule)
+    words = " ".join(page.split())
+
+    assert page.startswith(f"{rule.code} {rule.name} ({rule.severity})\n\n  breach      ")
+    for title, text in {"breach": rule.means, "evidence": rule.evidence, "what to do": rule.remedy}.items():
+        assert f" {title} {' '.join(text.split())}" in words
+    assert f" example {' '.join(example(rule).split())} " in words
+    assert WIDTH >= max(map(len, page.splitlines()))
+    assert page.endswith(".\n")
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=list(RULES))
+def test_every_example_is_judged(rule):
+    """The example of a rule breaches it, by its last snapshot alone, and an audit says the same."""
+    log = [{"observed_at": None, "batch": {**HEALTHY, **changes}} for changes in rule.example]
+    for each in log:
+        each["observed_at"] = each["batch"].pop("observed_at", None)
+    found = [finding for finding in audit(log).findings if finding.rule == rule.code]
+
+    assert [(len(log), rule.severity)] == [(finding.where[-1].line, finding.severity) for finding in found]
+    assert found[0].message.startswith(f"{example(rule)} (seen at iterable:")
+
+
+def test_the_healthy_batch_is_healthy():
+    """What the examples are changes of has nothing wrong with it."""
+    assert {} == audit([dict(HEALTHY)]).counts
+
+
+def test_a_page_may_be_wider():
+    """A page takes the width that it is given."""
+    assert 120 >= max(map(len, rule_page(RULES["S004"], width=120).splitlines())) > 80
+
+
+def test_the_list_of_rules():
+    """All rules stand in their order, one a line, with severity and name."""
+    assert [f"{rule.code}  {rule.severity:<7}  {rule.name}" for rule in RULES.values()] == rule_list().splitlines()
+
+
+# ---------------------------------------------------------------- printable
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("batch_1: é, 中, 😀", "batch_1: é, 中, 😀"),
+        ("\x1b[2J", r"\x1b[2J"),
+        ("a\nb\r\tc\0", r"a\nb\r\tc\x00"),
+        ("\x9b31m\x7f", r"\x9b31m\x7f"),
+        ("\u202eabc\u2066", r"\u202eabc\u2066"),
+        ("\u2028\u2029\u200b\u200f\ufeff\u061c", r"\u2028\u2029\u200b\u200f\ufeff\u061c"),
+        ("\ud800x", r"\ud800x"),
+        ("", ""),
+    ],
+)
+def test_printable(text, expected):
+    """Controls, escapes, line ends, reading directions and half characters are spelled out."""
+    assert expected == printable(text)
+
+
+@given(st.text(st.characters(categories=["Cc", "Cs", "Cf", "Zl", "Zp", "L"])))
+def test_nothing_printable_is_acted_on(text):
+    """What is printable has no control, no line end and no half of a character."""
+    assert set() == {category(char) for char in printable(text)} & {"Cc", "Cs", "Zl", "Zp"}
+    assert printable(text) == printable(printable(text))
+
+
+# ---------------------------------------------------------------- lives
+
+
+def test_lives_are_in_order_of_first_sight():
+    """A log gives a life for each batch; of what was missed, only a stamp tells."""
+    two, one = lives(
+        rows(opened([snap("v", id="b2"), snap("vpz"), snap("v", id="b2"), snap("vpzc")]), reader(OPENAI)), OPENAI
+    )
+
+    assert ["b2", "batch_1"] == [two.batch_id, one.batch_id]
+    assert ["validating", "in_progress", "finalizing", "completed"] == [each.target for each in one.transitions]
+    assert ({"finalizing", "completed"}, "completed") == (one.seen, one.last.status)
+    assert [None] * 4 == [each.snapshot for each in one.transitions]
+
+
+def test_lives_pass_over_what_tells_nothing():
+    """What could not be read, and what has no id, is no life."""
+    place = Place("log", 1)
+    log = [Unreadable(place, "x"), Row(0, place, reader(OPENAI).read(snap("v", id=None)))]
+
+    assert [] == list(lives(log, OPENAI))
+
+
+def test_a_stale_read_is_not_the_last_word():
+    """The last snapshot of a life is the last that was not stale."""
+    (life,) = lives(rows(opened([*seen("vpzc"), snap("vp")]), reader(OPENAI)), OPENAI)
+
+    assert "completed" == life.last.status
+
+
+def test_one_life():
+    """One batch may be asked for."""
+    log = [snap("v"), snap("v", id="b2")]
+
+    assert ["b2  validating"] == [text[:14] for text in drawn(log, batch_id="b2")]
+    assert [] == drawn(log, batch_id="b3")
+
+
+# ---------------------------------------------------------------- timelines
+
+
+def test_a_timeline():
+    """A bar for each status, with its duration; a point at the end, and a star where nobody saw it."""
+    (text,) = drawn([snap("v"), snap("vpzc", at=(0, 90, 7290, 7410))])
+
+    assert (
+        "batch_1  completed  7 ok  1 failed  of 8                                2 h 03 m\n"
+        "  validating   2025-10-09 08:53:20 #                                 1 m 30 s\n"
+        "  in_progress  2025-10-09 08:54:50 #############################     2 h 00 m *\n"
+        "  finalizing   2025-10-09 10:54:50                               #   2 m 00 s *\n"
+        "  completed    2025-10-09 10:56:50                               |\n"
+    ) == text
+
+
+@pytest.mark.parametrize("path", ["v", "vp", "vpzc", "vgx", "vf", "vpze", "vpgx", "vpf"])
+def test_every_status_has_its_line(path):
+    """A life has a line for each status, all without a star where all were seen."""
+    (text,) = drawn(seen(path))
+
+    assert [batch["status"] for batch in seen(path)] == [status for status, *_ in bars(text)]
+    assert [""] * len(path) == [star for *_, star in bars(text)]
+
+
+def test_durations():
+    """A duration is told in its two largest units; the end has none."""
+    for at_s, expected in {
+        0: "0 s",
+        59: "59 s",
+        60: "1 m 00 s",
+        3599: "59 m 59 s",
+        3600: "1 h 00 m",
+        DAY_S: "1 d 00 h",
+        100 * DAY_S + 3600: "100 d 01 h",
+        2000 * DAY_S: "2000 d",
+    }.items():
+        (text,) = drawn(seen("vgx", at=(0, at_s, at_s)))
+
+        assert [expected, "0 s", ""] == [duration for _, _, duration, _ in bars(text)]
+        assert text.splitlines()[0].endswith(f" {expected}")
+
+
+def test_an_open_status_lasts_until_it_was_seen():
+    """The status that a batch is in, lasts until the last look; without its time, until it was entered."""
+    (seen_late,) = drawn([{"observed_at": CREATED + 360.9, "batch": snap("vp")}])
+    (unknown,) = drawn([snap("vp")])
+
+    assert ["1 m 00 s", "5 m 00 s"] == [duration for _, _, duration, _ in bars(seen_late)]
+    assert ["1 m 00 s", "0 s"] == [duration for _, _, duration, _ in bars(unknown)]
+
+
+def test_a_status_without_a_stamp():
+    """A status that has no stamp has its line and no bar."""
+    (text,) = drawn([snap("vc")])
+
+    assert [
+        ("validating", "#", "1 m 00 s", "*"),
+        ("in_progress", "", "", "*"),
+        ("finalizing", "", "", "*"),
+        ("completed", "|", "", ""),
+    ] == bars(text)
+    assert 1 == len({line.index(" *") for line in text.splitlines() if line.endswith(" *")})
+
+
+def test_no_stamp_at_all():
+    """Where no known status has a stamp, a line says so."""
+    assert (
+        "batch_1  paused  0 ok  0 failed  of 0\n  no status of the lifecycle has a stamp\n"
+        == drawn([snap("v", status="paused")])[0]
+    )
+    assert "no status of the lifecycle has a stamp" in drawn([snap("v", created_at=None, request_counts=None)])[0]
+
+
+def test_stamps_out_of_order_stay_on_the_page():
+    """Where stamps are out of order, bars are wrong, and not longer than the page."""
+    (text,) = drawn([snap("vp", created_at=CREATED + DAY_S)])
+
+    assert ["validating", "in_progress"] == [status for status, *_ in bars(text)]
+    assert WIDTH >= max(map(len, text.splitlines()))
+
+
+def test_a_wide_head_takes_two_lines():
+    """Where id, status and counts are too long for one line, the counts stand below."""
+    counts = {"total": 50_000, "completed": 49_000, "failed": 1_000}
+    (text,) = drawn([snap("vpzc", id="batch_" + "0" * 32, request_counts=counts)])
+    head, below, *_ = text.splitlines()
+
+    assert ("batch_" + "0" * 32 + "  completed", 80) == (head[:49], len(head))
+    assert "  49,000 ok  1,000 failed  of 50,000" == below
+
+
+def test_unknown_counts_are_left_out():
+    """Counts that are not all known are no part of the head."""
+    for counts in (None, {"total": 8, "completed": None, "failed": 0}):
+        assert "batch_1  in_progress   " == drawn([snap("vp", request_counts=counts)], "azure")[0][:23]
+
+
+def test_long_words_are_cut():
+    """An id, a status and numbers of any length do not leave the page."""
+    huge = {"total": 10**4000, "completed": 0, "failed": 0}
+    (text,) = drawn(
+        [
+            snap("vp", id="b" * 10**6, request_counts=huge),
+            snap("vp", id="b" * 10**6, status="s" * 10**6, request_counts=huge),
+        ]
+    )
+
+    assert "b" * 37 + "...  " + "s" * 17 + "..." == text[:62]
+    assert WIDTH >= max(map(len, text.splitlines()))
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@given(steps=steps)
+def test_any_life_fits_the_page(dialect, steps):
+    """Whatever a log holds, its timelines have 80 columns and no control but line ends."""
+    for text in drawn(enveloped(made(steps)), dialect):
+        assert WIDTH >= max(map(len, text.splitlines()))
+        assert "" == re.sub(r"[ -~\n]", "", text)
+        assert text == "".join(line.rstrip() + "\n" for line in text.splitlines())
+
+
+def test_snapshots_need_no_log():
+    """Snapshots at hand make lives too."""
+    log = (Row(number, Place("mine", number + 1), parse(batch)) for number, batch in enumerate(seen("vp")))
+
+    assert ["batch_1"] == [life.batch_id for life in lives(log, OPENAI)]
