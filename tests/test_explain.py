@@ -151,7 +151,7 @@ def test_a_timeline():
     assert (
         "batch_1  completed  7 ok  1 failed  of 8                                2 h 03 m\n"
         "  validating   2025-10-09 08:53:20 #                                 1 m 30 s\n"
-        "  in_progress  2025-10-09 08:54:50 #############################     2 h 00 m *\n"
+        "  in_progress  2025-10-09 08:54:50 ##############################    2 h 00 m *\n"
         "  finalizing   2025-10-09 10:54:50                               #   2 m 00 s *\n"
         "  completed    2025-10-09 10:56:50                               |\n"
     ) == text
