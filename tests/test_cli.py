@@ -1,11 +1,13 @@
 """The command line, as its users meet it: what it prints where, and its exit status."""
 
+import io
 import json
 import os
 import pty
 import re
 import subprocess
 import sys
+from contextlib import redirect_stdout
 from importlib.metadata import entry_points
 
 import pytest
@@ -175,6 +177,22 @@ def test_help_fits_a_terminal():
 
         assert (0, "") == (result.returncode, result.stderr)
         assert 80 >= max(map(len, result.stdout.splitlines()))
+
+
+def test_version(monkeypatch):
+    """`--version` says which one this is, and does nothing else."""
+    monkeypatch.setattr("batchfsm.cli.metadata_version", {"batchfsm": "1.2.3"}.__getitem__)
+
+    assert (0, "batchfsm 1.2.3\n") == (ran("--version").exit_code, ran("--version").output)
+
+
+def test_output_that_is_no_file(log):
+    """Whoever calls the command from Python may catch what it prints in memory."""
+    caught = io.StringIO()
+    with redirect_stdout(caught), pytest.raises(SystemExit):
+        app(["audit", "good.jsonl"])
+
+    assert "consistent: 4 snapshots of 1 batch\n" == caught.getvalue()
 
 
 def test_the_script_is_the_module():

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from batchfsm import RULES, audit
+from batchfsm import DIALECTS, RULES, audit
 
 SHARED = Path(os.environ.get("BATCHFSM_SHARED", Path(__file__).parents[1] / "../shared"))
 CORPUS = SHARED / "data" / "observed_snapshots.jsonl"
@@ -188,8 +188,23 @@ def test_the_compatible_dialect_takes_all_that_is_real():
     assert set() == {each for each in found(corpus, "compatible") if each[1] == "error"}
 
 
-def test_the_file_itself_is_a_log():
-    """The corpus may be audited as it is: its rows are envelopes."""
-    report = audit(CORPUS, dialect="compatible")
+def test_the_compatible_dialect_takes_all_of_openai_but_damage():
+    """Judged as compatible, what remains of the errors on OpenAI's real objects is the R client's {}."""
+    findings = found(real(), "compatible")
+
+    assert {"S002": 13, "S005": 13} == Counter(rule for rule, severity, _ in findings if severity == "error")
+
+
+def test_openai_itself_takes_less():
+    """Judged as OpenAI's, Azure's real objects lack a stamp."""
+    azure = [row for row in real(is_openai=False) if row["provider"] == "azure"]
+
+    assert ("P103", "error") in {(rule, severity) for rule, severity, _ in found(azure, "openai")}
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_the_file_itself_is_a_log(dialect):
+    """The corpus may be audited as it is, for its rows are envelopes: each is judged, in any dialect."""
+    report = audit(CORPUS, dialect=dialect)
 
     assert (1335, 0) == (report.snapshots, report.unreadable_count)

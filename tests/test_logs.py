@@ -161,9 +161,9 @@ def test_a_bad_element_of_an_array(written):
 def test_a_number_is_not_cut(chunk, written, monkeypatch):
     """A number in an array is one thing, wherever a piece of the log ends."""
     monkeypatch.setattr(stream, "_CHUNK_CHARS", chunk)
-    _, unreadable = found(written("[1234567, 8]"))
+    _, unreadable = found(written("[{}, 1234567, 8]"))
 
-    assert 2 == len(unreadable)
+    assert 3 == len(unreadable)
 
 
 def test_scalars_on_lines_of_their_own(written):
@@ -645,6 +645,14 @@ def test_a_hidden_field_is_no_finding(asked, written):
             "request_counts, which this text form hides"
         )
     ] == [each.problem for each in unreadable]
+
+
+def test_brackets_in_metadata(written):
+    """Metadata with a bracket that has no partner may end elsewhere: it is hidden, and named."""
+    (row,), (unread,) = found(written(PRINTERS["kotlin"](WIRE | {"metadata": {"a": ")"}})))
+
+    assert ("completed", ["metadata"]) == (row.snapshot.status, list(row.snapshot.bad))
+    assert "read but for metadata, which this text form hides" == unread.problem
 
 
 def test_a_hidden_field_is_not_null(written):

@@ -42,15 +42,20 @@ DialectName = Annotated[str, typer.Option("--dialect", help=f"Whose lifecycle: {
 Output = Annotated[Path | None, typer.Option("--output", help="Write to a file instead of the terminal.")]
 
 
+def _say_version(wanted: bool) -> None:  # noqa: FBT001  # typer calls it.
+    if wanted:
+        typer.echo(f"batchfsm {metadata_version('batchfsm')}")
+        raise typer.Exit
+
+
 @app.callback()
 def main(
     *,
-    version: Annotated[bool, typer.Option("--version", help="Say which version this is.")] = False,
+    _: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Say which version this is.")
+    ] = False,
 ) -> None:
     """The formal state machine behind the OpenAI Batch API."""
-    if version:
-        typer.echo(f"batchfsm {metadata_version('batchfsm')}")
-        raise typer.Exit
 
 
 @app.command("audit")

@@ -32,9 +32,7 @@ def play(show: Callable[[str], None]) -> None:
 
     @monitor.on("completed", "expired", "cancelled", name="collect")
     def collect(transition: Transition) -> None:
-        snapshot = transition.snapshot
-        if snapshot is not None and snapshot.output_file_id is not None:
-            show(f"    hook: download {snapshot.output_file_id}")
+        show(f"    hook: download {getattr(transition.snapshot, 'output_file_id', 'nothing')}")
 
     @monitor.on_finding
     def doubt(finding: Finding) -> None:

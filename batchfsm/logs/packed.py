@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 from contextlib import suppress
+from io import BytesIO
 from typing import BinaryIO, Final
 
 _CHUNK_BYTES: Final = 2**16
@@ -72,8 +73,7 @@ class _Gunzip:
         except zlib.error as error:
             self._error = error
         # What the chunk gave before it failed was lost with the error: once more, byte by byte.
-        found = bytearray()
+        found = BytesIO()
         with suppress(zlib.error):
-            for at in range(len(chunk)):
-                found += before.decompress(chunk[at : at + 1])
-        return bytes(found)
+            found.writelines(before.decompress(bytes([byte])) for byte in chunk)
+        return found.getvalue()
