@@ -1,0 +1,63 @@
+"""What no healthy log shows: tables that a hostile one shall not grow, and corners that only a caller reaches."""
+
+import asyncio
+
+from notation import snap
+
+from batchfsm import AsyncMonitor, Dialect, HookError, Monitor, parse
+from batchfsm.history import Track, way
+from batchfsm.rules import judging
+from batchfsm.snapshot import UNREAD
+from batchfsm.wire import lane
+
+
+def test_full_tables_answer_all_the_same(monkeypatch):
+    """Once a table is full, what it does not hold is worked out anew, and the answer is the same."""
+    for module, name in ((way, "_WAYS_MAX"), (judging, "_PATTERNS_MAX"), (lane, "_PATTERNS_MAX")):
+        monkeypatch.setattr(module, name, 0)
+    monitor, usual = Monitor(Dialect(name="crowded")), Monitor()
+
+    for path in ("v", "vp", "vpz", "vpzc", "vpzc"):
+        wire = snap(path, model=None if path == "v" else "m", usage={path: 1}, error_file_id=None)
+        assert usual.observe(wire) == monitor.observe(wire)
+
+
+def test_what_a_text_form_hides_has_a_word():
+    """It is seen in `bad` of a snapshot, where a reader may print it."""
+    assert "unread" == repr(UNREAD)
+
+
+def test_a_track_without_rows_has_no_snapshot():
+    """Nothing was seen yet."""
+    assert None is Track().snapshot("batch_1")
+
+
+def test_two_spellings_of_a_count_that_agree_are_one():
+    """Said twice, it is said once."""
+    counts = {"total": 8, "Total": 8, "completed": 1, "failed": 0, "Failed": None}
+
+    assert 8 == parse(snap("vp", request_counts=counts)).request_counts.total
+
+
+def test_what_is_forgotten_meanwhile_is_not_delivered_again():
+    """A hook that is delivered again may forget another batch that was waiting for its turn."""
+    monitor, called = AsyncMonitor(), []
+
+    @monitor.on("validating")
+    def once(transition):
+        called.append(transition.batch_id)
+        if len(called) <= 2:
+            raise ValueError(transition.batch_id)
+        monitor.forget("batch_2")
+
+    async def play():
+        for batch_id in ("batch_1", "batch_2"):
+            try:
+                await monitor.observe(snap("v", id=batch_id))
+            except HookError as error:
+                assert [batch_id] == [str(each) for each in error.exceptions]
+        await monitor.redeliver()
+
+    asyncio.run(play())
+    assert ["batch_1", "batch_2", "batch_1"] == called
+    assert "batch_2" not in monitor
