@@ -4,11 +4,11 @@ import asyncio
 
 from notation import snap
 
-from batchfsm import AsyncMonitor, Dialect, HookError, Monitor, parse
+from batchfsm import DIALECTS, AsyncMonitor, Dialect, HookError, Monitor, parse
 from batchfsm.history import Track, way
 from batchfsm.rules import judging
 from batchfsm.snapshot import UNREAD
-from batchfsm.wire import lane
+from batchfsm.wire import lane, reader
 
 
 def test_full_tables_answer_all_the_same(monkeypatch):
@@ -61,3 +61,11 @@ def test_what_is_forgotten_meanwhile_is_not_delivered_again():
     asyncio.run(play())
     assert ["batch_1", "batch_2", "batch_1"] == called
     assert "batch_2" not in monitor
+
+
+def test_a_bad_time_of_observation_is_no_field_of_the_batch():
+    """It is named in `bad`, and not written back among the batch's own fields."""
+    snapshot = reader(DIALECTS["openai"]).read({"batch": snap("v"), "observed_at": "yesterday"})
+
+    assert {"observed_at": "yesterday"} == dict(snapshot.bad)
+    assert "observed_at" not in snapshot.to_dict()
