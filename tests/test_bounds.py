@@ -51,6 +51,7 @@ def test_what_is_forgotten_meanwhile_is_not_delivered_again():
         monitor.forget("batch_2")
 
     async def play():
+        """Observe two batches whose hooks raise, then deliver again."""
         for batch_id in ("batch_1", "batch_2"):
             try:
                 await monitor.observe(snap("v", id=batch_id))
