@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import attrs
 
 from batchfsm.errors import SnapshotError
 from batchfsm.finding import Place
-from batchfsm.logs.sources import Source
 from batchfsm.logs.stream import Sighting, Unreadable
 from batchfsm.snapshot import UNREAD, Snapshot
 from batchfsm.wire import Reader, batches, decode
@@ -24,7 +23,7 @@ class Row:
     snapshot: Snapshot
 
 
-def rows(source: Source, reader: Reader) -> Iterator[Row | Unreadable]:
+def rows(source: Iterable[Sighting | Unreadable], reader: Reader) -> Iterator[Row | Unreadable]:
     """Read a source; what cannot be read is named, and never stops it."""
     number = 0
     for sighting in source:

@@ -52,7 +52,9 @@ class Unreadable:
 class Stream:
     """A window that moves over a binary stream; gzip is recognised by its first bytes."""
 
-    def __init__(self, binary: BinaryIO, name: str, form: TextForm | None, *, detects: bool = True) -> None:
+    def __init__(
+        self, binary: BinaryIO, name: str, form: TextForm | None, *, detects: bool = True, line: int = 1
+    ) -> None:
         """
         Read nothing yet.
 
@@ -61,11 +63,12 @@ class Stream:
             name: What places call it.
             form: The text form that every line is in; None for JSON.
             detects: True if a line that is no JSON may be in a text form.
+            line: Which line of the log the stream begins with.
         """
         self._binary, self._name, self._form, self._detects = binary, name, form, detects
         self._read: Callable[[int], bytes] = binary.read
         self._utf8 = codecs.getincrementaldecoder("utf-8")("surrogateescape")
-        self._text, self._at, self._line = "", 0, 1
+        self._text, self._at, self._line = "", 0, line
         self._ended = False
         self._broken: str | None = None
         self._patience = _PATIENCE_MAX

@@ -1,0 +1,107 @@
+"""Rows judged one by one: streamed while each batch is in order of observation, else dealt out and sorted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, closing
+from math import inf
+from typing import Any, Final
+
+import attrs
+
+from batchfsm.auditing.spool import BUCKETS, Spool, bucket
+from batchfsm.auditing.tally import Tally
+from batchfsm.finding import Finding
+from batchfsm.history import Fold, Track
+from batchfsm.logs import Row, Unreadable
+from batchfsm.rules import HISTORY, RULES, needs
+
+_NEEDED: Final = frozenset().union(*map(needs, RULES)) - {HISTORY}
+
+Told = Callable[[Row, list[Finding]], None]
+"""What takes the findings of a row."""
+
+
+def stream(log: Iterable[Row | Unreadable], judge: Judging) -> bool:
+    """Judge rows as they come; False, and nothing counts, once one comes behind a later one of its batch."""
+    latest: dict[str, float] = {}
+    for row in log:
+        if isinstance(row, Unreadable):
+            judge.tally.miss(row)
+        elif not row.snapshot.is_named:
+            judge.alone(row)
+        else:
+            if row.snapshot.observed_at is not None:
+                if row.snapshot.observed_at < latest.get(row.snapshot.id, -inf):
+                    return False
+                latest[row.snapshot.id] = row.snapshot.observed_at
+            judge.next(row)
+    return True
+
+
+def sort(log: Iterable[Row | Unreadable], judge: Judging) -> None:
+    """Deal the rows out to buckets on disk, and judge bucket by bucket, each batch in order."""
+    with ExitStack() as stack:
+        spools = [stack.enter_context(closing(Spool())) for _ in range(BUCKETS)]
+        for row in log:
+            if isinstance(row, Unreadable):
+                judge.tally.miss(row)
+            elif not row.snapshot.is_named:
+                judge.alone(row)
+            else:
+                spools[bucket(row.snapshot.id)].add(row)
+        for spool in spools:
+            for history in _histories(spool).values():
+                for _, _, row in sorted(history, key=lambda entry: entry[:2]):
+                    judge.next(row)
+                judge.forget()
+
+
+def _histories(spool: Iterator[Any] | Iterable[Any]) -> dict[str, list[tuple[float, int, Row]]]:
+    histories: dict[str, list[tuple[float, int, Row]]] = {}
+    for row in spool:
+        history = histories.setdefault(row.snapshot.id, [])
+        before = history[-1][0] if history else -inf
+        seen_at = row.snapshot.observed_at
+        # One that does not say when it was seen, was seen when the one before it in the log was.
+        history.append((before if seen_at is None else seen_at, row.number, row))
+    return histories
+
+
+@attrs.define(eq=False)
+class Judging:
+    """The fold of each batch, and what it told."""
+
+    fold: Fold
+    tally: Tally
+    told: Told
+    """What takes the findings of each row."""
+    batches: int = attrs.field(init=False, default=0)
+    """How many batches came, by id."""
+    _tracks: dict[str, Track] = attrs.field(init=False, factory=dict)
+
+    def alone(self, row: Row) -> None:
+        """Judge a row without a readable id."""
+        self._note(row, None)
+        self.told(row, self.fold.judge(row.snapshot, row.place))
+
+    def next(self, row: Row) -> None:
+        """Judge the next row of its batch."""
+        track = self._tracks.get(row.snapshot.id)
+        if track is None:
+            track = self._tracks[row.snapshot.id] = Track()
+            self.batches += 1
+        self._note(row, track)
+        self.told(row, self.fold.fold(track, row.snapshot, place=row.place).findings)
+        self.tally.judged = self.tally.judged or self.fold.knows(row.snapshot)
+
+    def forget(self) -> None:
+        """Drop the batches: no more of their rows will come."""
+        self._tracks.clear()
+
+    def _note(self, row: Row, track: Track | None) -> None:
+        """Note what the log has, if rules were selected that need it."""
+        if self.tally.select is not None:
+            self.tally.given |= {name for name in _NEEDED if getattr(row.snapshot, name) is not None}
+            if track is not None and track.row is not None:
+                self.tally.given.add(HISTORY)

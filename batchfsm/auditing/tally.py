@@ -1,0 +1,100 @@
+"""What a run has seen and found so far, whoever judged it, and the report that it amounts to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import inf
+from types import MappingProxyType
+
+
+import attrs
+
+from batchfsm.auditing.report import Report
+from batchfsm.finding import Finding, Verdict
+from batchfsm.logs import Unreadable
+from batchfsm.rules import RULES, chosen, needs
+
+
+@attrs.define(eq=False, kw_only=True)
+class Tally:
+    """Counts exactly, and lists the first of what it counts."""
+
+    select: tuple[str, ...] | None
+    """Codes to report, or how they begin; None: all."""
+    ignore: tuple[str, ...]
+    """Codes not to report."""
+    listed_max: int
+    """How many findings and unreadable places are listed."""
+    snapshots: int = attrs.field(init=False, default=0)
+    batches: int = attrs.field(init=False, default=0)
+    judged: bool = attrs.field(init=False, default=False)
+    """True once a snapshot had a readable id and a status of the lifecycle."""
+    given: set[str] = attrs.field(init=False, factory=set)
+    """What the log has, of that which rules need to look."""
+    missing: tuple[str, ...] = attrs.field(init=False, default=())
+    """Codes of rules that could not look, for the log has no such column."""
+    wanted: frozenset[str] = attrs.field(init=False)
+    """Codes to report."""
+    _failed: bool = attrs.field(init=False, default=False)
+    _counts: dict[str, int] = attrs.field(init=False, factory=dict)
+    _findings: list[tuple[int, Finding]] = attrs.field(init=False, factory=list)
+    _horizon: float = attrs.field(init=False, default=inf)
+    """The last row whose findings are listed, once there are enough."""
+    _unreadable_count: int = attrs.field(init=False, default=0)
+    _unreadable: list[Unreadable] = attrs.field(init=False, factory=list)
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse codes that name no rule."""
+        self.wanted = (frozenset(RULES) if self.select is None else chosen(self.select)) - chosen(self.ignore)
+
+    def take(self, number: int, findings: Iterable[Finding]) -> None:
+        """Count and list what a row breaches; `number` is its place in the order of the log."""
+        for finding in findings:
+            self.count(finding.rule, 1, is_error=finding.severity == "error")
+            self.show(number, finding)
+
+    def count(self, code: str, times: int, *, is_error: bool) -> None:
+        """Count findings of one rule, if they are wanted."""
+        if times and code in self.wanted:
+            self._counts[code] = self._counts.get(code, 0) + times
+            self._failed = self._failed or is_error
+
+    def show(self, number: int, finding: Finding) -> None:
+        """List a finding, if it is wanted and among the first in the order of the log."""
+        if finding.rule in self.wanted and number <= self._horizon:
+            self._findings.append((number, finding))
+            if len(self._findings) > 2 * self.listed_max:
+                self._cut()
+
+    def miss(self, unreadable: Unreadable) -> None:
+        """Count and list what could not be read."""
+        self._unreadable_count += 1
+        if len(self._unreadable) < self.listed_max:
+            self._unreadable.append(unreadable)
+
+    def report(self) -> Report:
+        """Say what it all amounts to."""
+        self._cut()
+        missed = (*self._not_looked(), *(code for code in self.missing if code in self.wanted))
+        verdict: Verdict = "consistent" if self.judged and not missed else "undetermined"
+        return Report(
+            verdict="inconsistent" if self._failed else verdict,
+            snapshots=self.snapshots,
+            batches=self.batches,
+            unreadable_count=self._unreadable_count,
+            unreadable=tuple(self._unreadable),
+            counts=MappingProxyType({code: self._counts[code] for code in RULES if code in self._counts}),
+            findings=tuple(finding for _, finding in self._findings),
+            not_looked=missed,
+        )
+
+    def _cut(self) -> None:
+        self._findings.sort(key=lambda entry: entry[0])
+        if len(self._findings) > self.listed_max:
+            del self._findings[self.listed_max :]
+            self._horizon = self._findings[-1][0] if self._findings else -1
+
+    def _not_looked(self) -> tuple[str, ...]:
+        return tuple(
+            token for token in self.select or () if not any(needs(code) <= self.given for code in chosen([token]))
+        )
