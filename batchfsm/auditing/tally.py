@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from math import inf
 from types import MappingProxyType
 
-
 import attrs
 
 from batchfsm.auditing.report import Report
