@@ -157,7 +157,7 @@ def test_an_unreadable_line_is_named(kind, line_end):
             '{"status": "failed", "status": "completed"}',
             "not JSON to rely on: the key 'status' stands twice in one object",
         ),
-        ('{"id": 1,}', "not JSON: Expecting property name enclosed in double quotes (column 10)"),
+        ('{"id": 1 "a"}', "not JSON: Expecting ',' delimiter (column 10)"),
         ("x", "not JSON: Expecting value (column 1)"),
         ("12", "expected an object"),
         ("{}", "has none of id, status and created_at: not a batch"),
