@@ -103,7 +103,7 @@ class AsyncMonitor(Core):
             return work(*args, **kwargs)
         future = self._thread.submit(work, *args, **kwargs)
         # A cancellation passes at once; what was begun is finished, and then `_leave` follows it.
-        return await asyncio.shield(asyncio.wrap_future(future))
+        return await asyncio.shield(asyncio.wrap_future(future, loop=asyncio.get_running_loop()))
 
     def _leave(self, turn: Turn) -> None:
         """Release a turn without waiting: the thread does it after what it was asked before."""

@@ -74,16 +74,18 @@ class Batches:
     def _recall(self, ledger: Ledger, batch_id: str) -> Track:
         """Return what is known of a batch; if the journal knows it alone, what it has never been called for is next."""
         known = self._tracks.get(batch_id)
-        if known is not None:
+        outbox = self._outboxes.get(batch_id) or Outbox([])
+        if known is not None and not outbox.is_left:
             return known
-        track = ledger.load(batch_id)
+        track = known or ledger.load(batch_id)
         if track is None:
             return Track()
-        outbox = self._outboxes.get(batch_id) or Outbox([])
-        if outbox.turn is None and (left := _new(ledger.claim(batch_id, retry=False), outbox)):
+        if outbox.turn is None:
+            left = ledger.claim(batch_id, retry=False)
             with self._lock:
-                outbox.queue[:0] = left
-                self._outboxes[batch_id] = outbox
+                outbox.queue[:0] = _new(left, outbox)
+                outbox.is_left = False
+                self._keep(batch_id, outbox)
         self._tracks[batch_id] = track
         return track
 
@@ -145,14 +147,23 @@ class Batches:
     def _take_over(self, turn: Turn, claimed: list[Delivery]) -> bool:
         outbox = self._outboxes.get(turn.batch_id) or Outbox([])
         due = [each.delivery for each in outbox.failed if each.is_due(turn.now)]
-        queue = [*due, *_new(claimed, outbox), *outbox.queue]
-        if outbox.turn is not None or not queue:
+        if outbox.turn is not None:
             return False
+        outbox.queue = [*due, *_new(claimed, outbox), *outbox.queue]
         outbox.failed = tuple(each for each in outbox.failed if not each.is_due(turn.now))
-        outbox.queue = queue
-        self._outboxes[turn.batch_id] = outbox
+        outbox.is_left = False
+        self._keep(turn.batch_id, outbox)
+        if not outbox.queue:
+            return False
         turn.outbox, outbox.turn = outbox, turn
         return True
+
+    def _keep(self, batch_id: str, outbox: Outbox) -> None:
+        """Keep an outbox for as long as there is something in it, or in the journal for it."""
+        if outbox.queue or outbox.failed or outbox.is_left:
+            self._outboxes[batch_id] = outbox
+        else:
+            self._outboxes.pop(batch_id, None)
 
     def _release(self, turn: Turn) -> None:
         """Leave a batch idle after an interrupt; in a journal what was not called is free for whoever asks first."""
@@ -167,11 +178,9 @@ class Batches:
                 return  # Then it stays here, and comes first the next time.
             else:
                 with self._lock:
-                    outbox.queue = [delivery for delivery in outbox.queue if of_batch(delivery) is None]
-                    if not (outbox.queue or outbox.failed):
-                        self._outboxes.pop(turn.batch_id, None)
-                    # The next look at the batch asks the journal.
-                    self._tracks.pop(turn.batch_id, None)
+                    kept = [delivery for delivery in outbox.queue if of_batch(delivery) is None]
+                    outbox.is_left, outbox.queue = len(kept) < len(outbox.queue), kept
+                    self._keep(turn.batch_id, outbox)
             finally:
                 turn.release()
 

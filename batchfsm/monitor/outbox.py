@@ -55,6 +55,8 @@ class Outbox:
     """What raised, and waits for `redeliver`."""
     turn: Turn | None = None
     """Whoever calls the hooks of this batch now."""
+    is_left: bool = False
+    """True if an interrupt has left the rest to the journal, which is asked for it before anything else."""
 
 
 @attrs.define(eq=False)
