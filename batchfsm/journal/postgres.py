@@ -47,7 +47,11 @@ class PostgresJournal(RelationalJournal):
         self._db: Any = None
         self._is_closed = False
         self._sign = str(randbits(62))
-        self._run(self._prepare)
+        try:
+            self._run(self._prepare)
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Let go of the connection; what is held by this journal's monitors is free from now on."""

@@ -52,4 +52,4 @@ def snapshot_of(text: str) -> Snapshot:
     form["bad"] = MappingProxyType({name: frozen(bad[name]) for name in sorted(bad)})
     form["request_counts"] = counts and RequestCounts(**counts)
     form["errors"] = errors and tuple(BatchError(**error) for error in errors)
-    return Snapshot(**form)
+    return Snapshot(**{"id": None, "status": None} | form)  # Of damaged rows, either may be null.
