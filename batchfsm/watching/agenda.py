@@ -47,6 +47,8 @@ class Watched:
     """When a webhook last said that there is news."""
     delay_s: float = 0.0
     """How long to wait after the last look."""
+    rules: frozenset[str] = frozenset()
+    """Which rules its last snapshot breached."""
     told: frozenset[bool] = frozenset()
     """As which kind of stalled it has been told of since it last changed."""
 

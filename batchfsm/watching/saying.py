@@ -22,8 +22,19 @@ def say(level: int, event: str, batch_id: str | None, **fields: object) -> None:
         logger.log(level, "%s %s %s", event, batch_id or "-", text, extra=extra)
 
 
-def say_observed(batch_id: str, snapshot: Snapshot, observation: Observation) -> None:
-    """Say what a snapshot brought."""
+def say_observed(batch_id: str, snapshot: Snapshot, observation: Observation, known: frozenset[str]) -> frozenset[str]:
+    """
+    Say what a snapshot brought.
+
+    Args:
+        batch_id: Whose it is.
+        snapshot: What was seen.
+        observation: What the monitor made of it.
+        known: The rules that the snapshot before breached: they are not said again.
+
+    Returns:
+        The rules that it breaches.
+    """
     for transition in observation.transitions:
         at, seen_at = transition.at, transition.observed_at
         lag_s = None if at is None or seen_at is None else seen_at - at
@@ -32,10 +43,12 @@ def say_observed(batch_id: str, snapshot: Snapshot, observation: Observation) ->
             evidence=transition.evidence, key=transition.key, lag_s=lag_s,
         )  # fmt: skip
     for finding in observation.findings:
-        # Not its message: that may quote a value.
-        say(WARNING, "finding", batch_id, rule=finding.rule, rule_name=finding.name, severity=finding.severity)
+        if finding.rule not in known:
+            # Not its message: that may quote a value.
+            say(WARNING, "finding", batch_id, rule=finding.rule, rule_name=finding.name, severity=finding.severity)
     if not observation.transitions:
         say(DEBUG, "unchanged", batch_id, status=snapshot.status)
+    return frozenset(finding.rule for finding in observation.findings)
 
 
 def say_failed(batch_id: str | None, reason: str, *, kind: str) -> None:

@@ -91,9 +91,9 @@ class Taker:
             # Whoever asked to be told so (`on_illegal="raise"`) would be told at every look.
             yield from self._drop(batch_id, error)
             return
-        say_observed(batch_id, snapshot, observation)
         state = self._state(batch_id)
         watched = self._learn(batch_id, snapshot, state)
+        watched.rules = say_observed(batch_id, snapshot, observation, watched.rules)
         if any(finding.rule == "T207" for finding in observation.findings) and True not in watched.told:
             watched.told |= {True}
             yield from self.tell_stalled(watched, is_overdue=True)
