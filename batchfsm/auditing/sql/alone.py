@@ -140,9 +140,10 @@ def bound(kind: kinds.Bound, scene: Scene) -> Breach | None:
     if not times or kind.limit not in scene.given:
         return None
     slack_s = scene.world.skew_s if kind.slack_s is None else kind.slack_s
+    limit = f"{kind.limit} + {_number(slack_s)}" if slack_s else kind.limit
     graph = scene.world.topology
     still_open = [scene.within(name for name in graph.statuses if name not in graph.terminal)] if kind.open_only else []
-    return all_of([*still_open, any_of(f"{name} > {kind.limit} + {slack_s!r}" for name in times)]), None
+    return all_of([*still_open, any_of(f"{name} > {limit}" for name in times)]), None
 
 
 def window(_: kinds.Window, scene: Scene) -> Breach | None:
@@ -214,3 +215,7 @@ READINGS: Final[dict[type[Any], Reading]] = {
 def _is_null(name: str) -> str:
     said = f" AND (bad & {BAD_BIT[name]}) = 0" if name in BAD_BIT else ""
     return f"{column(name)} IS NULL{said}"
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if value == int(value) else repr(value)

@@ -11,7 +11,7 @@ from batchfsm.auditing.sql.table import Table, column
 from batchfsm.errors import DefinitionError, MissingExtraError
 
 _WIDE: Final = 110
-_BREAKS: Final = re.compile(r"(?<!CASE)(?<!DISTINCT) (?=(?:AND|OR|CASE|WHEN|FROM|WHERE|WINDOW|ORDER|GROUP) |\|\| |\+ |\(\d+, ')")
+_BREAKS: Final = re.compile(r"(?<!CASE)(?<!DISTINCT) (?=(?:AND|OR|CASE|WHEN|FROM|WHERE|WINDOW|ORDER|GROUP) |\|\| |\+ |\(\d+, '|STRUCT\()")
 """Where a line may end: never inside quoted text, for none of these words stands in any."""
 
 
@@ -58,19 +58,20 @@ def _broken(text: str) -> str:
 
 def _wire(table: Table) -> Any:
     """Return what reads the table: the only part in the words of its owner."""
-    sqlglot = _sqlglot()
+    exp = _sqlglot().exp
     found = {column(name): text for name, text in table.columns.items()}
     found |= {} if table.counted is None else {"counted": table.counted}
+    columns = [exp.alias_(_read(text, table.sql_dialect), name) for name, text in found.items()]
+    source = _read(f"SELECT 1 FROM {table.source}", table.sql_dialect, table.source)
+    return source.select(*columns, append=False)
+
+
+def _read(text: str, sql_dialect: str, shown: str | None = None) -> Any:
+    sqlglot = _sqlglot()
     try:
-        columns = [sqlglot.exp.alias_(_one(text, table.sql_dialect), name) for name, text in found.items()]
-        return sqlglot.exp.select(*columns).from_(table.source, dialect=table.sql_dialect)
+        return sqlglot.parse_one(text, read=sql_dialect)
     except sqlglot.errors.SqlglotError as error:
-        problem = str(error).partition("\n")[0].rstrip(".")
-        raise DefinitionError("the query", [f"{table.sql_dialect} does not read: {problem}"]) from error
-
-
-def _one(text: str, sql_dialect: str) -> Any:
-    return _sqlglot().parse_one(text, read=sql_dialect)
+        raise DefinitionError("a query", [f"{sql_dialect} does not read {shown or text!r}"]) from error
 
 
 def _sqlglot() -> ModuleType:
@@ -78,5 +79,5 @@ def _sqlglot() -> ModuleType:
     try:
         import sqlglot  # noqa: PLC0415  # An extra, loaded by who asks for it.
     except ImportError as error:
-        raise MissingExtraError("a query", "audit") from error
+        raise MissingExtraError("batchfsm sql", "audit") from error
     return sqlglot

@@ -28,8 +28,8 @@ _COMMENT_CHARS: Final = 110
 
 
 def query(
-    table: Table, *, server: str | Dialect = "openai", skew_s: float = SKEW_S, counts: bool = False
-) -> str:  # fmt: skip
+    table: Table, *, server: str | Dialect = "openai", skew_s: float = SKEW_S, is_counted: bool = False
+) -> str:
     """
     Return the rules as one query over a table of snapshots.
 
@@ -42,7 +42,7 @@ def query(
         table: Where the log is.
         server: Whose lifecycle and habits of writing are taken for granted.
         skew_s: How far a stamp may lie after its observation; seconds.
-        counts: True for one row a rule and severity, with the number of findings.
+        is_counted: True for one row a rule and severity, with the number of findings.
 
     Raises:
         UnknownNameError: If no dialect is called `server`.
@@ -58,9 +58,9 @@ def query(
     levels = _levels(scene)
     steps = {"wire": "SELECT 1"} | _steps(scene, levels)
     listed = ", ".join(f"{name} AS ({text})" for name, text in steps.items())
-    if counts:
+    if is_counted:
         listed += f", broken AS ({_broken(levels)})"
-    face = _counts(levels) if counts else _findings(scene, levels)
+    face = _counts(levels) if is_counted else _findings(scene, levels)
     return _preface(scene, table, levels) + written(f"WITH {listed} {face}", table)
 
 
@@ -90,12 +90,12 @@ def _steps(scene: Scene, levels: dict[str, str]) -> dict[str, str]:
     source, order = "stamps", "observed_at NULLS FIRST"
     if "place" in scene.given and "observed_at" in scene.given:
         # Who does not say when it was seen, was seen when the one before it in the log was.
-        spell = "PARTITION BY id ORDER BY place ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW"
+        spell = "PARTITION BY id ORDER BY place NULLS FIRST ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW"
         seen_at = f"LAST_VALUE(observed_at IGNORE NULLS) OVER ({spell})"
         steps["placed"] = f"SELECT *, {seen_at} AS seen_at FROM stamps"
-        source, order = "placed", "seen_at NULLS FIRST, place"
+        source, order = "placed", "seen_at NULLS FIRST, place NULLS FIRST"
     elif "place" in scene.given:
-        order = "place"
+        order = "place NULLS FIRST"
     spell = f"PARTITION BY id ORDER BY {order} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING"
     window = f"WINDOW before AS ({spell})"
     steps["known"] = f"SELECT *, {', '.join(before.first_pass(scene))} FROM {source} {window}"
@@ -121,7 +121,7 @@ def _findings(scene: Scene, levels: dict[str, str]) -> str:
     codes = " || ".join(f"CASE WHEN {code} > 0 THEN {quoted(' ' + code)} ELSE '' END" for code in levels)
     return (
         f"SELECT {', '.join(['id AS batch_id', *_places(scene)])}, CASE {worst} END AS severity, "
-        f"TRIM({codes}) AS rules FROM judged WHERE {_any(levels)} ORDER BY {_places(scene)[-1]}, id"
+        f"TRIM({codes}) AS rules FROM judged WHERE {_any(levels)} ORDER BY {_places(scene)[-1]} NULLS FIRST, id NULLS FIRST"
     )
 
 
@@ -140,7 +140,7 @@ def _counts(levels: dict[str, str]) -> str:
     severity = by_case("level", [(str(level), quoted(word)) for word, level in _LEVELS.items()])
     return (
         f"SELECT rule, name, {severity} AS severity, COUNT(*) AS findings FROM broken WHERE level > 0 "
-        "GROUP BY nr, rule, name, level ORDER BY nr, level DESC"
+        "GROUP BY nr, rule, name, level ORDER BY nr NULLS FIRST, level DESC NULLS LAST"
     )
 
 
@@ -153,15 +153,15 @@ def _preface(scene: Scene, table: Table, levels: dict[str, str]) -> str:
     name = scene.world.dialect.name
     off = [code for code, weight in scene.world.dialect.severities.items() if weight == "off"]
     silent = [code for code in RULES if code not in (*levels, *HIDDEN, *off)]
-    absent = [name for name in COLUMNS if name not in table.columns]
+    absent = [name for name in COLUMNS if name not in (*table.columns, "place")]
     said = [
         f"The rules of batchfsm over a log of snapshots, for servers like {name}, in the SQL of {table.sql_dialect}.",
         f"Judged: {', '.join(levels)}.",
         f"Off for {name}: {', '.join(off)}." if off else "",
         f"Not judged, for typed columns do not show it: {', '.join(HIDDEN)}.",
-        f"No column holds {', '.join(absent)}, so these say nothing." if absent else "",
+        f"No column holds, so nothing is said by: {', '.join(absent)}." if absent else "",
         f"Not judged for want of columns: {', '.join(silent)}." if silent else "",
-        "" if "place" in table.columns else "Of rows seen at the same time any may come first: no place tells.",
+        "" if "place" in table.columns else "No column holds the place: of rows of a batch seen at the same time any may come first.",
         "Each batch is judged as `batchfsm audit` does, up to and including its first H501 or H502 of severity error; "
         "behind that the furthest status seen is taken for the known one.",
     ]  # fmt: skip

@@ -24,8 +24,6 @@ COLUMNS: Final = (
 _INNER: Final = {"snowflake": "request_counts:{}::BIGINT"}
 """How a number inside `request_counts` is reached, where not by a dot."""
 
-_VITAL: Final = (*VITAL_FIELDS,)
-
 
 @attrs.frozen(kw_only=True)
 class Table:
@@ -45,7 +43,7 @@ class Table:
 
     @classmethod
     def of(
-        cls, source: str, sql_dialect: str, *, nested: bool = True, changes: Mapping[str, str | None] | None = None
+        cls, source: str, sql_dialect: str, *, is_nested: bool = True, changes: Mapping[str, str | None] | None = None
     ) -> Table:
         """
         Return a table whose columns are called as the fields are, but for some.
@@ -53,7 +51,7 @@ class Table:
         Args:
             source: What stands behind FROM.
             sql_dialect: One of `SQL_DIALECTS`.
-            nested: True if `request_counts` is one column with fields; False if
+            is_nested: True if `request_counts` is one column with fields; False if
                 there are columns `request_counts_total` and so on.
             changes: Fields with what yields them instead; None or nothing where
                 the table has no such column.
@@ -64,20 +62,19 @@ class Table:
         """
         if sql_dialect not in SQL_DIALECTS:
             raise UnknownNameError("SQL dialect", sql_dialect, SQL_DIALECTS)
-        named = {name: _usual(name, sql_dialect, nested=nested) for name in COLUMNS}
+        named = {name: _usual(name, sql_dialect, is_nested=is_nested) for name in COLUMNS}
         for name, expression in (changes or {}).items():
             if name not in named:
-                raise UnknownNameError("column", name, COLUMNS)
+                raise UnknownNameError("field", name, COLUMNS)
             named[name] = (expression or "").strip()
         given = {name: expression for name, expression in named.items() if expression}
-        problems = [f"no column holds {name}" for name in _VITAL if name not in given]
+        problems = [f"no column holds {name}" for name in VITAL_FIELDS if name not in given]
         if not {"observed_at", "place"} & set(given):
             problems.append("neither observed_at nor place tells the order")
         if problems:
             raise DefinitionError("a query", problems)
-        return cls(
-            sql_dialect=sql_dialect, source=source, columns=given, counted=_counted(given, nested=nested),
-        )  # fmt: skip
+        counted = _counted(given, is_nested=is_nested)
+        return cls(sql_dialect=sql_dialect, source=source, columns=given, counted=counted)
 
 
 def column(name: str) -> str:
@@ -85,17 +82,17 @@ def column(name: str) -> str:
     return {"object": "kind"}.get(name, name.rpartition(".")[2])
 
 
-def _usual(name: str, sql_dialect: str, *, nested: bool) -> str:
+def _usual(name: str, sql_dialect: str, *, is_nested: bool) -> str:
     outer, _, inner = name.partition(".")
     if not inner:
         # A log has no column that tells its order unless somebody kept one.
         return "" if name == "place" else name
-    return _INNER.get(sql_dialect, "request_counts.{}").format(inner) if nested else f"{outer}_{inner}"
+    return _INNER.get(sql_dialect, "request_counts.{}").format(inner) if is_nested else f"{outer}_{inner}"
 
 
-def _counted(given: Mapping[str, str], *, nested: bool) -> str | None:
+def _counted(given: Mapping[str, str], *, is_nested: bool) -> str | None:
     numbers = [given[name] for name in COUNT_COLUMNS if name in given]
     if not numbers:
         return None
     # A struct may be there and hold nothing but nulls; three columns of nulls are no counts.
-    return "request_counts IS NOT NULL" if nested else " OR ".join(f"{number} IS NOT NULL" for number in numbers)
+    return "request_counts IS NOT NULL" if is_nested else " OR ".join(f"{number} IS NOT NULL" for number in numbers)
