@@ -9,10 +9,8 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numba import njit
 
-compiled = njit(cache=True, nogil=True)
-"""Compiled when first called, and kept on disk. It takes only what needs no Python object."""
+from batchfsm.auditing.tokens import compiled, inlined
 
 _STEP: Final = 8
 # Numbers of one type, or the compiler would turn to floats where signed and unsigned ones meet.
@@ -23,14 +21,14 @@ _ONE: Final = np.uint64(1)
 _SQRT_2, _SQRT_3, _SQRT_5, _SQRT_7 = (np.uint64(part) for part in (0x6A09E667, 0xBB67AE85, 0x3C6EF373, 0xA54FF53B))
 
 
-@compiled
+@inlined
 def _mixed(state, one, other):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # Compiled: the types are its own.
     """Spread every bit of a state over the others; a change in one half alone always changes the outcome."""
     low, high = (state & _LOW_HALF) * one, (state >> _HALF) * other
     return low ^ (high >> _HALF) ^ (high << _HALF)
 
 
-@compiled
+@inlined
 def _word(buffer, at):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     """Return eight bytes as one number; written out, and with an unsigned place, it is one load."""
     place = np.uint64(at)
@@ -46,7 +44,7 @@ def _word(buffer, at):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     )
 
 
-@compiled
+@inlined
 def _few(buffer, at, end):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     word = np.uint64(0)
     for place in range(at, end):

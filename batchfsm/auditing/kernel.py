@@ -11,7 +11,6 @@ from __future__ import annotations
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-from numba import njit
 
 from batchfsm.auditing.columns import (
     COLUMNS,
@@ -40,6 +39,7 @@ from batchfsm.auditing.columns import (
     WINDOW_S,
 )
 from batchfsm.auditing.tables import CYCLE, DONE, ILLEGAL, LEFT, SAME, STALE, STAMP, SUM, TOLERATED, Tables
+from batchfsm.auditing.tokens import compiled
 
 _FRESH: Final = -2  # In `State.status`: no live row yet. UNKNOWN: none yet whose status the lifecycle has.
 _NO_MOVE: Final = -1
@@ -57,8 +57,6 @@ _S_TOTAL: Final = SENT["request_counts.total"]
 _S_ID: Final = SENT["id"]
 _STAMPS: Final = 2**8 - 1
 _H501_LENIENT: Final = LENIENT["H501"]
-
-compiled = njit(cache=True, nogil=True)
 
 
 class State(NamedTuple):
@@ -225,11 +223,7 @@ def _alone(cell, seen, tables):  # type: ignore[no-untyped-def]  # noqa: ANN001,
     created = cell[CREATED]
     if created != NULL:
         span_s = cell[EXPIRES] - created
-        if (
-            cell[EXPIRES] != NULL
-            and cell[WINDOW_S] != NULL
-            and abs(span_s - cell[WINDOW_S]) > tables.window_slack_s
-        ):
+        if cell[EXPIRES] != NULL and cell[WINDOW_S] != NULL and abs(span_s - cell[WINDOW_S]) > tables.window_slack_s:
             mask |= t202
         if cell[ID_TIME] != NULL and abs(cell[ID_TIME] - created) > tables.id_slack_s:
             mask |= t206
