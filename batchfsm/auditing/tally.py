@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import copy
 from math import inf
 from types import MappingProxyType
 
@@ -70,6 +71,13 @@ class Tally:
         self._unreadable_count += 1
         if len(self._unreadable) < self.listed_max:
             self._unreadable.append(unreadable)
+
+    def fork(self) -> Tally:
+        """Return a copy that goes on by itself."""
+        twin = copy(self)
+        twin.given, twin._counts = {*self.given}, {**self._counts}  # noqa: SLF001  # Its own kind.
+        twin._findings, twin._unreadable = [*self._findings], [*self._unreadable]  # noqa: SLF001
+        return twin
 
     def report(self) -> Report:
         """Say what it all amounts to."""
