@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from functools import cache
 from itertools import product
 from pathlib import Path
+from random import Random
 
 import attrs
 import duckdb
@@ -61,7 +62,9 @@ def filled(warehouse, rows):
     columns = ", ".join(f"{name} {kind}" for name, kind in TYPES.items())
     warehouse.execute(f"CREATE OR REPLACE TABLE log ({columns})")
     if rows:
-        warehouse.executemany(f"INSERT INTO log VALUES ({', '.join('?' * len(TYPES))})", [[row[name] for name in TYPES] for row in rows])
+        # As one JSON text, and each value out of it by its type: thousands of rows at once, and nothing is inferred.
+        types = json.dumps([dict(TYPES)])
+        warehouse.execute("INSERT INTO log SELECT UNNEST(FROM_JSON(?, ?), recursive := true)", [json.dumps(rows), types])
 
 
 @cache
@@ -173,51 +176,63 @@ def test_every_set_of_stamps(server, warehouse):
 
 # ---------------------------------------------------------------- sampled
 
-SECONDS = st.sampled_from([None, None, CREATED - 5, CREATED, CREATED + 60, CREATED + 61, CREATED + DAY_S, CREATED + 700_000, 0, -3, 10**12])
-NUMBERS = st.sampled_from([None, 0, 0, 1, 3, 7, 8, 8, 100, -2])
+SECONDS = [None, None, CREATED - 5, CREATED, CREATED + 60, CREATED + 61, CREATED + DAY_S, CREATED + 700_000, 0, -3, 10**12]
+NUMBERS = [None, 0, 0, 1, 3, 7, 8, 8, 100, -2]
+GARBAGE = {
+    "observed_at": [None, None, 0.0, CREATED + 5.0, CREATED + 5.5, CREATED + 3600.0, CREATED + 3.0 * DAY_S, 10.0**12],
+    **dict.fromkeys(STAMPS, SECONDS),
+    "created_at": [*[CREATED] * 8, CREATED + 1, None, 0, 10**12, 946684800],
+    "expires_at": [*[CREATED + DAY_S] * 5, CREATED + 3600, None, 0],
+    "id": [*["b1"] * 6, "b2", None, "", f"batch_{CREATED:08x}" + "0" * 24, "batch_" + "f" * 32],
+    "object": [*["batch"] * 5, None, "file", ""],
+    "endpoint": ["/v1/a", "/v1/a", "/v1/b", None, ""],
+    "input_file_id": ["file-in", "file-in", "file-2", None, ""],
+    "completion_window": ["24h", "24h", "1d", "60m", "24h\n", "٢h", "h", "", None, "9999999999s"],
+    "output_file_id": [None, None, "file-out", "file-o2", ""],
+    "error_file_id": [None, None, "file-err", ""],
+    "errors": [None, None, "null", "[]", "{}", '[{"code": "a"}]', '[{"code": "b"}]'],
+    **{f"request_counts_{name}": NUMBERS for name in COUNTS},
+}
+"""Anything that typed columns can hold; what is usual stands more than once."""
+
+PATHS = ["vpzc", "vpze", "vpgx", "vgx", "vf", "vpzgx", "vpf", "vpgc", "vpzcp", "vpvz", "vpzfc"]
 
 
-def garbage(server):
-    """Return rows of anything that typed columns can hold."""
-    words = [*topology(DIALECTS[server].lifecycle).statuses, *DIALECTS[server].aliases, "paused", None, ""]
-    return st.fixed_dictionaries(
-        {
-            "observed_at": st.sampled_from([None, None, 0.0, CREATED + 5.0, CREATED + 5.5, CREATED + 3600.0, CREATED + 3 * DAY_S, 10.0**12]),
-            **dict.fromkeys(STAMPS, SECONDS),
-            "created_at": st.sampled_from([CREATED] * 8 + [CREATED + 1, None, 0, 10**12, 946684800]),
-            "expires_at": st.sampled_from([CREATED + DAY_S] * 5 + [CREATED + 3600, None, 0]),
-            "id": st.sampled_from(["b1"] * 6 + ["b2", None, "", f"batch_{CREATED:08x}" + "0" * 24, "batch_" + "6" * 32]),
-            "status": st.sampled_from(words),
-            "object": st.sampled_from(["batch"] * 5 + [None, "file", ""]),
-            "endpoint": st.sampled_from(["/v1/a", "/v1/a", "/v1/b", None, ""]),
-            "input_file_id": st.sampled_from(["file-in", "file-in", "file-2", None, ""]),
-            "completion_window": st.sampled_from(["24h", "24h", "1d", "60m", "24h\n", "٢h", "h", "", None, "9999999999s"]),
-            "output_file_id": st.sampled_from([None, None, "file-out", "file-o2", ""]),
-            "error_file_id": st.sampled_from([None, None, "file-err", ""]),
-            "errors": st.sampled_from([None, None, "null", "[]", "{}", '[{"code": "a"}]', '[{"code": "b"}]']),
-            **{f"request_counts_{name}": NUMBERS for name in COUNTS},
-        }
-    )  # fmt: skip
+def words(server):
+    """Return every status that a server may write, and some that it may not."""
+    dialect = DIALECTS[server]
+    return [*topology(dialect.lifecycle).statuses, *dialect.aliases, "paused", None, ""]
 
 
-@st.composite
-def lives(draw, server):
+def garbage(dice, server):
+    """Return a row of anything."""
+    return {"status": dice.choice(words(server)), **{name: dice.choice(values) for name, values in GARBAGE.items()}}
+
+
+def life(dice, server):
     """Return the rows of a batch's life, perhaps with damage, perhaps shuffled, with ties and stale reads."""
-    path = draw(st.sampled_from(["vpzc", "vpze", "vpgx", "vgx", "vf", "vpzgx", "vpf", "vpgc", "vpzcp", "vpvz", "vpzfc"]))
-    rows = [flat(batch, 0) for batch in seen(path)]
-    rows = draw(st.lists(st.sampled_from(rows), min_size=1, max_size=9))
-    rows = [dict(row) for row in rows]
-    if draw(st.booleans()):
+    whole = [flat(batch, 0) for batch in seen(dice.choice(PATHS))]
+    rows = [dict(dice.choice(whole)) for _ in range(dice.randint(1, 9))]
+    if dice.randint(0, 1):
         rows.sort(key=lambda row: max(row[name] or 0 for name in STAMPS))
     tick = CREATED
     for row in rows:
-        tick += draw(st.sampled_from([0, 0, 1, 90, -1]))
-        row["observed_at"] = draw(st.sampled_from([None, float(tick), float(tick), float(tick)]))
-    for _ in range(draw(st.integers(0, 3))):
-        row, strange = draw(st.sampled_from(rows)), draw(garbage(server))
-        name = draw(st.sampled_from([name for name in strange if name not in ("id", "observed_at")]))
-        row[name] = strange[name]
+        tick += dice.choice([0, 0, 1, 90, -1])
+        row["observed_at"] = dice.choice([None, float(tick), float(tick), float(tick)])
+    for _ in range(dice.randint(0, 3)):
+        name = dice.choice(["status", *(GARBAGE.keys() - {"id", "observed_at"})])
+        dice.choice(rows)[name] = garbage(dice, server)[name]
     return rows
+
+
+def medley(dice, server, lives, others):
+    """Return the rows of some lives and some rows of anything, of several batches among each other, in any order."""
+    rows = [{**row, "id": f"l{number}"} for number in range(lives) for row in life(dice, server)]
+    for number in range(others):
+        row = garbage(dice, server)
+        rows.append(row if row["id"] not in ("b1", "b2") else {**row, "id": f"{row['id']}-{number // 20}"})
+    dice.shuffle(rows)
+    return numbered(rows)
 
 
 def numbered(rows):
@@ -225,43 +240,32 @@ def numbered(rows):
     return [{**row, "place": place} for place, row in enumerate(rows)]
 
 
-def tried(warehouse, data, server):
-    """Judge rows of garbage and whole lives, of several batches among each other."""
-    found = data.draw(st.lists(lives(server), max_size=6))
-    rows = [{**row, "id": f"l{number}"} for number, life in enumerate(found) for row in life]
-    agree(warehouse, numbered(data.draw(st.permutations(rows)) + data.draw(st.lists(garbage(server), max_size=20))), server)
-
-
-@given(data=st.data())
-@settings(max_examples=40)
-def test_lives_and_garbage(warehouse, data):
+@pytest.mark.parametrize("server", DIALECTS)
+def test_lives_and_garbage_in_every_dialect(server, warehouse):
     """Lives, damaged and shuffled, and rows of anything: row by row and code by code what the auditor finds."""
-    tried(warehouse, data, "openai")
+    rows = medley(Random(server), server, 200, 200)
+    compared, broken = agree(warehouse, rows, server)
+    found = judged(rows, server)
+
+    assert compared > 0.6 * len(rows)
+    assert broken > 300
+    assert 25 <= len({code for place in promised(rows, found, server) for code in found[place]})
+
+
+@given(dice=st.randoms(), lives=st.integers(0, 6), others=st.integers(0, 20))
+@settings(max_examples=20)
+def test_a_few_lives_and_garbage(warehouse, dice, lives, others):
+    """The same in small, so that a failure is small."""
+    agree(warehouse, medley(dice, "openai", lives, others))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("server", DIALECTS)
-@given(data=st.data())
+@given(dice=st.randoms(), lives=st.integers(0, 6), others=st.integers(0, 20))
 @settings(max_examples=200)
-def test_lives_and_garbage_in_every_dialect(server, warehouse, data):
+def test_many_lives_and_garbage_in_every_dialect(server, warehouse, dice, lives, others):
     """The same for every server."""
-    tried(warehouse, data, server)
-
-
-def test_the_samples_are_no_small_talk(warehouse):
-    """Many rows are compared, many breach a rule, and every rule that a query shows is among those breached."""
-    said = set()
-
-    @given(data=st.data())
-    @settings(max_examples=60)
-    def collect(data):
-        rows = numbered(data.draw(lives("openai")) + data.draw(st.lists(garbage("openai"), max_size=20)))
-        found = judged(rows)
-        said.update(*(found[place] for place in promised(rows, found)))
-
-    collect()
-
-    assert set(RULES) - set(HIDDEN) == said
+    agree(warehouse, medley(dice, server, lives, others), server)
 
 
 # ---------------------------------------------------------------- a table with other columns
@@ -439,18 +443,7 @@ def spark(tmp_path_factory):
 @pytest.mark.parametrize("server", ["openai", "azure", "compatible"])
 def test_spark(server, spark, warehouse, tmp_path):
     """Spark's answer is DuckDB's, snapshot by snapshot and count by count."""
-    rows = []
-
-    @given(data=st.data())
-    @settings(max_examples=60, database=None)
-    def collect(data):
-        life, rest = data.draw(lives(server)), data.draw(st.lists(garbage(server), max_size=10))
-        batch = f"{len(rows)}-"
-        rows.extend({**row, "id": batch if row["id"] == "batch_1" else row["id"] and row["id"] + batch} for row in life)
-        rows.extend(rest)
-
-    collect()
-    log = numbered(rows)
+    log = medley(Random(server), server, 200, 200)
     expected = asked(warehouse, log, server)
     warehouse.execute(f"COPY log TO '{tmp_path}/log.parquet' (FORMAT parquet)")
     spark.read.parquet(f"{tmp_path}/log.parquet").createOrReplaceTempView("log")
@@ -472,7 +465,7 @@ def test_every_text_is_sql(sql_dialect, is_counted):
     (tree,) = sqlglot.parse(text, read=sql_dialect)
 
     assert {"logs"} == {table.db for table in tree.find_all(sqlglot.exp.Table)} - {""}
-    assert 150 >= max(map(len, text.splitlines()))
+    assert 120 >= max(map(len, text.splitlines()))
 
 
 @pytest.mark.parametrize(
@@ -481,7 +474,7 @@ def test_every_text_is_sql(sql_dialect, is_counted):
         "bigquery": [
             "    FIRST_VALUE(failed_at IGNORE NULLS) OVER before AS first_failed_at,",
             "    CASE WHEN kind <> 'batch' THEN 3 ELSE 0 END AS S003,",
-            "      AND REGEXP_CONTAINS(id, '^batch_[0-9a-f]{32}$') THEN",
+            "    CASE WHEN CASE WHEN LENGTH(id) = 38 AND REGEXP_CONTAINS(id, '^batch_[0-9a-f]{32}$')\n",
         ],
         "snowflake": [
             "    CAST(GET_PATH(request_counts, 'total') AS BIGINT) AS total,",
@@ -554,7 +547,7 @@ def test_without_sqlglot(monkeypatch):
     """The message says what to install."""
     monkeypatch.setitem(sys.modules, "sqlglot", None)
 
-    with pytest.raises(MissingExtraError, match=r"^batchfsm sql needs more packages: pip install 'batchfsm\[audit\]'$"):
+    with pytest.raises(MissingExtraError, match=r"^batchfsm sql needs more packages: pip install 'batchfsm\[sql\]'$"):
         query(Table.of("log", "duckdb"))
 
 

@@ -159,11 +159,12 @@ def window(_: kinds.Window, scene: Scene) -> Breach | None:
 
 def id_time(kind: kinds.IdTime, _scene: Scene) -> Breach | None:
     """The time inside the id is not the time of creation."""
+    # Each digit is made wide by itself: where a place is an INTEGER, the first one times 16^7 is too large for it.
     digits = (
-        f"(STRPOS({_HEX}, SUBSTRING(id, {_HEX_FROM + place}, 1)) - 1) * {16 ** (_HEX_DIGITS - 1 - place)}"
+        f"CAST(STRPOS({_HEX}, SUBSTRING(id, {_HEX_FROM + place}, 1)) - 1 AS BIGINT) * {16 ** (_HEX_DIGITS - 1 - place)}"
         for place in range(_HEX_DIGITS)
     )
-    seconds = f"CAST({' + '.join(digits)} AS BIGINT)"
+    seconds = f"({' + '.join(digits)})"
     off = f"CASE WHEN LENGTH(id) = {_ID_CHARS} AND REGEXP_MATCHES(id, '{_ID}') THEN ABS({seconds} - created_at) END"
     return f"{off} > {kind.tolerance_s}", None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterator
 from textwrap import indent
 from types import ModuleType
 from typing import Any, Final
@@ -11,8 +11,10 @@ from batchfsm.auditing.sql.table import Table, column
 from batchfsm.errors import DefinitionError, MissingExtraError
 
 _WIDE: Final = 110
-_BREAKS: Final = re.compile(r"(?<!CASE)(?<!DISTINCT) (?=(?:AND|OR|CASE|WHEN|FROM|WHERE|WINDOW|ORDER|GROUP) |\|\| |\+ |\(\d+, '|STRUCT\()")
-"""Where a line may end: never inside quoted text, for none of these words stands in any."""
+_OPENERS: Final = frozenset(
+    ("AND", "CASE", "FROM", "GROUP BY", "OR", "ORDER BY", "OVER", "ROWS", "STRUCT", "THEN", "WHEN", "WHERE", "WINDOW", "||", "+")
+)
+"""What may begin a line; so may what stands behind a comma, where lines would be too long else."""
 
 
 def written(query: str, table: Table) -> str:
@@ -27,9 +29,10 @@ def written(query: str, table: Table) -> str:
         DefinitionError: If what the table's owner wrote is not SQL.
     """
     sql_dialect = table.sql_dialect
-    # Written and read once more: some SQL has no named windows, and then they stand where they are used.
-    translated = _sqlglot().parse_one(query, read="duckdb").sql(dialect=sql_dialect)
-    tree = _sqlglot().parse_one(translated, read=sql_dialect)
+    tree = _read(query, "duckdb")
+    if sql_dialect != "duckdb":
+        # Written and read once more: some SQL has no named windows, and then they stand where they are used.
+        tree = _read(tree.sql(dialect=sql_dialect), sql_dialect)
     steps = [("wire", _wire(table)), *((step.alias, step.this) for step in tree.ctes if step.alias != "wire")]
     parts = (f"{name} AS (\n{indent(_laid(select, sql_dialect), '  ')}\n)" for name, select in steps)
     for key in ("with", "with_"):  # sqlglot renamed it once.
@@ -39,21 +42,38 @@ def written(query: str, table: Table) -> str:
 
 def _laid(select: Any, sql_dialect: str) -> str:
     """Return a select with each of its columns on a line, long ones broken where they join."""
-    columns = [each.sql(dialect=sql_dialect) for each in select.expressions]
+    columns = [_broken(each.sql(dialect=sql_dialect), sql_dialect) for each in select.expressions]
     rest = select.copy()
     rest.set("expressions", [_sqlglot().exp.Star()])
     behind = rest.sql(dialect=sql_dialect).removeprefix("SELECT * ")
-    return "\n".join(["SELECT", ",\n".join(indent(_broken(each), "  ") for each in columns), _broken(behind)])
+    return "\n".join(["SELECT", ",\n".join(indent(each, "  ") for each in columns), _broken(behind, sql_dialect)])
 
 
-def _broken(text: str) -> str:
+def _broken(text: str, sql_dialect: str) -> str:
     lines = [""]
-    for piece in _BREAKS.split(text):
+    for piece in _pieces(text, sql_dialect):
         if len(lines[-1]) + len(piece) > _WIDE and lines[-1]:
             lines.append("  " + piece)
         else:
             lines[-1] += f" {piece}" if lines[-1] else piece
     return "\n".join(lines)
+
+
+def _pieces(text: str, sql_dialect: str) -> Iterator[str]:
+    """Cut a text where a line may end: at blanks between words, never at those inside quotes."""
+    begin, comma, before = 0, 0, ""
+    for token in _sqlglot().tokenize(text, read=sql_dialect):
+        is_apart = text[token.start - 1] == " "
+        if is_apart and ((token.text in _OPENERS and before != "CASE") or (before, token.text) == (",", "(")):
+            yield text[begin : token.start - 1]
+            begin = token.start
+        elif is_apart and before == ",":
+            if comma > begin and token.start - begin > _WIDE:
+                yield text[begin : comma - 1]
+                begin = comma
+            comma = token.start
+        before = token.text
+    yield text[begin:]
 
 
 def _wire(table: Table) -> Any:
@@ -79,5 +99,5 @@ def _sqlglot() -> ModuleType:
     try:
         import sqlglot  # noqa: PLC0415  # An extra, loaded by who asks for it.
     except ImportError as error:
-        raise MissingExtraError("batchfsm sql", "audit") from error
+        raise MissingExtraError("batchfsm sql", "sql") from error
     return sqlglot
