@@ -28,7 +28,17 @@ from batchfsm.topology import topology
 
 STAMPS = ("in_progress_at", "finalizing_at", "completed_at", "failed_at", "expired_at", "cancelling_at", "cancelled_at")
 TIMES = ("created_at", "expires_at", *STAMPS)
-TEXTS = ("id", "status", "object", "endpoint", "input_file_id", "completion_window", "output_file_id", "error_file_id", "errors")
+TEXTS = (
+    "id",
+    "status",
+    "object",
+    "endpoint",
+    "input_file_id",
+    "completion_window",
+    "output_file_id",
+    "error_file_id",
+    "errors",
+)
 COUNTS = ("total", "completed", "failed")
 TYPES = {
     "place": "BIGINT", "observed_at": "DOUBLE",
@@ -64,7 +74,9 @@ def filled(warehouse, rows):
     if rows:
         # As one JSON text, and each value out of it by its type: thousands of rows at once, and nothing is inferred.
         types = json.dumps([dict(TYPES)])
-        warehouse.execute("INSERT INTO log SELECT UNNEST(FROM_JSON(?, ?), recursive := true)", [json.dumps(rows), types])
+        warehouse.execute(
+            "INSERT INTO log SELECT UNNEST(FROM_JSON(?, ?), recursive := true)", [json.dumps(rows), types]
+        )
 
 
 @cache
@@ -176,7 +188,19 @@ def test_every_set_of_stamps(server, warehouse):
 
 # ---------------------------------------------------------------- sampled
 
-SECONDS = [None, None, CREATED - 5, CREATED, CREATED + 60, CREATED + 61, CREATED + DAY_S, CREATED + 700_000, 0, -3, 10**12]
+SECONDS = [
+    None,
+    None,
+    CREATED - 5,
+    CREATED,
+    CREATED + 60,
+    CREATED + 61,
+    CREATED + DAY_S,
+    CREATED + 700_000,
+    0,
+    -3,
+    10**12,
+]
 NUMBERS = [None, 0, 0, 1, 3, 7, 8, 8, 100, -2]
 GARBAGE = {
     "observed_at": [None, None, 0.0, CREATED + 5.0, CREATED + 5.5, CREATED + 3600.0, CREATED + 3.0 * DAY_S, 10.0**12],
@@ -243,7 +267,7 @@ def numbered(rows):
 @pytest.mark.parametrize("server", DIALECTS)
 def test_lives_and_garbage_in_every_dialect(server, warehouse):
     """Lives, damaged and shuffled, and rows of anything: row by row and code by code what the auditor finds."""
-    rows = medley(Random(server), server, 200, 200)
+    rows = medley(Random(server), server, 200, 200)  # noqa: S311  # Dice.
     compared, broken = agree(warehouse, rows, server)
     found = judged(rows, server)
 
@@ -323,7 +347,9 @@ def test_rules_that_fall_silent_are_named():
     changes = {"expires_at": "", "errors": None, "place": "n"} | {f"request_counts.{name}": "" for name in COUNTS}
     text = query(Table.of("log", "duckdb", changes=changes), server="azure")
 
-    assert "-- Not judged for want of columns: P104, T202, T203, C301, C302, C303, C304, F402, F403, F404, H505.\n" in text
+    assert (
+        "-- Not judged for want of columns: P104, T202, T203, C301, C302, C303, C304, F402, F403, F404, H505.\n" in text
+    )
     assert "-- Off for azure: T204, T207.\n" in text
     assert (
         "-- No column holds, so nothing is said by: expires_at, errors, request_counts.total, request_counts.completed,\n"
@@ -339,7 +365,7 @@ def test_nested_counts(warehouse):
     warehouse.execute(
         f"""CREATE OR REPLACE TABLE nested AS SELECT * EXCLUDE ({flat_counts}, created_at),
         CASE WHEN request_counts_total IS NOT NULL THEN STRUCT_PACK({nested}) END AS request_counts,
-        TO_TIMESTAMP(created_at) AS "made on" FROM log"""
+        TO_TIMESTAMP(created_at) AS "made on" FROM log"""  # noqa: S608
     )
     changes = {"place": "place", "created_at": 'CAST(EPOCH("made on") AS BIGINT)'}
     text = query(Table.of("(SELECT * FROM nested) AS n", "duckdb", changes=changes))
@@ -369,7 +395,9 @@ def test_counts(warehouse):
     expected = Counter((code, severity) for findings in judgements.values() for code, severity in findings.items())
 
     assert expected == {(code, severity): number for code, _, severity, number in found}
-    assert [code for code in RULES if code in {code for code, *_ in found}] == list(dict.fromkeys(code for code, *_ in found))
+    assert [code for code in RULES if code in {code for code, *_ in found}] == list(
+        dict.fromkeys(code for code, *_ in found)
+    )
     assert {(code, RULES[code].name) for code, *_ in found} == {(code, name) for code, name, *_ in found}
 
 
@@ -443,12 +471,15 @@ def spark(tmp_path_factory):
 @pytest.mark.parametrize("server", ["openai", "azure", "compatible"])
 def test_spark(server, spark, warehouse, tmp_path):
     """Spark's answer is DuckDB's, snapshot by snapshot and count by count."""
-    log = medley(Random(server), server, 200, 200)
+    log = medley(Random(server), server, 200, 200)  # noqa: S311  # Dice.
     expected = asked(warehouse, log, server)
     warehouse.execute(f"COPY log TO '{tmp_path}/log.parquet' (FORMAT parquet)")
     spark.read.parquet(f"{tmp_path}/log.parquet").createOrReplaceTempView("log")
     table = Table.of("log", "spark", is_nested=False, changes={"place": "place"})
-    found = {row["place"]: (set(row["rules"].split()), row["severity"]) for row in spark.sql(query(table, server=server)).collect()}
+    found = {
+        row["place"]: (set(row["rules"].split()), row["severity"])
+        for row in spark.sql(query(table, server=server)).collect()
+    }
     counts = spark.sql(query(table, server=server, is_counted=True)).collect()
     by_duckdb = query(attrs.evolve(table, sql_dialect="duckdb"), server=server, is_counted=True)
 
@@ -517,18 +548,18 @@ def test_a_table_that_cannot_be_asked(changes, said):
 
 def test_names_that_nobody_knows():
     """Each says what could have been asked for."""
-    with pytest.raises(UnknownNameError, match="^no field is called 'x'; known: id, status, object, "):
+    with pytest.raises(UnknownNameError, match=r"^no field is called 'x'; known: id, status, object, "):
         Table.of("log", "duckdb", changes={"x": "y"})
-    with pytest.raises(UnknownNameError, match="^no SQL dialect is called 'oracle'; known: duckdb, spark, bigquery, "):
+    with pytest.raises(UnknownNameError, match=r"^no SQL dialect is called 'oracle'; known: duckdb, spark, bigquery, "):
         Table.of("log", "oracle")
-    with pytest.raises(UnknownNameError, match="^no dialect is called 'acme'; "):
+    with pytest.raises(UnknownNameError, match=r"^no dialect is called 'acme'; "):
         query(Table.of("log", "duckdb"), server="acme")
 
 
 @pytest.mark.parametrize("skew_s", [-1, float("inf"), float("nan")])
 def test_a_skew_is_a_number(skew_s):
     """Infinity is no number in SQL."""
-    with pytest.raises(ValueError, match="^skew_s is finite and not negative$"):
+    with pytest.raises(ValueError, match=r"^skew_s is finite and not negative$"):
         query(Table.of("log", "duckdb"), skew_s=skew_s)
 
 
@@ -582,7 +613,10 @@ def test_what_stops_the_command_is_one_line():
     """And the exit status is 2."""
     result = ran("--dialect", "duckdb", "--column", "created_at")
 
-    assert (2, "batchfsm: a query cannot be: --column takes FIELD=SQL, got 'created_at'\n") == (result.exit_code, result.stderr)
+    assert (2, "batchfsm: a query cannot be: --column takes FIELD=SQL, got 'created_at'\n") == (
+        result.exit_code,
+        result.stderr,
+    )
 
 
 def test_the_help_names_what_is_not_judged():

@@ -130,7 +130,8 @@ def ordered(_: kinds.Ordered, scene: Scene) -> Breach | None:
     """Of two stamps the one that comes first on every walk is later."""
     graph = scene.world.topology
     stamps = [(name, stamp) for name, stamp in graph.stamp.items() if stamp is not None and stamp in scene.given]
-    late = [f"{one} > {two}" for (first, one), (second, two) in permutations(stamps, 2) if graph.precedes(first, second)]
+    pairs = permutations(stamps, 2)
+    late = [f"{one} > {two}" for (first, one), (second, two) in pairs if graph.precedes(first, second)]
     return (any_of(late), None) if late else None
 
 

@@ -47,7 +47,7 @@ def move(scene: Scene) -> str:
         # What is stale is so only for rows below; all other pairs mean what they mean for rows that are not.
         if way in pairs and (way == "stale") == below:
             pairs[way].append(code[known] * len(code) + code[status])
-    pair = f"known_far % {len(code)} * {len(code)} + st"
+    pair = f"(known_far % {len(code)}) * {len(code)} + st"
     answers = [
         (all_of([f"{pair} IN ({', '.join(map(str, found))})", *([_below(scene)] if way == "stale" else [])]), way)
         for way, found in pairs.items()
@@ -152,5 +152,3 @@ def _is_said(name: str) -> str:
 
 def _nothing(name: str) -> str:
     return "0" if name in BAD_BIT else "''"
-
-

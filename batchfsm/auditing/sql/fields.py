@@ -31,7 +31,8 @@ def fields(scene: Scene) -> str:
         text = "CAST(wire.errors AS TEXT)"
         columns["errors"] = f"CASE WHEN {text} NOT IN ({', '.join(_NO_ERRORS)}) THEN {text} END"
     if "observed_at" in scene.given:
-        columns["observed_at"] = f"CASE WHEN wire.observed_at > 0 AND wire.observed_at <= {TIME_MAX} THEN wire.observed_at END"
+        is_sound = f"wire.observed_at > 0 AND wire.observed_at <= {TIME_MAX}"
+        columns["observed_at"] = f"CASE WHEN {is_sound} THEN wire.observed_at END"
     listed = ", ".join(f"{text} AS {name}" for name, text in columns.items())
     # An object that has none of the three is no batch: `audit` calls it unreadable.
     return f"SELECT {listed} FROM wire WHERE NOT (wire.id IS NULL AND wire.status IS NULL AND wire.created_at IS NULL)"

@@ -12,7 +12,7 @@ from batchfsm.errors import DefinitionError, MissingExtraError
 
 _WIDE: Final = 110
 _OPENERS: Final = frozenset(
-    ("AND", "CASE", "FROM", "GROUP BY", "OR", "ORDER BY", "OVER", "ROWS", "STRUCT", "THEN", "WHEN", "WHERE", "WINDOW", "||", "+")
+    ("AND", "CASE", "FROM", "OR", "ORDER BY", "OVER", "ROWS", "STRUCT", "THEN", "WHEN", "WHERE", "WINDOW", "||", "+")
 )
 """What may begin a line; so may what stands behind a comma, where lines would be too long else."""
 
@@ -29,23 +29,21 @@ def written(query: str, table: Table) -> str:
         DefinitionError: If what the table's owner wrote is not SQL.
     """
     sql_dialect = table.sql_dialect
-    tree = _read(query, "duckdb")
+    tree = _sqlglot().parse_one(query, read="duckdb")
     if sql_dialect != "duckdb":
         # Written and read once more: some SQL has no named windows, and then they stand where they are used.
-        tree = _read(tree.sql(dialect=sql_dialect), sql_dialect)
+        tree = _sqlglot().parse_one(tree.sql(dialect=sql_dialect, copy=False), read=sql_dialect)
     steps = [("wire", _wire(table)), *((step.alias, step.this) for step in tree.ctes if step.alias != "wire")]
     parts = (f"{name} AS (\n{indent(_laid(select, sql_dialect), '  ')}\n)" for name, select in steps)
-    for key in ("with", "with_"):  # sqlglot renamed it once.
-        tree.set(key, None)
+    tree.set("with_", None)
     return f"WITH {', '.join(parts)}\n{_laid(tree, sql_dialect)}\n"
 
 
 def _laid(select: Any, sql_dialect: str) -> str:
-    """Return a select with each of its columns on a line, long ones broken where they join."""
-    columns = [_broken(each.sql(dialect=sql_dialect), sql_dialect) for each in select.expressions]
-    rest = select.copy()
-    rest.set("expressions", [_sqlglot().exp.Star()])
-    behind = rest.sql(dialect=sql_dialect).removeprefix("SELECT * ")
+    """Return a select, which is used up, with each of its columns on a line, long ones broken where they join."""
+    columns = [_broken(each.sql(dialect=sql_dialect, copy=False), sql_dialect) for each in select.expressions]
+    select.set("expressions", [_sqlglot().exp.Star()])
+    behind = select.sql(dialect=sql_dialect, copy=False).removeprefix("SELECT * ")
     return "\n".join(["SELECT", ",\n".join(indent(each, "  ") for each in columns), _broken(behind, sql_dialect)])
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from textwrap import wrap
 from typing import Final
 
@@ -25,11 +24,14 @@ HIDDEN: Final = tuple(
 
 _LEVELS: Final[dict[Severity, int]] = {"error": 3, "warning": 2, "note": 1}
 _COMMENT_CHARS: Final = 110
+_UNPLACED: Final = "No column holds the place: of rows of a batch seen at the same time any may come first."
+_PROMISE: Final = (
+    "Each batch is judged as `batchfsm audit` does, up to and including its first H501 or H502 of severity error; "
+    "behind that the furthest status seen is taken for the known one."
+)
 
 
-def query(
-    table: Table, *, server: str | Dialect = "openai", skew_s: float = SKEW_S, is_counted: bool = False
-) -> str:
+def query(table: Table, *, server: str | Dialect = "openai", skew_s: float = SKEW_S, is_counted: bool = False) -> str:
     """
     Return the rules as one query over a table of snapshots.
 
@@ -60,7 +62,7 @@ def query(
     listed = ", ".join(f"{name} AS ({text})" for name, text in steps.items())
     if is_counted:
         listed += f", broken AS ({_broken(levels)})"
-    face = _counts(levels) if is_counted else _findings(scene, levels)
+    face = _counts() if is_counted else _findings(scene, levels)
     return _preface(scene, table, levels) + written(f"WITH {listed} {face}", table)
 
 
@@ -70,8 +72,9 @@ def _levels(scene: Scene) -> dict[str, str]:
     for code, rule in RULES.items():
         weight = scene.world.dialect.severities.get(code, rule.severity)
         reading = before.reading(code, rule.kind) or alone.READINGS.get(type(rule.kind))
-        breach = None if weight == "off" or code in HIDDEN or reading is None else reading(rule.kind, scene)
-        if breach is not None:
+        if weight == "off" or code in HIDDEN or reading is None:
+            continue
+        if (breach := reading(rule.kind, scene)) is not None:
             found[code] = _level(breach, weight)
     return found
 
@@ -121,7 +124,8 @@ def _findings(scene: Scene, levels: dict[str, str]) -> str:
     codes = " || ".join(f"CASE WHEN {code} > 0 THEN {quoted(' ' + code)} ELSE '' END" for code in levels)
     return (
         f"SELECT {', '.join(['id AS batch_id', *_places(scene)])}, CASE {worst} END AS severity, "
-        f"TRIM({codes}) AS rules FROM judged WHERE {_any(levels)} ORDER BY {_places(scene)[-1]} NULLS FIRST, id NULLS FIRST"
+        f"TRIM({codes}) AS rules FROM judged WHERE {_any(levels)} "
+        f"ORDER BY {_places(scene)[-1]} NULLS FIRST, id NULLS FIRST"
     )
 
 
@@ -135,7 +139,7 @@ def _broken(levels: dict[str, str]) -> str:
     )
 
 
-def _counts(levels: dict[str, str]) -> str:
+def _counts() -> str:
     """Return the select of the number of findings by rule and severity, in the order of the rules."""
     severity = by_case("level", [(str(level), quoted(word)) for word, level in _LEVELS.items()])
     return (
@@ -161,9 +165,8 @@ def _preface(scene: Scene, table: Table, levels: dict[str, str]) -> str:
         f"Not judged, for typed columns do not show it: {', '.join(HIDDEN)}.",
         f"No column holds, so nothing is said by: {', '.join(absent)}." if absent else "",
         f"Not judged for want of columns: {', '.join(silent)}." if silent else "",
-        "" if "place" in table.columns else "No column holds the place: of rows of a batch seen at the same time any may come first.",
-        "Each batch is judged as `batchfsm audit` does, up to and including its first H501 or H502 of severity error; "
-        "behind that the furthest status seen is taken for the known one.",
-    ]  # fmt: skip
+        "" if "place" in table.columns else _UNPLACED,
+        _PROMISE,
+    ]
     lines = [line for text in said for line in wrap(text, _COMMENT_CHARS)]
     return "".join(f"-- {line}\n" for line in lines)
