@@ -26,6 +26,9 @@ FAILURE: Final[Mapping[str, Any]] = {
 CANCELLING_S: Final = 605
 """How long a batch is cancelling; 97 % of the real ones took 605 to 607 seconds."""
 
+DEADLINE_S: Final = 607
+"""How long after its deadline a batch is expired, the last 606 seconds of them finalizing; the real ones took as long."""
+
 _RAN: Final = "in_progress"
 _PARTIAL: Final = frozenset({"expired", "cancelled"})
 _NO_USAGE: Final = {
@@ -45,8 +48,18 @@ class Life(Protocol):
         """Whose life it is."""
         ...
 
+    @property
+    def begins_at(self) -> float:
+        """From when on the batch is there; Unix seconds."""
+        ...
+
+    @property
+    def ends_at(self) -> float:
+        """From when on nothing changes any more; Unix seconds."""
+        ...
+
     def at(self, second: float) -> Wire:
-        """Return the object as it is at a time; Unix seconds."""
+        """Return the object as it is at a time; Unix seconds. The caller may change it."""
         ...
 
     def cancelled(self, second: float) -> Life | None:
@@ -113,19 +126,24 @@ class Timeline:
     """Tokens used, shown at the end; None for zeros."""
 
     @property
-    def created_at(self) -> int:
+    def begins_at(self) -> int:
         """When it was born; Unix seconds."""
         return self.entries[0][1]
 
     @property
+    def ends_at(self) -> int:
+        """When it entered its last status; Unix seconds."""
+        return self.entries[-1][1]
+
+    @property
     def expires_at(self) -> int:
         """Its deadline; Unix seconds."""
-        return self.created_at + int(seconds(self.completion_window))
+        return self.begins_at + int(seconds(self.completion_window))
 
     @property
     def batch_id(self) -> str:
         """Whose life it is."""
-        return str(self.identity.get("id") or made_id("batch_", self.created_at, self.number))
+        return str(self.identity.get("id") or made_id("batch_", self.begins_at, self.number))
 
     @property
     def walk(self) -> tuple[str, ...]:
@@ -143,7 +161,7 @@ class Timeline:
 
     def history(self) -> list[Wire]:
         """Return one object for each status entered, equal seconds included; the work done is as at its end."""
-        ends = [*(at for _, at in self.entries[1:]), self.entries[-1][1]]
+        ends = [*(at for _, at in self.entries[1:]), self.ends_at]
         return [self._seen(self.entries[: length + 1], end) for length, end in enumerate(ends)]
 
     def done_at(self, second: float) -> tuple[int, int]:
@@ -163,13 +181,13 @@ class Timeline:
         """
         Return the life after a cancel was asked for; None if it is refused.
 
-        Asked again, it changes nothing. Only a documented step is taken: OpenAI's table
-        has none from `finalizing`.
+        Asked again, it changes nothing; OpenAI answers a second cancel with the batch
+        as it is. Only a documented step is taken: its table has none from `finalizing`.
         """
         now = int(second)
         entered = [entry for entry in self.entries if entry[1] <= second]
         status = entered[-1][0]
-        if status == "cancelling":
+        if status in ("cancelling", "cancelled"):
             return self
         step = self._graph.steps.get((status, "cancelling"))
         if step is None or step.evidence != "documented":
@@ -181,12 +199,12 @@ class Timeline:
 
     def files(self) -> tuple[str | None, str | None]:
         """Return the ids of the output and the error file that it has in the end."""
-        completed, failed = self.done_at(self.entries[-1][1])
+        completed, failed = self.done_at(self.ends_at)
         rest = self.total - completed - failed
         is_partial = self.entries[-1][0] in _PARTIAL and _RAN in self.walk and rest > 0
         return (
-            made_id("file-", self.created_at, self.batch_id, "output") if completed else None,
-            made_id("file-", self.created_at, self.batch_id, "error") if failed or is_partial else None,
+            made_id("file-", self.begins_at, self.batch_id, "output") if completed else None,
+            made_id("file-", self.begins_at, self.batch_id, "error") if failed or is_partial else None,
         )
 
     def _seen(self, passed: Iterable[tuple[str, int]], second: float) -> Wire:

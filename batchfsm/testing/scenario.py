@@ -1,0 +1,297 @@
+"""What shall become of a batch, in a line of text: `validating 5s > in_progress 2h 97+3/100 > finalizing > completed`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
+from math import ceil
+from typing import Any, Final, Protocol
+
+import attrs
+
+from batchfsm.dialects import Dialect, find
+from batchfsm.errors import BatchfsmError
+from batchfsm.testing.clock import BEGINS_AT, seconds
+from batchfsm.testing.life import CANCELLING_S, DEADLINE_S, FAILURE, Knot, Life, Timeline
+from batchfsm.topology import topology
+
+HAPPY: Final = "validating 5s > in_progress 2h 97+3/100 > finalizing 10m > completed"
+"""What becomes of a batch of which nobody says anything."""
+
+_HALF: Final = frozenset({"expired", "cancelling", "cancelled"})
+"""In which statuses half of the work is left undone, where nobody says how much."""
+
+_DWELLS_S: Final = {"validating": 5, "in_progress": 1800, "finalizing": 60, "cancelling": CANCELLING_S}
+_STAY: Final = re.compile(r"([a-z_]+)(?: ((?:\d{1,9}[smhd])+))?(?: (\d{1,9})\+(\d{1,9})/(\d{1,9}))?", re.ASCII)
+_FAIL: Final = re.compile(r"fail(?: line (\d{1,9}))?(?: ([a-z_]+))?", re.ASCII)
+_CANCEL: Final = re.compile(r"cancel at ((?:\d{1,9}[smhd])+)", re.ASCII)
+
+
+class ScenarioError(BatchfsmError, ValueError):
+    """A scenario that cannot be; the message says where, and what could have been."""
+
+
+class Plan(Protocol):
+    """What makes the life of a batch that is created: a scenario, or a recording."""
+
+    def life(
+        self,
+        created_at: int,
+        *,
+        number: int = 0,
+        identity: Mapping[str, Any] = {},  # noqa: B006  # Nobody changes it.
+        outcomes: Sequence[bool] | None = None,
+    ) -> Life:
+        """Return the life of a batch born now; see `Scenario.life`."""
+        ...
+
+
+@attrs.frozen
+class Stay:
+    """A status, and what happens in it."""
+
+    status: str
+    span_s: float | None = None
+    """How long it lasts; None: as long as is usual, or for ever in the last one."""
+    counts: tuple[int, int, int] | None = None
+    """Requests ended well and badly by its end, and all; None if the scenario does not say."""
+
+
+@attrs.frozen(init=False)
+class Scenario:
+    """
+    What shall become of a batch; checked when made.
+
+    Statuses with the time spent in each, and where wanted `completed+failed/total`
+    as of the end of that status; between two counts they grow evenly. A last status
+    that is not final is never left. Instead of a last status: `expire` (as OpenAI does,
+    607 seconds after the deadline) or `fail line 7 invalid_json_line`. After a comma:
+    `cancel at 1h`. Each of the three may stand alone.
+
+    Raises:
+        ScenarioError: If the table has no such way, or the counts cannot be.
+
+    >>> life = Scenario("validating 5s > in_progress 2h, cancel at 1h").life(1_760_000_000)
+    >>> [status for status, at in life.entries]
+    ['validating', 'in_progress', 'cancelling', 'cancelled']
+    """
+
+    text: str
+    """As it was written."""
+
+    dialect: Dialect = attrs.field(eq=False)
+    """Whose table it follows."""
+
+    stays: tuple[Stay, ...]
+    """The statuses, in order; an `expire` is spelled out when the deadline is known."""
+
+    expires: bool
+    """True if it ends by its deadline."""
+
+    errors: tuple[Mapping[str, Any], ...]
+    """Why it fails; shown if it does."""
+
+    cancel_s: float | None
+    """How long after its birth a cancel is asked for; None if it is not."""
+
+    def __init__(self, text: str, *, dialect: str | Dialect = "openai") -> None:
+        """Read the text, and try it out."""
+        way, cancel_s = _clauses(text)
+        stays, expires, errors = _stays(way, text)
+        self.__attrs_init__(text, find(dialect), stays, expires, errors, cancel_s)
+        if problem := _problem(self):
+            raise ScenarioError(f"scenario {text!r}: {problem}")
+        self.life(BEGINS_AT)  # What depends on the deadline shows here.
+
+    def life(
+        self,
+        created_at: int,
+        *,
+        number: int = 0,
+        identity: Mapping[str, Any] = {},  # noqa: B006  # Nobody changes it.
+        outcomes: Sequence[bool] | None = None,
+    ) -> Timeline:
+        """
+        Return the life of a batch born now.
+
+        Args:
+            created_at: When it is born; Unix seconds.
+            number: Which of the batches of one API it is; makes its id another one.
+            identity: Fields that never change, among them `completion_window`.
+            outcomes: For each request, in order, whether it ends well. The counts of
+                the scenario then say which share of them is done. None: no more is
+                known of them than those counts.
+        """
+        window = str(identity.get("completion_window", "24h"))
+        entries, ends = _entries(self, created_at, created_at + int(seconds(window)))
+        total = self.total if outcomes is None else len(outcomes)
+        timeline = Timeline(
+            entries=entries,
+            dialect=self.dialect,
+            total=total,
+            knots=tuple(_knots(self, entries, ends, outcomes)),
+            errors=self.errors,
+            number=number,
+            completion_window=window,
+            identity=identity,
+        )
+        if timeline.walk[-1] == "expired" and timeline.ends_at < timeline.expires_at:
+            raise ScenarioError(f"scenario {self.text!r}: it is expired before its deadline; write expire instead")
+        if self.cancel_s is None:
+            return timeline
+        cancelled = timeline.cancelled(created_at + self.cancel_s)
+        if cancelled is None:
+            status = timeline.at(created_at + self.cancel_s)["status"]
+            raise ScenarioError(f"scenario {self.text!r}: it is {status} by then, and cannot be cancelled")
+        return cancelled
+
+    @property
+    def total(self) -> int:
+        """How many requests it has, where no file says so."""
+        return next((stay.counts[2] for stay in self.stays if stay.counts is not None), 10)
+
+
+def planned(plan: str | Plan) -> Plan:
+    """Return what makes lives, out of a text or such a thing."""
+    return Scenario(plan) if isinstance(plan, str) else plan
+
+
+def _clauses(text: str) -> tuple[str, float | None]:
+    """Part the way from the cancel; either may be missing."""
+    way, *clauses = (" ".join(part.split()) for part in text.split(","))
+    if _CANCEL.fullmatch(way):
+        way, clauses = HAPPY, [way, *clauses]
+    cancels = [_CANCEL.fullmatch(clause) for clause in clauses]
+    if len(cancels) > 1 or None in cancels:
+        raise ScenarioError(f"scenario {text!r}: after a comma comes `cancel at 1h`, once, and nothing else")
+    return way, next((seconds(found[1]) for found in cancels if found is not None), None)
+
+
+def _stays(way: str, text: str) -> tuple[tuple[Stay, ...], bool, tuple[Mapping[str, Any], ...]]:
+    """Read the statuses; whether the last word was `expire`; and why the batch fails."""
+    *before, last = (part.strip() for part in way.split(">"))
+    fails = _FAIL.fullmatch(last)
+    expires = last == "expire"
+    if (expires or fails) and not before:
+        before = ["validating", "in_progress"] if expires else ["validating"]
+    stays = [_stay(part, text) for part in (*before, *([] if expires or fails else [last]))]
+    if not fails:
+        return tuple(stays), expires, (FAILURE,)
+    line, code = fails.groups()
+    code = code or str(FAILURE["code"])
+    error = failure(code, int(line) if line else None)
+    return (*stays, Stay("failed")), False, (error,)
+
+
+def failure(code: str, line: int | None = None, param: str | None = None) -> Mapping[str, Any]:
+    """Return an entry of `errors`; the line counts from 1."""
+    message = FAILURES.get(code, "The input file is not valid.")
+    return {"code": code, "message": message, "param": param, "line": line}
+
+
+FAILURES: Final[Mapping[str, str]] = {
+    "invalid_json_line": str(FAILURE["message"]),
+    "empty_file": "The input file is empty.",
+    "duplicate_custom_id": "The custom_id of this request is that of another request in the file.",
+    "url_mismatch": "The url of this request is not the endpoint of the batch.",
+    "model_mismatch": "The model of this request is not that of the requests before it.",
+    "missing_required_parameter": "A parameter of this request is missing.",
+    "too_many_tasks": "The input file has more than 50,000 requests.",
+    "invalid_request": "The input file cannot be found.",
+    "token_limit_exceeded": "The batch would exceed the enqueued token limit of the organization.",
+}
+"""Codes of a failed validation that real batches had, with a message for each."""
+
+
+def _stay(part: str, text: str) -> Stay:
+    found = _STAY.fullmatch(part)
+    if found is None:
+        raise ScenarioError(
+            f"scenario {text!r}: cannot read {part!r}; write a status, a span and counts: in_progress 2h 97+3/100"
+        )
+    status, span, *numbers = found.groups()
+    counts = None if numbers[0] is None else (int(numbers[0]), int(numbers[1]), int(numbers[2]))
+    return Stay(status, None if span is None else seconds(span), counts)
+
+
+def _problem(scenario: Scenario) -> str | None:
+    """Return what is wrong with a scenario whatever its deadline; None if nothing is."""
+    graph, statuses = topology(scenario.dialect.lifecycle), [stay.status for stay in scenario.stays]
+    walk = [*statuses, "finalizing", "expired"] if scenario.expires else statuses
+    if scenario.expires and statuses[-1] == "finalizing":
+        walk = [*statuses, "expired"]
+    if unknown := [status for status in walk if status not in graph.bit]:
+        return f"{scenario.dialect.name} has no status {unknown[0]!r}; it has {', '.join(graph.statuses)}"
+    if walk[0] != scenario.dialect.lifecycle.initial:
+        return f"a batch is born in {scenario.dialect.lifecycle.initial}, not in {walk[0]}"
+    for source, target in pairwise(walk):
+        if (source, target) not in graph.steps:
+            after = ", ".join(after for before, after in graph.steps if before == source)
+            return f"{target} cannot follow {source}; {f'what can: {after}' if after else 'it is final'}"
+    return _counts_problem(scenario.stays)
+
+
+def _counts_problem(stays: Sequence[Stay]) -> str | None:
+    counted = [(stay.status, stay.counts) for stay in stays if stay.counts is not None]
+    if any(completed + failed > total or total == 0 for _, (completed, failed, total) in counted):
+        return "more requests are done than there are"
+    if any(
+        first[2] != second[2] or first[0] > second[0] or first[1] > second[1]
+        for (_, first), (_, second) in pairwise(counted)
+    ):
+        return "counts never fall, and the total stays"
+    statuses = [stay.status for stay in stays]
+    if any("in_progress" not in statuses[: statuses.index(status) + 1] for status, _ in counted):
+        return "nothing is counted before in_progress"
+    if statuses[-1] == "completed" and counted and sum(counted[-1][1][:2]) != counted[-1][1][2]:
+        return "a completed batch has no request left; see expire, or cancel at"
+    return None
+
+
+def _entries(scenario: Scenario, created_at: int, expires_at: int) -> tuple[tuple[tuple[str, int], ...], list[int]]:
+    """Return when each status is entered, and when each stay is over."""
+    second, entries, ends = created_at, [], []
+    for stay in scenario.stays:
+        entries.append((stay.status, second))
+        second += ceil(_DWELLS_S.get(stay.status, 1) if stay.span_s is None else stay.span_s)
+        ends.append(second)
+    if scenario.expires:
+        out_of_time = max(entries[-1][1], expires_at + 1)
+        if scenario.stays[-1].span_s is None:
+            ends[-1] = out_of_time
+        if entries[-1][0] != "finalizing":
+            entries.append(("finalizing", out_of_time))
+        entries.append(("expired", max(entries[-1][1], expires_at + DEADLINE_S)))
+    return tuple(entries), ends
+
+
+def _knots(
+    scenario: Scenario, entries: Sequence[tuple[str, int]], ends: Sequence[int], outcomes: Sequence[bool] | None
+) -> Iterator[Knot]:
+    """Yield how many requests are done by when."""
+    begun = [at for status, at in entries if status == "in_progress"]
+    if not begun:
+        return
+    yield Knot(at=begun[0], completed=0, failed=0)
+    counted = [(end, stay.counts) for stay, end in zip(scenario.stays, ends, strict=True) if stay.counts is not None]
+    if not counted:
+        end = ends[[stay.status for stay in scenario.stays].index("in_progress")]
+        total = scenario.total
+        counted = [(end, (total // 2 if entries[-1][0] in _HALF else total, 0, total))]
+    for at, (completed, failed, total) in counted:
+        if outcomes is None:
+            yield Knot(at=at, completed=completed, failed=failed)
+            continue
+        done = (completed + failed) * len(outcomes) // total
+        well = sum(outcomes[:done])
+        yield Knot(at=at, completed=well, failed=done - well)
+
+
+def shared_outcomes(plan: Plan, total: int) -> list[bool]:
+    """Return which of so many requests end well, as a scenario's counts would have it; spread evenly."""
+    counts = next((stay.counts for stay in reversed(getattr(plan, "stays", ())) if stay.counts is not None), None)
+    if counts is None:
+        return [True] * total
+    failing, done = counts[1], counts[0] + counts[1]
+    return [done == 0 or (place + 1) * failing // done == place * failing // done for place in range(total)]
