@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
+from batchfsm.lifecycle import OPENAI
 from batchfsm.testing import doors
 from batchfsm.testing.clock import Clock, VirtualClock, seconds
 from batchfsm.testing.endpoints import Endpoints, operation_of
@@ -18,6 +19,7 @@ from batchfsm.testing.messages import Answer, Call, Request
 from batchfsm.testing.outcomes import Respond
 from batchfsm.testing.scenario import HAPPY, Plan, planned
 from batchfsm.testing.store import Entry, Store
+from batchfsm.testing.webhooks import SECRET, Webhook, webhook
 
 if TYPE_CHECKING:  # Whichever of them a test has: the fake needs none.
     import httpx
@@ -146,6 +148,26 @@ class FakeBatchAPI:
             fault, times=times, lasts_s=lasts_s, now=self.clock.now(),
             on=on, batch_id=batch_id, lag_s=seconds(lag), retry_after_s=seconds(retry_after_s),
         )  # fmt: skip
+
+    def webhooks(self, secret: str = SECRET, *, signed_at: float | None = None) -> list[Webhook]:
+        """
+        Return a signed webhook for each batch that has ended by now, in order of the ends.
+
+        Deliver them twice, in another order, or not at all: so do real ones.
+
+        Args:
+            secret: What they are signed with.
+            signed_at: When they are sent, in Unix seconds; None: now.
+        """
+        now = self.clock.now()
+        ended = [life for life in self._store.lives(now) if life.ends_at <= now]
+        last = [life.at(life.ends_at) for life in sorted(ended, key=lambda life: life.ends_at)]
+        sent_at = int(now if signed_at is None else signed_at)
+        return [
+            webhook(batch["id"], batch["status"], batch[f"{batch['status']}_at"], secret=secret, signed_at=sent_at)
+            for batch in last
+            if batch["status"] in OPENAI.terminal
+        ]
 
     def clear(self) -> None:
         """Let nothing go wrong any more."""

@@ -14,7 +14,7 @@ from batchfsm.testing.life import Life
 from batchfsm.testing.messages import Answer, Operation, RefusedError, Request, answered
 from batchfsm.testing.multipart import parts
 from batchfsm.testing.outcomes import Respond, ended_in
-from batchfsm.testing.scenario import Plan, Scenario, planned, shared_outcomes
+from batchfsm.testing.scenario import Plan, Scenario, ScenarioError, planned, shared_outcomes
 from batchfsm.testing.store import Entry, File, Store
 
 ENDPOINTS: Final = tuple(
@@ -131,8 +131,10 @@ class Endpoints:
     def _create(self, request: Request, _: str, now: float) -> Answer:
         asked = _asked(request)
         plan = _plan(asked.get("metadata"), self.plan)
-        life = self.create(plan, asked, now)
-        return answered(life.at(now))
+        try:
+            return answered(self.create(plan, asked, now).at(now))
+        except ScenarioError as error:
+            raise RefusedError(400, str(error), param="completion_window") from None
 
     def create(self, plan: Plan, asked: Mapping[str, Any], now: float) -> Life:
         """
