@@ -16,7 +16,8 @@ from batchfsm.testing.life import Knot, Life, Timeline
 from batchfsm.testing.messages import Answer, Call, Request
 from batchfsm.testing.outcomes import RequestError
 from batchfsm.testing.recorded import Recording, recordings
-from batchfsm.testing.scenario import Plan, Scenario, ScenarioError
+from batchfsm.testing.scenario import Plan, Scenario
+from batchfsm.testing.script import ScenarioError
 from batchfsm.testing.webhooks import Webhook, webhook
 
 if TYPE_CHECKING:

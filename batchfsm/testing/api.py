@@ -13,11 +13,13 @@ from batchfsm.lifecycle import OPENAI
 from batchfsm.testing import doors
 from batchfsm.testing.clock import Clock, VirtualClock, seconds
 from batchfsm.testing.endpoints import Endpoints, operation_of
-from batchfsm.testing.faults import Exchange, Faults
+from batchfsm.testing.faults import Exchange
+from batchfsm.testing.injections import Faults
 from batchfsm.testing.life import Life, Wire
 from batchfsm.testing.messages import Answer, Call, Request
 from batchfsm.testing.outcomes import Respond
-from batchfsm.testing.scenario import HAPPY, Plan, planned
+from batchfsm.testing.scenario import Plan, planned
+from batchfsm.testing.script import HAPPY
 from batchfsm.testing.store import Entry, Store
 from batchfsm.testing.webhooks import SECRET, Webhook, webhook
 

@@ -28,7 +28,7 @@ def assert_consistent(history: Iterable[object], *, dialect: str | Dialect = "op
     >>> assert_consistent([{"id": "batch_1", "object": "batch", "status": "completed", "created_at": 5}])
     Traceback (most recent call last):
     ...
-    AssertionError: inconsistent: 1 snapshot of 1 batch
+    AssertionError: inconsistent; snapshots: 1, batches: 1
     error P101 batch_1 is completed without completed_at (seen at iterable:1)
     ...
     """
@@ -39,7 +39,7 @@ def assert_consistent(history: Iterable[object], *, dialect: str | Dialect = "op
     raise AssertionError(
         "\n".join(
             [
-                f"{report.verdict}: {_many(report.snapshots, 'snapshot')} of {_many(report.batches, 'batch', 'batches')}",
+                f"{report.verdict}; snapshots: {report.snapshots}, batches: {report.batches}",
                 *(f"{found.severity} {found.rule} {printable(found.message)}" for found in report.findings),
                 *(f"{each.place}: {printable(each.problem)}" for each in report.unreadable),
                 "",
@@ -114,7 +114,3 @@ def _passes(entered: Sequence[str], words: Sequence[str]) -> bool:
     """Tell whether words come in order among what was entered."""
     left = iter(entered)
     return all(word in left for word in words)
-
-
-def _many(number: int, one: str, more: str = "") -> str:
-    return f"{number} {one if number == 1 else more or one + 's'}"

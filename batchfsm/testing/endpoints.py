@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, cast
 
 import attrs
 
-from batchfsm.testing.inputs import made_up, read
+from batchfsm.testing.inputs import Read, made_up, read
 from batchfsm.testing.life import Life
-from batchfsm.testing.messages import Answer, Operation, RefusedError, Request, answered
+from batchfsm.testing.messages import Answer, Operation, RefusedError, Request, answered, refusal
 from batchfsm.testing.multipart import parts
 from batchfsm.testing.outcomes import Respond, ended_in
-from batchfsm.testing.scenario import Plan, Scenario, ScenarioError, planned, shared_outcomes
+from batchfsm.testing.scenario import Plan, Scenario, planned, shared_outcomes
+from batchfsm.testing.script import ScenarioError
 from batchfsm.testing.store import Entry, File, Store
 
 ENDPOINTS: Final = tuple(
@@ -48,10 +49,6 @@ _PATHS: Final[tuple[tuple[str, re.Pattern[str], Operation], ...]] = tuple(
 )
 
 
-class _Named(Protocol):
-    def to_dict(self) -> Mapping[str, Any]: ...
-
-
 def operation_of(request: Request) -> tuple[Operation | None, str]:
     """Return what a request asks for, and the id in its path; None where there is no such endpoint."""
     for method, path, operation in _PATHS:
@@ -74,11 +71,11 @@ class Endpoints:
     def answer(self, request: Request, now: float) -> Answer:
         """Answer a request; what it asks for is there as of that time, in Unix seconds."""
         operation, name = operation_of(request)
+        if operation is None:
+            return refusal(404, f"Invalid URL ({request.method} {request.path})")
+        if not request.headers.get("authorization", "").removeprefix("Bearer").strip():
+            return refusal(401, "You didn't provide an API key.", code="invalid_api_key")
         try:
-            if operation is None:
-                raise RefusedError(404, f"Invalid URL ({request.method} {request.path})")
-            if not request.headers.get("authorization", "").removeprefix("Bearer").strip():
-                raise RefusedError(401, "You didn't provide an API key.", code="invalid_api_key")
             return self._find(operation)(request, name, now)
         except RefusedError as error:
             return error.answer
@@ -147,11 +144,7 @@ class Endpoints:
         """
         identity = {"metadata": None, "endpoint": ENDPOINTS[1], "completion_window": "24h", **asked}
         number = self.store.number()
-        if "input_file_id" not in asked:
-            lines, errors = made_up(getattr(plan, "total", 0)), ()
-        else:
-            upload = self.store.file(asked["input_file_id"], now)
-            lines, errors = read(None if upload is None else upload.content, identity["endpoint"])
+        lines, errors = self._read(asked, identity["endpoint"], now) or (made_up(getattr(plan, "total", 0)), ())
         if errors:
             failing = attrs.evolve(_FAILING, errors=errors)
             life: Life = failing.life(int(now), number=number, identity=identity)
@@ -162,6 +155,13 @@ class Endpoints:
         life = plan.life(int(now), number=number, identity=identity, outcomes=requests.outcomes)
         self.store.put(Entry(life, requests))
         return life
+
+    def _read(self, asked: Mapping[str, Any], endpoint: str, now: float) -> Read | None:
+        """Return what the input file holds; None if none was named."""
+        if "input_file_id" not in asked:
+            return None
+        upload = self.store.file(asked["input_file_id"], now)
+        return read(None if upload is None else upload.content, endpoint)
 
     def _cancel(self, _: Request, batch_id: str, now: float) -> Answer:
         status = self._life(batch_id, now).at(now)["status"]

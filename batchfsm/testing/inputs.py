@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import attrs
 
-from batchfsm.testing.scenario import failure
+from batchfsm.testing.script import failure
 
 LINES_MAX: Final = 50_000
 """The most requests of one batch. Source: openai-openapi, path /batches."""
@@ -27,12 +27,16 @@ class Line:
     """What is asked for."""
 
 
+Read = tuple[tuple[Line, ...], tuple[Mapping[str, Any], ...]]
+"""What an input file holds: its requests, and the errors that fail the batch."""
+
+
 def made_up(total: int) -> tuple[Line, ...]:
     """Return requests for a batch that was given none."""
     return tuple(Line(f"request-{number}", {}) for number in range(1, total + 1))
 
 
-def read(content: bytes | None, endpoint: str) -> tuple[tuple[Line, ...], tuple[Mapping[str, Any], ...]]:
+def read(content: bytes | None, endpoint: str) -> Read:
     """
     Read an input file.
 
@@ -70,9 +74,7 @@ def _decoded(text: bytes) -> Any:
         return None
 
 
-def _faults(
-    request: Any, number: int, endpoint: str, seen: set[str], models: set[str]
-) -> Iterator[Mapping[str, Any]]:
+def _faults(request: Any, number: int, endpoint: str, seen: set[str], models: set[str]) -> Iterator[Mapping[str, Any]]:
     """Yield what is wrong with one line; what it names is seen from now on."""
     if not isinstance(request, dict):
         yield failure("invalid_json_line", number)

@@ -27,7 +27,7 @@ CANCELLING_S: Final = 605
 """How long a batch is cancelling; 97 % of the real ones took 605 to 607 seconds."""
 
 DEADLINE_S: Final = 607
-"""How long after its deadline a batch is expired, the last 606 seconds of them finalizing; the real ones took as long."""
+"""How long after its deadline a batch is expired, finalizing for 606 seconds of them; so were the real ones."""
 
 _RAN: Final = "in_progress"
 _PARTIAL: Final = frozenset({"expired", "cancelled"})
@@ -217,7 +217,7 @@ class Timeline:
         for name, at in entered.items():
             stamp = self._graph.stamp[name]
             if stamp is not None and name not in self.silent:
-                stamps[stamp] = at  # type: ignore[assignment]
+                stamps[stamp] = at
         errors = [dict(error) for error in self.errors] if status == "failed" else None
         return {
             "id": self.batch_id,

@@ -60,7 +60,8 @@ class Requests:
                 counts are in the files; the others, if it was cut off, are errors.
         """
         left = {True: ended["request_counts"]["completed"], False: ended["request_counts"]["failed"]}
-        output, error = [], []
+        output: list[Mapping[str, Any]] = []
+        error: list[Mapping[str, Any]] = []
         for number, (line, ending) in enumerate(zip(self.lines, self.endings, strict=True), 1):
             well = not isinstance(ending, RequestError)
             if left[well] > 0:

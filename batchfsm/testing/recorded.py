@@ -14,7 +14,7 @@ from batchfsm.errors import SnapshotError
 from batchfsm.logs import Unreadable, opened
 from batchfsm.snapshot import TIME_FIELDS
 from batchfsm.testing.life import Wire, made_id
-from batchfsm.testing.scenario import ScenarioError
+from batchfsm.testing.script import ScenarioError
 from batchfsm.wire import batches, decode, reader
 
 
@@ -57,7 +57,7 @@ class Recording:
         created_at: int,
         *,
         number: int = 0,
-        identity: Mapping[str, Any] = {},  # noqa: B006  # Nobody changes it.
+        identity: Mapping[str, Any] = {},
         outcomes: Sequence[bool] | None = None,  # noqa: ARG002  # What it counted is recorded.
     ) -> Recording:
         """Return it as the life of a batch born now; see `Scenario.life`."""

@@ -86,9 +86,8 @@ class Store:
         with self._lock:
             entries, uploads, removed = list(self._batches.values()), list(self._files.values()), set(self._removed)
         found = [*uploads, *(made for entry in entries for made in _made(entry, now))]
-        return sorted(
-            (file for file in reversed(found) if file.id not in removed), key=lambda file: file.created_at, reverse=True
-        )
+        kept = [file for file in found if file.id not in removed]
+        return sorted(kept, key=lambda file: file.created_at)[::-1]
 
     def remove(self, file_id: str) -> None:
         """Forget a file."""
@@ -113,7 +112,7 @@ class Store:
         """Return what becomes of all batches, newest first."""
         with self._lock:
             found = [entry.life for entry in self._batches.values() if entry.life.begins_at <= now]
-        return sorted(reversed(found), key=lambda life: life.begins_at, reverse=True)
+        return sorted(found, key=lambda life: life.begins_at)[::-1]
 
     def change(self, batch_id: str, change: Callable[[Life], Life | None]) -> Life | None:
         """Put what `change` makes of a batch's life in its place; None, and nothing changes, if it makes none."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, TypeVar
 
-import attrs
 from hypothesis import strategies as st
 
 from batchfsm.dialects import Dialect, find
@@ -45,7 +44,7 @@ def histories(*, dialect: str | Dialect = "openai", tolerated: bool = False) -> 
 
 
 def polls(history: Sequence[Snapshot]) -> st.SearchStrategy[list[Snapshot]]:
-    """Return what any poller may have seen of a history: some of it in order, some of it more than once; never nothing."""
+    """Return what any poller may have seen of a history: some of it, some of it twice, in order; never nothing."""
     places = st.lists(st.integers(0, len(history) - 1), min_size=1, max_size=2 * len(history))
     return places.map(lambda found: [history[place] for place in sorted(found)])
 
@@ -104,7 +103,12 @@ def _lives(draw: st.DrawFn, walk: Walk, dialect: Dialect, least: int = 0) -> Tim
     optional = [status for status in walk if status in dialect.optional]
     silent = frozenset(draw(st.lists(st.sampled_from(optional), unique=True))) if optional else frozenset()
     return Timeline(
-        entries=tuple(entries), dialect=dialect, total=total, knots=knots, silent=silent, number=draw(st.integers(0, 99))
+        entries=tuple(entries),
+        dialect=dialect,
+        total=total,
+        knots=knots,
+        silent=silent,
+        number=draw(st.integers(0, 99)),
     )
 
 
@@ -131,4 +135,4 @@ def _paired(draw: st.DrawFn, rule: str) -> list[Any]:
     way, then = draw(st.sampled_from(ways))
     life = draw(_lives(cut[way], openai, least=1))
     wire = life.history()[len(way) - 1]
-    return [wire, breach.second(Seen(way, wire), attrs.evolve(life), then)]
+    return [wire, breach.second(Seen(way, wire), life, then)]
