@@ -14,7 +14,7 @@ from batchfsm.testing.life import Life
 from batchfsm.testing.messages import Answer, Operation, RefusedError, Request, answered, refusal
 from batchfsm.testing.multipart import parts
 from batchfsm.testing.outcomes import Respond, ended_in
-from batchfsm.testing.scenario import Plan, Scenario, planned, shared_outcomes
+from batchfsm.testing.scenario import Plan, failed, planned, shared_outcomes
 from batchfsm.testing.script import ScenarioError
 from batchfsm.testing.store import Entry, File, Store
 
@@ -146,8 +146,7 @@ class Endpoints:
         number = self.store.number()
         lines, errors = self._read(asked, identity["endpoint"], now) or (made_up(getattr(plan, "total", 0)), ())
         if errors:
-            failing = attrs.evolve(_FAILING, errors=errors)
-            life: Life = failing.life(int(now), number=number, identity=identity)
+            life: Life = failed(plan, errors, int(now), number=number, identity=identity)
             self.store.put(Entry(life))
             return life
         # A test's own code answers the requests: no lock is held here.
@@ -169,9 +168,6 @@ class Endpoints:
         if cancelled is None:
             raise RefusedError(409, f"Cannot cancel a batch with status '{status}'.")
         return answered(cancelled.at(now))
-
-
-_FAILING: Final = Scenario("validating 5s > fail")
 
 
 def _asked(request: Request) -> dict[str, Any]:

@@ -167,7 +167,8 @@ _FAULTS: Final = (
     Fault(name="truncated", means="The answer ends in its middle.", go_wrong=_truncated),
     Fault(name="html", means="200, with a page of HTML: a login page, a proxy.", go_wrong=_html(200, b"Sign in")),
     Fault(name="error_200", means='200, with `{"error": ...}`.', go_wrong=_error_200),
-    Fault(name="stale", means="The answer of some time ago, from a cache.", rule="H507", reads_only=True, go_wrong=_stale),
+    Fault(name="stale", means="The answer of some time ago, from a cache.",
+          rule="H507", reads_only=True, go_wrong=_stale),
     Fault(name="duplicate", means="The last answer once more.", reads_only=True, go_wrong=_duplicate),
     Fault(name="reordered", means="The last answer but one, which the last one overtook.",
           rule="H507", reads_only=True, go_wrong=_reordered),
@@ -181,7 +182,8 @@ _FAULTS: Final = (
     Fault(name="missing_stamps", means="All stamps but `created_at` are null.", rule="P101",
           go_wrong=_changed(_unstamped)),
     Fault(name="skewed_clock", means="The header `date` is behind the stamps.", rule="T205", go_wrong=_skewed),
-    Fault(name="shifted_list", means="A page begins with the batch that the last page ended with.", reads_only=True, go_wrong=_shifted),
+    Fault(name="shifted_list", means="A page begins with the batch that the last page ended with.",
+          reads_only=True, go_wrong=_shifted),
 )
 # fmt: on
 

@@ -12,7 +12,7 @@ import attrs
 from batchfsm.dialects import Dialect, find
 from batchfsm.testing.clock import BEGINS_AT, seconds
 from batchfsm.testing.life import CANCELLING_S, DEADLINE_S, Knot, Life, Timeline
-from batchfsm.testing.script import ScenarioError, Stay, clauses, counts_problem, stays
+from batchfsm.testing.script import ScenarioError, Script, counts_problem, script
 from batchfsm.topology import topology
 
 _HALF: Final = frozenset({"expired", "cancelling", "cancelled"})
@@ -36,7 +36,7 @@ class Plan(Protocol):
         ...
 
 
-@attrs.frozen(init=False)
+@attrs.frozen
 class Scenario:
     """
     What shall become of a batch; checked when made.
@@ -58,28 +58,17 @@ class Scenario:
     text: str
     """As it was written."""
 
-    dialect: Dialect = attrs.field(eq=False)
-    """Whose table it follows."""
+    dialect: Dialect = attrs.field(default="openai", kw_only=True, converter=find)
+    """Whose table it follows; by name, too."""
 
-    stays: tuple[Stay, ...]
-    """The statuses, in order; an `expire` is spelled out when the deadline is known."""
+    script: Script = attrs.field(init=False, repr=False)
+    """What the text says."""
 
-    expires: bool
-    """True if it ends by its deadline."""
-
-    errors: tuple[Mapping[str, Any], ...]
-    """Why it fails; shown if it does."""
-
-    cancel_s: float | None
-    """How long after its birth a cancel is asked for; None if it is not."""
-
-    def __init__(self, text: str, *, dialect: str | Dialect = "openai") -> None:
+    def __attrs_post_init__(self) -> None:
         """Read the text, and try it out."""
-        way, cancel_s = clauses(text)
-        stays, expires, errors = stays(way, text)
-        self.__attrs_init__(text, find(dialect), stays, expires, errors, cancel_s)
+        object.__setattr__(self, "script", script(self.text))
         if problem := _problem(self):
-            raise ScenarioError(f"scenario {text!r}: {problem}")
+            raise ScenarioError(f"scenario {self.text!r}: {problem}")
         self.life(BEGINS_AT)  # What depends on the deadline shows here.
 
     def life(
@@ -109,25 +98,25 @@ class Scenario:
             dialect=self.dialect,
             total=total,
             knots=tuple(_knots(self, entries, ends, outcomes)),
-            errors=self.errors,
+            errors=self.script.errors,
             number=number,
             completion_window=window,
             identity=identity,
         )
         if timeline.walk[-1] == "expired" and timeline.ends_at < timeline.expires_at:
             raise ScenarioError(f"scenario {self.text!r}: it is expired before its deadline; write expire instead")
-        if self.cancel_s is None:
+        if self.script.cancel_s is None:
             return timeline
-        cancelled = timeline.cancelled(created_at + self.cancel_s)
+        cancelled = timeline.cancelled(created_at + self.script.cancel_s)
         if cancelled is None:
-            status = timeline.at(created_at + self.cancel_s)["status"]
+            status = timeline.at(created_at + self.script.cancel_s)["status"]
             raise ScenarioError(f"scenario {self.text!r}: it is {status} by then, and cannot be cancelled")
         return cancelled
 
     @property
     def total(self) -> int:
         """How many requests it has, where no file says so."""
-        return next((stay.counts[2] for stay in self.stays if stay.counts is not None), 10)
+        return next((stay.counts[2] for stay in self.script.stays if stay.counts is not None), 10)
 
 
 def planned(plan: str | Plan) -> Plan:
@@ -137,9 +126,9 @@ def planned(plan: str | Plan) -> Plan:
 
 def _problem(scenario: Scenario) -> str | None:
     """Return what is wrong with a scenario whatever its deadline; None if nothing is."""
-    graph, statuses = topology(scenario.dialect.lifecycle), [stay.status for stay in scenario.stays]
-    walk = [*statuses, "finalizing", "expired"] if scenario.expires else statuses
-    if scenario.expires and statuses[-1] == "finalizing":
+    graph, statuses = topology(scenario.dialect.lifecycle), [stay.status for stay in scenario.script.stays]
+    walk = [*statuses, "finalizing", "expired"] if scenario.script.expires else statuses
+    if scenario.script.expires and statuses[-1] == "finalizing":
         walk = [*statuses, "expired"]
     if unknown := [status for status in walk if status not in graph.bit]:
         return f"{scenario.dialect.name} has no status {unknown[0]!r}; it has {', '.join(graph.statuses)}"
@@ -149,19 +138,19 @@ def _problem(scenario: Scenario) -> str | None:
         if (source, target) not in graph.steps:
             after = ", ".join(after for before, after in graph.steps if before == source)
             return f"{target} cannot follow {source}; {f'what can: {after}' if after else 'it is final'}"
-    return counts_problem(scenario.stays)
+    return counts_problem(scenario.script.stays)
 
 
 def _entries(scenario: Scenario, created_at: int, expires_at: int) -> tuple[tuple[tuple[str, int], ...], list[int]]:
     """Return when each status is entered, and when each stay is over."""
     second, entries, ends = created_at, [], []
-    for stay in scenario.stays:
+    for stay in scenario.script.stays:
         entries.append((stay.status, second))
         second += ceil(_DWELLS_S.get(stay.status, 1) if stay.span_s is None else stay.span_s)
         ends.append(second)
-    if scenario.expires:
+    if scenario.script.expires:
         out_of_time = max(entries[-1][1], expires_at + 1)
-        if scenario.stays[-1].span_s is None:
+        if scenario.script.stays[-1].span_s is None:
             ends[-1] = out_of_time
         if entries[-1][0] != "finalizing":
             entries.append(("finalizing", out_of_time))
@@ -177,9 +166,11 @@ def _knots(
     if not begun:
         return
     yield Knot(at=begun[0], completed=0, failed=0)
-    counted = [(end, stay.counts) for stay, end in zip(scenario.stays, ends, strict=True) if stay.counts is not None]
+    counted = [
+        (end, stay.counts) for stay, end in zip(scenario.script.stays, ends, strict=True) if stay.counts is not None
+    ]
     if not counted:
-        end = ends[[stay.status for stay in scenario.stays].index("in_progress")]
+        end = ends[[stay.status for stay in scenario.script.stays].index("in_progress")]
         total = scenario.total
         counted = [(end, (total // 2 if entries[-1][0] in _HALF else total, 0, total))]
     for at, (completed, failed, total) in counted:
@@ -193,8 +184,30 @@ def _knots(
 
 def shared_outcomes(plan: Plan, total: int) -> list[bool]:
     """Return which of so many requests end well, as a scenario's counts would have it; spread evenly."""
-    counts = next((stay.counts for stay in reversed(getattr(plan, "stays", ())) if stay.counts is not None), None)
+    counts = next(
+        (
+            stay.counts
+            for stay in reversed(getattr(getattr(plan, "script", None), "stays", ()))
+            if stay.counts is not None
+        ),
+        None,
+    )
     if counts is None:
         return [True] * total
     failing, done = counts[1], counts[0] + counts[1]
     return [done == 0 or (place + 1) * failing // done == place * failing // done for place in range(total)]
+
+
+def failed(
+    plan: Plan, errors: Sequence[Mapping[str, Any]], created_at: int, *, number: int, identity: Mapping[str, Any]
+) -> Timeline:
+    """Return the life of a batch whose input file cannot be used, whatever else was planned."""
+    dialect = getattr(plan, "dialect", None) or find("openai")
+    return Timeline(
+        entries=((dialect.lifecycle.initial, created_at), ("failed", created_at + _DWELLS_S["validating"])),
+        dialect=dialect,
+        errors=tuple(errors),
+        number=number,
+        completion_window=identity["completion_window"],
+        identity=identity,
+    )

@@ -36,37 +36,50 @@ class Stay:
     """Requests ended well and badly by its end, and all; None if the scenario does not say."""
 
 
-def clauses(text: str) -> tuple[str, float | None]:
-    """Part the way from the cancel; either may be missing."""
+@attrs.frozen
+class Script:
+    """What the text of a scenario says."""
+
+    stays: tuple[Stay, ...]
+    """The statuses, in order; the last ones of an `expire` are known with the deadline."""
+    expires: bool
+    """True if it ends by its deadline."""
+    errors: tuple[Mapping[str, Any], ...]
+    """Why it fails; shown if it does."""
+    cancel_s: float | None
+    """How long after its birth a cancel is asked for; None if it is not."""
+
+
+def script(text: str) -> Script:
+    """Read a scenario; ScenarioError if it is not written as one."""
     way, *clauses = (" ".join(part.split()) for part in text.split(","))
     if _CANCEL.fullmatch(way):
         way, clauses = HAPPY, [way, *clauses]
     cancels = [_CANCEL.fullmatch(clause) for clause in clauses]
     if len(cancels) > 1 or None in cancels:
         raise ScenarioError(f"scenario {text!r}: after a comma comes `cancel at 1h`, once, and nothing else")
-    return way, next((seconds(found[1]) for found in cancels if found is not None), None)
-
-
-def stays(way: str, text: str) -> tuple[tuple[Stay, ...], bool, tuple[Mapping[str, Any], ...]]:
-    """Read the statuses; whether the last word was `expire`; and why the batch fails."""
+    cancel_s = next((seconds(found[1]) for found in cancels if found is not None), None)
     *before, last = (part.strip() for part in way.split(">"))
-    fails = _FAIL.fullmatch(last)
-    expires = last == "expire"
+    fails, expires = _FAIL.fullmatch(last), last == "expire"
     if (expires or fails) and not before:
         before = ["validating", "in_progress"] if expires else ["validating"]
     stays = [_stay(part, text) for part in (*before, *([] if expires or fails else [last]))]
-    if not fails:
-        return tuple(stays), expires, (FAILURE,)
+    if fails is None:
+        return Script(tuple(stays), expires, (FAILURE,), cancel_s)
     line, code = fails.groups()
-    code = code or str(FAILURE["code"])
-    error = failure(code, int(line) if line else None)
-    return (*stays, Stay("failed")), False, (error,)
+    error = failure(code or str(FAILURE["code"]), None if line is None else int(line))
+    return Script((*stays, Stay("failed")), expires, (error,), cancel_s)
 
 
-def failure(code: str, line: int | None = None, param: str | None = None) -> Mapping[str, Any]:
-    """Return an entry of `errors`; the line counts from 1."""
-    message = FAILURES.get(code, "The input file is not valid.")
-    return {"code": code, "message": message, "param": param, "line": line}
+def _stay(part: str, text: str) -> Stay:
+    found = _STAY.fullmatch(part)
+    if found is None:
+        raise ScenarioError(
+            f"scenario {text!r}: cannot read {part!r}; write a status, a span and counts: in_progress 2h 97+3/100"
+        )
+    status, span, *numbers = found.groups()
+    counts = None if numbers[0] is None else (int(numbers[0]), int(numbers[1]), int(numbers[2]))
+    return Stay(status, None if span is None else seconds(span), counts)
 
 
 FAILURES: Final[Mapping[str, str]] = {
@@ -83,18 +96,14 @@ FAILURES: Final[Mapping[str, str]] = {
 """Codes of a failed validation that real batches had, with a message for each."""
 
 
-def _stay(part: str, text: str) -> Stay:
-    found = _STAY.fullmatch(part)
-    if found is None:
-        raise ScenarioError(
-            f"scenario {text!r}: cannot read {part!r}; write a status, a span and counts: in_progress 2h 97+3/100"
-        )
-    status, span, *numbers = found.groups()
-    counts = None if numbers[0] is None else (int(numbers[0]), int(numbers[1]), int(numbers[2]))
-    return Stay(status, None if span is None else seconds(span), counts)
+def failure(code: str, line: int | None = None, param: str | None = None) -> Mapping[str, Any]:
+    """Return an entry of `errors`; the line counts from 1."""
+    message = FAILURES.get(code, "The input file is not valid.")
+    return {"code": code, "message": message, "param": param, "line": line}
 
 
 def counts_problem(stays: Sequence[Stay]) -> str | None:
+    """Return what is wrong with the counts of a scenario; None if nothing is."""
     counted = [(stay.status, stay.counts) for stay in stays if stay.counts is not None]
     if any(completed + failed > total or total == 0 for _, (completed, failed, total) in counted):
         return "more requests are done than there are"
