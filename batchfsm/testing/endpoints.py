@@ -14,7 +14,7 @@ from batchfsm.testing.life import Life
 from batchfsm.testing.messages import Answer, Operation, RefusedError, Request, answered, refusal
 from batchfsm.testing.multipart import parts
 from batchfsm.testing.outcomes import Respond, ended_in
-from batchfsm.testing.scenario import Plan, failed, planned, shared_outcomes
+from batchfsm.testing.scenario import Plan, failed, planned
 from batchfsm.testing.script import ScenarioError
 from batchfsm.testing.store import Entry, File, Store
 
@@ -144,13 +144,13 @@ class Endpoints:
         """
         identity = {"metadata": None, "endpoint": ENDPOINTS[1], "completion_window": "24h", **asked}
         number = self.store.number()
-        lines, errors = self._read(asked, identity["endpoint"], now) or (made_up(getattr(plan, "total", 0)), ())
+        lines, errors = self._read(asked, identity["endpoint"], now) or (made_up(plan.total), ())
         if errors:
             life: Life = failed(plan, errors, int(now), number=number, identity=identity)
             self.store.put(Entry(life))
             return life
         # A test's own code answers the requests: no lock is held here.
-        requests = ended_in(lines, shared_outcomes(plan, len(lines)), self.respond, identity["endpoint"])
+        requests = ended_in(lines, plan.outcomes(len(lines)), self.respond, identity["endpoint"])
         life = plan.life(int(now), number=number, identity=identity, outcomes=requests.outcomes)
         self.store.put(Entry(life, requests))
         return life

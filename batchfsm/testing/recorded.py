@@ -9,11 +9,12 @@ from typing import Any, cast
 
 import attrs
 
-from batchfsm.dialects import DIALECTS
+from batchfsm.dialects import DIALECTS, Dialect
 from batchfsm.errors import SnapshotError
 from batchfsm.logs import Unreadable, opened
 from batchfsm.snapshot import TIME_FIELDS
 from batchfsm.testing.life import Wire, made_id
+from batchfsm.testing.scenario import NOTHING
 from batchfsm.testing.script import ScenarioError
 from batchfsm.wire import batches, decode, reader
 
@@ -32,6 +33,12 @@ class Recording:
 
     views: tuple[tuple[float, Wire], ...]
     """When it was seen, in Unix seconds, and the object; in order of time."""
+
+    dialect: Dialect = DIALECTS["openai"]
+    """Whose table it follows; for what is created with it, and has a file that cannot be used."""
+
+    total: int = 0
+    """How many requests are made up for it: none, for it has no results."""
 
     @property
     def begins_at(self) -> int:
@@ -52,12 +59,16 @@ class Recording:
         """Return the recording: a cancel is answered, and changes nothing."""
         return self
 
+    def outcomes(self, total: int) -> list[bool]:
+        """Return that all end well: what they were answered is not recorded."""
+        return [True] * total
+
     def life(
         self,
         created_at: int,
         *,
         number: int = 0,
-        identity: Mapping[str, Any] = {},
+        identity: Mapping[str, Any] = NOTHING,
         outcomes: Sequence[bool] | None = None,  # noqa: ARG002  # What it counted is recorded.
     ) -> Recording:
         """Return it as the life of a batch born now; see `Scenario.life`."""
@@ -69,7 +80,7 @@ class Recording:
             views.append((seen_at + later_s, {**wire, **times, **own, "id": batch_id}))
         # It is there at once, in whatever part of its second it was recorded.
         views[0] = (float(created_at), views[0][1])
-        return Recording(batch_id, tuple(views))
+        return attrs.evolve(self, batch_id=batch_id, views=tuple(views))
 
 
 def recordings(source: object) -> dict[str, Recording]:

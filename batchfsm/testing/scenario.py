@@ -5,31 +5,50 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from math import ceil
+from types import MappingProxyType
 from typing import Any, Final, Protocol
 
 import attrs
 
-from batchfsm.dialects import Dialect, find
+from batchfsm.dialects import DIALECTS, Dialect, find
 from batchfsm.testing.clock import BEGINS_AT, seconds
 from batchfsm.testing.life import CANCELLING_S, DEADLINE_S, Knot, Life, Timeline
 from batchfsm.testing.script import ScenarioError, Script, counts_problem, script
 from batchfsm.topology import topology
 
+NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
+"""No fields."""
+
 _HALF: Final = frozenset({"expired", "cancelling", "cancelled"})
 """In which statuses half of the work is left undone, where nobody says how much."""
 
+_TOTAL: Final = 10
 _DWELLS_S: Final = {"validating": 5, "in_progress": 1800, "finalizing": 60, "cancelling": CANCELLING_S}
 
 
 class Plan(Protocol):
     """What makes the life of a batch that is created: a scenario, or a recording."""
 
+    @property
+    def dialect(self) -> Dialect:
+        """Whose table the batch follows."""
+        ...
+
+    @property
+    def total(self) -> int:
+        """How many requests it has, where no file says so."""
+        ...
+
+    def outcomes(self, total: int) -> list[bool]:
+        """Return which of so many requests end well, where nobody answers them."""
+        ...
+
     def life(
         self,
         created_at: int,
         *,
         number: int = 0,
-        identity: Mapping[str, Any] = {},
+        identity: Mapping[str, Any] = NOTHING,
         outcomes: Sequence[bool] | None = None,
     ) -> Life:
         """Return the life of a batch born now; see `Scenario.life`."""
@@ -58,7 +77,7 @@ class Scenario:
     text: str
     """As it was written."""
 
-    dialect: Dialect = attrs.field(default="openai", kw_only=True, converter=find)
+    dialect: Dialect = attrs.field(default=DIALECTS["openai"], kw_only=True, converter=find)
     """Whose table it follows; by name, too."""
 
     script: Script = attrs.field(init=False, repr=False)
@@ -76,7 +95,7 @@ class Scenario:
         created_at: int,
         *,
         number: int = 0,
-        identity: Mapping[str, Any] = {},
+        identity: Mapping[str, Any] = NOTHING,
         outcomes: Sequence[bool] | None = None,
     ) -> Timeline:
         """
@@ -116,7 +135,17 @@ class Scenario:
     @property
     def total(self) -> int:
         """How many requests it has, where no file says so."""
-        return next((stay.counts[2] for stay in self.script.stays if stay.counts is not None), 10)
+        return next((counts[2] for counts in self._counts), _TOTAL)
+
+    def outcomes(self, total: int) -> list[bool]:
+        """Return which of so many requests end well: a share as in the counts, the others spread evenly."""
+        completed, failing, _ = self._counts[-1] if self._counts else (1, 0, 1)
+        done = completed + failing or 1
+        return [(place + 1) * failing // done == place * failing // done for place in range(total)]
+
+    @property
+    def _counts(self) -> list[tuple[int, int, int]]:
+        return [stay.counts for stay in self.script.stays if stay.counts is not None]
 
 
 def planned(plan: str | Plan) -> Plan:
@@ -182,30 +211,14 @@ def _knots(
         yield Knot(at=at, completed=well, failed=done - well)
 
 
-def shared_outcomes(plan: Plan, total: int) -> list[bool]:
-    """Return which of so many requests end well, as a scenario's counts would have it; spread evenly."""
-    counts = next(
-        (
-            stay.counts
-            for stay in reversed(getattr(getattr(plan, "script", None), "stays", ()))
-            if stay.counts is not None
-        ),
-        None,
-    )
-    if counts is None:
-        return [True] * total
-    failing, done = counts[1], counts[0] + counts[1]
-    return [done == 0 or (place + 1) * failing // done == place * failing // done for place in range(total)]
-
-
 def failed(
     plan: Plan, errors: Sequence[Mapping[str, Any]], created_at: int, *, number: int, identity: Mapping[str, Any]
 ) -> Timeline:
     """Return the life of a batch whose input file cannot be used, whatever else was planned."""
-    dialect = getattr(plan, "dialect", None) or find("openai")
+    born = plan.dialect.lifecycle.initial
     return Timeline(
-        entries=((dialect.lifecycle.initial, created_at), ("failed", created_at + _DWELLS_S["validating"])),
-        dialect=dialect,
+        entries=((born, created_at), ("failed", created_at + _DWELLS_S["validating"])),
+        dialect=plan.dialect,
         errors=tuple(errors),
         number=number,
         completion_window=identity["completion_window"],
