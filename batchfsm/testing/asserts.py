@@ -24,13 +24,6 @@ def assert_consistent(history: Iterable[object], *, dialect: str | Dialect = "op
 
     Raises:
         AssertionError: With the findings, and the timeline of each batch.
-
-    >>> assert_consistent([{"id": "batch_1", "object": "batch", "status": "completed", "created_at": 5}])
-    Traceback (most recent call last):
-    ...
-    AssertionError: inconsistent; snapshots: 1, batches: 1
-    error P101 batch_1 is completed without completed_at (seen at iterable:1)
-    ...
     """
     seen = list(history)
     report = audit(seen, dialect=dialect)

@@ -9,7 +9,7 @@ from typing import Any, Final, cast
 
 import attrs
 
-from batchfsm.testing.inputs import Read, made_up, read
+from batchfsm.testing.inputs import made_up, read
 from batchfsm.testing.life import Life
 from batchfsm.testing.messages import Answer, Operation, RefusedError, Request, answered, refusal
 from batchfsm.testing.multipart import parts
@@ -144,23 +144,21 @@ class Endpoints:
         """
         identity = {"metadata": None, "endpoint": ENDPOINTS[1], "completion_window": "24h", **asked}
         number = self.store.number()
-        lines, errors = self._read(asked, identity["endpoint"], now) or (made_up(plan.total), ())
+        respond = self.respond
+        if "input_file_id" in asked:
+            upload = self.store.file(asked["input_file_id"], now)
+            lines, errors = read(None if upload is None else upload.content, identity["endpoint"])
+        else:
+            (lines, errors), respond = made_up(plan.total), None  # Nobody wrote answers for what is made up.
         if errors:
             life: Life = failed(plan, errors, int(now), number=number, identity=identity)
             self.store.put(Entry(life))
             return life
         # A test's own code answers the requests: no lock is held here.
-        requests = ended_in(lines, plan.outcomes(len(lines)), self.respond, identity["endpoint"])
+        requests = ended_in(lines, plan.outcomes(len(lines)), respond, identity["endpoint"])
         life = plan.life(int(now), number=number, identity=identity, outcomes=requests.outcomes)
         self.store.put(Entry(life, requests))
         return life
-
-    def _read(self, asked: Mapping[str, Any], endpoint: str, now: float) -> Read | None:
-        """Return what the input file holds; None if none was named."""
-        if "input_file_id" not in asked:
-            return None
-        upload = self.store.file(asked["input_file_id"], now)
-        return read(None if upload is None else upload.content, endpoint)
 
     def _cancel(self, _: Request, batch_id: str, now: float) -> Answer:
         status = self._life(batch_id, now).at(now)["status"]

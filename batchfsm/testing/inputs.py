@@ -31,9 +31,9 @@ Read = tuple[tuple[Line, ...], tuple[Mapping[str, Any], ...]]
 """What an input file holds: its requests, and the errors that fail the batch."""
 
 
-def made_up(total: int) -> tuple[Line, ...]:
+def made_up(total: int) -> Read:
     """Return requests for a batch that was given none."""
-    return tuple(Line(f"request-{number}", {}) for number in range(1, total + 1))
+    return tuple(Line(f"request-{number}", {}) for number in range(1, total + 1)), ()
 
 
 def read(content: bytes | None, endpoint: str) -> Read:
