@@ -190,7 +190,11 @@ def _arrow(source, target, event, *, dashed):
 def faults_table():
     """Return what can go wrong on the way to a fake API."""
     rows = [
-        (f"`{fault.name}`", _cell(fault.means), f"[{fault.rule}](../reference/rules.md#{fault.rule.lower()})" if fault.rule else "")
+        (
+            f"`{fault.name}`",
+            _cell(fault.means),
+            f"[{fault.rule}](../reference/rules.md#{fault.rule.lower()})" if fault.rule else "",
+        )
         for fault in batchfsm.testing.FAULTS.values()
     ]
     return _table(("fault", "what happens", "seen by"), rows)

@@ -90,12 +90,13 @@ def test_every_history_that_is_served_is_consistent(text):
     seen = []
     for _ in range(288):
         seen += [
-            {"observed_at": api.clock.now(), "body": ask(api, "GET", path)[1]} for path in (f"batches/{batch_id}", "batches")
+            {"observed_at": api.clock.now(), "body": ask(api, "GET", path)[1]}
+            for path in (f"batches/{batch_id}", "batches")
         ]
         api.clock.advance("10m")
     report = audit(seen)
     # A failure after the work began is a step that OpenAI's table only tolerates; stuck is overdue.
-    odd = {"validating > in_progress > fail": {"P102"}, "validating > in_progress": {"T207"}}
+    odd = {"validating > in_progress > fail": {"H501", "P102"}, "validating > in_progress": {"T207"}}
 
     assert "consistent" == report.verdict
     assert odd.get(text, set()) >= set(report.counts)
@@ -225,7 +226,9 @@ def test_results_are_what_the_test_answers():
     """Each request in the file that it belongs to; the counts follow."""
     api = FakeBatchAPI(
         "validating 0s > in_progress 1h > finalizing 0s > completed",
-        respond=lambda body: RequestError(500, "no", "bad") if "b" in body["messages"][0]["content"] else {"fine": True},
+        respond=lambda body: (
+            RequestError(500, "no", "bad") if "b" in body["messages"][0]["content"] else {"fine": True}
+        ),
     )
     batch = created(api, GOOD)
     api.clock.advance("1h")
@@ -275,7 +278,8 @@ def test_other_endpoints_echo_the_request():
 
 
 @pytest.mark.parametrize(
-    "text, code", [("validating 0s > in_progress 1+0/3 > expire", "batch_expired"), ("cancel at 90m", "batch_cancelled")]
+    "text, code",
+    [("validating 0s > in_progress 1+0/3 > expire", "batch_expired"), ("cancel at 90m", "batch_cancelled")],
 )
 def test_what_is_cut_off_is_in_the_error_file(text, code):
     """It is counted neither as completed nor as failed."""
@@ -370,7 +374,10 @@ def test_an_upload_needs_both_parts(missing):
         ({"metadata": {"a": 1}}, "metadata"),
         ({"metadata": {"scenario": "validating > completed"}}, "metadata.scenario"),
         (
-            {"completion_window": "48h", "metadata": {"scenario": "validating > in_progress 24h > finalizing 1h > expired"}},
+            {
+                "completion_window": "48h",
+                "metadata": {"scenario": "validating > in_progress 24h > finalizing 1h > expired"},
+            },
             "completion_window",
         ),
     ],
@@ -467,7 +474,8 @@ def test_an_empty_list_has_no_ids():
 
 @pytest.mark.parametrize(
     "query, param",
-    [({"limit": limit}, "limit") for limit in ("0", "101", "-1", "x", "", "²", "9" * 5000)] + [({"after": "none"}, "after")],
+    [({"limit": limit}, "limit") for limit in ("0", "101", "-1", "x", "", "²", "9" * 5000)]
+    + [({"after": "none"}, "after")],
 )
 def test_a_page_that_cannot_be_is_refused(query, param):
     """OpenAI answers 400 for a limit above 100."""

@@ -117,7 +117,10 @@ def test_a_clock_that_does_not_run_is_refused(speed):
             [("validating", 0), ("in_progress", 5), ("cancelling", 3600), ("cancelled", 4205)],
         ),
         ("validating > cancelling 9s > cancelled", [("validating", 0), ("cancelling", 5), ("cancelled", 14)]),
-        ("validating > cancelling 9s > cancelled, cancel at 8s", [("validating", 0), ("cancelling", 5), ("cancelled", 14)]),
+        (
+            "validating > cancelling 9s > cancelled, cancel at 8s",
+            [("validating", 0), ("cancelling", 5), ("cancelled", 14)],
+        ),
         ("validating > in_progress", [("validating", 0), ("in_progress", 5)]),
         ("validating", [("validating", 0)]),
     ],
@@ -130,8 +133,16 @@ def test_a_scenario_says_when_each_status_is_entered(text, expected):
 @pytest.mark.parametrize(
     "dialect, text, expected",
     [
-        ("ogx", "validating > in_progress 1h > completed", [("validating", 0), ("in_progress", 5), ("completed", 3605)]),
-        ("aibrix", "scheduling 2s > validating 1s > in_progress", [("scheduling", 0), ("validating", 2), ("in_progress", 3)]),
+        (
+            "ogx",
+            "validating > in_progress 1h > completed",
+            [("validating", 0), ("in_progress", 5), ("completed", 3605)],
+        ),
+        (
+            "aibrix",
+            "scheduling 2s > validating 1s > in_progress",
+            [("scheduling", 0), ("validating", 2), ("in_progress", 3)],
+        ),
         ("aibrix", "scheduling > failed", [("scheduling", 0), ("failed", 1)]),
     ],
 )
@@ -233,7 +244,10 @@ def test_a_failed_batch_says_why():
     )
 
     message = "The custom_id of this request is that of another request in the file."
-    assert {"object": "list", "data": [{"code": "duplicate_custom_id", "message": message, "param": None, "line": 7}]} == known
+    assert {
+        "object": "list",
+        "data": [{"code": "duplicate_custom_id", "message": message, "param": None, "line": 7}],
+    } == known
     assert ("strange", "The input file is not valid.", None) == tuple(
         known["data"][0][name] for known in [unknown] for name in ("code", "message", "line")
     )
@@ -249,6 +263,7 @@ def test_before_its_birth_a_life_is_as_it_was_born():
 
 def test_files_come_with_the_end():
     """An output file if a request ended well; an error file if one did not, or was cut off after it ran."""
+
     def files(text):
         wire = Scenario(text).life(CREATED).history()[-1]
         return wire["output_file_id"] is not None, wire["error_file_id"] is not None

@@ -205,7 +205,7 @@ class FakeBatchAPI:
                 client's own retries sleep for real.
 
         Raises:
-            MissingExtraError: If `openai` is not installed.
+            ModuleNotFoundError: If `openai` is not installed.
         """
         return doors.openai_client(self.handle, "OpenAI", options)  # type: ignore[no-any-return]
 
@@ -218,7 +218,7 @@ class FakeBatchAPI:
         Return a transport for `httpx.Client` and `httpx.AsyncClient`: openai-python 1 and 2, and others.
 
         Raises:
-            MissingExtraError: If `httpx` is not installed.
+            ModuleNotFoundError: If `httpx` is not installed.
         """
         return doors.transport(self.handle, "httpx")  # type: ignore[no-any-return]
 

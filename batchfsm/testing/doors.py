@@ -6,7 +6,6 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any, Literal
 
-from batchfsm.errors import MissingExtraError
 from batchfsm.testing.messages import Answer, Request
 
 Handle = Callable[[Request], Answer]
@@ -17,7 +16,7 @@ Library = Literal["httpx", "httpx2"]
 
 
 def transport(handle: Handle, library: Library) -> Any:
-    """Return a mock transport of a library; MissingExtraError if it is not installed."""
+    """Return a mock transport of a library."""
     http = _imported(library)
 
     def answer(request: Any) -> Any:
@@ -40,7 +39,7 @@ def transport(handle: Handle, library: Library) -> Any:
 
 
 def openai_client(handle: Handle, kind: Literal["OpenAI", "AsyncOpenAI"], options: dict[str, Any]) -> Any:
-    """Return a client of openai-python; MissingExtraError if it is not installed."""
+    """Return a client of openai-python."""
     openai = _imported("openai")
     # 3 is built on httpx2, those before on httpx.
     default = openai.DefaultHttpxClient
@@ -57,8 +56,8 @@ def openai_client(handle: Handle, kind: Literal["OpenAI", "AsyncOpenAI"], option
 
 
 def _imported(name: str) -> Any:
-    """Import the library of a door; MissingExtraError if it is not installed."""
+    """Import the library of a door, which its users have anyway."""
     try:
         return import_module(name)
     except ImportError:
-        raise MissingExtraError(f"this door of FakeBatchAPI, which is for {name},", "testing") from None
+        raise ModuleNotFoundError(f"this door of FakeBatchAPI needs the package {name}", name=name) from None

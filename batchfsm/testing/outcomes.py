@@ -67,7 +67,7 @@ class Requests:
             if left[well] > 0:
                 left[well] -= 1
                 (output if well else error).append(_row(ended, number, line, ending))
-            elif ended["status"] in _UNDONE:
+            else:
                 error.append(_undone(ended, number, line))
         return _lines(output), _lines(error)
 

@@ -114,7 +114,8 @@ def _views(found: object) -> Iterator[tuple[str, float, Wire]]:
     try:
         for batch, observed_at in batches(decode(found) if isinstance(found, str | bytes) else found):
             snapshot = reader(DIALECTS["compatible"]).read_bare(batch, observed_at)
-            if snapshot.is_named and snapshot.observed_at is not None and isinstance(batch, Mapping):
-                yield snapshot.id, snapshot.observed_at, cast("Wire", dict(batch))
+            vital = (snapshot.id, snapshot.status, snapshot.created_at, snapshot.observed_at)
+            if isinstance(batch, Mapping) and batch.get("object", "batch") == "batch" and None not in vital:
+                yield snapshot.id, cast("float", snapshot.observed_at), dict(cast("Wire", batch))
     except SnapshotError:
         return  # Error answers, files and the like: an audit names them.
