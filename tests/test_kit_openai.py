@@ -229,6 +229,16 @@ def test_the_door_of_httpx_is_there_for_others(api):
     assert (200, []) == (page.status_code, page.json()["data"])
 
 
+def test_the_door_of_httpx2_is_there_too(api):
+    """For openai-python 3, and whatever else is built on it."""
+    httpx2 = pytest.importorskip("httpx2")
+    with httpx2.Client(transport=api.httpx2_transport(), base_url="http://fake") as client:
+        api.inject("reset", times=1)
+        with pytest.raises(httpx2.ReadError):
+            client.get("/v1/batches")
+        assert 401 == client.get("/v1/batches").status_code
+
+
 def test_a_client_may_be_made_with_options_of_ones_own(api):
     """They come before the fake's."""
     with api.client(api_key="sk-mine", timeout=5) as client:

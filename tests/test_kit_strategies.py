@@ -6,10 +6,12 @@ import sys
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from notation import CREATED
 
 import batchfsm.testing
-from batchfsm import DIALECTS, RULES, UnknownNameError, audit
-from batchfsm.testing import Timeline, assert_consistent, broken, histories, polls, timelines
+from batchfsm import DIALECTS, OPENAI, RULES, UnknownNameError, audit
+from batchfsm.testing import Scenario, Timeline, assert_consistent, broken, histories, polls, timelines
+from batchfsm.testing.breaches import CHANGES, PAIRS, changeable, changed, pairable, paired
 from batchfsm.topology import topology
 
 
@@ -59,8 +61,54 @@ def test_polls_of_a_healthy_history_are_healthy(data):
     assert_consistent(data.draw(polls(data.draw(histories()))))
 
 
+def lives():
+    """Return a life along each documented walk, a minute in each status."""
+    graph = topology(OPENAI)
+    walks = [
+        walk
+        for end in OPENAI.statuses
+        if end in OPENAI.terminal
+        for walk in graph.walks("validating", end, frozenset(OPENAI.statuses), strict=True)
+    ]
+    ends = {"expired": "expire", "failed": "failed", "completed": "completed", "cancelled": "cancelled"}
+    texts = [" > ".join([*(f"{status} 1m" for status in walk[:-1]), ends[walk[-1]]]) for walk in walks]
+    return {life.walk: life for life in (Scenario(text).life(CREATED) for text in texts)}
+
+
+LIVES = lives()
+
+
+@pytest.mark.parametrize("code", CHANGES)
+def test_every_snapshot_that_can_break_a_rule_breaks_it(code):
+    """In each status, on each way there."""
+    ways = list(changeable(code, LIVES))
+
+    assert ways
+    for walk, end in ways:
+        history = changed(code, LIVES[walk], end)
+        assert {code} == audit(history).counts.keys(), (walk, end)
+        assert {} == audit(history[:-1]).counts
+
+
+@pytest.mark.parametrize("code", PAIRS)
+def test_every_two_snapshots_that_can_break_a_rule_break_it(code):
+    """Each way with each other that contradicts it."""
+    ways = list(pairable(code, list(LIVES)))
+
+    assert ways
+    for walk, end, then in ways:
+        history = paired(code, LIVES[walk], end, then)
+        assert [{}, {code}] == [audit(history[:1]).counts, audit(history).counts.keys()], (walk, end, then)
+
+
+def test_every_rule_can_be_broken():
+    """By one snapshot, or by two."""
+    assert set(RULES) == {*CHANGES, *PAIRS}
+    assert set() == CHANGES.keys() & PAIRS.keys()
+
+
 @pytest.mark.parametrize("code", RULES)
-@settings(max_examples=30)
+@settings(max_examples=20)
 @given(data=st.data())
 def test_a_broken_history_breaks_its_rule_and_no_other(code, data):
     """With the last item; what comes before is healthy."""

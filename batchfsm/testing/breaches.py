@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 import attrs
 
@@ -195,3 +195,31 @@ PAIRS: Final[Mapping[str, Pair]] = MappingProxyType(
     }
 )
 """The rules that only a history breaks."""
+
+
+def changeable(rule: str, walks: Iterable[Walk]) -> Iterator[tuple[Walk, int]]:
+    """Yield each walk, with how far along it one snapshot can break a rule."""
+    for walk in walks:
+        yield from ((walk, end) for end in range(1, len(walk) + 1) if CHANGES[rule].where(walk[:end]))
+
+
+def changed(rule: str, life: Timeline, end: int) -> list[Any]:
+    """Return a healthy life's snapshot so far along its walk, broken, and before it the one of its birth."""
+    breach, history = CHANGES[rule], life.history()
+    wire = history[end - 1] | breach.change(Seen(life.walk[:end], history[end - 1]))
+    first = history[: 1 if end > 1 and not breach.alone else 0]
+    if "observed_at" not in wire:
+        return [*first, wire]
+    return [*first, {"observed_at": wire.pop("observed_at"), "snapshot": wire}]
+
+
+def pairable(rule: str, walks: Sequence[Walk]) -> Iterator[tuple[Walk, int, Walk]]:
+    """Yield each walk, with how far along it a snapshot and one on a second way break a rule."""
+    cut = {walk[:end]: walk for walk in walks for end in range(1, len(walk) + 1)}
+    yield from ((walk, len(way), then) for way, walk in cut.items() for then in cut if PAIRS[rule].where(way, then))
+
+
+def paired(rule: str, life: Timeline, end: int, then: Walk) -> list[Wire]:
+    """Return a healthy life's snapshot so far along its walk, and one on another way that contradicts it."""
+    wire = life.history()[end - 1]
+    return [wire, PAIRS[rule].second(Seen(life.walk[:end], wire), life, then)]

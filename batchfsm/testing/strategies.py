@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from batchfsm.dialects import Dialect, find
 from batchfsm.errors import UnknownNameError
 from batchfsm.rules import RULES
-from batchfsm.testing.breaches import CHANGES, PAIRS, Seen
+from batchfsm.testing.breaches import CHANGES, changeable, changed, pairable, paired
 from batchfsm.testing.clock import BEGINS_AT
 from batchfsm.testing.life import DEADLINE_S, Knot, Timeline, Wire
 from batchfsm.topology import Walk, topology
@@ -114,25 +114,15 @@ def _lives(draw: st.DrawFn, walk: Walk, dialect: Dialect, least: int = 0) -> Tim
 
 @st.composite
 def _changed(draw: st.DrawFn, rule: str) -> list[Any]:
-    """Draw a healthy snapshot, with the one of its birth before it, and break it."""
-    breach, openai = CHANGES[rule], find("openai")
-    ways = [(walk, end) for walk in _walks(openai) for end in range(1, len(walk) + 1) if breach.where(walk[:end])]
-    walk, end = draw(st.sampled_from(ways))
-    history = draw(_lives(walk, openai, least=1)).history()
-    wire = history[end - 1] | breach.change(Seen(walk[:end], history[end - 1]))
-    first = history[: 1 if end > 1 and not breach.alone else 0]
-    if "observed_at" not in wire:
-        return [*first, wire]
-    return [*first, {"observed_at": wire.pop("observed_at"), "snapshot": wire}]
+    """Draw a healthy snapshot, and break it."""
+    openai = find("openai")
+    walk, end = draw(st.sampled_from(list(changeable(rule, _walks(openai)))))
+    return changed(rule, draw(_lives(walk, openai, least=1)), end)
 
 
 @st.composite
 def _paired(draw: st.DrawFn, rule: str) -> list[Any]:
     """Draw two healthy snapshots that contradict each other."""
-    breach, openai = PAIRS[rule], find("openai")
-    cut = {walk[:end]: walk for walk in _walks(openai) for end in range(1, len(walk) + 1)}
-    ways = [(first, second) for first in cut for second in cut if breach.where(first, second)]
-    way, then = draw(st.sampled_from(ways))
-    life = draw(_lives(cut[way], openai, least=1))
-    wire = life.history()[len(way) - 1]
-    return [wire, breach.second(Seen(way, wire), life, then)]
+    openai = find("openai")
+    walk, end, then = draw(st.sampled_from(list(pairable(rule, _walks(openai)))))
+    return paired(rule, draw(_lives(walk, openai, least=1)), end, then)
