@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 
 import attrs
 
-from batchfsm.dialects import DIALECTS, Dialect, find
+from batchfsm.dialects import Dialect, find
 from batchfsm.testing.clock import BEGINS_AT, seconds
 from batchfsm.testing.life import CANCELLING_S, DEADLINE_S, Knot, Life, Timeline
 from batchfsm.testing.script import ScenarioError, Script, counts_problem, script
@@ -55,7 +55,7 @@ class Plan(Protocol):
         ...
 
 
-@attrs.frozen
+@attrs.frozen(init=False)
 class Scenario:
     """
     What shall become of a batch; checked when made.
@@ -77,15 +77,15 @@ class Scenario:
     text: str
     """As it was written."""
 
-    dialect: Dialect = attrs.field(default=DIALECTS["openai"], kw_only=True, converter=find)
-    """Whose table it follows; by name, too."""
+    dialect: Dialect
+    """Whose table it follows."""
 
-    script: Script = attrs.field(init=False, repr=False)
+    script: Script = attrs.field(repr=False)
     """What the text says."""
 
-    def __attrs_post_init__(self) -> None:
+    def __init__(self, text: str, *, dialect: str | Dialect = "openai") -> None:
         """Read the text, and try it out."""
-        object.__setattr__(self, "script", script(self.text))
+        self.__attrs_init__(text, find(dialect), script(text))
         if problem := _problem(self):
             raise ScenarioError(f"scenario {self.text!r}: {problem}")
         self.life(BEGINS_AT)  # What depends on the deadline shows here.
