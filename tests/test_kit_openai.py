@@ -189,7 +189,7 @@ def test_the_clients_own_retries_are_seen(api):
 def test_an_async_client_sees_the_same(api):
     """Through the same door."""
 
-    async def live():
+    async def _live():
         async with api.async_client() as client:
             uploaded = await client.files.create(file=("in.jsonl", lines("one")), purpose="batch")
             batch = await client.batches.create(input_file_id=uploaded.id, **CREATE)
@@ -200,7 +200,7 @@ def test_an_async_client_sees_the_same(api):
                 await client.batches.retrieve(batch.id)
             return [batch, ended, *[each async for each in client.batches.list()]]
 
-    seen = asyncio.run(live())
+    seen = asyncio.run(_live())
     assert ["validating", "completed", "completed"] == [batch.status for batch in seen]
 
 
