@@ -147,7 +147,7 @@ def test_the_oldest_versions_are_those_that_are_tested():
     """What dependencies allow at the least is what the environment `oldest` installs."""
     project = PROJECT["project"]
     extras = project["optional-dependencies"]
-    needed = map(Requirement, project["dependencies"] + extras["cli"] + extras["sql"])
+    needed = map(Requirement, project["dependencies"] + extras["cli"] + extras["sql"] + extras["testing"])
     pinned = map(Requirement, PROJECT["tool"]["tox"]["env"]["oldest"]["deps"])
 
     def versions(requirements, operator):

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Literal, assert_type
 
+from hypothesis.strategies import SearchStrategy
+from openai import AsyncOpenAI, OpenAI
 from transitions import Machine
 
 import batchfsm
@@ -33,6 +35,7 @@ from batchfsm import (
     Verdict,
     audit,
     parse,
+    testing,
 )
 
 # ---------------------------------------------------------------- reading
@@ -213,3 +216,27 @@ Dialect(
     null_times=(0, "0"),
     severities={"P101": "off"},
 )
+
+# ---------------------------------------------------------------- the test kit
+
+api = testing.FakeBatchAPI("cancel at 1h", clock=testing.VirtualClock(5), respond=lambda body: {"echo": body})
+testing.FakeBatchAPI(testing.Scenario("expire", dialect="openai"), respond=lambda _: testing.RequestError(500))
+testing.FakeBatchAPI(testing.recordings("log.jsonl")["batch_1"])
+testing.FakeBatchAPI(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+assert_type(api.start("expire", metadata={"team": "search"}), str)
+assert_type(api.batch("batch_1"), dict[str, Any])
+assert_type(api.client(timeout=5), OpenAI)
+assert_type(api.async_client(), AsyncOpenAI)
+assert_type(api.handle(testing.Request(method="GET", path="/v1/batches")), testing.Answer)
+assert_type(api.calls, tuple[testing.Call, ...])
+assert_type(api.webhooks("whsec_x")[0].body, bytes)
+api.inject("stale", lag="1h", times=3, lasts=60, on="batches", batch_id="batch_1", retry_after_s=0.5)
+api.inject("stale", 3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+assert_type(testing.FAULTS, Mapping[str, testing.Fault])
+assert_type(testing.timelines(dialect="groq"), SearchStrategy[testing.Timeline])
+assert_type(testing.histories(tolerated=True), SearchStrategy[list[dict[str, Any]]])
+assert_type(testing.polls([snapshot]), SearchStrategy[list[Snapshot]])
+assert_type(testing.broken("H502"), SearchStrategy[list[Any]])
+testing.assert_consistent([snapshot], dialect="groq")
+testing.assert_lifecycle(iter([snapshot]), "validating > completed")
+testing.assert_fired_once(state.transitions, "completed")
