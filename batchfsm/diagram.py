@@ -24,7 +24,7 @@ _PLAIN: Final = re.compile(r"(?!(?:node|edge|graph|digraph|subgraph|strict)$)[a-
 _LINES: Final = {"step": "", "gap": ", style=dotted, class=gap", "illegal": ", class=illegal, color=red, fontcolor=red"}
 _SHAPES: Final = (
     '  graph [rankdir=LR, nodesep=0.3, ranksep=0.5, pad=0.15, fontname="Helvetica"];',
-    '  node [shape=box, height=0.4, margin="0.14,0.05", fontname="Helvetica", fontsize=13];',
+    '  node [shape=box, height=0.4, margin="0.2,0.05", fontname="Helvetica", fontsize=13];',
     '  edge [fontname="Helvetica", fontsize=11, arrowsize=0.7];',
     "  birth [shape=point, width=0.1];",
 )
@@ -89,7 +89,7 @@ def dot(lifecycle: Lifecycle = OPENAI, *, taken: Iterable[Taken] = ()) -> str:
     for (source, target, event, style), pair in zip(steps, pairs, strict=True):
         weight = _weight(known.get(pair, 0), most) if moves else ""
         times = f"\\n{known[pair]:,}" if pair in known else ""
-        label = f'"{event}{times}"' if times else event
+        label = f'"{event}{times}"' if times else _id(event)
         lines.append(f"  {source} -> {_id(target)} [label={label}{style}{weight}];")
     for move in moves:
         if move.kind != "step" or (move.source, move.target) not in pairs:

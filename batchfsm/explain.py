@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from textwrap import fill
@@ -10,6 +11,7 @@ from typing import Final
 
 import attrs
 
+from batchfsm.diagram import Taken
 from batchfsm.dialects import DIALECTS, Dialect
 from batchfsm.history import Fold, Track
 from batchfsm.logs import Row, Unreadable
@@ -182,6 +184,15 @@ def gantt(drawn: Iterable[Life]) -> str:
                 tag = ("milestone, " if bar.terminal else "") + ("" if bar.seen else "done, ")
                 lines.append(f"    {bar.status} :{tag}{bar.at}, {max(bar.at, bar.end)}")
     return "\n".join(lines) + "\n"
+
+
+def taken(drawn: Iterable[Life]) -> list[Taken]:
+    """Return how many batches took each step, and each way that nothing proves, in order of first sight."""
+    ways = ((each.source, each.target, each.event) for life in drawn for each in life.transitions)
+    return [
+        Taken(source, target, times, "step" if event is not None else "gap")
+        for (source, target, event), times in Counter(ways).items()
+    ]
 
 
 def clock(at: float) -> str:
