@@ -12,7 +12,6 @@ from batchfsm.logs import opened, rows
 from batchfsm.reporting import timeline_png, timeline_svg
 from batchfsm.wire import reader
 
-
 STATUSES = ["validating", "in_progress", "finalizing", "completed"]
 
 
