@@ -494,7 +494,11 @@ def test_diagrams(dialect, form):
     """`diagram` draws the lifecycle of any dialect in any language."""
     result = ran("diagram", "--dialect", dialect, "--format", form)
 
-    assert (0, diagram.FORMATS[form](DIALECTS[dialect].lifecycle)) == (result.exit_code, result.stdout)
+    expected = diagram.FORMATS[form](DIALECTS[dialect].lifecycle)
+    assert (0, expected if isinstance(expected, bytes) else expected.encode()) == (
+        result.exit_code,
+        result.stdout_bytes,
+    )
 
 
 def test_diagram_by_default(log):
@@ -522,6 +526,50 @@ def test_timeline(log):
         "\n"
         "times are UTC; * was never seen, its stamp or the way proves it\n"
     ) == result.stdout
+
+
+@pytest.mark.parametrize(
+    "form, begins",
+    [
+        ("mermaid", b"gantt\n"),
+        ("dot", b"digraph openai {\n"),
+        ("svg", b"<svg xmlns="),
+        ("png", b"\x89PNG\r\n"),
+    ],
+)
+def test_timeline_in_every_form(form, begins, log):
+    """A timeline is drawn in every form, to standard output or to a file."""
+    result = ran("timeline", "left.jsonl", "--format", form)
+    to_file = ran("timeline", "left.jsonl", "--format", form, "--output", "drawn")
+
+    assert (0, begins) == (result.exit_code, result.stdout_bytes[: len(begins)])
+    assert (0, "", result.stdout_bytes) == (to_file.exit_code, to_file.output, (log / "drawn").read_bytes())
+
+
+def test_a_timeline_in_dot_counts_the_ways(log):
+    """In Graphviz's language it is the lifecycle with the steps that the batches took."""
+    (log / "two.jsonl").write_text(lines([*seen("vpz"), *seen("vf", id="b2")]))
+    text = ran("timeline", "two.jsonl", "--format", "dot").stdout
+
+    assert ["create\\n2", "start\\n1", "fail\\n1", "finalize\\n1"] == re.findall(r'label="(\S+)"', text)
+
+
+def test_a_picture_holds_so_many_batches(log):
+    """A picture of too many batches is refused before it is drawn; text has no such bound."""
+    (log / "many.jsonl").write_text(lines(snap("v", id=f"b{number}") for number in range(201)))
+    said = "a picture holds 200 batches, and here are 201: choose one with --batch"
+
+    for form in ("svg", "png"):
+        result = ran("timeline", "many.jsonl", "--format", form)
+        assert (2, f"batchfsm: {said}\n") == (result.exit_code, result.stderr)
+    assert 0 == ran("timeline", "many.jsonl").exit_code
+
+
+def test_a_terminal_gets_no_png(log):
+    """A PNG is no text: a terminal is told to name a file."""
+    assert "batchfsm: this picture is no text: name a file with --output\r\n" == on_terminal(
+        "diagram", "--format", "png"
+    )
 
 
 def test_timeline_of_one_batch(log):

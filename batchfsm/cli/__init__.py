@@ -16,11 +16,12 @@ import typer
 from batchfsm.auditing import FINDINGS_MAX, audit
 from batchfsm.cli.demo import play
 from batchfsm.cli.formats import FORMATS, paint
+from batchfsm.cli.pictures import TIMELINES, StopError, write
 from batchfsm.cli.sql import add_sql
 from batchfsm.diagram import FORMATS as DIAGRAMS
 from batchfsm.dialects import DIALECTS, find
 from batchfsm.errors import BatchfsmError
-from batchfsm.explain import lives, printable, rule_list, rule_page, timeline
+from batchfsm.explain import lives, printable, rule_list, rule_page
 from batchfsm.logs import INPUT_FORMATS, opened, rows
 from batchfsm.rules import RULES, SKEW_S, chosen
 from batchfsm.wire import reader
@@ -37,7 +38,6 @@ STATUS: Final = {"consistent": 0, "inconsistent": 1, "undetermined": 2}
 """The exit status of each verdict."""
 
 _DIALECTS = ", ".join(DIALECTS)
-_LEGEND = "times are UTC; * was never seen, its stamp or the way proves it\n"
 
 DialectName = Annotated[str, typer.Option("--dialect", help=f"Whose lifecycle: {_DIALECTS}.")]
 Output = Annotated[Path | None, typer.Option("--output", help="Write to a file instead of the terminal.")]
@@ -90,7 +90,7 @@ def audit_command(
         if output is None and output_format == "text":
             paint(text)
         else:
-            _write(text, output)
+            write(text, output)
     raise typer.Exit(STATUS[report.verdict])
 
 
@@ -101,10 +101,10 @@ def rules(
     """Say what each rule means, its evidence, an example and what to do about it."""
     with _told():
         if code is None:
-            _write(rule_list(), None)
+            write(rule_list(), None)
             return
         wanted = chosen([code])
-        _write("\n".join(rule_page(rule) for rule in RULES.values() if rule.code in wanted), None)
+        write("\n".join(rule_page(rule) for rule in RULES.values() if rule.code in wanted), None)
 
 
 @app.command("timeline")
@@ -114,6 +114,10 @@ def timeline_command(
     batch: Annotated[str | None, typer.Option(help="The one batch to draw, by id.")] = None,
     dialect: DialectName = "openai",
     input_format: Annotated[str, typer.Option(help="How the logs are written.")] = "auto",
+    output_format: Annotated[
+        Literal["text", "mermaid", "dot", "svg", "png"], typer.Option("--format", help="As what to draw.")
+    ] = "text",
+    output: Output = None,
 ) -> None:
     """Draw a bar for each status of each batch, with its duration; * where only a stamp proves it."""
     with _told():
@@ -121,8 +125,8 @@ def timeline_command(
         found = list(lives(rows(opened(path, input_format), reader(named)), named, batch))
         if not found:
             whose = "no batch" if batch is None else f"no snapshot of {printable(batch)}"
-            raise _StopError(f"{whose} in {printable(', '.join(path))}")
-        _write("\n".join([*map(timeline, found), _LEGEND]), None)
+            raise StopError(f"{whose} in {printable(', '.join(path))}")
+        write(TIMELINES[output_format](found, named.lifecycle), output)
 
 
 @app.command("diagram")
@@ -130,13 +134,13 @@ def diagram_command(
     *,
     dialect: DialectName = "openai",
     output_format: Annotated[
-        Literal["mermaid", "dot", "table"], typer.Option("--format", help="In which language to draw.")
+        Literal["mermaid", "text", "table", "dot", "svg", "png"], typer.Option("--format", help="As what to draw.")
     ] = "mermaid",
     output: Output = None,
 ) -> None:
     """Draw the lifecycle of a dialect; tolerated steps are dashed."""
     with _told():
-        _write(DIAGRAMS[output_format](find(dialect).lifecycle), output)
+        write(DIAGRAMS[output_format](find(dialect).lifecycle), output)
 
 
 @app.command()
@@ -144,10 +148,6 @@ def demo() -> None:
     """Observe a shipped log with hooks, then audit it."""
     with _told():
         play(lambda piece: paint(f"{piece}\n"))
-
-
-class _StopError(BatchfsmError):
-    """The command cannot go on; exit status 2."""
 
 
 @contextmanager
@@ -171,11 +171,4 @@ def _told() -> Iterator[None]:
         raise typer.Exit(2) from None
 
 
-def _write(text: str, output: Path | None) -> None:
-    if output is None:
-        typer.echo(text, nl=False)
-    else:
-        output.write_text(text, encoding="utf-8")
-
-
-add_sql(app, _told, _write)
+add_sql(app, _told, write)
