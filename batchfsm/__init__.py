@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from batchfsm import diagram as diagram
     from batchfsm import machine as machine
+    from batchfsm import webhook as webhook
     from batchfsm.auditing import Report as Report
     from batchfsm.auditing import audit as audit
     from batchfsm.dialects import DIALECTS as DIALECTS
@@ -37,17 +38,31 @@ if TYPE_CHECKING:
     from batchfsm.snapshot import BatchError as BatchError
     from batchfsm.snapshot import RequestCounts as RequestCounts
     from batchfsm.snapshot import Snapshot as Snapshot
+    from batchfsm.watching import AsyncSource as AsyncSource
+    from batchfsm.watching import Fatal as Fatal
+    from batchfsm.watching import Gone as Gone
+    from batchfsm.watching import Schedule as Schedule
+    from batchfsm.watching import Source as Source
+    from batchfsm.watching import Stalled as Stalled
+    from batchfsm.watching import Transient as Transient
+    from batchfsm.watching import WatchError as WatchError
+    from batchfsm.watching import WatchTimeoutError as WatchTimeoutError
+    from batchfsm.watching import awatch as awatch
+    from batchfsm.watching import watch as watch
     from batchfsm.wire import parse as parse
 
 _HOMES = {
     "AsyncMonitor": "monitor",
+    "AsyncSource": "watching",
     "BatchError": "snapshot",
     "BatchState": "monitor",
     "BatchfsmError": "errors",
     "DIALECTS": "dialects",
     "DefinitionError": "errors",
     "Dialect": "dialects",
+    "Fatal": "watching",
     "Finding": "finding",
+    "Gone": "watching",
     "HookError": "monitor",
     "IllegalTransitionError": "monitor",
     "Lifecycle": "lifecycle",
@@ -60,20 +75,29 @@ _HOMES = {
     "Report": "auditing",
     "RequestCounts": "snapshot",
     "Rule": "rules",
+    "Schedule": "watching",
     "Snapshot": "snapshot",
     "SnapshotError": "errors",
+    "Source": "watching",
     "SourceError": "errors",
+    "Stalled": "watching",
     "State": "lifecycle",
     "Status": "lifecycle",
     "Step": "lifecycle",
+    "Transient": "watching",
     "Transition": "route",
     "UnknownNameError": "errors",
     "Unreadable": "logs",
     "Verdict": "finding",
+    "WatchError": "watching",
+    "WatchTimeoutError": "watching",
     "audit": "auditing",
+    "awatch": "watching",
     "diagram": "",
     "machine": "",
     "parse": "wire",
+    "watch": "watching",
+    "webhook": "",
 }
 
 __all__ = [
@@ -81,12 +105,15 @@ __all__ = [
     "OPENAI",
     "RULES",
     "AsyncMonitor",
+    "AsyncSource",
     "BatchError",
     "BatchState",
     "BatchfsmError",
     "DefinitionError",
     "Dialect",
+    "Fatal",
     "Finding",
+    "Gone",
     "HookError",
     "IllegalTransitionError",
     "Lifecycle",
@@ -97,20 +124,29 @@ __all__ = [
     "Report",
     "RequestCounts",
     "Rule",
+    "Schedule",
     "Snapshot",
     "SnapshotError",
+    "Source",
     "SourceError",
+    "Stalled",
     "State",
     "Status",
     "Step",
+    "Transient",
     "Transition",
     "UnknownNameError",
     "Unreadable",
     "Verdict",
+    "WatchError",
+    "WatchTimeoutError",
     "audit",
+    "awatch",
     "diagram",
     "machine",
     "parse",
+    "watch",
+    "webhook",
 ]
 
 

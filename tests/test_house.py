@@ -8,6 +8,7 @@ import sys
 import tomllib
 from importlib import import_module
 from inspect import isfunction
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -146,7 +147,8 @@ def test_every_room_has_a_floor():
 def test_the_oldest_versions_are_those_that_are_tested():
     """What dependencies allow at the least is what the environment `oldest` installs."""
     project = PROJECT["project"]
-    needed = map(Requirement, project["dependencies"] + project["optional-dependencies"]["cli"])
+    extras = (project["optional-dependencies"][extra] for extra in ("cli", "watch", "webhook"))
+    needed = map(Requirement, [*project["dependencies"], *chain.from_iterable(extras)])
     pinned = map(Requirement, PROJECT["tool"]["tox"]["env"]["oldest"]["deps"])
 
     def versions(requirements, operator):

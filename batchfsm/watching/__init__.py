@@ -1,0 +1,23 @@
+"""Pollers that lose nothing: when to look at which batch, what an answer means, who is told."""
+
+from batchfsm.watching.answers import Fatal, Gone, Transient
+from batchfsm.watching.clients import connect
+from batchfsm.watching.driving import awatch, watch
+from batchfsm.watching.failing import Stalled, WatchError, WatchTimeoutError
+from batchfsm.watching.schedule import Schedule
+from batchfsm.watching.sources import AsyncSource, Source
+
+__all__ = [
+    "AsyncSource",
+    "Fatal",
+    "Gone",
+    "Schedule",
+    "Source",
+    "Stalled",
+    "Transient",
+    "WatchError",
+    "WatchTimeoutError",
+    "awatch",
+    "connect",
+    "watch",
+]
