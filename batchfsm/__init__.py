@@ -39,8 +39,13 @@ if TYPE_CHECKING:
     from batchfsm.snapshot import RequestCounts as RequestCounts
     from batchfsm.snapshot import Snapshot as Snapshot
     from batchfsm.watching import AsyncSource as AsyncSource
+    from batchfsm.watching import Dropped as Dropped
+    from batchfsm.watching import Event as Event
     from batchfsm.watching import Fatal as Fatal
     from batchfsm.watching import Gone as Gone
+    from batchfsm.watching import HooksFailed as HooksFailed
+    from batchfsm.watching import Looked as Looked
+    from batchfsm.watching import Missed as Missed
     from batchfsm.watching import Schedule as Schedule
     from batchfsm.watching import Source as Source
     from batchfsm.watching import Stalled as Stalled
@@ -60,12 +65,17 @@ _HOMES = {
     "DIALECTS": "dialects",
     "DefinitionError": "errors",
     "Dialect": "dialects",
+    "Dropped": "watching",
+    "Event": "watching",
     "Fatal": "watching",
     "Finding": "finding",
     "Gone": "watching",
     "HookError": "monitor",
+    "HooksFailed": "watching",
     "IllegalTransitionError": "monitor",
     "Lifecycle": "lifecycle",
+    "Looked": "watching",
+    "Missed": "watching",
     "MissingExtraError": "errors",
     "Monitor": "monitor",
     "OPENAI": "lifecycle",
@@ -111,12 +121,17 @@ __all__ = [
     "BatchfsmError",
     "DefinitionError",
     "Dialect",
+    "Dropped",
+    "Event",
     "Fatal",
     "Finding",
     "Gone",
     "HookError",
+    "HooksFailed",
     "IllegalTransitionError",
     "Lifecycle",
+    "Looked",
+    "Missed",
     "MissingExtraError",
     "Monitor",
     "Observation",

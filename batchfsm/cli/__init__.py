@@ -16,7 +16,6 @@ import typer
 from batchfsm.auditing import FINDINGS_MAX, audit
 from batchfsm.cli.demo import play
 from batchfsm.cli.formats import FORMATS, paint
-from batchfsm.cli.watching import watch_command
 from batchfsm.diagram import FORMATS as DIAGRAMS
 from batchfsm.dialects import DIALECTS, find
 from batchfsm.errors import BatchfsmError
@@ -176,6 +175,3 @@ def _write(text: str, output: Path | None) -> None:
         typer.echo(text, nl=False)
     else:
         output.write_text(text, encoding="utf-8")
-
-
-app.command("watch")(_told()(watch_command))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from math import inf
 from typing import Final
 
@@ -49,8 +49,10 @@ class Watched:
     """How long to wait after the last look."""
     rules: frozenset[str] = frozenset()
     """Which rules its last snapshot breached."""
-    told: frozenset[bool] = frozenset()
-    """As which kind of stalled it has been told of since it last changed."""
+    is_told_stalled: bool = False
+    """True if it was told that this batch stands still; it may move, and stand still again."""
+    is_told_overdue: bool = False
+    """True if it was told that this batch is overdue; that it stays."""
 
     @property
     def alarm_at(self) -> float:
@@ -177,12 +179,16 @@ class Agenda:
         elif self._finds:
             self._sweep_at = min(self._sweep_at, now)
 
-    def stalled(self, now: float, tell: Callable[[Watched], None]) -> None:
-        """Tell of each batch that has begun to stand still."""
-        for watched in self.open.values():
-            if False not in watched.told and now - watched.changed_at >= self._schedule.stalled_after_s:
-                watched.told |= {False}
-                tell(watched)
+    def stalled(self, now: float) -> list[Watched]:
+        """Return the batches that have begun to stand still; each once, until it moves."""
+        found = [
+            each
+            for each in self.open.values()
+            if not each.is_told_stalled and now - each.changed_at >= self._schedule.stalled_after_s
+        ]
+        for each in found:
+            each.is_told_stalled = True
+        return found
 
     def _look(self, watched: Watched, now: float) -> None:
         watched.looked_at = now

@@ -14,7 +14,7 @@ from batchfsm.watching.paging import PAGE, Ask, Looked, Page, Pager
 from batchfsm.wire import decode
 
 REQUEST_S_MAX: Final = 60.0
-"""How long one request may take. The client's own ten minutes would make one batch keep the others waiting."""
+"""How long one request may take. An openai client's own ten minutes would make one batch keep the others waiting."""
 
 TASKS_MAX: Final = 10
 """How many batches an async client is asked for at a time."""
@@ -31,7 +31,8 @@ def connect(*, api_key: str, base_url: str | None) -> Any:
         from openai import OpenAI  # noqa: PLC0415  # The one place where the extra may be missing.
     except ImportError:
         raise MissingExtraError("watching by the command line", "watch") from None
-    return OpenAI(api_key=api_key, base_url=base_url)
+    # The schedule looks again by itself, and knows what else is waiting; the client's own retries do not.
+    return OpenAI(api_key=api_key, base_url=base_url, max_retries=0)
 
 
 def is_async(client: Any) -> bool:
@@ -61,6 +62,7 @@ class ClientLooks:
     def __init__(self, client: Any, pager: Pager, clock: Callable[[], float]) -> None:
         """Take the calls that hand over what came, unparsed, where there are such."""
         self._calls, self._is_raw = _calls(client)
+        self._options = _options(client, is_raw=self._is_raw)
         self._pager, self._clock = pager, clock
 
     def look(self, ids: Iterable[str], *, is_sweep: bool) -> Looked:
@@ -86,7 +88,7 @@ class ClientLooks:
 
     def _ask(self, call: Callable[..., Any], *args: str, **options: Any) -> Any:
         try:
-            response = call(*args, **options, **_timeout(is_raw=self._is_raw))
+            response = call(*args, **options, **self._options)
         except Exception as error:  # noqa: BLE001  # Classed: none of them is an observation.
             return refusal_of(error, now=self._clock())
         return body(response) if self._is_raw else response
@@ -100,6 +102,7 @@ class AsyncClientLooks:
     def __init__(self, client: Any, pager: Pager, clock: Callable[[], float]) -> None:
         """Take the calls that hand over what came, unparsed, where there are such."""
         self._calls, self._is_raw = _calls(client)
+        self._options = _options(client, is_raw=self._is_raw)
         self._pager, self._clock = pager, clock
 
     async def look(self, ids: Iterable[str], *, is_sweep: bool) -> Looked:
@@ -133,7 +136,7 @@ class AsyncClientLooks:
 
     async def _ask(self, call: Callable[..., Any], *args: str, **options: Any) -> Any:
         try:
-            response = await call(*args, **options, **_timeout(is_raw=self._is_raw))
+            response = await call(*args, **options, **self._options)
         except Exception as error:  # noqa: BLE001  # Classed: none of them is an observation.
             return refusal_of(error, now=self._clock())
         return body(response) if self._is_raw else response
@@ -171,5 +174,15 @@ def _listing(page: Page) -> dict[str, Any]:
     return {"limit": PAGE} if page.after is None else {"limit": PAGE, "after": page.after}
 
 
-def _timeout(*, is_raw: bool) -> dict[str, float]:
-    return {"timeout": REQUEST_S_MAX} if is_raw else {}
+def _options(client: Any, *, is_raw: bool) -> dict[str, Any]:
+    """Return the client's own time-outs, each cut down to what one request may take."""
+    if not is_raw:
+        return {}
+    own = getattr(client, "timeout", None)
+    if isinstance(own, int | float):
+        return {"timeout": min(own, REQUEST_S_MAX)}
+    if not hasattr(own, "as_dict"):
+        return {"timeout": REQUEST_S_MAX}
+    # `Timeout` of httpx or httpx2, whichever the client sends with.
+    parts = {name: REQUEST_S_MAX if s is None else min(s, REQUEST_S_MAX) for name, s in own.as_dict().items()}
+    return {"timeout": type(own)(**parts)}

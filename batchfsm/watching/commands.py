@@ -10,7 +10,7 @@ import attrs
 from batchfsm.monitor import AsyncMonitor, Monitor
 from batchfsm.route import Transition
 from batchfsm.snapshot import Snapshot
-from batchfsm.watching.failing import Stalled
+from batchfsm.watching.events import Event, Stalled
 from batchfsm.watching.schedule import Schedule
 
 
@@ -72,6 +72,7 @@ class Setting:
     log: Any
     on_stalled: Callable[[Stalled], Any] | None
     on_error: Callable[[Exception], Any] | None
+    on_event: Callable[[Event], Any] | None
     clock: Callable[[], float]
     is_wire: bool
     """True if what a look brings is JSON as it came, to be logged as it is."""

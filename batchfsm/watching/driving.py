@@ -13,7 +13,7 @@ from batchfsm.monitor import AsyncMonitor, Monitor
 from batchfsm.route import Transition
 from batchfsm.watching.clients import AsyncClientLooks, ClientLooks, dialect_of, is_async
 from batchfsm.watching.commands import Emit, Setting
-from batchfsm.watching.failing import Stalled
+from batchfsm.watching.events import Event, Stalled
 from batchfsm.watching.log import Writable
 from batchfsm.watching.paging import Pager
 from batchfsm.watching.running import running
@@ -35,6 +35,7 @@ def watch(
     log: str | PathLike[str] | Writable | None = None,
     on_stalled: Callable[[Stalled], object] | None = None,
     on_error: Callable[[Exception], object] | None = None,
+    on_event: Callable[[Event], object] | None = None,
     hints: Hints | None = None,
     clock: Callable[[], float] = time.time,
     sleep: Callable[[float], object] | None = None,
@@ -60,6 +61,8 @@ def watch(
         on_error: Called at once with each `WatchError` (a batch was dropped) and
             `HookError`. Without it they are raised as one group at the end. What it
             raises itself ends the watch.
+        on_event: Called with each `Event`, looks that changed nothing included: for
+            views and metrics.
         hints: Where a webhook receiver says which batch has news.
         clock: Returns Unix seconds.
         sleep: Waits for some seconds; by default until a hint comes at most.
@@ -75,7 +78,7 @@ def watch(
         monitor = Monitor(_dialect(client, source))
     looks, setting, named = _prepare(
         (client, *ids), source, is_async_wanted=False, monitor=monitor, schedule=schedule,
-        timeout_s=timeout_s, log=log, on_stalled=on_stalled, on_error=on_error, clock=clock,
+        timeout_s=timeout_s, log=log, on_stalled=on_stalled, on_error=on_error, on_event=on_event, clock=clock,
     )  # fmt: skip
     return _watching(named, setting, World(looks, setting.monitor, hints, sleep))
 
@@ -90,6 +93,7 @@ def awatch(
     log: str | PathLike[str] | Writable | None = None,
     on_stalled: Callable[[Stalled], object] | None = None,
     on_error: Callable[[Exception], object] | None = None,
+    on_event: Callable[[Event], object] | None = None,
     hints: Hints | None = None,
     clock: Callable[[], float] = time.time,
     sleep: Callable[[float], Awaitable[object]] | None = None,
@@ -103,7 +107,7 @@ def awatch(
         monitor = AsyncMonitor(_dialect(client, source))
     looks, setting, named = _prepare(
         (client, *ids), source, is_async_wanted=True, monitor=monitor, schedule=schedule,
-        timeout_s=timeout_s, log=log, on_stalled=on_stalled, on_error=on_error, clock=clock,
+        timeout_s=timeout_s, log=log, on_stalled=on_stalled, on_error=on_error, on_event=on_event, clock=clock,
     )  # fmt: skip
     return _awatching(named, setting, AsyncWorld(looks, setting.monitor, hints, sleep))
 

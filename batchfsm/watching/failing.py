@@ -1,12 +1,10 @@
-"""What watching tells of, beside transitions: batches dropped, time that is up, batches that stand still."""
+"""What watching raises: batches that were dropped, and time that is up."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, Literal
-
-import attrs
 
 from batchfsm.errors import BatchfsmError
 
@@ -61,20 +59,3 @@ class WatchTimeoutError(BatchfsmError, TimeoutError):
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle what it was made from."""
         return type(self), (self.timeout_s, dict(self.open), self.errors)
-
-
-@attrs.frozen
-class Stalled:
-    """A batch that stands still: it may be stuck for ever, and is watched on all the same."""
-
-    batch_id: str
-    """Whose it is."""
-
-    status: str | None
-    """Its known status; None if no look has ever succeeded."""
-
-    since: float
-    """When a field last changed, as far as was seen; Unix seconds."""
-
-    is_overdue: bool
-    """True if it is T207: still open more than a day after its deadline."""

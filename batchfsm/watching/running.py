@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from math import inf
 
 from batchfsm.monitor import HookError
-from batchfsm.watching.agenda import Agenda, Watched
+from batchfsm.watching.agenda import Agenda
 from batchfsm.watching.answers import Fatal, Transient
 from batchfsm.watching.commands import Call, Commands, Look, Redeliver, Setting, Steady, Wait
+from batchfsm.watching.events import HooksFailed, Missed
 from batchfsm.watching.failing import WatchTimeoutError
 from batchfsm.watching.log import SnapshotLog
 from batchfsm.watching.paging import Looked
-from batchfsm.watching.saying import say_failed, say_hooks
 from batchfsm.watching.sweeping import Finder
 from batchfsm.watching.taking import Taker
 
@@ -99,13 +99,11 @@ class Run:
         if refusal is None:
             self._finder.swept()
         else:
-            say_failed(None, refusal.reason, kind="transient")
+            yield from self._taker.tell(Missed(batch_id=None, kind="transient", reason=refusal.reason))
         self._agenda.swept(self._now(), refusal)
 
     def _find_stalled(self) -> Commands:
-        stalled: list[Watched] = []
-        self._agenda.stalled(self._now(), stalled.append)
-        for each in stalled:
+        for each in self._agenda.stalled(self._now()):
             yield from self._taker.tell_stalled(each, is_overdue=False)
 
     def _timeout(self) -> WatchTimeoutError:
@@ -116,7 +114,8 @@ class Run:
         try:
             yield Redeliver(self._now())
         except HookError as error:
-            say_hooks(error)  # They stay pending, and are tried again; the last time says what is left.
+            # They are tried again; the last time says what is left.
+            yield from self._taker.tell(HooksFailed(error=error))
 
     def _close(self) -> Commands:
         """Try once more what hooks raised on, then raise what is left."""
@@ -124,7 +123,7 @@ class Run:
         try:
             yield Redeliver(self._now())
         except HookError as error:
-            say_hooks(error)
+            yield from self._taker.tell(HooksFailed(error=error))
             if self._set.on_error is None:
                 failed.append(error)
             else:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from logging import DEBUG, ERROR, INFO, WARNING, NullHandler, getLogger
-from typing import Final
+from typing import Any, Final
 
-from batchfsm.monitor import HookError, Observation
-from batchfsm.snapshot import Snapshot
+from batchfsm.watching.events import Dropped, Event, HooksFailed, Looked, Missed
 
 logger: Final = getLogger("batchfsm.watching")
 
@@ -14,60 +14,41 @@ logger: Final = getLogger("batchfsm.watching")
 getLogger("batchfsm").addHandler(NullHandler())
 
 
-def say(level: int, event: str, batch_id: str | None, **fields: object) -> None:
-    """Write one record; its fields are attributes of it, so that any JSON formatter takes them along."""
-    if logger.isEnabledFor(level):
-        text = " ".join(f"{name}={value}" for name, value in fields.items() if value is not None)
-        extra = {"event": event, "batch_id": batch_id, **fields}
-        logger.log(level, "%s %s %s", event, batch_id or "-", text, extra=extra)
+def say(event: Event) -> None:
+    """Write an event; its fields are attributes of the records, so that any JSON formatter takes them along."""
+    for level, word, batch_id, fields in _records(event):
+        if logger.isEnabledFor(level):
+            text = " ".join(f"{name}={value}" for name, value in fields.items() if value is not None)
+            extra = {"event": word, "batch_id": batch_id, **fields}
+            logger.log(level, "%s %s %s", word, batch_id or "-", text, extra=extra)
 
 
-def say_observed(batch_id: str, snapshot: Snapshot, observation: Observation, known: frozenset[str]) -> frozenset[str]:
-    """
-    Say what a snapshot brought.
-
-    Args:
-        batch_id: Whose it is.
-        snapshot: What was seen.
-        observation: What the monitor made of it.
-        known: The rules that the snapshot before breached: they are not said again.
-
-    Returns:
-        The rules that it breaches.
-    """
-    for transition in observation.transitions:
-        at, seen_at = transition.at, transition.observed_at
-        lag_s = None if at is None or seen_at is None else seen_at - at
-        say(
-            INFO, "transition", batch_id, source=transition.source, target=transition.target,
-            evidence=transition.evidence, key=transition.key, lag_s=lag_s,
-        )  # fmt: skip
-    for finding in observation.findings:
-        if finding.rule not in known:
-            # Not its message: that may quote a value.
-            say(WARNING, "finding", batch_id, rule=finding.rule, rule_name=finding.name, severity=finding.severity)
-    if not observation.transitions:
-        say(DEBUG, "unchanged", batch_id, status=snapshot.status)
-    return frozenset(finding.rule for finding in observation.findings)
+def _records(event: Event) -> Iterator[tuple[int, str, str | None, dict[str, Any]]]:
+    """Return level, word, batch and fields of each record."""
+    if isinstance(event, Looked):
+        yield from _looked(event)
+    elif isinstance(event, Missed):
+        yield WARNING, "look_failed", event.batch_id, {"kind": event.kind, "reason": event.reason}
+    elif isinstance(event, Dropped):
+        fields = {"error": type(event.error).__name__, "reason": getattr(event.error, "reason", None)}
+        yield WARNING, "dropped", event.batch_id, fields
+    elif isinstance(event, HooksFailed):
+        for error in event.error.exceptions:
+            # Which hook, and what class; the text of the error is the hook's own.
+            note = next((note for note in getattr(error, "__notes__", ()) if note.startswith("batchfsm: ")), None)
+            yield ERROR, "hook_failed", None, {"error": type(error).__name__, "note": note}
+    else:
+        yield WARNING, "stalled", event.batch_id, {"status": event.status, "is_overdue": event.is_overdue}
 
 
-def say_failed(batch_id: str | None, reason: str, *, kind: str) -> None:
-    """Say that a look failed; None: at the list."""
-    say(WARNING, "look_failed", batch_id, kind=kind, reason=reason)
-
-
-def say_dropped(batch_id: str | None, error: Exception) -> None:
-    """Say that a batch is not watched any more."""
-    say(WARNING, "dropped", batch_id, error=type(error).__name__, reason=getattr(error, "reason", None))
-
-
-def say_stalled(batch_id: str, status: str | None, *, is_overdue: bool) -> None:
-    """Say that a batch stands still."""
-    say(WARNING, "stalled", batch_id, status=status, is_overdue=is_overdue)
-
-
-def say_hooks(error: HookError) -> None:
-    """Say that hooks raised: which, and what class; their texts are theirs."""
-    for each in error.exceptions:
-        note = next((note for note in getattr(each, "__notes__", ()) if note.startswith("batchfsm: ")), "")
-        say(ERROR, "hook_failed", None, error=type(each).__name__, note=note)
+def _looked(event: Looked) -> Iterator[tuple[int, str, str | None, dict[str, Any]]]:
+    for each in event.transitions:
+        lag_s = None if each.at is None or each.observed_at is None else each.observed_at - each.at
+        fields = {"source": each.source, "target": each.target, "evidence": each.evidence, "key": each.key}
+        yield INFO, "transition", event.batch_id, fields | {"lag_s": lag_s}
+    for finding in event.findings:
+        # Not its message: that may quote a value.
+        fields = {"rule": finding.rule, "rule_name": finding.name, "severity": finding.severity}
+        yield WARNING, "finding", event.batch_id, fields
+    if not event.transitions:
+        yield DEBUG, "unchanged", event.batch_id, {"status": event.snapshot.status}

@@ -36,7 +36,7 @@ class Finder:
         if isinstance(snapshot, Transient):
             return
         is_new = self.has_swept and made_at >= self._newest - OVERLAP_S
-        if is_new or not self._taker.is_over(snapshot):
+        if is_new or not self._taker.is_over(snapshot) or self._taker.is_open(batch_id):
             self._agenda.add(batch_id, now)
             yield from self._taker.take(batch_id, batch)
         else:

@@ -11,9 +11,10 @@ from batchfsm.snapshot import Snapshot, row_of
 from batchfsm.watching.agenda import Agenda, Watched
 from batchfsm.watching.answers import Fatal, Gone, Transient
 from batchfsm.watching.commands import Call, Commands, Emit, Observe, Setting
-from batchfsm.watching.failing import Stalled, WatchError
+from batchfsm.watching.events import Dropped, Event, HooksFailed, Looked, Missed, Stalled
+from batchfsm.watching.failing import WatchError
 from batchfsm.watching.log import SnapshotLog
-from batchfsm.watching.saying import say_dropped, say_failed, say_hooks, say_observed, say_stalled
+from batchfsm.watching.saying import say
 from batchfsm.wire import reader
 
 GONE_AFTER: Final = 3
@@ -35,17 +36,18 @@ class Taker:
     def take(self, batch_id: str, answer: Any) -> Commands:
         """Take in what one open batch answered."""
         if isinstance(answer, Fatal):
+            yield from self.tell(Missed(batch_id=batch_id, kind="fatal", reason=answer.reason))
             yield from self._drop(batch_id, WatchError(batch_id, "fatal", answer.reason))
             return
         if isinstance(answer, Gone):
-            say_failed(batch_id, answer.reason, kind="gone")
+            yield from self.tell(Missed(batch_id=batch_id, kind="gone", reason=answer.reason))
             self._agenda.failed(batch_id, self._now(), None)
             if self._agenda.open[batch_id].missing >= GONE_AFTER:
                 yield from self._drop(batch_id, WatchError(batch_id, "gone", answer.reason))
             return
         read = answer if isinstance(answer, Transient) else self.read(batch_id, answer)
         if isinstance(read, Transient):
-            say_failed(batch_id, read.reason, kind="transient")
+            yield from self.tell(Missed(batch_id=batch_id, kind="transient", reason=read.reason))
             self._agenda.failed(batch_id, self._now(), read)
         else:
             self._log.write(answer if self._set.is_wire else None, read)
@@ -62,9 +64,20 @@ class Taker:
             return Transient("an answer for another batch" if snapshot.is_named else "an answer without an id")
         return snapshot
 
+    def is_open(self, batch_id: str) -> bool:
+        """Tell whether the monitor knows a batch, and not its end: it may have ended while nobody watched."""
+        state = self._state(batch_id)
+        return state is not None and not state.terminal
+
     def is_over(self, snapshot: Snapshot) -> bool:
         """Tell whether a snapshot's own status is final."""
         return snapshot.status in self._terminal
+
+    def tell(self, event: Event) -> Commands:
+        """Tell the log, and whoever wants to know all that happens."""
+        say(event)
+        if self._set.on_event is not None:
+            yield Call(self._set.on_event, event)
 
     def fail(self, error: Exception) -> Commands:
         """Tell whoever is to hear of errors, or keep it for the end."""
@@ -75,16 +88,19 @@ class Taker:
 
     def tell_stalled(self, watched: Watched, *, is_overdue: bool) -> Commands:
         """Tell that a batch stands still."""
-        say_stalled(watched.batch_id, watched.status, is_overdue=is_overdue)
+        stalled = Stalled(
+            batch_id=watched.batch_id, status=watched.status, since=watched.changed_at, is_overdue=is_overdue
+        )
+        yield from self.tell(stalled)
         if self._set.on_stalled is not None:
-            yield Call(self._set.on_stalled, Stalled(watched.batch_id, watched.status, watched.changed_at, is_overdue))
+            yield Call(self._set.on_stalled, stalled)
 
     def _see(self, batch_id: str, snapshot: Snapshot) -> Commands:
         """Show a snapshot to the monitor, and hand over what it brings."""
         try:
             observation: Observation = yield Observe(snapshot)
         except HookError as error:
-            say_hooks(error)
+            yield from self.tell(HooksFailed(error=error))
             yield from self.fail(error)
             observation = error.observation or Observation((), (), "undetermined")
         except IllegalTransitionError as error:
@@ -93,9 +109,9 @@ class Taker:
             return
         state = self._state(batch_id)
         watched = self._learn(batch_id, snapshot, state)
-        watched.rules = say_observed(batch_id, snapshot, observation, watched.rules)
-        if any(finding.rule == "T207" for finding in observation.findings) and True not in watched.told:
-            watched.told |= {True}
+        yield from self.tell(self._news(watched, snapshot, observation))
+        if "T207" in watched.rules and not watched.is_told_overdue:
+            watched.is_told_overdue = True
             yield from self.tell_stalled(watched, is_overdue=True)
         if self.is_over(snapshot) if state is None else state.terminal:
             self._agenda.end(batch_id)
@@ -107,6 +123,17 @@ class Taker:
             return self._set.monitor[batch_id]
         except KeyError:
             return None  # A hook has had the monitor forget it.
+
+    def _news(self, watched: Watched, snapshot: Snapshot, observation: Observation) -> Looked:
+        """Return what a look brought; a finding that the look before brought too is no news."""
+        known, found = watched.rules, observation.findings
+        watched.rules = frozenset(finding.rule for finding in found)
+        return Looked(
+            batch_id=watched.batch_id,
+            snapshot=snapshot,
+            transitions=observation.transitions,
+            findings=tuple(finding for finding in found if finding.rule not in known),
+        )
 
     def _learn(self, batch_id: str, snapshot: Snapshot, state: BatchState | None) -> Watched:
         """Keep what the schedule goes by."""
@@ -124,13 +151,13 @@ class Taker:
         live = snapshot if state is None or state.snapshot is None else state.snapshot
         if (row := row_of(live)) != watched.row:
             watched.row, watched.changed_at = row, now
-            watched.told &= {True}
+            watched.is_told_stalled = False
         self._agenda.seen(batch_id, now)
         return watched
 
-    def _drop(self, batch_id: str, error: Exception) -> Commands:
-        say_dropped(batch_id, error)
+    def _drop(self, batch_id: str, error: WatchError | IllegalTransitionError) -> Commands:
         self._agenda.drop(batch_id)
+        yield from self.tell(Dropped(batch_id=batch_id, error=error))
         yield from self.fail(error)
 
     def drop_all(self, reason: str) -> Commands:
@@ -138,5 +165,5 @@ class Taker:
         for batch_id in tuple(self._agenda.open):
             yield from self._drop(batch_id, WatchError(batch_id, "fatal", reason))
         error = WatchError(None, "fatal", reason)
-        say_dropped(None, error)
+        yield from self.tell(Dropped(batch_id=None, error=error))
         yield from self.fail(error)
