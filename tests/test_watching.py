@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import pickle
+import sys
 from contextlib import aclosing
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -15,10 +16,15 @@ from server import HTTPX, Clock, Life, Server
 
 from batchfsm import (
     AsyncMonitor,
+    Dropped,
     Fatal,
     Gone,
     HookError,
+    HooksFailed,
     IllegalTransitionError,
+    Looked,
+    Missed,
+    MissingExtraError,
     Monitor,
     Schedule,
     Stalled,
@@ -30,7 +36,7 @@ from batchfsm import (
     parse,
     watch,
 )
-from batchfsm.watching import answers
+from batchfsm.watching import answers, clients
 
 EXACT = Schedule(jitter=0)
 UP = {"content-type": "application/json"}
@@ -572,6 +578,18 @@ def test_a_stamp_ahead_of_our_clock_is_no_age(clock):
     assert words("vpzc") == targets(transitions)
 
 
+def test_what_has_taken_longer_than_the_delay_is_not_waited_for(clock):
+    """A slow hook, a slow server."""
+
+    def slow(event):
+        clock.now += 100
+
+    server = Server(Life("vpzc", at=[0, 150, 250, 350]), clock=clock)
+
+    assert words("vpzc") == targets(watched(server, "batch_1", on_event=slow))
+    assert [] == clock.naps
+
+
 # ---------------------------------------------------------------- stalled
 
 
@@ -738,6 +756,25 @@ def test_async_clients_ask_for_several_at_a_time():
     assert 10 == most
 
 
+def test_async_clients_sweep_too():
+    """The same requests as plain ones."""
+    plain, waited = (Server(*many(110), clock=Clock()) for _ in range(2))
+
+    assert 440 == len(watched(plain, *plain.lives)) == len(asyncio.run(awatched(waited, *waited.lives)))
+    assert plain.requests == waited.requests
+
+
+def test_deadlines_that_come_in_crowds_are_one_sweep(clock):
+    """Not a request for each."""
+    lives = many(30, "vpze", at=[0, 10, 20, 100], expires_at=CREATED + 100)
+    server = Server(*lives, clock=clock)
+
+    watched(server, *server.lives, schedule=Schedule(jitter=0, delay_s_min=60))
+
+    assert ["/batches"] * 3 == server.requests  # At once, after a minute, after the deadline.
+    assert 101 == clock() - CREATED
+
+
 def test_async_clients_stop_asking_when_throttled():
     """Those that are not under way yet."""
     server = Server(*many(30, at=[0, 0, 0, 0]), clock=Clock(), faults=[(429, {"retry-after": "5"}, "")])
@@ -843,6 +880,7 @@ def test_a_list_that_shows_the_oldest_first_is_read_to_its_end(clock):
         '{"data": [], "has_more": true}',
         '{"data": [{"id": 7}, null, "x"], "has_more": true}',
         '{"data": [{"id": "x", "status": "completed", "created_at": "soon"}], "has_more": true}',
+        '{"data": [{"id": "x", "snapshot": {"id": "y", "status": "validating"}}], "has_more": true}',
     ],
 )
 def test_a_list_that_never_ends_is_left(clock, page):
@@ -854,6 +892,49 @@ def test_a_list_that_never_ends_is_left(clock, page):
     assert 2 >= len(server.requests)
 
 
+def test_a_server_that_never_runs_out_of_pages_is_left_at_that(clock, monkeypatch):
+    """Each page is another one, and each says that there are more."""
+    monkeypatch.setattr("batchfsm.watching.paging.PAGES_MAX", 7)
+    server = Server(clock=clock)
+    server._page = lambda query: (
+        200, {}, json.dumps({"data": [snap("vf", id=f"batch_{len(server.requests)}")], "has_more": True})
+    )  # fmt: skip
+
+    assert [] == watched(server)
+    assert 7 == len(server.requests)
+
+
+def test_a_sweep_shows_what_a_look_of_its_own_did_not(clock):
+    """After its deadline a batch is asked for by itself; if that fails, the next sweep is good enough."""
+    server = Server(Life("vpzc", at=[0, 0, 0, 200], expires_at=CREATED + 100), clock=clock)
+    answer = server.answer
+
+    def failing(method, url):
+        if not url.endswith("/batch_1"):
+            return answer(method, url)
+        server.requests.append("/batches/batch_1")
+        return 503, {"retry-after": "3000"}, ""
+
+    server.answer = failing
+
+    assert words("vpzc") == targets(watched(server))
+    assert 1 == server.requests.count("/batches/batch_1")
+
+
+def test_what_ended_while_nobody_watched_is_no_history(clock):
+    """A monitor that knows a batch as open is shown its end, though it came before the first sweep."""
+    monitor = Monitor()
+    monitor.observe(snap("vp"))
+    clock.now += DAY_S
+    server = Server(Life("vpzc"), Life("vpzc", batch_id="batch_2"), clock=clock)
+
+    transitions = watched(server, monitor=monitor)
+
+    assert [("batch_1", "finalizing"), ("batch_1", "completed")] == [
+        (each.batch_id, each.target) for each in transitions
+    ]
+
+
 @pytest.mark.parametrize("page", ['{"data": {}}', "{}", '{"error": {}}'])
 def test_an_answer_that_is_no_page_is_no_sweep(clock, page):
     """It is asked for again."""
@@ -861,6 +942,60 @@ def test_an_answer_that_is_no_page_is_no_sweep(clock, page):
 
     assert [] == watched(server)
     assert 2 == len(server.requests)
+
+
+# ---------------------------------------------------------------- what is asked of a client
+
+
+@pytest.mark.parametrize(
+    "own, sent",
+    [
+        ({}, {"connect": 5, "read": 60, "write": 60, "pool": 60}),
+        ({"timeout": 7}, {"connect": 7, "read": 7, "write": 7, "pool": 7}),
+        ({"timeout": 700}, {"connect": 60, "read": 60, "write": 60, "pool": 60}),
+        ({"timeout": None}, {"connect": 60, "read": 60, "write": 60, "pool": 60}),
+        ({"timeout": HTTPX.Timeout(9, read=None)}, {"connect": 9, "read": 60, "write": 9, "pool": 9}),
+    ],
+)
+def test_no_request_takes_longer_than_a_minute(clock, own, sent):
+    """The client's own time-outs are kept where they are shorter."""
+    server, asked = Server(Life("vf", at=[0, 0]), clock=clock), []
+
+    def respond(request):
+        asked.append(request.extensions["timeout"])
+        return server._respond(request)
+
+    http = HTTPX.Client(transport=HTTPX.MockTransport(respond))
+    client = openai.OpenAI(api_key="none", max_retries=0, http_client=http, **own)
+
+    list(watch(client, "batch_1", clock=clock))
+
+    assert [sent] == asked
+
+
+def test_the_retries_of_a_client_are_its_own(clock):
+    """What it tries again by itself is one look."""
+    server, naps = Server(Life("vf", at=[0, 0]), clock=clock, faults=[TRANSIENT["500"]]), []
+    client = server.client().with_options(max_retries=1)
+    client._sleep_for_retry = lambda **_: naps.append(True)
+
+    assert words("vf") == targets(watch(client, "batch_1", clock=clock))
+    assert (2, 1) == (len(server.requests), len(naps))
+
+
+def test_the_client_of_the_command_line_leaves_trying_again_to_the_schedule():
+    """Its own retries know nothing of the other batches."""
+    client = clients.connect(api_key="sk-none", base_url="http://127.0.0.1:1/v1")
+
+    assert (0, "http://127.0.0.1:1/v1/") == (client.max_retries, str(client.base_url))
+
+
+def test_without_an_openai_client_the_command_line_says_what_to_install(monkeypatch):
+    """The extra is named."""
+    monkeypatch.setitem(sys.modules, "openai", None)
+
+    with pytest.raises(MissingExtraError, match=r"'batchfsm\[watch\]'"):
+        clients.connect(api_key="sk-none", base_url=None)
 
 
 # ---------------------------------------------------------------- the one-method seam
@@ -994,6 +1129,21 @@ def test_on_error_hears_of_hooks_at_once_and_at_the_end(clock):
 
     watched(Server(Life("vpzc"), clock=clock), "batch_1", monitor=monitor, on_error=told.append)
 
+    assert [HookError, HookError] == [type(error) for error in told]
+
+
+def test_a_coroutine_hook_that_raises_stops_nothing():
+    """As a plain one."""
+    monitor, told = AsyncMonitor(), []
+
+    @monitor.on("in_progress")
+    async def broken(transition):
+        raise ConnectionError("down")
+
+    server = Server(Life("vpzc"), clock=Clock())
+    transitions = asyncio.run(awatched(server, "batch_1", monitor=monitor, on_error=told.append))
+
+    assert words("vpzc") == targets(transitions)
     assert [HookError, HookError] == [type(error) for error in told]
 
 
@@ -1144,6 +1294,40 @@ def test_the_real_clock_and_sleep_are_the_defaults():
         return [each async for each in awatch("batch_1", source=source, schedule=brief)]
 
     assert words("vpzc") == targets(asyncio.run(main()))
+
+
+# ---------------------------------------------------------------- events
+
+
+def test_all_that_happens_is_told(clock):
+    """In order, each event of its own kind; findings that stay are told once."""
+    monitor, told = Monitor(), []
+
+    @monitor.on("in_progress")
+    def broken(transition):
+        raise ConnectionError("down")
+
+    faults = [TRANSIENT["500"], TRANSIENT["404"], (401, {}, ""), None]
+    lives = [Life("vp", batch_id=name, at=[0, 3], expires_at=None) for name in ("batch_1", "batch_2")]
+    with pytest.raises(WatchTimeoutError):
+        watched(
+            Server(*lives, clock=clock, faults=faults), "batch_1", "batch_2",
+            monitor=monitor, on_event=told.append, timeout_s=99, schedule=Schedule(jitter=0, stalled_after_s=50),
+        )  # fmt: skip
+
+    assert [
+        Missed(batch_id="batch_1", kind="transient", reason="HTTP 500 Internal Server Error"),
+        Missed(batch_id="batch_2", kind="gone", reason="HTTP 404 Not Found"),
+        Missed(batch_id="batch_1", kind="fatal", reason="HTTP 401 Unauthorized"),
+    ] == [event for event in told if isinstance(event, Missed)]
+    (dropped,) = [event for event in told if isinstance(event, Dropped)]
+    assert ("batch_1", "fatal") == (dropped.batch_id, dropped.error.kind)
+    looked = [event for event in told if isinstance(event, Looked)]
+    assert words("vp") == targets(each for event in looked for each in event.transitions)
+    assert ["P104"] == [finding.rule for event in looked for finding in event.findings]
+    failed = [str(each) for event in told if isinstance(event, HooksFailed) for each in event.error.exceptions]
+    assert {"down"} == set(failed)
+    assert ["batch_2"] == [event.batch_id for event in told if isinstance(event, Stalled)]
 
 
 # ---------------------------------------------------------------- logging

@@ -126,12 +126,12 @@ class Agenda:
         """Return what to look at now; nothing if none is due."""
         if self._quiet_until > now:
             return Plan((), is_sweep=False)
-        if self.is_sweeping and self._next_sweep() <= now:
-            free = tuple(batch_id for batch_id, each in self.open.items() if each.held_until <= now)
-            return Plan(free, is_sweep=True)
-        return Plan(
-            tuple(batch_id for batch_id, each in self.open.items() if self._due_at(each) <= now), is_sweep=False
-        )
+        due = tuple(batch_id for batch_id, each in self.open.items() if self._due_at(each) <= now)
+        # Deadlines and hints come in crowds, too.
+        if self.is_sweeping and (self._next_sweep() <= now or len(due) >= self._schedule.sweep_from):
+            due = tuple(batch_id for batch_id, each in self.open.items() if each.held_until <= now)
+            return Plan(due, is_sweep=True)
+        return Plan(due, is_sweep=False)
 
     def next_at(self) -> float:
         """Return when something is due."""
