@@ -121,7 +121,7 @@ class Hints:
         Have the batch looked at now.
 
         Returns:
-            False if there is nothing to look at: the webhook came before, or it is
+            False if there is nothing to look at, for the webhook came before, or is
             not about a batch.
         """
         if hint.batch_id is None:

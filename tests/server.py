@@ -112,7 +112,8 @@ class Server:
         server = self
 
         class Handler(BaseHTTPRequestHandler):
-            def do_GET(self):  # http.server calls it so.
+            def do_GET(self):
+                """Answer; http.server calls it so."""
                 status, headers, body = server.answer("GET", self.path)
                 payload = body.encode()
                 self.send_response(status)

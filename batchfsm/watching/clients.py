@@ -178,7 +178,7 @@ def _options(client: Any, *, is_raw: bool) -> dict[str, Any]:
     """Return the client's own time-outs, each cut down to what one request may take."""
     if not is_raw:
         return {}
-    own = getattr(client, "timeout", None)
+    own: Any = getattr(client, "timeout", None)
     if isinstance(own, int | float):
         return {"timeout": min(own, REQUEST_S_MAX)}
     if not hasattr(own, "as_dict"):
