@@ -101,6 +101,7 @@ class Server:
         """Return an async openai client of this server."""
 
         async def respond(request):
+            """Answer."""
             return self._respond(request)
 
         http = HTTPX.AsyncClient(transport=HTTPX.MockTransport(respond))
