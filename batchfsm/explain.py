@@ -129,15 +129,15 @@ def timeline(life: Life) -> str:
     born_at = stamped[0].at or 0  # Where stamps are out of order, it may be the last.
     begun, whole = min(born_at, *ends), max(born_at, *ends)
     spans = {id(transition): end for transition, end in zip(stamped, ends, strict=True)}
-    lines = _head(life, _span(whole - begun))
+    lines = _head(life, span(whole - begun))
     for transition in life.transitions:
-        when, bar, span = "no stamp", "", ""
+        when, bar, lasted = "no stamp", "", ""
         if transition.at is not None:
             at, end = transition.at, spans[id(transition)]
-            when, span = clock(at), "" if transition.terminal else _span(end - at)
+            when, lasted = clock(at), "" if transition.terminal else span(end - at)
             bar = _bar(at - begun, end - begun, whole - begun, terminal=transition.terminal)
         mark = "" if transition.target in life.seen else " *"
-        lines.append(f"  {transition.target:<12} {when:<19} {bar:<{_BAR}} {span:>10}{mark}".rstrip())
+        lines.append(f"  {transition.target:<12} {when:<19} {bar:<{_BAR}} {lasted:>10}{mark}".rstrip())
     return "\n".join(lines) + "\n"
 
 
@@ -173,7 +173,7 @@ def _counts(snapshot: Snapshot) -> str:
     return f"  {counts.completed:,} ok  {counts.failed:,} failed  of {counts.total:,}"
 
 
-def _span(seconds: int) -> str:
+def span(seconds: int) -> str:
     """Return a duration in its two largest units."""
     minutes, second = divmod(max(seconds, 0), 60)
     hours, minute = divmod(minutes, 60)

@@ -1,7 +1,7 @@
 """Pollers that lose nothing: when to look at which batch, what an answer means, who is told."""
 
 from batchfsm.watching.answers import Fatal, Gone, Transient
-from batchfsm.watching.clients import connect
+from batchfsm.watching.clients import connect, dialect_of
 from batchfsm.watching.driving import awatch, watch
 from batchfsm.watching.events import Dropped, Event, HooksFailed, Looked, Missed, Stalled
 from batchfsm.watching.failing import WatchError, WatchTimeoutError
@@ -25,5 +25,6 @@ __all__ = [
     "WatchTimeoutError",
     "awatch",
     "connect",
+    "dialect_of",
     "watch",
 ]
