@@ -25,6 +25,8 @@ class Clock:
         """Return Unix seconds."""
         return self.now
 
+    time = __call__
+
     def sleep(self, seconds):
         """Let time pass at once."""
         self.naps.append(seconds)

@@ -177,10 +177,7 @@ def _by(snapshot: Snapshot, now: float) -> Text:
         return Text()
     if deadline < now:
         return Text("overdue", style="red")
-    try:
-        then = datetime.fromtimestamp(deadline, UTC)
-    except (ValueError, OverflowError):
-        return Text()
+    then = datetime.fromtimestamp(deadline, UTC)
     completed, failed, total = _counts(snapshot)
     a_second = _a_second(snapshot, now)
     is_slow = a_second > 0 and now + (total - completed - failed) / a_second > deadline

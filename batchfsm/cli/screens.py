@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import IO, Any
 
@@ -14,7 +13,8 @@ from rich.live import Live
 
 from batchfsm.cli.board import Board
 from batchfsm.cli.tally import Tally
-from batchfsm.explain import clock, printable
+from batchfsm.explain import clock as dated
+from batchfsm.explain import printable
 from batchfsm.monitor import Monitor
 
 
@@ -37,7 +37,7 @@ class Lines:
         """Print a line."""
         who = "" if batch_id is None else f"{printable(batch_id)} "
         if event == "transition":
-            when = "no stamp" if fields["at"] is None else clock(fields["at"])
+            when = "no stamp" if fields["at"] is None else dated(fields["at"])
             print(f"{when:<19}  {who}{printable(fields['target'])}{_progress(fields['snapshot'])}", flush=True)
         elif event == "end":
             print(self._tally.words(), flush=True)
@@ -91,14 +91,14 @@ class Screen(Lines):
             super().show(event, batch_id, **fields)
 
 
-def screen_of(monitor: Monitor, tally: Tally, *, as_json: bool) -> Lines:
+def screen_of(monitor: Monitor, tally: Tally, clock: Callable[[], float], *, as_json: bool) -> Lines:
     """Return the live view on a terminal, plain lines elsewhere, JSON where asked for."""
     if as_json:
         return JsonLines(tally)
     console = Console(highlight=False)
     if not sys.stdout.isatty() or console.is_dumb_terminal:
         return Lines(tally)
-    return Screen(tally, console, Board(monitor, tally, time.time))
+    return Screen(tally, console, Board(monitor, tally, clock))
 
 
 def _progress(snapshot: Any) -> str:

@@ -8,6 +8,7 @@ import shlex
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -65,7 +66,7 @@ def watch_command(
         raise UsageError("--base-url begins with http:// or https://")
     client = connect(api_key=_key(), base_url=base_url)
     monitor, tally = Monitor(dialect or dialect_of(client)), Tally(dict.fromkeys(ids or ()))
-    screen = screen_of(monitor, tally, as_json=as_json)
+    screen = screen_of(monitor, tally, time.time, as_json=as_json)
     watched = _Watched(screen, tally)
     try:
         monitor.on(name="--show")(watched.enter)  # Before a command has its say.
@@ -73,7 +74,7 @@ def watch_command(
             monitor.on(*(on or ()), name="--exec")(_Runner(command, screen, tally))
         transitions = watch(
             client, *(ids or ()), monitor=monitor, timeout_s=0.0 if once else timeout, log=log,
-            on_event=watched.take, on_error=watched.fail,
+            on_event=watched.take, on_error=watched.fail, clock=time.time, sleep=time.sleep,
         )  # fmt: skip
     except ValueError as error:
         raise UsageError(str(error)) from None

@@ -94,6 +94,7 @@ class Run:
     def _swept(self, refusal: Transient | Fatal | None) -> Commands:
         if isinstance(refusal, Fatal):
             self._finds = False
+            yield from self._taker.tell(Missed(batch_id=None, kind="fatal", reason=refusal.reason))
             yield from self._taker.drop_all(refusal.reason)
             return
         if refusal is None:
