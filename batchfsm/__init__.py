@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from batchfsm import diagram as diagram
     from batchfsm import machine as machine
+    from batchfsm import metrics as metrics
+    from batchfsm import tracing as tracing
     from batchfsm import webhook as webhook
     from batchfsm.auditing import Report as Report
     from batchfsm.auditing import audit as audit
@@ -105,7 +107,9 @@ _HOMES = {
     "awatch": "watching",
     "diagram": "",
     "machine": "",
+    "metrics": "",
     "parse": "wire",
+    "tracing": "",
     "watch": "watching",
     "webhook": "",
 }
@@ -159,7 +163,9 @@ __all__ = [
     "awatch",
     "diagram",
     "machine",
+    "metrics",
     "parse",
+    "tracing",
     "watch",
     "webhook",
 ]

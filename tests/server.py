@@ -14,6 +14,43 @@ HTTPX = importlib.import_module("httpx2" if int(openai.VERSION.split(".")[0]) >=
 """What the installed openai sends with."""
 
 
+def raises(make):
+    """Return a fault that the transport raises."""
+
+    def fault(_):
+        raise make()
+
+    return fault
+
+
+HTML = "<html><body>Bad gateway</body></html>"
+FAULTS = {
+    "429": (429, {"retry-after": "7"}, '{"error": {"message": "slow down"}}'),
+    "429 without a word": (429, {}, ""),
+    "500": (500, {}, '{"error": {"message": "oops"}}'),
+    "502 HTML": (502, {"content-type": "text/html"}, HTML),
+    "503": (503, {"retry-after-ms": "2500"}, ""),
+    "408": (408, {}, ""),
+    "409": (409, {}, ""),
+    "302": (302, {"location": "https://login.example"}, ""),
+    "time-out": raises(lambda: HTTPX.ReadTimeout("slow")),
+    "reset": raises(lambda: HTTPX.ReadError("reset by peer")),
+    "refused": raises(lambda: HTTPX.ConnectError("refused")),
+    "cut off": raises(lambda: HTTPX.RemoteProtocolError("peer closed connection")),
+    "truncated JSON": (200, {}, json.dumps(snap("vp"))[:40]),
+    "HTML at 200": (200, {"content-type": "text/html"}, HTML),
+    "an error body at 200": (200, {}, '{"error": {"message": "upstream", "code": 500}}'),
+    "nothing at 200": (200, {}, ""),
+    "null at 200": (200, {}, "null"),
+    "a list at 200": (200, {}, "[]"),
+    "not UTF-8": (200, {}, "caf\udce9".encode("utf-8", "surrogateescape")),
+    "another batch": (200, {}, json.dumps(snap("vpzc", id="batch_9"))),
+    "no id": (200, {}, json.dumps(snap("vpzc", id=None))),
+    "404": (404, {}, "{}"),
+}  # fmt: skip
+"""What may come instead of an answer, by name; none of it is an observation."""
+
+
 class Clock:
     """Time that passes only by sleeping."""
 

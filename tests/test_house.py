@@ -147,7 +147,7 @@ def test_every_room_has_a_floor():
 def test_the_oldest_versions_are_those_that_are_tested():
     """What dependencies allow at the least is what the environment `oldest` installs."""
     project = PROJECT["project"]
-    extras = (project["optional-dependencies"][extra] for extra in ("cli", "watch", "webhook"))
+    extras = (project["optional-dependencies"][extra] for extra in ("cli", "otel", "prometheus", "watch", "webhook"))
     needed = map(Requirement, [*project["dependencies"], *chain.from_iterable(extras)])
     pinned = map(Requirement, PROJECT["tool"]["tox"]["env"]["oldest"]["deps"])
 

@@ -12,7 +12,7 @@ from email.utils import format_datetime
 import openai
 import pytest
 from notation import CREATED, DAY_S, snap, words
-from server import HTTPX, Clock, Life, Server
+from server import FAULTS, HTTPX, Clock, Life, Server, raises
 
 from batchfsm import (
     AsyncMonitor,
@@ -248,62 +248,26 @@ def test_wrong_use_fails_at_once(clock, call, error, said):
 # ---------------------------------------------------------------- transport errors are no observations
 
 
-def raises(make):
-    """Return a fault that the transport raises."""
-
-    def fault(_):
-        raise make()
-
-    return fault
-
-
-HTML = "<html><body>Bad gateway</body></html>"
-TRANSIENT = {
-    "429": (429, {"retry-after": "7"}, '{"error": {"message": "slow down"}}'),
-    "429 without a word": (429, {}, ""),
-    "500": (500, {}, '{"error": {"message": "oops"}}'),
-    "502 HTML": (502, {"content-type": "text/html"}, HTML),
-    "503": (503, {"retry-after-ms": "2500"}, ""),
-    "408": (408, {}, ""),
-    "409": (409, {}, ""),
-    "302": (302, {"location": "https://login.example"}, ""),
-    "time-out": raises(lambda: HTTPX.ReadTimeout("slow")),
-    "reset": raises(lambda: HTTPX.ReadError("reset by peer")),
-    "refused": raises(lambda: HTTPX.ConnectError("refused")),
-    "cut off": raises(lambda: HTTPX.RemoteProtocolError("peer closed connection")),
-    "truncated JSON": (200, {}, json.dumps(snap("vp"))[:40]),
-    "HTML at 200": (200, {"content-type": "text/html"}, HTML),
-    "an error body at 200": (200, {}, '{"error": {"message": "upstream", "code": 500}}'),
-    "nothing at 200": (200, {}, ""),
-    "null at 200": (200, {}, "null"),
-    "a list at 200": (200, {}, "[]"),
-    "not UTF-8": (200, {}, "caf\udce9".encode("utf-8", "surrogateescape")),
-    "another batch": (200, {}, json.dumps(snap("vpzc", id="batch_9"))),
-    "no id": (200, {}, json.dumps(snap("vpzc", id=None))),
-    "404": (404, {}, "{}"),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", TRANSIENT)
+@pytest.mark.parametrize("name", FAULTS)
 @pytest.mark.parametrize("nth", [0, 1, 2])
 def test_a_transport_error_changes_nothing(clock, name, nth):
     """Whichever look it hits, the batch is looked at again, and nothing is lost or seen twice."""
-    server = Server(Life("vpzc"), clock=clock, faults=[None] * nth + [TRANSIENT[name]])
+    server = Server(Life("vpzc"), clock=clock, faults=[None] * nth + [FAULTS[name]])
 
     assert words("vpzc") == targets(watched(server, "batch_1"))
 
 
-@pytest.mark.parametrize("name", TRANSIENT)
+@pytest.mark.parametrize("name", FAULTS)
 def test_an_async_client_fails_alike(name):
     """The same classes."""
-    server = Server(Life("vpzc"), clock=Clock(), faults=[TRANSIENT[name]])
+    server = Server(Life("vpzc"), clock=Clock(), faults=[FAULTS[name]])
 
     assert words("vpzc") == targets(asyncio.run(awatched(server, "batch_1")))
 
 
 def test_failures_in_a_row_back_off(clock):
     """The least delay doubles, up to the longest; a good answer ends it."""
-    faults = [TRANSIENT["500"]] * 9
+    faults = [FAULTS["500"]] * 9
     server = Server(Life("vpzc", at=[0, 400, 460, 470]), clock=clock, faults=faults)
 
     watched(server, "batch_1")
@@ -409,10 +373,10 @@ def test_a_batch_is_gone_after_three_404_in_a_row(clock):
     assert "batch_1 cannot be watched: HTTP 404 Not Found; the server knows it no more" == str(error)
 
 
-@pytest.mark.parametrize("between", [None, TRANSIENT["500"]])
+@pytest.mark.parametrize("between", [None, FAULTS["500"]])
 def test_three_404_with_another_answer_between_are_no_row(clock, between):
     """A replica that lags behind flickers."""
-    flicker = [TRANSIENT["404"], TRANSIENT["404"], between, TRANSIENT["404"], TRANSIENT["404"]]
+    flicker = [FAULTS["404"], FAULTS["404"], between, FAULTS["404"], FAULTS["404"]]
     server = Server(Life("vpzc"), clock=clock, faults=flicker)
 
     assert words("vpzc") == targets(watched(server, "batch_1"))
@@ -698,7 +662,7 @@ def test_a_list_that_is_broken_for_good_is_given_up(clock):
 
 def test_a_server_that_is_down_is_not_asked_by_thousands(clock):
     """While the list fails, one batch is asked for at most."""
-    server = Server(*many(1000), clock=clock, faults=[TRANSIENT["502 HTML"]] * 12)
+    server = Server(*many(1000), clock=clock, faults=[FAULTS["502 HTML"]] * 12)
 
     assert 4000 == len(watched(server, *server.lives))
     assert 5 >= len([each for each in server.requests[:12] if each != "/batches"])
@@ -808,7 +772,7 @@ def test_without_ids_every_open_batch_is_watched_and_new_ones(clock):
 
 def test_without_ids_it_ends_when_none_is_open(clock):
     """A sweep says so; a sweep that failed does not."""
-    server = Server(Life("vpzc", at=[0, 0, 0, 0]), clock=clock, faults=[TRANSIENT["502 HTML"]])
+    server = Server(Life("vpzc", at=[0, 0, 0, 0]), clock=clock, faults=[FAULTS["502 HTML"]])
 
     assert [] == watched(server)
     assert 2 == len(server.requests)
@@ -835,7 +799,7 @@ def test_without_ids_a_list_refused_later_drops_what_is_open(clock):
 def test_without_ids_the_time_may_be_up_before_any_list(clock):
     """The message says what is missing."""
     with pytest.raises(WatchTimeoutError, match="no list of batches was to be had"):
-        watched(Server(clock=clock, faults=[TRANSIENT["500"]] * 99), timeout_s=20)
+        watched(Server(clock=clock, faults=[FAULTS["500"]] * 99), timeout_s=20)
 
 
 def test_a_batch_that_was_dropped_is_not_found_again(clock):
@@ -975,7 +939,7 @@ def test_no_request_takes_longer_than_a_minute(clock, own, sent):
 
 def test_the_retries_of_a_client_are_its_own(clock):
     """What it tries again by itself is one look."""
-    server, naps = Server(Life("vf", at=[0, 0]), clock=clock, faults=[TRANSIENT["500"]]), []
+    server, naps = Server(Life("vf", at=[0, 0]), clock=clock, faults=[FAULTS["500"]]), []
     client = server.client().with_options(max_retries=1)
     client._sleep_for_retry = lambda **_: naps.append(True)
 
@@ -1185,7 +1149,7 @@ def test_the_log_is_what_audit_reads(clock, tmp_path):
 
 def test_failed_looks_are_not_logged(clock, tmp_path):
     """They are no snapshots."""
-    faults = [TRANSIENT["HTML at 200"], TRANSIENT["an error body at 200"], TRANSIENT["404"]]
+    faults = [FAULTS["HTML at 200"], FAULTS["an error body at 200"], FAULTS["404"]]
     log = tmp_path / "watch.jsonl"
 
     watched(Server(Life("vpzc"), clock=clock, faults=faults), "batch_1", log=log)
@@ -1307,7 +1271,7 @@ def test_all_that_happens_is_told(clock):
     def broken(transition):
         raise ConnectionError("down")
 
-    faults = [TRANSIENT["500"], TRANSIENT["404"], (401, {}, ""), None]
+    faults = [FAULTS["500"], FAULTS["404"], (401, {}, ""), None]
     lives = [Life("vp", batch_id=name, at=[0, 3], expires_at=None) for name in ("batch_1", "batch_2")]
     with pytest.raises(WatchTimeoutError):
         watched(
@@ -1336,7 +1300,7 @@ def test_all_that_happens_is_told(clock):
 def test_what_is_logged_is_structured(clock, caplog):
     """One word, and fields beside it; transitions at INFO, trouble above, no news at DEBUG."""
     caplog.set_level(logging.DEBUG, "batchfsm")
-    server = Server(Life("vpzc", at=[0, 5, 6, 7], expires_at=None), clock=clock, faults=[TRANSIENT["500"]])
+    server = Server(Life("vpzc", at=[0, 5, 6, 7], expires_at=None), clock=clock, faults=[FAULTS["500"]])
 
     watched(server, "batch_1")
 
