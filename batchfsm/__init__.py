@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from batchfsm import diagram as diagram
     from batchfsm import machine as machine
+    from batchfsm import metrics as metrics
+    from batchfsm import tracing as tracing
+    from batchfsm import webhook as webhook
     from batchfsm.auditing import Report as Report
     from batchfsm.auditing import audit as audit
     from batchfsm.dialects import DIALECTS as DIALECTS
@@ -37,20 +40,44 @@ if TYPE_CHECKING:
     from batchfsm.snapshot import BatchError as BatchError
     from batchfsm.snapshot import RequestCounts as RequestCounts
     from batchfsm.snapshot import Snapshot as Snapshot
+    from batchfsm.watching import AsyncSource as AsyncSource
+    from batchfsm.watching import Dropped as Dropped
+    from batchfsm.watching import Event as Event
+    from batchfsm.watching import Fatal as Fatal
+    from batchfsm.watching import Gone as Gone
+    from batchfsm.watching import HooksFailed as HooksFailed
+    from batchfsm.watching import Looked as Looked
+    from batchfsm.watching import Missed as Missed
+    from batchfsm.watching import Schedule as Schedule
+    from batchfsm.watching import Source as Source
+    from batchfsm.watching import Stalled as Stalled
+    from batchfsm.watching import Transient as Transient
+    from batchfsm.watching import WatchError as WatchError
+    from batchfsm.watching import WatchTimeoutError as WatchTimeoutError
+    from batchfsm.watching import awatch as awatch
+    from batchfsm.watching import watch as watch
     from batchfsm.wire import parse as parse
 
 _HOMES = {
     "AsyncMonitor": "monitor",
+    "AsyncSource": "watching",
     "BatchError": "snapshot",
     "BatchState": "monitor",
     "BatchfsmError": "errors",
     "DIALECTS": "dialects",
     "DefinitionError": "errors",
     "Dialect": "dialects",
+    "Dropped": "watching",
+    "Event": "watching",
+    "Fatal": "watching",
     "Finding": "finding",
+    "Gone": "watching",
     "HookError": "monitor",
+    "HooksFailed": "watching",
     "IllegalTransitionError": "monitor",
     "Lifecycle": "lifecycle",
+    "Looked": "watching",
+    "Missed": "watching",
     "MissingExtraError": "errors",
     "Monitor": "monitor",
     "OPENAI": "lifecycle",
@@ -60,20 +87,31 @@ _HOMES = {
     "Report": "auditing",
     "RequestCounts": "snapshot",
     "Rule": "rules",
+    "Schedule": "watching",
     "Snapshot": "snapshot",
     "SnapshotError": "errors",
+    "Source": "watching",
     "SourceError": "errors",
+    "Stalled": "watching",
     "State": "lifecycle",
     "Status": "lifecycle",
     "Step": "lifecycle",
+    "Transient": "watching",
     "Transition": "route",
     "UnknownNameError": "errors",
     "Unreadable": "logs",
     "Verdict": "finding",
+    "WatchError": "watching",
+    "WatchTimeoutError": "watching",
     "audit": "auditing",
+    "awatch": "watching",
     "diagram": "",
     "machine": "",
+    "metrics": "",
     "parse": "wire",
+    "tracing": "",
+    "watch": "watching",
+    "webhook": "",
 }
 
 __all__ = [
@@ -81,15 +119,23 @@ __all__ = [
     "OPENAI",
     "RULES",
     "AsyncMonitor",
+    "AsyncSource",
     "BatchError",
     "BatchState",
     "BatchfsmError",
     "DefinitionError",
     "Dialect",
+    "Dropped",
+    "Event",
+    "Fatal",
     "Finding",
+    "Gone",
     "HookError",
+    "HooksFailed",
     "IllegalTransitionError",
     "Lifecycle",
+    "Looked",
+    "Missed",
     "MissingExtraError",
     "Monitor",
     "Observation",
@@ -97,20 +143,31 @@ __all__ = [
     "Report",
     "RequestCounts",
     "Rule",
+    "Schedule",
     "Snapshot",
     "SnapshotError",
+    "Source",
     "SourceError",
+    "Stalled",
     "State",
     "Status",
     "Step",
+    "Transient",
     "Transition",
     "UnknownNameError",
     "Unreadable",
     "Verdict",
+    "WatchError",
+    "WatchTimeoutError",
     "audit",
+    "awatch",
     "diagram",
     "machine",
+    "metrics",
     "parse",
+    "tracing",
+    "watch",
+    "webhook",
 ]
 
 

@@ -9,7 +9,10 @@ BatchfsmError
 ├── SourceError (OSError)             a log that cannot be opened or spooled
 ├── MissingExtraError (ImportError)   an optional package is not installed
 ├── IllegalTransitionError            `Monitor(on_illegal="raise")`; lives in `monitor`
-└── HookError (ExceptionGroup)        hooks raised; lives in `monitor`
+├── HookError (ExceptionGroup)        hooks raised; lives in `monitor`
+├── WatchError                        a batch that cannot be watched; lives in `watching`
+├── WatchTimeoutError (TimeoutError)  time is up, and some are still open; lives in `watching`
+└── WebhookError (ValueError)         a webhook that is not to be trusted; lives in `webhook`
 ```
 
 A misbehaving server is no error: it is a `Finding`, and is returned.

@@ -18,6 +18,7 @@ from batchfsm.cli.demo import play
 from batchfsm.cli.formats import FORMATS, paint
 from batchfsm.cli.pictures import TIMELINES, StopError, write
 from batchfsm.cli.sql import add_sql
+from batchfsm.cli.watching import watch_command
 from batchfsm.diagram import FORMATS as DIAGRAMS
 from batchfsm.dialects import DIALECTS, find
 from batchfsm.errors import BatchfsmError
@@ -172,3 +173,4 @@ def _told() -> Iterator[None]:
 
 
 add_sql(app, _told, write)
+app.command("watch")(_told()(watch_command))

@@ -91,7 +91,8 @@ class Core:
         if on_illegal not in ("adopt", "hold", "raise"):
             msg = f"on_illegal is 'adopt', 'hold' or 'raise', not {on_illegal!r}"
             raise ValueError(msg)
-        found = find(dialect)
+        self.dialect: Final = (found := find(dialect))
+        """Whose lifecycle and habits of writing are taken for granted."""
         self._graph = topology(found.lifecycle)
         self._reader = reader(found)
         self._fold = Fold(found, on_illegal="adopt" if on_illegal == "adopt" else "hold")

@@ -1,6 +1,7 @@
 """What type checkers must say about the public names; read by them only, never run."""
 
 from collections.abc import Mapping
+from contextlib import aclosing
 from typing import Any, Literal, assert_type
 
 from hypothesis.strategies import SearchStrategy
@@ -16,10 +17,17 @@ from batchfsm import (
     BatchError,
     BatchState,
     Dialect,
+    Dropped,
+    Event,
+    Fatal,
     Finding,
+    Gone,
     HookError,
+    HooksFailed,
     IllegalTransitionError,
     Lifecycle,
+    Looked,
+    Missed,
     Monitor,
     Observation,
     Place,
@@ -28,15 +36,20 @@ from batchfsm import (
     Rule,
     Snapshot,
     SnapshotError,
+    Stalled,
     State,
     Status,
     Step,
+    Transient,
     Transition,
     Verdict,
     audit,
+    awatch,
     parse,
     testing,
+    watch,
 )
+from batchfsm.webhook import Hint, Hints, verify
 
 # ---------------------------------------------------------------- reading
 
@@ -175,6 +188,51 @@ async def loop(transition: Transition) -> None:
     assert_type(await fetch(transition=transition), float)
     assert_type(await async_monitor.observe({}, observed_at="2024-03-26T16:45:33Z"), Observation)
 
+
+# ---------------------------------------------------------------- watching
+
+
+class Gateway:
+    """A source."""
+
+    def fetch(self, ids: tuple[str, ...], /) -> dict[str, Snapshot | Gone | Transient | Fatal]:
+        """Answer for nobody."""
+        return dict.fromkeys(ids, Transient("closed"))
+
+
+class AsyncGateway:
+    """An async one."""
+
+    async def fetch(self, ids: tuple[str, ...], /) -> dict[str, Snapshot | Gone | Transient | Fatal]:
+        """Answer for nobody."""
+        return dict.fromkeys(ids, Gone())
+
+
+def tell(event: Event) -> str | None:
+    """Tell the kinds of events apart."""
+    match event:
+        case Looked():
+            return event.snapshot.status
+        case Missed() | Stalled():
+            return event.batch_id
+        case Dropped():
+            return str(event.error)
+        case HooksFailed():
+            return str(event.error.observation)
+
+
+for seen in watch("batch_1", source=Gateway(), monitor=monitor, timeout_s=5, log="log", on_event=tell):
+    assert_type(seen, Transition)
+
+
+async def follow() -> None:
+    """Watch, closing it in the end."""
+    async with aclosing(awatch("batch_1", source=AsyncGateway(), monitor=async_monitor, hints=Hints())) as watching:
+        async for each in watching:
+            assert_type(each, Transition)
+
+
+assert_type(verify(b"", {}, "secret", now=1.5), Hint)
 
 # ---------------------------------------------------------------- auditing
 
