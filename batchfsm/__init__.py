@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from batchfsm.dialects import Dialect as Dialect
     from batchfsm.errors import BatchfsmError as BatchfsmError
     from batchfsm.errors import DefinitionError as DefinitionError
+    from batchfsm.errors import JournalError as JournalError
     from batchfsm.errors import MissingExtraError as MissingExtraError
     from batchfsm.errors import SnapshotError as SnapshotError
     from batchfsm.errors import SourceError as SourceError
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from batchfsm.finding import Finding as Finding
     from batchfsm.finding import Place as Place
     from batchfsm.finding import Verdict as Verdict
+    from batchfsm.journal import Journal as Journal
+    from batchfsm.journal import PostgresJournal as PostgresJournal
+    from batchfsm.journal import SQLiteJournal as SQLiteJournal
     from batchfsm.lifecycle import OPENAI as OPENAI
     from batchfsm.lifecycle import Lifecycle as Lifecycle
     from batchfsm.lifecycle import State as State
@@ -50,16 +54,20 @@ _HOMES = {
     "Finding": "finding",
     "HookError": "monitor",
     "IllegalTransitionError": "monitor",
+    "Journal": "journal",
+    "JournalError": "errors",
     "Lifecycle": "lifecycle",
     "MissingExtraError": "errors",
     "Monitor": "monitor",
     "OPENAI": "lifecycle",
     "Observation": "monitor",
     "Place": "finding",
+    "PostgresJournal": "journal",
     "RULES": "rules",
     "Report": "auditing",
     "RequestCounts": "snapshot",
     "Rule": "rules",
+    "SQLiteJournal": "journal",
     "Snapshot": "snapshot",
     "SnapshotError": "errors",
     "SourceError": "errors",
@@ -89,14 +97,18 @@ __all__ = [
     "Finding",
     "HookError",
     "IllegalTransitionError",
+    "Journal",
+    "JournalError",
     "Lifecycle",
     "MissingExtraError",
     "Monitor",
     "Observation",
     "Place",
+    "PostgresJournal",
     "Report",
     "RequestCounts",
     "Rule",
+    "SQLiteJournal",
     "Snapshot",
     "SnapshotError",
     "SourceError",
