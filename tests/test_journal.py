@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-
+import os
+import pickle
 import sqlite3
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from typing import Any
 
 import attrs
 import pytest
-from journals import Desk, change, drop, own_schema, server_or_skip, short, transitions, unheard
+from journals import Desk, StandIn, change, drop, own_schema, server_or_skip, short, transitions, unheard
 from notation import snap
 
 import batchfsm
@@ -25,11 +26,14 @@ from batchfsm.journal.alive import Sign, dead, is_alive
 BORN, RUNS = transitions(snap("v"), snap("vp"))
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.server)])
-def desk(request, tmp_path):
-    """A place for a journal: a file, or a schema of its own on the server."""
+@pytest.fixture(params=["sqlite", "stand-in", pytest.param("postgres", marks=pytest.mark.server)])
+def desk(request, tmp_path, monkeypatch):
+    """A place for a journal: a file, a stand-in for PostgreSQL, or a schema of its own on the real one."""
     schema, psycopg = "", None
     where: Any = tmp_path / "journal.db"
+    if request.param == "stand-in":
+        driver, where = StandIn(where), "stand-in"
+        monkeypatch.setattr(postgres, "driver", lambda: driver)
     if request.param == "postgres":
         psycopg = server_or_skip()
         schema, where = own_schema(psycopg)
@@ -237,6 +241,28 @@ def test_threads_may_share_a_journal(desk):
     assert 20 == journal.count()
 
 
+def test_what_no_database_keeps_as_text_is_an_error(desk):
+    """Half a surrogate pair in an id: JSON can write it, UTF-8 cannot."""
+    journal = desk.open()
+
+    with pytest.raises(JournalError, match="surrogates not allowed"):
+        journal.commit(attrs.evolve(change(journal.enlist(unheard)), batch_id="batch_\ud800"))
+    assert 0 == journal.count()
+
+
+def test_a_row_that_somebody_has_damaged_is_an_error(desk):
+    """Named, in one line, and not whatever reading it ended with."""
+    journal = desk.open()
+    me = journal.enlist(unheard)
+    journal.commit(change(me, (BORN, ("h",))))
+    for damage in ("[]", "{}", "nonsense"):
+        journal._run(lambda execute, damage=damage: execute("UPDATE batchfsm_transitions SET transition = ?", damage))
+        with pytest.raises(JournalError, match="a transition in it cannot be read"):
+            journal.pending()
+        with pytest.raises(JournalError, match="a transition in it cannot be read"):
+            journal.claim("batch_1", me, {"h"}, retry=True, now=None)
+
+
 def test_a_closed_journal_says_so(desk):
     """Whatever is asked of it; closing it again is nothing."""
     journal = desk.open()
@@ -253,7 +279,10 @@ def test_a_closed_journal_says_so(desk):
 
 def digest(folder: Path) -> dict[str, str]:
     """Return what is in a directory, byte by byte."""
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
+    return {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "no file"
+        for path in sorted(folder.iterdir())
+    }
 
 
 def other_database(path: Path) -> None:
@@ -268,7 +297,8 @@ def other_database(path: Path) -> None:
     "make, problem",
     [
         (lambda path: path.write_text("dear diary"), "it is no journal: not even a SQLite file"),
-        (lambda path: path.write_bytes(b"SQLite format 3\0"), "it is no journal, but some other SQLite file"),
+        (lambda path: path.write_bytes(b"SQLite format 3\0"), "it is no journal: not even a SQLite file"),
+        (os.mkfifo, "it is no journal: not even a file"),
         (other_database, "it is no journal, but some other SQLite file"),
     ],
 )
@@ -287,8 +317,8 @@ def test_a_file_that_is_no_journal_is_never_touched(tmp_path, make, problem):
 
 
 def test_a_directory_is_no_journal(tmp_path):
-    """The operating system's own word for it."""
-    with pytest.raises(JournalError, match="Is a directory"):
+    """It says so before SQLite does."""
+    with pytest.raises(JournalError, match="it is no journal: not even a file"):
         SQLiteJournal(tmp_path)
 
 
@@ -296,6 +326,37 @@ def test_a_path_that_leads_nowhere_is_an_error(tmp_path):
     """One line, of the journal's own kind."""
     with pytest.raises(JournalError, match="unable to open database file"):
         SQLiteJournal(tmp_path / "nowhere" / "journal.db")
+
+
+def test_opening_it_twice_in_one_process_keeps_the_log_of_the_first(tmp_path):
+    """
+    What is written after another process came and went is there for the next one.
+
+    To open and close the file would drop the locks that this process has on it; the other process then
+    took itself for the last one, and removed the write-ahead log under the first journal.
+    """
+    path = tmp_path / "journal.db"
+    count = [
+        sys.executable,
+        "-c",
+        f"import batchfsm\nwith batchfsm.SQLiteJournal({str(path)!r}) as j: print(j.count())",
+    ]
+    with SQLiteJournal(path) as journal:
+        SQLiteJournal(path).close()
+        assert "0\n" == subprocess.run(count, check=True, capture_output=True, text=True).stdout
+        journal.commit(change(journal.enlist(unheard)))
+        assert "1\n" == subprocess.run(count, check=True, capture_output=True, text=True).stdout
+
+
+def test_signs_of_life_stand_beside_the_file_itself(tmp_path):
+    """However it is called: else one process took another for dead."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link.db").symlink_to(tmp_path / "real" / "journal.db")
+    with SQLiteJournal(tmp_path / "link.db") as one, SQLiteJournal(tmp_path / "real" / "journal.db") as other:
+        me, she = one.enlist(unheard), other.enlist(unheard)
+        one.commit(change(me, (BORN, ("h",))))
+
+        assert [] == other.claim("batch_1", she, {"h"}, retry=True, now=None)
 
 
 def test_an_empty_file_becomes_a_journal(tmp_path):
@@ -344,7 +405,10 @@ def test_an_older_journal_is_migrated(desk, newer):
     newer()
     for _ in range(2):
         again = desk.open()
-        assert (Kept(revision=1, state="s"), [("validating", "h", 0)]) == (again.load("batch_1"), short(again.pending()))
+        assert (Kept(revision=1, state="s"), [("validating", "h", 0)]) == (
+            again.load("batch_1"),
+            short(again.pending()),
+        )
         assert (None,) == again._run(lambda execute: execute("SELECT note FROM batchfsm_batches").fetchone())
 
 
@@ -530,12 +594,22 @@ def test_an_address_that_is_none_is_an_error():
         PostgresJournal("my database")
 
 
+class Deaf:
+    """A place that cannot even be asked what it is."""
+
+    def __fspath__(self) -> str:
+        """Return a name that no system takes."""
+        return "x" * 5000
+
+
+def test_a_place_that_cannot_be_looked_at_is_an_error():
+    """In the operating system's words."""
+    with pytest.raises(JournalError, match="File name too long"):
+        SQLiteJournal(Deaf())
+
+
 def test_the_journals_error_survives_pickling():
     """A worker process may raise it."""
-    import pickle  # noqa: PLC0415, S403  # For this one test.
-
     error = pickle.loads(pickle.dumps(JournalError("a.db", "it is closed")))  # noqa: S301
 
     assert ("a.db", "it is closed", "a.db: it is closed") == (error.journal, error.problem, str(error))
-
-

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import Counter
+from contextlib import suppress
 from typing import Any
 
 import attrs
@@ -344,7 +345,7 @@ def test_a_hook_that_raised_is_pending_over_a_restart(desk):
 @pytest.mark.parametrize("journaled", [True, False])
 def test_a_hook_that_raised_is_left_alone_for_a_while(desk, journaled):
     """Each time twice as long; with no time given it is tried at once."""
-    listener = Listener(*[ValueError()] * 3)
+    listener = Listener(*[ValueError() for _ in range(3)])
     monitor = desk.monitor(listener) if journaled else Monitor()
     if not journaled:
         monitor.on(name="h")(listener)
@@ -352,10 +353,8 @@ def test_a_hook_that_raised_is_left_alone_for_a_while(desk, journaled):
         monitor.observe(snap("v"), observed_at=1000 + CREATED)
 
     def left(now: float | None) -> int:
-        try:
+        with suppress(HookError):
             monitor.redeliver(now=now)
-        except HookError:
-            pass
         return len(listener.raises)
 
     at = 1000 + CREATED
@@ -381,14 +380,14 @@ def test_a_clock_that_is_set_back_delays_nothing(desk, journaled):
 @pytest.mark.parametrize("journaled", [True, False])
 def test_after_ten_tries_a_hook_is_given_up(desk, journaled):
     """The last error says so; until somebody asks for it, it is tried no more."""
-    listener, errors = Listener(*[ValueError()] * TRIES_MAX), []
+    listener, errors = Listener(*[ValueError() for _ in range(TRIES_MAX)]), []
     monitor = desk.monitor(listener) if journaled else Monitor()
     if not journaled:
         monitor.on(name="h")(listener)
     now = float(CREATED)
-    for tried in [lambda: monitor.observe(snap("v"), observed_at=now), *[lambda: monitor.redeliver(now=now)] * 20]:
+    for number in range(2 * TRIES_MAX):
         try:
-            tried()
+            monitor.redeliver(now=now) if number else monitor.observe(snap("v"), observed_at=now)
         except HookError as error:
             errors += error.exceptions
         now += BACKOFF_S_MAX
@@ -409,6 +408,39 @@ def test_the_wait_doubles_up_to_an_hour():
     """From ten seconds."""
     assert [10, 20, 40, 2560, 3600, 3600] == [backoff_s(tries) for tries in (1, 2, 3, 9, 10, 99)]
     assert (BACKOFF_S, BACKOFF_S_MAX) == (backoff_s(1), backoff_s(50))
+
+
+def test_an_error_that_cannot_be_written_as_it_is_stops_nothing(desk):
+    """Else the journal could never be told, and no hook of no batch would be called any more."""
+
+    class MuteError(Exception):
+        """An error whose text cannot be had."""
+
+        def __str__(self) -> str:
+            """Be of no help."""
+            raise RuntimeError
+
+    for error in (ValueError("half a pair \ud800, a zero \0"), MuteError(), ValueError("x" * 5000)):
+        with pytest.raises(HookError):
+            desk.monitor(Listener(error)).observe(snap("v", id=f"batch_{len(desk.journals)}"))
+    told = [row.error for row in desk.journals[0].pending()]
+
+    assert ["ValueError: half a pair \\ud800, a zero \\x00", "MuteError: its text cannot be had"] == told[:2]
+    assert 1000 == len(told[2])
+
+
+@pytest.mark.parametrize("kind", [Monitor, AsyncMonitor])
+def test_a_path_is_no_journal(kind):
+    """The error says what was meant."""
+    with pytest.raises(TypeError, match=r"journal= takes a journal, not where it is: SQLiteJournal\('j.db'\)"):
+        kind(journal="j.db")
+
+
+@pytest.mark.parametrize("now", [float("nan"), float("inf")])
+def test_what_is_no_time_is_refused(desk, now):
+    """It would be written beside what raises."""
+    with pytest.raises(ValueError, match="now= is a time in Unix seconds, not"):
+        desk.monitor().redeliver(now=now)
 
 
 def test_hooks_on_findings_live_in_memory(desk):
@@ -586,19 +618,9 @@ def test_whatever_happens_each_hook_returns_from_each_key(  # noqa: PLR0917  # A
     In the end the keys are those of a monitor that nothing happened to; and each hook has returned
     from each of them once, but where a restart came between its return and the journal's word of it.
     """
-    path, bystander = tmp_path_factory.mktemp("desk") / "journal.db", Monitor()
-    hooks, keys, opened = [Noting(first), Noting(second)], [], []
-
-    def restarted() -> tuple[Away, Monitor]:
-        opened.append(SQLiteJournal(path))
-        opened[-1]._db.execute("PRAGMA synchronous = OFF")
-        journal = Away(opened[-1])
-        monitor = Monitor(journal=journal)
-        for number, hook in enumerate(hooks):
-            monitor.on(name=f"hook {number}")(hook)
-        return journal, monitor
-
-    journal, monitor = restarted()
+    bystander, keys = Monitor(), []
+    hooks = [Noting(first), Noting(second)]
+    stage = Stage(tmp_path_factory.mktemp("desk") / "journal.db", hooks, down, lies=lies)
     for number, (wire, clock) in enumerate(written(log)):
         batch = wire | {"id": "batch_1"}
         try:
@@ -606,31 +628,56 @@ def test_whatever_happens_each_hook_returns_from_each_key(  # noqa: PLR0917  # A
         except SnapshotError:
             continue
         if number in restarts:
-            opened[-1].close()
-            journal, monitor = restarted()
-        for attempt in (0, 1):
-            journal.down = {down.pop()} if down and attempt == 0 else set()
-            journal.lies = lies
-            try:
-                monitor.observe(batch, observed_at=clock)
-            except JournalError:
-                continue
-            except (HookError, KeyboardInterrupt, CrashError):
-                pass
-            break
-        assert bystander["batch_1"] == attrs.evolve(monitor["batch_1"], snapshot=bystander["batch_1"].snapshot)
-    journal.down = set()
-    for _ in range(len(first) + len(second) + 1):
-        try:
-            monitor.redeliver()
-        except (HookError, KeyboardInterrupt, CrashError):
-            continue
-    for each in opened:
-        each.close()
+            stage.restart()
+        stage.observe(batch, clock)
+        assert bystander["batch_1"] == attrs.evolve(stage.monitor["batch_1"], snapshot=bystander["batch_1"].snapshot)
+    stage.end(len(first) + len(second) + 1)
 
     assert [set(keys)] * 2 == [set(hook.returned) for hook in hooks]
     if not restarts:
         assert [{1}] * 2 == [set(Counter(hook.returned).values()) or {1} for hook in hooks]
+
+
+class Stage:
+    """A monitor on a journal that is away at times, both of which can be restarted."""
+
+    def __init__(self, path: Any, hooks: list[Any], down: list[str | None], *, lies: bool) -> None:
+        """Start."""
+        self.path, self.hooks, self.down, self.lies = path, hooks, down, lies
+        self.file: Any = None
+        self.restart()
+
+    def restart(self) -> None:
+        """Begin anew, on the same file, with the same hooks."""
+        if self.file is not None:
+            self.file.close()
+        self.file = SQLiteJournal(self.path)
+        self.file._db.execute("PRAGMA synchronous = OFF")
+        self.journal = Away(self.file)
+        self.monitor = Monitor(journal=self.journal)
+        for number, hook in enumerate(self.hooks):
+            self.monitor.on(name=f"hook {number}")(hook)
+
+    def observe(self, batch: Any, clock: float | None) -> None:
+        """Observe, once more if the journal was away."""
+        for attempt in (0, 1):
+            self.journal.down = {self.down.pop()} if self.down and attempt == 0 else set()
+            self.journal.lies = self.lies
+            try:
+                self.monitor.observe(batch, observed_at=clock)
+            except JournalError:
+                continue
+            except (HookError, KeyboardInterrupt, CrashError):
+                pass
+            return
+
+    def end(self, tries_max: int) -> None:
+        """Redeliver until nothing raises any more."""
+        self.journal.down = set()
+        for _ in range(tries_max):
+            with suppress(HookError, KeyboardInterrupt, CrashError):
+                self.monitor.redeliver()
+        self.file.close()
 
 
 class Noting:
@@ -744,8 +791,7 @@ def test_a_cancellation_while_the_journal_writes_loses_nothing(desk):
 
     async def main() -> None:
         task = asyncio.create_task(monitor.observe(LIFE[1]))
-        while not entered.is_set():
-            await asyncio.sleep(0.001)
+        assert await asyncio.to_thread(entered.wait, WAIT_S_MAX)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -773,8 +819,7 @@ def test_a_cancellation_while_a_hook_is_acknowledged_calls_it_no_second_time(des
 
     async def main() -> None:
         task = asyncio.create_task(monitor.observe(LIFE[1]))
-        while not entered.is_set():
-            await asyncio.sleep(0.001)
+        assert await asyncio.to_thread(entered.wait, WAIT_S_MAX)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

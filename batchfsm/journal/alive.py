@@ -46,8 +46,8 @@ class Sign:
 
     def end(self) -> None:
         """Be gone."""
-        self._path.unlink(missing_ok=True)
         self._lock.close()
+        self._path.unlink(missing_ok=True)  # Last: some systems remove no file that is open.
 
 
 def is_alive(path: Path, name: str) -> bool:

@@ -41,8 +41,10 @@ class PostgresJournal(RelationalJournal):
     def __init__(self, dsn: str, *, timeout_s: float = 10.0) -> None:
         """Connect, and make the tables or bring them up to date."""
         self._psycopg = driver()
-        self._dsn, self._timeout_s = dsn, timeout_s
-        super().__init__(self._shown(dsn))
+        self._timeout_s = timeout_s
+        self._words = self._read(dsn)
+        port = f":{self._words['port']}" if "port" in self._words else ""
+        super().__init__(f"postgresql://{self._words.get('host', '')}{port}/{self._words.get('dbname', '')}")
         self._lock = Lock()
         self._db: Any = None
         self._is_closed = False
@@ -65,14 +67,25 @@ class PostgresJournal(RelationalJournal):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _shown(self, dsn: str) -> str:
-        """Return a DSN without what is nobody's business."""
+    def _read(self, dsn: str) -> dict[str, Any]:
+        """Return what an address says, and beside it what notices a server that has gone without a word."""
         try:
-            words = self._psycopg.conninfo.conninfo_to_dict(dsn)
-        except self._psycopg.Error as error:
-            raise JournalError("postgresql:", f"the address cannot be read: {str(error).strip()}") from error
-        port = f":{words['port']}" if "port" in words else ""
-        return f"postgresql://{words.get('host', '')}{port}/{words.get('dbname', '')}"
+            words: dict[str, Any] = self._psycopg.conninfo.conninfo_to_dict(dsn)
+        except self._psycopg.Error:
+            # Its text quotes the address, which may hold a password.
+            problem = "the address cannot be read; it is like postgresql://user@host/database"
+            raise JournalError("postgresql:", problem) from None
+        whole_s = self._whole_s()
+        return {
+            "connect_timeout": whole_s,
+            "keepalives_idle": whole_s,
+            "keepalives_interval": whole_s,
+            "keepalives_count": 3,
+            "tcp_user_timeout": whole_s * 1000,
+        } | words
+
+    def _whole_s(self) -> int:
+        return max(1, round(self._timeout_s))
 
     def _prepare(self, execute: Execute) -> None:
         execute("SELECT pg_advisory_xact_lock(?)", _MIGRATING)
@@ -93,7 +106,7 @@ class PostgresJournal(RelationalJournal):
                     # The server was restarted, perhaps. The work bears being done again.
                     self._drop()
                     return self._try(work)
-            except self._psycopg.Error as error:
+            except (self._psycopg.Error, UnicodeError) as error:
                 raise JournalError(self.name, str(error).strip() or repr(error)) from error
 
     def _try(self, work: Callable[[Execute], AnswerT]) -> AnswerT:
@@ -108,11 +121,15 @@ class PostgresJournal(RelationalJournal):
         return self._db.execute(sql.replace("?", "%s"), values)
 
     def _connect(self) -> None:
-        whole_s = max(1, round(self._timeout_s))
-        db = self._psycopg.connect(self._dsn, autocommit=True, connect_timeout=whole_s)
+        db = self._psycopg.connect(**self._words, autocommit=True)
         try:
-            db.execute(f"SET statement_timeout = {whole_s * 1000}")
-            db.execute("SET synchronous_commit = on")  # Whatever the server's habit is: a commit has to last.
+            # Whatever the server's habits are: a commit has to last, and a row that another one wrote to be seen.
+            for setting in (
+                f"statement_timeout = {self._whole_s() * 1000}",
+                "synchronous_commit = on",
+                "default_transaction_isolation = 'read committed'",
+            ):
+                db.execute(f"SET {setting}")
             db.execute("SELECT pg_advisory_lock_shared(%s)", [int(self._sign)])
         except BaseException:
             db.close()

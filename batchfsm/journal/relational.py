@@ -189,7 +189,7 @@ class RelationalJournal(ABC):
                         owner, batch_id, key, row[2], held,
                     )  # fmt: skip
                     if taken.rowcount:
-                        claimed.append(_pending(row))
+                        claimed.append(self._pending(row))
             return claimed
 
         return self._run(work)
@@ -244,13 +244,21 @@ class RelationalJournal(ABC):
         rows = self._run(
             lambda execute: execute(f"{_PENDING} dead = ? {_IN_ORDER}", int(dead)).fetchall(), writes=False
         )
-        return [_pending(row) for row in rows]
+        return [self._pending(row) for row in rows]
 
     def revive(self) -> int:
         """Make all dead deliveries pending, as if never tried, and return how many there were."""
         sql = "UPDATE batchfsm_deliveries SET dead = 0, tries = 0, failed_at = 0, due_at = 0 WHERE dead = 1"
         number: int = self._run(lambda execute: execute(sql)).rowcount
         return number
+
+    def _pending(self, row: Sequence[Any]) -> Pending:
+        transition, snapshot, hook, tries, error, *_ = row
+        try:
+            subject = transition_of(transition, snapshot)
+        except (AttributeError, TypeError, ValueError) as problem:
+            raise JournalError(self.name, f"a transition in it cannot be read: {problem}") from problem
+        return Pending(transition=subject, hook=hook, tries=tries, error=error)
 
     def _migrate(self, execute: Execute, version: int) -> bool:
         """
@@ -275,8 +283,3 @@ class RelationalJournal(ABC):
             for statement in statements:
                 execute(statement)
         return version < len(MIGRATIONS)
-
-
-def _pending(row: Sequence[Any]) -> Pending:
-    transition, snapshot, hook, tries, error, *_ = row
-    return Pending(transition=transition_of(transition, snapshot), hook=hook, tries=tries, error=error)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import stat
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from threading import Lock
 from typing import Any, Final, Self, TypeVar
@@ -19,8 +21,6 @@ AnswerT = TypeVar("AnswerT")
 APPLICATION: Final = 0x6266736D
 """What marks a SQLite file as a journal: `bfsm`, at offset 68 of its header."""
 
-_MAGIC: Final = b"SQLite format 3\0"
-_HEADER: Final = 100
 _WAL_TRIES_MAX: Final = 200
 _WAL_WAIT_S: Final = 0.025
 
@@ -46,7 +46,7 @@ class SQLiteJournal(RelationalJournal):
     def __init__(self, path: str | os.PathLike[str], *, timeout_s: float = 5.0, create: bool = True) -> None:
         """Open it, make it, or bring it up to date."""
         super().__init__(os.fspath(path))
-        self._path = Path(path).absolute()
+        self._path = Path(path).resolve()  # However it is called, its signs of life stand in one place.
         self._timeout_s = timeout_s
         self._lock = Lock()
         self._sign: Sign | None = None
@@ -81,19 +81,31 @@ class SQLiteJournal(RelationalJournal):
         self.close()
 
     def _is_new(self) -> bool:
-        """Tell whether there is nothing yet; whatever is no journal is refused before SQLite so much as opens it."""
+        """
+        Tell whether there is nothing yet; whatever is no journal is refused before anything could change it.
+
+        SQLite itself reads the mark. Were the file opened and closed here, all locks that this process has on
+        it would be gone (so POSIX wants it): another process could then take itself for the last one, and
+        remove the write-ahead log under a journal that this process still writes to.
+        """
         try:
-            with self._path.open("rb") as file:
-                header = file.read(_HEADER)
+            found = self._path.stat()
         except FileNotFoundError:
             return True
         except OSError as error:
-            raise JournalError(self.name, error.strerror or str(error)) from error
-        if not header:
+            raise self._error(error) from error
+        if not stat.S_ISREG(found.st_mode):
+            raise JournalError(self.name, "it is no journal: not even a file")
+        if not found.st_size:
             return True
-        if not header.startswith(_MAGIC):
-            raise JournalError(self.name, "it is no journal: not even a SQLite file")
-        if int.from_bytes(header[68:72]) != APPLICATION:
+        try:
+            with closing(sqlite3.connect(f"{self._path.as_uri()}?immutable=1", uri=True)) as db:
+                mark = db.execute("PRAGMA application_id").fetchone()[0]
+        except sqlite3.OperationalError as error:
+            raise self._error(error) from error
+        except sqlite3.DatabaseError as error:
+            raise JournalError(self.name, "it is no journal: not even a SQLite file") from error
+        if mark != APPLICATION:
             raise JournalError(self.name, "it is no journal, but some other SQLite file")
         return False
 
@@ -144,7 +156,7 @@ class SQLiteJournal(RelationalJournal):
                     if db.in_transaction:  # Of itself, SQLite has rolled back some errors already.
                         db.execute("ROLLBACK")
                     raise
-            except sqlite3.Error as error:
+            except (sqlite3.Error, UnicodeError) as error:
                 raise self._error(error) from error
             return answer
 
@@ -161,7 +173,7 @@ class SQLiteJournal(RelationalJournal):
         return (self._sign is not None and sign == self._sign.name) or is_alive(self._path, sign)
 
     def _error(self, error: Exception) -> JournalError:
-        problem = str(error)
+        problem = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         if "locked" in problem:
             problem = f"another process has kept it locked for {self._timeout_s:g} s"
         return JournalError(self.name, problem)

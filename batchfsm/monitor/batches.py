@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from threading import Lock
 from typing import Any
 
@@ -125,6 +126,9 @@ class Batches:
 
     def _waiting(self, now: float | None) -> list[str]:
         """Return the batches with hooks that raised, or that an interrupt or a crash kept from running."""
+        if now is not None and not isfinite(now):
+            msg = f"now= is a time in Unix seconds, not {now}"
+            raise ValueError(msg)
         with self._lock:
             here = list(self._outboxes)
         return here if self._ledger is None else list(dict.fromkeys(here + self._ledger.waiting(now)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from os import PathLike
 from typing import Any, Final, Literal, ParamSpec, TypeVar, overload
 
 from batchfsm.dialects import Dialect, find
@@ -39,6 +40,9 @@ class Core(Batches):
         if on_illegal not in ("adopt", "hold", "raise"):
             msg = f"on_illegal is 'adopt', 'hold' or 'raise', not {on_illegal!r}"
             raise ValueError(msg)
+        if isinstance(journal, str | PathLike):
+            msg = f"journal= takes a journal, not where it is: SQLiteJournal({str(journal)!r})"
+            raise TypeError(msg)
         found = find(dialect)
         self._reader = reader(found)
         graph = topology(found.lifecycle)
