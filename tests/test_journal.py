@@ -8,6 +8,7 @@ import pickle
 import sqlite3
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -18,8 +19,7 @@ from journals import Desk, StandIn, change, drop, own_schema, server_or_skip, sh
 from notation import snap
 
 import batchfsm
-from batchfsm import JournalError, PostgresJournal, SQLiteJournal
-from batchfsm.errors import MissingExtraError
+from batchfsm import JournalError, SQLiteJournal
 from batchfsm.journal import Kept, Outcome, postgres, relational
 from batchfsm.journal.alive import Sign, dead, is_alive
 
@@ -301,6 +301,7 @@ def other_database(path: Path) -> None:
         (os.mkfifo, "it is no journal: not even a file"),
         (other_database, "it is no journal, but some other SQLite file"),
     ],
+    ids=["text", "a header alone", "a pipe", "another database"],
 )
 def test_a_file_that_is_no_journal_is_never_touched(tmp_path, make, problem):
     """Not a byte of it changes, and nothing is put beside it."""
@@ -386,38 +387,32 @@ def test_a_journal_is_known_by_its_header_even_after_a_crash(tmp_path):
         assert 0 == journal.count()
 
 
-@pytest.fixture
-def newer(monkeypatch):
+@contextmanager
+def upgraded():
     """A batchfsm whose schema has one more version."""
     later = (*relational.MIGRATIONS, ("ALTER TABLE batchfsm_batches ADD COLUMN note TEXT",))
-
-    def upgrade() -> None:
+    with pytest.MonkeyPatch.context() as patch:
         for module in (relational, postgres, batchfsm.journal.sqlite):
-            monkeypatch.setattr(module, "MIGRATIONS", later)
+            patch.setattr(module, "MIGRATIONS", later)
+        yield
 
-    return upgrade
 
-
-def test_an_older_journal_is_migrated(desk, newer):
+def test_an_older_journal_is_migrated(desk):
     """With all that is in it; and only once."""
     journal = desk.open()
     journal.commit(change(journal.enlist(unheard), (BORN, ("h",))))
-    newer()
-    for _ in range(2):
-        again = desk.open()
-        assert (Kept(revision=1, state="s"), [("validating", "h", 0)]) == (
-            again.load("batch_1"),
-            short(again.pending()),
-        )
-        assert (None,) == again._run(lambda execute: execute("SELECT note FROM batchfsm_batches").fetchone())
+    with upgraded():
+        for _ in range(2):
+            again = desk.open()
+            assert Kept(revision=1, state="s") == again.load("batch_1")
+            assert [("validating", "h", 0)] == short(again.pending())
+            assert (None,) == again._run(lambda execute: execute("SELECT note FROM batchfsm_batches").fetchone())
 
 
-def test_a_newer_journal_is_refused(desk, newer, monkeypatch):
+def test_a_newer_journal_is_refused(desk):
     """It says by how much, and stays as it is."""
-    with monkeypatch.context():
-        newer()
+    with upgraded():
         desk.open().close()
-        monkeypatch.undo()
 
     with pytest.raises(JournalError, match="a newer batchfsm made it: its schema has version 2, and this one knows 1"):
         desk.open()
@@ -566,32 +561,7 @@ def test_a_sign_needs_its_lock(tmp_path, monkeypatch):
         Sign(tmp_path / "journal.db")
 
 
-# ---------------------------------------------------------------- PostgreSQL without a server
-
-
-def test_without_psycopg_the_error_says_what_to_install(monkeypatch):
-    """In one line."""
-    monkeypatch.setitem(sys.modules, "psycopg", None)
-
-    with pytest.raises(MissingExtraError, match=r"a journal in PostgreSQL needs more .* 'batchfsm\[postgres\]'"):
-        PostgresJournal("postgresql://nowhere/test")
-
-
-def test_a_server_that_does_not_answer_is_an_error_without_the_password():
-    """The journal is named, its password is not."""
-    pytest.importorskip("psycopg", reason="psycopg is not installed")
-    with pytest.raises(JournalError) as caught:
-        PostgresJournal("postgresql://me:secret@127.0.0.1:1/test", timeout_s=1)
-
-    assert "postgresql://127.0.0.1:1/test" == caught.value.journal
-    assert "secret" not in str(caught.value)
-
-
-def test_an_address_that_is_none_is_an_error():
-    """Before anything is asked of a server."""
-    pytest.importorskip("psycopg", reason="psycopg is not installed")
-    with pytest.raises(JournalError, match="the address cannot be read"):
-        PostgresJournal("my database")
+# ---------------------------------------------------------------- errors
 
 
 class Deaf:

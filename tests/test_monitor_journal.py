@@ -254,17 +254,18 @@ def test_a_batch_that_this_process_has_not_seen_can_be_forgotten(desk):
 
 def test_looking_again_writes_nothing(desk):
     """A poll without news costs no write, with or without a clock, with or without findings."""
-    monitor = desk.monitor(Listener())
-    monitor.observe(LIFE[1], observed_at=CREATED + 100)
-    revision = desk.journals[0].load("batch_1").revision
-    for later in (200, 300):
-        monitor.observe(LIFE[1], observed_at=CREATED + later)
-        monitor.observe(snap("vp", expires_at=None), observed_at=CREATED + later)
-    monitor.observe(LIFE[0])  # A stale read.
-    assert revision == desk.journals[0].load("batch_1").revision
-    monitor.observe(snap("vp", request_counts={"total": 8, "completed": 5, "failed": 0}))
+    monitor, journal = desk.monitor(Listener()), desk.journals[0]
+    noted = snap("vp", id="batch_2", expires_at=None)  # P104, each time.
 
-    assert revision + 1 == desk.journals[0].load("batch_1").revision
+    def poll(at: float) -> list[int]:
+        monitor.observe(LIFE[1], observed_at=at)
+        monitor.observe(noted, observed_at=at)
+        monitor.observe(LIFE[0])  # A stale read.
+        return [journal.load(name).revision for name in ("batch_1", "batch_2")]
+
+    assert [[1, 1]] * 3 == [poll(CREATED + wait) for wait in (100, 200, 300)]
+    monitor.observe(snap("vp", request_counts={"total": 8, "completed": 5, "failed": 0}))
+    assert 2 == journal.load("batch_1").revision
 
 
 def test_a_state_of_another_lifecycle_is_refused(desk):

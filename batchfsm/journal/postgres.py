@@ -74,7 +74,7 @@ class PostgresJournal(RelationalJournal):
         except self._psycopg.Error:
             # Its text quotes the address, which may hold a password.
             problem = "the address cannot be read; it is like postgresql://user@host/database"
-            raise JournalError("postgresql:", problem) from None
+            raise JournalError("postgresql", problem) from None
         whole_s = self._whole_s()
         return {
             "connect_timeout": whole_s,
@@ -112,7 +112,7 @@ class PostgresJournal(RelationalJournal):
     def _try(self, work: Callable[[Execute], AnswerT]) -> AnswerT:
         if self._is_closed:
             raise JournalError(self.name, "it is closed")
-        if self._db is None:
+        if self._db is None or self._db.closed:
             self._connect()
         with self._db.transaction():
             return work(self._execute)
