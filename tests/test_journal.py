@@ -8,7 +8,7 @@ import pickle
 import sqlite3
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -468,6 +468,43 @@ def test_an_interrupt_in_a_transaction_undoes_it(tmp_path):
             journal._run(interrupted)
 
         assert 1 == journal.count()
+
+
+def test_a_journal_that_lost_its_end_is_an_error(tmp_path):
+    """Half of the file is no other kind of file: SQLite's own word for it is told."""
+    path = tmp_path / "journal.db"
+    SQLiteJournal(path).close()
+    os.truncate(path, path.stat().st_size // 8192 * 4096)
+
+    with pytest.raises(JournalError, match="database disk image is malformed"):
+        SQLiteJournal(path)
+
+
+@pytest.mark.parametrize("waits", [1, 99])
+def test_switching_to_the_log_waits_for_whoever_reads(tmp_path, monkeypatch, waits):
+    """A while; SQLite itself would not."""
+    path = tmp_path / "journal.db"
+    SQLiteJournal(path).close()
+    slept = []
+    with closing(sqlite3.connect(path, isolation_level=None)) as reader:
+        reader.execute("PRAGMA journal_mode = DELETE")
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM batchfsm_batches").fetchone()
+
+        def sleep(seconds: float) -> None:
+            slept.append(seconds)
+            if len(slept) == waits:
+                reader.execute("ROLLBACK")
+
+        monkeypatch.setattr(batchfsm.journal.sqlite, "_WAL_TRIES_MAX", 3)
+        monkeypatch.setattr(batchfsm.journal.sqlite.time, "sleep", sleep)
+        if waits == 1:
+            SQLiteJournal(path).close()
+        else:
+            with pytest.raises(JournalError, match="another process has kept it locked"):
+                SQLiteJournal(path)
+
+    assert min(waits, 2) == len(slept)
 
 
 # ---------------------------------------------------------------- signs of life

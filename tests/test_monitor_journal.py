@@ -596,6 +596,73 @@ def test_what_hooks_raised_before_the_journal_went_away_is_told(desk, away):
     assert [] == desk.pending
 
 
+def test_what_is_written_under_a_hook_though_nobody_knew_comes_with_redeliver(desk, away):
+    """The hook's own observation failed as it seemed; the batch is busy, so nothing is asked of the journal at once."""
+    monitor, heard = Monitor(journal=away), []
+
+    @monitor.on(name="h")
+    def hear(transition: Transition) -> None:
+        heard.append(transition.target)
+        if transition.target == "validating":
+            away.down, away.lies = {"commit"}, True
+            with pytest.raises(JournalError):
+                monitor.observe(LIFE[1])
+            away.down = set()
+            assert () == monitor.observe(LIFE[1]).transitions
+
+    monitor.observe(LIFE[0])
+    assert words("v") == heard
+    monitor.redeliver()
+
+    assert words("vp") == heard
+    assert [] == desk.pending
+
+
+@pytest.mark.parametrize("kind", [Monitor, AsyncMonitor])
+def test_to_redeliver_under_a_hook_calls_nothing_of_its_own_batch(desk, kind):
+    """It is busy: what waits comes after the present ones."""
+    listener, attempts = Listener(ValueError()), []
+    monitor = desk.monitor(listener, kind=kind)
+
+    @monitor.on("in_progress", name="again")
+    def again(transition: Transition) -> Any:
+        attempts.append(list(listener.heard))
+        return monitor.redeliver()
+
+    async def observe() -> None:
+        with pytest.raises(HookError):
+            answer = monitor.observe(LIFE[1])
+            if kind is AsyncMonitor:
+                await answer
+        assert [words("p")] == attempts
+        await monitor.redeliver() if kind is AsyncMonitor else monitor.redeliver()
+
+    awaited(observe)
+
+    assert words("pv") == listener.heard
+
+
+class Elsewhere(SQLiteJournal):
+    """A journal whose hooks are called by somebody else."""
+
+    is_remote = True
+
+
+def test_a_monitor_leaves_hooks_to_whoever_calls_them_elsewhere(desk):
+    """It writes who is to hear of what, and calls hooks on findings alone: those are its own."""
+    listener, doubts = Listener(), Listener()
+    with Elsewhere(desk.path) as journal:
+        monitor = Monitor(journal=journal)
+        monitor.on(name="h")(listener)
+        monitor.on_finding(doubts)
+        assert monitor.observe(LIFE[1]).delivered
+        monitor.observe(LIFE[0])
+        monitor.redeliver()
+
+    assert ([], ["H507"]) == (listener.heard, doubts.heard)
+    assert [("validating", "h", 0), ("in_progress", "h", 0)] == desk.pending
+
+
 # ---------------------------------------------------------------- whatever happens
 
 outcomes = st.lists(st.sampled_from([None, None, ValueError, KeyboardInterrupt, CrashError]), max_size=10)

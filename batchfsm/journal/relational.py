@@ -180,17 +180,13 @@ class RelationalJournal(ABC):
         def work(execute: Execute) -> list[Pending]:
             rows = execute(f"{_PENDING} batch_id = ? AND {where} {_IN_ORDER}", batch_id, *when).fetchall()
             free = {held for *_, held, _ in rows if held in {"", owner} or not self._is_alive(held.partition("/")[0])}
-            claimed = []
-            for *row, held, key in rows:
-                if held in free and row[2] in hooks:
-                    taken = execute(
-                        "UPDATE batchfsm_deliveries SET owner = ?"
-                        " WHERE batch_id = ? AND key = ? AND hook = ? AND owner = ?",
-                        owner, batch_id, key, row[2], held,
-                    )  # fmt: skip
-                    if taken.rowcount:
-                        claimed.append(self._pending(row))
-            return claimed
+            wanted = [(key, row[2], held) for *row, held, key in rows if held in free and row[2] in hooks]
+            # Another process may ask at the same time: then one of the two finds that it has another holder now.
+            sql = "UPDATE batchfsm_deliveries SET owner = ? WHERE batch_id = ? AND key = ? AND hook = ? AND owner = ?"
+            taken = {
+                (key, hook) for key, hook, held in wanted if execute(sql, owner, batch_id, key, hook, held).rowcount
+            }
+            return [self._pending(row) for *row, _, key in rows if (key, row[2]) in taken]
 
         return self._run(work)
 

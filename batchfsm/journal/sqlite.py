@@ -21,7 +21,6 @@ AnswerT = TypeVar("AnswerT")
 APPLICATION: Final = 0x6266736D
 """What marks a SQLite file as a journal: `bfsm`, at offset 68 of its header."""
 
-_WAL_TRIES_MAX: Final = 200
 _WAL_WAIT_S: Final = 0.025
 
 
@@ -101,10 +100,10 @@ class SQLiteJournal(RelationalJournal):
         try:
             with closing(sqlite3.connect(f"{self._path.as_uri()}?immutable=1", uri=True)) as db:
                 mark = db.execute("PRAGMA application_id").fetchone()[0]
-        except sqlite3.OperationalError as error:
+        except sqlite3.Error as error:
+            if error.sqlite_errorcode == sqlite3.SQLITE_NOTADB:
+                raise JournalError(self.name, "it is no journal: not even a SQLite file") from error
             raise self._error(error) from error
-        except sqlite3.DatabaseError as error:
-            raise JournalError(self.name, "it is no journal: not even a SQLite file") from error
         if mark != APPLICATION:
             raise JournalError(self.name, "it is no journal, but some other SQLite file")
         return False
@@ -120,27 +119,15 @@ class SQLiteJournal(RelationalJournal):
             db.execute("BEGIN EXCLUSIVE" if version == 0 else "BEGIN IMMEDIATE")
             try:
                 version = ask("PRAGMA user_version").fetchone()[0]  # Another process may have been faster.
-                if self._migrate(ask, version):
-                    db.execute(f"PRAGMA application_id = {APPLICATION}")
-                    db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+                self._migrate(ask, version)
+                db.execute(f"PRAGMA application_id = {APPLICATION}")
+                db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
             except BaseException:
                 db.execute("ROLLBACK")
                 raise
             db.execute("COMMIT")
         if ask("PRAGMA journal_mode").fetchone()[0] != "wal":
-            self._to_wal(db)
-
-    def _to_wal(self, db: sqlite3.Connection) -> None:
-        """Switch to WAL; for this alone SQLite does not wait for other processes."""
-        for left in reversed(range(_WAL_TRIES_MAX)):
-            try:
-                if db.execute("PRAGMA journal_mode = WAL").fetchone()[0] == "wal":
-                    return
-            except sqlite3.OperationalError:
-                if not left:
-                    raise
-            time.sleep(_WAL_WAIT_S)
-        raise JournalError(self.name, "SQLite keeps no write-ahead log there")
+            _to_wal(db, self._timeout_s)
 
     def _run(self, work: Callable[[Execute], AnswerT], *, writes: bool = True) -> AnswerT:
         with self._lock:
@@ -177,3 +164,20 @@ class SQLiteJournal(RelationalJournal):
         if "locked" in problem:
             problem = f"another process has kept it locked for {self._timeout_s:g} s"
         return JournalError(self.name, problem)
+
+
+def _to_wal(db: sqlite3.Connection, timeout_s: float) -> None:
+    """Switch to WAL; when two processes do that at once, SQLite itself does not always wait."""
+    db.execute("PRAGMA busy_timeout = 0")
+    left = round(timeout_s / _WAL_WAIT_S)
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:
+            if left <= 0:
+                raise
+        else:
+            break
+        left -= 1
+        time.sleep(_WAL_WAIT_S)
+    db.execute(f"PRAGMA busy_timeout = {round(timeout_s * 1000)}")
