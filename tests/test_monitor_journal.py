@@ -658,9 +658,12 @@ def test_a_monitor_leaves_hooks_to_whoever_calls_them_elsewhere(desk):
         assert monitor.observe(LIFE[1]).delivered
         monitor.observe(LIFE[0])
         monitor.redeliver()
+        after = Monitor(journal=journal)
+        after.on(name="h")(listener)
+        after.observe(LIFE[2])
 
     assert ([], ["H507"]) == (listener.heard, doubts.heard)
-    assert [("validating", "h", 0), ("in_progress", "h", 0)] == desk.pending
+    assert [(word, "h", 0) for word in words("vpz")] == desk.pending
 
 
 # ---------------------------------------------------------------- whatever happens

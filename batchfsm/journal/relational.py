@@ -183,9 +183,7 @@ class RelationalJournal(ABC):
             wanted = [(key, row[2], held) for *row, held, key in rows if held in free and row[2] in hooks]
             # Another process may ask at the same time: then one of the two finds that it has another holder now.
             sql = "UPDATE batchfsm_deliveries SET owner = ? WHERE batch_id = ? AND key = ? AND hook = ? AND owner = ?"
-            taken = {
-                (key, hook) for key, hook, held in wanted if execute(sql, owner, batch_id, key, hook, held).rowcount
-            }
+            taken = [each[:2] for each in wanted if execute(sql, owner, batch_id, *each).rowcount]
             return [self._pending(row) for *row, _, key in rows if (key, row[2]) in taken]
 
         return self._run(work)
