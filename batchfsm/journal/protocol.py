@@ -119,7 +119,7 @@ class Journal(Protocol):
         Write a batch, its transitions and their deliveries, held by the owner, in one transaction.
 
         Returns:
-            False if the batch has another revision than expected: then nothing is written.
+            False if the batch has another revision than expected, and nothing was written.
         """
 
     def waiting(self, now: float | None) -> list[str]:

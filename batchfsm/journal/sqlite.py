@@ -119,7 +119,7 @@ class SQLiteJournal(RelationalJournal):
             db.execute("BEGIN EXCLUSIVE" if version == 0 else "BEGIN IMMEDIATE")
             try:
                 version = ask("PRAGMA user_version").fetchone()[0]  # Another process may have been faster.
-                # One tree a table instead of two: a commit writes a quarter fewer pages, and those are what it waits for.
+                # One tree a table instead of two: a commit waits for a quarter fewer pages.
                 self._migrate(lambda sql: ask(f"{sql} WITHOUT ROWID" if "CREATE TABLE" in sql else sql), version)
                 db.execute(f"PRAGMA application_id = {APPLICATION}")
                 db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
