@@ -110,6 +110,8 @@ class Link:
             raise sqlite3.OperationalError(msg)
         if sql.startswith("SET "):
             return None
+        if "to_regclass" in sql:
+            return self._db.execute("SELECT (SELECT name FROM sqlite_master WHERE name = ?)", values)
         if "pg_locks" in sql:
             return self._db.execute("SELECT 1 WHERE ?", [values[0] in self._driver.held()])
         return self._db.execute(sql.replace("%s", "?"), values)

@@ -32,13 +32,14 @@ class PostgresJournal(RelationalJournal):
     Args:
         dsn: Where it is: `postgresql://user@host/database`, or words as psycopg takes them.
         timeout_s: How long to wait for a connection, and for a statement; seconds.
+        create: False to refuse a database where no journal is.
 
     Raises:
         MissingExtraError: If psycopg is not installed: `batchfsm[postgres]`.
         JournalError: If the server cannot be reached, or a newer batchfsm made the tables.
     """
 
-    def __init__(self, dsn: str, *, timeout_s: float = 10.0) -> None:
+    def __init__(self, dsn: str, *, timeout_s: float = 10.0, create: bool = True) -> None:
         """Connect, and make the tables or bring them up to date."""
         self._psycopg = driver()
         self._timeout_s = timeout_s
@@ -50,7 +51,7 @@ class PostgresJournal(RelationalJournal):
         self._is_closed = False
         self._sign = str(randbits(62))
         try:
-            self._run(self._prepare)
+            self._run(self._prepare if create else self._find)
         except BaseException:
             self.close()
             raise
@@ -86,6 +87,11 @@ class PostgresJournal(RelationalJournal):
 
     def _whole_s(self) -> int:
         return max(1, round(self._timeout_s))
+
+    def _find(self, execute: Execute) -> None:
+        if execute("SELECT to_regclass(?)", "batchfsm_journal").fetchone() == (None,):
+            raise JournalError(self.name, "there is no journal")
+        self._prepare(execute)
 
     def _prepare(self, execute: Execute) -> None:
         execute("SELECT pg_advisory_xact_lock(?)", _MIGRATING)
