@@ -55,7 +55,7 @@ def own_schema(psycopg: Any) -> tuple[str, str]:
     schema = f"batchfsm_{uuid4().hex[:12]}"
     with psycopg.connect(DSN, autocommit=True) as db:
         db.execute(f"CREATE SCHEMA {schema}")
-    return schema, f"{DSN}?options=-csearch_path%3D{schema}"
+    return schema, f"{DSN}?application_name={schema}&options=-csearch_path%3D{schema}"
 
 
 def drop(psycopg: Any, schema: str) -> None:
