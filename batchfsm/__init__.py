@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from batchfsm.finding import Verdict as Verdict
     from batchfsm.journal import Journal as Journal
     from batchfsm.journal import PostgresJournal as PostgresJournal
+    from batchfsm.journal import ProcrastinateJournal as ProcrastinateJournal
     from batchfsm.journal import SQLiteJournal as SQLiteJournal
     from batchfsm.lifecycle import OPENAI as OPENAI
     from batchfsm.lifecycle import Lifecycle as Lifecycle
@@ -63,6 +64,7 @@ _HOMES = {
     "Observation": "monitor",
     "Place": "finding",
     "PostgresJournal": "journal",
+    "ProcrastinateJournal": "journal",
     "RULES": "rules",
     "Report": "auditing",
     "RequestCounts": "snapshot",
@@ -105,6 +107,7 @@ __all__ = [
     "Observation",
     "Place",
     "PostgresJournal",
+    "ProcrastinateJournal",
     "Report",
     "RequestCounts",
     "Rule",

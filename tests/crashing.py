@@ -3,24 +3,29 @@ Pollers that can be killed: processes with a journal that observe made-up batche
 
 `python tests/crashing.py poll PLACE NOTES LAST` goes on where the journal says it was, until batch LAST has ended.
 `python tests/crashing.py race PLACE NOTES SIDE` observes one batch for each number on its standard input.
+`python tests/crashing.py defer PLACE NOTES LAST` observes batches whose hooks are procrastinate's jobs.
+`python tests/crashing.py work PLACE NOTES 0` calls those hooks, as a worker.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 import subprocess
 import sys
+import threading
 from collections import Counter, defaultdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import attrs
+import procrastinate
 from journals import DSN, server_or_skip
 from notation import seen
 
-from batchfsm import JournalError, Monitor, Transition
+from batchfsm import JournalError, Monitor, ProcrastinateJournal, Transition
 from batchfsm.journal import open_journal
 
 LIFE = seen("vpzc")
@@ -28,6 +33,7 @@ TARGETS = [row["status"] for row in LIFE]
 HOOKS = ("collect", "bill")
 WAIT_S_MAX = 120
 TRIES_MAX = 5
+HEARTBEAT_S = 0.5
 
 
 def batch_of(number: int) -> str:
@@ -46,14 +52,18 @@ def polls(number: int, side: str = "") -> list[dict[str, Any]]:
 class Notes:
     """A file that hooks append to: one write a call, so that a killed process leaves whole lines."""
 
-    def __init__(self, path: Path | str) -> None:
-        """Open it."""
+    def __init__(self, path: Path | str, *, tells: bool = False) -> None:
+        """Open it; with `tells`, say on standard output when the first one comes."""
+        self._tells = tells
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
     def hook(self, name: str) -> Any:
         """Return a hook that notes what it hears, under a name."""
 
         def note(transition: Transition) -> None:
+            if self._tells:
+                self._tells = False
+                print("at it", flush=True)  # noqa: T201
             os.write(self._file, f"{name} {transition.key}\n".encode())
 
         return note
@@ -86,6 +96,36 @@ def tried(work: Any) -> Any:
         except JournalError as error:
             last = error
     raise last
+
+
+def defer(place: str, notes: str, last: int) -> None:
+    """Observe all batches, whose hooks are jobs: this process calls none."""
+    app = procrastinate.App(connector=procrastinate.PsycopgConnector(conninfo=place))
+    with ProcrastinateJournal(place, app) as journal:
+        monitor = monitor_on(journal, Notes(notes))
+        print("ready", flush=True)  # noqa: T201
+        for number in range(last + 1):
+            for row in polls(number):
+                monitor.observe(row)
+
+
+def work(place: str, notes: str) -> None:
+    """Call hooks as one of procrastinate's workers; end when its standard input has, and nothing is pending."""
+    app = procrastinate.App(connector=procrastinate.PsycopgConnector(conninfo=place))
+    asked = threading.Event()
+    threading.Thread(target=lambda: (sys.stdin.read(), asked.set()), daemon=True).start()
+    with ProcrastinateJournal(place, app) as journal:
+        monitor_on(journal, Notes(notes, tells=True))
+
+        async def run() -> None:
+            async with app.open_async():
+                while not asked.is_set() or journal.pending():
+                    await app.run_worker_async(
+                        wait=False, install_signal_handlers=False, update_heartbeat_interval=HEARTBEAT_S
+                    )
+
+        print("ready", flush=True)  # noqa: T201
+        asyncio.run(run())
 
 
 def race(place: str, notes: str, side: str) -> None:
@@ -212,4 +252,11 @@ def tally(place: str, notes: Path, last: int, hooks: tuple[str, ...] = HOOKS) ->
 
 if __name__ == "__main__":
     what, place, notes, last = sys.argv[1:]
-    poll(place, notes, int(last)) if what == "poll" else race(place, notes, last)
+    if what == "poll":
+        poll(place, notes, int(last))
+    elif what == "race":
+        race(place, notes, last)
+    elif what == "defer":
+        defer(place, notes, int(last))
+    else:
+        work(place, notes)

@@ -27,9 +27,8 @@ from batchfsm import (
     Transition,
     UnknownNameError,
 )
-from batchfsm.journal import Change, Outcome
+from batchfsm.journal import BACKOFF_S, BACKOFF_S_MAX, TRIES_MAX, Change, Outcome, backoff_s
 from batchfsm.monitor.ledger import RACES_MAX
-from batchfsm.monitor.outbox import BACKOFF_S, BACKOFF_S_MAX, TRIES_MAX, backoff_s
 
 LIFE = seen("vpzc")
 WAIT_S_MAX = 30

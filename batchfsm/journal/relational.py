@@ -240,6 +240,13 @@ class RelationalJournal(ABC):
         )
         return [self._pending(row) for row in rows]
 
+    def pending_of(self, batch_id: str) -> list[Pending]:
+        """Return all deliveries of one batch, in order."""
+        rows = self._run(
+            lambda execute: execute(f"{_PENDING} batch_id = ? {_IN_ORDER}", batch_id).fetchall(), writes=False
+        )
+        return [self._pending(row) for row in rows]
+
     def revive(self) -> int:
         """Make all dead deliveries pending, as if never tried, and return how many there were."""
         sql = "UPDATE batchfsm_deliveries SET dead = 0, tries = 0, failed_at = 0, due_at = 0 WHERE dead = 1"
