@@ -118,6 +118,7 @@ def work(place: str, notes: str) -> None:
         monitor_on(journal, Notes(notes, tells=True))
 
         async def run() -> None:
+            """Work until nothing is left."""
             async with app.open_async():
                 while not asked.is_set() or journal.pending():
                     await app.run_worker_async(

@@ -55,6 +55,7 @@ def work(app: Any) -> None:
     """Let a worker do all that is due now."""
 
     async def run() -> None:
+        """Work in a loop."""
         async with app.open_async():
             await app.run_worker_async(wait=False, listen_notify=False, install_signal_handlers=False)
 
@@ -91,6 +92,7 @@ def test_coroutine_hooks_are_awaited(journal, app):
 
     @monitor.on("completed", name="h")
     async def hear(transition: Transition) -> None:
+        """Note it, later."""
         await asyncio.sleep(0)
         heard.append(transition.target)
 
@@ -282,6 +284,7 @@ def revived(address: str) -> int:
     """Retry the jobs of workers that are gone, as procrastinate's manual says, and return how many there were."""
 
     async def retry() -> int:
+        """Ask procrastinate."""
         async with procrastinate.App(connector=procrastinate.PsycopgConnector(conninfo=address)).open_async() as app:
             stalled = list(await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=HEARTBEAT_S * 4))
             for job in stalled:

@@ -58,6 +58,7 @@ class ProcrastinateJournal(PostgresJournal):
         retry = _strategy(self._procrastinate) if self._retry is None else self._retry
 
         async def run(batch_id: str, key: str, hook: str) -> None:
+            """Call one hook with one transition."""
             await self._call(call, batch_id, key, hook)
 
         self._app.task(name=TASK, queue=self._queue_name, retry=retry)(run)

@@ -23,7 +23,7 @@ from crashing import HOOKS, cut_at_random, killed_at_random, raced, tally
 from journals import drop, own_schema, server_or_skip
 
 KILLS, BATCHES, ROUNDS = 200, 2_500, 1_000
-KILL_S_MAX = 1.5
+KILL_S_MAX, CUT_S_MAX = 1.5, 0.2
 SEED = 20261125
 
 
@@ -49,7 +49,7 @@ def line(what: str, store: str, faults: int, found: object, begun: float) -> Non
 
 def main(kills: int, batches: int, rounds: int, directory: str | None) -> None:
     """Print the table."""
-    names = ("faults", "transitions", "calls due", "lost", "repeated", "foreign", "disordered", "pending", "s")
+    names = ("faults", "entries", "calls due", "lost", "repeated", "foreign", "disordered", "pending", "s")
     print(f"{'':24}{'':11}{names[0]:>7}" + "".join(f"{name:>11}" for name in names[1:-1]) + f"{names[-1]:>8}")
     stores = ["SQLite", *(["PostgreSQL"] if "BATCHFSM_POSTGRES" in os.environ else [])]
     with tempfile.TemporaryDirectory(dir=directory) as here:
@@ -69,8 +69,8 @@ def main(kills: int, batches: int, rounds: int, directory: str | None) -> None:
             if store == "PostgreSQL":
                 with place(store, folder, "cut") as where:
                     begun = perf_counter()
-                    cuts = cut_at_random(where, notes[2], last=batches // 5, wait_s_max=KILL_S_MAX, luck=luck)
-                    line("connection cut", store, cuts, tally(where, notes[2], batches // 5), begun)
+                    cuts = cut_at_random(where, notes[2], last=batches - 1, wait_s_max=CUT_S_MAX, luck=luck)
+                    line("connection cut", store, cuts, tally(where, notes[2], batches - 1), begun)
 
 
 if __name__ == "__main__":
