@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from batchfsm.dialects import Dialect as Dialect
     from batchfsm.errors import BatchfsmError as BatchfsmError
     from batchfsm.errors import DefinitionError as DefinitionError
+    from batchfsm.errors import JournalError as JournalError
     from batchfsm.errors import MissingExtraError as MissingExtraError
     from batchfsm.errors import SnapshotError as SnapshotError
     from batchfsm.errors import SourceError as SourceError
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from batchfsm.finding import Finding as Finding
     from batchfsm.finding import Place as Place
     from batchfsm.finding import Verdict as Verdict
+    from batchfsm.journal import Journal as Journal
+    from batchfsm.journal import PostgresJournal as PostgresJournal
+    from batchfsm.journal import ProcrastinateJournal as ProcrastinateJournal
+    from batchfsm.journal import SQLiteJournal as SQLiteJournal
     from batchfsm.lifecycle import OPENAI as OPENAI
     from batchfsm.lifecycle import Lifecycle as Lifecycle
     from batchfsm.lifecycle import State as State
@@ -75,6 +80,8 @@ _HOMES = {
     "HookError": "monitor",
     "HooksFailed": "watching",
     "IllegalTransitionError": "monitor",
+    "Journal": "journal",
+    "JournalError": "errors",
     "Lifecycle": "lifecycle",
     "Looked": "watching",
     "Missed": "watching",
@@ -83,10 +90,13 @@ _HOMES = {
     "OPENAI": "lifecycle",
     "Observation": "monitor",
     "Place": "finding",
+    "PostgresJournal": "journal",
+    "ProcrastinateJournal": "journal",
     "RULES": "rules",
     "Report": "auditing",
     "RequestCounts": "snapshot",
     "Rule": "rules",
+    "SQLiteJournal": "journal",
     "Schedule": "watching",
     "Snapshot": "snapshot",
     "SnapshotError": "errors",
@@ -133,6 +143,8 @@ __all__ = [
     "HookError",
     "HooksFailed",
     "IllegalTransitionError",
+    "Journal",
+    "JournalError",
     "Lifecycle",
     "Looked",
     "Missed",
@@ -140,9 +152,12 @@ __all__ = [
     "Monitor",
     "Observation",
     "Place",
+    "PostgresJournal",
+    "ProcrastinateJournal",
     "Report",
     "RequestCounts",
     "Rule",
+    "SQLiteJournal",
     "Schedule",
     "Snapshot",
     "SnapshotError",

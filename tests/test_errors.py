@@ -23,6 +23,7 @@ TREE = {
     "UnknownNameError": ValueError,
     "SnapshotError": ValueError,
     "SourceError": OSError,
+    "JournalError": Exception,
     "MissingExtraError": ImportError,
     "IllegalTransitionError": Exception,
     "HookError": ExceptionGroup,

@@ -1,6 +1,7 @@
 """The one fold of snapshots into what is known of a batch, shared by the monitor and the auditor."""
 
 from batchfsm.history.fold import Fold, Folded, OnIllegal
+from batchfsm.history.stored import dump, restore
 from batchfsm.history.track import Track
 
-__all__ = ["Fold", "Folded", "OnIllegal", "Track"]
+__all__ = ["Fold", "Folded", "OnIllegal", "Track", "dump", "restore"]
