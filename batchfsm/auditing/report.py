@@ -43,6 +43,9 @@ class Report:
     not_looked: tuple[str, ...] = ()
     """What was selected and could not look, because the log has not what it needs."""
 
+    remarks: tuple[str, ...] = ()
+    """What there is to say of the run itself, such as how it could have been faster."""
+
     @property
     def ok(self) -> bool:
         """True if the verdict is `consistent`."""

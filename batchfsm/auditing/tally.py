@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import copy
 from math import inf
 from types import MappingProxyType
 
@@ -36,7 +37,7 @@ class Tally:
     """Codes to report."""
     _failed: bool = attrs.field(init=False, default=False)
     _counts: dict[str, int] = attrs.field(init=False, factory=dict)
-    _findings: list[tuple[int, Finding]] = attrs.field(init=False, factory=list)
+    _findings: list[tuple[float, Finding]] = attrs.field(init=False, factory=list)
     _horizon: float = attrs.field(init=False, default=inf)
     """The last row whose findings are listed, once there are enough."""
     _unreadable_count: int = attrs.field(init=False, default=0)
@@ -46,7 +47,7 @@ class Tally:
         """Refuse codes that name no rule."""
         self.wanted = (frozenset(RULES) if self.select is None else chosen(self.select)) - chosen(self.ignore)
 
-    def take(self, number: int, findings: Iterable[Finding]) -> None:
+    def take(self, number: float, findings: Iterable[Finding]) -> None:
         """Count and list what a row breaches; `number` is its place in the order of the log."""
         for finding in findings:
             self.count(finding.rule, 1, is_error=finding.severity == "error")
@@ -58,7 +59,7 @@ class Tally:
             self._counts[code] = self._counts.get(code, 0) + times
             self._failed = self._failed or is_error
 
-    def show(self, number: int, finding: Finding) -> None:
+    def show(self, number: float, finding: Finding) -> None:
         """List a finding, if it is wanted and among the first in the order of the log."""
         if finding.rule in self.wanted and number <= self._horizon:
             self._findings.append((number, finding))
@@ -70,6 +71,13 @@ class Tally:
         self._unreadable_count += 1
         if len(self._unreadable) < self.listed_max:
             self._unreadable.append(unreadable)
+
+    def fork(self) -> Tally:
+        """Return a copy that goes on by itself."""
+        twin = copy(self)
+        twin.given, twin._counts = {*self.given}, {**self._counts}  # noqa: SLF001  # Its own kind.
+        twin._findings, twin._unreadable = [*self._findings], [*self._unreadable]  # noqa: SLF001
+        return twin
 
     def report(self) -> Report:
         """Say what it all amounts to."""

@@ -13,7 +13,7 @@ from typing import Annotated, Final, Literal
 
 import typer
 
-from batchfsm.auditing import FINDINGS_MAX, audit
+from batchfsm.auditing import FINDINGS_MAX, MEMORY, audit, parse_size
 from batchfsm.cli.demo import play
 from batchfsm.cli.formats import FORMATS, paint
 from batchfsm.cli.pending import listed, revived
@@ -56,6 +56,14 @@ def _say_version(wanted: bool) -> None:  # noqa: FBT001  # typer calls it.
         raise typer.Exit
 
 
+def _size(size: str) -> str:
+    try:
+        parse_size(size)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    return size
+
+
 @app.callback()
 def main(
     *,
@@ -82,6 +90,7 @@ def audit_command(
         int, typer.Option(min=0, help="How many findings to list; counts stay exact.")
     ] = FINDINGS_MAX,
     skew: Annotated[float, typer.Option(min=0, help="Seconds a stamp may lie after its observation.")] = SKEW_S,
+    memory: Annotated[str, typer.Option(callback=_size, help="How much a large log may take in memory.")] = MEMORY,
 ) -> None:
     """
     Judge every snapshot of a log, alone and against those before it.
@@ -91,8 +100,10 @@ def audit_command(
     with _told():
         report = audit(
             path, dialect=dialect, select=select, ignore=ignore, max_findings=max_findings, skew_s=skew,
-            input_format=input_format,
+            input_format=input_format, memory=memory,
         )  # fmt: skip
+        for remark in report.remarks:
+            typer.echo(f"batchfsm: {remark}", err=True)
         text = FORMATS[output_format](report)
         if output is None and output_format == "text":
             paint(text)

@@ -1,8 +1,9 @@
 """Logs of batch objects: JSON lines, arrays, pages, gzip, text forms, or objects at hand."""
 
+from batchfsm.logs.packed import is_packed, unpacked
 from batchfsm.logs.rows import Row, rows
 from batchfsm.logs.sources import INPUT_FORMATS, InputFormat, Source, opened
-from batchfsm.logs.stream import OBJECT_CHARS_MAX, Sighting, Unreadable
+from batchfsm.logs.stream import OBJECT_CHARS_MAX, Sighting, Stream, Unreadable
 
 __all__ = [
     "INPUT_FORMATS",
@@ -11,7 +12,10 @@ __all__ = [
     "Row",
     "Sighting",
     "Source",
+    "Stream",
     "Unreadable",
+    "is_packed",
     "opened",
     "rows",
+    "unpacked",
 ]

@@ -26,6 +26,13 @@ def unpacked(binary: BinaryIO) -> Callable[[int], bytes]:
     return _Gunzip(rest).read if head == _GZIP else rest.read
 
 
+def is_packed(binary: BinaryIO) -> bool:
+    """Tell whether a stream that stands at its beginning is packed; it stands there again."""
+    head = binary.read(len(_GZIP))
+    binary.seek(0)
+    return head == _GZIP
+
+
 class _Prefixed:
     """A stream whose first bytes were looked at already."""
 

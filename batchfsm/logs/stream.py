@@ -157,7 +157,7 @@ class Stream:
 
     def _open(self) -> None:
         self._read = unpacked(self._binary)
-        if self._more() and self._text.startswith("\ufeff"):
+        if self._more() and self._line == 1 and self._text.startswith("\ufeff"):
             self._text = self._text[1:]  # Windows puts a byte order mark before UTF-8.
 
     def _more(self) -> bool:
