@@ -106,12 +106,15 @@ class Link:
         if self._driver.breaks and self._driver.breaks[0] in sql:
             self._driver.breaks.pop(0)
             self.close()
+            self._driver.meanwhile()
             msg = "server closed the connection unexpectedly"
             raise sqlite3.OperationalError(msg)
         if sql.startswith("SET "):
             return None
         if "to_regclass" in sql:
             return self._db.execute("SELECT (SELECT name FROM sqlite_master WHERE name = ?)", values)
+        if sql.endswith("FOR UPDATE"):
+            sql = sql.removesuffix("FOR UPDATE")
         if "pg_locks" in sql:
             return self._db.execute("SELECT 1 WHERE ?", [values[0] in self._driver.held()])
         return self._db.execute(sql.replace("%s", "?"), values)
@@ -156,6 +159,8 @@ class StandIn:
         """In which statements connections break, one after another."""
         self.said: list[str] = []
         self.links: list[Link] = []
+        self.meanwhile: Any = lambda: None
+        """What happens elsewhere when a connection breaks."""
         self.conninfo = SimpleNamespace(conninfo_to_dict=lambda dsn: {"host": dsn, "dbname": "test"})
 
     def connect(self, *, autocommit: bool, **_: Any) -> Link:

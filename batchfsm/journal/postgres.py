@@ -126,6 +126,9 @@ class PostgresJournal(RelationalJournal):
     def _execute(self, sql: str, *values: Any) -> Any:
         return self._db.execute(sql.replace("?", "%s"), values)
 
+    def _lock_batch(self, execute: Execute, batch_id: str) -> None:
+        execute("SELECT 1 FROM batchfsm_batches WHERE id = ? FOR UPDATE", batch_id)
+
     def _connect(self) -> None:
         db = self._psycopg.connect(**self._words, autocommit=True)
         try:

@@ -148,6 +148,9 @@ class SQLiteJournal(RelationalJournal):
                 raise self._error(error) from error
             return answer
 
+    def _lock_batch(self, execute: Execute, batch_id: str) -> None:
+        """Do nothing: `BEGIN IMMEDIATE` has let nobody else write."""
+
     def _sign_on(self) -> str:
         with self._lock:
             if self._sign is None:
