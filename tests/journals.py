@@ -96,8 +96,9 @@ class Link:
             raise sqlite3.OperationalError(msg)
         self._driver, self.closed, self._held = driver, False, set()
         self._db = sqlite3.connect(driver.path, isolation_level=None, check_same_thread=False)
-        self._db.create_function("pg_advisory_xact_lock", 1, lambda _: None)
+        self._db.create_function("pg_advisory_xact_lock", -1, lambda *_: None)
         self._db.create_function("pg_advisory_lock_shared", 1, self._hold)
+        self._db.create_function("pg_advisory_unlock_all", 0, self._held.clear)
         driver.links.append(self)
 
     def execute(self, sql: str, values: Sequence[Any] = ()) -> Any:
@@ -113,8 +114,6 @@ class Link:
             return None
         if "to_regclass" in sql:
             return self._db.execute("SELECT (SELECT name FROM sqlite_master WHERE name = ?)", values)
-        if sql.endswith("FOR UPDATE"):
-            sql = sql.removesuffix("FOR UPDATE")
         if "pg_locks" in sql:
             return self._db.execute("SELECT 1 WHERE ?", [values[0] in self._driver.held()])
         return self._db.execute(sql.replace("%s", "?"), values)

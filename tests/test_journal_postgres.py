@@ -112,6 +112,18 @@ def test_a_new_connection_holds_the_sign_of_life_before_anything_else(driver):
         assert [("validating", "h", 0)] == short(other.claim("batch_1", she, {"h"}, retry=True, now=None))
 
 
+def test_closing_says_so_at_once_if_it_can(driver):
+    """The locks are given back before the connection goes; of one that has broken there is nothing to give back."""
+    sound, broken = PostgresJournal("here"), PostgresJournal("here")
+    sound.close()
+    assert any("pg_advisory_unlock_all" in sql for sql in driver.said)
+    driver.breaks = ["pg_advisory_unlock_all"]
+    broken.close()
+
+    assert [] == driver.breaks
+    assert {True} == {link.closed for link in driver.links}
+
+
 def test_a_connection_that_cannot_be_set_up_is_closed(driver):
     """An interrupt leaves none behind."""
     driver.breaks = ["pg_advisory_lock_shared"] * 2

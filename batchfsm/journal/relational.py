@@ -122,6 +122,7 @@ class RelationalJournal(ABC):
         """Write a batch, its transitions and their deliveries in one transaction; None if another was faster."""
 
         def work(execute: Execute) -> Written | None:
+            self._lock_batch(execute, change.batch_id)
             revision = change.expected + 1
             if change.expected:
                 taken = execute(
