@@ -11,7 +11,8 @@ from typing import Any, Final, Self, TypeVar
 from zlib import crc32
 
 from batchfsm.errors import JournalError, MissingExtraError
-from batchfsm.journal.relational import MIGRATIONS, Execute, RelationalJournal
+from batchfsm.journal.relational import Execute, RelationalJournal
+from batchfsm.journal.schema import MIGRATIONS
 
 AnswerT = TypeVar("AnswerT")
 

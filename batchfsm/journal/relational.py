@@ -11,49 +11,13 @@ import attrs
 
 from batchfsm.errors import JournalError
 from batchfsm.journal.protocol import Call, Change, Entry, Kept, Outcome, Pending, Written
+from batchfsm.journal.schema import MIGRATIONS
 from batchfsm.journal.stored import snapshot_text, transition_of, transition_text
 
 Execute = Callable[..., Any]
 """Runs one statement, given with `?` for its arguments, and returns its cursor."""
 
 AnswerT = TypeVar("AnswerT")
-
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
-    (
-        """
-CREATE TABLE batchfsm_batches (
-    id TEXT PRIMARY KEY,
-    revision BIGINT NOT NULL,
-    writer TEXT NOT NULL,
-    state TEXT NOT NULL
-)""",
-        """
-CREATE TABLE batchfsm_transitions (
-    batch_id TEXT NOT NULL,
-    key TEXT NOT NULL,
-    revision BIGINT NOT NULL,
-    number INTEGER NOT NULL,
-    transition TEXT NOT NULL,
-    snapshot TEXT,
-    PRIMARY KEY (batch_id, key)
-)""",
-        """
-CREATE TABLE batchfsm_deliveries (
-    batch_id TEXT NOT NULL,
-    key TEXT NOT NULL,
-    hook TEXT NOT NULL,
-    number INTEGER NOT NULL,
-    owner TEXT NOT NULL,
-    tries INTEGER NOT NULL DEFAULT 0,
-    failed_at DOUBLE PRECISION NOT NULL DEFAULT 0,
-    due_at DOUBLE PRECISION NOT NULL DEFAULT 0,
-    error TEXT,
-    dead INTEGER NOT NULL DEFAULT 0,
-    PRIMARY KEY (batch_id, key, hook)
-)""",
-    ),
-)
-"""What makes each version of the schema out of the one before; their number is the version."""
 
 _PENDING: Final = """
 SELECT transition, snapshot, hook, tries, error, owner, key

@@ -14,7 +14,8 @@ from typing import Any, Final, Self, TypeVar
 
 from batchfsm.errors import JournalError
 from batchfsm.journal.alive import Sign, is_alive
-from batchfsm.journal.relational import MIGRATIONS, Execute, RelationalJournal
+from batchfsm.journal.relational import Execute, RelationalJournal
+from batchfsm.journal.schema import MIGRATIONS
 
 AnswerT = TypeVar("AnswerT")
 
