@@ -945,6 +945,34 @@ def test_a_cancellation_while_a_hook_is_acknowledged_calls_it_no_second_time(des
     assert [] == desk.pending
 
 
+def test_a_cancellation_when_all_has_been_called_takes_nothing_from_whoever_is_next(desk):
+    """The journal was still asked whether others had left anything: the batch is idle, and nothing is let go twice."""
+    listener, entered, leave = Listener(), threading.Event(), threading.Event()
+    monitor = desk.monitor(listener, kind=AsyncMonitor)
+    real = monitor._ledger._journal.claim
+
+    def slow(*args: Any, **words: Any) -> Any:
+        entered.set()
+        assert leave.wait(WAIT_S_MAX)
+        return real(*args, **words)
+
+    monitor._ledger._journal.claim = slow
+
+    async def main() -> None:
+        task = asyncio.create_task(monitor.observe(LIFE[1]))
+        assert await asyncio.to_thread(entered.wait, WAIT_S_MAX)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        leave.set()
+        assert (await monitor.observe(LIFE[3])).delivered
+
+    awaited(main)
+
+    assert words("vpzc") == listener.heard
+    assert [] == desk.pending
+
+
 def test_a_cancelled_redeliver_leaves_the_rest_for_the_next(desk):
     """And what could not be written is told by name, under tasks too."""
     listener = Listener(ValueError(), asyncio.CancelledError())
