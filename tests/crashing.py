@@ -15,6 +15,7 @@ import random
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter, defaultdict
 from functools import partial
 from pathlib import Path
@@ -32,7 +33,8 @@ LIFE = seen("vpzc")
 TARGETS = [row["status"] for row in LIFE]
 HOOKS = ("collect", "bill")
 WAIT_S_MAX = 120
-TRIES_MAX = 5
+TRIES_MAX = 100
+AGAIN_S = 0.1
 HEARTBEAT_S = 0.5
 
 
@@ -95,6 +97,7 @@ def tried(work: Any) -> Any:
             return work()
         except JournalError as error:
             last = error
+            time.sleep(AGAIN_S)  # Between two polls.
     raise last
 
 

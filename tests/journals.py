@@ -96,8 +96,9 @@ class Link:
             raise sqlite3.OperationalError(msg)
         self._driver, self.closed, self._held = driver, False, set()
         self._db = sqlite3.connect(driver.path, isolation_level=None, check_same_thread=False)
-        self._db.create_function("pg_advisory_xact_lock", 1, lambda _: None)
+        self._db.create_function("pg_advisory_xact_lock", -1, lambda *_: None)
         self._db.create_function("pg_advisory_lock_shared", 1, self._hold)
+        self._db.create_function("pg_advisory_unlock_all", 0, self._held.clear)
         driver.links.append(self)
 
     def execute(self, sql: str, values: Sequence[Any] = ()) -> Any:
@@ -106,6 +107,7 @@ class Link:
         if self._driver.breaks and self._driver.breaks[0] in sql:
             self._driver.breaks.pop(0)
             self.close()
+            self._driver.meanwhile()
             msg = "server closed the connection unexpectedly"
             raise sqlite3.OperationalError(msg)
         if sql.startswith("SET "):
@@ -156,6 +158,8 @@ class StandIn:
         """In which statements connections break, one after another."""
         self.said: list[str] = []
         self.links: list[Link] = []
+        self.meanwhile: Any = lambda: None
+        """What happens elsewhere when a connection breaks."""
         self.conninfo = SimpleNamespace(conninfo_to_dict=lambda dsn: {"host": dsn, "dbname": "test"})
 
     def connect(self, *, autocommit: bool, **_: Any) -> Link:

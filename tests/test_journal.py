@@ -23,7 +23,7 @@ from batchfsm import JournalError, SQLiteJournal
 from batchfsm.journal import Kept, Outcome, postgres, relational
 from batchfsm.journal.alive import Sign, dead, is_alive
 
-BORN, RUNS = transitions(snap("v"), snap("vp"))
+BORN, RUNS, ENDS = transitions(snap("v"), snap("vp"), snap("vpz"))
 
 
 @pytest.fixture(params=["sqlite", "stand-in", pytest.param("postgres", marks=pytest.mark.server)])
@@ -112,7 +112,7 @@ def test_the_same_write_again_is_no_race(desk):
     journal = desk.open()
     me = journal.enlist(unheard)
 
-    assert [True, True] == [journal.commit(change(me, (BORN, ("h",)))) for _ in range(2)]
+    assert ["held", "held"] == [journal.commit(change(me, (BORN, ("h",)))) for _ in range(2)]
     assert [("validating", "h", 0)] == short(journal.pending())
 
 
@@ -151,6 +151,23 @@ def test_what_somebody_alive_holds_nobody_else_gets(desk):
     assert [] == journal.claim("batch_1", beside, {"h"}, retry=True, now=None)
     assert [] == other.claim("batch_1", she, {"h"}, retry=True, now=None)
     assert [("validating", "h", 0)] == short(journal.claim("batch_1", me, {"h"}, retry=False, now=None))
+
+
+def test_what_comes_behind_somebody_elses_first_try_is_left_to_whoever_has_that(desk):
+    """Written by another process, claimed by neither it nor a third one; for a try that raised nobody waits."""
+    journal, other = desk.open(), desk.open()
+    me, she = journal.enlist(unheard), other.enlist(unheard)
+    journal.commit(change(me, (BORN, ("h",))))
+
+    assert "left" == other.commit(change(she, (RUNS, ("h",)), expected=1))
+    assert [] == other.claim("batch_1", she, {"h"}, retry=True, now=None)
+    both = [("validating", "h", 0), ("in_progress", "h", 0)]
+    assert both == short(journal.claim("batch_1", me, {"h"}, retry=False, now=None))
+    journal.record(Outcome(batch_id="batch_1", key=BORN.key, hook="h", error="E", tries=1))
+    assert [("validating", "h", 1)] == short(other.claim("batch_1", she, {"h"}, retry=True, now=None))
+    assert "left" == other.commit(change(she, (ENDS, ("h",)), expected=2))
+    journal.record(Outcome(batch_id="batch_1", key=RUNS.key, hook="h"))
+    assert [("finalizing", "h", 0)] == short(other.claim("batch_1", she, {"h"}, retry=False, now=None))
 
 
 def test_what_was_let_go_anybody_gets_once(desk):

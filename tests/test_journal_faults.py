@@ -6,11 +6,15 @@ The large versions of the first, with figures, are `python tests/bench/faults.py
 
 from __future__ import annotations
 
+import os
 import random
+import shutil
+import socket
 import sqlite3
 import subprocess
 import sys
 import tempfile
+import time
 from collections import Counter
 from contextlib import closing, suppress
 from pathlib import Path
@@ -19,7 +23,7 @@ from typing import Any
 
 import attrs
 import pytest
-from crashing import HOOKS, cut_at_random, killed_at_random, raced, tally
+from crashing import HOOKS, cut_at_random, ended, killed_at_random, raced, started, tally
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from journals import Desk, change, drop, own_schema, server_or_skip, transitions, unheard
@@ -80,6 +84,50 @@ def test_a_poller_whose_connection_is_cut_again_and_again_goes_on(tmp_path):
 
     assert (0, 0, 0) == (found.lost, found.repeated, found.pending)
     assert cuts
+
+
+@pytest.fixture
+def server():
+    """A PostgreSQL of its own, which may be restarted: what runs `pg_ctl` with some words, and the address."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"))
+    if not found:
+        pytest.skip("there is no pg_ctl below /usr/lib/postgresql to start a PostgreSQL with")
+    with tempfile.TemporaryDirectory() as folder, socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+        free.close()
+        as_somebody = []
+        if os.geteuid() == 0:  # The server refuses to run as root.
+            shutil.chown(folder, "postgres")
+            as_somebody = ["runuser", "-u", "postgres", "--"]
+
+        def control(*words: str) -> None:
+            command = [*as_somebody, str(found[-1]), "--pgdata", f"{folder}/data", "--silent", "--wait", *words]
+            subprocess.run(command, check=True, capture_output=True, timeout=60, cwd="/")
+
+        control("initdb", "--options=--auth=trust --username=postgres --no-sync")
+        options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder}"
+        control("start", f"--options={options}", f"--log={folder}/log")
+        yield control, f"postgresql://postgres@127.0.0.1:{port}/postgres", f"--options={options}", f"--log={folder}/log"
+        control("stop", "--mode=immediate")
+
+
+@pytest.mark.slow
+@pytest.mark.server
+def test_a_server_that_is_restarted_in_mid_run_loses_nothing(server, tmp_path):
+    """Shut down, and crashed: the same poller goes on, and each hook hears each key once."""
+    control, address, *words = server
+    poller, notes = started("poll", address, tmp_path / "notes", 400), tmp_path / "notes"
+    for number, mode in enumerate(("fast", "immediate", "fast"), 1):
+        deadline = time.monotonic() + 60
+        while len(notes.read_text().splitlines() if notes.exists() else []) < 200 * number:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        control("restart", f"--mode={mode}", *words)
+    assert 0 == ended(poller)
+    found = tally(address, notes, 400)
+
+    assert (0, 0, 0, 0) == (found.lost, found.repeated, found.disordered, found.pending)
 
 
 @pytest.mark.server

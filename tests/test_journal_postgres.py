@@ -54,6 +54,17 @@ def test_what_a_broken_connection_cut_short_is_done_again_once(driver, broken):
         assert [("validating", "h", 0), ("in_progress", "h", 0)] == short(journal.pending())
 
 
+def test_what_others_took_while_the_connection_was_broken_is_not_called_here(driver):
+    """The commit was written, then the sign of life was gone for a moment: whoever took it calls it."""
+    with PostgresJournal("here") as journal, PostgresJournal("here") as other:
+        me, she = journal.enlist(unheard), other.enlist(unheard)
+        driver.breaks = ["after the commit"]
+        driver.meanwhile = lambda: other.claim("batch_1", she, {"h"}, retry=False, now=None)
+
+        assert "left" == journal.commit(change(me, (BORN, ("h",))))
+        assert [] == journal.claim("batch_1", me, {"h"}, retry=True, now=None)
+
+
 def test_a_connection_that_breaks_twice_is_an_error(driver):
     """Whoever calls may try again; nothing was done."""
     with PostgresJournal("here") as journal:
@@ -99,6 +110,18 @@ def test_a_new_connection_holds_the_sign_of_life_before_anything_else(driver):
         assert [] == other.claim("batch_1", she, {"h"}, retry=True, now=None)
         journal.close()
         assert [("validating", "h", 0)] == short(other.claim("batch_1", she, {"h"}, retry=True, now=None))
+
+
+def test_closing_says_so_at_once_if_it_can(driver):
+    """The locks are given back before the connection goes; of one that has broken there is nothing to give back."""
+    sound, broken = PostgresJournal("here"), PostgresJournal("here")
+    sound.close()
+    assert any("pg_advisory_unlock_all" in sql for sql in driver.said)
+    driver.breaks = ["pg_advisory_unlock_all"]
+    broken.close()
+
+    assert [] == driver.breaks
+    assert {True} == {link.closed for link in driver.links}
 
 
 def test_a_connection_that_cannot_be_set_up_is_closed(driver):

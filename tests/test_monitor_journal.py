@@ -499,10 +499,55 @@ def test_what_a_living_process_is_about_to_call_nobody_else_calls(desk):
     assert [] == there.heard
 
 
+@pytest.mark.parametrize("kind", [Monitor, AsyncMonitor])
+def test_what_another_process_finds_while_a_hook_runs_comes_behind_it(desk, kind):
+    """It writes it and leaves it: whoever is at the batch calls it, so that there is one order over both."""
+    heard, there = [], Listener()
+    other = desk.monitor(there)
+
+    def slow(transition: Transition) -> None:
+        heard.append(transition.target)
+        if transition.target == "validating":
+            assert not other.observe(LIFE[1]).delivered
+            assert not other.observe(LIFE[2]).delivered
+            other.redeliver()
+            assert words("v") == heard
+
+    monitor = desk.monitor(slow, kind=kind)
+
+    async def observe() -> Any:
+        answer = monitor.observe(LIFE[0])
+        return await answer if kind is AsyncMonitor else answer
+
+    assert awaited(observe).delivered
+
+    assert (words("vpz"), []) == (heard, there.heard)
+    assert ((), True) == (other.observe(LIFE[2]).transitions, other.observe(LIFE[3]).delivered)
+    assert words("c") == there.heard
+    assert [] == desk.pending
+
+
+def test_what_a_dead_process_left_goes_before_what_is_new(desk):
+    """Though this one knew the batch, and had no reason to ask."""
+    here = Listener()
+    monitor = desk.monitor(here)
+    monitor.observe(LIFE[0])
+    dying = desk.monitor(Listener(CrashError()))
+    dying._release = lambda turn: None  # As if killed.
+    with pytest.raises(CrashError):
+        dying.observe(LIFE[1])
+    assert () == monitor.observe(LIFE[1]).transitions
+    desk.journals[1].close()
+    monitor.observe(LIFE[2])
+
+    assert words("vpz") == here.heard
+    assert [] == desk.pending
+
+
 def test_a_race_that_is_lost_for_ever_is_an_error(desk):
     """A hundred times somebody else was faster: that is no race any more."""
     monitor = desk.monitor()
-    monitor._ledger._journal.commit = lambda change: False
+    monitor._ledger._journal.commit = lambda change: None
 
     with pytest.raises(JournalError, match=f"other processes were faster to observe batch_1, {RACES_MAX} times"):
         monitor.observe(LIFE[0])
@@ -595,8 +640,8 @@ def test_what_hooks_raised_before_the_journal_went_away_is_told(desk, away):
     assert [] == desk.pending
 
 
-def test_what_is_written_under_a_hook_though_nobody_knew_comes_with_redeliver(desk, away):
-    """The hook's own observation failed as it seemed; the batch is busy, so nothing is asked of the journal at once."""
+def test_what_is_written_under_a_hook_though_nobody_knew_comes_after_the_present_ones(desk, away):
+    """The hook's own observation failed as it seemed; before the batch is idle, the journal is asked."""
     monitor, heard = Monitor(journal=away), []
 
     @monitor.on(name="h")
@@ -610,8 +655,6 @@ def test_what_is_written_under_a_hook_though_nobody_knew_comes_with_redeliver(de
             assert () == monitor.observe(LIFE[1]).transitions
 
     monitor.observe(LIFE[0])
-    assert words("v") == heard
-    monitor.redeliver()
 
     assert words("vp") == heard
     assert [] == desk.pending
@@ -654,8 +697,8 @@ def test_a_monitor_leaves_hooks_to_whoever_calls_them_elsewhere(desk):
         monitor = Monitor(journal=journal)
         monitor.on(name="h")(listener)
         monitor.on_finding(doubts)
-        assert monitor.observe(LIFE[1]).delivered
-        monitor.observe(LIFE[0])
+        assert not monitor.observe(LIFE[1]).delivered
+        assert monitor.observe(LIFE[0]).delivered
         monitor.redeliver()
         after = Monitor(journal=journal)
         after.on(name="h")(listener)
@@ -899,6 +942,34 @@ def test_a_cancellation_while_a_hook_is_acknowledged_calls_it_no_second_time(des
     awaited(main)
 
     assert words("vp") == listener.heard
+    assert [] == desk.pending
+
+
+def test_a_cancellation_when_all_has_been_called_takes_nothing_from_whoever_is_next(desk):
+    """The journal was still asked whether others had left anything: the batch is idle, and nothing is let go twice."""
+    listener, entered, leave = Listener(), threading.Event(), threading.Event()
+    monitor = desk.monitor(listener, kind=AsyncMonitor)
+    real = monitor._ledger._journal.claim
+
+    def slow(*args: Any, **words: Any) -> Any:
+        entered.set()
+        assert leave.wait(WAIT_S_MAX)
+        return real(*args, **words)
+
+    monitor._ledger._journal.claim = slow
+
+    async def main() -> None:
+        task = asyncio.create_task(monitor.observe(LIFE[1]))
+        assert await asyncio.to_thread(entered.wait, WAIT_S_MAX)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        leave.set()
+        assert (await monitor.observe(LIFE[3])).delivered
+
+    awaited(main)
+
+    assert words("vpzc") == listener.heard
     assert [] == desk.pending
 
 

@@ -3,7 +3,7 @@
 from batchfsm.journal.jobs import ProcrastinateJournal
 from batchfsm.journal.places import open_journal
 from batchfsm.journal.postgres import PostgresJournal
-from batchfsm.journal.protocol import Change, Entry, Journal, Kept, Outcome, Pending
+from batchfsm.journal.protocol import Change, Entry, Journal, Kept, Outcome, Pending, Written
 from batchfsm.journal.retries import BACKOFF_S, BACKOFF_S_MAX, TRIES_MAX, backoff_s, error_text
 from batchfsm.journal.sqlite import SQLiteJournal
 
@@ -20,6 +20,7 @@ __all__ = [
     "PostgresJournal",
     "ProcrastinateJournal",
     "SQLiteJournal",
+    "Written",
     "backoff_s",
     "error_text",
     "open_journal",

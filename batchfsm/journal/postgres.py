@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from secrets import randbits
 from threading import Lock
 from types import ModuleType
 from typing import Any, Final, Self, TypeVar
+from zlib import crc32
 
 from batchfsm.errors import JournalError, MissingExtraError
-from batchfsm.journal.relational import MIGRATIONS, Execute, RelationalJournal
+from batchfsm.journal.relational import Execute, RelationalJournal
+from batchfsm.journal.schema import MIGRATIONS
 
 AnswerT = TypeVar("AnswerT")
 
 _MIGRATING: Final = 0x6266736D
 """The advisory lock under which the tables are made."""
+
+_BATCHES: Final = 0x62667362
+"""With it begin the advisory locks of batches; two that share one wait for each other, and that is all."""
 
 _ALIVE: Final = """
 SELECT 1 FROM pg_locks JOIN pg_database ON pg_database.oid = database AND datname = current_database()
@@ -60,6 +66,10 @@ class PostgresJournal(RelationalJournal):
         """Let go of the connection; what is held by this journal's monitors is free from now on."""
         with self._lock:
             self._is_closed = True
+            if self._db is not None:
+                # Else the server would hold the sign of life until it has noticed. A broken connection holds none.
+                with suppress(self._psycopg.Error):
+                    self._db.execute("SELECT pg_advisory_unlock_all()")
             self._drop()
 
     def __enter__(self) -> Self:
@@ -125,6 +135,10 @@ class PostgresJournal(RelationalJournal):
 
     def _execute(self, sql: str, *values: Any) -> Any:
         return self._db.execute(sql.replace("?", "%s"), values)
+
+    def _lock_batch(self, execute: Execute, batch_id: str) -> None:
+        # A row lock would be written, and waited for at the commit; this one is the server's memory alone.
+        execute("SELECT pg_advisory_xact_lock(?, ?)", _BATCHES, crc32(batch_id.encode()) - 2**31)
 
     def _connect(self) -> None:
         db = self._psycopg.connect(**self._words, autocommit=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import attrs
 
@@ -11,6 +11,10 @@ from batchfsm.route import Transition
 
 Call = Callable[[str, Transition], Any]
 """Calls the hook of a name with a transition, and returns what it returns."""
+
+
+Written = Literal["held", "left"]
+"""`held`: the writer holds what it wrote. `left`: others have earlier first tries of the batch, which go first."""
 
 
 @attrs.frozen(kw_only=True)
@@ -114,12 +118,15 @@ class Journal(Protocol):
     def load(self, batch_id: str) -> Kept | None:
         """Return what is known of a batch; None if nothing is."""
 
-    def commit(self, change: Change) -> bool:
+    def commit(self, change: Change) -> Written | None:
         """
-        Write a batch, its transitions and their deliveries, held by the owner, in one transaction.
+        Write a batch, its transitions and their deliveries in one transaction.
+
+        The owner holds the deliveries, unless others have yet to be called for earlier transitions of the
+        batch: then whoever claims those claims these behind them.
 
         Returns:
-            False if the batch has another revision than expected, and nothing was written.
+            None if the batch has another revision than expected, and nothing was written.
         """
 
     def waiting(self, now: float | None) -> list[str]:
@@ -130,6 +137,8 @@ class Journal(Protocol):
     ) -> list[Pending]:
         """
         Hold the deliveries of a batch that no living monitor holds, and those that the owner holds already.
+
+        While another living monitor holds a first try of the batch, no first try is given away: they are made in order.
 
         Args:
             batch_id: Whose they are.

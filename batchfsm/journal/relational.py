@@ -7,51 +7,17 @@ from collections.abc import Callable, Collection, Sequence
 from itertools import count
 from typing import Any, Final, TypeVar
 
+import attrs
+
 from batchfsm.errors import JournalError
-from batchfsm.journal.protocol import Call, Change, Entry, Kept, Outcome, Pending
+from batchfsm.journal.protocol import Call, Change, Entry, Kept, Outcome, Pending, Written
+from batchfsm.journal.schema import MIGRATIONS
 from batchfsm.journal.stored import snapshot_text, transition_of, transition_text
 
 Execute = Callable[..., Any]
 """Runs one statement, given with `?` for its arguments, and returns its cursor."""
 
 AnswerT = TypeVar("AnswerT")
-
-MIGRATIONS: Final[tuple[tuple[str, ...], ...]] = (
-    (
-        """
-CREATE TABLE batchfsm_batches (
-    id TEXT PRIMARY KEY,
-    revision BIGINT NOT NULL,
-    writer TEXT NOT NULL,
-    state TEXT NOT NULL
-)""",
-        """
-CREATE TABLE batchfsm_transitions (
-    batch_id TEXT NOT NULL,
-    key TEXT NOT NULL,
-    revision BIGINT NOT NULL,
-    number INTEGER NOT NULL,
-    transition TEXT NOT NULL,
-    snapshot TEXT,
-    PRIMARY KEY (batch_id, key)
-)""",
-        """
-CREATE TABLE batchfsm_deliveries (
-    batch_id TEXT NOT NULL,
-    key TEXT NOT NULL,
-    hook TEXT NOT NULL,
-    number INTEGER NOT NULL,
-    owner TEXT NOT NULL,
-    tries INTEGER NOT NULL DEFAULT 0,
-    failed_at DOUBLE PRECISION NOT NULL DEFAULT 0,
-    due_at DOUBLE PRECISION NOT NULL DEFAULT 0,
-    error TEXT,
-    dead INTEGER NOT NULL DEFAULT 0,
-    PRIMARY KEY (batch_id, key, hook)
-)""",
-    ),
-)
-"""What makes each version of the schema out of the one before; their number is the version."""
 
 _PENDING: Final = """
 SELECT transition, snapshot, hook, tries, error, owner, key
@@ -88,6 +54,10 @@ class RelationalJournal(ABC):
         """
 
     @abstractmethod
+    def _lock_batch(self, execute: Execute, batch_id: str) -> None:
+        """Let nobody else commit to a batch, or claim of it, until the transaction ends."""
+
+    @abstractmethod
     def _sign_on(self) -> str:
         """Return a name under which this journal counts as alive, until it is closed or its process ends."""
 
@@ -112,10 +82,11 @@ class RelationalJournal(ABC):
 
         return self._run(work, writes=False)
 
-    def commit(self, change: Change) -> bool:
-        """Write a batch, its transitions and their deliveries in one transaction; False if another was faster."""
+    def commit(self, change: Change) -> Written | None:
+        """Write a batch, its transitions and their deliveries in one transaction; None if another was faster."""
 
-        def work(execute: Execute) -> bool:
+        def work(execute: Execute) -> Written | None:
+            self._lock_batch(execute, change.batch_id)
             revision = change.expected + 1
             if change.expected:
                 taken = execute(
@@ -131,11 +102,23 @@ class RelationalJournal(ABC):
             if taken.rowcount == 0:
                 # Of a connection that broke in mid-commit nobody knows whether it did; this row does.
                 row = execute("SELECT revision, writer FROM batchfsm_batches WHERE id = ?", change.batch_id).fetchone()
-                return row is not None and tuple(row) == (revision, change.owner)
-            self._enter(execute, change, revision)
-            return True
+                is_ours = row is not None and tuple(row) == (revision, change.owner)
+                return self._found(execute, change) if is_ours else None
+            before = execute(
+                "SELECT count(*) FROM batchfsm_deliveries WHERE batch_id = ? AND owner <> ? AND tries = 0 AND dead = 0",
+                change.batch_id, change.owner,
+            ).fetchone()[0]  # fmt: skip
+            self._enter(execute, attrs.evolve(change, owner="") if before else change, revision)
+            return "left" if before else "held"
 
         return self._run(work)
+
+    def _found(self, execute: Execute, change: Change) -> Written:
+        """Tell who has the deliveries of a change that was written before its connection broke."""
+        sql = "SELECT key FROM batchfsm_deliveries WHERE batch_id = ? AND owner = ?"
+        held = {key for (key,) in execute(sql, change.batch_id, change.owner).fetchall()}
+        wanted = {entry.transition.key for entry in change.entries if entry.hooks}
+        return "held" if wanted <= held else "left"
 
     def _enter(self, execute: Execute, change: Change, revision: int) -> None:
         """Write the rows of a change's transitions."""
@@ -178,9 +161,15 @@ class RelationalJournal(ABC):
             where += " AND tries = 0"
 
         def work(execute: Execute) -> list[Pending]:
+            self._lock_batch(execute, batch_id)
             rows = execute(f"{_PENDING} batch_id = ? AND {where} {_IN_ORDER}", batch_id, *when).fetchall()
             free = {held for *_, held, _ in rows if held in {"", owner} or not self._is_alive(held.partition("/")[0])}
-            wanted = [(key, row[2], held) for *row, held, key in rows if held in free and row[2] in hooks]
+            is_busy = any(not row[3] and held not in free for *row, held, _ in rows)
+            wanted = [
+                (key, row[2], held)
+                for *row, held, key in rows
+                if held in free and row[2] in hooks and (row[3] or held == owner or not is_busy)
+            ]
             # Another process may ask at the same time: then one of the two finds that it has another holder now.
             sql = "UPDATE batchfsm_deliveries SET owner = ? WHERE batch_id = ? AND key = ? AND hook = ? AND owner = ?"
             taken = [each[:2] for each in wanted if execute(sql, owner, batch_id, *each).rowcount]
@@ -221,9 +210,10 @@ class RelationalJournal(ABC):
         """Drop a batch with all that is kept of it."""
 
         def work(execute: Execute) -> None:
+            # The batch first, as everywhere: who locks in another order may wait for ever.
+            execute("DELETE FROM batchfsm_batches WHERE id = ?", batch_id)
             execute("DELETE FROM batchfsm_deliveries WHERE batch_id = ?", batch_id)
             execute("DELETE FROM batchfsm_transitions WHERE batch_id = ?", batch_id)
-            execute("DELETE FROM batchfsm_batches WHERE id = ?", batch_id)
 
         self._run(work)
 

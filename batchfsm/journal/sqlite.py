@@ -14,7 +14,8 @@ from typing import Any, Final, Self, TypeVar
 
 from batchfsm.errors import JournalError
 from batchfsm.journal.alive import Sign, is_alive
-from batchfsm.journal.relational import MIGRATIONS, Execute, RelationalJournal
+from batchfsm.journal.relational import Execute, RelationalJournal
+from batchfsm.journal.schema import MIGRATIONS
 
 AnswerT = TypeVar("AnswerT")
 
@@ -147,6 +148,9 @@ class SQLiteJournal(RelationalJournal):
             except (sqlite3.Error, UnicodeError) as error:
                 raise self._error(error) from error
             return answer
+
+    def _lock_batch(self, execute: Execute, batch_id: str) -> None:
+        """Do nothing: `BEGIN IMMEDIATE` has let nobody else write."""
 
     def _sign_on(self) -> str:
         with self._lock:

@@ -79,7 +79,8 @@ class AsyncMonitor(Core):
 
     async def _deliver(self, turn: Turn, outbox: Outbox) -> None:
         ledger = self._ledger
-        while outbox.queue or self._goes_on(turn):
+        goes_on: Callable[[Turn], bool] = self._goes_on
+        while outbox.queue or (await self._aside(goes_on, turn)) is True:
             # Taken off only when it has returned: what an interrupt kept from running stays queued.
             hook, subject, _ = outbox.queue[0]
             outcome: Outcome | None = None

@@ -57,20 +57,26 @@ class Batches:
                 after, folded = self._fold.follow(track, snapshot, row, pattern)
                 wanting = self._hooks.wanting(folded.transitions, folded.findings)
                 try:
-                    is_written = ledger.commit(turn.batch_id, track, after, folded.transitions, wanting)
+                    written = ledger.commit(turn.batch_id, track, after, folded.transitions, wanting)
+                    is_held = written == "held" and not ledger.is_remote
+                    here = wanting if is_held else self._behind(ledger, turn.batch_id, wanting)
                 except BaseException:
                     # Written or not, who knows: the journal does, and is asked the next time.
                     self._tracks.pop(turn.batch_id, None)
                     raise
-                if is_written:
+                if written is not None:
                     break
                 self._tracks.pop(turn.batch_id, None)
             else:
                 raise ledger.error(f"other processes were faster to observe {turn.batch_id}, {RACES_MAX} times")
-            if ledger.is_remote:
-                wanting = [delivery for delivery in wanting if of_batch(delivery) is None]
             with self._lock:
-                self._install(turn, snapshot, after, folded, wanting)
+                self._install(turn, snapshot, after, folded, here, is_elsewhere=len(here) < len(wanting))
+
+    def _behind(self, ledger: Ledger, batch_id: str, wanting: list[Delivery]) -> list[Delivery]:
+        """Return what is to be called here of what was not held when it was written, with what goes before it."""
+        outbox = self._outboxes.get(batch_id) or Outbox([])
+        claimed = _new(ledger.claim(batch_id, retry=False), outbox)
+        return claimed + [delivery for delivery in wanting if of_batch(delivery) is None]
 
     def _recall(self, ledger: Ledger, batch_id: str) -> Track:
         """Return what is known of a batch; if the journal knows it alone, what it has never been called for is next."""
@@ -90,8 +96,17 @@ class Batches:
         self._tracks[batch_id] = track
         return track
 
-    def _install(self, turn: Turn, snapshot: Snapshot, after: Track, folded: Folded, wanting: list[Delivery]) -> None:
-        """Let everybody here know what a snapshot brought."""
+    def _install(
+        self,
+        turn: Turn,
+        snapshot: Snapshot,
+        after: Track,
+        folded: Folded,
+        wanting: list[Delivery],
+        *,
+        is_elsewhere: bool = False,
+    ) -> None:
+        """Let everybody here know what a snapshot brought, and whether others call its hooks."""
         batch_id, findings, transitions = turn.batch_id, folded.findings, folded.transitions
         outbox = self._outboxes.get(batch_id)
         if outbox is None and wanting:
@@ -100,7 +115,8 @@ class Batches:
         idle = outbox is None or outbox.turn is None
         judged = self._fold.knows(snapshot)
         verdict = verdict_of(findings, judged=judged) if findings or not judged else "consistent"
-        turn.observation = make_observation(tuple(transitions), tuple(findings), verdict, idle or not waits)
+        delivered = (idle or not waits) and not is_elsewhere
+        turn.observation = make_observation(tuple(transitions), tuple(findings), verdict, delivered)
         if self._raises and folded.illegal:
             known = str(after.status)  # It was held.
             reachable = [name for name in self._graph.statuses if name in self._graph.reach[known]]
@@ -116,7 +132,17 @@ class Batches:
     def _goes_on(self, turn: Turn) -> bool:
         """Tell whether more was queued for a batch; if not, it is idle from now on."""
         outbox: Any = turn.outbox
+        ledger = self._ledger
+        if ledger is None or ledger.is_remote:
+            return self._more(turn, outbox, [])
+        with ledger.lock:
+            # Others have left theirs behind what was held here.
+            return self._more(turn, outbox, ledger.claim(turn.batch_id, retry=False))
+
+    def _more(self, turn: Turn, outbox: Outbox, claimed: list[Delivery]) -> bool:
         with self._lock:
+            if claimed:
+                outbox.queue += _new(claimed, outbox)
             if outbox.queue:
                 return True
             if not outbox.failed and self._outboxes.get(turn.batch_id) is outbox:
@@ -176,6 +202,8 @@ class Batches:
             turn.release()
             return
         with ledger.lock:
+            if outbox.turn is not turn:
+                return  # It had ended, and somebody else may be at it already.
             try:
                 ledger.release(turn.batch_id)
             except JournalError:

@@ -8,7 +8,7 @@ from typing import Final
 
 from batchfsm.errors import JournalError
 from batchfsm.history import Track, dump, restore
-from batchfsm.journal import Change, Entry, Journal, Outcome
+from batchfsm.journal import Change, Entry, Journal, Outcome, Written
 from batchfsm.monitor.hooks import Delivery, Hooks
 from batchfsm.route import Transition
 from batchfsm.topology import Topology
@@ -58,9 +58,9 @@ class Ledger:
         after: Track,
         transitions: Sequence[Transition],
         wanting: Sequence[Delivery],
-    ) -> bool:
+    ) -> Written | None:
         """
-        Write what an observation has changed; False if another process was faster.
+        Write what an observation has changed; None if another process was faster.
 
         That a batch was looked at again, and nothing else was new, is not worth a write: the time
         of the last look is written with the next change.
@@ -72,14 +72,14 @@ class Ledger:
             raise self.error(f"{batch_id} cannot be written: {error}") from error
         expected = self._revisions.get(batch_id, 0)
         if not is_news:
-            return True
+            return "held"
         names = [[hook.name for hook, subject, _ in wanting if subject is each] for each in transitions]
         entries = [Entry(each, tuple(heard)) for each, heard in zip(transitions, names, strict=True)]
         change = Change(batch_id=batch_id, owner=self._owner, expected=expected, state=state, entries=entries)
-        if not self._journal.commit(change):
-            return False
-        self._revisions[batch_id] = expected + 1
-        return True
+        written = self._journal.commit(change)
+        if written is not None:
+            self._revisions[batch_id] = expected + 1
+        return written
 
     def claim(self, batch_id: str, *, retry: bool, now: float | None = None) -> list[Delivery]:
         """Return what is to be called for a batch and nobody else is about to call; `retry`: also what has raised."""
