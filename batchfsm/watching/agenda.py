@@ -21,8 +21,6 @@ class Watched:
     """One open batch; all times are Unix seconds by the watcher's clock, but the deadline."""
 
     batch_id: str
-    since: float
-    """When it came under watch."""
     status: str | None = None
     """Its known status; None before any look has succeeded."""
     entered_at: float = 0.0
@@ -103,7 +101,7 @@ class Agenda:
 
     def add(self, batch_id: str, now: float) -> Watched:
         """Open a batch."""
-        watched = Watched(batch_id=batch_id, since=now, entered_at=now, born_at=now, changed_at=now)
+        watched = Watched(batch_id=batch_id, entered_at=now, born_at=now, changed_at=now)
         self.open[batch_id] = watched
         return watched
 
