@@ -168,7 +168,7 @@ class Server:
                 """Say nothing."""
 
         listening = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        thread = threading.Thread(target=listening.serve_forever, daemon=True)
+        thread = threading.Thread(target=listening.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         try:
             yield f"http://127.0.0.1:{listening.server_port}/v1"

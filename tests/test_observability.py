@@ -12,7 +12,19 @@ from opentelemetry.trace import StatusCode
 from prometheus_client import CollectorRegistry, generate_latest
 from server import FAULTS, Clock, Life, Server
 
-from batchfsm import AsyncMonitor, Dropped, MissingExtraError, Monitor, Schedule, WatchError, metrics, tracing, watch
+from batchfsm import (
+    AsyncMonitor,
+    Dropped,
+    Looked,
+    MissingExtraError,
+    Monitor,
+    Schedule,
+    WatchError,
+    metrics,
+    parse,
+    tracing,
+    watch,
+)
 
 NS = 1_000_000_000
 
@@ -135,6 +147,14 @@ def test_null_stamps_make_no_durations():
     assert ['state_duration_seconds_count{status="finalizing"}'] == [
         name for name in seen if name.startswith("state_duration_seconds_count")
     ]
+
+
+def test_a_look_without_a_time_is_no_last_success():
+    """Who makes events by hand may not know when it was."""
+    registry = CollectorRegistry()
+    metrics.Metrics(registry)(Looked(batch_id="batch_1", snapshot=parse(snap("v")), transitions=(), findings=()))
+
+    assert {} == scraped(registry)
 
 
 def test_the_default_registry_is_the_one_that_is_served():

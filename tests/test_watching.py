@@ -618,6 +618,26 @@ def test_from_ten_open_on_one_list_shows_all(clock):
     assert "/batches" not in nine.requests
 
 
+def test_once_it_sweeps_it_goes_on_while_that_is_cheaper(clock):
+    """Down to two open batches one page is cheaper than asking for each; then the last is asked for by itself."""
+    lives = [Life("vpzc", batch_id=f"batch_{index}", at=[0, 0, 0, 100 * index]) for index in range(10)]
+    server = Server(*lives, clock=clock)
+
+    assert 40 == len(watched(server, *server.lives))
+    assert {"/batches", "/batches/batch_9"} == set(server.requests)
+
+
+def test_it_sweeps_no_more_when_that_is_dearer(clock):
+    """The few that are left are on far pages."""
+    lives = [
+        Life("vpzc", batch_id=f"batch_{index:03}", at=[0, 0, 0, 0 if index % 199 else 900]) for index in range(400)
+    ]
+    server = Server(*lives, clock=clock)
+
+    assert 1600 == len(watched(server, *server.lives))
+    assert 4 == server.requests.count("/batches")
+
+
 def test_a_sweep_reads_as_many_pages_as_it_takes(clock):
     """A hundred batches a page."""
     server = Server(*many(250, at=[0, 0, 0, 0]), clock=clock)

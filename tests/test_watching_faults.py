@@ -4,12 +4,13 @@ import asyncio
 import itertools
 import json
 import random
+from contextlib import aclosing
 
 import pytest
 from notation import words
 from server import FAULTS, Clock, Life, Server
 
-from batchfsm import AsyncMonitor, Monitor, Schedule, awatch, watch
+from batchfsm import AsyncMonitor, Monitor, Schedule, audit, awatch, watch
 
 PACE = Schedule(delay_s_min=4, delay_s_max=8, jitter=0)
 PATHS = ("vpzc", "vpze", "vpgx", "vgx", "vf")
@@ -145,3 +146,126 @@ def test_a_server_that_is_down_for_hours_changes_no_key():
     kinds = [name for name in FAULTS if name not in ("404", "302")]
 
     assert bench.holds({nth: kinds[nth % len(kinds)] for nth in range(1000)}, expected)
+
+
+# ---------------------------------------------------------------- interrupts
+
+
+class Fuse:
+    """Raises once: at the n-th of the points at which it is asked."""
+
+    def __init__(self, nth, error):
+        self.left, self.error = nth, error
+        self.has_blown = False
+
+    def tick(self):
+        """Count a point, or raise."""
+        if self.left == 0 and not self.has_blown:
+            self.has_blown = True
+            raise self.error
+        self.left -= 1
+
+
+def interrupted(fuse, log):
+    """Watch until interrupted, then with the same monitor to the end; return the keys that hooks had."""
+    clock, monitor, heard = Clock(), Monitor(), []
+    life = Life("vpzc", at=[0, 10, 20, 30])
+
+    @monitor.on(name="hear")
+    def hear(transition):
+        fuse.tick()
+        heard.append(transition.key)
+
+    class Source:
+        def fetch(self, ids):
+            fuse.tick()
+            return {each: life.seen(clock()) for each in ids}
+
+    def sleep(seconds):
+        clock.sleep(seconds)
+        fuse.tick()
+
+    def follow():
+        for _ in watch(
+            "batch_1", source=Source(), monitor=monitor, schedule=PACE, log=log, clock=clock, sleep=sleep,
+            on_event=lambda _: fuse.tick(),
+        ):  # fmt: skip
+            fuse.tick()
+
+    try:
+        follow()
+    except BaseException as error:  # noqa: BLE001  # Whatever the fuse has.
+        assert error is fuse.error
+        follow()
+    return heard
+
+
+async def cancelled(fuse):
+    """Do the same in a task, where a cancellation comes at what is awaited."""
+    clock, monitor, heard = Clock(), AsyncMonitor(), []
+    life = Life("vpzc", at=[0, 10, 20, 30])
+
+    @monitor.on(name="hear")
+    async def hear(transition):
+        fuse.tick()
+        heard.append(transition.key)
+
+    class Source:
+        async def fetch(self, ids):
+            fuse.tick()
+            return {each: life.seen(clock()) for each in ids}
+
+    async def sleep(seconds):
+        clock.sleep(seconds)
+        fuse.tick()
+
+    async def come(event):
+        fuse.tick()
+
+    async def follow():
+        watching = awatch(
+            "batch_1", source=Source(), monitor=monitor, schedule=PACE, clock=clock, sleep=sleep, on_event=come
+        )
+        async with aclosing(watching):
+            async for _ in watching:
+                pass
+
+    try:
+        await follow()
+    except asyncio.CancelledError as error:
+        assert error is fuse.error
+        await follow()
+    return heard
+
+
+def all_points(run, error):
+    """Blow the fuse at each point in turn, until there is none left; yield what each run heard."""
+    for nth in itertools.count():
+        fuse = Fuse(nth, error())
+        heard = run(fuse)
+        if not fuse.has_blown:
+            return
+        yield heard
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_an_interrupt_anywhere_loses_nothing(error, tmp_path):
+    """While it asks, waits, calls a hook, tells, or hands over; the log is whole, too."""
+    expected = interrupted(Fuse(-1, error()), None)
+
+    runs = list(all_points(lambda fuse: interrupted(fuse, tmp_path / "log"), error))
+
+    assert words("vpzc") == tuple(key.split("/")[1] for key in expected)
+    assert [expected] * len(runs) == runs
+    assert len(runs) > 30
+    assert audit(tmp_path / "log").ok
+
+
+def test_a_cancellation_anywhere_loses_nothing():
+    """The same in a task."""
+    expected = asyncio.run(cancelled(Fuse(-1, asyncio.CancelledError())))
+
+    runs = list(all_points(lambda fuse: asyncio.run(cancelled(fuse)), asyncio.CancelledError))
+
+    assert [expected] * len(runs) == runs
+    assert len(runs) > 25

@@ -21,8 +21,6 @@ class Watched:
     """One open batch; all times are Unix seconds by the watcher's clock, but the deadline."""
 
     batch_id: str
-    since: float
-    """When it came under watch."""
     status: str | None = None
     """Its known status; None before any look has succeeded."""
     entered_at: float = 0.0
@@ -94,6 +92,7 @@ class Agenda:
         self._schedule, self._finds = schedule, finds
         self._sweep_at = now
         self._sweep_failures = 0
+        self._sweep_cost: float = inf
         self._quiet_until = -inf
         self.may_find = finds
         """True if sweeps find more, and the last one has not said that none is open."""
@@ -102,7 +101,7 @@ class Agenda:
 
     def add(self, batch_id: str, now: float) -> Watched:
         """Open a batch."""
-        watched = Watched(batch_id=batch_id, since=now, entered_at=now, born_at=now, changed_at=now)
+        watched = Watched(batch_id=batch_id, entered_at=now, born_at=now, changed_at=now)
         self.open[batch_id] = watched
         return watched
 
@@ -119,8 +118,9 @@ class Agenda:
 
     @property
     def is_sweeping(self) -> bool:
-        """True if all are asked for at once."""
-        return self._finds or len(self.open) >= self._schedule.sweep_from
+        """True if all are asked for at once: from so many on, and then for as long as it takes fewer requests."""
+        number = len(self.open)
+        return self._finds or number >= self._schedule.sweep_from or number > self._sweep_cost
 
     def plan(self, now: float) -> Plan:
         """Return what to look at now; nothing if none is due."""
@@ -157,8 +157,10 @@ class Agenda:
             watched.held_until = max(watched.held_until, now + answer.retry_after_s)
             self._hush(answer, now)
 
-    def swept(self, now: float, refusal: Transient | None) -> None:
-        """Note that a sweep has succeeded, or why not."""
+    def swept(self, now: float, refusal: Transient | None, requests: int) -> None:
+        """Note that a sweep has succeeded, and how many requests it took; or why not."""
+        if refusal is None:
+            self._sweep_cost = requests
         self._sweep_failures = self._sweep_failures + 1 if refusal is not None else 0
         self.may_find = self._finds and (refusal is not None or bool(self.open))
         # The youngest decides: the end of each is then noticed within a share of its age. Their statuses would

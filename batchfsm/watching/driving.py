@@ -188,14 +188,14 @@ def _prepare(
             raise TypeError(f"an id is text, not {batch_id!r}")
         if not batch_id.strip():
             raise ValueError("an id is empty")
-    clock, schedule = options["clock"], options["schedule"]
+    clock = options["clock"]
     if source is not None:
         looks = _source_looks(name, source, ids, clock, is_async_wanted=is_async_wanted)
     else:
         if is_async(client) != is_async_wanted:
             other = "awatch" if name == "watch" else "watch"
             raise TypeError(f"{type(client).__name__} is for {other}, not for {name}")
-        pager = Pager(finds=not ids, sweep_from=schedule.sweep_from)
+        pager = Pager(finds=not ids)
         looks = (AsyncClientLooks if is_async_wanted else ClientLooks)(client, pager, clock)
     setting = Setting(monitor=monitor, timeout_s=timeout_s, is_wire=looks.is_wire, **options)
     return looks, setting, tuple(dict.fromkeys(ids))

@@ -53,15 +53,18 @@ class Looked:
     refusal: Transient | Fatal | None = None
     """Why not all were asked for, if so."""
 
+    requests: int = 1
+    """How many requests it took."""
+
 
 class Pager:
     """Remembers between sweeps what a list can do, and how far it has been read."""
 
-    def __init__(self, *, finds: bool, sweep_from: int) -> None:
+    def __init__(self, *, finds: bool) -> None:
         """Know nothing of the list yet."""
-        self._finds, self._sweep_from = finds, sweep_from
+        self._finds = finds
         self._can_list = True
-        self._refusals = 0
+        self._refusals = self._asked = 0
         self._newest: int | None = None
         """When the newest batch was made that an earlier sweep has shown; Unix seconds."""
 
@@ -76,14 +79,15 @@ class Pager:
         Yields:
             A request, whose reply is to be sent in.
         """
-        looked, missing = Looked(), dict.fromkeys(ids)
-        if is_sweep and (self._finds or (self._can_list and len(missing) >= self._sweep_from)):
+        looked, missing, self._asked = Looked(), dict.fromkeys(ids), 0
+        if is_sweep and (self._finds or (self._can_list and len(missing) > 1)):
             refusal = yield from self._sweep(missing, looked)
             if refusal is not None:
                 return attrs.evolve(looked, refusal=refusal)
         if missing:
+            self._asked += len(missing)
             looked.answers.update((yield Singles(tuple(missing))))
-        return looked
+        return attrs.evolve(looked, requests=self._asked)
 
     def _sweep(self, missing: dict[str, None], looked: Looked) -> Generator[Ask, Any, Transient | Fatal | None]:
         refusal = yield from self._pages(missing, looked)
@@ -110,6 +114,7 @@ class Pager:
         after: str | None = None
         fruitless, newest = 0, self._newest
         for _ in range(PAGES_MAX):
+            self._asked += 1
             page = yield Page(after)
             items = _items(page)
             if not isinstance(items, list):

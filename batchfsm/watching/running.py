@@ -89,9 +89,10 @@ class Run:
         for batch in looked.others:
             yield from self._finder.find(batch, self._now())
         if plan.is_sweep:
-            yield from self._swept(looked.refusal)
+            yield from self._swept(looked)
 
-    def _swept(self, refusal: Transient | Fatal | None) -> Commands:
+    def _swept(self, looked: Looked) -> Commands:
+        refusal = looked.refusal
         if isinstance(refusal, Fatal):
             self._finds = False
             yield from self._taker.tell(Missed(batch_id=None, kind="fatal", reason=refusal.reason))
@@ -101,7 +102,7 @@ class Run:
             self._finder.swept()
         else:
             yield from self._taker.tell(Missed(batch_id=None, kind="transient", reason=refusal.reason))
-        self._agenda.swept(self._now(), refusal)
+        self._agenda.swept(self._now(), refusal, looked.requests)
 
     def _find_stalled(self) -> Commands:
         for each in self._agenda.stalled(self._now()):

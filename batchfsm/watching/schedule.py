@@ -41,7 +41,7 @@ class Schedule:
     """Up to this share of a delay is left out by chance, so that many pollers do not keep step; 0 to 1."""
 
     sweep_from: int = attrs.field(default=10)
-    """From so many open batches on, all are asked for at once, by pages of `list`."""
+    """From so many open batches on, all are asked for at once, by pages of `list`; then while that is cheaper."""
 
     stalled_after_s: float = attrs.field(default=21_600.0, validator=_positive)
     """A batch of which no field has changed for so long is stalled."""
