@@ -16,6 +16,7 @@ import typer
 from batchfsm.auditing import FINDINGS_MAX, audit
 from batchfsm.cli.demo import play
 from batchfsm.cli.formats import FORMATS, paint
+from batchfsm.cli.serving import serve_command
 from batchfsm.diagram import FORMATS as DIAGRAMS
 from batchfsm.dialects import DIALECTS, find
 from batchfsm.errors import BatchfsmError
@@ -175,3 +176,6 @@ def _write(text: str, output: Path | None) -> None:
         typer.echo(text, nl=False)
     else:
         output.write_text(text, encoding="utf-8")
+
+
+app.command("serve")(_told()(serve_command))

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Callable
-from typing import Annotated, Any
+from contextlib import suppress
+from threading import Event
+from typing import Annotated
 
 import typer
 
-from batchfsm.testing import FakeBatchAPI, Scenario, Server, SpeedClock, VirtualClock
+from batchfsm.testing import FakeBatchAPI, Scenario, SpeedClock, VirtualClock
 from batchfsm.testing.script import HAPPY
-
-Wait = Callable[[Server], None]
-"""What returns when the server is to stop."""
 
 
 def serve_command(
@@ -34,20 +31,5 @@ def serve_command(
     api = FakeBatchAPI(Scenario(scenario, dialect=dialect), clock=clock)
     with api.serve(host=host, port=port) as server:
         typer.echo(f"OPENAI_BASE_URL={server.base_url}")
-        wait(server)
-
-
-def wait(_: Server) -> None:
-    """Return when somebody interrupts or terminates the process."""
-    caught: list[int] = []
-
-    def note(number: int, _: Any) -> None:
-        caught.append(number)
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        while not caught:
-            signal.pause()
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        with suppress(KeyboardInterrupt):
+            Event().wait()
