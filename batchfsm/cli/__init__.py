@@ -9,13 +9,14 @@ from contextlib import contextmanager
 from importlib.metadata import version as metadata_version
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from batchfsm.auditing import FINDINGS_MAX, audit
+from batchfsm.cli.conforming import conform_command
 from batchfsm.cli.demo import play
-from batchfsm.cli.formats import FORMATS, paint
+from batchfsm.cli.formats import FORMATS, STATUS, paint
 from batchfsm.cli.serving import serve_command
 from batchfsm.diagram import FORMATS as DIAGRAMS
 from batchfsm.dialects import DIALECTS, find
@@ -32,9 +33,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="The formal state machine behind the OpenAI Batch API.",
 )
-
-STATUS: Final = {"consistent": 0, "inconsistent": 1, "undetermined": 2}
-"""The exit status of each verdict."""
 
 _DIALECTS = ", ".join(DIALECTS)
 _LEGEND = "times are UTC; * was never seen, its stamp or the way proves it\n"
@@ -178,4 +176,5 @@ def _write(text: str, output: Path | None) -> None:
         output.write_text(text, encoding="utf-8")
 
 
+app.command("conform")(_told()(conform_command))
 app.command("serve")(_told()(serve_command))
