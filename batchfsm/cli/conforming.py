@@ -40,11 +40,19 @@ def conform_command(
     """
     call = caller(base_url, os.environ.get(KEY, "none"))
     with ExitStack() as stack:
-        file = None if log is None else stack.enter_context(log.open("w", encoding="utf-8"))
+        views = None if log is None else stack.enter_context(log.open("w", encoding="utf-8"))
         card = conform(
-            call, now=time.time, sleep=time.sleep, server=base_url, dialect=dialect, endpoint=endpoint, model=model,
-            timeout_s=timeout, poll_s=poll, log=None if file is None else lambda view: print(json.dumps(view), file=file),
-        )  # fmt: skip
+            call,
+            now=time.time,
+            sleep=time.sleep,
+            server=base_url,
+            dialect=dialect,
+            endpoint=endpoint,
+            model=model,
+            timeout_s=timeout,
+            poll_s=poll,
+            log=None if views is None else lambda view: print(json.dumps(view), file=views),
+        )
     if output_format == "json":
         typer.echo(card.to_json())
     else:

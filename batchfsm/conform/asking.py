@@ -120,7 +120,9 @@ def _invalid(driver: Driver) -> Iterator[Score]:
 
 def _paged(driver: Driver) -> Iterator[Score]:
     """Turn the pages of the list."""
-    batches, after, problem = [], {}, None
+    batches: list[dict[str, Any]] = []
+    after: dict[str, str] = {}
+    problem = None
     for _ in range(PAGES_MAX):
         page = driver.ask("GET", "/batches", None, limit=str(_LIMIT), **after)
         data = page.found.get("data") if page.is_object else None

@@ -8,6 +8,7 @@ from itertools import pairwise
 from types import MappingProxyType
 from typing import Final
 
+from batchfsm.lifecycle import STAMP_FIELDS
 from batchfsm.snapshot import Snapshot
 
 History = Sequence[Snapshot]
@@ -15,15 +16,6 @@ History = Sequence[Snapshot]
 
 _ID: Final = re.compile(r"batch_[0-9a-f]{32}")
 _ENDS: Final = frozenset({"completed", "failed", "expired", "cancelled"})
-_STAMPS: Final = (
-    "in_progress_at",
-    "finalizing_at",
-    "completed_at",
-    "failed_at",
-    "expired_at",
-    "cancelling_at",
-    "cancelled_at",
-)
 _DAY_S: Final = 86_400
 
 
@@ -46,7 +38,7 @@ def _open(snapshot: Snapshot) -> bool:
 
 
 def _stamps(snapshot: Snapshot) -> list[str]:
-    return [name for name in _STAMPS if getattr(snapshot, name) is not None]
+    return [name for name in STAMP_FIELDS[1:] if getattr(snapshot, name) is not None]
 
 
 def _overdue(snapshot: Snapshot) -> bool:
