@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any, Final
 
 import attrs
@@ -74,12 +75,14 @@ def _happy(driver: Driver) -> Iterator[Score]:
         return
     last = driver.wait(batch_id)
     if not ended(last):
-        yield from (
-            asked.unseen(f"not ended after {driver.timeout_s:g} s: {last}") for asked in (COMPLETE, RESULTS, LATE)
-        )
+        yield from (asked.unseen(_late(driver, last)) for asked in (COMPLETE, RESULTS, LATE))
         return
-    yield COMPLETE.score(None if last.found["status"] == "completed" else f"it ended as {last}")
-    yield RESULTS.score(_results(driver, last))
+    if last.found["status"] == "completed":
+        yield COMPLETE.score(None)
+        yield RESULTS.score(_results(driver, last))
+    else:
+        yield COMPLETE.score(_ended_as(last))
+        yield RESULTS.unseen("the batch was not completed")
     yield LATE.score(_changed(driver, batch_id, last))
 
 
@@ -94,12 +97,12 @@ def _cancelled(driver: Driver) -> Iterator[Score]:
     last = driver.wait(batch_id)
     status = last.found.get("status") if last.is_batch else None
     if not ended(last):
-        yield CANCEL.unseen(f"not ended after {driver.timeout_s:g} s: {last}")
+        yield CANCEL.unseen(_late(driver, last))
     elif status == "completed":
         yield CANCEL.unseen("it was completed before the cancel took hold")
     else:
         refused = None if asked.is_batch else f"answered {asked}"
-        yield CANCEL.score(refused if status == "cancelled" else f"it ended as {last}")
+        yield CANCEL.score(refused if status == "cancelled" else _ended_as(last))
 
 
 def _invalid(driver: Driver) -> Iterator[Score]:
@@ -113,9 +116,9 @@ def _invalid(driver: Driver) -> Iterator[Score]:
         return
     last = driver.wait(batch_id)
     if not ended(last):
-        yield INVALID.unseen(f"not ended after {driver.timeout_s:g} s: {last}")
+        yield INVALID.unseen(_late(driver, last))
     else:
-        yield INVALID.score(None if last.found["status"] == "failed" else f"it ended as {last}")
+        yield INVALID.score(None if last.found["status"] == "failed" else _ended_as(last))
 
 
 def _paged(driver: Driver) -> Iterator[Score]:
@@ -143,9 +146,9 @@ def _paged(driver: Driver) -> Iterator[Score]:
     if missing and len(batches) < PAGES_MAX * _LIMIT:
         problem = problem or f"{missing.pop()} is not shown"
     yield PAGES.score(problem)
-    created = [each.get("created_at") for each in batches]
+    created: list[Any] = [each.get("created_at") for each in batches]
     if len(created) > 1 and all(type(at) is int for at in created):
-        ordered = created == sorted(created, reverse=True)
+        ordered = all(newer >= older for newer, older in pairwise(created))
         yield ORDER.score(None if ordered else f"created_at: {shown(created)}", severity="warning")
     else:
         yield ORDER.unseen("there are not two batches with a time")
@@ -154,6 +157,16 @@ def _paged(driver: Driver) -> Iterator[Score]:
 def _id(reply: Reply) -> str | None:
     found = reply.found.get("id") if reply.is_object else None
     return found if isinstance(found, str) and found else None
+
+
+def _late(driver: Driver, last: Reply) -> str:
+    """Say that a batch has not ended in time."""
+    return f"after {driver.timeout_s:g} s it was {last.found['status'] if last.is_batch else last}"
+
+
+def _ended_as(last: Reply) -> str:
+    """Say how a batch ended that should have ended otherwise."""
+    return f"it ended {last.found['status']}, errors: {shown(last.found.get('errors'))}"
 
 
 def _misread(driver: Driver, created: Reply, file_id: str | None) -> str | None:
