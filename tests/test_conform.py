@@ -404,7 +404,7 @@ def test_the_command_judges_a_server(tmp_path):
     log = tmp_path / "log.jsonl"
     # Fast, and half a day behind: what is stamped has not happened in the future.
     clock = SpeedClock(2_000, begins_at=time.time() - 43_200)
-    with FakeBatchAPI(QUICK, clock=clock).serve() as server:
+    with FakeBatchAPI("validating 1s > in_progress 1m > finalizing 5m > completed", clock=clock).serve() as server:
         text = ran(server.base_url, "--poll", "0.01")
         document = ran(server.base_url, "--poll", "0.01", "--format", "json", "--log", str(log), "--dialect", "ogx")
 
