@@ -12,7 +12,7 @@ from typing import Annotated, Final, Literal
 import typer
 
 from batchfsm.cli.formats import STATUS, paint
-from batchfsm.conform import caller, conform
+from batchfsm.conform import POLL_S, TIMEOUT_S, caller, conform
 from batchfsm.dialects import DIALECTS
 
 KEY: Final = "OPENAI_API_KEY"
@@ -28,8 +28,8 @@ def conform_command(
     dialect: Annotated[str, typer.Option(help=f"Whose lifecycle: {', '.join(DIALECTS)}.")] = "openai",
     endpoint: Annotated[str, typer.Option(help="Where the requests of the batches go.")] = "/v1/chat/completions",
     model: Annotated[str, typer.Option(help="The model that they name.")] = "gpt-5",
-    timeout: Annotated[float, typer.Option(min=0, help="Seconds to wait for each batch.")] = 600,
-    poll: Annotated[float, typer.Option(min=0, help="Seconds between two looks.")] = 1,
+    timeout: Annotated[float, typer.Option(min=0, help="Seconds to wait for each batch.")] = TIMEOUT_S,
+    poll: Annotated[float, typer.Option(min=0, help="Seconds between two looks.")] = POLL_S,
     log: Annotated[Path | None, typer.Option(help="Write every view of a batch here, for `batchfsm audit`.")] = None,
 ) -> None:
     """

@@ -12,13 +12,12 @@ from batchfsm.conform.driving import Driver
 from batchfsm.conform.looked import History, looked
 from batchfsm.conform.scorecard import Score, Scorecard
 from batchfsm.dialects import Dialect, find
-from batchfsm.logs import Unreadable, opened, rows
 from batchfsm.rules import RULES
 from batchfsm.snapshot import Snapshot
 from batchfsm.wire import reader
 
-TIMEOUT_S: Final = 600.0
-"""How long each batch is waited for, by default."""
+TIMEOUT_S: Final = 900.0
+"""How long each batch is waited for, by default; on OpenAI cancelling takes ten minutes."""
 
 POLL_S: Final = 1.0
 """How long to wait between two looks, by default."""
@@ -76,9 +75,9 @@ def conform(
 
 def _histories(seen: list[dict[str, Any]], dialect: Dialect) -> list[History]:
     histories: dict[str, list[Snapshot]] = {}
-    for row in rows(opened(seen), reader(dialect)):
-        if not isinstance(row, Unreadable):
-            histories.setdefault(row.snapshot.id, []).append(row.snapshot)
+    for view in seen:
+        snapshot = reader(dialect).read_bare(view["snapshot"], view["observed_at"])
+        histories.setdefault(snapshot.id, []).append(snapshot)
     return list(histories.values())
 
 
