@@ -175,6 +175,7 @@ def test_what_the_tests_own_code_raises_is_not_lost():
     with pytest.raises(ExceptionGroup, match="raised while the fake API answered requests") as caught:
         opened.close()
 
+    opened.close()  # Nothing is left to close, or to raise.
     assert ["my own mistake"] == [str(error) for error in caught.value.exceptions]
 
 

@@ -85,13 +85,15 @@ class FakeBatchAPI:
         Create a batch without a file of requests, now.
 
         Args:
-            scenario: What becomes of it; None: what becomes of all.
+            scenario: What becomes of it; None: what becomes of all. A text follows the
+                table that theirs does.
             metadata: What its owner attached.
 
         Returns:
             Its id.
         """
-        plan = self._endpoints.plan if scenario is None else planned(scenario)
+        usual = self._endpoints.plan
+        plan = usual if scenario is None else planned(scenario, usual.dialect)
         return self._endpoints.create(plan, {"metadata": metadata}, self.clock.now()).batch_id
 
     def add(self, life: Life) -> str:
