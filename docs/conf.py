@@ -8,6 +8,7 @@ from pathlib import Path
 from sphinx.util.logging import getLogger
 
 import batchfsm
+import batchfsm.conform
 import batchfsm.testing
 from batchfsm.diagram import mermaid, svg, table
 from batchfsm.explain import example
@@ -181,7 +182,11 @@ def outdated(_app, env, added, _changed, _removed):
 def check_public(_app, env):
     """Warn, and so stop the build, if a public name has no entry in the reference."""
     documented = {name for name, *_ in env.get_domain("py").get_objects()}
-    for room, page in ((batchfsm, "reference/python"), (batchfsm.testing, "reference/testing")):
+    for room, page in (
+        (batchfsm, "reference/python"),
+        (batchfsm.testing, "reference/testing"),
+        (batchfsm.conform, "reference/testing"),
+    ):
         for name in room.__all__:
             if f"{room.__name__}.{name}" not in documented:
                 logger.warning("%s is public, and not in the reference", name, location=page)
@@ -204,7 +209,7 @@ def resolve_home(app, env, node, contnode):
     name = target.rpartition(".")[2]
     if node.get("refdomain") != "py":
         return None
-    home = next((room for room in (batchfsm, batchfsm.testing) if name in room.__all__), None)
+    home = next((room for room in (batchfsm, batchfsm.testing, batchfsm.conform) if name in room.__all__), None)
     if home is None:
         return None
     public = f"{home.__name__}.{name}"

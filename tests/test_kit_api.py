@@ -406,6 +406,15 @@ def test_a_client_says_what_becomes_of_its_batch():
     assert ("expired", "search") == (api.batch(batch["id"])["status"], batch["metadata"]["team"])
 
 
+def test_what_one_batch_is_given_follows_the_dialect_of_all():
+    """By its owner, and by the test."""
+    api = FakeBatchAPI(Scenario("validating > in_progress 1h > completed", dialect="ogx"))
+    text = "validating 0s > in_progress 0s > completed"
+    batch = created(api, GOOD, metadata={"scenario": text})
+
+    assert ("completed", "completed") == (batch["status"], api.batch(api.start(text))["status"])
+
+
 def test_a_batch_remembers_what_it_was_made_of():
     """The fields of the request."""
     api = FakeBatchAPI()

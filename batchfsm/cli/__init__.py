@@ -9,15 +9,17 @@ from contextlib import contextmanager
 from importlib.metadata import version as metadata_version
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
 import typer
 
 from batchfsm.auditing import FINDINGS_MAX, MEMORY, audit, parse_size
+from batchfsm.cli.conforming import conform_command
 from batchfsm.cli.demo import play
-from batchfsm.cli.formats import FORMATS, paint
+from batchfsm.cli.formats import FORMATS, STATUS, paint
 from batchfsm.cli.pending import listed, revived
 from batchfsm.cli.pictures import TIMELINES, StopError, write
+from batchfsm.cli.serving import serve_command
 from batchfsm.cli.sql import add_sql
 from batchfsm.cli.watching import watch_command
 from batchfsm.diagram import FORMATS as DIAGRAMS
@@ -38,9 +40,6 @@ app = typer.Typer(
 
 journal_app = typer.Typer(no_args_is_help=True, help="Look into a journal of hooks, and call back dead ones.")
 app.add_typer(journal_app, name="journal")
-
-STATUS: Final = {"consistent": 0, "inconsistent": 1, "undetermined": 2}
-"""The exit status of each verdict."""
 
 _DIALECTS = ", ".join(DIALECTS)
 
@@ -212,3 +211,5 @@ def _told() -> Iterator[None]:
 
 add_sql(app, _told, write)
 app.command("watch")(_told()(watch_command))
+app.command("conform")(_told()(conform_command))
+app.command("serve")(_told()(serve_command))

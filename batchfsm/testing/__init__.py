@@ -18,6 +18,7 @@ from batchfsm.testing.outcomes import RequestError
 from batchfsm.testing.recorded import Recording, recordings
 from batchfsm.testing.scenario import Plan, Scenario
 from batchfsm.testing.script import ScenarioError
+from batchfsm.testing.server import Server
 from batchfsm.testing.webhooks import Webhook, webhook
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ __all__ = [
     "RequestError",
     "Scenario",
     "ScenarioError",
+    "Server",
     "SpeedClock",
     "Timeline",
     "VirtualClock",

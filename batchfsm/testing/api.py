@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections import deque
 from email.utils import formatdate
+from itertools import count
 from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
 from batchfsm.lifecycle import OPENAI
-from batchfsm.testing import doors
+from batchfsm.testing import asgi, doors
+from batchfsm.testing.asgi import Message
 from batchfsm.testing.clock import Clock, VirtualClock, seconds
 from batchfsm.testing.endpoints import Endpoints, operation_of
 from batchfsm.testing.faults import Exchange
@@ -18,8 +20,10 @@ from batchfsm.testing.injections import Faults
 from batchfsm.testing.life import Life, Wire
 from batchfsm.testing.messages import Answer, Call, Request
 from batchfsm.testing.outcomes import Respond
+from batchfsm.testing.remote import PREFIX, control
 from batchfsm.testing.scenario import Plan, planned
 from batchfsm.testing.script import HAPPY
+from batchfsm.testing.server import Server
 from batchfsm.testing.store import Entry, Store
 from batchfsm.testing.webhooks import SECRET, Webhook, webhook
 
@@ -36,9 +40,10 @@ class FakeBatchAPI:
     """
     A Batch API whose batches are a function of scenario and time; thread-safe.
 
-    How often it is asked changes nothing. It has no network and no threads of its own;
+    How often it is asked changes nothing. It has no network and no threads, but those of `serve()`;
     a door leads to it: `client()` for openai-python, `httpx_transport()` and
-    `httpx2_transport()` for what is built on those.
+    `httpx2_transport()` for what is built on those, `asgi`, and `serve()` for other
+    processes.
 
     >>> api = FakeBatchAPI("validating 5s > in_progress 2h 97+3/100 > finalizing 10m > completed")
     >>> batch_id = api.start()
@@ -68,6 +73,7 @@ class FakeBatchAPI:
         self._endpoints = Endpoints(self._store, planned(scenario), respond)
         self._faults = Faults()
         self._calls: deque[Call] = deque(maxlen=CALLS_MAX)
+        self._numbers = count(1)
 
     @property
     def calls(self) -> tuple[Call, ...]:
@@ -79,13 +85,15 @@ class FakeBatchAPI:
         Create a batch without a file of requests, now.
 
         Args:
-            scenario: What becomes of it; None: what becomes of all.
+            scenario: What becomes of it; None: what becomes of all. A text follows the
+                table that theirs does.
             metadata: What its owner attached.
 
         Returns:
             Its id.
         """
-        plan = self._endpoints.plan if scenario is None else planned(scenario)
+        usual = self._endpoints.plan
+        plan = usual if scenario is None else planned(scenario, usual.dialect)
         return self._endpoints.create(plan, {"metadata": metadata}, self.clock.now()).batch_id
 
     def add(self, life: Life) -> str:
@@ -194,7 +202,11 @@ class FakeBatchAPI:
             answer = met.fault.go_wrong(exchange)
         self._faults.note(request, answer)
         self._calls.append(Call(now, operation, request.path, None if answer.breaks else answer.status))
-        return _dated(answer, now, len(self._calls))
+        return _dated(answer, now, next(self._numbers))
+
+    def _carried(self, request: Request) -> Answer:
+        """Answer a request from another process, which can control the API too."""
+        return control(self, request) if request.path.startswith(PREFIX) else self.handle(request)
 
     def client(self, **options: Any) -> openai.OpenAI:
         """
@@ -212,6 +224,26 @@ class FakeBatchAPI:
     def async_client(self, **options: Any) -> openai.AsyncOpenAI:
         """Return an `openai.AsyncOpenAI` that asks this API and nobody else; see `client`."""
         return doors.openai_client(self.handle, "AsyncOpenAI", options)  # type: ignore[no-any-return]
+
+    def serve(self, *, host: str = "127.0.0.1", port: int = 0) -> Server:
+        """
+        Serve HTTP, for other processes and other languages, until it is closed.
+
+        Beside the API it takes `POST /batchfsm/advance` with `{"span": "1h"}`, and alike
+        `inject`, `start`, `clear` and `clock`: another process can move the time.
+
+        Args:
+            host: Where to listen; loopback, for the fake believes every key.
+            port: Where to listen; 0: any that is free.
+
+        Returns:
+            A running server; use it as a context manager.
+        """
+        return Server(self._carried, host, port)
+
+    async def asgi(self, scope: Message, receive: Any, send: Any) -> None:
+        """Be an ASGI application, which can be controlled as `serve` says."""
+        await asgi.serve(self._carried, scope, receive, send)
 
     def httpx_transport(self) -> httpx.MockTransport:
         """

@@ -81,14 +81,15 @@ class VirtualClock:
 
 
 class SpeedClock:
-    """A clock that begins now and runs at a multiple of the real one: an hour a second at 3600."""
+    """A clock that runs at a multiple of the real one: an hour a second at 3600."""
 
-    def __init__(self, speed: float = 1.0) -> None:
-        """Take the speed; above zero."""
+    def __init__(self, speed: float = 1.0, *, begins_at: float | None = None) -> None:
+        """Take the speed, above zero, and when to begin, in Unix seconds; None: now."""
         if not speed > 0:
             raise ValueError(f"the speed of a clock is above zero: {speed}")
         self.speed = speed
-        self._begins_at, self._begun = time.time(), time.monotonic()
+        self._begins_at = time.time() if begins_at is None else begins_at
+        self._begun = time.monotonic()
 
     def now(self) -> float:
         """Return the time; Unix seconds."""

@@ -196,7 +196,7 @@ def _plan(metadata: Mapping[str, str] | None, default: Plan) -> Plan:
     if not metadata or SCENARIO_KEY not in metadata:
         return default
     try:
-        return planned(metadata[SCENARIO_KEY])
+        return planned(metadata[SCENARIO_KEY], default.dialect)
     except ValueError as error:
         raise RefusedError(400, str(error), param=f"metadata.{SCENARIO_KEY}") from None
 

@@ -148,9 +148,9 @@ class Scenario:
         return [stay.counts for stay in self.script.stays if stay.counts is not None]
 
 
-def planned(plan: str | Plan) -> Plan:
-    """Return what makes lives, out of a text or such a thing."""
-    return Scenario(plan) if isinstance(plan, str) else plan
+def planned(plan: str | Plan, dialect: str | Dialect = "openai") -> Plan:
+    """Return what makes lives, out of a text that follows a dialect's table, or such a thing."""
+    return Scenario(plan, dialect=dialect) if isinstance(plan, str) else plan
 
 
 def _problem(scenario: Scenario) -> str | None:

@@ -298,3 +298,6 @@ assert_type(testing.broken("H502"), SearchStrategy[list[Any]])
 testing.assert_consistent([snapshot], dialect="groq")
 testing.assert_lifecycle(iter([snapshot]), "validating > completed")
 testing.assert_fired_once(state.transitions, "completed")
+with api.serve(port=0) as server:
+    assert_type(server, testing.Server)
+    assert_type(server.base_url, str)
