@@ -1,6 +1,6 @@
 """Logs, judged: the fold of each batch in order of observation, and a report of what it found."""
 
 from batchfsm.auditing.report import FINDINGS_MAX, Report
-from batchfsm.auditing.running import audit
+from batchfsm.auditing.running import ENGINES, audit
 
-__all__ = ["FINDINGS_MAX", "Report", "audit"]
+__all__ = ["ENGINES", "FINDINGS_MAX", "Report", "audit"]

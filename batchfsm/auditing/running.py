@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, closing
-from itertools import chain
+from collections.abc import Iterable
+from os import PathLike, fspath
+from typing import Any, Final
 
-import attrs
-
+from batchfsm.auditing import spark
 from batchfsm.auditing.report import FINDINGS_MAX, Report
-from batchfsm.auditing.scalar import Judging, sort, stream
-from batchfsm.auditing.spool import Spool
+from batchfsm.auditing.scalar import one_by_one
 from batchfsm.auditing.tally import Tally
 from batchfsm.dialects import Dialect, find
-from batchfsm.finding import Finding
-from batchfsm.history import Fold
+from batchfsm.errors import DefinitionError, UnknownNameError
 from batchfsm.lifecycle import Lifecycle
-from batchfsm.logs import Row, Source, Unreadable, opened, rows
+from batchfsm.logs import opened
 from batchfsm.rules import SKEW_S
-from batchfsm.wire import reader
+
+ENGINES: Final = ("auto", "spark")
+"""What can judge a log."""
 
 
 def audit(
@@ -30,6 +29,7 @@ def audit(
     max_findings: int = FINDINGS_MAX,
     skew_s: float = SKEW_S,
     input_format: str = "auto",
+    engine: str = "auto",
 ) -> Report:
     """
     Judge every snapshot of a log, alone and against those before it.
@@ -39,7 +39,7 @@ def audit(
 
     Args:
         source: Paths or globs (JSON lines, arrays, pages, gzip, text forms), `-`
-            for standard input, or batch objects.
+            for standard input, batch objects, or a DataFrame of Spark's.
         dialect: Whose lifecycle and habits of writing are taken for granted.
         select: Rules to report, by code or how codes begin, as a list or with
             commas between; None: all.
@@ -48,42 +48,26 @@ def audit(
             counts are exact all the same.
         skew_s: How far a stamp may lie after its observation; seconds.
         input_format: How the files are written; `auto` finds out.
+        engine: `spark` deals the log out to Spark's workers, for one that is larger than a
+            machine; `auto` does so for a DataFrame of Spark's only.
 
     Raises:
         SourceError: If a file cannot be opened, or there is no room to sort.
-        UnknownNameError: If a dialect, rule or format has no such name.
+        UnknownNameError: If a dialect, rule, format or engine has no such name.
+        MissingExtraError: If Spark is asked for and not installed.
         TypeError: If `source` is nothing that can be audited.
         ValueError: If a number is out of range.
     """
     if not (max_findings >= 0 and skew_s >= 0):  # So written, it refuses NaN too.
         raise ValueError("max_findings and skew_s are not negative")
+    if engine not in ENGINES:
+        raise UnknownNameError("engine", engine, ENGINES)
     named = find(dialect)
     blank = Tally(select=_tokens(select), ignore=_tokens(ignore) or (), listed_max=max_findings)
+    if engine == "spark" or spark.is_frame(source):
+        return _in_spark(source, named, blank, skew_s, input_format)
     found = opened(source, input_format)
-    return _one_by_one(found, named, blank, skew_s)
-
-
-def _one_by_one(source: Source, dialect: Dialect, blank: Tally, skew_s: float) -> Report:
-    """Judge a source row by row."""
-    fold = Fold(dialect, skew_s=skew_s)
-    with ExitStack() as stack:
-        spool = None if source.is_repeatable else stack.enter_context(closing(Spool()))
-        live = rows(source, reader(dialect))
-        judging = _judging(fold, attrs.evolve(blank))
-        if not stream(_kept(live, spool), judging):
-            # Somewhere a snapshot came after a later one. What was judged so far may be wrong: begin again.
-            judging = _judging(fold, attrs.evolve(blank))
-            sort(rows(source, reader(dialect)) if spool is None else chain(spool, live), judging)
-        judging.tally.batches = judging.batches
-        return judging.tally.report()
-
-
-def _judging(fold: Fold, tally: Tally) -> Judging:
-    def told(row: Row, findings: list[Finding]) -> None:
-        tally.snapshots += 1
-        tally.take(row.number, findings)
-
-    return Judging(fold, tally, told)
+    return one_by_one(found, named, blank, skew_s, is_repeatable=found.is_repeatable).report()
 
 
 def _tokens(tokens: Iterable[str] | None) -> tuple[str, ...] | None:
@@ -92,9 +76,13 @@ def _tokens(tokens: Iterable[str] | None) -> tuple[str, ...] | None:
     return tuple(map(str.strip, tokens.split(","))) if isinstance(tokens, str) else tuple(tokens)
 
 
-def _kept(live: Iterator[Row | Unreadable], spool: Spool | None) -> Iterator[Row | Unreadable]:
-    """Pass rows on, and keep those of a source that cannot be read twice."""
-    for row in live:
-        if spool is not None:
-            spool.add(row)
-        yield row
+def _in_spark(source: Any, dialect: Dialect, blank: Tally, skew_s: float, input_format: str) -> Report:
+    """Judge files, named as Spark names them, or a frame of Spark's."""
+    if not spark.is_frame(source):
+        if input_format not in ("auto", "json"):
+            raise DefinitionError("an audit in Spark", [f"it reads JSON lines and Parquet, not {input_format}"])
+        named = [source] if isinstance(source, str | PathLike) else [*source]
+        local = [fspath(each) for each in named]
+        # What has a scheme is Spark's to find, globs and all.
+        source = [name for each in local for name in ([each] if "://" in each else opened(each).names)]
+    return spark.run(source, dialect, blank, skew_s).report()

@@ -75,6 +75,9 @@ def audit_command(
         int, typer.Option(min=0, help="How many findings to list; counts stay exact.")
     ] = FINDINGS_MAX,
     skew: Annotated[float, typer.Option(min=0, help="Seconds a stamp may lie after its observation.")] = SKEW_S,
+    engine: Annotated[
+        Literal["auto", "spark"], typer.Option(help="What judges: spark for a log larger than a machine.")
+    ] = "auto",
 ) -> None:
     """
     Judge every snapshot of a log, alone and against those before it.
@@ -84,7 +87,7 @@ def audit_command(
     with _told():
         report = audit(
             path, dialect=dialect, select=select, ignore=ignore, max_findings=max_findings, skew_s=skew,
-            input_format=input_format,
+            input_format=input_format, engine=engine,
         )  # fmt: skip
         text = FORMATS[output_format](report)
         if output is None and output_format == "text":
