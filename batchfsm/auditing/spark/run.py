@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -68,13 +69,23 @@ def _session(source: Any) -> Iterator[Any]:
     running = source.sparkSession if is_frame(source) else sql.SparkSession.getActiveSession()
     session = running
     try:
-        session = running or sql.SparkSession.builder.appName("batchfsm").getOrCreate()
+        if session is None:
+            session = sql.SparkSession.builder.appName("batchfsm").getOrCreate()
+            if session.sparkContext.master.startswith("local"):
+                # Spark takes the first python3 that it finds; here is one that has what workers need.
+                session.sparkContext.pythonExec = sys.executable
         yield session
     except PySparkException as error:
-        raise SourceError(f"spark: {str(error).strip().splitlines()[0]}") from error
+        raise SourceError(f"spark: {_sentence(str(error))}") from error
     finally:
         if running is None and session is not None:
             session.stop()
+
+
+def _sentence(said: str) -> str:
+    """Return the line of an error that says what is wrong: the last of a worker's traceback, else the first."""
+    lines = [line.strip() for line in said.splitlines() if line.strip() and not line[0].isspace()]
+    return lines[-1 if any(line.startswith("Traceback") for line in lines) else 0]
 
 
 def _dealt(lines: Any, dialect: Dialect) -> Any:
