@@ -88,6 +88,7 @@ ODD = [
     json.dumps({"object": "list", "data": [row | {"id": f"page-{number}"} for number, row in enumerate(seen("vpzc"))]}),
     json.dumps({"id": "evt_1", "data": seen("v")[0] | {"id": "in-envelope"}, "timestamp": 1_760_000_100}),
     json.dumps(seen("vp")[1] | {"id": "escaped-\u00e9"}), json.dumps(seen("vpf")[2] | {"ID": "twice"}),
+    json.dumps(seen("vp")[1] | {"id": "half of a pair: \ud83d"}),
     json.dumps([seen("v")[0] | {"id": "in-array"}, "nothing"]),
 ]  # fmt: skip
 """Lines that are not plain, and some that are no batch at all."""
@@ -206,7 +207,9 @@ def test_a_worker(spark):
         {"source": "log", "line": line, "text": text.encode(), "part": 0, "key": None}
         for line, text in enumerate(ODD, 1)
     ]
-    opened = list(_open(iter([pa.RecordBatch.from_pylist(rows)]), packed(dialect)))
+    kinds = {"source": pa.string(), "line": pa.int64(), "text": pa.binary(), "part": pa.int32(), "key": pa.string()}
+    batch = pa.RecordBatch.from_pylist(rows, schema=pa.schema(kinds))
+    opened = list(_open(iter([batch]), packed(dialect)))
     blank = Tally(select=None, ignore=(), listed_max=10)
     (judged,) = _judge(iter(opened), packed((dialect, blank, 60.0)))
     tally = unpacked(judged.to_pylist()[0]["tally"])
@@ -214,7 +217,7 @@ def test_a_worker(spark):
     assert ["page-0", "page-1", "page-2", "page-3"] == [
         row["key"] for row in opened[0].to_pylist() if "page" in str(row["key"])
     ]
-    assert 10 == tally.snapshots
+    assert 11 == tally.snapshots
 
 
 # ---------------------------------------------------------------- without Spark

@@ -131,7 +131,8 @@ def _parts(text: bytes, read: Any) -> list[tuple[bytes, str | None]]:
     for batch, seen_at in found:
         try:
             snapshot = read(batch, seen_at)
-            keys.append(snapshot.id if snapshot.is_named else None)
+            # Half of a surrogate pair is no text for Arrow; who shares the key shares no more than the bucket.
+            keys.append(snapshot.id.encode(errors="backslashreplace").decode() if snapshot.is_named else None)
         except SnapshotError:
             keys.append(None)
     if len(found) == 1:
