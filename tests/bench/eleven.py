@@ -54,14 +54,14 @@ ORDER = [("created_at", stamp) for stamp in STAMPS.values()] + [
 # ---------------------------------------------------------------- DuckDB
 
 
-def window_sql(path: Path) -> str:
-    """Return the query: one window over all that is compared with the row before."""
+def window_sql(source: str) -> str:
+    """Return the query over what has a `place`: one window over all that is compared with the row before."""
     wanted = ("status", *IDENTITY, *FROZEN, *COUNTS)
     lagged = ", ".join(f"lag({name}) OVER seen AS p_{name}" for name in wanted)
     rules = ", ".join(f"count_if(coalesce({rule}, false))" for rule in _sql_rules())
     counts = ", ".join(f"request_counts.{name} AS {name}" for name in COUNTS)
     return (
-        f"WITH wire AS (SELECT *, {counts}, row_number() OVER () AS place FROM ({typed(path)})), "  # noqa: S608
+        f"WITH wire AS (SELECT *, {counts} FROM {source}), "  # noqa: S608
         f"pairs AS (SELECT *, {lagged} FROM wire WINDOW seen AS (PARTITION BY id ORDER BY observed_at, place)) "
         f"SELECT {rules} FROM pairs"
     )
@@ -101,7 +101,8 @@ def _sql_rules() -> list[str]:
 def duckdb_window(path: Path) -> tuple[int, ...]:
     """Count with DuckDB."""
     with duckdb.connect() as connection:
-        return connection.execute(window_sql(path)).fetchall()[0]
+        placed = f"(SELECT *, row_number() OVER () AS place FROM ({typed(path)}))"  # noqa: S608
+        return connection.execute(window_sql(placed)).fetchall()[0]
 
 
 # ---------------------------------------------------------------- Polars
