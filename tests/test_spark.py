@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import subprocess
 import sys
 from random import Random
 
@@ -15,12 +16,15 @@ from notation import seen
 from typer.testing import CliRunner
 
 from batchfsm import DefinitionError, MissingExtraError, SourceError, UnknownNameError, audit
+from batchfsm.auditing.scalar import one_by_one
 from batchfsm.auditing.spark.run import _judge, _open, _sentence
 from batchfsm.auditing.spool import packed, unpacked
 from batchfsm.auditing.sql import Table, query
 from batchfsm.auditing.tally import Tally
 from batchfsm.cli import app
 from batchfsm.dialects import find
+from batchfsm.finding import Place
+from batchfsm.logs import Sighting
 
 with_spark = [pytest.mark.spark, pytest.mark.filterwarnings("ignore")]  # Spark's own, at start and end.
 
@@ -217,10 +221,49 @@ def test_a_worker(spark):
     assert ["page-0", "page-1", "page-2", "page-3"] == [
         row["key"] for row in opened[0].to_pylist() if "page" in str(row["key"])
     ]
-    assert 11 == tally.snapshots
+    assert 12 == tally.snapshots
+
+
+@marked
+def test_a_session_of_its_own(logs):
+    """Where none runs, one begins, with this very Python in its workers, and ends."""
+    command = [sys.executable, "-m", "batchfsm", "audit", str(logs[0] / "odd.jsonl"), "--format", "json"]
+    env = {name: value for name, value in os.environ.items() if name != "PYSPARK_PYTHON"}
+    ran, here = (
+        subprocess.run([*command, *more], env=env, capture_output=True, check=False)
+        for more in (["--engine", "spark"], [])
+    )
+
+    assert (here.returncode, json.loads(here.stdout)["counts"]) == (ran.returncode, json.loads(ran.stdout)["counts"])
 
 
 # ---------------------------------------------------------------- without Spark
+
+
+@pytest.mark.parametrize("listed_max", [5, 10_000])
+def test_tallies_of_parts_make_the_tally_of_the_log(listed_max, tmp_path):
+    """Judged in two places, batch by batch, packed, unpacked and merged: the same report."""
+    write(tmp_path / "log.jsonl", rows=600, share=0.5)
+    lines = [*(tmp_path / "log.jsonl").read_text().splitlines(), "none", "[]", "{}"]
+    blank = Tally(select=("H", "P104"), ignore=("H507",), listed_max=listed_max)
+    parts = [[], []]
+    for number, line in enumerate(lines, 1):
+        parts["7" in line[40:90]].append(Sighting(Place("log", number), line))
+    tallies = [unpacked(packed(one_by_one(part, find("openai"), blank, 60.0))) for part in parts]
+    whole = one_by_one(
+        (Sighting(Place("log", number), line) for number, line in enumerate(lines, 1)), find("openai"), blank, 60.0
+    )
+    merged = attrs.evolve(blank)
+    merged.merge(tallies, lambda place: (0, place.source, place.line))
+
+    assert whole.report().to_dict() == merged.report().to_dict()
+    assert 40 < sum(whole.report().counts.values())
+
+
+class DataFrame:
+    """What looks like a frame of Spark's."""
+
+    __module__ = "pyspark.sql.classic.dataframe"
 
 
 def test_without_spark(monkeypatch, tmp_path):
@@ -232,6 +275,10 @@ def test_without_spark(monkeypatch, tmp_path):
         MissingExtraError, match=r"^the engine spark needs more packages: pip install 'batchfsm\[spark\]'$"
     ):
         audit(tmp_path / "log.jsonl", engine="spark")
+    with pytest.raises(MissingExtraError, match="spark"):
+        audit(["s3a://logs/*.jsonl", "s3a://more/"], engine="spark")
+    with pytest.raises(MissingExtraError, match="spark"):
+        audit(DataFrame())
 
 
 def test_text_forms_are_not_for_spark(tmp_path):

@@ -151,7 +151,7 @@ def table(results: dict[str, dict[str, Any]], rows: int) -> str:
     ]
     for peer, found in results.items():
         lines.append(
-            f"| {PEERS[peer]} | {found['s']:.2f} | {rows / found['s'] / 1e6:.2f} | {found['s'] / anchor['s']:.2f} "
+            f"| {PEERS[peer]} | {found['s']:.2f} | {rows / found['s'] / 1e6:.3g} | {found['s'] / anchor['s']:.2f} "
             f"| {found['bytes'] / 1e6:,.0f} | {found['bytes'] / anchor['bytes']:.2f} | {found['whole_s']:.2f} |"
         )
     return "\n".join(lines)
