@@ -1,6 +1,6 @@
 """Logs, judged: the fold of each batch in order of observation, and a report of what it found."""
 
 from batchfsm.auditing.report import FINDINGS_MAX, Report
-from batchfsm.auditing.running import MEMORY, audit, parse_size
+from batchfsm.auditing.running import ENGINES, MEMORY, audit, parse_size
 
-__all__ = ["FINDINGS_MAX", "MEMORY", "Report", "audit", "parse_size"]
+__all__ = ["ENGINES", "FINDINGS_MAX", "MEMORY", "Report", "audit", "parse_size"]

@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import ExitStack, closing
 from importlib import import_module
-from itertools import chain
+from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, Final
 
 import attrs
 
+from batchfsm.auditing import spark
 from batchfsm.auditing.report import FINDINGS_MAX, Report
-from batchfsm.auditing.scalar import Judging, sort, stream
-from batchfsm.auditing.spool import Spool
+from batchfsm.auditing.scalar import one_by_one
 from batchfsm.auditing.tally import Tally
 from batchfsm.dialects import Dialect, find
-from batchfsm.errors import MissingExtraError
-from batchfsm.finding import Finding
-from batchfsm.history import Fold
+from batchfsm.errors import DefinitionError, MissingExtraError, UnknownNameError
 from batchfsm.lifecycle import Lifecycle
-from batchfsm.logs import Row, Source, Unreadable, opened, rows
+from batchfsm.logs import Source, opened
 from batchfsm.rules import SKEW_S
-from batchfsm.wire import reader
+
+ENGINES: Final = ("auto", "spark")
+"""What can judge a log."""
 
 MEMORY: Final = "1GB"
 """How much columns may take by default."""
@@ -47,6 +47,7 @@ def audit(
     skew_s: float = SKEW_S,
     input_format: str = "auto",
     memory: int | str = MEMORY,
+    engine: str = "auto",
 ) -> Report:
     """
     Judge every snapshot of a log, alone and against those before it.
@@ -58,7 +59,7 @@ def audit(
 
     Args:
         source: Paths or globs (JSON lines, arrays, pages, gzip, text forms), `-`
-            for standard input, or batch objects.
+            for standard input, batch objects, or a DataFrame of Spark's.
         dialect: Whose lifecycle and habits of writing are taken for granted.
         select: Rules to report, by code or how codes begin, as a list or with
             commas between; None: all.
@@ -69,25 +70,34 @@ def audit(
         input_format: How the files are written; `auto` finds out.
         memory: How much columns may take before they are dealt out to disk; bytes, or
             text such as `500MB`.
+        engine: `spark` deals the log out to Spark's workers, for one that is larger than a
+            machine; `auto` does so for a DataFrame of Spark's only.
 
     Raises:
         SourceError: If a file cannot be opened, or there is no room to sort.
-        UnknownNameError: If a dialect, rule or format has no such name.
+        UnknownNameError: If a dialect, rule, format or engine has no such name.
+        MissingExtraError: If Spark is asked for and not installed.
         TypeError: If `source` is nothing that can be audited.
         ValueError: If a number is out of range.
     """
     if not (max_findings >= 0 and skew_s >= 0):  # So written, it refuses NaN too.
         raise ValueError("max_findings and skew_s are not negative")
+    if engine not in ENGINES:
+        raise UnknownNameError("engine", engine, ENGINES)
     named = find(dialect)
     blank = Tally(select=_tokens(select), ignore=_tokens(ignore) or (), listed_max=max_findings)
-    found, limit = opened(source, input_format), parse_size(memory)
-    if not _is_large(found):
-        return _one_by_one(found, named, blank, skew_s)
-    try:
-        report = _in_columns(found, named, blank, skew_s, limit)
-    except MissingExtraError as error:
-        report = attrs.evolve(_one_by_one(found, named, blank, skew_s), remarks=(f"read row by row: {error}",))
-    return report or _one_by_one(found, named, blank, skew_s)
+    limit = parse_size(memory)
+    if engine == "spark" or spark.is_frame(source):
+        return _in_spark(source, named, blank, skew_s, input_format)
+    found, remarks = opened(source, input_format), tuple[str, ...]()
+    if _is_large(found):
+        try:
+            if (report := _in_columns(found, named, blank, skew_s, limit)) is not None:
+                return report
+        except MissingExtraError as error:
+            remarks = (f"read row by row: {error}",)
+    tally = one_by_one(found, named, blank, skew_s, is_repeatable=found.is_repeatable)
+    return attrs.evolve(tally.report(), remarks=remarks)
 
 
 def parse_size(size: int | str) -> int:
@@ -134,38 +144,19 @@ def _columnar() -> Any:
         raise MissingExtraError("a fast audit of a large log", "audit") from None
 
 
-def _one_by_one(source: Source, dialect: Dialect, blank: Tally, skew_s: float) -> Report:
-    """Judge a source row by row."""
-    fold = Fold(dialect, skew_s=skew_s)
-    with ExitStack() as stack:
-        spool = None if source.is_repeatable else stack.enter_context(closing(Spool()))
-        live = rows(source, reader(dialect))
-        judging = _judging(fold, attrs.evolve(blank))
-        if not stream(_kept(live, spool), judging):
-            # Somewhere a snapshot came after a later one. What was judged so far may be wrong: begin again.
-            judging = _judging(fold, attrs.evolve(blank))
-            sort(rows(source, reader(dialect)) if spool is None else chain(spool, live), judging)
-        judging.tally.batches = judging.batches
-        return judging.tally.report()
-
-
-def _judging(fold: Fold, tally: Tally) -> Judging:
-    def told(row: Row, findings: list[Finding]) -> None:
-        tally.snapshots += 1
-        tally.take(row.number, findings)
-
-    return Judging(fold, tally, told)
-
-
 def _tokens(tokens: Iterable[str] | None) -> tuple[str, ...] | None:
     if tokens is None:
         return None
     return tuple(map(str.strip, tokens.split(","))) if isinstance(tokens, str) else tuple(tokens)
 
 
-def _kept(live: Iterator[Row | Unreadable], spool: Spool | None) -> Iterator[Row | Unreadable]:
-    """Pass rows on, and keep those of a source that cannot be read twice."""
-    for row in live:
-        if spool is not None:
-            spool.add(row)
-        yield row
+def _in_spark(source: Any, dialect: Dialect, blank: Tally, skew_s: float, input_format: str) -> Report:
+    """Judge files, named as Spark names them, or a frame of Spark's."""
+    if not spark.is_frame(source):
+        if input_format not in ("auto", "json"):
+            raise DefinitionError("an audit in Spark", [f"it reads JSON lines and Parquet, not {input_format}"])
+        named = [source] if isinstance(source, str | PathLike) else [*source]
+        local = [fspath(each) for each in named]
+        # What has a scheme is Spark's to find, globs and all.
+        source = [name for each in local for name in ([each] if "://" in each else opened(each).names)]
+    return spark.run(source, dialect, blank, skew_s).report()

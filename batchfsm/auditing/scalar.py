@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing
+from itertools import chain
 from math import inf
 from typing import Any, Final
 
@@ -11,15 +12,43 @@ import attrs
 
 from batchfsm.auditing.spool import BUCKETS, Spool, bucket
 from batchfsm.auditing.tally import Tally
+from batchfsm.dialects import Dialect
 from batchfsm.finding import Finding
 from batchfsm.history import Fold, Track
-from batchfsm.logs import Row, Unreadable
+from batchfsm.logs import Row, Sighting, Unreadable, rows
 from batchfsm.rules import HISTORY, RULES, needs
+from batchfsm.wire import reader
 
 _NEEDED: Final = frozenset().union(*map(needs, RULES)) - {HISTORY}
 
 Told = Callable[[Row, list[Finding]], None]
 """What takes the findings of a row."""
+
+
+def one_by_one(
+    log: Iterable[Sighting | Unreadable], dialect: Dialect, blank: Tally, skew_s: float, *, is_repeatable: bool = False
+) -> Tally:
+    """
+    Judge a log row by row.
+
+    Args:
+        log: What stands in it, in order of place.
+        dialect: Whose rules they are.
+        blank: What the run's tally begins as.
+        skew_s: How far a stamp may lie after its observation; seconds.
+        is_repeatable: True if the log can be read a second time; else it is kept on disk.
+    """
+    fold = Fold(dialect, skew_s=skew_s)
+    with ExitStack() as stack:
+        spool = None if is_repeatable else stack.enter_context(closing(Spool()))
+        live = rows(log, reader(dialect))
+        judging = _judging(fold, attrs.evolve(blank))
+        if not stream(_kept(live, spool), judging):
+            # Somewhere a snapshot came after a later one. What was judged so far may be wrong: begin again.
+            judging = _judging(fold, attrs.evolve(blank))
+            sort(rows(log, reader(dialect)) if spool is None else chain(spool, live), judging)
+        judging.tally.batches = judging.batches
+        return judging.tally
 
 
 def stream(log: Iterable[Row | Unreadable], judge: Judging) -> bool:
@@ -105,3 +134,19 @@ class Judging:
             self.tally.given |= {name for name in _NEEDED if getattr(row.snapshot, name) is not None}
             if track is not None and track.row is not None:
                 self.tally.given.add(HISTORY)
+
+
+def _judging(fold: Fold, tally: Tally) -> Judging:
+    def told(row: Row, findings: list[Finding]) -> None:
+        tally.snapshots += 1
+        tally.take(row.number, findings)
+
+    return Judging(fold, tally, told)
+
+
+def _kept(live: Iterator[Row | Unreadable], spool: Spool | None) -> Iterator[Row | Unreadable]:
+    """Pass rows on, and keep those of a source that cannot be read twice."""
+    for row in live:
+        if spool is not None:
+            spool.add(row)
+        yield row

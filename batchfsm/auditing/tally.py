@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from copy import copy
 from math import inf
 from types import MappingProxyType
@@ -10,7 +10,7 @@ from types import MappingProxyType
 import attrs
 
 from batchfsm.auditing.report import Report
-from batchfsm.finding import Finding, Verdict
+from batchfsm.finding import Finding, Place, Verdict
 from batchfsm.logs import Unreadable
 from batchfsm.rules import RULES, chosen, needs
 
@@ -78,6 +78,32 @@ class Tally:
         twin.given, twin._counts = {*self.given}, {**self._counts}  # noqa: SLF001  # Its own kind.
         twin._findings, twin._unreadable = [*self._findings], [*self._unreadable]  # noqa: SLF001
         return twin
+
+    def merge(self, others: Iterable[Tally], rank: Callable[[Place], tuple[int, str, int]]) -> None:
+        """
+        Take over what others have counted and listed of other batches of one log.
+
+        Args:
+            others: Tallies that began as this one did.
+            rank: Tells places in the order of the log.
+        """
+        findings: list[Finding] = []
+        for other in others:
+            report = other.report()
+            self.snapshots += report.snapshots
+            self.batches += report.batches
+            self.judged = self.judged or other.judged
+            self.given |= other.given
+            self._failed = self._failed or report.verdict == "inconsistent"
+            for code, times in report.counts.items():
+                self.count(code, times, is_error=False)
+            findings += report.findings
+            self._unreadable_count += report.unreadable_count
+            self._unreadable += report.unreadable
+        findings.sort(key=lambda finding: rank(finding.where[-1]))
+        self._unreadable.sort(key=lambda unreadable: rank(unreadable.place))
+        del findings[self.listed_max :], self._unreadable[self.listed_max :]
+        self._findings += enumerate(findings)
 
     def report(self) -> Report:
         """Say what it all amounts to."""

@@ -90,6 +90,9 @@ def audit_command(
     ] = FINDINGS_MAX,
     skew: Annotated[float, typer.Option(min=0, help="Seconds a stamp may lie after its observation.")] = SKEW_S,
     memory: Annotated[str, typer.Option(callback=_size, help="How much a large log may take in memory.")] = MEMORY,
+    engine: Annotated[
+        Literal["auto", "spark"], typer.Option(help="What judges: spark for a log larger than a machine.")
+    ] = "auto",
 ) -> None:
     """
     Judge every snapshot of a log, alone and against those before it.
@@ -99,7 +102,7 @@ def audit_command(
     with _told():
         report = audit(
             path, dialect=dialect, select=select, ignore=ignore, max_findings=max_findings, skew_s=skew,
-            input_format=input_format, memory=memory,
+            input_format=input_format, memory=memory, engine=engine,
         )  # fmt: skip
         for remark in report.remarks:
             typer.echo(f"batchfsm: {remark}", err=True)
