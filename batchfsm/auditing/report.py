@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import attrs
 
+from batchfsm.auditing.flow import Flow
 from batchfsm.finding import Finding, Verdict
 from batchfsm.logs import Unreadable
 
@@ -42,6 +43,9 @@ class Report:
 
     not_looked: tuple[str, ...] = ()
     """What was selected and could not look, because the log has not what it needs."""
+
+    flow: Flow | None = None
+    """What the batches went through, for the pictures of a report; None if it was not asked for."""
 
     @property
     def ok(self) -> bool:

@@ -21,6 +21,9 @@ _NEEDED: Final = frozenset().union(*map(needs, RULES)) - {HISTORY}
 Told = Callable[[Row, list[Finding]], None]
 """What takes the findings of a row."""
 
+Ended = Callable[[str, Track], None]
+"""What takes a batch: its id, and what is known of it."""
+
 
 def stream(log: Iterable[Row | Unreadable], judge: Judging) -> bool:
     """Judge rows as they come; False, and nothing counts, once one comes behind a later one of its batch."""
@@ -36,6 +39,7 @@ def stream(log: Iterable[Row | Unreadable], judge: Judging) -> bool:
                     return False
                 latest[row.snapshot.id] = row.snapshot.observed_at
             judge.next(row)
+    judge.forget()
     return True
 
 
@@ -76,6 +80,8 @@ class Judging:
     tally: Tally
     told: Told
     """What takes the findings of each row."""
+    ended: Ended | None = None
+    """What takes each batch, once no more of its rows will come."""
     batches: int = attrs.field(init=False, default=0)
     """How many batches came, by id."""
     _tracks: dict[str, Track] = attrs.field(init=False, factory=dict)
@@ -97,6 +103,9 @@ class Judging:
 
     def forget(self) -> None:
         """Drop the batches: no more of their rows will come."""
+        if self.ended is not None:
+            for batch_id, track in self._tracks.items():
+                self.ended(batch_id, track)
         self._tracks.clear()
 
     def _note(self, row: Row, track: Track | None) -> None:

@@ -1,0 +1,213 @@
+"""What the batches of a log went through, gathered while they are judged: for the pictures of a report."""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Final
+from zlib import crc32
+
+import attrs
+
+from batchfsm.diagram import Taken
+from batchfsm.dialects import Dialect
+from batchfsm.finding import Finding
+from batchfsm.history import Life, Track, life_of
+from batchfsm.lifecycle import Severity
+from batchfsm.logs import Row
+from batchfsm.route import Leg
+from batchfsm.topology import topology
+
+TROUBLED_MAX: Final = 100
+"""How many batches with findings are kept with their lives, those with errors first."""
+
+CLEAN_MAX: Final = 20
+"""How many batches without a finding are kept, as a sample."""
+
+SPANS_MAX: Final = 200
+"""Into how many spans of time findings are counted at the most."""
+
+_SPANS: Final = (60, 300, 900, 3_600, 10_800, 21_600, 43_200, 86_400, 604_800, 2_592_000, 31_536_000, 3_153_600_000)
+_SEVERITIES: Final[tuple[Severity, ...]] = ("error", "warning", "note")
+_TIME_END: Final = 253_402_300_800  # The year 10000, which no calendar of Python's has.
+_DIGITS: Final = 1_000
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Flow:
+    """What the batches of a log went through."""
+
+    dialect: Dialect
+    """Whose lifecycle they were judged by."""
+
+    taken: tuple[Taken, ...]
+    """How often each step was taken, and what was no step; in order of first sight."""
+
+    now: Mapping[str, int]
+    """How many batches are in each status at the end of the log."""
+
+    dwell: Mapping[str, Mapping[int, int]]
+    """How long batches stayed in a status that they left: seconds, three digits of them, to how many."""
+
+    span_s: int
+    """How long each span of time is in `when`; seconds."""
+
+    when: Mapping[tuple[str, Severity], Mapping[int, int]]
+    """When findings came: rule and severity to the beginning of a span, Unix seconds, to how many. By the time of
+    observation; where a row has none, by `created_at`."""
+
+    untimed: int
+    """How many findings have no time."""
+
+    weighed: Mapping[Severity, int]
+    """How many findings have each severity; exact."""
+
+    troubled_count: int
+    """How many batches have findings; exact."""
+
+    troubled: tuple[Life, ...]
+    """The first of them, those with errors first."""
+
+    clean: tuple[Life, ...]
+    """Some of those without, chosen by a digest of their ids."""
+
+
+@attrs.define(eq=False)
+class _Spans:
+    """Counts over time, in spans that grow with the time they cover: there are never more than a chart can show."""
+
+    untimed: int = 0
+    span_s: int = _SPANS[0]
+    _counts: dict[int, Counter[tuple[str, Severity]]] = attrs.field(factory=lambda: defaultdict(Counter))
+
+    def add(self, what: tuple[str, Severity], at: float | None) -> None:
+        """Count one."""
+        if at is None or not 0 <= at < _TIME_END:
+            self.untimed += 1
+            return
+        self._counts[int(at) // self.span_s][what] += 1
+        while max(self._counts) - min(self._counts) >= SPANS_MAX:
+            self._widen()
+
+    def counts(self) -> dict[tuple[str, Severity], dict[int, int]]:
+        """Return the counts by what was counted, and by the beginning of the span."""
+        found: dict[tuple[str, Severity], dict[int, int]] = {}
+        for span, counter in sorted(self._counts.items()):
+            for what, times in counter.items():
+                found.setdefault(what, {})[span * self.span_s] = times
+        return found
+
+    def _widen(self) -> None:
+        wider = _SPANS[_SPANS.index(self.span_s) + 1]
+        counts: dict[int, Counter[tuple[str, Severity]]] = defaultdict(Counter)
+        for span, counter in self._counts.items():
+            counts[span * self.span_s // wider].update(counter)
+        self.span_s, self._counts = wider, counts
+
+
+@attrs.define(eq=False)
+class Gathering:
+    """Takes down what a `Flow` is made of."""
+
+    dialect: Dialect
+    wanted: frozenset[str]
+    """Codes of the rules that are reported."""
+    _reach: Mapping[str, frozenset[str]] = attrs.field(init=False)
+    _moves: Counter[tuple[str, str]] = attrs.field(init=False, factory=Counter)
+    _ways: Counter[tuple[Leg, ...]] = attrs.field(init=False, factory=Counter)
+    _stays: dict[tuple[Leg, ...], tuple[tuple[str, int, int], ...]] = attrs.field(init=False, factory=dict)
+    _now: Counter[str] = attrs.field(init=False, factory=Counter)
+    _dwell: dict[str, Counter[int]] = attrs.field(init=False, factory=lambda: defaultdict(Counter))
+    _when: _Spans = attrs.field(init=False, factory=_Spans)
+    _weighed: Counter[Severity] = attrs.field(init=False, factory=Counter)
+    _marked: dict[str, Severity] = attrs.field(init=False, factory=dict)
+    """The batches with findings whose end is not there yet, with their worst."""
+    _troubled_count: int = attrs.field(init=False, default=0)
+    _troubled: dict[Severity, list[Life]] = attrs.field(init=False, factory=lambda: defaultdict(list))
+    _clean: list[tuple[int, str, Life]] = attrs.field(init=False, factory=list)
+
+    def __attrs_post_init__(self) -> None:
+        """Know who reaches whom."""
+        self._reach = topology(self.dialect.lifecycle).reach
+
+    def told(self, row: Row, findings: Iterable[Finding]) -> None:
+        """Take down what a row breaches."""
+        for finding in findings:
+            if finding.rule in ("H501", "H502"):
+                known, status = (str(finding.fields[name]) for name in ("known_status", "status"))
+                if status not in self._reach[known]:
+                    self._moves[known, status] += 1
+            if finding.rule in self.wanted:
+                self._weighed[finding.severity] += 1
+                seen_at, born_at = row.snapshot.observed_at, row.snapshot.created_at
+                self._when.add((finding.rule, finding.severity), born_at if seen_at is None else seen_at)
+                if finding.batch_id is not None:
+                    worst = self._marked.get(finding.batch_id, finding.severity)
+                    self._marked[finding.batch_id] = min(worst, finding.severity, key=_SEVERITIES.index)
+
+    def ended(self, batch_id: str, track: Track) -> None:
+        """Take down a batch of which no more rows come."""
+        if track.status is not None:
+            self._now[track.status] += 1
+        self._ways[track.legs] += 1
+        for status, entered, left in self._stays_of(track.legs):
+            begun, end = track.ats[entered], track.ats[left]
+            if begun is not None and end is not None and end >= begun:
+                self._dwell[status][_rounded(end - begun)] += 1
+        severity = self._marked.pop(batch_id, None)
+        if severity is not None:
+            self._troubled_count += 1
+            if len(self._troubled[severity]) < TROUBLED_MAX:
+                self._troubled[severity].append(life_of(batch_id, track))
+            return
+        digest = crc32(batch_id.encode("utf-8", "surrogatepass"))
+        if len(self._clean) < CLEAN_MAX or digest < self._clean[-1][0]:
+            insort(self._clean, (digest, batch_id, life_of(batch_id, track)), key=lambda entry: entry[:2])
+            del self._clean[CLEAN_MAX:]
+
+    def flow(self) -> Flow:
+        """Return what was gathered."""
+        steps: Counter[tuple[str | None, str, bool]] = Counter()
+        for legs, times in self._ways.items():
+            for leg in legs:
+                steps[leg.source, leg.target, leg.event is None] += times
+        legal = [
+            Taken(source, target, times, "gap" if gap else "step") for (source, target, gap), times in steps.items()
+        ]
+        illegal = [Taken(source, target, times, "illegal") for (source, target), times in self._moves.items()]
+        troubled = [life for severity in _SEVERITIES for life in self._troubled[severity]]
+        return Flow(
+            dialect=self.dialect,
+            taken=(*legal, *illegal),
+            now={name: self._now[name] for name in self.dialect.lifecycle.statuses if name in self._now},
+            dwell={name: self._dwell[name] for name in self.dialect.lifecycle.statuses if name in self._dwell},
+            span_s=self._when.span_s,
+            when=self._when.counts(),
+            untimed=self._when.untimed,
+            weighed={severity: self._weighed[severity] for severity in _SEVERITIES},
+            troubled_count=self._troubled_count,
+            troubled=tuple(troubled[:TROUBLED_MAX]),
+            clean=tuple(life for _, _, life in self._clean),
+        )
+
+    def _stays_of(self, legs: tuple[Leg, ...]) -> tuple[tuple[str, int, int], ...]:
+        """Return the stays of a way: status, and the places of the legs that enter and leave it."""
+        stays = self._stays.get(legs)
+        if stays is None:
+            entered: dict[str, int] = {}
+            found = []
+            for place, leg in enumerate(legs):
+                if leg.source in entered:
+                    found.append((str(leg.source), entered[str(leg.source)], place))
+                entered[leg.target] = place
+            stays = self._stays[legs] = tuple(found)
+        return stays
+
+
+def _rounded(seconds: int) -> int:
+    """Return a duration with three digits: so there are never many different ones."""
+    unit = 1
+    while seconds >= _DIGITS * unit:
+        unit *= 10
+    return seconds // unit * unit
