@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from batchfsm import diagram as diagram
     from batchfsm import machine as machine
+    from batchfsm.auditing import Flow as Flow
     from batchfsm.auditing import Report as Report
     from batchfsm.auditing import audit as audit
     from batchfsm.dialects import DIALECTS as DIALECTS
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from batchfsm.monitor import IllegalTransitionError as IllegalTransitionError
     from batchfsm.monitor import Monitor as Monitor
     from batchfsm.monitor import Observation as Observation
+    from batchfsm.reporting import report as report
     from batchfsm.route import Transition as Transition
     from batchfsm.rules import RULES as RULES
     from batchfsm.rules import Rule as Rule
@@ -48,6 +50,7 @@ _HOMES = {
     "DefinitionError": "errors",
     "Dialect": "dialects",
     "Finding": "finding",
+    "Flow": "auditing",
     "HookError": "monitor",
     "IllegalTransitionError": "monitor",
     "Lifecycle": "lifecycle",
@@ -74,6 +77,7 @@ _HOMES = {
     "diagram": "",
     "machine": "",
     "parse": "wire",
+    "report": "reporting",
 }
 
 __all__ = [
@@ -87,6 +91,7 @@ __all__ = [
     "DefinitionError",
     "Dialect",
     "Finding",
+    "Flow",
     "HookError",
     "IllegalTransitionError",
     "Lifecycle",
@@ -111,6 +116,7 @@ __all__ = [
     "diagram",
     "machine",
     "parse",
+    "report",
 ]
 
 

@@ -22,6 +22,7 @@ from batchfsm.dialects import DIALECTS, find
 from batchfsm.errors import BatchfsmError
 from batchfsm.explain import lives, printable, rule_list, rule_page
 from batchfsm.logs import INPUT_FORMATS, opened, rows
+from batchfsm.reporting import report as write_report
 from batchfsm.rules import RULES, SKEW_S, chosen
 from batchfsm.wire import reader
 
@@ -74,6 +75,7 @@ def audit_command(
         int, typer.Option(min=0, help="How many findings to list; counts stay exact.")
     ] = FINDINGS_MAX,
     skew: Annotated[float, typer.Option(min=0, help="Seconds a stamp may lie after its observation.")] = SKEW_S,
+    report_file: Annotated[Path | None, typer.Option("--report", help="Write a page with pictures, too: HTML.")] = None,
 ) -> None:
     """
     Judge every snapshot of a log, alone and against those before it.
@@ -83,8 +85,10 @@ def audit_command(
     with _told():
         report = audit(
             path, dialect=dialect, select=select, ignore=ignore, max_findings=max_findings, skew_s=skew,
-            input_format=input_format,
+            input_format=input_format, flow=report_file is not None,
         )  # fmt: skip
+        if report_file is not None:
+            write_report(report, report_file, title=f"Audit of {', '.join(path)}")
         text = FORMATS[output_format](report)
         if output is None and output_format == "text":
             paint(text)
