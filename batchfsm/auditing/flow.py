@@ -79,6 +79,8 @@ class _Spans:
 
     untimed: int = 0
     span_s: int = _SPANS[0]
+    _first: int = _TIME_END
+    _last: int = 0
     _counts: dict[int, Counter[tuple[str, Severity]]] = attrs.field(factory=lambda: defaultdict(Counter))
 
     def add(self, what: tuple[str, Severity], at: float | None) -> None:
@@ -86,9 +88,10 @@ class _Spans:
         if at is None or not 0 <= at < _TIME_END:
             self.untimed += 1
             return
-        self._counts[int(at) // self.span_s][what] += 1
-        while max(self._counts) - min(self._counts) >= SPANS_MAX:
+        self._first, self._last = min(self._first, int(at)), max(self._last, int(at))
+        while self._last // self.span_s - self._first // self.span_s >= SPANS_MAX:
             self._widen()
+        self._counts[int(at) // self.span_s][what] += 1
 
     def counts(self) -> dict[tuple[str, Severity], dict[int, int]]:
         """Return the counts by what was counted, and by the beginning of the span."""
@@ -181,7 +184,7 @@ class Gathering:
             dialect=self.dialect,
             taken=(*legal, *illegal),
             now={name: self._now[name] for name in self.dialect.lifecycle.statuses if name in self._now},
-            dwell={name: self._dwell[name] for name in self.dialect.lifecycle.statuses if name in self._dwell},
+            dwell={name: dict(self._dwell[name]) for name in self.dialect.lifecycle.statuses if name in self._dwell},
             span_s=self._when.span_s,
             when=self._when.counts(),
             untimed=self._when.untimed,
@@ -198,7 +201,8 @@ class Gathering:
             entered: dict[str, int] = {}
             found = []
             for place, leg in enumerate(legs):
-                if leg.source in entered:
+                # Across a gap nobody knows how long it stayed.
+                if leg.source in entered and leg.event is not None:
                     found.append((str(leg.source), entered[str(leg.source)], place))
                 entered[leg.target] = place
             stays = self._stays[legs] = tuple(found)
