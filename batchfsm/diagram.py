@@ -118,9 +118,9 @@ def text(lifecycle: Lifecycle = OPENAI) -> str:
     Draw a lifecycle for a terminal: an arrow for each step, tolerated ones dotted.
 
     >>> print("".join(text().splitlines(keepends=True)[:3]), end="")
-    (birth)      --create----> validating
-    validating   --start-----> in_progress
-                 --fail------> failed (final)
+    (birth)      --create-----> validating
+    validating   --start------> in_progress
+                 --fail-------> failed (final)
     """
     wide = max(map(len, lifecycle.statuses)) + 2
     verb = max(len(step.event) for step in lifecycle.steps) + 3
