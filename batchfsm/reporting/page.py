@@ -90,7 +90,7 @@ def _rule(code: str, report: Report) -> dict[str, Any]:
     return {
         "code": code,
         "name": rule.name,
-        "severity": " and ".join(dict.fromkeys(severities)) or rule.severity,
+        "severities": [*dict.fromkeys(severities)] or [rule.severity],
         "count": report.counts[code],
         "means": rule.means,
         "remedy": rule.remedy,
