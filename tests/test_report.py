@@ -159,9 +159,7 @@ def test_severities_are_those_that_were_found(whole, tmp_path):
 
 def test_unreadable_places_are_listed(whole):
     """What could not be read is listed, with its place."""
-    assert "1 places could not be read" in whole.section("rules") or "1 place could not be read" in whole.section(
-        "rules"
-    )
+    assert "Places that could not be read, or not in full: the first 1 of 1" in whole.section("rules")
     assert "iterable:" in whole.section("rules")
 
 
