@@ -7,6 +7,7 @@ from hashlib import sha256
 from html import unescape
 from html.parser import HTMLParser
 
+import attrs
 import pytest
 from notation import seen, snap
 from pages import HOSTILE, whole_log
@@ -50,7 +51,7 @@ class Page(HTMLParser):
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """Return the page of a log that has everything."""
-    return paged(audit(whole_log(), flow=True), tmp_path_factory.mktemp("report"))
+    return paged(audit(whole_log()), tmp_path_factory.mktemp("report"))
 
 
 def paged(audited, folder, **options):
@@ -103,7 +104,7 @@ def test_a_page_is_small(whole):
 
 def test_verdict_and_counts(whole):
     """The page begins with the verdict and exact numbers."""
-    audited = audit(whole_log(), flow=True)
+    audited = audit(whole_log())
     verdict = Page("<section" + whole.section("verdict")).text
 
     assert "Inconsistent At least one finding of severity error." in verdict
@@ -128,7 +129,7 @@ def test_verdict_and_counts(whole):
 )
 def test_the_other_verdicts(log, verdict, said, tmp_path):
     """A clean log and an empty one have their page, which says what is not there."""
-    page = paged(audit(log, flow=True), tmp_path)
+    page = paged(audit(log), tmp_path)
 
     assert f"<title>Audit of batches: {verdict}</title>" in page.source
     assert said in page.text
@@ -140,7 +141,7 @@ def test_the_other_verdicts(log, verdict, said, tmp_path):
 
 def test_each_rule_says_what_it_means(whole):
     """Each rule that found something has its exact count, its meaning and its remedy."""
-    audited, shown = audit(whole_log(), flow=True), unescape(whole.section("rules"))
+    audited, shown = audit(whole_log()), unescape(whole.section("rules"))
     shown = re.sub(r"</?code>", "`", shown)
 
     assert len(audited.counts) == shown.count('<th scope="row">')
@@ -151,7 +152,7 @@ def test_each_rule_says_what_it_means(whole):
 
 def test_severities_are_those_that_were_found(whole, tmp_path):
     """A rule weighs what it weighed in this log: a tolerated step is a warning, a dialect may say otherwise."""
-    azure = paged(audit([snap("vpzc", output_file_id=None)], dialect="azure", flow=True), tmp_path)
+    azure = paged(audit([snap("vpzc", output_file_id=None)], dialect="azure"), tmp_path)
 
     assert re.search(r'>H501</a> illegal-transition</th><td><span class="warning">', whole.section("rules"))
     assert '<span class="note">note</span>' in azure.section("rules")
@@ -229,11 +230,16 @@ def test_what_is_not_listed_is_said(tmp_path):
     assert "None is listed" in paged(audit(log, max_findings=0), tmp_path).text
 
 
+def without_flow(log, **options):
+    """Return a report as one that gathered nothing for pictures."""
+    return attrs.evolve(audit(log, **options), flow=None)
+
+
 def test_without_flow(tmp_path):
     """A report that gathered no flow has its counts and findings, and says what is missing."""
-    page = paged(audit(seen("vpzcp")), tmp_path)
+    page = paged(without_flow(seen("vpzcp")), tmp_path)
 
-    assert "audit(..., flow=True)" in page.text
+    assert "Ways, dwell times, findings over time and timelines were not gathered." in page.text
     assert "went from completed to in_progress" in page.text
     assert '<span class="error">error</span>' in page.section("rules")
     assert 'aria-labelledby="lifecycle"' not in page.source
@@ -241,21 +247,21 @@ def test_without_flow(tmp_path):
 
 def test_a_rule_without_a_listed_finding_weighs_what_it_says(tmp_path):
     """Where nothing is known of what a rule weighed, the page has its own severity."""
-    page = paged(audit(seen("vpzcp"), max_findings=0), tmp_path)
+    page = paged(without_flow(seen("vpzcp"), max_findings=0), tmp_path)
 
     assert '<span class="error">error</span>' in page.section("rules")
 
 
 def test_what_could_not_look_is_named(tmp_path):
     """A rule that was asked for and could not look is named."""
-    page = paged(audit(seen("v"), select="T205", flow=True), tmp_path)
+    page = paged(audit(seen("v"), select="T205"), tmp_path)
 
     assert "Could not look, for the log has not what they need: T205" in page.text
 
 
 def test_findings_without_a_time_are_counted(tmp_path):
     """Findings that have no time are in no chart, and counted beside it."""
-    page = paged(audit([snap("v", created_at=None), snap("v", id="b2", expires_at=None)], flow=True), tmp_path)
+    page = paged(audit([snap("v", created_at=None), snap("v", id="b2", expires_at=None)]), tmp_path)
 
     assert re.search(r"\d findings have no time\.", page.text)
 
@@ -264,7 +270,7 @@ def test_findings_without_a_time_are_counted(tmp_path):
 def test_every_dialect_has_its_page(dialect, tmp_path):
     """The lifecycle is the dialect's own."""
     first = DIALECTS[dialect].lifecycle.initial
-    page = paged(audit([snap("v", status=first)], dialect=dialect, flow=True), tmp_path)
+    page = paged(audit([snap("v", status=first)], dialect=dialect), tmp_path)
 
     assert len(DIALECTS[dialect].lifecycle.statuses) == page.section("lifecycle").count('class="node"') - 1
     assert f">{first}</th>" in page.section("timelines")
@@ -272,14 +278,14 @@ def test_every_dialect_has_its_page(dialect, tmp_path):
 
 def test_stays_of_no_second(tmp_path):
     """A stay of no whole second has a place on a logarithmic axis."""
-    page = paged(audit(seen("vpzc", at=(0, 0, 1, 1)), flow=True), tmp_path)
+    page = paged(audit(seen("vpzc", at=(0, 0, 1, 1))), tmp_path)
 
     assert "<title>validating: 1 stayed less than a second</title>" in page.section("dwell")
 
 
 def test_a_status_without_a_stamp(tmp_path):
     """A status that has no stamp has its row and no bar."""
-    page = paged(audit([snap("vc")], flow=True), tmp_path)
+    page = paged(audit([snap("vc")]), tmp_path)
 
     assert 2 == page.section("timelines").count("<td>no stamp</td>")
 
@@ -301,9 +307,7 @@ def test_an_id_stays_text(hostile, whole):
 
 def test_a_hostile_log_adds_no_element(whole, tmp_path):
     """Of elements and attributes there are those of a harmless log, and no others."""
-    known = {
-        (tag, name) for tag, attributes in paged(audit(harmless(), flow=True), tmp_path).elements for name in attributes
-    }
+    known = {(tag, name) for tag, attributes in paged(audit(harmless()), tmp_path).elements for name in attributes}
 
     assert set() == {(tag, name) for tag, attributes in whole.elements for name in attributes} - known
     assert 1 == whole.count("script")
@@ -336,7 +340,7 @@ def test_without_the_extra(missing, what, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, missing, None)
 
     with pytest.raises(MissingExtraError, match=rf"^{what} needs more packages: pip install 'batchfsm\[report\]'$"):
-        report(audit(seen("vp"), flow=True), tmp_path / "report.html")
+        report(audit(seen("vp")), tmp_path / "report.html")
     assert [] == list(tmp_path.iterdir())
 
 

@@ -37,7 +37,7 @@ def path(tmp_path_factory):
     """Return the report of a log that has everything, and more findings than are shown at once."""
     log = [*whole_log(), *(snap("v", id=f"noted{number}", expires_at=None) for number in range(300))]
     written = tmp_path_factory.mktemp("report") / "report.html"
-    report(audit(log, flow=True), written)
+    report(audit(log), written)
     return written
 
 

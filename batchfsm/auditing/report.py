@@ -45,7 +45,7 @@ class Report:
     """What was selected and could not look, because the log has not what it needs."""
 
     flow: Flow | None = None
-    """What the batches went through, for the pictures of a report; None if it was not asked for."""
+    """What the batches went through, for the pictures of a report; None if it was not gathered."""
 
     @property
     def ok(self) -> bool:

@@ -31,7 +31,6 @@ def audit(
     max_findings: int = FINDINGS_MAX,
     skew_s: float = SKEW_S,
     input_format: str = "auto",
-    flow: bool = False,
 ) -> Report:
     """
     Judge every snapshot of a log, alone and against those before it.
@@ -50,8 +49,6 @@ def audit(
             counts are exact all the same.
         skew_s: How far a stamp may lie after its observation; seconds.
         input_format: How the files are written; `auto` finds out.
-        flow: Gather what `batchfsm.report` draws: ways, dwell times, findings over
-            time, timelines.
 
     Raises:
         SourceError: If a file cannot be opened, or there is no room to sort.
@@ -64,41 +61,35 @@ def audit(
     named = find(dialect)
     blank = Tally(select=_tokens(select), ignore=_tokens(ignore) or (), listed_max=max_findings)
     found = opened(source, input_format)
-    return _one_by_one(found, named, blank, skew_s, flow=flow)
+    return _one_by_one(found, named, blank, skew_s)
 
 
-def _one_by_one(source: Source, dialect: Dialect, blank: Tally, skew_s: float, *, flow: bool) -> Report:
+def _one_by_one(source: Source, dialect: Dialect, blank: Tally, skew_s: float) -> Report:
     """Judge a source row by row."""
     fold = Fold(dialect, skew_s=skew_s)
     with ExitStack() as stack:
         spool = None if source.is_repeatable else stack.enter_context(closing(Spool()))
         live = rows(source, reader(dialect))
-        judging, gathering = _judging(fold, attrs.evolve(blank), dialect, flow=flow)
+        judging, gathering = _judging(fold, attrs.evolve(blank), dialect)
         if not stream(_kept(live, spool), judging):
             # Somewhere a snapshot came after a later one. What was judged so far may be wrong: begin again.
-            judging, gathering = _judging(fold, attrs.evolve(blank), dialect, flow=flow)
+            judging, gathering = _judging(fold, attrs.evolve(blank), dialect)
             sort(rows(source, reader(dialect)) if spool is None else chain(spool, live), judging)
         judging.tally.batches = judging.batches
-        report = judging.tally.report()
-        return report if gathering is None else attrs.evolve(report, flow=gathering.flow())
+        return attrs.evolve(judging.tally.report(), flow=gathering.flow())
 
 
-def _judging(fold: Fold, tally: Tally, dialect: Dialect, *, flow: bool) -> tuple[Judging, Gathering | None]:
-    """Return what judges, and what gathers beside it if that was asked for."""
+def _judging(fold: Fold, tally: Tally, dialect: Dialect) -> tuple[Judging, Gathering]:
+    """Return what judges, and what gathers beside it: that costs a hundredth."""
+    gathering = Gathering(dialect, tally.wanted)
 
     def told(row: Row, findings: list[Finding]) -> None:
         tally.snapshots += 1
-        tally.take(row.number, findings)
+        if findings:
+            tally.take(row.number, findings)
+            gathering.told(row, findings)
 
-    if not flow:
-        return Judging(fold, tally, told), None
-    gathering = Gathering(dialect, tally.wanted)
-
-    def both(row: Row, findings: list[Finding]) -> None:
-        told(row, findings)
-        gathering.told(row, findings)
-
-    return Judging(fold, tally, both, gathering.ended), gathering
+    return Judging(fold, tally, told, gathering.ended), gathering
 
 
 def _tokens(tokens: Iterable[str] | None) -> tuple[str, ...] | None:

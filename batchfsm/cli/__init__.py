@@ -85,7 +85,7 @@ def audit_command(
     with _told():
         report = audit(
             path, dialect=dialect, select=select, ignore=ignore, max_findings=max_findings, skew_s=skew,
-            input_format=input_format, flow=report_file is not None,
+            input_format=input_format,
         )  # fmt: skip
         if report_file is not None:
             write_report(report, report_file, title=f"Audit of {', '.join(path)}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from itertools import accumulate
 from math import floor, log10
 from typing import Any, Final
 
@@ -172,13 +173,11 @@ def over_time(flow: Flow) -> str:
 
 
 def quantile(stays: Mapping[int, int], share: float) -> int:
-    """Return the duration that a share of stays did not exceed; seconds."""
-    left = share * sum(stays.values())
-    for seconds in sorted(stays):
-        left -= stays[seconds]
-        if left <= 0:
-            break
-    return seconds
+    """Return the duration that a share of stays, one at the most, did not exceed; seconds."""
+    durations = sorted(stays)
+    reached = accumulate(stays[seconds] for seconds in durations)
+    wanted = share * sum(stays.values())
+    return next(seconds for seconds, times in zip(durations, reached, strict=True) if times >= wanted)
 
 
 def _bars(status: str, stays: Mapping[int, int]) -> list[dict[str, Any]]:

@@ -36,8 +36,8 @@ def report(report: Report, path: str | PathLike[str], *, title: str = "Audit of 
     Write what an audit found as one HTML file, which loads nothing and opens from a disk.
 
     Args:
-        report: What `audit` returned. Ways, dwell times, findings over time and
-            timelines are in it only if it was asked for with `flow=True`.
+        report: What `audit` returned. If it has no `flow`, the page has no pictures,
+            and says so.
         path: The file to write.
         title: What the page is called.
 
