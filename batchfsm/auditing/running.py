@@ -80,7 +80,7 @@ def _one_by_one(source: Source, dialect: Dialect, blank: Tally, skew_s: float) -
 
 
 def _judging(fold: Fold, tally: Tally, dialect: Dialect) -> tuple[Judging, Gathering]:
-    """Return what judges, and what gathers beside it: that costs a hundredth."""
+    """Return what judges, and what gathers beside it; the time that takes is lost in the noise."""
     gathering = Gathering(dialect, tally.wanted)
 
     def told(row: Row, findings: list[Finding]) -> None:
