@@ -8,6 +8,7 @@ from pathlib import Path
 from sphinx.util.logging import getLogger
 
 import batchfsm
+import batchfsm.testing
 from batchfsm.diagram import mermaid, svg, table
 from batchfsm.explain import example
 
@@ -40,7 +41,7 @@ nitpicky = True
 nitpick_ignore_regex = [
     # What is not ours has its pages elsewhere, and finding them would need a network.
     (r"py:.*", r"(argparse|asyncio|collections|contextlib|datetime|enum|os|pathlib|types|typing)(\..*)?"),
-    (r"py:.*", r"(attr|attrs|cattrs|openai|transitions)(\..*)?"),
+    (r"py:.*", r"(attr|attrs|cattrs|httpx|httpx2|hypothesis|openai|transitions)(\..*)?"),
     # Seen in signatures, and not public.
     (r"py:class", r"batchfsm\.(history\.life\.Life|monitor\.core\.HookT|logs\.stream\.Unreadable)"),
 ]
@@ -141,7 +142,21 @@ def picture(lifecycle=batchfsm.OPENAI):
     return f'<div class="lifecycle" role="img" aria-label="{escape(label)}">\n{drawn.strip()}\n</div>\n'
 
 
+def faults_table():
+    """Return what can go wrong on the way to a fake API."""
+    rows = [
+        (
+            f"`{fault.name}`",
+            _cell(fault.means),
+            f"[{fault.rule}](../reference/rules.md#{fault.rule.lower()})" if fault.rule else "",
+        )
+        for fault in batchfsm.testing.FAULTS.values()
+    ]
+    return _table(("fault", "what happens", "seen by"), rows)
+
+
 GENERATED = {
+    "faults": faults_table,
     "rules": rules_section,
     "rules at a glance": rules_table,
     "dialects": dialects_section,
@@ -166,9 +181,10 @@ def outdated(_app, env, added, _changed, _removed):
 def check_public(_app, env):
     """Warn, and so stop the build, if a public name has no entry in the reference."""
     documented = {name for name, *_ in env.get_domain("py").get_objects()}
-    for name in batchfsm.__all__:
-        if f"batchfsm.{name}" not in documented:
-            logger.warning("%s is public, and not in the reference", name, location="reference/python")
+    for room, page in ((batchfsm, "reference/python"), (batchfsm.testing, "reference/testing")):
+        for name in room.__all__:
+            if f"{room.__name__}.{name}" not in documented:
+                logger.warning("%s is public, and not in the reference", name, location=page)
 
 
 def keep_colons(_app, what, _name, _obj, _options, lines):
@@ -186,9 +202,12 @@ def resolve_home(app, env, node, contnode):
     """
     target = node.get("reftarget", "")
     name = target.rpartition(".")[2]
-    if node.get("refdomain") != "py" or name not in batchfsm.__all__:
+    if node.get("refdomain") != "py":
         return None
-    public = f"batchfsm.{name}"
+    home = next((room for room in (batchfsm, batchfsm.testing) if name in room.__all__), None)
+    if home is None:
+        return None
+    public = f"{home.__name__}.{name}"
     if target == public:
         return None
     domain = env.get_domain("py")

@@ -22,7 +22,7 @@ THEMES = ("light", "dark")
 @pytest.fixture(scope="module")
 def browser():
     """Start Debian's Chromium, without a window and without a network."""
-    driver = pytest.importorskip("playwright.sync_api", reason="the extra `browser` is not installed")
+    driver = pytest.importorskip("playwright.sync_api", reason="no playwright: pip install --group browser")
     if CHROMIUM is None:
         pytest.skip("no Chromium: apt-get install chromium, or say where with BATCHFSM_CHROMIUM")
     with driver.sync_playwright() as play:

@@ -16,7 +16,10 @@ import typer
 from batchfsm.auditing import FINDINGS_MAX, audit
 from batchfsm.cli.demo import play
 from batchfsm.cli.formats import FORMATS, paint
+from batchfsm.cli.pending import listed, revived
 from batchfsm.cli.pictures import TIMELINES, StopError, write
+from batchfsm.cli.sql import add_sql
+from batchfsm.cli.watching import watch_command
 from batchfsm.diagram import FORMATS as DIAGRAMS
 from batchfsm.dialects import DIALECTS, find
 from batchfsm.errors import BatchfsmError
@@ -34,12 +37,17 @@ app = typer.Typer(
     help="The formal state machine behind the OpenAI Batch API.",
 )
 
+journal_app = typer.Typer(no_args_is_help=True, help="Look into a journal of hooks, and call back dead ones.")
+app.add_typer(journal_app, name="journal")
+
 STATUS: Final = {"consistent": 0, "inconsistent": 1, "undetermined": 2}
 """The exit status of each verdict."""
 
 _DIALECTS = ", ".join(DIALECTS)
 
 DialectName = Annotated[str, typer.Option("--dialect", help=f"Whose lifecycle: {_DIALECTS}.")]
+Place = Annotated[str, typer.Argument(metavar="JOURNAL", help="The path of a SQLite journal, or postgresql://...")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
 Output = Annotated[Path | None, typer.Option("--output", help="Write to a file instead of the terminal.")]
 
 
@@ -146,6 +154,27 @@ def diagram_command(
         write(DIAGRAMS[output_format](find(dialect).lifecycle), output)
 
 
+@journal_app.command("pending")
+def pending_command(journal: Place, *, as_json: AsJson = False) -> None:
+    """List the hooks that have yet to return, with what they raised."""
+    with _told():
+        write(listed(journal, dead=False, as_json=as_json), None)
+
+
+@journal_app.command("dead")
+def dead_command(journal: Place, *, as_json: AsJson = False) -> None:
+    """List the hooks that were given up after too many tries."""
+    with _told():
+        write(listed(journal, dead=True, as_json=as_json), None)
+
+
+@journal_app.command("retry")
+def retry_command(journal: Place) -> None:
+    """Make what is dead pending again; it runs no hook: a monitor's redeliver does."""
+    with _told():
+        write(revived(journal), None)
+
+
 @app.command()
 def demo() -> None:
     """Observe a shipped log with hooks, then audit it."""
@@ -172,3 +201,7 @@ def _told() -> Iterator[None]:
             said = f"{error.filename}: {error.strerror}"
         typer.echo(f"batchfsm: {printable(said)}", err=True)
         raise typer.Exit(2) from None
+
+
+add_sql(app, _told, write)
+app.command("watch")(_told()(watch_command))

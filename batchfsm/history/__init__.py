@@ -2,6 +2,7 @@
 
 from batchfsm.history.fold import Fold, Folded, OnIllegal
 from batchfsm.history.life import Life, life_of
+from batchfsm.history.stored import dump, restore
 from batchfsm.history.track import Track
 
-__all__ = ["Fold", "Folded", "Life", "OnIllegal", "Track", "life_of"]
+__all__ = ["Fold", "Folded", "Life", "OnIllegal", "Track", "dump", "life_of", "restore"]
