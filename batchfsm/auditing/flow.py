@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import insort
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Final
 from zlib import crc32
 
@@ -83,15 +84,15 @@ class _Spans:
     _last: int = 0
     _counts: dict[int, Counter[tuple[str, Severity]]] = attrs.field(factory=lambda: defaultdict(Counter))
 
-    def add(self, what: tuple[str, Severity], at: float | None) -> None:
-        """Count one."""
+    def add(self, what: tuple[str, Severity], at: float | None, times: int) -> None:
+        """Count so many."""
         if at is None or not 0 <= at < _TIME_END:
-            self.untimed += 1
+            self.untimed += times
             return
         self._first, self._last = min(self._first, int(at)), max(self._last, int(at))
         while self._last // self.span_s - self._first // self.span_s >= SPANS_MAX:
             self._widen()
-        self._counts[int(at) // self.span_s][what] += 1
+        self._counts[int(at) // self.span_s][what] += times
 
     def counts(self) -> dict[tuple[str, Severity], dict[int, int]]:
         """Return the counts by what was counted, and by the beginning of the span."""
@@ -116,17 +117,17 @@ class Gathering:
     dialect: Dialect
     wanted: frozenset[str]
     """Codes of the rules that are reported."""
+    troubled_count: int = attrs.field(init=False, default=0)
+    """How many batches have findings."""
     _reach: Mapping[str, frozenset[str]] = attrs.field(init=False)
     _moves: Counter[tuple[str, str]] = attrs.field(init=False, factory=Counter)
-    _ways: Counter[tuple[Leg, ...]] = attrs.field(init=False, factory=Counter)
-    _stays: dict[tuple[Leg, ...], tuple[tuple[str, int, int], ...]] = attrs.field(init=False, factory=dict)
+    _steps: Counter[tuple[str | None, str, bool]] = attrs.field(init=False, factory=Counter)
     _now: Counter[str] = attrs.field(init=False, factory=Counter)
     _dwell: dict[str, Counter[int]] = attrs.field(init=False, factory=lambda: defaultdict(Counter))
     _when: _Spans = attrs.field(init=False, factory=_Spans)
     _weighed: Counter[Severity] = attrs.field(init=False, factory=Counter)
     _marked: dict[str, Severity] = attrs.field(init=False, factory=dict)
     """The batches with findings whose end is not there yet, with their worst."""
-    _troubled_count: int = attrs.field(init=False, default=0)
     _troubled: dict[Severity, list[Life]] = attrs.field(init=False, factory=lambda: defaultdict(list))
     _clean: list[tuple[int, str, Life]] = attrs.field(init=False, factory=list)
 
@@ -136,31 +137,57 @@ class Gathering:
 
     def told(self, row: Row, findings: Iterable[Finding]) -> None:
         """Take down what a row breaches."""
+        seen_at, born_at = row.snapshot.observed_at, row.snapshot.created_at
+        for finding in findings:
+            if finding.rule in self.wanted:
+                self.count(finding.rule, finding.severity, born_at if seen_at is None else seen_at)
+        self.mark(findings)
+
+    def count(self, code: str, severity: Severity, at: float | None, times: int = 1) -> None:
+        """Take down that there were findings; `at`: Unix seconds, None if nobody knows."""
+        self._weighed[severity] += times
+        self._when.add((code, severity), at, times)
+
+    def mark(self, findings: Iterable[Finding]) -> None:
+        """Take down whose the findings of a row are, and where it went that no walk leads to."""
         for finding in findings:
             if finding.rule in ("H501", "H502"):
                 known, status = (str(finding.fields[name]) for name in ("known_status", "status"))
                 if status not in self._reach[known]:
                     self._moves[known, status] += 1
-            if finding.rule in self.wanted:
-                self._weighed[finding.severity] += 1
-                seen_at, born_at = row.snapshot.observed_at, row.snapshot.created_at
-                self._when.add((finding.rule, finding.severity), born_at if seen_at is None else seen_at)
-                if finding.batch_id is not None:
-                    worst = self._marked.get(finding.batch_id, finding.severity)
-                    self._marked[finding.batch_id] = min(worst, finding.severity, key=_SEVERITIES.index)
+            if finding.rule in self.wanted and finding.batch_id is not None:
+                worst = self._marked.get(finding.batch_id, finding.severity)
+                self._marked[finding.batch_id] = min(worst, finding.severity, key=_SEVERITIES.index)
 
     def ended(self, batch_id: str, track: Track) -> None:
         """Take down a batch of which no more rows come."""
+        self.troubled_count += batch_id in self._marked
+        self.go(track.legs)
         if track.status is not None:
-            self._now[track.status] += 1
-        self._ways[track.legs] += 1
-        for status, entered, left in self._stays_of(track.legs):
+            self.stay_in(track.status)
+        for status, entered, left in stays(track.legs):
             begun, end = track.ats[entered], track.ats[left]
             if begun is not None and end is not None and end >= begun:
-                self._dwell[status][_rounded(end - begun)] += 1
+                self.stay(status, rounded(end - begun))
+        self.keep(batch_id, track)
+
+    def go(self, legs: tuple[Leg, ...], times: int = 1) -> None:
+        """Take down that batches went a way."""
+        for leg in legs:
+            self._steps[leg.source, leg.target, leg.event is None] += times
+
+    def stay_in(self, status: str, times: int = 1) -> None:
+        """Take down in which status batches are at the end."""
+        self._now[status] += times
+
+    def stay(self, status: str, seconds: int, times: int = 1) -> None:
+        """Take down that batches left a status, and after how long; `rounded`."""
+        self._dwell[status][seconds] += times
+
+    def keep(self, batch_id: str, track: Track) -> None:
+        """Keep the life of a batch, if there is room for one more of its kind."""
         severity = self._marked.pop(batch_id, None)
         if severity is not None:
-            self._troubled_count += 1
             if len(self._troubled[severity]) < TROUBLED_MAX:
                 self._troubled[severity].append(life_of(batch_id, track))
             return
@@ -171,12 +198,9 @@ class Gathering:
 
     def flow(self) -> Flow:
         """Return what was gathered."""
-        steps: Counter[tuple[str | None, str, bool]] = Counter()
-        for legs, times in self._ways.items():
-            for leg in legs:
-                steps[leg.source, leg.target, leg.event is None] += times
         legal = [
-            Taken(source, target, times, "gap" if gap else "step") for (source, target, gap), times in steps.items()
+            Taken(source, target, times, "gap" if gap else "step")
+            for (source, target, gap), times in self._steps.items()
         ]
         illegal = [Taken(source, target, times, "illegal") for (source, target), times in self._moves.items()]
         troubled = [life for severity in _SEVERITIES for life in self._troubled[severity]]
@@ -189,27 +213,26 @@ class Gathering:
             when=self._when.counts(),
             untimed=self._when.untimed,
             weighed={severity: self._weighed[severity] for severity in _SEVERITIES},
-            troubled_count=self._troubled_count,
+            troubled_count=self.troubled_count,
             troubled=tuple(troubled[:TROUBLED_MAX]),
             clean=tuple(life for _, _, life in self._clean),
         )
 
-    def _stays_of(self, legs: tuple[Leg, ...]) -> tuple[tuple[str, int, int], ...]:
-        """Return the stays of a way: status, and the places of the legs that enter and leave it."""
-        stays = self._stays.get(legs)
-        if stays is None:
-            entered: dict[str, int] = {}
-            found = []
-            for place, leg in enumerate(legs):
-                # Across a gap nobody knows how long it stayed.
-                if leg.source in entered and leg.event is not None:
-                    found.append((str(leg.source), entered[str(leg.source)], place))
-                entered[leg.target] = place
-            stays = self._stays[legs] = tuple(found)
-        return stays
+
+@lru_cache(maxsize=1024)  # Healthy logs show a few dozen ways.
+def stays(legs: tuple[Leg, ...]) -> tuple[tuple[str, int, int], ...]:
+    """Return the stays of a way: status, and the places of the legs that enter and leave it."""
+    entered: dict[str, int] = {}
+    found = []
+    for place, leg in enumerate(legs):
+        # Across a gap nobody knows how long it stayed.
+        if leg.source in entered and leg.event is not None:
+            found.append((str(leg.source), entered[str(leg.source)], place))
+        entered[leg.target] = place
+    return tuple(found)
 
 
-def _rounded(seconds: int) -> int:
+def rounded(seconds: int) -> int:
     """Return a duration with three digits: so there are never many different ones."""
     unit = 1
     while seconds >= _DIGITS * unit:
