@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from batchfsm import metrics as metrics
     from batchfsm import tracing as tracing
     from batchfsm import webhook as webhook
+    from batchfsm.auditing import Flow as Flow
     from batchfsm.auditing import Report as Report
     from batchfsm.auditing import audit as audit
     from batchfsm.dialects import DIALECTS as DIALECTS
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from batchfsm.monitor import IllegalTransitionError as IllegalTransitionError
     from batchfsm.monitor import Monitor as Monitor
     from batchfsm.monitor import Observation as Observation
+    from batchfsm.reporting import report as report
     from batchfsm.route import Transition as Transition
     from batchfsm.rules import RULES as RULES
     from batchfsm.rules import Rule as Rule
@@ -76,6 +78,7 @@ _HOMES = {
     "Event": "watching",
     "Fatal": "watching",
     "Finding": "finding",
+    "Flow": "auditing",
     "Gone": "watching",
     "HookError": "monitor",
     "HooksFailed": "watching",
@@ -119,6 +122,7 @@ _HOMES = {
     "machine": "",
     "metrics": "",
     "parse": "wire",
+    "report": "reporting",
     "tracing": "",
     "watch": "watching",
     "webhook": "",
@@ -139,6 +143,7 @@ __all__ = [
     "Event",
     "Fatal",
     "Finding",
+    "Flow",
     "Gone",
     "HookError",
     "HooksFailed",
@@ -180,6 +185,7 @@ __all__ = [
     "machine",
     "metrics",
     "parse",
+    "report",
     "tracing",
     "watch",
     "webhook",

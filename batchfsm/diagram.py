@@ -96,7 +96,8 @@ def dot(lifecycle: Lifecycle = OPENAI, *, taken: Iterable[Taken] = ()) -> str:
             # Not allowed to pull statuses about: the table is drawn in the same places for every log.
             lines.append(
                 f'  {_id(move.source or "birth")} -> {_id(move.target)} [label="{move.times:,}", constraint=false'
-                f"{_LINES[move.kind]}{_weight(move.times, most)}];"
+                # One illegal move among a million shall be seen.
+                f"{_LINES[move.kind]}{_weight(move.times, most, least=2 if move.kind == 'illegal' else 1)}];"
             )
     return "\n".join([*lines, "}"]) + "\n"
 
@@ -175,11 +176,11 @@ def _id(name: str) -> str:
     return name if _PLAIN.fullmatch(name) else '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def _weight(times: int, most: int) -> str:
+def _weight(times: int, most: int, least: int = 1) -> str:
     """Return how thick a line is that so many batches took; thickness grows with the logarithm."""
     if not times:
         return ', class=untaken, color="gray60", fontcolor="gray40"'
-    return f", penwidth={1 + 3 * log2(times) / max(log2(most), 1):.1f}"
+    return f", penwidth={least + (4 - least) * log2(times) / max(log2(most), 1):.1f}"
 
 
 def _graphviz(drawing: str, *options: str) -> bytes:

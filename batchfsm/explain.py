@@ -13,7 +13,7 @@ import attrs
 
 from batchfsm.diagram import Taken
 from batchfsm.dialects import DIALECTS, Dialect
-from batchfsm.history import Fold, Track
+from batchfsm.history import Fold, Life, Track
 from batchfsm.logs import Row, Unreadable
 from batchfsm.route import Transition
 from batchfsm.rules import HEALTHY, RULES, Rule
@@ -75,19 +75,6 @@ def example(rule: Rule) -> str:
 def rule_list() -> str:
     """Return all rules, one line each."""
     return "".join(f"{rule.code}  {rule.severity:<7}  {rule.name}\n" for rule in RULES.values())
-
-
-@attrs.frozen
-class Life:
-    """What a log tells of one batch."""
-
-    batch_id: str
-    transitions: tuple[Transition, ...]
-    """What it entered, in order."""
-    seen: frozenset[str]
-    """The statuses that some snapshot had."""
-    last: Snapshot
-    """The last snapshot, as the log has them."""
 
 
 def lives(log: Iterable[Row | Unreadable], dialect: Dialect, batch_id: str | None = None) -> Iterator[Life]:

@@ -44,7 +44,7 @@ nitpick_ignore_regex = [
     (r"py:.*", r"(argparse|asyncio|collections|contextlib|datetime|enum|os|pathlib|types|typing)(\..*)?"),
     (r"py:.*", r"(attr|attrs|cattrs|httpx|httpx2|hypothesis|openai|transitions)(\..*)?"),
     # Seen in signatures, and not public.
-    (r"py:class", r"batchfsm\.(monitor\.core\.HookT|logs\.stream\.Unreadable)"),
+    (r"py:class", r"batchfsm\.(history\.life\.Life|monitor\.core\.HookT|logs\.stream\.Unreadable)"),
 ]
 
 

@@ -374,6 +374,31 @@ def test_input_format(log):
     ]
 
 
+def test_a_report_beside_the_text(log):
+    """`--report` writes a page, and changes nothing of what is printed or of the exit status."""
+    plain, with_report = ran("audit", "left.jsonl"), ran("audit", "left.jsonl", "--report", "report.html")
+    page = (log / "report.html").read_text()
+
+    assert (1, plain.stdout, "") == (with_report.exit_code, with_report.stdout, with_report.stderr)
+    assert "<title>Audit of left.jsonl: inconsistent</title>" in page
+    assert 'class="edge illegal"' in page
+
+
+@pytest.mark.parametrize(
+    "to, missing, said",
+    [
+        ("no/such/folder", "nothing", "no/such/folder: No such file or directory"),
+        ("report.html", "jinja2", "a report needs more packages: pip install 'batchfsm[report]'"),
+    ],
+)
+def test_a_report_that_cannot_be_written(to, missing, said, log, monkeypatch):
+    """What keeps a report from being written is one line, and exit status 2."""
+    monkeypatch.setitem(sys.modules, missing, None)
+    result = ran("audit", "good.jsonl", "--report", to)
+
+    assert (2, "", f"batchfsm: {said}\n") == (result.exit_code, result.stdout, result.stderr)
+
+
 def test_globs(log):
     """A glob that the shell did not open is opened here."""
     assert "inconsistent: 9 snapshots of 1 batch" == ran("audit", "*.jsonl").stdout.splitlines()[0]

@@ -7,9 +7,9 @@ import re
 import socket
 from contextlib import closing
 
-import httpx2
 import openai
 import pytest
+from server import HTTPX
 from test_kit_openai import CREATE, lines, respond
 
 from batchfsm.testing import FakeBatchAPI, SpeedClock, assert_consistent
@@ -281,11 +281,11 @@ def test_a_clock_that_runs_by_itself_is_not_moved():
 
 
 def test_an_asgi_application_answers_the_same(api):
-    """Here through httpx2's own transport."""
+    """Here through the own transport of what openai is built on."""
 
     async def _live():
-        async with httpx2.AsyncClient(
-            transport=httpx2.ASGITransport(api.asgi), base_url="http://fake", headers=KEY
+        async with HTTPX.AsyncClient(
+            transport=HTTPX.ASGITransport(api.asgi), base_url="http://fake", headers=KEY
         ) as client:
             uploaded = await client.post(
                 "/v1/files", files={"file": ("in.jsonl", lines("one"))}, data={"purpose": "batch"}

@@ -249,8 +249,8 @@ def test_tallies_of_parts_make_the_tally_of_the_log(listed_max, tmp_path):
     parts = [[], []]
     for number, line in enumerate(lines, 1):
         parts["7" in line[40:90]].append(Sighting(Place("log", number), line))
-    tallies = [unpacked(packed(one_by_one(part, find("openai"), blank, 60.0))) for part in parts]
-    whole = one_by_one(
+    tallies = [unpacked(packed(one_by_one(part, find("openai"), blank, 60.0)[0])) for part in parts]
+    whole, _ = one_by_one(
         (Sighting(Place("log", number), line) for number, line in enumerate(lines, 1)), find("openai"), blank, 60.0
     )
     merged = attrs.evolve(blank)

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import attrs
 
+from batchfsm.auditing.flow import Flow
 from batchfsm.finding import Finding, Verdict
 from batchfsm.logs import Unreadable
 
@@ -45,6 +46,9 @@ class Report:
 
     remarks: tuple[str, ...] = ()
     """What there is to say of the run itself, such as how it could have been faster."""
+
+    flow: Flow | None = None
+    """What the batches went through, for the pictures of a report; None if it was not gathered."""
 
     @property
     def ok(self) -> bool:

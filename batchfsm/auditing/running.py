@@ -22,7 +22,7 @@ from batchfsm.lifecycle import Lifecycle
 from batchfsm.logs import Source, opened
 from batchfsm.rules import SKEW_S
 
-ENGINES: Final = ("auto", "spark")
+ENGINES: Final = ("auto", "rows", "spark")
 """What can judge a log."""
 
 MEMORY: Final = "1GB"
@@ -70,8 +70,9 @@ def audit(
         input_format: How the files are written; `auto` finds out.
         memory: How much columns may take before they are dealt out to disk; bytes, or
             text such as `500MB`.
-        engine: `spark` deals the log out to Spark's workers, for one that is larger than a
-            machine; `auto` does so for a DataFrame of Spark's only.
+        engine: `rows` reads no columns, and so has what a page of pictures shows, however
+            large the log. `spark` deals it out to Spark's workers, for one that is larger
+            than a machine; `auto` does so for a DataFrame of Spark's only.
 
     Raises:
         SourceError: If a file cannot be opened, or there is no room to sort.
@@ -90,14 +91,14 @@ def audit(
     if engine == "spark" or spark.is_frame(source):
         return _in_spark(source, named, blank, skew_s, input_format)
     found, remarks = opened(source, input_format), tuple[str, ...]()
-    if _is_large(found):
+    if engine == "auto" and _is_large(found):
         try:
             if (report := _in_columns(found, named, blank, skew_s, limit)) is not None:
                 return report
         except MissingExtraError as error:
             remarks = (f"read row by row: {error}",)
-    tally = one_by_one(found, named, blank, skew_s, is_repeatable=found.is_repeatable)
-    return attrs.evolve(tally.report(), remarks=remarks)
+    tally, flow = one_by_one(found, named, blank, skew_s, is_repeatable=found.is_repeatable)
+    return attrs.evolve(tally.report(), flow=flow, remarks=remarks)
 
 
 def parse_size(size: int | str) -> int:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import attrs
 
+from batchfsm.auditing.flow import Flow, Gathering
 from batchfsm.auditing.spool import BUCKETS, Spool, bucket
 from batchfsm.auditing.tally import Tally
 from batchfsm.dialects import Dialect
@@ -24,12 +25,15 @@ _NEEDED: Final = frozenset().union(*map(needs, RULES)) - {HISTORY}
 Told = Callable[[Row, list[Finding]], None]
 """What takes the findings of a row."""
 
+Ended = Callable[[str, Track], None]
+"""What takes a batch: its id, and what is known of it."""
+
 
 def one_by_one(
     log: Iterable[Sighting | Unreadable], dialect: Dialect, blank: Tally, skew_s: float, *, is_repeatable: bool = False
-) -> Tally:
+) -> tuple[Tally, Flow]:
     """
-    Judge a log row by row.
+    Judge a log row by row, and gather what its batches went through: the time that takes is lost in the noise.
 
     Args:
         log: What stands in it, in order of place.
@@ -42,13 +46,13 @@ def one_by_one(
     with ExitStack() as stack:
         spool = None if is_repeatable else stack.enter_context(closing(Spool()))
         live = rows(log, reader(dialect))
-        judging = _judging(fold, attrs.evolve(blank))
+        judging, gathering = _judging(fold, attrs.evolve(blank), dialect)
         if not stream(_kept(live, spool), judging):
             # Somewhere a snapshot came after a later one. What was judged so far may be wrong: begin again.
-            judging = _judging(fold, attrs.evolve(blank))
+            judging, gathering = _judging(fold, attrs.evolve(blank), dialect)
             sort(rows(log, reader(dialect)) if spool is None else chain(spool, live), judging)
         judging.tally.batches = judging.batches
-        return judging.tally
+        return judging.tally, gathering.flow()
 
 
 def stream(log: Iterable[Row | Unreadable], judge: Judging) -> bool:
@@ -65,6 +69,7 @@ def stream(log: Iterable[Row | Unreadable], judge: Judging) -> bool:
                     return False
                 latest[row.snapshot.id] = row.snapshot.observed_at
             judge.next(row)
+    judge.forget()
     return True
 
 
@@ -105,6 +110,8 @@ class Judging:
     tally: Tally
     told: Told
     """What takes the findings of each row."""
+    ended: Ended | None = None
+    """What takes each batch, once no more of its rows will come."""
     batches: int = attrs.field(init=False, default=0)
     """How many batches came, by id."""
     _tracks: dict[str, Track] = attrs.field(init=False, factory=dict)
@@ -126,6 +133,9 @@ class Judging:
 
     def forget(self) -> None:
         """Drop the batches: no more of their rows will come."""
+        if self.ended is not None:
+            for batch_id, track in self._tracks.items():
+                self.ended(batch_id, track)
         self._tracks.clear()
 
     def _note(self, row: Row, track: Track | None) -> None:
@@ -136,12 +146,16 @@ class Judging:
                 self.tally.given.add(HISTORY)
 
 
-def _judging(fold: Fold, tally: Tally) -> Judging:
+def _judging(fold: Fold, tally: Tally, dialect: Dialect) -> tuple[Judging, Gathering]:
+    gathering = Gathering(dialect, tally.wanted)
+
     def told(row: Row, findings: list[Finding]) -> None:
         tally.snapshots += 1
-        tally.take(row.number, findings)
+        if findings:
+            tally.take(row.number, findings)
+            gathering.told(row, findings)
 
-    return Judging(fold, tally, told)
+    return Judging(fold, tally, told, gathering.ended), gathering
 
 
 def _kept(live: Iterator[Row | Unreadable], spool: Spool | None) -> Iterator[Row | Unreadable]:

@@ -27,6 +27,7 @@ from batchfsm.dialects import DIALECTS, find
 from batchfsm.errors import BatchfsmError
 from batchfsm.explain import lives, printable, rule_list, rule_page
 from batchfsm.logs import INPUT_FORMATS, opened, rows
+from batchfsm.reporting import report as write_report
 from batchfsm.rules import RULES, SKEW_S, chosen
 from batchfsm.wire import reader
 
@@ -91,14 +92,17 @@ def audit_command(
     skew: Annotated[float, typer.Option(min=0, help="Seconds a stamp may lie after its observation.")] = SKEW_S,
     memory: Annotated[str, typer.Option(callback=_size, help="How much a large log may take in memory.")] = MEMORY,
     engine: Annotated[
-        Literal["auto", "spark"], typer.Option(help="What judges: spark for a log larger than a machine.")
+        Literal["auto", "rows", "spark"], typer.Option(help="What judges: spark for a log larger than a machine.")
     ] = "auto",
+    report_file: Annotated[Path | None, typer.Option("--report", help="Write a page with pictures, too: HTML.")] = None,
 ) -> None:
     """
     Judge every snapshot of a log, alone and against those before it.
 
     Exit status: 0 consistent, 1 inconsistent, 2 undetermined, or stopped by an error.
     """
+    if report_file is not None and engine == "auto":
+        engine = "rows"  # Columns do not tell what the pictures show.
     with _told():
         report = audit(
             path, dialect=dialect, select=select, ignore=ignore, max_findings=max_findings, skew_s=skew,
@@ -106,6 +110,8 @@ def audit_command(
         )  # fmt: skip
         for remark in report.remarks:
             typer.echo(f"batchfsm: {remark}", err=True)
+        if report_file is not None:
+            write_report(report, report_file, title=f"Audit of {', '.join(path)}")
         text = FORMATS[output_format](report)
         if output is None and output_format == "text":
             paint(text)

@@ -12,7 +12,8 @@ import typer
 
 from batchfsm.diagram import dot
 from batchfsm.errors import BatchfsmError
-from batchfsm.explain import Life, gantt, taken, timeline
+from batchfsm.explain import gantt, taken, timeline
+from batchfsm.history import Life
 from batchfsm.lifecycle import Lifecycle
 from batchfsm.reporting import LIVES_MAX, timeline_png, timeline_svg
 

@@ -1,149 +1,212 @@
-"""Charts in Vega-Lite, drawn as SVG or PNG without a browser and without a network."""
+"""The charts of a report: how long batches stayed, and when findings came."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from json import dumps
-from types import MappingProxyType
+import re
+from collections.abc import Mapping
+from itertools import accumulate
+from math import floor, log10
 from typing import Any, Final
 
-from batchfsm.errors import MissingExtraError
-from batchfsm.explain import Bar, Life, bars, caption, clock, span
+from batchfsm.auditing import Flow
+from batchfsm.diagram import svg as drawn_lifecycle
+from batchfsm.explain import clock, span
+from batchfsm.reporting.vega import COLOURS, FONT, OTHER, date_format, svg
 
-COLOURS: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "validating": "#8a6d3b",
-        "in_progress": "#2f74c0",
-        "finalizing": "#1c8a8a",
-        "completed": "#2e8540",
-        "failed": "#c9302c",
-        "expired": "#c05600",
-        "cancelling": "#8e5bc0",
-        "cancelled": "#6b7280",
-    }
-)
-"""A colour for each status, told apart from white and from black paper alike (3:1 at the least)."""
-
-OTHER: Final = "#5b6b8a"
-"""The colour of a status of a dialect's own."""
-
-LIVES_MAX: Final = 200
-"""How many batches fit into one picture; more would make it taller than renderers allow."""
-
-_VERSION: Final = "6.4"
-_WIDTH: Final = 560
-_DATES_FROM_S: Final = 3 * 86_400
-_MINUTES_FROM_S: Final = 900
-_FONT: Final = "Helvetica, Arial, sans-serif"
-
-
-def timeline_svg(lives: Iterable[Life]) -> str:
-    """Draw lives as SVG: for each batch a bar for each status, hollow where no snapshot had it."""
-    return svg(_timelines(lives))
-
-
-def timeline_png(lives: Iterable[Life]) -> bytes:
-    """Draw lives as PNG, 144 dots per inch; otherwise as `timeline_svg`."""
-    drawn: bytes = _converter().svg_to_png(timeline_svg(lives), scale=2)
-    return drawn
-
-
-def svg(spec: Mapping[str, Any]) -> str:
-    """
-    Draw a Vega-Lite chart as SVG.
-
-    Raises:
-        MissingExtraError: If the extra `report` is not installed.
-    """
-    # Nothing is loaded from anywhere: all values stand in the chart itself.
-    drawn: str = _converter().vegalite_to_svg(dict(spec), vl_version=_VERSION, allowed_base_urls=[])
-    return drawn
-
-
-def _timelines(lives: Iterable[Life]) -> dict[str, Any]:
-    return {
-        "vconcat": [_timeline(life) for life in lives],
-        "spacing": 24,
-        "resolve": {"scale": {"x": "independent", "y": "independent"}},
-        "background": "white",
-        "padding": 12,
-        "config": {"font": _FONT, "axis": {"labelFontSize": 11, "titleFontSize": 11, "titleFontWeight": "normal"}},
-    }
-
-
-def _timeline(life: Life) -> dict[str, Any]:
-    drawn = bars(life)
-    # A status may be entered twice, and has a row each time: so rows are numbers, and names their labels.
-    names = "".join(f'datum.value == "{number}" ? {dumps(bar.status)} : ' for number, bar in enumerate(drawn))
-    times = [time for bar in drawn for time in (bar.at, bar.end) if time is not None] or [0]
-    begun, whole = min(times), max(times) - min(times)
-    x = {
-        "field": "at",
-        "type": "temporal",
-        "title": f"from {clock(begun)} UTC",
-        "scale": {"type": "utc"},
-        "axis": {"format": _axis_format(whole), "labelOverlap": True, "tickCount": 6},
-    }
-    colour = {"field": "colour", "type": "nominal", "scale": None}
-    axis = {"labelExpr": f"{names}''", "ticks": False, "domain": False, "labelPadding": 8, "labelFontSize": 12}
-    y = {"field": "row", "type": "nominal", "sort": None, "title": None, "axis": axis}
-    hollow = {"condition": {"test": "datum.seen", "value": 1}, "value": 0.25}
-    return {
-        "width": _WIDTH,
-        "height": {"step": 22},
+_WIDTH: Final = 760
+_DECADE: Final = 10
+"""How many bars a factor of ten has."""
+_UNDER_A_SECOND: Final = 0.6
+_TICKS: Final = {1: "1 s", 10: "10 s", 60: "1 min", 600: "10 min", 3600: "1 h", 21_600: "6 h", 86_400: "1 d"} | {
+    604_800: "1 wk",
+    2_592_000: "30 d",
+    31_536_000: "1 y",
+}
+_MARK: Final = re.compile(r'<path aria-label="([^"]*)"([^>]*)></path>|<path aria-label="([^"]*)"([^>]*)/>')
+_SEVERITIES: Final = ("error", "warning", "note")
+# The page's own colours, so that a chart is right in the dark too.
+_THEME: Final[Mapping[str, Any]] = {
+    "background": None,
+    "config": {
+        "font": FONT,
         "view": {"stroke": None},
-        "title": {"text": caption(life), "anchor": "start", "fontSize": 13},
-        "data": {"values": [_row(number, bar, begun) for number, bar in enumerate(drawn)]},
-        "encoding": {"y": y, "color": colour},
-        "layer": [
-            {
-                "mark": {"type": "bar", "height": 12},
-                "encoding": {"x": x, "x2": {"field": "end"}, "fillOpacity": hollow, "stroke": colour},
-            },
-            {
-                "transform": [{"filter": "datum.final"}],
-                "mark": {"type": "point", "shape": "diamond", "size": 90, "filled": True, "opacity": 1},
-                "encoding": {"x": x, "fillOpacity": hollow, "stroke": colour},
-            },
-            {
-                "mark": {"type": "text", "align": "left", "dx": 8, "fontSize": 11, "fill": "#333333"},
-                "encoding": {"x": x | {"field": "said_at"}, "text": {"field": "said"}},
-            },
-        ],
+        "axis": {
+            "labelColor": "var(--ink)",
+            "titleColor": "var(--ink)",
+            "gridColor": "var(--line)",
+            "tickColor": "var(--line)",
+            "domainColor": "var(--line)",
+            "titleFontWeight": "normal",
+        },
+        "header": {"labelColor": "var(--ink)", "labelFontSize": 12},
+        "text": {"fill": "var(--ink)"},
+    },
+}
+
+
+def lifecycle(flow: Flow) -> str:
+    """Draw the lifecycle with what batches did, as an element of a page."""
+    drawn = drawn_lifecycle(flow.dialect.lifecycle, taken=flow.taken)
+    return drawn[drawn.index("<svg") :]
+
+
+def dwell(flow: Flow) -> str:
+    """Draw how long batches stayed in each status, on a logarithmic axis; the line is the median."""
+    bars = [bar for status, stays in flow.dwell.items() for bar in _bars(status, stays)]
+    medians = [
+        {"status": status, "median": max(quantile(stays, 0.5), _UNDER_A_SECOND)} for status, stays in flow.dwell.items()
+    ]
+    longest = max(bar["to"] for bar in bars)
+    axis = {
+        "values": [tick for tick in _TICKS if tick <= longest],
+        "labelExpr": "".join(f"datum.value == {tick} ? '{name}' : " for tick, name in _TICKS.items()) + "''",
     }
-
-
-def _axis_format(whole_s: int) -> str:
-    if whole_s > _DATES_FROM_S:
-        return "%Y-%m-%d"
-    return "%H:%M" if whole_s > _MINUTES_FROM_S else "%H:%M:%S"
-
-
-def _row(number: int, bar: Bar, begun: int) -> dict[str, Any]:
-    """Return a bar as a chart has it; times are milliseconds there."""
-    is_timed = bar.at is not None and bar.end is not None
-    return {
-        "row": str(number),
-        "colour": COLOURS.get(bar.status, OTHER),
-        "at": bar.at * 1000 if bar.at is not None else None,
-        "end": bar.end * 1000 if bar.end is not None else None,
-        "final": bar.terminal and is_timed,
-        "seen": bar.seen,
-        "said": _said(bar),
-        "said_at": (begun if bar.at is None or bar.end is None else bar.end) * 1000,
+    x = {
+        "field": "from",
+        "type": "quantitative",
+        "title": None,
+        "scale": {"type": "log", "domain": [_UNDER_A_SECOND, longest], "nice": False},
+        "axis": axis,
     }
+    status = {"field": "status", "type": "nominal", "title": None}
+    return _titled(
+        svg(
+            {
+                **_THEME,
+                "data": {"values": bars + medians},
+                "facet": {
+                    "row": {
+                        **status,
+                        "sort": list(flow.dwell),
+                        "header": {"labelAngle": 0, "labelAlign": "left", "labelPadding": 4},
+                    }
+                },
+                "spacing": 8,
+                "resolve": {"scale": {"y": "independent"}},
+                "spec": {
+                    "width": _WIDTH,
+                    "height": 44,
+                    "layer": [
+                        {
+                            "transform": [{"filter": "isValid(datum.count)"}],
+                            "mark": {"type": "rect"},
+                            "encoding": {
+                                "x": x,
+                                "x2": {"field": "to"},
+                                "y": {"field": "count", "type": "quantitative", "axis": None},
+                                "y2": {"datum": 0},
+                                "color": {"field": "colour", "type": "nominal", "scale": None},
+                                "description": {"field": "said"},
+                            },
+                        },
+                        {
+                            "transform": [{"filter": "isValid(datum.median)"}],
+                            "mark": {"type": "rule", "stroke": "var(--ink)", "strokeWidth": 2, "aria": False},
+                            "encoding": {"x": {"field": "median", "type": "quantitative"}},
+                        },
+                    ],
+                },
+            }
+        )
+    )
 
 
-def _said(bar: Bar) -> str:
-    if bar.at is None or bar.end is None:
-        return "no stamp"
-    return "" if bar.terminal else span(bar.end - bar.at)
+def over_time(flow: Flow) -> str:
+    """Draw when findings came: a row for each rule, in the colours of the severities."""
+    values = []
+    stacked: dict[tuple[str, int], int] = {}  # Severities stand on each other: a rule may have two of them.
+    for (rule, severity), spans in flow.when.items():
+        for at, count in spans.items():
+            below = stacked.get((rule, at), 0)
+            stacked[rule, at] = below + count
+            values.append(
+                {
+                    "rule": rule,
+                    "severity": severity,
+                    "below": below,
+                    "above": below + count,
+                    "from": at * 1000,
+                    "to": (at + flow.span_s) * 1000,
+                    "said": f"{rule}: {count:,} of severity {severity} from {clock(at)} UTC, {span(flow.span_s)}",
+                }
+            )
+    times = [at for _, at in stacked]
+    colours = {"domain": list(_SEVERITIES), "range": [f"var(--{severity})" for severity in _SEVERITIES]}
+    return _titled(
+        svg(
+            {
+                **_THEME,
+                "data": {"values": values},
+                "facet": {
+                    "row": {
+                        "field": "rule",
+                        "type": "nominal",
+                        "title": None,
+                        "sort": sorted({rule for rule, _ in flow.when}),
+                        "header": {"labelAngle": 0, "labelAlign": "left", "labelPadding": 4},
+                    }
+                },
+                "spacing": 6,
+                "resolve": {"scale": {"y": "independent"}},
+                "spec": {
+                    "width": _WIDTH,
+                    "height": 26,
+                    "mark": {"type": "rect"},
+                    "encoding": {
+                        "x": {
+                            "field": "from",
+                            "type": "temporal",
+                            "title": "UTC",
+                            "scale": {"type": "utc"},
+                            "axis": {"format": date_format(max(times) - min(times)), "tickCount": 8},
+                        },
+                        "x2": {"field": "to"},
+                        "y": {"field": "below", "type": "quantitative", "axis": None, "scale": {"zero": True}},
+                        "y2": {"field": "above"},
+                        "color": {"field": "severity", "type": "nominal", "scale": colours, "legend": None},
+                        "description": {"field": "said"},
+                    },
+                },
+            }
+        )
+    )
 
 
-def _converter() -> Any:
-    """Return the library that runs Vega-Lite; what to install, if it is not there."""
-    try:
-        import vl_convert  # noqa: PLC0415  # An extra, and eighty megabytes.
-    except ImportError:
-        raise MissingExtraError("a chart", "report") from None
-    return vl_convert
+def quantile(stays: Mapping[int, int], share: float) -> int:
+    """Return the duration that a share of stays, one at the most, did not exceed; seconds."""
+    durations = sorted(stays)
+    reached = accumulate(stays[seconds] for seconds in durations)
+    wanted = share * sum(stays.values())
+    return next(seconds for seconds, times in zip(durations, reached, strict=True) if times >= wanted)
+
+
+def _bars(status: str, stays: Mapping[int, int]) -> list[dict[str, Any]]:
+    """Return the bars of one status; what took no whole second has one of its own."""
+    counts: dict[int, int] = {}
+    for seconds, times in stays.items():
+        place = floor(_DECADE * log10(seconds)) if seconds else -1
+        counts[place] = counts.get(place, 0) + times
+    return [
+        {
+            "status": status,
+            "colour": COLOURS.get(status, OTHER),
+            "count": times,
+            "from": 10 ** (place / _DECADE) if place >= 0 else _UNDER_A_SECOND,
+            "to": 10 ** ((place + 1) / _DECADE),
+            "said": f"{status}: {times:,} stayed {_between(place)}",
+        }
+        for place, times in sorted(counts.items())
+    ]
+
+
+def _between(place: int) -> str:
+    if place < 0:
+        return "less than a second"
+    return f"{span(round(10 ** (place / _DECADE)))} to {span(round(10 ** ((place + 1) / _DECADE)))}"
+
+
+def _titled(drawn: str) -> str:
+    """Let each mark say what it is when it is pointed at."""
+    return _MARK.sub(
+        lambda mark: f"<path{mark[2] or mark[4] or ''}><title>{mark[1] or mark[3] or ''}</title></path>", drawn
+    )

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from batchfsm.auditing import audit
 from batchfsm.dialects import Dialect, find
 from batchfsm.errors import UnknownNameError
-from batchfsm.explain import Life, lives, printable, timeline
+from batchfsm.explain import lives, printable, timeline
+from batchfsm.history import Life
 from batchfsm.logs import opened, rows
 from batchfsm.route import Transition
 from batchfsm.wire import reader

@@ -21,6 +21,7 @@ from batchfsm import (
     Event,
     Fatal,
     Finding,
+    Flow,
     Gone,
     HookError,
     HooksFailed,
@@ -238,6 +239,8 @@ assert_type(verify(b"", {}, "secret", now=1.5), Hint)
 
 report = audit("mon.jsonl", dialect="compatible", select=["T", "H501"], ignore=("P104",), max_findings=7)
 assert_type(report, Report)
+assert_type(report.flow, Flow | None)
+assert_type(batchfsm.report(report, "report.html", title="mine"), None)
 assert_type(report.verdict, Verdict)
 assert_type(report.ok, bool)
 assert_type(report.snapshots, int)
@@ -262,6 +265,8 @@ assert_type(DIALECTS["groq"].lifecycle, Lifecycle)
 assert_type(RULES["H501"], Rule)
 assert_type(batchfsm.machine.build(OPENAI), Machine)
 assert_type(batchfsm.diagram.mermaid(OPENAI), str)
+assert_type(batchfsm.diagram.svg(OPENAI, taken=report.flow.taken if report.flow else ()), str)
+assert_type(batchfsm.diagram.png(), bytes)
 
 Dialect(
     name="mine",

@@ -146,7 +146,7 @@ def _judge(rows: Iterator[Any], setting: bytes) -> Iterator[Any]:
     import pyarrow as pa  # noqa: PLC0415  # As above.
 
     dialect, blank, skew_s = unpacked(setting)
-    tally = one_by_one(_sightings(rows), dialect, blank, skew_s)
+    tally, _ = one_by_one(_sightings(rows), dialect, blank, skew_s)
     yield pa.RecordBatch.from_pydict({"tally": pa.array([packed(tally)], pa.binary())})
 
 
