@@ -302,6 +302,34 @@ def test_a_command_that_fails_to_the_end_is_1(clock):
     assert (1, "1 batch: 1 completed") == (result.exit_code, result.stdout.splitlines()[-1])
 
 
+def test_with_a_journal_a_command_that_has_run_does_not_run_again(clock, tmp_path):
+    """Over restarts: what failed to the end of one watch is run by the next, what returned is not."""
+    tries, journal = tmp_path / "tries", tmp_path / "batches.db"
+    code = (
+        f"f = open({str(tries)!r}, 'a'); f.write('x'); f.close(); raise SystemExit(open({str(tries)!r}).read() == 'x')"
+    )
+    watching = ["batch_1", "--journal", journal, "--on", "completed", "--exec", command(code)]
+
+    first = ran(Server(Life("vpzc"), clock=clock), *watching[:3])
+    assert (0, False) == (first.exit_code, tries.exists())
+
+    pending = [ran(Server(Life("vpzc", batch_id="batch_2"), clock=clock), "batch_2", *watching[1:]) for _ in range(3)]
+
+    assert [0, 0, 0] == [each.exit_code for each in pending]
+    assert "xx" == tries.read_text()
+    assert "1 batch: 1 completed" == pending[-1].stdout.splitlines()[-1]
+
+
+def test_a_journal_that_is_none_is_refused(clock, tmp_path):
+    """In one line, and the file is left as it was."""
+    other = tmp_path / "letter.txt"
+    other.write_text("Dear all")
+
+    result = ran(Server(Life("vpzc"), clock=clock), "batch_1", "--journal", other)
+
+    assert (2, 1, "Dear all") == (result.exit_code, len(result.stderr.splitlines()), other.read_text())
+
+
 def in_a_process(server_url, *arguments, **options):
     """Start the command in a process of its own."""
     environment = {name: value for name, value in os.environ.items() if name not in {"NO_COLOR", "FORCE_COLOR", "TERM"}}

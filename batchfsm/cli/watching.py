@@ -10,7 +10,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Annotated, Any, Final, NoReturn
 
@@ -21,6 +21,7 @@ from batchfsm.cli.tally import GONE, LIST, REFUSED, Tally
 from batchfsm.dialects import DIALECTS
 from batchfsm.errors import BatchfsmError
 from batchfsm.explain import clock
+from batchfsm.journal import open_journal
 from batchfsm.monitor import HookError, Monitor
 from batchfsm.route import Transition
 from batchfsm.watching import Dropped, Event, Looked, Missed, Stalled, WatchTimeoutError, connect, dialect_of, watch
@@ -45,6 +46,9 @@ def watch_command(
     command: Annotated[
         str | None, typer.Option("--exec", help="A command; it gets the transition as JSON on its standard input.")
     ] = None,
+    journal: Annotated[
+        str | None, typer.Option(help="Lose nothing over restarts: the path of a SQLite file, or postgresql://...")
+    ] = None,
     base_url: Annotated[str | None, typer.Option(help="Another server than OpenAI's.")] = None,
     timeout: Annotated[float | None, typer.Option(min=0, help="Give up after so many seconds.")] = None,
     once: Annotated[bool, typer.Option("--once", help="Look once.")] = False,
@@ -65,21 +69,25 @@ def watch_command(
     if base_url is not None and not base_url.startswith(("http://", "https://")):
         raise UsageError("--base-url begins with http:// or https://")
     client = connect(api_key=_key(), base_url=base_url)
-    monitor, tally = Monitor(dialect or dialect_of(client)), Tally(dict.fromkeys(ids or ()))
-    screen = screen_of(monitor, tally, time.time, as_json=as_json)
-    watched = _Watched(screen, tally)
-    try:
-        monitor.on(name="--show")(watched.enter)  # Before a command has its say.
-        if command is not None:
-            monitor.on(*(on or ()), name="--exec")(_Runner(command, screen, tally))
-        transitions = watch(
-            client, *(ids or ()), monitor=monitor, timeout_s=0.0 if once else timeout, log=log,
-            on_event=watched.take, on_error=watched.fail, clock=time.time, sleep=time.sleep,
-        )  # fmt: skip
-    except ValueError as error:
-        raise UsageError(str(error)) from None
-    with _terminable(), screen.shown():
-        status = watched.follow(transitions)
+    tally = Tally(dict.fromkeys(ids or ()))
+    with nullcontext() if journal is None else open_journal(journal) as kept:
+        monitor = Monitor(dialect or dialect_of(client), journal=kept)
+        for each in (each for each in ids or () if each in monitor):
+            tally.statuses[each] = monitor[each].status  # What had ended before is not looked at again.
+        screen = screen_of(monitor, tally, time.time, as_json=as_json)
+        watched = _Watched(screen, tally)
+        try:
+            monitor.on(name="--show")(watched.enter)  # Before a command has its say.
+            if command is not None:
+                monitor.on(*(on or ()), name="--exec")(_Runner(command, screen, tally))
+            transitions = watch(
+                client, *(ids or ()), monitor=monitor, timeout_s=0.0 if once else timeout, log=log,
+                on_event=watched.take, on_error=watched.fail, clock=time.time, sleep=time.sleep,
+            )  # fmt: skip
+        except ValueError as error:
+            raise UsageError(str(error)) from None
+        with _terminable(), screen.shown():
+            status = watched.follow(transitions)
     raise typer.Exit(status)
 
 

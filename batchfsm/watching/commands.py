@@ -33,7 +33,7 @@ class Observe:
 class Redeliver:
     """Have the monitor try again what hooks raised on; thrown what they raise again."""
 
-    now: float
+    now: float | None
 
 
 @attrs.frozen

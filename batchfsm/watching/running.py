@@ -123,7 +123,7 @@ class Run:
         """Try once more what hooks raised on, then raise what is left."""
         failed = [error for error in self._taker.errors if not isinstance(error, HookError)]
         try:
-            yield Redeliver(self._now())
+            yield Redeliver(None)
         except HookError as error:
             yield from self._taker.tell(HooksFailed(error=error))
             if self._set.on_error is None:

@@ -12,11 +12,6 @@ from batchfsm.watching.commands import Call, Command, Look, Observe, Redeliver, 
 from batchfsm.webhook import Hints, Listener
 
 
-def redeliver(monitor: Any, now: float) -> Any:  # noqa: ARG001  # For back-off, once `redeliver` takes the time.
-    """Have a monitor try again what hooks raised on; the one place where watching asks it to."""
-    return monitor.redeliver()
-
-
 class World:
     """Carries out commands in the thread of whoever asks."""
 
@@ -44,7 +39,7 @@ class World:
         if isinstance(command, Observe):
             return self._monitor.observe(command.snapshot)
         if isinstance(command, Redeliver):
-            return redeliver(self._monitor, command.now)
+            return self._monitor.redeliver(now=command.now)
         if isinstance(command, Call):
             return command.function(command.subject)
         assert isinstance(command, Wait)  # noqa: S101  # To hand over a transition is the generator's own.
