@@ -453,6 +453,15 @@ def test_a_log_out_of_order_is_sorted():
     assert [] == codes(audit([log[0], log[3], log[1]]))
 
 
+def test_what_has_no_id_is_in_no_order():
+    """A snapshot without a readable id belongs to no batch; in a log that is sorted, too, it is judged by itself."""
+    log = timed(seen("vpzc"))
+    nameless = {"batch": snap("vp", id=None)}
+
+    assert ["S001"] == codes(audit([log[3], nameless, log[0], log[1]]))
+    assert ["S001"] == codes(audit([log[0], nameless, log[1], log[3]]))
+
+
 def test_ties_are_broken_by_place():
     """Of two snapshots seen in one second, the first in the log was first."""
     first, then = ({"observed_at": CREATED + 999, "batch": batch} for batch in (snap("vpzc"), snap("vpz")))
