@@ -54,23 +54,31 @@ class Batches:
             ledger.settle()
             for _ in range(RACES_MAX):
                 track = self._recall(ledger, turn.batch_id)
-                after, folded = self._fold.follow(track, snapshot, row, pattern)
-                wanting = self._hooks.wanting(folded.transitions, folded.findings)
+                moved = self._fold.follow(track, snapshot, row, pattern)
                 try:
-                    written = ledger.commit(turn.batch_id, track, after, folded.transitions, wanting)
-                    is_held = written == "held" and not ledger.is_remote
-                    here = wanting if is_held else self._behind(ledger, turn.batch_id, wanting)
+                    if self._write(ledger, turn, snapshot, track, moved):
+                        return
                 except BaseException:
                     # Written or not, who knows: the journal does, and is asked the next time.
                     self._tracks.pop(turn.batch_id, None)
                     raise
-                if written is not None:
-                    break
                 self._tracks.pop(turn.batch_id, None)
-            else:
-                raise ledger.error(f"other processes were faster to observe {turn.batch_id}, {RACES_MAX} times")
-            with self._lock:
-                self._install(turn, snapshot, after, folded, here, is_elsewhere=len(here) < len(wanting))
+            raise ledger.error(f"other processes were faster to observe {turn.batch_id}, {RACES_MAX} times")
+
+    def _write(
+        self, ledger: Ledger, turn: Turn, snapshot: Snapshot, before: Track, moved: tuple[Track, Folded]
+    ) -> bool:
+        """Write what a snapshot brought, then let everybody here know of it; False if another process was faster."""
+        after, folded = moved
+        wanting = self._hooks.wanting(folded.transitions, folded.findings)
+        written = ledger.commit(turn.batch_id, before, after, folded.transitions, wanting)
+        if written is None:
+            return False
+        is_left = written == "left" or ledger.is_remote
+        here = self._behind(ledger, turn.batch_id, wanting) if is_left else wanting
+        with self._lock:
+            self._install(turn, snapshot, after, folded, here, is_elsewhere=len(here) < len(wanting))
+        return True
 
     def _behind(self, ledger: Ledger, batch_id: str, wanting: list[Delivery]) -> list[Delivery]:
         """Return what is to be called here of what was not held when it was written, with what goes before it."""

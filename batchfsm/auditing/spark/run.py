@@ -71,9 +71,9 @@ def _session(source: Any) -> Iterator[Any]:
     try:
         if session is None:
             session = sql.SparkSession.builder.appName("batchfsm").getOrCreate()
-            if session.sparkContext.master.startswith("local"):
-                # Spark takes the first python3 that it finds; here is one that has what workers need.
-                session.sparkContext.pythonExec = sys.executable
+            context = session.sparkContext
+            # Spark takes the first python3 that it finds; on this machine the one that runs has what workers need.
+            context.pythonExec = sys.executable if context.master.startswith("local") else context.pythonExec
         yield session
     except PySparkException as error:
         raise SourceError(f"spark: {_sentence(str(error))}") from error
