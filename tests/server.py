@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import sys
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -9,6 +10,14 @@ from urllib.parse import parse_qs, urlsplit
 
 import openai
 from notation import CREATED, seconds, snap
+
+SELF = [
+    sys.executable,
+    "-c",
+    # Who begins the tests in the background may have told all processes to ignore interrupts.
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from batchfsm.__main__ import main; main()",
+]
+"""The command, in a process of its own that can be interrupted."""
 
 HTTPX = importlib.import_module("httpx2" if int(openai.VERSION.split(".")[0]) >= 3 else "httpx")
 """What the installed openai sends with."""

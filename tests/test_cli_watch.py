@@ -4,6 +4,7 @@ import io
 import json
 import os
 import pty
+import random
 import re
 import shlex
 import signal
@@ -15,7 +16,7 @@ from contextlib import contextmanager, suppress
 import pytest
 from notation import CREATED, DAY_S, snap, words
 from rich.console import Console
-from server import Clock, Life, Server
+from server import SELF, Clock, Life, Server
 from typer.testing import CliRunner
 
 from batchfsm import Monitor, audit
@@ -24,7 +25,6 @@ from batchfsm.cli.board import Board
 from batchfsm.cli.tally import Tally
 
 KEY = "sk-proj-do-not-tell"
-SELF = [sys.executable, "-m", "batchfsm", "watch"]
 
 
 @pytest.fixture
@@ -334,7 +334,9 @@ def in_a_process(server_url, *arguments, **options):
     """Start the command in a process of its own."""
     environment = {name: value for name, value in os.environ.items() if name not in {"NO_COLOR", "FORCE_COLOR", "TERM"}}
     environment |= {"OPENAI_API_KEY": KEY} | options.pop("env", {})
-    return subprocess.Popen([*SELF, "--base-url", server_url, *map(str, arguments)], env=environment, **options)
+    return subprocess.Popen(
+        [*SELF, "watch", "--base-url", server_url, *map(str, arguments)], env=environment, **options
+    )
 
 
 @contextmanager
@@ -360,6 +362,46 @@ def test_what_a_command_prints_is_not_mixed_with_json():
 
     assert (0, 4) == (process.returncode, err.count("hello\n"))
     assert 5 == len([json.loads(line) for line in out.splitlines()])
+
+
+@pytest.mark.slow
+def test_killed_and_restarted_at_will_it_runs_every_command(tmp_path):
+    """Against a real server, in real time: none is lost; the same key may come again, and nothing else."""
+    born_at, chance = int(time.time()) - 1, random.Random(7)  # noqa: S311  # The same moments each time.
+    lives = [
+        Life("vpzc", batch_id=f"batch_{index}", at=[0, *sorted(chance.sample(range(1, 40), 3))], born_at=born_at)
+        for index in range(12)
+    ]
+    heard = tmp_path / "heard"
+    code = f"cat >> {shlex.quote(str(heard))}; echo >> {shlex.quote(str(heard))}"
+    arguments = (
+        *(life.batch_id for life in lives),
+        "--journal",
+        tmp_path / "journal.db",
+        "--exec",
+        shlex.join(["sh", "-c", code]),
+    )
+    kills = 0
+    with real(*lives) as url:
+        while True:
+            process = in_a_process(url, *arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            try:
+                status = process.wait(timeout=chance.uniform(0.5, 4) if kills < 15 else 120)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+                kills += 1
+            else:
+                break
+    keys = [json.loads(line)["key"] for line in heard.read_text().splitlines() if line]
+
+    assert 0 == status
+    assert kills >= 5
+    assert {
+        f"{life.batch_id}/{word}/{born_at + at}"
+        for life in lives
+        for word, at in zip(words("vpzc"), life.at, strict=True)
+    } == set(keys)
 
 
 # ---------------------------------------------------------------- signals, broken pipes

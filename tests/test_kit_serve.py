@@ -3,12 +3,12 @@
 import signal
 import socket
 import subprocess
-import sys
 from contextlib import closing
 
 import httpx
+from server import SELF
 
-SERVE = [sys.executable, "-m", "batchfsm", "serve", "--port", "0"]
+SERVE = [*SELF, "serve", "--port", "0"]
 
 
 def served(*options):

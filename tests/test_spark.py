@@ -291,7 +291,7 @@ def test_text_forms_are_not_for_spark(tmp_path):
 
 def test_another_engine():
     """Nobody knows it."""
-    with pytest.raises(UnknownNameError, match=r"^no engine is called 'dask'; known: auto, spark$"):
+    with pytest.raises(UnknownNameError, match=r"^no engine is called 'dask'; known: auto, rows, spark$"):
         audit([], engine="dask")
 
 

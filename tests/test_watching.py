@@ -722,12 +722,14 @@ def test_async_clients_ask_for_several_at_a_time():
     """Ten at most; each answer is its own."""
     busy, most = 0, 0
     server = Server(*many(30, at=[0, 0, 0, 0]), clock=Clock())
+    ten = asyncio.Barrier(10)
 
     async def respond(request):
         nonlocal busy, most
         busy += 1
         most = max(most, busy)
-        await asyncio.sleep(0.001)
+        async with asyncio.timeout(60):
+            await ten.wait()  # Nobody is answered before ten have asked.
         busy -= 1
         return server._respond(request)
 
