@@ -112,7 +112,7 @@ def life(dice, server):
         tick += dice.choice([0, 0, 1, 90, -1])
         row["observed_at"] = dice.choice([None, float(tick), float(tick), float(tick)])
     for _ in range(dice.randint(0, 3)):
-        name = dice.choice(["status", *(GARBAGE.keys() - {"id", "observed_at"})])
+        name = dice.choice(["status", *sorted(GARBAGE.keys() - {"id", "observed_at"})])
         dice.choice(rows)[name] = garbage(dice, server)[name]
     return rows
 

@@ -10,12 +10,13 @@ import sys
 from contextlib import redirect_stdout
 from importlib.metadata import entry_points
 
+import attrs
 import pytest
 from notation import CREATED, seen, snap
 from test_logs_text import PRINTERS, WIRE
 from typer.testing import CliRunner
 
-from batchfsm import DIALECTS, OPENAI, RULES, __main__, diagram
+from batchfsm import DIALECTS, OPENAI, RULES, __main__, audit, diagram
 from batchfsm.cli import STATUS, app
 
 SELF = [sys.executable, "-m", "batchfsm"]
@@ -372,6 +373,26 @@ def test_input_format(log):
         ran("audit", "-", *asked, said=said).exit_code
         for asked in ([], ["--input-format", "kotlin"], ["--input-format", "json"])
     ]
+
+
+def test_how_much_memory_columns_may_take(log):
+    """A size with a unit, or a clear refusal."""
+    assert 0 == run("audit", "good.jsonl", "--memory", "500MB").returncode
+
+    result = run("audit", "good.jsonl", "--memory", "much")
+
+    assert 2 == result.returncode
+    assert "a size is a number of bytes, or text such as 500MB" in " ".join(result.stderr.split())
+
+
+def test_what_there_is_to_say_of_a_run_is_said_apart(log, monkeypatch):
+    """In one line each on standard error: the report is nobody's place for it."""
+    report = attrs.evolve(audit([]), remarks=("read row by row: for speed",))
+    monkeypatch.setattr("batchfsm.cli.audit", lambda *_, **__: report)
+
+    result = CliRunner().invoke(app, ["audit", "good.jsonl"])
+
+    assert "batchfsm: read row by row: for speed\n" == result.stderr
 
 
 def test_a_report_beside_the_text(log):

@@ -282,6 +282,20 @@ def test_what_moves_on_after_the_end(change, tmp_path, always):
     assert everything(row_by_row) == everything(in_columns)
 
 
+@pytest.mark.parametrize(
+    "done", [{"completed": 9, "failed": 0}, {"completed": 5, "failed": 0}, {"completed": 0, "failed": 0}]
+)
+def test_a_row_of_an_earlier_status_that_counts(done, tmp_path, always):
+    """It is stale only if it counts nothing new."""
+    known = snap("vpz", request_counts={"total": 9, "completed": 5, "failed": 0})
+    log = [known, snap("vp", request_counts={"total": 9, **done})]
+
+    row_by_row, in_columns = both(written(tmp_path, "\n".join(map(json.dumps, log))))
+
+    assert {"H501" if done["completed"] > 5 else "H507"} == {*in_columns.counts} & {"H501", "H507"}
+    assert everything(row_by_row) == everything(in_columns)
+
+
 @pytest.mark.parametrize("memory", ["1GB", 1])
 def test_a_healthy_log_takes_the_columns(memory, tmp_path, always):
     """Most logs never meet the scalar core; with no memory for batches they are dealt out, and say the same."""
