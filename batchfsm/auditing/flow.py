@@ -17,7 +17,7 @@ from batchfsm.finding import Finding
 from batchfsm.history import Life, Track, life_of
 from batchfsm.lifecycle import Severity
 from batchfsm.logs import Row
-from batchfsm.route import Leg
+from batchfsm.route import Leg, router
 from batchfsm.topology import topology
 
 TROUBLED_MAX: Final = 100
@@ -217,6 +217,11 @@ class Gathering:
             troubled=tuple(troubled[:TROUBLED_MAX]),
             clean=tuple(life for _, _, life in self._clean),
         )
+
+
+def are_told_by_stamps(dialect: Dialect) -> bool:
+    """Tell whether stamps prove the ways of healthy batches: none is optional, and no cycle hides an entry."""
+    return not dialect.optional and not router(dialect).is_cyclic
 
 
 @lru_cache(maxsize=1024)  # Healthy logs show a few dozen ways.

@@ -27,12 +27,14 @@ from batchfsm.auditing.columnar.digest import digest
 from batchfsm.auditing.columnar.lines import Lines
 from batchfsm.auditing.columnar.part import NONE, OutOfOrderError, Part
 from batchfsm.auditing.columnar.tables import BIT, tables
+from batchfsm.auditing.columnar.ways import Ways
+from batchfsm.auditing.flow import Gathering
 from batchfsm.auditing.scalar import Judging, sort, stream
 from batchfsm.auditing.tally import Tally
 from batchfsm.dialects import Dialect
 from batchfsm.errors import BatchfsmError
 from batchfsm.finding import Finding
-from batchfsm.history import Fold
+from batchfsm.history import Fold, Track
 from batchfsm.logs import Row, Unreadable
 from batchfsm.rules import HISTORY, RULES, needs
 
@@ -61,7 +63,7 @@ class DisagreementError(BatchfsmError):
 class Columnar:
     """One run over sources of columns."""
 
-    def __init__(self, dialect: Dialect, blank: Tally, skew_s: float, memory: int) -> None:
+    def __init__(self, dialect: Dialect, blank: Tally, skew_s: float, memory: int, *, flow: bool = False) -> None:
         """
         Prepare both readings.
 
@@ -70,7 +72,9 @@ class Columnar:
             blank: What the run's tally begins as.
             skew_s: How far a stamp may lie after its observation; seconds.
             memory: How much may be taken for batches and rows; bytes.
+            flow: Gather what a report draws.
         """
+        self._dialect, self._gathers = dialect, flow
         self._blank, self._memory = blank, memory
         self._fold = Fold(dialect, skew_s=skew_s)
         self._arrays = tables(dialect, skew_s)
@@ -80,6 +84,8 @@ class Columnar:
     def _begin(self) -> None:
         self._is_dealt = False  # Then batches need not be in order of observation.
         self._tally = attrs.evolve(self._blank)
+        self.gathering = Gathering(self._dialect, self._tally.wanted) if self._gathers else None
+        self._ways = None if self.gathering is None else Ways(self.gathering, self._weights)
         self._alone = Judging(self._fold, self._tally, self._counted)
         self._others: list[Any] = []  # The numbers of rows that are not plain and have an id.
         self._odd_keys: dict[str, tuple[int, int]] = {}  # The scalar core's batches, by id.
@@ -180,9 +186,11 @@ class Columnar:
         tally.batches += part.batches.count
         odd = part.odd[: part.batches.count]
         odd = np.append(odd, np.zeros(part.batches.count - len(odd), np.bool_))
-        numbers, slots, masks = map(np.concatenate, zip((NONE,) * 3, *part.hits, strict=True))
+        numbers, slots, masks, seen, born = map(np.concatenate, zip((NONE,) * 5, *part.hits, strict=True))
         kept = ~odd[slots]
-        numbers, slots, masks = numbers[kept], slots[kept], masks[kept]
+        numbers, slots, masks, seen, born = (each[kept] for each in (numbers, slots, masks, seen, born))
+        if self._ways is not None:
+            self._ways.close(part, odd, (slots, masks, seen, born))
         wanted = 0
         for code, bit in BIT.items():
             weight = self._weights[code]
@@ -218,6 +226,8 @@ class Columnar:
         groups = [self._groups[group] for group in {group for _, _, group in chosen if group >= 0}]
         alone = np.array([number for number, _, group in chosen if group < 0], np.int64)
         numbers = np.unique(np.concatenate([mine, np.array(self._others, np.int64), *groups]))
+        if self._ways is not None:
+            self._follow(sources, odd_rows)
 
         def told(row: Row, findings: list[Finding]) -> None:
             if int(row.number) in odd_rows:
@@ -236,6 +246,30 @@ class Columnar:
                 return
         self._tally = before.fork()
         sort(self._named(sources, numbers), Judging(self._fold, self._tally, told))
+
+    def _follow(self, sources: list[Lines], odd_rows: frozenset[int]) -> None:
+        """Let the scalar core follow the batches whose ways columns do not tell, and those that are shown."""
+        gathering, ways = self.gathering, self._ways
+        assert gathering is not None  # noqa: S101  # Ways are gathered.
+        assert ways is not None  # noqa: S101
+        retold = frozenset(number for numbers in ways.retold for number in numbers.tolist())
+        shown = frozenset(number for numbers in ways.shown for number in numbers.tolist())
+        wholly: set[str] = set()
+
+        def told(row: Row, findings: list[Finding]) -> None:
+            number = int(row.number)
+            if number in odd_rows:
+                gathering.told(row, findings)
+            elif number in retold or number in shown:
+                gathering.mark(findings)
+            if number in odd_rows or number in retold:
+                wholly.add(row.snapshot.id)
+
+        def ended(batch_id: str, track: Track) -> None:
+            (gathering.ended if batch_id in wholly else gathering.keep)(batch_id, track)
+
+        numbers = np.array(sorted({*odd_rows, *retold, *shown}), np.int64)
+        sort(self._named(sources, numbers), Judging(self._fold, attrs.evolve(self._blank), told, ended))
 
     def _check(self, row: Row, findings: list[Finding], mask: int) -> None:
         found = sum(BIT[finding.rule] for finding in findings if finding.rule in self._tally.wanted)
@@ -256,6 +290,8 @@ class Columnar:
     def _counted(self, row: Row, findings: list[Finding]) -> None:
         self._tally.snapshots += 1
         self._tally.take(row.number, findings)
+        if self.gathering is not None:
+            self.gathering.told(row, findings)
 
 
 def _key(batch_id: str) -> tuple[int, int]:

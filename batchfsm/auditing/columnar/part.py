@@ -9,6 +9,7 @@ import numpy as np
 
 from batchfsm.auditing.columnar.columns import (
     COLUMNS,
+    CREATED,
     ID_HIGH,
     ID_LOW,
     NULL,
@@ -38,8 +39,8 @@ class Part:
     """The numbers of the rows, chunk by chunk."""
     slots: list[Any] = attrs.field(factory=list)
     """Whose they are."""
-    hits: list[tuple[Any, Any, Any]] = attrs.field(factory=list)
-    """Numbers, slots and masks of the rows that breach something."""
+    hits: list[tuple[Any, Any, Any, Any, Any]] = attrs.field(factory=list)
+    """Numbers, slots and masks of the rows that breach something, when they were seen, when their batches were created."""
 
     def leave(self, keys: list[tuple[int, int]]) -> None:
         """Leave batches to the scalar core, by the digests of their ids."""
@@ -57,7 +58,7 @@ class Part:
         found = np.flatnonzero(masks)
         self.numbers.append(numbers)
         self.slots.append(slots.astype(np.int32))
-        self.hits.append((numbers[found], slots[found], masks[found]))
+        self.hits.append((numbers[found], slots[found], masks[found], seen[found], cells[found, CREATED]))
         self._mark(slots[masks & ODD != 0])
 
     def _mark(self, slots: Any) -> None:
