@@ -164,6 +164,16 @@ def test_the_oldest_versions_are_those_that_are_tested():
     assert versions(needed, ">=") == versions(pinned, "==")
 
 
+def test_editables_are_built_apart():
+    """From one build environment tox installs what it built last: where it was a wheel, coverage saw two packages."""
+    tox = PROJECT["tool"]["tox"]
+    editable = {name: env for name, env in tox["env"].items() if env.get("package") == "editable"}
+
+    assert "full" in editable
+    assert {".editable"} == {env.get("wheel_build_env") for env in editable.values()}
+    assert ".editable" != tox["env_run_base"]["wheel_build_env"]
+
+
 def test_types_are_shipped():
     """Type checkers look for this file."""
     assert (PACKAGE / "py.typed").is_file()
