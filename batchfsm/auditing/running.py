@@ -72,12 +72,11 @@ def audit(
         input_format: How the files are written; `auto` finds out.
         memory: How much columns may take before they are dealt out to disk; bytes, or
             text such as `500MB`.
-        engine: `rows` reads no columns, and so has what a page of pictures shows, however
-            large the log. `spark` deals it out to Spark's workers, for one that is larger
-            than a machine; `auto` does so for a DataFrame of Spark's only.
-
-        flow: Gather what `batchfsm.report` draws, in columns too; what judges row by row
-            always does.
+        engine: `rows` reads no columns, however large the log. `spark` deals it out to
+            Spark's workers, for one that is larger than a machine; `auto` does so for a
+            DataFrame of Spark's only.
+        flow: Gather what `batchfsm.report` draws, whatever reads the log but Spark. A log
+            that is read row by row has it anyway: one that is small, or none of files.
 
     Raises:
         SourceError: If a file cannot be opened, or there is no room to sort.
@@ -102,8 +101,8 @@ def audit(
                 return report
         except MissingExtraError as error:
             remarks = (f"read row by row: {error}",)
-    tally, flow = one_by_one(found, named, blank, skew_s, is_repeatable=found.is_repeatable)
-    return attrs.evolve(tally.report(), flow=flow, remarks=remarks)
+    tally, gathered = one_by_one(found, named, blank, skew_s, is_repeatable=found.is_repeatable)
+    return attrs.evolve(tally.report(), flow=gathered, remarks=remarks)
 
 
 def parse_size(size: int | str) -> int:

@@ -23,11 +23,11 @@ from batchfsm.auditing.columnar.columns import (
     STATUS,
 )
 from batchfsm.auditing.columnar.deal import Deal
-from batchfsm.auditing.columnar.digest import digest
+from batchfsm.auditing.columnar.digest import key_of
 from batchfsm.auditing.columnar.lines import Lines
 from batchfsm.auditing.columnar.part import NONE, OutOfOrderError, Part
 from batchfsm.auditing.columnar.tables import BIT, tables
-from batchfsm.auditing.columnar.ways import Ways
+from batchfsm.auditing.columnar.ways import Ways, Weight
 from batchfsm.auditing.flow import Gathering
 from batchfsm.auditing.scalar import Judging, sort, stream
 from batchfsm.auditing.tally import Tally
@@ -78,13 +78,19 @@ class Columnar:
         self._blank, self._memory = blank, memory
         self._fold = Fold(dialect, skew_s=skew_s)
         self._arrays = tables(dialect, skew_s)
-        self._weights = {code: dialect.severities.get(code, rule.severity) for code, rule in RULES.items()}
+        self._weights: dict[str, Weight] = {
+            code: dialect.severities.get(code, rule.severity) for code, rule in RULES.items()
+        }
         self._begin()
 
     def _begin(self) -> None:
         self._is_dealt = False  # Then batches need not be in order of observation.
         self._tally = attrs.evolve(self._blank)
-        self.gathering = Gathering(self._dialect, self._tally.wanted) if self._gathers else None
+        self.gathering = (
+            Gathering(self._dialect, self._tally.wanted, lambda batch_id: key_of(batch_id)[0])
+            if self._gathers
+            else None
+        )
         self._ways = None if self.gathering is None else Ways(self.gathering, self._weights)
         self._alone = Judging(self._fold, self._tally, self._counted)
         self._others: list[Any] = []  # The numbers of rows that are not plain and have an id.
@@ -164,7 +170,7 @@ class Columnar:
                 self._alone.alone(row)
             else:
                 self._tally.snapshots += 1
-                key = self._odd_keys[row.snapshot.id] = _key(row.snapshot.id)
+                key = self._odd_keys[row.snapshot.id] = key_of(row.snapshot.id)
                 keys[key] = True
                 if not self._others or self._others[-1] != int(row.number):
                     self._others.append(int(row.number))
@@ -186,24 +192,22 @@ class Columnar:
         tally.batches += part.batches.count
         odd = part.odd[: part.batches.count]
         odd = np.append(odd, np.zeros(part.batches.count - len(odd), np.bool_))
-        numbers, slots, masks, seen, born = map(np.concatenate, zip((NONE,) * 5, *part.hits, strict=True))
-        kept = ~odd[slots]
-        numbers, slots, masks, seen, born = (each[kept] for each in (numbers, slots, masks, seen, born))
+        hits = part.all_hits(~odd)
         if self._ways is not None:
-            self._ways.close(part, odd, (slots, masks, seen, born))
+            self._ways.close(part, odd, hits)
         wanted = 0
         for code, bit in BIT.items():
             weight = self._weights[code]
             if weight != "off" and code in tally.wanted:
                 wanted |= bit
-                found = masks & bit != 0
-                mild = found & (masks & LENIENT.get(code, 0) != 0)
+                found = hits.masks & bit != 0
+                mild = found & (hits.masks & LENIENT.get(code, 0) != 0)
                 times = int(np.count_nonzero(found))
                 is_error = weight == "error" and times > int(np.count_nonzero(mild))
                 tally.count(code, times, is_error=is_error)
         if tally.select is not None and bool((np.bincount(np.concatenate([NONE, *part.slots])) > 1).any()):
             tally.given.add(HISTORY)
-        self._ask(part, numbers, slots, masks & wanted)
+        self._ask(part, hits.numbers, hits.slots, hits.masks & wanted)
         return part.rows_of(odd)
 
     def _ask(self, part: Part, numbers: Any, slots: Any, masks: Any) -> None:
@@ -261,7 +265,7 @@ class Columnar:
             if number in odd_rows:
                 gathering.told(row, findings)
             elif number in retold or number in shown:
-                gathering.mark(findings)
+                gathering.mark(row, findings)
             if number in odd_rows or number in retold:
                 wholly.add(row.snapshot.id)
 
@@ -292,10 +296,3 @@ class Columnar:
         self._tally.take(row.number, findings)
         if self.gathering is not None:
             self.gathering.told(row, findings)
-
-
-def _key(batch_id: str) -> tuple[int, int]:
-    """Return the digest of an id."""
-    letters = np.frombuffer(batch_id.encode("utf-8", "surrogatepass"), np.uint8)
-    low, high = digest(letters, 0, len(letters))
-    return int(low), int(high)

@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import SimpleNamespace
-from typing import Any, Final
+from operator import itemgetter
+from typing import Any, Final, Literal
 
 import attrs
 import numpy as np
 
-from batchfsm.auditing.columnar.columns import KEPT_FIELDS, LENIENT, NULL
-from batchfsm.auditing.columnar.part import Part
+from batchfsm.auditing.columnar.columns import ID_LOW, KEPT_FIELDS, LENIENT, NULL, UNKNOWN
+from batchfsm.auditing.columnar.part import Hits, Part
 from batchfsm.auditing.columnar.tables import BIT
-from batchfsm.auditing.flow import CLEAN_MAX, TROUBLED_MAX, Gathering, stays
-from batchfsm.lifecycle import STAMP_FIELDS
+from batchfsm.auditing.flow import CLEAN_MAX, SEVERITIES, TROUBLED_MAX, Gathering, rounded, stays
+from batchfsm.lifecycle import STAMP_FIELDS, Severity
 from batchfsm.route import router
+from batchfsm.snapshot import Snapshot
+from batchfsm.topology import topology
 
 _ODD_WAYS: Final = sum(BIT[code] for code in ("P101", "P102", "P103", "H501", "H502", "H503", "H504"))
 _STAMPS: Final = slice(KEPT_FIELDS.index(STAMP_FIELDS[0]), KEPT_FIELDS.index(STAMP_FIELDS[-1]) + 1)
-_POWERS: Final = 10 ** np.arange(3, 18)
 _MINUTE_S: Final = 60
-_RANKS: Final = ("error", "warning", "note")
+_CLEAN: Final = len(SEVERITIES)
+"""Behind the severities: the rank of a batch without a finding."""
+_NEVER: Final = np.iinfo(np.int64).max
+
+Weight = Severity | Literal["off"]
+"""What a rule weighs in a dialect."""
+
+_Shown = tuple[int, int, Any]
+"""A batch that is shown so far: its two ranks, and the numbers of its rows."""
 
 
 @attrs.define(eq=False)
@@ -28,96 +37,97 @@ class Ways:
     """Gathers part by part, and knows which rows the scalar core has to read again."""
 
     gathering: Gathering
-    weights: Mapping[str, str]
+    weights: Mapping[str, Weight]
     """What each rule weighs; `off` for those that are silent."""
     retold: list[Any] = attrs.field(init=False, factory=list)
     """The numbers of the rows of each batch whose way the scalar core has to follow."""
-    _troubled: list[tuple[int, int, Any]] = attrs.field(init=False, factory=list)
-    _clean: list[tuple[int, int, Any]] = attrs.field(init=False, factory=list)
+    _troubled: list[_Shown] = attrs.field(init=False, factory=list)
+    _clean: list[_Shown] = attrs.field(init=False, factory=list)
 
-    def close(self, part: Part, odd: Any, hits: tuple[Any, Any, Any, Any]) -> None:
+    def close(self, part: Part, odd: Any, hits: Hits) -> None:
         """
         Gather from a part.
 
         Args:
             part: Its batches, all rows judged.
             odd: By slot: is the batch the scalar core's? Those are passed over.
-            hits: Of the other rows that breach something: slots, masks, when
-                they were seen, and when their batches were created.
+            hits: The rows of the other batches that breach something.
         """
-        slots, masks, seen, born = hits
         count, state = part.batches.count, part.batches.state
-        worst = np.full(count, len(_RANKS), np.int8)
-        for code in (code for code in BIT if code in self.gathering.wanted and self.weights[code] != "off"):
-            found = masks & BIT[code] != 0
-            for severity, here in self._weighed(code, found, masks):
-                np.minimum.at(worst, slots[here], _RANKS.index(severity))
-                self._count(code, severity, np.where(np.isnan(seen[here]), born[here], seen[here]))
+        worst, first = self._weigh(count, hits)
         retold = np.zeros(count, np.bool_)
-        retold[slots[masks & _ODD_WAYS != 0]] = True
+        retold[hits.slots[hits.masks & _ODD_WAYS != 0]] = True
         self.retold += part.groups(retold)
         kept = ~odd & ~retold
-        self.gathering.troubled_count += int(np.count_nonzero(kept & (worst < len(_RANKS))))
         self._settle(state.status[:count][kept], state.first[:count, _STAMPS][kept])
-        self._troubled = self._nominated(part, self._troubled, kept & (worst < len(_RANKS)), worst, TROUBLED_MAX)
-        digests = state.keys[:count, 0].astype(np.uint64)
-        self._clean = self._nominated(part, self._clean, kept & (worst == len(_RANKS)), digests, CLEAN_MAX)
+        troubled = kept & (worst < _CLEAN)
+        self.gathering.troubled_count += int(np.count_nonzero(troubled))
+        self._troubled = _nominated(part, self._troubled, troubled, (worst, first), TROUBLED_MAX)
+        digests = state.keys[:count, ID_LOW]
+        self._clean = _nominated(part, self._clean, kept & (worst == _CLEAN), (digests, first), CLEAN_MAX)
 
     @property
     def shown(self) -> list[Any]:
         """The numbers of the rows of each batch whose life is shown, and whose way is known."""
         return [numbers for _, _, numbers in (*self._troubled, *self._clean)]
 
-    def _weighed(self, code: str, found: Any, masks: Any) -> list[tuple[Any, Any]]:
-        """Return what a rule weighed, and where."""
-        mild = found & (masks & LENIENT.get(code, 0) != 0)
-        weight = self.weights[code]
-        return [(weight, found & ~mild), ("warning" if weight == "error" else weight, mild)]
+    def _weigh(self, count: int, hits: Hits) -> tuple[Any, Any]:
+        """Count findings; return of each batch the rank of the worst, and the number of the first row with one."""
+        worst, first = np.full(count, _CLEAN, np.int64), np.full(count, _NEVER, np.int64)
+        times = np.where(np.isnan(hits.seen), hits.born, hits.seen)
+        for code, weight in self.weights.items():
+            found = hits.masks & BIT[code] != 0
+            if weight == "off" or code not in self.gathering.wanted or not found.any():
+                continue
+            np.minimum.at(first, hits.slots[found], hits.numbers[found])
+            mild = found & (hits.masks & LENIENT.get(code, 0) != 0)
+            milder: Severity = "warning" if weight == "error" else weight
+            for severity, here in ((weight, found & ~mild), (milder, mild)):
+                np.minimum.at(worst, hits.slots[here], SEVERITIES.index(severity))
+                self._count(code, severity, times[here])
+        return worst, first
 
-    def _count(self, code: str, severity: Any, times: Any) -> None:
+    def _count(self, code: str, severity: Severity, times: Any) -> None:
         """Count findings minute by minute; a span of a chart is no shorter."""
         minutes, counts = np.unique(times // _MINUTE_S, return_counts=True)
         for minute, count in zip(minutes.tolist(), counts.tolist(), strict=True):
             self.gathering.count(code, severity, minute * _MINUTE_S if minute >= 0 else None, count)
 
     def _settle(self, statuses: Any, stamps: Any) -> None:
-        """Count ways and stays of batches that went as their stamps say: few patterns, many batches each."""
-        lifecycle, found = self.gathering.dialect.lifecycle, router(self.gathering.dialect)
+        """Take down batches that went as their stamps say: few patterns, of many batches each."""
         bits = (stamps != NULL) @ (1 << np.arange(len(STAMP_FIELDS)))
-        patterns, places = np.unique(
-            np.where(statuses >= 0, statuses, -1).astype(np.int64) * 256 + bits, return_inverse=True
-        )
-        for number, pattern in enumerate(patterns.tolist()):
-            rows = stamps[places == number]
-            code, set_bits = divmod(pattern, 256)
-            if code < 0:
-                self.gathering.go((), len(rows))
-                continue
-            status = lifecycle.statuses[code]
-            set_ = {name: int(rows[0, at]) if set_bits >> at & 1 else None for at, name in enumerate(STAMP_FIELDS)}
-            legs = found.legs(SimpleNamespace(status=status, bad={}, **set_), None, frozenset())  # type: ignore[arg-type]
-            self.gathering.go(legs, len(rows))
-            self.gathering.stay_in(status, len(rows))
-            for left, begin, end in stays(legs):
-                begun, ended = (self._column(rows, legs[leg].target) for leg in (begin, end))
-                known = (begun != NULL) & (ended != NULL) & (ended >= begun)
-                lasted = ended[known] - begun[known]
-                unit = 10 ** np.searchsorted(_POWERS, lasted, side="right")
-                for seconds, times in zip(
-                    *map(np.ndarray.tolist, np.unique(lasted // unit * unit, return_counts=True)), strict=True
-                ):
-                    self.gathering.stay(left, seconds, times)
+        patterns = np.stack([np.maximum(statuses, UNKNOWN), bits], axis=1)
+        found, places = np.unique(patterns, axis=0, return_inverse=True)
+        for number, (code, _) in enumerate(found.tolist()):
+            if code != UNKNOWN:
+                self._go(self.gathering.dialect.lifecycle.statuses[code], stamps[places.ravel() == number])
 
-    def _column(self, rows: Any, status: str) -> Any:
-        stamp = next(state.stamp for state in self.gathering.dialect.lifecycle.states if state.name == status)
-        return np.full(len(rows), NULL) if stamp is None else rows[:, STAMP_FIELDS.index(stamp)]
+    def _go(self, status: str, stamps: Any) -> None:
+        """Take down batches that are in one status and have the same stamps."""
+        given: dict[str, Any] = {
+            name: None if at == NULL else at for name, at in zip(STAMP_FIELDS, stamps[0].tolist(), strict=True)
+        }
+        legs = router(self.gathering.dialect).legs(Snapshot("", status, **given), None, frozenset())
+        self.gathering.go(legs, len(stamps))
+        self.gathering.stay_in(status, len(stamps))
+        for left, entered, ended in stays(legs):
+            begun, end = (self._column(stamps, legs[leg].target) for leg in (entered, ended))
+            known = (begun != NULL) & (end != NULL) & (end >= begun)
+            lasted, times = np.unique(end[known] - begun[known], return_counts=True)
+            for seconds, count in zip(lasted.tolist(), times.tolist(), strict=True):
+                self.gathering.stay(left, rounded(seconds), count)
 
-    def _nominated(self, part: Part, before: list[tuple[int, int, Any]], which: Any, ranks: Any, most: int) -> Any:
-        """Return the batches of a kind that are shown so far: those of the lowest rank, in order of first sight."""
-        slots = np.flatnonzero(which)
-        slots = slots[np.argsort(ranks[slots], kind="stable")][:most]
-        wanted = np.zeros(part.batches.count, np.bool_)
-        wanted[slots] = True
-        groups = zip(np.flatnonzero(wanted).tolist(), part.groups(wanted), strict=True)
-        fresh = [(int(ranks[slot]), int(numbers[0]), numbers) for slot, numbers in groups]
-        return sorted([*before, *fresh], key=lambda each: each[:2])[:most]
+    def _column(self, stamps: Any, status: str) -> Any:
+        return stamps[:, STAMP_FIELDS.index(str(topology(self.gathering.dialect.lifecycle).stamp[status]))]
+
+
+def _nominated(part: Part, before: list[_Shown], which: Any, ranks: tuple[Any, Any], most: int) -> list[_Shown]:
+    """Return the batches of a kind that are shown so far: the first so many by their two ranks."""
+    slots = np.flatnonzero(which)
+    slots = slots[np.lexsort([rank[slots] for rank in reversed(ranks)])][:most]
+    wanted = np.zeros(part.batches.count, np.bool_)
+    wanted[slots] = True
+    slots = np.flatnonzero(wanted)
+    first, then = (rank[slots].tolist() for rank in ranks)
+    fresh = zip(first, then, part.groups(wanted), strict=True)
+    return sorted([*before, *fresh], key=itemgetter(0, 1))[:most]
