@@ -13,6 +13,7 @@ from typing import Any, Final
 import attrs
 
 from batchfsm.auditing import spark
+from batchfsm.auditing.flow import are_told_by_stamps
 from batchfsm.auditing.report import FINDINGS_MAX, Report
 from batchfsm.auditing.scalar import one_by_one
 from batchfsm.auditing.tally import Tally
@@ -48,6 +49,7 @@ def audit(
     input_format: str = "auto",
     memory: int | str = MEMORY,
     engine: str = "auto",
+    flow: bool = False,
 ) -> Report:
     """
     Judge every snapshot of a log, alone and against those before it.
@@ -70,9 +72,11 @@ def audit(
         input_format: How the files are written; `auto` finds out.
         memory: How much columns may take before they are dealt out to disk; bytes, or
             text such as `500MB`.
-        engine: `rows` reads no columns, and so has what a page of pictures shows, however
-            large the log. `spark` deals it out to Spark's workers, for one that is larger
-            than a machine; `auto` does so for a DataFrame of Spark's only.
+        engine: `rows` reads no columns, however large the log. `spark` deals it out to
+            Spark's workers, for one that is larger than a machine; `auto` does so for a
+            DataFrame of Spark's only.
+        flow: Gather what `batchfsm.report` draws, whatever reads the log but Spark. A log
+            that is read row by row has it anyway: one that is small, or none of files.
 
     Raises:
         SourceError: If a file cannot be opened, or there is no room to sort.
@@ -91,14 +95,14 @@ def audit(
     if engine == "spark" or spark.is_frame(source):
         return _in_spark(source, named, blank, skew_s, input_format)
     found, remarks = opened(source, input_format), tuple[str, ...]()
-    if engine == "auto" and _is_large(found):
+    if engine == "auto" and _is_large(found) and (not flow or are_told_by_stamps(named)):
         try:
-            if (report := _in_columns(found, named, blank, skew_s, limit)) is not None:
+            if (report := _in_columns(found, named, blank, skew_s, limit, flow=flow)) is not None:
                 return report
         except MissingExtraError as error:
             remarks = (f"read row by row: {error}",)
-    tally, flow = one_by_one(found, named, blank, skew_s, is_repeatable=found.is_repeatable)
-    return attrs.evolve(tally.report(), flow=flow, remarks=remarks)
+    tally, gathered = one_by_one(found, named, blank, skew_s, is_repeatable=found.is_repeatable)
+    return attrs.evolve(tally.report(), flow=gathered, remarks=remarks)
 
 
 def parse_size(size: int | str) -> int:
@@ -123,16 +127,19 @@ def _is_large(source: Source) -> bool:
     return sum(file.stat().st_size for file in files) >= COLUMNS_BYTES_MIN
 
 
-def _in_columns(source: Source, dialect: Dialect, blank: Tally, skew_s: float, memory: int) -> Report | None:
+def _in_columns(
+    source: Source, dialect: Dialect, blank: Tally, skew_s: float, memory: int, *, flow: bool
+) -> Report | None:
     """Judge files of JSON lines in columns; None if they are none, or few of their lines are plain."""
     columnar = _columnar()
     with ExitStack() as stack:
         try:
             files = [stack.enter_context(closing(columnar.Lines(name, dialect))) for name in source.names]
-            tally: Tally = columnar.Columnar(dialect, blank, skew_s, memory).run(files)
+            run = columnar.Columnar(dialect, blank, skew_s, memory, flow=flow)
+            report: Report = run.run(files).report()
         except (columnar.NotLinesError, columnar.NotColumnarError):
             return None
-    return tally.report()
+    return attrs.evolve(report, flow=run.gathering.flow()) if flow else report
 
 
 def _columnar() -> Any:

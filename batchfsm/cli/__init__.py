@@ -101,12 +101,10 @@ def audit_command(
 
     Exit status: 0 consistent, 1 inconsistent, 2 undetermined, or stopped by an error.
     """
-    if report_file is not None and engine == "auto":
-        engine = "rows"  # Columns do not tell what the pictures show.
     with _told():
         report = audit(
             path, dialect=dialect, select=select, ignore=ignore, max_findings=max_findings, skew_s=skew,
-            input_format=input_format, memory=memory, engine=engine,
+            input_format=input_format, memory=memory, engine=engine, flow=report_file is not None,
         )  # fmt: skip
         for remark in report.remarks:
             typer.echo(f"batchfsm: {remark}", err=True)

@@ -23,16 +23,18 @@ from batchfsm.auditing.columnar.columns import (
     STATUS,
 )
 from batchfsm.auditing.columnar.deal import Deal
-from batchfsm.auditing.columnar.digest import digest
+from batchfsm.auditing.columnar.digest import key_of
 from batchfsm.auditing.columnar.lines import Lines
 from batchfsm.auditing.columnar.part import NONE, OutOfOrderError, Part
 from batchfsm.auditing.columnar.tables import BIT, tables
+from batchfsm.auditing.columnar.ways import Ways, Weight
+from batchfsm.auditing.flow import Gathering
 from batchfsm.auditing.scalar import Judging, sort, stream
 from batchfsm.auditing.tally import Tally
 from batchfsm.dialects import Dialect
 from batchfsm.errors import BatchfsmError
 from batchfsm.finding import Finding
-from batchfsm.history import Fold
+from batchfsm.history import Fold, Track
 from batchfsm.logs import Row, Unreadable
 from batchfsm.rules import HISTORY, RULES, needs
 
@@ -61,7 +63,7 @@ class DisagreementError(BatchfsmError):
 class Columnar:
     """One run over sources of columns."""
 
-    def __init__(self, dialect: Dialect, blank: Tally, skew_s: float, memory: int) -> None:
+    def __init__(self, dialect: Dialect, blank: Tally, skew_s: float, memory: int, *, flow: bool = False) -> None:
         """
         Prepare both readings.
 
@@ -70,16 +72,26 @@ class Columnar:
             blank: What the run's tally begins as.
             skew_s: How far a stamp may lie after its observation; seconds.
             memory: How much may be taken for batches and rows; bytes.
+            flow: Gather what a report draws.
         """
+        self._dialect, self._gathers = dialect, flow
         self._blank, self._memory = blank, memory
         self._fold = Fold(dialect, skew_s=skew_s)
         self._arrays = tables(dialect, skew_s)
-        self._weights = {code: dialect.severities.get(code, rule.severity) for code, rule in RULES.items()}
+        self._weights: dict[str, Weight] = {
+            code: dialect.severities.get(code, rule.severity) for code, rule in RULES.items()
+        }
         self._begin()
 
     def _begin(self) -> None:
         self._is_dealt = False  # Then batches need not be in order of observation.
         self._tally = attrs.evolve(self._blank)
+        self.gathering = (
+            Gathering(self._dialect, self._tally.wanted, lambda batch_id: key_of(batch_id)[0])
+            if self._gathers
+            else None
+        )
+        self._ways = None if self.gathering is None else Ways(self.gathering, self._weights)
         self._alone = Judging(self._fold, self._tally, self._counted)
         self._others: list[Any] = []  # The numbers of rows that are not plain and have an id.
         self._odd_keys: dict[str, tuple[int, int]] = {}  # The scalar core's batches, by id.
@@ -158,7 +170,7 @@ class Columnar:
                 self._alone.alone(row)
             else:
                 self._tally.snapshots += 1
-                key = self._odd_keys[row.snapshot.id] = _key(row.snapshot.id)
+                key = self._odd_keys[row.snapshot.id] = key_of(row.snapshot.id)
                 keys[key] = True
                 if not self._others or self._others[-1] != int(row.number):
                     self._others.append(int(row.number))
@@ -180,22 +192,22 @@ class Columnar:
         tally.batches += part.batches.count
         odd = part.odd[: part.batches.count]
         odd = np.append(odd, np.zeros(part.batches.count - len(odd), np.bool_))
-        numbers, slots, masks = map(np.concatenate, zip((NONE,) * 3, *part.hits, strict=True))
-        kept = ~odd[slots]
-        numbers, slots, masks = numbers[kept], slots[kept], masks[kept]
+        hits = part.all_hits(~odd)
+        if self._ways is not None:
+            self._ways.close(part, odd, hits)
         wanted = 0
         for code, bit in BIT.items():
             weight = self._weights[code]
             if weight != "off" and code in tally.wanted:
                 wanted |= bit
-                found = masks & bit != 0
-                mild = found & (masks & LENIENT.get(code, 0) != 0)
+                found = hits.masks & bit != 0
+                mild = found & (hits.masks & LENIENT.get(code, 0) != 0)
                 times = int(np.count_nonzero(found))
                 is_error = weight == "error" and times > int(np.count_nonzero(mild))
                 tally.count(code, times, is_error=is_error)
         if tally.select is not None and bool((np.bincount(np.concatenate([NONE, *part.slots])) > 1).any()):
             tally.given.add(HISTORY)
-        self._ask(part, numbers, slots, masks & wanted)
+        self._ask(part, hits.numbers, hits.slots, hits.masks & wanted)
         return part.rows_of(odd)
 
     def _ask(self, part: Part, numbers: Any, slots: Any, masks: Any) -> None:
@@ -218,6 +230,8 @@ class Columnar:
         groups = [self._groups[group] for group in {group for _, _, group in chosen if group >= 0}]
         alone = np.array([number for number, _, group in chosen if group < 0], np.int64)
         numbers = np.unique(np.concatenate([mine, np.array(self._others, np.int64), *groups]))
+        if self._ways is not None:
+            self._follow(sources, odd_rows)
 
         def told(row: Row, findings: list[Finding]) -> None:
             if int(row.number) in odd_rows:
@@ -236,6 +250,30 @@ class Columnar:
                 return
         self._tally = before.fork()
         sort(self._named(sources, numbers), Judging(self._fold, self._tally, told))
+
+    def _follow(self, sources: list[Lines], odd_rows: frozenset[int]) -> None:
+        """Let the scalar core follow the batches whose ways columns do not tell, and those that are shown."""
+        gathering, ways = self.gathering, self._ways
+        assert gathering is not None  # noqa: S101  # Ways are gathered.
+        assert ways is not None  # noqa: S101
+        retold = frozenset(number for numbers in ways.retold for number in numbers.tolist())
+        shown = frozenset(number for numbers in ways.shown for number in numbers.tolist())
+        wholly: set[str] = set()
+
+        def told(row: Row, findings: list[Finding]) -> None:
+            number = int(row.number)
+            if number in odd_rows:
+                gathering.told(row, findings)
+            elif number in retold or number in shown:
+                gathering.mark(row, findings)
+            if number in odd_rows or number in retold:
+                wholly.add(row.snapshot.id)
+
+        def ended(batch_id: str, track: Track) -> None:
+            (gathering.ended if batch_id in wholly else gathering.keep)(batch_id, track)
+
+        numbers = np.array(sorted({*odd_rows, *retold, *shown}), np.int64)
+        sort(self._named(sources, numbers), Judging(self._fold, attrs.evolve(self._blank), told, ended))
 
     def _check(self, row: Row, findings: list[Finding], mask: int) -> None:
         found = sum(BIT[finding.rule] for finding in findings if finding.rule in self._tally.wanted)
@@ -256,10 +294,5 @@ class Columnar:
     def _counted(self, row: Row, findings: list[Finding]) -> None:
         self._tally.snapshots += 1
         self._tally.take(row.number, findings)
-
-
-def _key(batch_id: str) -> tuple[int, int]:
-    """Return the digest of an id."""
-    letters = np.frombuffer(batch_id.encode("utf-8", "surrogatepass"), np.uint8)
-    low, high = digest(letters, 0, len(letters))
-    return int(low), int(high)
+        if self.gathering is not None:
+            self.gathering.told(row, findings)
