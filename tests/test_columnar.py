@@ -16,7 +16,12 @@ from notation import snap
 
 from batchfsm import DIALECTS, RULES, SourceError, audit
 from batchfsm.auditing import parse_size, running
+from batchfsm.auditing.scalar import one_by_one
+from batchfsm.auditing.tally import Tally
+from batchfsm.dialects import find
 from batchfsm.errors import UnknownNameError
+from batchfsm.finding import Place
+from batchfsm.logs import Sighting
 from batchfsm.wire import TIME_MAX, time_of
 
 pytest.importorskip("numba", reason="the extra `audit` is not installed")
@@ -24,7 +29,7 @@ pytest.importorskip("numba", reason="the extra `audit` is not installed")
 import numpy as np
 
 from batchfsm.auditing import columnar
-from batchfsm.auditing.columnar import deal, judging, lines, part, scanner, tokens
+from batchfsm.auditing.columnar import bucket, deal, judging, lines, part, scanner, tokens
 from batchfsm.auditing.columnar.clock import clock
 from batchfsm.auditing.columnar.digest import digest
 from batchfsm.auditing.columnar.words import code_of, words
@@ -407,6 +412,22 @@ def test_chunks_may_be_cut_anywhere(chunk, tmp_path, always, monkeypatch):
     assert {"H507": 1, "H502": 1} == {code: in_columns.counts[code] for code in ("H507", "H502")}
     assert everything(row_by_row) == everything(in_columns)
     assert 1 == len(always)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_lines_at_hand(dialect, monkeypatch):
+    """What a worker judges of its lines in columns is what the scalar core says of them, a line end inside one or not."""
+    monkeypatch.setattr(bucket, "_CHUNK_ROWS", 7)
+    named, blank = find(dialect), Tally(select=None, ignore=(), listed_max=5)
+    for seed in range(20):
+        rnd = random.Random(f"{dialect} {seed}")  # noqa: S311
+        texts = [each.encode() for each in any_log(rnd, dialect, is_sorted=seed % 2 == 0).split("\n") if each.strip()]
+        texts += rnd.choice([[], [GOOD.replace(",", ",\n").encode(), texts[0]]]) if texts else []
+        log = [Sighting(Place(f"file {number % 3}", number), text) for number, text in enumerate(texts, 1)]
+        expected, _ = one_by_one(iter(log), named, blank, 60.0)
+        found = columnar.Columnar(named, blank, 60.0, 10**9).run([columnar.Bucket(log, named)])
+
+        assert everything(expected.report()) == everything(found.report()), seed
 
 
 def test_gzip(tmp_path, always):

@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from contextlib import ExitStack, closing
-from importlib import import_module
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, Final
 
 import attrs
 
-from batchfsm.auditing import spark
+from batchfsm.auditing import extra, spark
 from batchfsm.auditing.flow import are_told_by_stamps
 from batchfsm.auditing.report import FINDINGS_MAX, Report
 from batchfsm.auditing.scalar import one_by_one
@@ -93,7 +92,7 @@ def audit(
     blank = Tally(select=_tokens(select), ignore=_tokens(ignore) or (), listed_max=max_findings)
     limit = parse_size(memory)
     if engine == "spark" or spark.is_frame(source):
-        return _in_spark(source, named, blank, skew_s, input_format)
+        return _in_spark(source, named, blank, skew_s, input_format, memory=limit)
     found, remarks = opened(source, input_format), tuple[str, ...]()
     if engine == "auto" and _is_large(found) and (not flow or are_told_by_stamps(named)):
         try:
@@ -131,7 +130,7 @@ def _in_columns(
     source: Source, dialect: Dialect, blank: Tally, skew_s: float, memory: int, *, flow: bool
 ) -> Report | None:
     """Judge files of JSON lines in columns; None if they are none, or few of their lines are plain."""
-    columnar = _columnar()
+    columnar = extra.columns()
     with ExitStack() as stack:
         try:
             files = [stack.enter_context(closing(columnar.Lines(name, dialect))) for name in source.names]
@@ -142,23 +141,13 @@ def _in_columns(
     return attrs.evolve(report, flow=run.gathering.flow()) if flow else report
 
 
-def _columnar() -> Any:
-    """Return the columnar reading; MissingExtraError if what it needs is not installed."""
-    try:
-        return import_module("batchfsm.auditing.columnar")
-    except ImportError as error:
-        if error.name is None or error.name.partition(".")[0] not in {"numpy", "numba", "llvmlite"}:
-            raise
-        raise MissingExtraError("a fast audit of a large log", "audit") from None
-
-
 def _tokens(tokens: Iterable[str] | None) -> tuple[str, ...] | None:
     if tokens is None:
         return None
     return tuple(map(str.strip, tokens.split(","))) if isinstance(tokens, str) else tuple(tokens)
 
 
-def _in_spark(source: Any, dialect: Dialect, blank: Tally, skew_s: float, input_format: str) -> Report:
+def _in_spark(source: Any, dialect: Dialect, blank: Tally, skew_s: float, input_format: str, *, memory: int) -> Report:
     """Judge files, named as Spark names them, or a frame of Spark's."""
     if not spark.is_frame(source):
         if input_format not in ("auto", "json"):
@@ -167,4 +156,4 @@ def _in_spark(source: Any, dialect: Dialect, blank: Tally, skew_s: float, input_
         local = [fspath(each) for each in named]
         # What has a scheme is Spark's to find, globs and all.
         source = [name for each in local for name in ([each] if "://" in each else opened(each).names)]
-    return spark.run(source, dialect, blank, skew_s).report()
+    return spark.run(source, dialect, blank, skew_s, memory).report()

@@ -8,12 +8,13 @@ findings that are asked for, and must come to the same ones: that is checked in 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import attrs
 import numpy as np
 
+from batchfsm.auditing.columnar.chunk import Columns
 from batchfsm.auditing.columnar.columns import (
     COLUMNS,
     COUNTED,
@@ -24,7 +25,6 @@ from batchfsm.auditing.columnar.columns import (
 )
 from batchfsm.auditing.columnar.deal import Deal
 from batchfsm.auditing.columnar.digest import key_of
-from batchfsm.auditing.columnar.lines import Lines
 from batchfsm.auditing.columnar.part import NONE, OutOfOrderError, Part
 from batchfsm.auditing.columnar.tables import BIT, tables
 from batchfsm.auditing.columnar.ways import Ways, Weight
@@ -98,7 +98,7 @@ class Columnar:
         self._asked: list[tuple[int, int, int]] = []  # Rows to tell of: number, mask, place in `_groups`.
         self._groups: list[Any] = []  # The numbers of the rows of each batch that is asked for.
 
-    def run(self, sources: list[Lines]) -> Tally:
+    def run(self, sources: Sequence[Columns]) -> Tally:
         """
         Judge all rows of some sources.
 
@@ -122,7 +122,7 @@ class Columnar:
         if batches * _BATCH_BYTES + rows * _ROW_BYTES > self._memory:
             raise _TooManyError
 
-    def _dealt(self, sources: list[Lines]) -> Any:
+    def _dealt(self, sources: Sequence[Columns]) -> Any:
         """Judge bucket by bucket, each batch in order; return the numbers of the scalar core's rows."""
         mine = [NONE]
         with Deal(sum(source.size for source in sources), self._memory) as deal:
@@ -135,7 +135,7 @@ class Columnar:
                 mine.append(self._close(part))
         return np.sort(np.concatenate(mine))
 
-    def _plain(self, sources: list[Lines], part: Part | None) -> Iterator[tuple[Any, Any, Any]]:
+    def _plain(self, sources: Sequence[Columns], part: Part | None) -> Iterator[tuple[Any, Any, Any]]:
         """Yield cells, times and numbers of the plain rows; take down the others as they come."""
         base, odd = 0, 0
         for source in sources:
@@ -160,7 +160,7 @@ class Columnar:
                 yield cells, seen, numbers
             base += rows
 
-    def _take(self, source: Lines, base: int, numbers: Any) -> list[tuple[int, int]]:
+    def _take(self, source: Columns, base: int, numbers: Any) -> list[tuple[int, int]]:
         """Read rows that are not plain; return the keys of the batches that are the scalar core's from now on."""
         keys = {}
         for row in source.rows(numbers, base):
@@ -222,7 +222,7 @@ class Columnar:
         for number, mask, slot in zip(*(each[first].tolist() for each in (numbers, masks, slots)), strict=True):
             self._asked.append((number, mask, order.get(slot, -1)))
 
-    def _tell(self, sources: list[Lines], mine: Any) -> None:
+    def _tell(self, sources: Sequence[Columns], mine: Any) -> None:
         """Let the scalar core judge its batches, and tell of the rows that are asked for."""
         chosen = sorted(self._asked)[: self._tally.listed_max]
         masks: dict[float, int] = {number: mask for number, mask, _ in chosen}
@@ -281,7 +281,7 @@ class Columnar:
             codes = [code for code, bit in BIT.items() if bit & (found ^ mask)]
             raise DisagreementError(f"the two readings of {', '.join(codes)} disagree at {row.place}: please report it")
 
-    def _named(self, sources: list[Lines], numbers: Any) -> Iterator[Row]:
+    def _named(self, sources: Sequence[Columns], numbers: Any) -> Iterator[Row]:
         """Read rows again; those without an id, and what cannot be read, have been dealt with."""
         base = 0
         for source in sources:
