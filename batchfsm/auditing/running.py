@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import attrs
 
-from batchfsm.auditing import spark
+from batchfsm.auditing import spark, tabular
 from batchfsm.auditing.report import FINDINGS_MAX, Report
 from batchfsm.auditing.scalar import one_by_one
 from batchfsm.auditing.tally import Tally
@@ -90,15 +90,18 @@ def audit(
     limit = parse_size(memory)
     if engine == "spark" or spark.is_frame(source):
         return _in_spark(source, named, blank, skew_s, input_format)
-    found, remarks = opened(source, input_format), tuple[str, ...]()
-    if engine == "auto" and _is_large(found):
-        try:
-            if (report := _in_columns(found, named, blank, skew_s, limit)) is not None:
-                return report
-        except MissingExtraError as error:
-            remarks = (f"read row by row: {error}",)
-    tally, flow = one_by_one(found, named, blank, skew_s, is_repeatable=found.is_repeatable)
-    return attrs.evolve(tally.report(), flow=flow, remarks=remarks)
+    remarks = tuple[str, ...]()
+    with tabular.opened(source, input_format) as found:
+        if isinstance(found, tabular.Mixed):
+            named, blank = found.narrowed(named, blank)
+        if engine == "auto" and _is_large(found):
+            try:
+                if (report := _in_columns(found, named, blank, skew_s, limit)) is not None:
+                    return report
+            except MissingExtraError as error:
+                remarks = (f"read row by row: {error}",)
+        tally, flow = one_by_one(found, named, blank, skew_s, is_repeatable=found.is_repeatable)
+        return attrs.evolve(tally.report(), flow=flow, remarks=remarks)
 
 
 def parse_size(size: int | str) -> int:
@@ -115,20 +118,30 @@ def parse_size(size: int | str) -> int:
     return number
 
 
-def _is_large(source: Source) -> bool:
+def _is_large(source: Source | tabular.Mixed) -> bool:
     """Tell whether reading in columns is worth its start: it takes a second, and half a minute when it is new."""
-    files = [Path(name) for name in source.names]
-    if not files or source.input_format not in ("auto", "json") or not source.is_repeatable:
-        return False
-    return sum(file.stat().st_size for file in files) >= COLUMNS_BYTES_MIN
+    parts = source.parts if isinstance(source, tabular.Mixed) else (source,)
+    others = [part for part in parts if isinstance(part, Source)]
+    for part in others:
+        if not part.names or part.input_format not in ("auto", "json") or not part.is_repeatable:
+            return False
+    sizes = [Path(name).stat().st_size for part in others for name in part.names]
+    return sum(sizes) + sum(part.table.size for part in parts if isinstance(part, tabular.Rows)) >= COLUMNS_BYTES_MIN
 
 
-def _in_columns(source: Source, dialect: Dialect, blank: Tally, skew_s: float, memory: int) -> Report | None:
-    """Judge files of JSON lines in columns; None if they are none, or few of their lines are plain."""
+def _in_columns(source: Source | tabular.Mixed, dialect: Dialect, blank: Tally, skew_s: float, memory: int) -> Report | None:
+    """Judge tables and files of JSON lines in columns; None if they are none, or few of their rows are plain."""
     columnar = _columnar()
+    parts = source.parts if isinstance(source, tabular.Mixed) else (source,)
+    files: list[Any] = []
     with ExitStack() as stack:
         try:
-            files = [stack.enter_context(closing(columnar.Lines(name, dialect))) for name in source.names]
+            for part in parts:
+                if isinstance(part, tabular.Rows):
+                    files.append(columnar.Grid(part, dialect))
+                else:
+                    lines = (columnar.Lines(name, dialect) for name in part.names)
+                    files += [stack.enter_context(closing(each)) for each in lines]
             tally: Tally = columnar.Columnar(dialect, blank, skew_s, memory).run(files)
         except (columnar.NotLinesError, columnar.NotColumnarError):
             return None

@@ -2,7 +2,7 @@
 
 from batchfsm.logs.packed import is_packed, unpacked
 from batchfsm.logs.rows import Row, rows
-from batchfsm.logs.sources import INPUT_FORMATS, InputFormat, Source, opened
+from batchfsm.logs.sources import INPUT_FORMATS, InputFormat, Source, is_parquet, opened
 from batchfsm.logs.stream import OBJECT_CHARS_MAX, Sighting, Stream, Unreadable
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Stream",
     "Unreadable",
     "is_packed",
+    "is_parquet",
     "opened",
     "rows",
     "unpacked",

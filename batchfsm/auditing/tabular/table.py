@@ -1,0 +1,184 @@
+"""A log that is a table: a Parquet file or a dataframe, read batch by batch, and any of its rows once more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import attrs
+
+from batchfsm.auditing.tabular.arrow import arrow, reading
+from batchfsm.auditing.tabular.layout import Layout, layout
+from batchfsm.auditing.tabular.piece import Piece, piece
+from batchfsm.auditing.tabular.records import sightings
+from batchfsm.errors import SourceError
+from batchfsm.logs import Sighting, Unreadable
+
+FRAME: Final = "dataframe"
+"""What places call the rows of a frame at hand."""
+
+BATCH_ROWS: Final = 2**17
+"""How many rows are read together."""
+
+
+class Table(Protocol):
+    """A table, open."""
+
+    name: str
+    """What places call it."""
+    layout: Layout
+    size: int
+    """About how many bytes it takes as columns."""
+    rows_count: int
+
+    def batches(self) -> Iterator[Any]:
+        """Yield all rows in order, as Arrow's record batches; SourceError if they cannot be read."""
+
+    def at(self, numbers: list[int]) -> Iterator[tuple[list[int], Any]]:
+        """Yield some rows again, batch by batch: their numbers, and a batch of no others; `numbers` are sorted."""
+
+    def close(self) -> None:
+        """Close what is open."""
+
+
+class Parquet:
+    """A Parquet file."""
+
+    def __init__(self, name: str) -> None:
+        """
+        Open it and look at its schema.
+
+        Raises:
+            MissingExtraError: If pyarrow is not installed.
+            SourceError: If it cannot be opened, is no Parquet, or holds no batches.
+        """
+        parquet = arrow().parquet
+        self.name = name
+        with reading(name):
+            self._state = _state(name)
+            self.layout = layout(parquet.read_schema(name), name)
+            self._file = parquet.ParquetFile(
+                name, read_dictionary=[*self.layout.texts], page_checksum_verification=True, pre_buffer=True
+            )
+        groups = [self._file.metadata.row_group(place) for place in range(self._file.num_row_groups)]
+        self._rows = [group.num_rows for group in groups]
+        self.size = sum(group.total_byte_size for group in groups)
+        self.rows_count = sum(self._rows)
+
+    def batches(self) -> Iterator[Any]:
+        """Yield all rows in order; SourceError if a page is damaged, or the file is not what it was."""
+        yield from self._read([*range(len(self._rows))])
+
+    def at(self, numbers: list[int]) -> Iterator[tuple[list[int], Any]]:
+        """Yield some rows again: only the groups that hold one are read."""
+        first = 0
+        for group, rows in enumerate(self._rows):
+            mine = [number for number in numbers if first <= number < first + rows]
+            yield from _chosen(self._read([group]) if mine else iter(()), mine, first)
+            first += rows
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _read(self, groups: list[int]) -> Iterator[Any]:
+        columns, rows = [*self.layout.columns], 0
+        with reading(self.name):
+            for portion in self._portions(groups):
+                for batch in self._file.iter_batches(BATCH_ROWS, row_groups=portion, columns=columns):
+                    rows += batch.num_rows
+                    yield batch
+            if _state(self.name) != self._state or rows != sum(self._rows[group] for group in groups):
+                raise SourceError(f"{self.name}: changed while it was read")
+
+
+    def _portions(self, groups: list[int]) -> Iterator[list[int]]:
+        """Yield groups, small ones together: of all that are asked for at once, Arrow fetches the pages at once."""
+        portion, rows = list[int](), 0
+        for group in groups:
+            portion.append(group)
+            rows += self._rows[group]
+            if rows >= BATCH_ROWS:
+                yield portion
+                portion, rows = [], 0
+        if portion:
+            yield portion
+
+
+class Frame:
+    """A dataframe, of whatever library, which is kept in memory as Arrow has it: the columns that are read."""
+
+    def __init__(self, frame: Any) -> None:
+        """
+        Take its columns over.
+
+        Raises:
+            MissingExtraError: If pyarrow is not installed.
+            SourceError: If its columns have no types of Arrow's, or hold no batches.
+        """
+        pa = arrow()
+        self.name = FRAME
+        with reading(self.name):
+            whole = frame if isinstance(frame, pa.Table) else pa.table(frame)
+            self.layout = layout(whole.schema, self.name)
+            table = whole.select([*self.layout.columns])
+            self._batches = (table if _is_coarse(table) else table.combine_chunks()).to_batches(BATCH_ROWS)
+        self.size = table.nbytes
+        self.rows_count = table.num_rows
+
+    def batches(self) -> Iterator[Any]:
+        """Yield all rows in order."""
+        return iter(self._batches)
+
+    def at(self, numbers: list[int]) -> Iterator[tuple[list[int], Any]]:
+        """Yield some rows again."""
+        yield from _chosen(iter(self._batches), numbers, 0)
+
+    def close(self) -> None:
+        """Do nothing: it is its owner's."""
+
+
+def _is_coarse(table: Any) -> bool:
+    return bool(sum(column.num_chunks for column in table.columns) * _PIECE_ROWS <= table.num_rows * table.num_columns)
+
+
+_PIECE_ROWS: Final = BATCH_ROWS // 8
+
+
+def _state(name: str) -> tuple[int, int]:
+    """Return what tells that a file has changed."""
+    found = Path(name).stat()
+    return found.st_size, found.st_mtime_ns
+
+
+def _chosen(batches: Iterator[Any], numbers: list[int], first: int) -> Iterator[tuple[list[int], Any]]:
+    """Yield the rows of some batches that have one of some numbers; `first` is the number of the first row."""
+    for batch in batches:
+        mine = [number for number in numbers if first <= number < first + batch.num_rows]
+        if mine:
+            yield mine, batch.take(arrow().array([number - first for number in mine]))
+        first += batch.num_rows
+
+
+@attrs.frozen(eq=False)
+class Rows:
+    """The rows of a table for the scalar core, as often as they are asked for."""
+
+    table: Table
+
+    def __iter__(self) -> Iterator[Sighting | Unreadable]:
+        """Yield what stands in each row, in order."""
+        first = 0
+        for batch in self.table.batches():
+            yield from sightings(self.pieced(batch), range(first, first + batch.num_rows), self.table.name)
+            first += batch.num_rows
+
+    def at(self, numbers: list[int]) -> Iterator[tuple[int, Sighting | Unreadable]]:
+        """Yield some rows, each with its number."""
+        for mine, batch in self.table.at(numbers):
+            yield from zip(mine, sightings(self.pieced(batch), mine, self.table.name), strict=True)
+
+    def pieced(self, batch: Any) -> Piece:
+        """Return a batch field by field."""
+        return piece(batch, self.table.layout, self.table.name)
