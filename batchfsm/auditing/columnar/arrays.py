@@ -44,14 +44,22 @@ class Text:
 
 def given_of(array: Any) -> Any:
     """Return where an array is not null."""
-    return np.asarray(array.is_valid()) if array.null_count else np.ones(len(array), np.bool_)
+    valid = array.buffers()[0]
+    return np.ones(len(array), np.bool_) if valid is None else _bits(valid, array)
+
+
+def flags_of(array: Any) -> Any:
+    """Return an array of booleans, none of which is null."""
+    return _bits(array.buffers()[1], array)
 
 
 def text_of(array: Any) -> Text:
     """Return a column of text, plain or by dictionary."""
+    if hasattr(array, "dictionary") and len(array.dictionary) > len(array):
+        array = array.dictionary_decode()  # It is that of many more rows.
     given, index = given_of(array), None
     if hasattr(array, "dictionary"):
-        index, array = array.indices.fill_null(0).to_numpy(), array.dictionary
+        index, array = np.where(given, _numbers(array.indices, str(array.type.index_type)), 0), array.dictionary
     _, places, letters = array.buffers()
     width = np.int32 if str(array.type) == "string" else np.int64
     offsets = np.zeros(1, np.int64)
@@ -66,21 +74,36 @@ def text_of(array: Any) -> Text:
 
 def whole_of(array: Any) -> Any:
     """Return a column of numbers as int64: NULL where it is null, BEYOND where it is no whole number of 53 bits."""
-    given = given_of(array)
-    kind = str(array.type)
-    if kind not in ("int64", "uint64", "double"):
+    given, kind = given_of(array), str(array.type)
+    if kind not in ("int64", "uint64", "double") or not len(array):
         return np.where(given, BEYOND, NULL)  # Text, which some dialects read.
-    values = array.fill_null(0).to_numpy() if array.null_count else array.to_numpy()
-    if not len(values):
-        return np.zeros(0, np.int64)
+    values = _numbers(array, kind)
+    if kind == "int64" and values.max() < _EXACT_MAX and values.min() > -_EXACT_MAX:
+        return np.where(given, values, NULL)
+    values = np.where(given, values, 0)
     if kind == "double":
         sound = (np.abs(values) < _EXACT_MAX) & (values == np.floor(values))
-        values = np.where(sound, values, 0).astype(np.int64)
-    elif values.max() > _EXACT_MAX or values.min() < -_EXACT_MAX:
-        sound = (values < _EXACT_MAX) & (values > -_EXACT_MAX)
-        values = np.where(sound, values, 0).astype(np.int64)
     else:
-        sound, values = None, values.astype(np.int64, copy=False)
-    if sound is not None:
-        values[~sound] = BEYOND
-    return values if given.all() else np.where(given, values, NULL)
+        sound = (values < _EXACT_MAX) & (values > -_EXACT_MAX)
+    return np.where(given, np.where(sound, values, 0).astype(np.int64) + np.where(sound, 0, BEYOND), NULL)
+
+
+def own_texts_of(array: Any) -> Text:
+    """Return a column of text in which each row has its own."""
+    return text_of(array.dictionary_decode() if hasattr(array, "dictionary") else array)
+
+
+def floats_of(array: Any) -> Any:
+    """Return a column of floats; anything where it is null."""
+    return _numbers(array, "double")
+
+
+def _bits(buffer: Any, array: Any) -> Any:
+    bits = np.unpackbits(np.frombuffer(buffer, np.uint8), count=array.offset + len(array), bitorder="little")
+    return bits[array.offset :].view(np.bool_)
+
+
+def _numbers(array: Any, kind: str) -> Any:
+    # `to_numpy`, and what takes a scalar, would load pandas if it is installed: a second and more.
+    found = np.frombuffer(array.buffers()[1] or b"", kind)
+    return found[array.offset : array.offset + len(array)]

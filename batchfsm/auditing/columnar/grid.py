@@ -11,7 +11,7 @@ import attrs
 import numpy as np
 
 from batchfsm.auditing.columnar import texts
-from batchfsm.auditing.columnar.arrays import text_of
+from batchfsm.auditing.columnar.arrays import own_texts_of
 from batchfsm.auditing.columnar.chunk import Chunk
 from batchfsm.auditing.columnar.fields import habits
 from batchfsm.auditing.columnar.scanner import PAD, PLAIN, desk, scan
@@ -83,8 +83,7 @@ class Grid:
 
     def _scanned(self, piece: Piece) -> tuple[Any, Any, Any]:
         """Read a column of JSON text as lines."""
-        array = piece.arrays[JSON_TEXT]
-        text = text_of(array.dictionary_decode() if hasattr(array, "dictionary") else array)
+        text = own_texts_of(piece.arrays[JSON_TEXT])
         size = int(text.offsets[-1]) + piece.count
         buffer = np.full(size + PAD, LINE_END, np.uint8)
         texts.joined(text.letters, text.offsets, buffer)

@@ -7,20 +7,21 @@ from typing import Any, Final
 import numpy as np
 
 from batchfsm.auditing.columnar import texts
-from batchfsm.auditing.columnar.arrays import given_of, text_of
-from batchfsm.auditing.columnar.columns import ERRORS
+from batchfsm.auditing.columnar.arrays import Text, given_of, text_of
+from batchfsm.auditing.columnar.columns import COLUMNS, COMPLETED, ERRORS, FAILED, FLAGS, NULL, TOTAL
 from batchfsm.auditing.columnar.digest import digest
 from batchfsm.auditing.columnar.fields import Habits
 from batchfsm.auditing.columnar.tokens import NAMES_MAX, scratch
-from batchfsm.auditing.tabular import COUNTS, Piece
+from batchfsm.auditing.tabular import COUNTS, Piece, places
 from batchfsm.rules import RULES
 
 _JSON: Final = {
-    COUNTS: texts.COUNTS_TEXT,
-    "errors": texts.ERRORS_TEXT,
-    "metadata": texts.METADATA_TEXT,
-    "usage": texts.USAGE_TEXT,
+    COUNTS: (texts.COUNTS_TEXT, (TOTAL, COMPLETED, FAILED)),
+    "errors": (texts.ERRORS_TEXT, (ERRORS,)),
+    "metadata": (texts.METADATA_TEXT, ()),
+    "usage": (texts.USAGE_TEXT, ()),
 }
+"""How the JSON text of each field is read, and which columns it goes to beside the flags."""
 _LIMIT: Any = RULES["S006"].kind
 _LIMITS: Final = np.array([_LIMIT.pairs_max, _LIMIT.key_chars_max, _LIMIT.value_chars_max])
 _ANY: Final = np.array([NAMES_MAX, 2**62, 2**62])
@@ -28,21 +29,29 @@ _TEXT: Final = ("string", "large_string", "null")
 _PARTS: Final = {"code": _TEXT, "message": _TEXT, "param": _TEXT, "line": ("int64", "int32", "null")}
 
 
-def nests(piece: Piece, habits: Habits, cells: Any, plain: Any) -> None:
-    """Read what stands in the nested fields; a row in which it is not sure what that says is not plain."""
-    for field, kind in _JSON.items():
+def nests(piece: Piece, habits: Habits, columns: dict[int, Any], plain: Any) -> None:
+    """Read the nested fields into their columns; a row in which it is not sure what one says is not plain."""
+    for field in _JSON:
         array = piece.arrays.get(field)
         if array is None or str(array.type) == "bool":  # Counts in columns of their own.
             continue
-        if hasattr(array, "dictionary"):
-            array = array.dictionary_decode()
-        if str(array.type) in _TEXT:
-            text = text_of(array)
-            texts.nested(text.letters, text.offsets, text.given, kind, habits, scratch(), cells, plain)
+        if hasattr(array, "dictionary") or str(array.type) in _TEXT:
+            _texts(text_of(array), field, habits, columns, plain)
         elif field == "errors":
-            _errors(array, cells, plain)
+            columns[ERRORS] = _errors(array, plain)
         elif field != "usage" or _is_map(array):
             plain &= ~_given(array) | _short(array, _LIMITS if field == "metadata" else _ANY)
+
+
+def _texts(text: Text, field: str, habits: Habits, columns: dict[int, Any], plain: Any) -> None:
+    kind, of_its_own = _JSON[field]
+    own, sound = np.full((text.count, len(COLUMNS)), NULL, np.int64), np.ones(text.count, np.bool_)
+    texts.nested(text.letters, text.offsets, kind, habits, scratch(), own, sound)
+    if not sound.all():
+        plain &= text.spread(sound, 1).astype(np.bool_)
+    for column in (*of_its_own, FLAGS):
+        found = text.spread(np.ascontiguousarray(own[:, column]), 0 if column == FLAGS else NULL)
+        columns[column] = found | columns[FLAGS] if column == FLAGS else found
 
 
 def _is_map(array: Any) -> bool:
@@ -57,7 +66,8 @@ def _given(array: Any) -> Any:
 
 def _offsets(array: Any) -> Any:
     """Return where the entries of each row begin and end in `array.values`, of which a slice has more than its own."""
-    return array.offsets.to_numpy().astype(np.int64)
+    width = np.int64 if str(array.type).startswith("large") else np.int32
+    return np.frombuffer(array.buffers()[1] or bytes(8), width)[array.offset :][: len(array) + 1].astype(np.int64)
 
 
 def _short(array: Any, limits: Any) -> Any:
@@ -91,24 +101,23 @@ def _short_map(array: Any, limits: Any) -> Any:
     return sure
 
 
-def _errors(array: Any, cells: Any, plain: Any) -> None:
+def _errors(array: Any, plain: Any) -> Any:
     """Digest lists of errors, or structs that hold one; of those that are set, of which there are few."""
-    entries = array
+    entries, found = array, np.full(len(array), NULL, np.int64)
     if not hasattr(array, "offsets"):
         names = [member.name for member in array.type]
         entries = array.flatten()[names.index("data")] if "data" in names else None
     if entries is None or not hasattr(entries, "offsets"):
         plain &= ~given_of(array)
-        return
+        return found
     rows = np.flatnonzero(_given(entries))
-    if not len(rows):
-        return
     kind = entries.type.value_type
     parts = {member.name: str(member.type) for member in kind} if str(kind).startswith("struct") else {"": ""}
-    is_known = all(each in _PARTS.get(name, ()) for name, each in parts.items())
-    for row, found in zip(rows.tolist(), entries.take(rows).to_pylist(), strict=True):
-        if not is_known or None in found:
-            plain[row] = False
-            continue
-        spelled = np.frombuffer(repr(found).encode("utf-8"), np.uint8)
-        cells[row, ERRORS], _ = digest(spelled, 0, len(spelled))
+    if not all(each in _PARTS.get(name, ()) for name, each in parts.items()):
+        plain[rows] = False
+        return found
+    for row, listed in zip(rows.tolist(), entries.take(places(rows)).to_pylist(), strict=True):
+        plain[row] = plain[row] and None not in listed
+        spelled = np.frombuffer(repr(listed).encode(), np.uint8)
+        found[row], _ = digest(spelled, 0, len(spelled))
+    return found

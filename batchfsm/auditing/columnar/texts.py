@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from batchfsm.auditing.columnar.clock import clock
-from batchfsm.auditing.columnar.columns import NULL, UNKNOWN
+from batchfsm.auditing.columnar.columns import FLAGS, NULL, UNKNOWN
 from batchfsm.auditing.columnar.digest import digest
 from batchfsm.auditing.columnar.fields import id_time, window_s
 from batchfsm.auditing.columnar.inner import counts, errors, metadata
@@ -87,11 +87,12 @@ def clocks(letters, offsets, given, scratch, found, plain):  # type: ignore[no-u
 
 
 @compiled
-def nested(letters, offsets, given, kind, habits, names, cells, plain):  # type: ignore[no-untyped-def]
-    """Read JSON text of one field into its cells; a row in which it is not what the wire allows is not plain."""
+def nested(letters, offsets, kind, habits, names, cells, plain):  # type: ignore[no-untyped-def]
+    """Read JSON texts of one field into its cells; one that is not what the wire allows is not plain."""
     for row in range(len(cells)):
         start, end = offsets[row], offsets[row + 1]
-        if not given[row] or start == end:
+        cells[row, FLAGS] = 0
+        if start == end:
             continue
         utf8 = True  # Arrow has made sure of it.
         at = NO

@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 
 from batchfsm.auditing.columnar import texts
-from batchfsm.auditing.columnar.arrays import BEYOND, Text, text_of, whole_of
+from batchfsm.auditing.columnar.arrays import BEYOND, Text, flags_of, floats_of, given_of, own_texts_of, text_of, whole_of
 from batchfsm.auditing.columnar.columns import (
     COLUMNS,
     COUNTED,
@@ -57,9 +57,8 @@ def weave(piece: Piece, habits: Habits) -> tuple[Any, Any, Any]:
         columns[FLAGS] |= _foreign(text_of(piece.arrays["object"]), plain)
     if _NUMBERS[0] in piece.arrays:
         columns |= _counts(piece, columns[FLAGS], habits, plain)
-    cells = _woven(columns, piece.count)
-    nests(piece, habits, cells, plain)
-    return cells, seen(piece, plain), plain
+    nests(piece, habits, columns, plain)
+    return _woven(columns, piece.count), seen(piece, plain), plain
 
 
 def seen(piece: Piece, plain: Any) -> Any:
@@ -67,11 +66,10 @@ def seen(piece: Piece, plain: Any) -> Any:
     found = np.full(piece.count, np.nan)
     for array in (piece.arrays[clock] for clock in reversed(CLOCKS) if clock in piece.arrays):
         if str(array.type) == "double":
-            given = np.asarray(array.is_valid())
-            times = array.fill_null(np.nan).to_numpy() if array.null_count else array.to_numpy()
+            given, times = given_of(array), floats_of(array)
             plain &= ~given | ((times > 0) & (times <= TIME_MAX))
         else:
-            text = text_of(array.dictionary_decode() if hasattr(array, "dictionary") else array)
+            text = own_texts_of(array)
             given, times = text.given, np.empty(piece.count)
             texts.clocks(text.letters, text.offsets, given, np.zeros(_CLOCK_ROOM, np.uint8), times, plain)
         found = np.where(given, times, found)
@@ -129,7 +127,7 @@ def _foreign(text: Text, plain: Any) -> Any:
 
 def _counts(piece: Piece, flags: Any, habits: Habits, plain: Any) -> dict[int, Any]:
     columns = {COLUMNS.index(name): whole_of(piece.arrays[name]) for name in _NUMBERS}
-    given = np.asarray(piece.arrays[COUNTS])
+    given = flags_of(piece.arrays[COUNTS])
     for values in columns.values():
         plain &= values != BEYOND
         if not habits.null_counts:

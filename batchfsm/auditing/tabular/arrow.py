@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
+from typing import Any
 
 from batchfsm.errors import MissingExtraError, SourceError
 
@@ -22,6 +23,12 @@ def arrow() -> ModuleType:
         raise MissingExtraError(WHAT, "audit") from error
     loaded: ModuleType = pa
     return loaded
+
+
+def places(numbers: Any) -> Any:
+    """Return 64-bit numbers, which have a buffer, as an array of Arrow's."""
+    # `pa.array` would load pandas if it is installed: a second and more.
+    return arrow().Array.from_buffers(arrow().int64(), len(numbers), [None, arrow().py_buffer(numbers)])
 
 
 @contextmanager

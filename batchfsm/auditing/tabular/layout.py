@@ -23,7 +23,6 @@ JSON_TEXT: Final = "text"
 _WRAPPERS: Final = ("snapshot", "batch", "body", "data")
 _FLAT: Final = tuple(f"{COUNTS}.{name}" for name in COUNT_FIELDS)
 _FLAT_COUNTS: Final = {f"{COUNTS}{sign}{name}": f"{COUNTS}.{name}" for name in COUNT_FIELDS for sign in "._"}
-_FEW: Final = ("status", "object", "endpoint", "model", "completion_window")
 _JSON: Final = ("struct", "map", "text")
 _NUMBER: Final = ("a whole number", ("whole", "real"))
 _DUE: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
@@ -53,7 +52,7 @@ class Layout:
     own where each has a column: `request_counts.total`."""
 
     texts: tuple[str, ...]
-    """Columns of text of which few values are told apart: worth a dictionary."""
+    """Columns of text whose values come again and again: worth a dictionary."""
 
     @property
     def given(self) -> frozenset[str]:
@@ -93,9 +92,9 @@ def layout(schema: Any, name: str) -> Layout:
     if twice := [each for each in columns if schema.names.count(each) > 1]:
         raise SourceError(f"{name}: the column {twice[0]} stands twice")
     paths = {field: path for field, (path, _) in found.items()}
+    texts = tuple(".".join(path) for field, (path, kind) in found.items() if field != JSON_TEXT and _is_any(kind, "text"))
     return Layout(
-        columns=columns, paths=paths, texts=tuple(".".join(paths[each]) for each in _FEW if each in paths)
-    )
+        columns=columns, paths=paths, texts=texts)
 
 
 def _members(kind: Any) -> list[Any]:

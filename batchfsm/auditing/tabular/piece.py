@@ -13,7 +13,6 @@ from batchfsm.errors import SourceError
 from batchfsm.snapshot import COUNT_FIELDS, TIME_FIELDS
 from batchfsm.wire import SPELLINGS
 
-_UNITS: Final = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _MICROS: Final = 10**6
 
 
@@ -100,10 +99,6 @@ def _plain(field: str, array: Any) -> Any:
 def _since_1970(array: Any, *, is_clock: bool) -> Any:
     """Return timestamps as Unix seconds; those of observation with their fractions, to the microsecond."""
     pa = arrow()
-    compute, per_second = pa.compute, _UNITS[array.type.unit]
-    units = array.cast(pa.int64())
-    if not is_clock:
-        return compute.divide(units, per_second)
-    if per_second > _MICROS:
-        units, per_second = compute.divide(units, per_second // _MICROS), _MICROS
-    return compute.divide(units.cast(pa.float64(), safe=False), float(per_second))
+    unit = "us" if is_clock else "s"
+    whole = array.cast(pa.timestamp(unit), safe=False).cast(pa.int64())  # Finer ones are cut off.
+    return pa.compute.divide(whole.cast(pa.float64(), safe=False), float(_MICROS)) if is_clock else whole

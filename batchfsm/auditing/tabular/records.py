@@ -27,7 +27,7 @@ def sightings(piece: Piece, numbers: Any, name: str) -> Iterator[Sighting | Unre
         numbers: Their numbers in the table, from 0; places count from 1.
         name: What places call the table.
     """
-    columns = {field: _values(array) for field, array in piece.arrays.items()}
+    columns = {field: _values(array, is_clock=field in CLOCKS) for field, array in piece.arrays.items()}
     for row, number in enumerate(numbers):
         place = Place(name, int(number) + 1)
         try:
@@ -36,10 +36,10 @@ def sightings(piece: Piece, numbers: Any, name: str) -> Iterator[Sighting | Unre
             yield Unreadable(place, error.problems[0][1])
 
 
-def _values(array: Any) -> list[Any]:
+def _values(array: Any, *, is_clock: bool) -> list[Any]:
     types = arrow().types
     values: list[Any] = array.to_pylist()
-    if types.is_floating(array.type):
+    if types.is_floating(array.type) and not is_clock:
         # They may be whole numbers: pandas has no other column of those that leaves one out.
         return [int(each) if each is not None and each % 1 == 0 else each for each in values]
     return [each and _Pairs(each) for each in values] if types.is_map(array.type) else values

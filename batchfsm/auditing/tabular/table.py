@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 import attrs
 
-from batchfsm.auditing.tabular.arrow import arrow, reading
+from batchfsm.auditing.tabular.arrow import arrow, places, reading
 from batchfsm.auditing.tabular.layout import Layout, layout
 from batchfsm.auditing.tabular.piece import Piece, piece
 from batchfsm.auditing.tabular.records import sightings
@@ -57,10 +58,11 @@ class Parquet:
         self.name = name
         with reading(name):
             self._state = _state(name)
-            self.layout = layout(parquet.read_schema(name), name)
-            self._file = parquet.ParquetFile(
-                name, read_dictionary=[*self.layout.texts], page_checksum_verification=True, pre_buffer=True
-            )
+            # Types of their own, such as JSON, would hide that they are text.
+            options = {"page_checksum_verification": True, "arrow_extensions_enabled": False}
+            with parquet.ParquetFile(name, **options) as file:
+                self.layout = layout(file.schema_arrow, name)
+            self._file = parquet.ParquetFile(name, read_dictionary=[*self.layout.texts], **options)
         groups = [self._file.metadata.row_group(place) for place in range(self._file.num_row_groups)]
         self._rows = [group.num_rows for group in groups]
         self.size = sum(group.total_byte_size for group in groups)
@@ -157,7 +159,7 @@ def _chosen(batches: Iterator[Any], numbers: list[int], first: int) -> Iterator[
     for batch in batches:
         mine = [number for number in numbers if first <= number < first + batch.num_rows]
         if mine:
-            yield mine, batch.take(arrow().array([number - first for number in mine]))
+            yield mine, batch.take(places(array("q", [number - first for number in mine])))
         first += batch.num_rows
 
 
