@@ -35,10 +35,10 @@ class Text:
         """How many texts there are."""
         return len(self.offsets) - 1
 
-    def spread(self, values: Any, null: int) -> Any:
+    def spread(self, values: Any, *, null: int) -> Any:
         """Return for each row what its text has; `null` where it has none."""
         if self.index is not None:
-            values = values[self.index] if len(values) else np.full(len(self.index), null, np.int64)
+            values = values[self.index] if len(values) else np.full(len(self.index), null, values.dtype)
         return values if self.given.all() else np.where(self.given, values, null)
 
 
@@ -105,5 +105,5 @@ def _bits(buffer: Any, array: Any) -> Any:
 
 def _numbers(array: Any, kind: str) -> Any:
     # `to_numpy`, and what takes a scalar, would load pandas if it is installed: a second and more.
-    found = np.frombuffer(array.buffers()[1] or b"", kind)
+    found = np.frombuffer(array.buffers()[1], kind)
     return found[array.offset : array.offset + len(array)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from typing import Any, Final
 
 import attrs
@@ -47,8 +48,7 @@ class Grid:
         """
         self.rows_count = 0
         pending: deque[Future[tuple[Any, Any, Any]]] = deque()
-        batches = self._rows.table.batches()
-        with ThreadPoolExecutor(_WORKERS) as pool:
+        with closing(self._rows.table.batches()) as batches, ThreadPoolExecutor(_WORKERS) as pool:
             while True:
                 while len(pending) <= _AHEAD and (batch := next(batches, None)) is not None:
                     pending.append(pool.submit(self._read, batch))

@@ -39,6 +39,8 @@ def nests(piece: Piece, habits: Habits, columns: dict[int, Any], plain: Any) -> 
             _texts(text_of(array), field, habits, columns, plain)
         elif field == "errors":
             columns[ERRORS] = _errors(array, plain)
+        elif field == COUNTS:
+            plain &= ~given_of(array)  # A map.
         elif field != "usage" or _is_map(array):
             plain &= ~_given(array) | _short(array, _LIMITS if field == "metadata" else _ANY)
 
@@ -48,9 +50,9 @@ def _texts(text: Text, field: str, habits: Habits, columns: dict[int, Any], plai
     own, sound = np.full((text.count, len(COLUMNS)), NULL, np.int64), np.ones(text.count, np.bool_)
     texts.nested(text.letters, text.offsets, kind, habits, scratch(), own, sound)
     if not sound.all():
-        plain &= text.spread(sound, 1).astype(np.bool_)
+        plain &= text.spread(sound, null=True)
     for column in (*of_its_own, FLAGS):
-        found = text.spread(np.ascontiguousarray(own[:, column]), 0 if column == FLAGS else NULL)
+        found = text.spread(np.ascontiguousarray(own[:, column]), null=0 if column == FLAGS else NULL)
         columns[column] = found | columns[FLAGS] if column == FLAGS else found
 
 

@@ -93,11 +93,11 @@ def _digested(field: str, text: Text, habits: Habits) -> dict[int, Any]:
     low, _ = _digests(text)
     if field in FILE_FIELDS or habits.null_text:
         low[np.diff(text.offsets) == 0] = NULL
-    columns = {COLUMNS.index(field): text.spread(low, NULL)}
+    columns = {COLUMNS.index(field): text.spread(low, null=NULL)}
     if field == "completion_window":
         windows = np.empty(text.count, np.int64)
         texts.windows(text.letters, text.offsets, windows)
-        columns[WINDOW_S] = text.spread(windows, NULL)
+        columns[WINDOW_S] = text.spread(windows, null=NULL)
     return columns
 
 
@@ -105,15 +105,15 @@ def _identity(text: Text, plain: Any) -> dict[int, Any]:
     low, high = _digests(text)
     times = np.empty(text.count, np.int64)
     texts.id_times(text.letters, text.offsets, times)
-    plain &= text.given & text.spread(np.diff(text.offsets) > 0, 0)
-    return {ID_LOW: text.spread(low, NULL), ID_HIGH: text.spread(high, NULL), ID_TIME: text.spread(times, NULL)}
+    plain &= text.given & text.spread(np.diff(text.offsets) > 0, null=False)
+    return {ID_LOW: text.spread(low, null=NULL), ID_HIGH: text.spread(high, null=NULL), ID_TIME: text.spread(times, null=NULL)}
 
 
 def _status(text: Text, habits: Habits, plain: Any) -> Any:
     codes = np.empty(text.count, np.int64)
     texts.codes(text.letters, text.offsets, habits.statuses, codes)
-    plain &= text.given & text.spread(np.diff(text.offsets) > 0, 0)
-    return text.spread(codes, NULL)
+    plain &= text.given & text.spread(np.diff(text.offsets) > 0, null=False)
+    return text.spread(codes, null=NULL)
 
 
 def _foreign(text: Text, plain: Any) -> Any:
@@ -121,8 +121,8 @@ def _foreign(text: Text, plain: Any) -> Any:
     low, _ = _digests(text)
     letters = np.frombuffer(_BATCH, np.uint8)
     batch, _ = texts.digest(letters, 0, len(letters))
-    plain &= ~text.given | text.spread(np.diff(text.offsets) > 0, 1)  # An empty one may be null.
-    return text.spread(np.where(low == batch, 0, FOREIGN), 0)
+    plain &= ~text.given | text.spread(np.diff(text.offsets) > 0, null=True)  # An empty one may be null.
+    return text.spread(np.where(low == batch, 0, FOREIGN), null=0)
 
 
 def _counts(piece: Piece, flags: Any, habits: Habits, plain: Any) -> dict[int, Any]:

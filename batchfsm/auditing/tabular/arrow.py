@@ -34,10 +34,11 @@ def places(numbers: Any) -> Any:
 @contextmanager
 def reading(name: str) -> Iterator[None]:
     """Raise SourceError, in one line, for what Arrow cannot read."""
+    kinds = (arrow().ArrowException, OSError)
     try:
         yield
     except SourceError:
         raise
-    except (arrow().ArrowException, OSError) as error:
+    except kinds as error:
         said = str(error).strip().splitlines() or [type(error).__name__]
         raise SourceError(f"{name}: {(isinstance(error, OSError) and error.strerror) or said[0]}") from error

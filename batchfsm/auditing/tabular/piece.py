@@ -77,7 +77,7 @@ def _plain(field: str, array: Any) -> Any:
             array.dictionary.validate(full=True)
             return array
         array, kind = array.dictionary_decode(), kind.value_type
-    if types.is_binary(kind) or types.is_large_binary(kind) or types.is_string_view(kind):
+    if types.is_binary(kind) or types.is_large_binary(kind):
         array, kind = array.cast(pa.large_string()), pa.large_string()
     if types.is_string(kind) or types.is_large_string(kind):
         array.validate(full=True)  # Parquet does not promise that text is UTF-8.

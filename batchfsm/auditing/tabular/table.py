@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -33,7 +33,7 @@ class Table(Protocol):
     """About how many bytes it takes as columns."""
     rows_count: int
 
-    def batches(self) -> Iterator[Any]:
+    def batches(self) -> Generator[Any, None, None]:
         """Yield all rows in order, as Arrow's record batches; SourceError if they cannot be read."""
 
     def at(self, numbers: list[int]) -> Iterator[tuple[list[int], Any]]:
@@ -68,7 +68,7 @@ class Parquet:
         self.size = sum(group.total_byte_size for group in groups)
         self.rows_count = sum(self._rows)
 
-    def batches(self) -> Iterator[Any]:
+    def batches(self) -> Generator[Any, None, None]:
         """Yield all rows in order; SourceError if a page is damaged, or the file is not what it was."""
         yield from self._read([*range(len(self._rows))])
 
@@ -90,7 +90,7 @@ class Parquet:
             for portion in self._portions(groups):
                 for batch in self._file.iter_batches(BATCH_ROWS, row_groups=portion, columns=columns):
                     rows += batch.num_rows
-                    yield batch
+                    yield _plain(batch)
             if _state(self.name) != self._state or rows != sum(self._rows[group] for group in groups):
                 raise SourceError(f"{self.name}: changed while it was read")
 
@@ -124,14 +124,14 @@ class Frame:
         with reading(self.name):
             whole = frame if isinstance(frame, pa.Table) else pa.table(frame)
             self.layout = layout(whole.schema, self.name)
-            table = whole.select([*self.layout.columns])
+            table = _plain(whole.select([*self.layout.columns]))
             self._batches = (table if _is_coarse(table) else table.combine_chunks()).to_batches(BATCH_ROWS)
         self.size = table.nbytes
         self.rows_count = table.num_rows
 
-    def batches(self) -> Iterator[Any]:
+    def batches(self) -> Generator[Any, None, None]:
         """Yield all rows in order."""
-        return iter(self._batches)
+        yield from self._batches
 
     def at(self, numbers: list[int]) -> Iterator[tuple[list[int], Any]]:
         """Yield some rows again."""
@@ -146,6 +146,25 @@ def _is_coarse(table: Any) -> bool:
 
 
 _PIECE_ROWS: Final = BATCH_ROWS // 8
+
+
+def _plain(rows: Any) -> Any:
+    """Return rows without views of text, of which Arrow cannot choose some."""
+    kinds = [field.with_type(_unviewed(field.type)) for field in rows.schema]
+    schema = arrow().schema(kinds)
+    return rows if schema.equals(rows.schema) else rows.cast(schema)
+
+
+def _unviewed(kind: Any) -> Any:
+    pa = arrow()
+    if pa.types.is_string_view(kind):
+        return pa.large_string()
+    if pa.types.is_struct(kind):
+        return pa.struct([member.with_type(_unviewed(member.type)) for member in kind])
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        make = pa.list_ if pa.types.is_list(kind) else pa.large_list
+        return make(kind.value_field.with_type(_unviewed(kind.value_type)))
+    return kind
 
 
 def _state(name: str) -> tuple[int, int]:
