@@ -16,15 +16,17 @@ from batchfsm.auditing import running, tabular
 from batchfsm.auditing.tabular import table
 from batchfsm.auditing.tabular.blind import blind
 
-pa = pytest.importorskip("pyarrow", reason="the extra `audit` is not installed")
+pytest.importorskip("pyarrow", reason="the extra `audit` is not installed")
 pytest.importorskip("numba", reason="the extra `audit` is not installed")
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from batchfsm.auditing import columnar
 from batchfsm.auditing.columnar import Grid, Lines
 
+STRING = pa.string()
 LARGE = 0
 SMALL = sys.maxsize
 FLAT = {
@@ -73,7 +75,7 @@ def healthy():
     """Return the rows of a whole life, and of one that fails."""
     errors = json.dumps([{"code": "a", "message": "m", "param": None, "line": 7}])
     rows = []
-    for number, (path, at) in enumerate((("vpzc", 60), ("vf", 60))):
+    for number, path in enumerate(("vpzc", "vf")):
         for batch in seen(path):
             counts = batch.get("request_counts") or dict.fromkeys(COUNTS)
             row = {name: batch.get(name) for name in (*TEXTS, *TIMES)} | {"id": f"b{number}"}
@@ -108,7 +110,9 @@ def test_cells_equal_those_of_lines(server, tmp_path):
     read.close()
     with tabular.opened(parquet, "auto") as found:
         grid = [*Grid(found.parts[0], DIALECTS[server]).chunks()]
-    cells, seen_at, plain = (np.concatenate([getattr(each, name) for each in grid]) for name in ("cells", "seen", "plain"))
+    cells, seen_at, plain = (
+        np.concatenate([getattr(each, name) for each in grid]) for name in ("cells", "seen", "plain")
+    )
     both = one.plain & plain
 
     assert len(rows) == len(cells)
@@ -174,15 +178,23 @@ def enveloped(wrapper, clock):
 
     def shape(rows):
         whole = nested_counts(rows)
-        inner = pa.array(whole.drop_columns("observed_at").to_pylist(), pa.struct([*whole.drop_columns("observed_at").schema]))
+        inner = pa.array(
+            whole.drop_columns("observed_at").to_pylist(), pa.struct([*whole.drop_columns("observed_at").schema])
+        )
         return pa.table({"call": pa.array(["retrieve"] * len(rows)), wrapper: inner, clock: whole["observed_at"]})
 
     return shape
 
 
-def texts(rows, kind=pa.string()):
+def texts(rows, kind=STRING):
     """Return a table of one column: JSON text, some of it over several lines."""
-    return pa.table({"line": pa.array([json.dumps(json.loads(line(row)), indent=n % 2 or None) for n, row in enumerate(rows)], kind)})
+    return pa.table(
+        {
+            "line": pa.array(
+                [json.dumps(json.loads(line(row)), indent=n % 2 or None) for n, row in enumerate(rows)], kind
+            )
+        }
+    )
 
 
 def bodies(rows):
@@ -198,8 +210,15 @@ def zoned(unit, zone=None):
     def shape(rows):
         whole = flat_table(rows)
         for name in (*TIMES, "observed_at"):
-            moments = [None if row[name] is None else datetime.fromtimestamp(row[name], UTC).replace(tzinfo=None) for row in rows]
-            array = pa.array(moments, pa.timestamp(unit)).cast(kind) if zone is None else pa.array(moments, pa.timestamp(unit)).cast(pa.timestamp(unit, "UTC")).cast(kind)
+            moments = [
+                None if row[name] is None else datetime.fromtimestamp(row[name], UTC).replace(tzinfo=None)
+                for row in rows
+            ]
+            array = (
+                pa.array(moments, pa.timestamp(unit)).cast(kind)
+                if zone is None
+                else pa.array(moments, pa.timestamp(unit)).cast(pa.timestamp(unit, "UTC")).cast(kind)
+            )
             whole = whole.set_column(whole.schema.get_field_index(name), name, array)
         return whole
 
@@ -477,7 +496,9 @@ def test_a_clock_that_stands_twice_is_refused():
     """As any other column."""
     table = flat_table(healthy())
 
-    assert "dataframe: the column observed_at stands twice" == refused(table.append_column("observed_at", table["observed_at"]))
+    assert "dataframe: the column observed_at stands twice" == refused(
+        table.append_column("observed_at", table["observed_at"])
+    )
 
 
 def test_a_table_without_batches_is_refused():

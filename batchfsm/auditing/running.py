@@ -129,7 +129,9 @@ def _is_large(source: Source | tabular.Mixed) -> bool:
     return sum(sizes) + sum(part.table.size for part in parts if isinstance(part, tabular.Rows)) >= COLUMNS_BYTES_MIN
 
 
-def _in_columns(source: Source | tabular.Mixed, dialect: Dialect, blank: Tally, skew_s: float, memory: int) -> Report | None:
+def _in_columns(
+    source: Source | tabular.Mixed, dialect: Dialect, blank: Tally, skew_s: float, memory: int
+) -> Report | None:
     """Judge tables and files of JSON lines in columns; None if they are none, or few of their rows are plain."""
     columnar = _columnar()
     parts = source.parts if isinstance(source, tabular.Mixed) else (source,)

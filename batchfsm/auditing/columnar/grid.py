@@ -74,7 +74,9 @@ class Grid:
         for number, sighting in self._rows.at(numbers.tolist()):
             for row in rows([sighting], wire):
                 # The first object of a row has the row's number, those behind it a fraction more.
-                yield attrs.evolve(row, number=base + number + row.number / _OBJECT_ROWS) if isinstance(row, Row) else row
+                yield (
+                    attrs.evolve(row, number=base + number + row.number / _OBJECT_ROWS) if isinstance(row, Row) else row
+                )
 
     def _read(self, batch: Any) -> tuple[Any, Any, Any]:
         """Read a batch, in a thread of its own."""

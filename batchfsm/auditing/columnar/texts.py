@@ -1,4 +1,4 @@
-"""Columns of text, as Arrow has them, read into whole numbers: what `fields` and `scanner` do along a line; compiled."""
+"""Columns of text, as Arrow has them, read into whole numbers as the values of a line are; compiled."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ COUNTS_TEXT, ERRORS_TEXT, METADATA_TEXT, USAGE_TEXT = range(4)
 
 _CARRIAGE_RETURN: Final = 13
 _CLOCK_BYTES_MAX: Final = 40
-_ASCII_MAX: Final = 127
 
 
 @compiled

@@ -7,7 +7,16 @@ from typing import Any, Final
 import numpy as np
 
 from batchfsm.auditing.columnar import texts
-from batchfsm.auditing.columnar.arrays import BEYOND, Text, flags_of, floats_of, given_of, own_texts_of, text_of, whole_of
+from batchfsm.auditing.columnar.arrays import (
+    BEYOND,
+    Text,
+    flags_of,
+    floats_of,
+    given_of,
+    own_texts_of,
+    text_of,
+    whole_of,
+)
 from batchfsm.auditing.columnar.columns import (
     COLUMNS,
     COUNTED,
@@ -20,6 +29,7 @@ from batchfsm.auditing.columnar.columns import (
     STATUS,
     WINDOW_S,
 )
+from batchfsm.auditing.columnar.digest import digest
 from batchfsm.auditing.columnar.fields import Habits
 from batchfsm.auditing.columnar.nests import nests
 from batchfsm.auditing.tabular import CLOCKS, COUNTS, Piece
@@ -106,7 +116,11 @@ def _identity(text: Text, plain: Any) -> dict[int, Any]:
     times = np.empty(text.count, np.int64)
     texts.id_times(text.letters, text.offsets, times)
     plain &= text.given & text.spread(np.diff(text.offsets) > 0, null=False)
-    return {ID_LOW: text.spread(low, null=NULL), ID_HIGH: text.spread(high, null=NULL), ID_TIME: text.spread(times, null=NULL)}
+    return {
+        ID_LOW: text.spread(low, null=NULL),
+        ID_HIGH: text.spread(high, null=NULL),
+        ID_TIME: text.spread(times, null=NULL),
+    }
 
 
 def _status(text: Text, habits: Habits, plain: Any) -> Any:
@@ -120,7 +134,7 @@ def _foreign(text: Text, plain: Any) -> Any:
     """Return the flag of a text that is not `batch`."""
     low, _ = _digests(text)
     letters = np.frombuffer(_BATCH, np.uint8)
-    batch, _ = texts.digest(letters, 0, len(letters))
+    batch, _ = digest(letters, 0, len(letters))
     plain &= ~text.given | text.spread(np.diff(text.offsets) > 0, null=True)  # An empty one may be null.
     return text.spread(np.where(low == batch, 0, FOREIGN), null=0)
 

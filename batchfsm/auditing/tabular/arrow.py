@@ -17,7 +17,7 @@ def arrow() -> ModuleType:
     """Return pyarrow; MissingExtraError if it is not installed."""
     try:
         import pyarrow as pa  # noqa: PLC0415  # An extra, loaded by who asks for it.
-        import pyarrow.compute  # noqa: PLC0415, ICN001
+        import pyarrow.compute  # noqa: PLC0415
         import pyarrow.parquet  # noqa: PLC0415
     except ImportError as error:
         raise MissingExtraError(WHAT, "audit") from error

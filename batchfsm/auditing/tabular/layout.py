@@ -92,9 +92,10 @@ def layout(schema: Any, name: str) -> Layout:
     if twice := [each for each in columns if schema.names.count(each) > 1]:
         raise SourceError(f"{name}: the column {twice[0]} stands twice")
     paths = {field: path for field, (path, _) in found.items()}
-    texts = tuple(".".join(path) for field, (path, kind) in found.items() if field != JSON_TEXT and _is_any(kind, "text"))
-    return Layout(
-        columns=columns, paths=paths, texts=texts)
+    texts = tuple(
+        ".".join(path) for field, (path, kind) in found.items() if field != JSON_TEXT and _is_any(kind, "text")
+    )
+    return Layout(columns=columns, paths=paths, texts=texts)
 
 
 def _members(kind: Any) -> list[Any]:

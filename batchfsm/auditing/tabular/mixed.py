@@ -58,7 +58,9 @@ def opened(source: Any, input_format: str) -> Iterator[Source | Mixed]:
         yield Mixed((Rows(Frame(source)),))
         return
     found = logs_opened(source, input_format)
-    tables = {name for name in found.names if input_format == "parquet" or (input_format == "auto" and is_parquet(name))}
+    tables = {
+        name for name in found.names if input_format == "parquet" or (input_format == "auto" and is_parquet(name))
+    }
     if not tables:
         yield found
         return

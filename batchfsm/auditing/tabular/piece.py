@@ -78,22 +78,24 @@ def _plain(field: str, array: Any) -> Any:
             return array
         array, kind = array.dictionary_decode(), kind.value_type
     if types.is_binary(kind) or types.is_large_binary(kind):
-        array, kind = array.cast(pa.large_string()), pa.large_string()
-    if types.is_string(kind) or types.is_large_string(kind):
+        return array.cast(pa.large_string())
+    if types.is_string(kind) or types.is_large_string(kind) or types.is_nested(kind):
         array.validate(full=True)  # Parquet does not promise that text is UTF-8.
         return array
-    if types.is_nested(kind):
-        array.validate(full=True)
-        return array
     is_clock = field in CLOCKS
-    if types.is_timestamp(kind):
+    if types.is_null(kind) and not (is_clock or field in TIME_FIELDS or field.startswith(COUNTS)):
+        return array.cast(pa.string())
+    return _number(array, is_clock=is_clock)
+
+
+def _number(array: Any, *, is_clock: bool) -> Any:
+    """Return numbers and timestamps as whole numbers, or as floats where they are floats or of observation."""
+    pa, kind = arrow(), array.type
+    if pa.types.is_timestamp(kind):
         return _since_1970(array, is_clock=is_clock)
-    if types.is_null(kind):
-        is_number = is_clock or field in TIME_FIELDS or field.startswith(COUNTS)
-        return array.cast(pa.float64() if is_clock else pa.int64() if is_number else pa.string())
-    if is_clock or types.is_floating(kind):
+    if is_clock or pa.types.is_floating(kind):
         return array.cast(pa.float64(), safe=False)
-    return array if types.is_uint64(kind) else array.cast(pa.int64())
+    return array if pa.types.is_uint64(kind) else array.cast(pa.int64())
 
 
 def _since_1970(array: Any, *, is_clock: bool) -> Any:

@@ -51,7 +51,7 @@ class _Pairs(list[tuple[str, Any]]):
 
 def _object(row: dict[str, Any]) -> dict[str, Any]:
     """Return an envelope, so that what stands beside a batch is never taken for a part of it."""
-    seen = {clock: row.pop(clock) for clock in CLOCKS if clock in row}
+    seen: dict[str, Any] = {clock: row.pop(clock) for clock in CLOCKS if clock in row}
     if JSON_TEXT in row:
         return {**seen, "batch": None if row[JSON_TEXT] is None else decode(row[JSON_TEXT])}
     if _NUMBERS[0] in row:

@@ -94,7 +94,6 @@ class Parquet:
             if _state(self.name) != self._state or rows != sum(self._rows[group] for group in groups):
                 raise SourceError(f"{self.name}: changed while it was read")
 
-
     def _portions(self, groups: list[int]) -> Iterator[list[int]]:
         """Yield groups, small ones together: of all that are asked for at once, Arrow fetches the pages at once."""
         portion, rows = list[int](), 0
