@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 from medley import COUNTS, STAMPS, TEXTS, TIMES, medley
 from notation import CREATED, seen
+from typer.testing import CliRunner
 
 from batchfsm import DIALECTS, MissingExtraError, SourceError, audit
 from batchfsm.auditing import running, tabular
 from batchfsm.auditing.tabular import table
 from batchfsm.auditing.tabular.blind import blind
+from batchfsm.cli import app
 
 pytest.importorskip("pyarrow", reason="the extra `audit` is not installed")
 pytest.importorskip("numba", reason="the extra `audit` is not installed")
@@ -56,7 +58,7 @@ def files(tmp_path, rows, whole=None):
     """Write rows as JSON lines and as Parquet."""
     lines, parquet = tmp_path / "log.jsonl", tmp_path / "log.parquet"
     lines.write_text("".join(map(line, rows)))
-    pq.write_table(whole or flat_table(rows), parquet, row_group_size=40)
+    pq.write_table(whole or flat_table(rows), parquet, row_group_size=20)
     return str(lines), str(parquet)
 
 
@@ -92,7 +94,7 @@ def healthy():
 @pytest.mark.parametrize("server", DIALECTS)
 def test_a_table_is_judged_as_its_rows_are(server, tmp_path):
     """Row by row and in columns: verdict, counts, findings, messages, places, what could not be read."""
-    rows = medley(random.Random(server), server, 40, 60)  # noqa: S311
+    rows = medley(random.Random(server), server, 10, 20)  # noqa: S311
     lines, parquet = files(tmp_path, rows)
     expected = judged(lines, SMALL, dialect=server)
 
@@ -103,7 +105,7 @@ def test_a_table_is_judged_as_its_rows_are(server, tmp_path):
 @pytest.mark.parametrize("server", ["openai", "azure", "compatible"])
 def test_cells_equal_those_of_lines(server, tmp_path):
     """Column by column, wherever both are plain; digests too."""
-    rows = medley(random.Random(f"cells {server}"), server, 60, 100)  # noqa: S311
+    rows = medley(random.Random(f"cells {server}"), server, 12, 20)  # noqa: S311
     lines, parquet = files(tmp_path, rows)
     read = Lines(lines, DIALECTS[server])
     (one,) = read.chunks()
@@ -527,7 +529,7 @@ def test_a_damaged_page_stops_the_audit(size, tmp_path, monkeypatch):
     """One line says so; nothing of what came before is reported as if it were whole."""
     monkeypatch.setattr(running, "COLUMNS_BYTES_MIN", size)
     path = tmp_path / "log.parquet"
-    pq.write_table(flat_table(healthy() * 50), path, row_group_size=100, write_page_checksum=True, compression="NONE")
+    pq.write_table(flat_table(healthy() * 12), path, row_group_size=20, write_page_checksum=True, compression="NONE")
     damaged = bytearray(path.read_bytes())
     at = pq.ParquetFile(path).metadata.row_group(2).column(0).data_page_offset
     damaged[at + 60] ^= 0xFF
@@ -566,7 +568,7 @@ def test_a_file_that_shrinks_while_it_is_read(size, tmp_path, monkeypatch):
     """Its end is gone."""
     monkeypatch.setattr(running, "COLUMNS_BYTES_MIN", size)
     path = tmp_path / "log.parquet"
-    pq.write_table(flat_table(healthy() * 2000), path, row_group_size=1000)
+    pq.write_table(flat_table(healthy() * 60), path, row_group_size=50)
     real = table.Parquet._read
 
     def read(self, groups):
@@ -646,3 +648,29 @@ def test_a_log_of_which_little_is_plain_is_read_row_by_row(monkeypatch):
     table = recast(created_at=pa.string())(healthy() * 3)
 
     assert judged(table, SMALL) == judged(table, LARGE)
+
+
+# ---------------------------------------------------------------- the command
+
+
+def test_the_command(tmp_path):
+    """Exit status 1 for an error, 2 for what stops it; a timeline has no use for tables."""
+    good, bad = tmp_path / "good.parquet", tmp_path / "bad"
+    pq.write_table(flat_table(healthy()), good)
+    pq.write_table(pa.table({"n": [1]}), bad)
+    found = CliRunner().invoke(app, ["audit", str(good)])
+    broken = CliRunner().invoke(app, ["audit", str(bad), "--input-format", "parquet"])
+    piped = CliRunner().invoke(app, ["audit", "-", "--input-format", "parquet"])
+    drawn = CliRunner().invoke(app, ["timeline", str(good)])
+
+    assert 1 == found.exit_code
+    assert found.stdout.endswith(f" (seen at {good}:6)\n")
+    assert (2, f"batchfsm: {bad}: no column for id, status, created_at; there are n\n") == (
+        broken.exit_code,
+        broken.stderr,
+    )
+    assert (2, "batchfsm: -: Parquet is read by an audit only, and from files\n") == (piped.exit_code, piped.stderr)
+    assert (2, f"batchfsm: {good}: Parquet is read by an audit only, and from files\n") == (
+        drawn.exit_code,
+        drawn.stderr,
+    )

@@ -54,12 +54,13 @@ def audit(
 
     A log in order of observation is streamed: memory holds one small state a batch.
     One that is not is noticed, dealt out to temporary files and sorted, batch by batch.
-    Large files of JSON lines are read in columns, if the extra `audit` is installed;
+    Large tables and files of JSON lines are read in columns, if the extra `audit` is installed;
     the report is the same.
 
     Args:
-        source: Paths or globs (JSON lines, arrays, pages, gzip, text forms), `-`
-            for standard input, batch objects, or a DataFrame of Spark's.
+        source: Paths or globs (JSON lines, arrays, pages, text forms, Parquet; gzip and zstd), `-`
+            for standard input, batch objects, a dataframe that hands its columns over as
+            Arrow has them, or a DataFrame of Spark's.
         dialect: Whose lifecycle and habits of writing are taken for granted.
         select: Rules to report, by code or how codes begin, as a list or with
             commas between; None: all.
@@ -75,9 +76,9 @@ def audit(
             than a machine; `auto` does so for a DataFrame of Spark's only.
 
     Raises:
-        SourceError: If a file cannot be opened, or there is no room to sort.
+        SourceError: If a file cannot be opened, a table is damaged or holds no batches, or there is no room to sort.
         UnknownNameError: If a dialect, rule, format or engine has no such name.
-        MissingExtraError: If Spark is asked for and not installed.
+        MissingExtraError: If Spark, a table or zstd is asked for and what reads it is not installed.
         TypeError: If `source` is nothing that can be audited.
         ValueError: If a number is out of range.
     """

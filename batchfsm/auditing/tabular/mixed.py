@@ -58,9 +58,8 @@ def opened(source: Any, input_format: str) -> Iterator[Source | Mixed]:
         yield Mixed((Rows(Frame(source)),))
         return
     found = logs_opened(source, input_format)
-    tables = {
-        name for name in found.names if input_format == "parquet" or (input_format == "auto" and is_parquet(name))
-    }
+    named = [name for name in found.names if name != "-"]
+    tables = {name for name in named if input_format == "parquet" or (input_format == "auto" and is_parquet(name))}
     if not tables:
         yield found
         return
