@@ -17,6 +17,7 @@ from batchfsm.auditing import running, tabular
 from batchfsm.auditing.tabular import table
 from batchfsm.auditing.tabular.blind import blind
 from batchfsm.cli import app
+from batchfsm.errors import DefinitionError
 
 pytest.importorskip("pyarrow", reason="the extra `audit` is not installed")
 pytest.importorskip("numba", reason="the extra `audit` is not installed")
@@ -227,6 +228,14 @@ def zoned(unit, zone=None):
     return shape
 
 
+def nulls(rows):
+    """Return a table in which columns of nothing but nulls have no type."""
+    whole = flat_table(rows).append_column("usage", pa.nulls(len(rows)))
+    for name in ("error_file_id", "expired_at", "cancelling_at"):
+        whole = whole.set_column(whole.schema.get_field_index(name), name, pa.nulls(len(rows)))
+    return whole
+
+
 ENTRY = pa.struct({"code": pa.string(), "message": pa.string(), "param": pa.string(), "line": pa.int64()})
 SHAPES = {
     "flat": flat_table,
@@ -255,6 +264,7 @@ SHAPES = {
     "floats": recast(**dict.fromkeys((*TIMES, *(f"request_counts_{name}" for name in COUNTS)), pa.float64())),
     "decimals": recast(**dict.fromkeys(TIMES, pa.decimal128(38, 0))),
     "small numbers": recast(**{f"request_counts_{name}": pa.int16() for name in COUNTS}, created_at=pa.uint64()),
+    "nulls of no type": nulls,
     "whole observed": recast(observed_at=pa.int64()),
 }  # fmt: skip
 
@@ -335,6 +345,9 @@ ODD = {
     "observed_at as text": ("observed_at", pa.string(), ["2024-03-26T16:45:33Z", "x", None, "2024-03-26T16:45:33.5+01:00" + " " * 40]),
     "observed_at by dictionary": ("observed_at", pa.dictionary(pa.int32(), pa.string()), ["2024-03-26T16:45:33Z", None]),
     "observed_at of nothing": ("observed_at", pa.float64(), [0.0, -1.0, float("nan"), None]),
+    "observed_at of no type": ("observed_at", pa.null(), [None]),
+    "created_at by dictionary": ("created_at", pa.dictionary(pa.int32(), pa.int64()), [CREATED, None]),
+    "counts and more": ("request_counts", pa.struct({**dict.fromkeys(COUNTS, pa.int64()), "more": pa.string()}), [{"total": 1, "completed": 1, "failed": 0, "more": "x"}, None]),
     "errors of no JSON": ("errors", pa.string(), ["[", "", "x", "[] []", '[{"code": "a"}', "5"]),
     "errors as texts": ("errors", pa.list_(pa.string()), [["a"], [], None, [None]]),
     "errors with a hole": ("errors", pa.list_(ENTRY), [[None], [{"code": "a"}, None], []]),
@@ -393,6 +406,13 @@ def test_metadata_that_are_null_in_a_struct_are_absent(tmp_path):
     table = parsed("metadata", pa.struct({"team": pa.string(), "other": pa.string()}))(rows)
 
     assert "consistent" == audit(table).verdict
+
+
+def test_both_readings_say_the_same_without_most_columns():
+    """What is missing is null to both."""
+    table = flat_table(healthy()).select(["created_at", "id", "status"])
+
+    assert judged(table, SMALL) == judged(table, LARGE)
 
 
 # ---------------------------------------------------------------- missing columns
@@ -674,3 +694,14 @@ def test_the_command(tmp_path):
         drawn.exit_code,
         drawn.stderr,
     )
+
+
+def test_spark_knows_parquet_by_its_name(tmp_path):
+    """What it is told of another file it does not believe."""
+    path = tmp_path / "log.pq"
+    pq.write_table(flat_table(healthy()), path)
+
+    with pytest.raises(
+        DefinitionError, match=r"^an audit in Spark cannot be: it knows Parquet by names that end in \.parquet$"
+    ):
+        audit(str(path), engine="spark", input_format="parquet")

@@ -170,10 +170,12 @@ def _tokens(tokens: Iterable[str] | None) -> tuple[str, ...] | None:
 def _in_spark(source: Any, dialect: Dialect, blank: Tally, skew_s: float, input_format: str) -> Report:
     """Judge files, named as Spark names them, or a frame of Spark's."""
     if not spark.is_frame(source):
-        if input_format not in ("auto", "json"):
+        if input_format not in ("auto", "json", "parquet"):
             raise DefinitionError("an audit in Spark", [f"it reads JSON lines and Parquet, not {input_format}"])
         named = [source] if isinstance(source, str | PathLike) else [*source]
         local = [fspath(each) for each in named]
         # What has a scheme is Spark's to find, globs and all.
         source = [name for each in local for name in ([each] if "://" in each else opened(each).names)]
+        if input_format == "parquet" and not all(name.endswith(".parquet") for name in source):
+            raise DefinitionError("an audit in Spark", ["it knows Parquet by names that end in .parquet"])
     return spark.run(source, dialect, blank, skew_s).report()

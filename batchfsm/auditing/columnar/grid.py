@@ -38,6 +38,7 @@ class Grid:
         """In bytes, about, as columns."""
         self.rows_count = 0
         """How many rows have been read."""
+        self._recent: tuple[int, Any] | None = None
 
     def chunks(self) -> Iterator[Chunk]:
         """
@@ -47,15 +48,18 @@ class Grid:
             SourceError: If the table cannot be read to its end.
         """
         self.rows_count = 0
-        pending: deque[Future[tuple[Any, Any, Any]]] = deque()
+        pending: deque[tuple[Any, Future[tuple[Any, Any, Any]]]] = deque()
         with closing(self._rows.table.batches()) as batches, ThreadPoolExecutor(_WORKERS) as pool:
             while True:
                 while len(pending) <= _AHEAD and (batch := next(batches, None)) is not None:
-                    pending.append(pool.submit(self._read, batch))
+                    pending.append((batch, pool.submit(self._read, batch)))
                 if not pending:
+                    self._recent = None
                     return
-                cells, seen_at, plain = pending.popleft().result()
+                batch, found = pending.popleft()
+                cells, seen_at, plain = found.result()
                 first = self.rows_count
+                self._recent = first, batch
                 self.rows_count += len(cells)
                 yield Chunk(cells, seen_at, first, plain)
 
@@ -71,7 +75,7 @@ class Grid:
             SourceError: If the table is no longer what it was.
         """
         wire = reader(self._dialect)
-        for number, sighting in self._rows.at(numbers.tolist()):
+        for number, sighting in self._rows.at(numbers.tolist(), self._recent):
             for row in rows([sighting], wire):
                 # The first object of a row has the row's number, those behind it a fraction more.
                 yield (

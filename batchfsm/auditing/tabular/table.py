@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_left
 from collections.abc import Generator, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -76,23 +78,28 @@ class Parquet:
         """Yield some rows again: only the groups that hold one are read."""
         first = 0
         for group, rows in enumerate(self._rows):
-            mine = [number for number in numbers if first <= number < first + rows]
-            yield from _chosen(self._read([group]) if mine else iter(()), mine, first)
+            if mine := _within(numbers, first, rows):
+                with closing(self._read([group])) as batches:
+                    yield from _chosen(batches, mine, first)
             first += rows
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
 
-    def _read(self, groups: list[int]) -> Iterator[Any]:
-        columns, rows = [*self.layout.columns], 0
+    def _read(self, groups: list[int]) -> Generator[Any, None, None]:
+        columns = [*self.layout.columns]
         with reading(self.name):
+            self._compare()
             for portion in self._portions(groups):
                 for batch in self._file.iter_batches(BATCH_ROWS, row_groups=portion, columns=columns):
-                    rows += batch.num_rows
                     yield _plain(batch)
-            if _state(self.name) != self._state or rows != sum(self._rows[group] for group in groups):
-                raise SourceError(f"{self.name}: changed while it was read")
+            self._compare()
+
+    def _compare(self) -> None:
+        """Raise SourceError if the file is not what it was when it was opened."""
+        if _state(self.name) != self._state:
+            raise SourceError(f"{self.name}: changed while it was read")
 
     def _portions(self, groups: list[int]) -> Iterator[list[int]]:
         """Yield groups, small ones together: of all that are asked for at once, Arrow fetches the pages at once."""
@@ -175,10 +182,15 @@ def _state(name: str) -> tuple[int, int]:
 def _chosen(batches: Iterator[Any], numbers: list[int], first: int) -> Iterator[tuple[list[int], Any]]:
     """Yield the rows of some batches that have one of some numbers; `first` is the number of the first row."""
     for batch in batches:
-        mine = [number for number in numbers if first <= number < first + batch.num_rows]
-        if mine:
+        if mine := _within(numbers, first, batch.num_rows):
             yield mine, batch.take(places(array("q", [number - first for number in mine])))
         first += batch.num_rows
+        if not numbers or numbers[-1] < first:
+            return
+
+
+def _within(numbers: list[int], first: int, count: int) -> list[int]:
+    return numbers[bisect_left(numbers, first) : bisect_left(numbers, first + count)]
 
 
 @attrs.frozen(eq=False)
@@ -194,9 +206,20 @@ class Rows:
             yield from sightings(self.pieced(batch), range(first, first + batch.num_rows), self.table.name)
             first += batch.num_rows
 
-    def at(self, numbers: list[int]) -> Iterator[tuple[int, Sighting | Unreadable]]:
-        """Yield some rows, each with its number."""
-        for mine, batch in self.table.at(numbers):
+    def at(
+        self, numbers: list[int], recent: tuple[int, Any] | None = None
+    ) -> Iterator[tuple[int, Sighting | Unreadable]]:
+        """
+        Yield some rows, each with its number.
+
+        Args:
+            numbers: Which; sorted, each once.
+            recent: A batch at hand, after the number of its first row: if it has all of them, nothing is read.
+        """
+        found = self.table.at(numbers)
+        if recent is not None and _within(numbers, recent[0], recent[1].num_rows) == numbers:
+            found = _chosen(iter([recent[1]]), numbers, recent[0])
+        for mine, batch in found:
             yield from zip(mine, sightings(self.pieced(batch), mine, self.table.name), strict=True)
 
     def pieced(self, batch: Any) -> Piece:
