@@ -415,6 +415,24 @@ def test_both_readings_say_the_same_without_most_columns():
     assert judged(table, SMALL) == judged(table, LARGE)
 
 
+def test_numbers_by_dictionary():
+    """A dataframe may hold any column so."""
+    whole = flat_table(healthy())
+    place = whole.schema.get_field_index("created_at")
+    table = whole.set_column(place, "created_at", whole["created_at"].dictionary_encode())
+
+    assert judged(whole, SMALL) == judged(table, SMALL)
+    assert judged(whole, SMALL) == judged(table, LARGE)
+
+
+def test_a_frame_in_many_batches(monkeypatch):
+    """Rows are found again in whichever of them they are."""
+    expected = judged(flat_table(healthy()), SMALL)
+    monkeypatch.setattr(table, "BATCH_ROWS", 2)
+
+    assert expected == judged(flat_table(healthy()), LARGE)
+
+
 # ---------------------------------------------------------------- missing columns
 
 
