@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import attrs
 
-from batchfsm.auditing import extra, spark
+from batchfsm.auditing import extra, spark, tabular
 from batchfsm.auditing.flow import are_told_by_stamps
 from batchfsm.auditing.report import FINDINGS_MAX, Report
 from batchfsm.auditing.scalar import one_by_one
@@ -55,12 +55,13 @@ def audit(
 
     A log in order of observation is streamed: memory holds one small state a batch.
     One that is not is noticed, dealt out to temporary files and sorted, batch by batch.
-    Large files of JSON lines are read in columns, if the extra `audit` is installed;
+    Large tables and files of JSON lines are read in columns, if the extra `audit` is installed;
     the report is the same.
 
     Args:
-        source: Paths or globs (JSON lines, arrays, pages, gzip, text forms), `-`
-            for standard input, batch objects, or a DataFrame of Spark's.
+        source: Paths or globs (JSON lines, arrays, pages, text forms, Parquet; gzip and zstd), `-`
+            for standard input, batch objects, a dataframe that hands its columns over as
+            Arrow has them, or a DataFrame of Spark's.
         dialect: Whose lifecycle and habits of writing are taken for granted.
         select: Rules to report, by code or how codes begin, as a list or with
             commas between; None: all.
@@ -78,9 +79,9 @@ def audit(
             that is read row by row has it anyway: one that is small, or none of files.
 
     Raises:
-        SourceError: If a file cannot be opened, or there is no room to sort.
+        SourceError: If a file cannot be opened, a table is damaged or holds no batches, or there is no room to sort.
         UnknownNameError: If a dialect, rule, format or engine has no such name.
-        MissingExtraError: If Spark is asked for and not installed.
+        MissingExtraError: If Spark, a table or zstd is asked for and what reads it is not installed.
         TypeError: If `source` is nothing that can be audited.
         ValueError: If a number is out of range.
     """
@@ -93,15 +94,18 @@ def audit(
     limit = parse_size(memory)
     if engine == "spark" or spark.is_frame(source):
         return _in_spark(source, named, blank, skew_s, input_format, memory=limit)
-    found, remarks = opened(source, input_format), tuple[str, ...]()
-    if engine == "auto" and _is_large(found) and (not flow or are_told_by_stamps(named)):
-        try:
-            if (report := _in_columns(found, named, blank, skew_s, limit, flow=flow)) is not None:
-                return report
-        except MissingExtraError as error:
-            remarks = (f"read row by row: {error}",)
-    tally, gathered = one_by_one(found, named, blank, skew_s, is_repeatable=found.is_repeatable)
-    return attrs.evolve(tally.report(), flow=gathered, remarks=remarks)
+    remarks = tuple[str, ...]()
+    with tabular.opened(source, input_format) as found:
+        if isinstance(found, tabular.Mixed):
+            named, blank = found.narrowed(named, blank)
+        if engine == "auto" and _is_large(found) and (not flow or are_told_by_stamps(named)):
+            try:
+                if (report := _in_columns(found, named, blank, skew_s, limit, flow=flow)) is not None:
+                    return report
+            except MissingExtraError as error:
+                remarks = (f"read row by row: {error}",)
+        tally, gathered = one_by_one(found, named, blank, skew_s, is_repeatable=found.is_repeatable)
+        return attrs.evolve(tally.report(), flow=gathered, remarks=remarks)
 
 
 def parse_size(size: int | str) -> int:
@@ -118,22 +122,32 @@ def parse_size(size: int | str) -> int:
     return number
 
 
-def _is_large(source: Source) -> bool:
+def _is_large(source: Source | tabular.Mixed) -> bool:
     """Tell whether reading in columns is worth its start: it takes a second, and half a minute when it is new."""
-    files = [Path(name) for name in source.names]
-    if not files or source.input_format not in ("auto", "json") or not source.is_repeatable:
-        return False
-    return sum(file.stat().st_size for file in files) >= COLUMNS_BYTES_MIN
+    parts = source.parts if isinstance(source, tabular.Mixed) else (source,)
+    others = [part for part in parts if isinstance(part, Source)]
+    for part in others:
+        if not part.names or part.input_format not in ("auto", "json") or not part.is_repeatable:
+            return False
+    sizes = [Path(name).stat().st_size for part in others for name in part.names]
+    return sum(sizes) + sum(part.table.size for part in parts if isinstance(part, tabular.Rows)) >= COLUMNS_BYTES_MIN
 
 
 def _in_columns(
-    source: Source, dialect: Dialect, blank: Tally, skew_s: float, memory: int, *, flow: bool
+    source: Source | tabular.Mixed, dialect: Dialect, blank: Tally, skew_s: float, memory: int, *, flow: bool
 ) -> Report | None:
-    """Judge files of JSON lines in columns; None if they are none, or few of their lines are plain."""
+    """Judge tables and files of JSON lines in columns; None if they are none, or few of their rows are plain."""
     columnar = extra.columns()
+    parts = source.parts if isinstance(source, tabular.Mixed) else (source,)
+    files: list[Any] = []
     with ExitStack() as stack:
         try:
-            files = [stack.enter_context(closing(columnar.Lines(name, dialect))) for name in source.names]
+            for part in parts:
+                if isinstance(part, tabular.Rows):
+                    files.append(columnar.Grid(part, dialect))
+                else:
+                    lines = (columnar.Lines(name, dialect) for name in part.names)
+                    files += [stack.enter_context(closing(each)) for each in lines]
             run = columnar.Columnar(dialect, blank, skew_s, memory, flow=flow)
             report: Report = run.run(files).report()
         except (columnar.NotLinesError, columnar.NotColumnarError):
@@ -150,10 +164,12 @@ def _tokens(tokens: Iterable[str] | None) -> tuple[str, ...] | None:
 def _in_spark(source: Any, dialect: Dialect, blank: Tally, skew_s: float, input_format: str, *, memory: int) -> Report:
     """Judge files, named as Spark names them, or a frame of Spark's."""
     if not spark.is_frame(source):
-        if input_format not in ("auto", "json"):
+        if input_format not in ("auto", "json", "parquet"):
             raise DefinitionError("an audit in Spark", [f"it reads JSON lines and Parquet, not {input_format}"])
         named = [source] if isinstance(source, str | PathLike) else [*source]
         local = [fspath(each) for each in named]
         # What has a scheme is Spark's to find, globs and all.
         source = [name for each in local for name in ([each] if "://" in each else opened(each).names)]
+        if input_format == "parquet" and not all(name.endswith(".parquet") for name in source):
+            raise DefinitionError("an audit in Spark", ["it knows Parquet by names that end in .parquet"])
     return spark.run(source, dialect, blank, skew_s, memory).report()

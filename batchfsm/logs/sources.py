@@ -17,10 +17,12 @@ from batchfsm.logs.stream import Sighting, Stream, Unreadable
 from batchfsm.logs.text import TextForm
 from batchfsm.snapshot import Snapshot
 
-InputFormat = Literal["auto", "json", "python", "kotlin", "dart", "go", "node"]
-"""How a log is written; `auto` takes JSON where it can and finds text forms by themselves."""
+InputFormat = Literal["auto", "json", "parquet", "python", "kotlin", "dart", "go", "node"]
+"""How a log is written; `auto` takes JSON where it can and finds Parquet and text forms by themselves."""
 
 INPUT_FORMATS: Final[tuple[str, ...]] = get_args(InputFormat)
+
+_PARQUET: Final = b"PAR1"
 
 
 @attrs.frozen
@@ -47,6 +49,9 @@ class Source:
         if not self.names:
             yield from (Sighting(Place("iterable", number), each) for number, each in enumerate(self.objects, 1))
         for name in self.names:
+            if self.input_format == "parquet" or (self.input_format == "auto" and is_parquet(name)):
+                msg = f"{name}: Parquet is read by an audit only, and from files"
+                raise SourceError(msg)
             form = None if self.input_format in ("auto", "json") else cast("TextForm", self.input_format)
             detects = self.input_format == "auto"
             if name == "-":
@@ -58,6 +63,19 @@ class Source:
             except OSError as error:
                 msg = f"{name}: {error.strerror or error}"
                 raise SourceError(msg) from error
+
+
+def is_parquet(name: str) -> bool:
+    """Tell whether a file is Parquet, by its name or its first bytes."""
+    if name.lower().endswith(".parquet"):
+        return True
+    try:
+        if not Path(name).is_file():
+            return False  # A pipe has no bytes to spare.
+        with Path(name).open("rb") as binary:
+            return binary.read(len(_PARQUET)) == _PARQUET
+    except OSError:
+        return False  # Whoever reads it says what is wrong.
 
 
 def opened(source: object, input_format: str = "auto") -> Source:

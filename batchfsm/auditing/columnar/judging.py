@@ -251,7 +251,7 @@ class Columnar:
         self._tally = before.fork()
         sort(self._named(sources, numbers), Judging(self._fold, self._tally, told))
 
-    def _follow(self, sources: list[Lines], odd_rows: frozenset[int]) -> None:
+    def _follow(self, sources: Sequence[Columns], odd_rows: frozenset[int]) -> None:
         """Let the scalar core follow the batches whose ways columns do not tell, and those that are shown."""
         gathering, ways = self.gathering, self._ways
         assert gathering is not None  # noqa: S101  # Ways are gathered.

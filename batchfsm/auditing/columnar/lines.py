@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterator
@@ -23,7 +22,7 @@ from batchfsm.auditing.columnar.scanner import BLANK, PAD, PLAIN
 from batchfsm.dialects import Dialect
 from batchfsm.errors import SourceError
 from batchfsm.finding import Place
-from batchfsm.logs import OBJECT_CHARS_MAX, Row, Sighting, Stream, Unreadable, is_packed, rows, unpacked
+from batchfsm.logs import OBJECT_CHARS_MAX, BrokenError, Row, Sighting, Stream, Unreadable, is_packed, rows, unpacked
 from batchfsm.wire import decoder, reader
 
 _CHUNK_BYTES: Final = 4 * 2**20
@@ -237,7 +236,7 @@ def _opened(name: str) -> BinaryIO:
                 copyfileobj(cast("BinaryIO", _Reading(unpacked(binary))), plain, _CHUNK_BYTES)
                 binary.close()
                 binary = cast("BinaryIO", plain)
-        except (EOFError, zlib.error):
+        except BrokenError:
             raise NotLinesError from None
         except OSError as error:
             raise SourceError(f"{name}: {error.strerror or error}") from error
