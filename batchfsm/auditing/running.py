@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack, closing
 from importlib import import_module
 from os import PathLike, fspath
@@ -13,8 +13,11 @@ from typing import Any, Final
 import attrs
 
 from batchfsm.auditing import spark
+from batchfsm.auditing.progress import Meter, Progress
 from batchfsm.auditing.report import FINDINGS_MAX, Report
+from batchfsm.auditing.resuming import go_on
 from batchfsm.auditing.scalar import one_by_one
+from batchfsm.auditing.state import StateFile
 from batchfsm.auditing.tally import Tally
 from batchfsm.dialects import Dialect, find
 from batchfsm.errors import DefinitionError, MissingExtraError, UnknownNameError
@@ -48,6 +51,8 @@ def audit(
     input_format: str = "auto",
     memory: int | str = MEMORY,
     engine: str = "auto",
+    state: str | PathLike[str] | StateFile | None = None,
+    progress: Callable[[Progress], object] | None = None,
 ) -> Report:
     """
     Judge every snapshot of a log, alone and against those before it.
@@ -73,9 +78,13 @@ def audit(
         engine: `rows` reads no columns, and so has what a page of pictures shows, however
             large the log. `spark` deals it out to Spark's workers, for one that is larger
             than a machine; `auto` does so for a DataFrame of Spark's only.
+        state: Where what is known of each batch is kept for the next audit; not in Spark.
+        progress: What is told how far it is, at most ten times a second and once at the end;
+            what it raises stops the audit. Spark tells nothing.
 
     Raises:
         SourceError: If a file cannot be opened, or there is no room to sort.
+        StateError: If the state cannot be read or written, or is not for this audit.
         UnknownNameError: If a dialect, rule, format or engine has no such name.
         MissingExtraError: If Spark is asked for and not installed.
         TypeError: If `source` is nothing that can be audited.
@@ -87,17 +96,35 @@ def audit(
         raise UnknownNameError("engine", engine, ENGINES)
     named = find(dialect)
     blank = Tally(select=_tokens(select), ignore=_tokens(ignore) or (), listed_max=max_findings)
-    limit = parse_size(memory)
+    limit, meter = parse_size(memory), Meter(progress)
     if engine == "spark" or spark.is_frame(source):
+        if state is not None:
+            raise DefinitionError("an audit in Spark", ["it keeps no state"])
         return _in_spark(source, named, blank, skew_s, input_format)
-    found, remarks = opened(source, input_format), tuple[str, ...]()
-    if engine == "auto" and _is_large(found):
+    found = attrs.evolve(opened(source, input_format), passed=meter.read)
+    if state is not None:
+        remarks = ("read row by row: columns keep no state",) if engine == "auto" and _is_large(found) else ()
+        report = go_on(found, state, named, blank, skew_s, meter=meter)
+        report = attrs.evolve(report, remarks=remarks + report.remarks)
+    else:
+        report = _judged(found, named, blank, skew_s, limit, meter=meter, columns=engine == "auto")
+    meter.tell()
+    return report
+
+
+def _judged(
+    log: Source, dialect: Dialect, blank: Tally, skew_s: float, memory: int, *, meter: Meter, columns: bool
+) -> Report:
+    """Judge a log here; in columns if they may be, if it is large enough and if it can be."""
+    remarks = tuple[str, ...]()
+    if columns and _is_large(log):
         try:
-            if (report := _in_columns(found, named, blank, skew_s, limit)) is not None:
+            if (report := _in_columns(log, dialect, blank, skew_s, memory, meter=meter)) is not None:
                 return report
         except MissingExtraError as error:
             remarks = (f"read row by row: {error}",)
-    tally, flow = one_by_one(found, named, blank, skew_s, is_repeatable=found.is_repeatable)
+    meter.begin("reading", log.size)
+    tally, flow = one_by_one(log, dialect, blank, skew_s, is_repeatable=log.is_repeatable, meter=meter)
     return attrs.evolve(tally.report(), flow=flow, remarks=remarks)
 
 
@@ -123,13 +150,15 @@ def _is_large(source: Source) -> bool:
     return sum(file.stat().st_size for file in files) >= COLUMNS_BYTES_MIN
 
 
-def _in_columns(source: Source, dialect: Dialect, blank: Tally, skew_s: float, memory: int) -> Report | None:
+def _in_columns(
+    source: Source, dialect: Dialect, blank: Tally, skew_s: float, memory: int, *, meter: Meter
+) -> Report | None:
     """Judge files of JSON lines in columns; None if they are none, or few of their lines are plain."""
     columnar = _columnar()
     with ExitStack() as stack:
         try:
-            files = [stack.enter_context(closing(columnar.Lines(name, dialect))) for name in source.names]
-            tally: Tally = columnar.Columnar(dialect, blank, skew_s, memory).run(files)
+            files = [stack.enter_context(closing(columnar.Lines(name, dialect, meter))) for name in source.names]
+            tally: Tally = columnar.Columnar(dialect, blank, skew_s, memory, meter).run(files)
         except (columnar.NotLinesError, columnar.NotColumnarError):
             return None
     return tally.report()

@@ -1,6 +1,6 @@
 """Logs of batch objects: JSON lines, arrays, pages, gzip, text forms, or objects at hand."""
 
-from batchfsm.logs.packed import is_packed, unpacked
+from batchfsm.logs.packed import Counted, is_packed, unpacked
 from batchfsm.logs.rows import Row, rows
 from batchfsm.logs.sources import INPUT_FORMATS, InputFormat, Source, opened
 from batchfsm.logs.stream import OBJECT_CHARS_MAX, Sighting, Stream, Unreadable
@@ -8,6 +8,7 @@ from batchfsm.logs.stream import OBJECT_CHARS_MAX, Sighting, Stream, Unreadable
 __all__ = [
     "INPUT_FORMATS",
     "OBJECT_CHARS_MAX",
+    "Counted",
     "InputFormat",
     "Row",
     "Sighting",

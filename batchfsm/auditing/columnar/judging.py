@@ -27,6 +27,7 @@ from batchfsm.auditing.columnar.digest import digest
 from batchfsm.auditing.columnar.lines import Lines
 from batchfsm.auditing.columnar.part import NONE, OutOfOrderError, Part
 from batchfsm.auditing.columnar.tables import BIT, tables
+from batchfsm.auditing.progress import Meter
 from batchfsm.auditing.scalar import Judging, sort, stream
 from batchfsm.auditing.tally import Tally
 from batchfsm.dialects import Dialect
@@ -61,7 +62,7 @@ class DisagreementError(BatchfsmError):
 class Columnar:
     """One run over sources of columns."""
 
-    def __init__(self, dialect: Dialect, blank: Tally, skew_s: float, memory: int) -> None:
+    def __init__(self, dialect: Dialect, blank: Tally, skew_s: float, memory: int, meter: Meter | None = None) -> None:
         """
         Prepare both readings.
 
@@ -70,8 +71,9 @@ class Columnar:
             blank: What the run's tally begins as.
             skew_s: How far a stamp may lie after its observation; seconds.
             memory: How much may be taken for batches and rows; bytes.
+            meter: Who counts what is done; None if nobody waits.
         """
-        self._blank, self._memory = blank, memory
+        self._blank, self._memory, self._meter = blank, memory, meter or Meter(None)
         self._fold = Fold(dialect, skew_s=skew_s)
         self._arrays = tables(dialect, skew_s)
         self._weights = {code: dialect.severities.get(code, rule.severity) for code, rule in RULES.items()}
@@ -116,20 +118,27 @@ class Columnar:
         with Deal(sum(source.size for source in sources), self._memory) as deal:
             for cells, seen, numbers in self._plain(sources, None):
                 deal.add(cells, seen, numbers)
+            self._meter.begin("judging", deal.count)
             for keys, (cells, seen, numbers) in deal.buckets([*self._odd_keys.values()]):
                 part = Part()
                 part.leave(keys)
                 part.judge(cells, seen, numbers, self._arrays)
                 mine.append(self._close(part))
+                self._meter.read(1)
+                self._meter.tick(len(numbers))
         return np.sort(np.concatenate(mine))
 
     def _plain(self, sources: list[Lines], part: Part | None) -> Iterator[tuple[Any, Any, Any]]:
         """Yield cells, times and numbers of the plain rows; take down the others as they come."""
         base, odd = 0, 0
+        self._meter.begin("reading", sum(source.size for source in sources))
         for source in sources:
-            rows = 0
+            rows, passed = 0, 0
             for chunk in source.chunks():
                 rows += len(chunk.plain)
+                self._meter.read(source.passed - passed)
+                self._meter.tick(len(chunk.plain))
+                passed = source.passed
                 others = np.flatnonzero(~chunk.plain)
                 odd += len(others)
                 if odd > max(_PATIENCE_ROWS, _ODD_SHARE_MAX * (base + rows)):
