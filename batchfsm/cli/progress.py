@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from time import monotonic
-from types import TracebackType
 from typing import Final, Self
 
 from rich.console import Console
@@ -34,9 +33,10 @@ class Bar:
             BarColumn(bar_width=None),
             TaskProgressColumn(),
             TextColumn("{task.fields[rate]}"),
-            TimeRemainingColumn(compact=True),
+            TimeRemainingColumn(),
             console=Console(stderr=True),
             transient=True,
+            expand=True,
             get_time=clock,
         )
 
@@ -44,9 +44,10 @@ class Bar:
         """Return what is to be told how far it is; None where nobody looks."""
         return self if sys.stderr.isatty() else None
 
-    def __exit__(self, _: type[BaseException] | None, __: BaseException | None, ___: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         """Take it away."""
-        self._bars.stop()
+        if self._task is not None:
+            self._bars.stop()
 
     def __call__(self, progress: Progress) -> None:
         """Show how far it is, once it has lasted long enough."""
@@ -54,12 +55,12 @@ class Bar:
         if progress.stage != self._stage:
             self._stage, self._stage_at = progress.stage, now
             if self._task is not None:
-                self._bars.remove_task(self._task)
-                self._task = None
-        if now - self._begun_at < PATIENCE_S:
-            return
-        rate = f"{progress.rows / (now - self._stage_at):,.0f} rows/s" if now > self._stage_at and progress.rows else ""
-        if self._task is None:
+                self._bars.reset(self._task, description=_STAGES[progress.stage])
+        spent_s = now - self._stage_at
+        rate = f"{progress.rows / spent_s:,.0f} rows/s" if progress.rows and spent_s else ""
+        is_over = progress.passed == progress.size  # Then nobody waits any more.
+        if self._task is None and not is_over and now - self._begun_at >= PATIENCE_S:
+            self._task = self._bars.add_task(_STAGES[progress.stage], rate=rate)
             self._bars.start()
-            self._task = self._bars.add_task(_STAGES[progress.stage], total=progress.size, rate=rate)
-        self._bars.update(self._task, completed=progress.passed, rate=rate)
+        if self._task is not None:
+            self._bars.update(self._task, total=progress.size, completed=progress.passed, rate=rate)
