@@ -443,6 +443,30 @@ def test_gzip(tmp_path, always):
     assert 2 == len(always)
 
 
+def test_no_room_to_unpack(tmp_path, monkeypatch):
+    """A full disk is one clear error, whether at the first byte or later."""
+    path = tmp_path / "log.jsonl.gz"
+    path.write_bytes(gzip.compress(b"{}\n"))
+
+    class Full:
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *args):
+            return None
+
+        def write(self, _):
+            raise OSError(28, "No space left on device")
+
+    def none():
+        raise OSError(28, "No space left on device")
+
+    for file in (Full, none):
+        monkeypatch.setattr("batchfsm.auditing.columnar.lines.TemporaryFile", file)
+        with pytest.raises(SourceError, match=r"log\.jsonl\.gz: No space left on device$"):
+            columnar.Lines(str(path), DIALECTS["openai"])
+
+
 def test_without_the_extra(tmp_path, monkeypatch):
     """The scalar core does it, and the report says what to install; any other failed import is raised."""
     monkeypatch.setattr(running, "COLUMNS_BYTES_MIN", 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack, closing
 from os import PathLike, fspath
 from pathlib import Path
@@ -13,8 +13,11 @@ import attrs
 
 from batchfsm.auditing import extra, spark, tabular
 from batchfsm.auditing.flow import are_told_by_stamps
+from batchfsm.auditing.progress import Meter, Progress
 from batchfsm.auditing.report import FINDINGS_MAX, Report
+from batchfsm.auditing.resuming import go_on
 from batchfsm.auditing.scalar import one_by_one
+from batchfsm.auditing.state import StateFile
 from batchfsm.auditing.tally import Tally
 from batchfsm.dialects import Dialect, find
 from batchfsm.errors import DefinitionError, MissingExtraError, UnknownNameError
@@ -49,6 +52,8 @@ def audit(
     memory: int | str = MEMORY,
     engine: str = "auto",
     flow: bool = False,
+    state: str | PathLike[str] | StateFile | None = None,
+    progress: Callable[[Progress], object] | None = None,
 ) -> Report:
     """
     Judge every snapshot of a log, alone and against those before it.
@@ -77,9 +82,13 @@ def audit(
             DataFrame of Spark's only.
         flow: Gather what `batchfsm.report` draws, whatever reads the log but Spark. A log
             that is read row by row has it anyway: one that is small, or none of files.
+        state: Where what is known of each batch is kept for the next audit; not in Spark.
+        progress: What is told how far it is, at most ten times a second and once at the end;
+            what it raises stops the audit. Spark tells nothing.
 
     Raises:
         SourceError: If a file cannot be opened, a table is damaged or holds no batches, or there is no room to sort.
+        StateError: If the state cannot be read or written, or is not for this audit.
         UnknownNameError: If a dialect, rule, format or engine has no such name.
         MissingExtraError: If Spark, a table or zstd is asked for and what reads it is not installed.
         TypeError: If `source` is nothing that can be audited.
@@ -89,23 +98,72 @@ def audit(
         raise ValueError("max_findings and skew_s are not negative")
     if engine not in ENGINES:
         raise UnknownNameError("engine", engine, ENGINES)
-    named = find(dialect)
-    blank = Tally(select=_tokens(select), ignore=_tokens(ignore) or (), listed_max=max_findings)
-    limit = parse_size(memory)
+    plan = _Plan(
+        dialect=find(dialect),
+        blank=Tally(select=_tokens(select), ignore=_tokens(ignore) or (), listed_max=max_findings),
+        skew_s=skew_s,
+        memory=parse_size(memory),
+        columns=engine == "auto",
+        flow=flow,
+        meter=Meter(progress),
+    )
     if engine == "spark" or spark.is_frame(source):
-        return _in_spark(source, named, blank, skew_s, input_format, memory=limit)
+        if state is not None:
+            raise DefinitionError("an audit in Spark", ["it keeps no state"])
+        return _in_spark(source, plan, input_format)
+    with tabular.opened(source, input_format, plan.meter.read) as log:
+        if isinstance(log, tabular.Mixed):
+            plan = plan.narrowed(log)
+        report = _judged(log, plan) if state is None else _resumed(log, plan, state)
+    plan.meter.tell()
+    return report
+
+
+@attrs.frozen(kw_only=True)
+class _Plan:
+    """How a log is to be judged, whatever reads it."""
+
+    dialect: Dialect
+    blank: Tally
+    """What the run's tally begins as."""
+    skew_s: float
+    memory: int
+    columns: bool
+    """False: only row by row."""
+    flow: bool
+    meter: Meter
+
+    def narrowed(self, log: tabular.Mixed) -> _Plan:
+        """Return it for tables in which some columns may be missing."""
+        dialect, blank = log.narrowed(self.dialect, self.blank)
+        return attrs.evolve(self, dialect=dialect, blank=blank)
+
+    def takes_columns(self, log: Source | tabular.Mixed) -> bool:
+        """Tell whether a log is to be read in columns, if what that needs is installed."""
+        return self.columns and _is_large(log) and (not self.flow or are_told_by_stamps(self.dialect))
+
+
+def _judged(log: Source | tabular.Mixed, plan: _Plan) -> Report:
+    """Judge a log here; in columns if it can be."""
     remarks = tuple[str, ...]()
-    with tabular.opened(source, input_format) as found:
-        if isinstance(found, tabular.Mixed):
-            named, blank = found.narrowed(named, blank)
-        if engine == "auto" and _is_large(found) and (not flow or are_told_by_stamps(named)):
-            try:
-                if (report := _in_columns(found, named, blank, skew_s, limit, flow=flow)) is not None:
-                    return report
-            except MissingExtraError as error:
-                remarks = (f"read row by row: {error}",)
-        tally, gathered = one_by_one(found, named, blank, skew_s, is_repeatable=found.is_repeatable)
-        return attrs.evolve(tally.report(), flow=gathered, remarks=remarks)
+    if plan.takes_columns(log):
+        try:
+            if (report := _in_columns(log, plan)) is not None:
+                return report
+        except MissingExtraError as error:
+            remarks = (f"read row by row: {error}",)
+    plan.meter.begin("reading", log.size)
+    tally, flow = one_by_one(
+        log, plan.dialect, plan.blank, plan.skew_s, is_repeatable=log.is_repeatable, meter=plan.meter
+    )
+    return attrs.evolve(tally.report(), flow=flow, remarks=remarks)
+
+
+def _resumed(log: Source | tabular.Mixed, plan: _Plan, state: str | PathLike[str] | StateFile) -> Report:
+    """Judge a log row by row, after all that a state has taken in."""
+    remarks = ("read row by row: columns keep no state",) if plan.takes_columns(log) else ()
+    report = go_on(log, state, plan.dialect, plan.blank, plan.skew_s, meter=plan.meter)
+    return attrs.evolve(report, remarks=remarks + report.remarks)
 
 
 def parse_size(size: int | str) -> int:
@@ -133,26 +191,26 @@ def _is_large(source: Source | tabular.Mixed) -> bool:
     return sum(sizes) + sum(part.table.size for part in parts if isinstance(part, tabular.Rows)) >= COLUMNS_BYTES_MIN
 
 
-def _in_columns(
-    source: Source | tabular.Mixed, dialect: Dialect, blank: Tally, skew_s: float, memory: int, *, flow: bool
-) -> Report | None:
+def _in_columns(log: Source | tabular.Mixed, plan: _Plan) -> Report | None:
     """Judge tables and files of JSON lines in columns; None if they are none, or few of their rows are plain."""
     columnar = extra.columns()
-    parts = source.parts if isinstance(source, tabular.Mixed) else (source,)
+    parts = log.parts if isinstance(log, tabular.Mixed) else (log,)
     files: list[Any] = []
     with ExitStack() as stack:
         try:
             for part in parts:
                 if isinstance(part, tabular.Rows):
-                    files.append(columnar.Grid(part, dialect))
+                    files.append(columnar.Grid(part, plan.dialect))
                 else:
-                    lines = (columnar.Lines(name, dialect) for name in part.names)
+                    lines = (columnar.Lines(name, plan.dialect, plan.meter) for name in part.names)
                     files += [stack.enter_context(closing(each)) for each in lines]
-            run = columnar.Columnar(dialect, blank, skew_s, memory, flow=flow)
+            run = columnar.Columnar(
+                plan.dialect, plan.blank, plan.skew_s, plan.memory, flow=plan.flow, meter=plan.meter
+            )
             report: Report = run.run(files).report()
         except (columnar.NotLinesError, columnar.NotColumnarError):
             return None
-    return attrs.evolve(report, flow=run.gathering.flow()) if flow else report
+    return attrs.evolve(report, flow=run.gathering.flow()) if plan.flow else report
 
 
 def _tokens(tokens: Iterable[str] | None) -> tuple[str, ...] | None:
@@ -161,7 +219,7 @@ def _tokens(tokens: Iterable[str] | None) -> tuple[str, ...] | None:
     return tuple(map(str.strip, tokens.split(","))) if isinstance(tokens, str) else tuple(tokens)
 
 
-def _in_spark(source: Any, dialect: Dialect, blank: Tally, skew_s: float, input_format: str, *, memory: int) -> Report:
+def _in_spark(source: Any, plan: _Plan, input_format: str) -> Report:
     """Judge files, named as Spark names them, or a frame of Spark's."""
     if not spark.is_frame(source):
         if input_format not in ("auto", "json", "parquet"):
@@ -172,4 +230,4 @@ def _in_spark(source: Any, dialect: Dialect, blank: Tally, skew_s: float, input_
         source = [name for each in local for name in ([each] if "://" in each else opened(each).names)]
         if input_format == "parquet" and not all(name.endswith(".parquet") for name in source):
             raise DefinitionError("an audit in Spark", ["it knows Parquet by names that end in .parquet"])
-    return spark.run(source, dialect, blank, skew_s, memory).report()
+    return spark.run(source, plan.dialect, plan.blank, plan.skew_s, plan.memory).report()

@@ -51,6 +51,20 @@ def is_packed(binary: BinaryIO) -> bool:
     return head.startswith(_GZIP) or head == _ZSTD
 
 
+class Counted:
+    """A stream whose bytes are counted as they are read."""
+
+    def __init__(self, binary: BinaryIO, passed: Callable[[int], object]) -> None:
+        """Tell `passed` how many bytes each reading brings."""
+        self._binary, self._passed = binary, passed
+
+    def read(self, size: int) -> bytes:
+        """Return the next bytes."""
+        found = self._binary.read(size)
+        self._passed(len(found))
+        return found
+
+
 class _Prefixed:
     """A stream whose first bytes were looked at already."""
 

@@ -37,6 +37,8 @@ class Bucket:
         """How many rows there are."""
         self.size = sum(map(len, self._texts))
         """In bytes."""
+        self.passed = 0
+        """How many of them have been read."""
 
     def __iter__(self) -> Iterator[Sighting]:
         """Yield the lines, for the scalar core."""
@@ -44,8 +46,10 @@ class Bucket:
 
     def chunks(self) -> Iterator[Chunk]:
         """Yield all rows in order."""
+        self.passed = 0
         for first in range(0, len(self._lines), _CHUNK_ROWS):
             texts = self._texts[first : first + _CHUNK_ROWS]
+            self.passed += sum(map(len, texts))
             odd = [at for at, text in enumerate(texts) if b"\n" in text]
             for at in odd:
                 texts[at] = b""  # It would be several lines; a blank one is one, and not plain either.

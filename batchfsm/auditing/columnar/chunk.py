@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final, Protocol
 
 import attrs
@@ -38,6 +38,10 @@ class Columns(Protocol):
         """How large it is; bytes."""
 
     @property
+    def passed(self) -> int:
+        """How many of those bytes have been read."""
+
+    @property
     def rows_count(self) -> int:
         """How many rows have been read."""
 
@@ -46,3 +50,20 @@ class Columns(Protocol):
 
     def rows(self, numbers: Any, base: int = 0) -> Iterator[Row | Unreadable]:
         """Read some rows as the scalar core does: which, sorted, and what is added to their numbers."""
+
+
+def named(sources: Iterable[Columns], numbers: Any) -> Iterator[Row]:
+    """
+    Read rows again that have an id.
+
+    Args:
+        sources: In order.
+        numbers: Which, counted over all sources; sorted, each once.
+    """
+    base = 0
+    for source in sources:
+        here = numbers[(numbers >= base) & (numbers < base + source.rows_count)] - base
+        for row in source.rows(here, base):
+            if isinstance(row, Row) and row.snapshot.is_named:
+                yield row
+        base += source.rows_count

@@ -13,7 +13,7 @@ import numpy as np
 
 from batchfsm.auditing.columnar import texts
 from batchfsm.auditing.columnar.arrays import own_texts_of
-from batchfsm.auditing.columnar.chunk import Chunk
+from batchfsm.auditing.columnar.chunk import LINE_ROWS, Chunk
 from batchfsm.auditing.columnar.fields import habits
 from batchfsm.auditing.columnar.scanner import PAD, PLAIN, desk, scan
 from batchfsm.auditing.columnar.tokens import LINE_END
@@ -25,7 +25,6 @@ from batchfsm.wire import reader
 
 _WORKERS: Final = 2
 _AHEAD: Final = 2
-_OBJECT_ROWS: Final = 2**24  # More than an object has room for.
 
 
 class Grid:
@@ -39,6 +38,11 @@ class Grid:
         self.rows_count = 0
         """How many rows have been read."""
         self._recent: tuple[int, Any] | None = None
+
+    @property
+    def passed(self) -> int:
+        """How many of them have been read."""
+        return self.size * self.rows_count // max(self._rows.table.rows_count, 1)
 
     def chunks(self) -> Iterator[Chunk]:
         """
@@ -79,7 +83,7 @@ class Grid:
             for row in rows([sighting], wire):
                 # The first object of a row has the row's number, those behind it a fraction more.
                 yield (
-                    attrs.evolve(row, number=base + number + row.number / _OBJECT_ROWS) if isinstance(row, Row) else row
+                    attrs.evolve(row, number=base + number + row.number / LINE_ROWS) if isinstance(row, Row) else row
                 )
 
     def _read(self, batch: Any) -> tuple[Any, Any, Any]:

@@ -14,21 +14,18 @@ from typing import Any, Final
 import attrs
 import numpy as np
 
-from batchfsm.auditing.columnar.chunk import Columns
+from batchfsm.auditing.columnar.chunk import Columns, named
 from batchfsm.auditing.columnar.columns import (
-    COLUMNS,
-    COUNTED,
-    FLAGS,
     LENIENT,
-    NULL,
     STATUS,
 )
 from batchfsm.auditing.columnar.deal import Deal
 from batchfsm.auditing.columnar.digest import key_of
-from batchfsm.auditing.columnar.part import NONE, OutOfOrderError, Part
+from batchfsm.auditing.columnar.part import NONE, OutOfOrderError, Part, given
 from batchfsm.auditing.columnar.tables import BIT, tables
 from batchfsm.auditing.columnar.ways import Ways, Weight
 from batchfsm.auditing.flow import Gathering
+from batchfsm.auditing.progress import Meter
 from batchfsm.auditing.scalar import Judging, sort, stream
 from batchfsm.auditing.tally import Tally
 from batchfsm.dialects import Dialect
@@ -45,7 +42,6 @@ _BATCH_BYTES: Final = 400
 _ROW_BYTES: Final = 8
 """What is remembered of a row: its batch, and where it stands."""
 _TOLD_BY_HISTORY: Final = sum(bit for code, bit in BIT.items() if HISTORY in needs(code))
-_NEEDED: Final = ("created_at", "expires_at", "completion_window")
 
 
 class _TooManyError(Exception):
@@ -63,7 +59,16 @@ class DisagreementError(BatchfsmError):
 class Columnar:
     """One run over sources of columns."""
 
-    def __init__(self, dialect: Dialect, blank: Tally, skew_s: float, memory: int, *, flow: bool = False) -> None:
+    def __init__(
+        self,
+        dialect: Dialect,
+        blank: Tally,
+        skew_s: float,
+        memory: int,
+        *,
+        flow: bool = False,
+        meter: Meter | None = None,
+    ) -> None:
         """
         Prepare both readings.
 
@@ -73,9 +78,10 @@ class Columnar:
             skew_s: How far a stamp may lie after its observation; seconds.
             memory: How much may be taken for batches and rows; bytes.
             flow: Gather what a report draws.
+            meter: Who counts what is done; None if nobody waits.
         """
         self._dialect, self._gathers = dialect, flow
-        self._blank, self._memory = blank, memory
+        self._blank, self._memory, self._meter = blank, memory, meter or Meter(None)
         self._fold = Fold(dialect, skew_s=skew_s)
         self._arrays = tables(dialect, skew_s)
         self._weights: dict[str, Weight] = {
@@ -128,20 +134,27 @@ class Columnar:
         with Deal(sum(source.size for source in sources), self._memory) as deal:
             for cells, seen, numbers in self._plain(sources, None):
                 deal.add(cells, seen, numbers)
+            self._meter.begin("judging", deal.count)
             for keys, (cells, seen, numbers) in deal.buckets([*self._odd_keys.values()]):
                 part = Part()
                 part.leave(keys)
                 part.judge(cells, seen, numbers, self._arrays)
                 mine.append(self._close(part))
+                self._meter.read(1)
+                self._meter.tick(len(numbers))
         return np.sort(np.concatenate(mine))
 
     def _plain(self, sources: Sequence[Columns], part: Part | None) -> Iterator[tuple[Any, Any, Any]]:
         """Yield cells, times and numbers of the plain rows; take down the others as they come."""
         base, odd = 0, 0
+        self._meter.begin("reading", sum(source.size for source in sources))
         for source in sources:
-            rows = 0
+            rows, passed = 0, 0
             for chunk in source.chunks():
                 rows += len(chunk.plain)
+                self._meter.read(source.passed - passed)
+                self._meter.tick(len(chunk.plain))
+                passed = source.passed
                 others = np.flatnonzero(~chunk.plain)
                 odd += len(others)
                 if odd > max(_PATIENCE_ROWS, _ODD_SHARE_MAX * (base + rows)):
@@ -180,11 +193,7 @@ class Columnar:
         """Note what the log has, if rules were selected that need it."""
         self._tally.judged = self._tally.judged or bool((cells[:, STATUS] >= 0).any())
         if self._tally.select is not None and len(cells):
-            given = {name for name in _NEEDED if (cells[:, COLUMNS.index(name)] != NULL).any()}
-            given |= {"id"}
-            given |= {"observed_at"} if not np.isnan(seen).all() else set()
-            given |= {"request_counts"} if (cells[:, FLAGS] & COUNTED).any() else set()
-            self._tally.given |= given
+            self._tally.given |= given(cells, seen)
 
     def _close(self, part: Part) -> Any:
         """Count what was found in a part, choose what is to be told, and return the numbers of the rows left over."""
@@ -241,15 +250,15 @@ class Columnar:
                 for finding in findings:
                     self._tally.show(row.number, finding)
 
-        for row in self._named(sources, alone):
+        for row in named(sources, alone):
             told(row, self._fold.judge(row.snapshot, row.place))
         before = self._tally
         if not self._is_dealt:
             self._tally = before.fork()
-            if stream(self._named(sources, numbers), Judging(self._fold, self._tally, told)):
+            if stream(named(sources, numbers), Judging(self._fold, self._tally, told)):
                 return
         self._tally = before.fork()
-        sort(self._named(sources, numbers), Judging(self._fold, self._tally, told))
+        sort(named(sources, numbers), Judging(self._fold, self._tally, told))
 
     def _follow(self, sources: Sequence[Columns], odd_rows: frozenset[int]) -> None:
         """Let the scalar core follow the batches whose ways columns do not tell, and those that are shown."""
@@ -273,23 +282,13 @@ class Columnar:
             (gathering.ended if batch_id in wholly else gathering.keep)(batch_id, track)
 
         numbers = np.array(sorted({*odd_rows, *retold, *shown}), np.int64)
-        sort(self._named(sources, numbers), Judging(self._fold, attrs.evolve(self._blank), told, ended))
+        sort(named(sources, numbers), Judging(self._fold, attrs.evolve(self._blank), told, ended))
 
     def _check(self, row: Row, findings: list[Finding], mask: int) -> None:
         found = sum(BIT[finding.rule] for finding in findings if finding.rule in self._tally.wanted)
         if found != mask:
             codes = [code for code, bit in BIT.items() if bit & (found ^ mask)]
             raise DisagreementError(f"the two readings of {', '.join(codes)} disagree at {row.place}: please report it")
-
-    def _named(self, sources: Sequence[Columns], numbers: Any) -> Iterator[Row]:
-        """Read rows again; those without an id, and what cannot be read, have been dealt with."""
-        base = 0
-        for source in sources:
-            here = numbers[(numbers >= base) & (numbers < base + source.rows_count)] - base
-            for row in source.rows(here, base):
-                if isinstance(row, Row) and row.snapshot.is_named:
-                    yield row
-            base += source.rows_count
 
     def _counted(self, row: Row, findings: list[Finding]) -> None:
         self._tally.snapshots += 1

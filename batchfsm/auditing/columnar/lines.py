@@ -9,7 +9,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from io import BytesIO
 from pathlib import Path
-from shutil import copyfileobj
 from tempfile import TemporaryFile
 from typing import Any, BinaryIO, Final, cast
 
@@ -19,10 +18,22 @@ import numpy as np
 from batchfsm.auditing.columnar.chunk import LINE_ROWS, Chunk
 from batchfsm.auditing.columnar.desks import LINE_END, Desks
 from batchfsm.auditing.columnar.scanner import BLANK, PAD, PLAIN
+from batchfsm.auditing.progress import Meter
 from batchfsm.dialects import Dialect
 from batchfsm.errors import SourceError
 from batchfsm.finding import Place
-from batchfsm.logs import OBJECT_CHARS_MAX, BrokenError, Row, Sighting, Stream, Unreadable, is_packed, rows, unpacked
+from batchfsm.logs import (
+    OBJECT_CHARS_MAX,
+    BrokenError,
+    Counted,
+    Row,
+    Sighting,
+    Stream,
+    Unreadable,
+    is_packed,
+    rows,
+    unpacked,
+)
 from batchfsm.wire import decoder, reader
 
 _CHUNK_BYTES: Final = 4 * 2**20
@@ -61,16 +72,21 @@ class _Stretch:
 class Lines:
     """One file of JSON lines; its rows are its lines, blank ones left out."""
 
-    def __init__(self, name: str, dialect: Dialect) -> None:
+    def __init__(self, name: str, dialect: Dialect, meter: Meter | None = None) -> None:
         """
         Open it, and unpack it to disk if it is packed: its lines are read again.
+
+        Args:
+            name: What it is called.
+            dialect: Whose habits of writing are taken for granted.
+            meter: Who counts what is unpacked; None if nobody waits.
 
         Raises:
             SourceError: If it cannot be opened, or there is no room to unpack it.
             NotLinesError: If it is packed and breaks off.
         """
         self.name = name
-        self._binary = _opened(name)
+        self._binary = _opened(name, meter or Meter(None))
         self.size = self._binary.seek(0, 2)
         """In bytes, unpacked."""
         self.passed = 0
@@ -227,23 +243,36 @@ class _From:
         return found
 
 
-def _opened(name: str) -> BinaryIO:
+def _opened(name: str, meter: Meter) -> BinaryIO:
     with ExitStack() as stack:
         try:
             binary: BinaryIO = stack.enter_context(Path(name).open("rb"))
-            if is_packed(binary):
-                plain = stack.enter_context(TemporaryFile())
-                copyfileobj(cast("BinaryIO", _Reading(unpacked(binary))), plain, _CHUNK_BYTES)
-                binary.close()
-                binary = cast("BinaryIO", plain)
+            size = binary.seek(0, 2)
+            binary.seek(0)
+            packed = is_packed(binary)
+            plain = cast("BinaryIO", stack.enter_context(TemporaryFile())) if packed else binary
+        except OSError as error:
+            raise SourceError(f"{name}: {error.strerror or error}") from error
+        if packed:
+            meter.begin("unpacking", size)
+            for _ in _copied(cast("BinaryIO", Counted(binary, meter.read)), plain, name):
+                meter.tick()
+            binary.close()
+        stack.pop_all()  # `Lines.close` closes it.
+        return plain
+
+
+def _copied(packed: BinaryIO, plain: BinaryIO, name: str) -> Iterator[None]:
+    """Unpack a file piece by piece; in between it can be told how far that is."""
+    read = unpacked(packed)
+    while True:
+        try:
+            piece = read(_CHUNK_BYTES)
+            plain.write(piece)
         except BrokenError:
             raise NotLinesError from None
         except OSError as error:
             raise SourceError(f"{name}: {error.strerror or error}") from error
-        stack.pop_all()  # `Lines.close` closes it.
-        return binary
-
-
-@attrs.frozen
-class _Reading:
-    read: Any
+        if not piece:
+            return
+        yield

@@ -9,7 +9,9 @@ import numpy as np
 
 from batchfsm.auditing.columnar.columns import (
     COLUMNS,
+    COUNTED,
     CREATED,
+    FLAGS,
     ID_HIGH,
     ID_LOW,
     NULL,
@@ -22,6 +24,9 @@ from batchfsm.auditing.columnar.tables import Tables
 
 NONE: Final = np.zeros(0, np.int64)
 """No numbers."""
+
+
+_NEEDED: Final = ("created_at", "expires_at", "completion_window")
 
 
 class OutOfOrderError(Exception):
@@ -98,3 +103,10 @@ class Part:
         order = np.argsort(slots, kind="stable")
         cuts = np.flatnonzero(np.diff(slots[order], prepend=-1))
         return np.split(numbers[order], cuts[1:])[: len(cuts)]  # Of nothing, numpy makes one part, not none.
+
+
+def given(cells: Any, seen: Any) -> set[str]:
+    """Return what rows have, of that which rules need to look."""
+    found = {name for name in _NEEDED if (cells[:, COLUMNS.index(name)] != NULL).any()} | {"id"}
+    found |= {"observed_at"} if not np.isnan(seen).all() else set()
+    return found | ({"request_counts"} if (cells[:, FLAGS] & COUNTED).any() else set())

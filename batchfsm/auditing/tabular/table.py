@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -199,10 +199,24 @@ class Rows:
 
     table: Table
 
+    passed: Callable[[int], object] = lambda _: None
+    """What takes about how many more bytes were read; it must not raise."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The file that it is; none for a frame."""
+        return () if self.table.name == FRAME else (self.table.name,)
+
+    @property
+    def size(self) -> int:
+        """About how many bytes it takes as columns."""
+        return self.table.size
+
     def __iter__(self) -> Iterator[Sighting | Unreadable]:
         """Yield what stands in each row, in order."""
         first = 0
         for batch in self.table.batches():
+            self.passed(self.table.size * batch.num_rows // self.table.rows_count)
             yield from sightings(self.pieced(batch), range(first, first + batch.num_rows), self.table.name)
             first += batch.num_rows
 
