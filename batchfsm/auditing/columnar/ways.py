@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import combinations
 from operator import itemgetter
 from typing import Any, Final, Literal
 
@@ -55,11 +56,15 @@ class Ways:
         """
         count, state = part.batches.count, part.batches.state
         worst, first = self._weigh(count, hits)
-        retold = np.zeros(count, np.bool_)
+        statuses, stamps = state.status[:count], state.first[:count, _STAMPS]
+        retold = self._find(statuses, stamps) & ~odd
+        # A birth whose time came later has none; S001 is a hit wherever it is missing.
+        late = hits.slots[hits.born == NULL]
+        retold[late[stamps[late, 0] != NULL]] = True
         retold[hits.slots[hits.masks & _ODD_WAYS != 0]] = True
         self.retold += part.groups(retold)
         kept = ~odd & ~retold
-        self._settle(state.status[:count][kept], state.first[:count, _STAMPS][kept])
+        self._settle(statuses[kept], stamps[kept])
         troubled = kept & (worst < _CLEAN)
         self.gathering.troubled_count += int(np.count_nonzero(troubled))
         self._troubled = _nominated(part, self._troubled, troubled, (worst, first), TROUBLED_MAX)
@@ -93,23 +98,54 @@ class Ways:
         for minute, count in zip(minutes.tolist(), counts.tolist(), strict=True):
             self.gathering.count(code, severity, minute * _MINUTE_S if minute >= 0 else None, count)
 
-    def _settle(self, statuses: Any, stamps: Any) -> None:
-        """Take down batches that went as their stamps say: few patterns, of many batches each."""
-        bits = (stamps != NULL) @ (1 << np.arange(len(STAMP_FIELDS)))
-        patterns = np.stack([np.maximum(statuses, UNKNOWN), bits], axis=1)
-        found, places = np.unique(patterns, axis=0, return_inverse=True)
-        for number, (code, _) in enumerate(found.tolist()):
-            if code != UNKNOWN:
-                self._go(self.gathering.dialect.lifecycle.statuses[code], stamps[places.ravel() == number])
+    def _find(self, statuses: Any, stamps: Any) -> Any:
+        """Return the batches whose way depends on the order in which the log told of their stamps."""
+        found = np.zeros(len(statuses), np.bool_)
+        for status, rows in _alike(statuses, stamps):
+            if status != UNKNOWN and self._has_late(self._last(status, stamps[rows[0]])):
+                found[rows] = True
+        return found
 
-    def _go(self, status: str, stamps: Any) -> None:
-        """Take down batches that are in one status and have the same stamps."""
+    def _has_late(self, last: Snapshot) -> bool:
+        """
+        Tell whether a stamp may have come after a status behind it was seen, and no rule says so.
+
+        A batch that was cancelling without `in_progress_at` came from validating. If that stamp comes
+        later, it did not: to whoever followed, its way was another than to whoever sees the end only.
+        """
+        graph = topology(self.gathering.dialect.lifecycle)
+        names = [
+            str(stamp)
+            for name, stamp in graph.stamp.items()
+            if name not in (graph.lifecycle.initial, last.status) and getattr(last, str(stamp)) is not None
+        ]
+        # Those that are not there in any earlier look: each of the few sets of them.
+        missing = (each for size in range(1, len(names) + 1) for each in combinations(names, size))
+        return any(self._is_whole(_without(last, each)) for each in missing)
+
+    def _is_whole(self, last: Snapshot) -> bool:
+        """Tell whether a snapshot has the stamps of a way."""
+        legs = router(self.gathering.dialect).legs(last, None, frozenset())
+        return all(leg.evidence in ("observed", "stamped") for leg in legs[1:])
+
+    def _last(self, code: int, stamps: Any) -> Snapshot:
+        """Return what a snapshot would say that has a batch's status and stamps."""
         given: dict[str, Any] = {
-            name: None if at == NULL else at for name, at in zip(STAMP_FIELDS, stamps[0].tolist(), strict=True)
+            name: None if at == NULL else at for name, at in zip(STAMP_FIELDS, stamps.tolist(), strict=True)
         }
-        legs = router(self.gathering.dialect).legs(Snapshot("", status, **given), None, frozenset())
+        return Snapshot("", self.gathering.dialect.lifecycle.statuses[code], **given)
+
+    def _settle(self, statuses: Any, stamps: Any) -> None:
+        """Take down batches that went as their stamps say."""
+        for status, rows in _alike(statuses, stamps):
+            if status != UNKNOWN:
+                self._go(self._last(status, stamps[rows[0]]), stamps[rows])
+
+    def _go(self, last: Snapshot, stamps: Any) -> None:
+        """Take down batches that are in one status and have the same stamps."""
+        legs = router(self.gathering.dialect).legs(last, None, frozenset())
         self.gathering.go(legs, len(stamps))
-        self.gathering.stay_in(status, len(stamps))
+        self.gathering.stay_in(last.status, len(stamps))
         for left, entered, ended in stays(legs):
             begun, end = (self._column(stamps, legs[leg].target) for leg in (entered, ended))
             known = (begun != NULL) & (end != NULL) & (end >= begun)
@@ -119,6 +155,20 @@ class Ways:
 
     def _column(self, stamps: Any, status: str) -> Any:
         return stamps[:, STAMP_FIELDS.index(str(topology(self.gathering.dialect.lifecycle).stamp[status]))]
+
+
+def _without(last: Snapshot, names: tuple[str, ...]) -> Snapshot:
+    nulls: dict[str, Any] = dict.fromkeys(names)
+    return attrs.evolve(last, **nulls)
+
+
+def _alike(statuses: Any, stamps: Any) -> Iterator[tuple[int, Any]]:
+    """Yield the batches that are in one status and have the same stamps set: few patterns, of many batches each."""
+    width = len(STAMP_FIELDS)
+    patterns = (np.maximum(statuses, UNKNOWN).astype(np.int64) << width) | ((stamps != NULL) @ (1 << np.arange(width)))
+    order = np.argsort(patterns, kind="stable")
+    found, begins = np.unique(patterns[order], return_index=True)
+    yield from zip((found >> width).tolist(), np.split(order, begins[1:])[: len(found)], strict=True)
 
 
 def _nominated(part: Part, before: list[_Shown], which: Any, ranks: tuple[Any, Any], most: int) -> list[_Shown]:
