@@ -480,8 +480,8 @@ def test_without_the_extra(tmp_path, monkeypatch):
     assert ("consistent", 1) == (report.verdict, len(report.remarks))
     assert "pip install 'batchfsm[audit]'" in report.remarks[0]
 
-    monkeypatch.setitem(sys.modules, "batchfsm.auditing.columnar.grid", None)
-    with pytest.raises(ImportError, match=r"columnar\.grid"):
+    monkeypatch.setitem(sys.modules, "batchfsm.auditing.columnar.bucket", None)
+    with pytest.raises(ImportError, match=r"columnar\.bucket"):
         audit(path)
 
 

@@ -71,15 +71,12 @@ def audit(
         select: Rules to report, by code or how codes begin, as a list or with
             commas between; None: all.
         ignore: Rules not to report.
-        max_findings: How many findings, and unreadable places, are listed. The
-            counts are exact all the same.
+        max_findings: How many findings, and unreadable places, are listed; counts are exact all the same.
         skew_s: How far a stamp may lie after its observation; seconds.
         input_format: How the files are written; `auto` finds out.
-        memory: How much columns may take before they are dealt out to disk; bytes, or
-            text such as `500MB`.
+        memory: How much columns may take before they are dealt out to disk; bytes, or text such as `500MB`.
         engine: `rows` reads no columns, however large the log. `spark` deals it out to
-            Spark's workers, for one that is larger than a machine; `auto` does so for a
-            DataFrame of Spark's only.
+            Spark's workers; `auto` does so for a DataFrame of Spark's only.
         flow: Gather what `batchfsm.report` draws, whatever reads the log but Spark. A log
             that is read row by row has it anyway: one that is small, or none of files.
         state: Where what is known of each batch is kept for the next audit; not in Spark.
@@ -98,15 +95,11 @@ def audit(
         raise ValueError("max_findings and skew_s are not negative")
     if engine not in ENGINES:
         raise UnknownNameError("engine", engine, ENGINES)
+    blank = Tally(select=_tokens(select), ignore=_tokens(ignore) or (), listed_max=max_findings)
     plan = _Plan(
-        dialect=find(dialect),
-        blank=Tally(select=_tokens(select), ignore=_tokens(ignore) or (), listed_max=max_findings),
-        skew_s=skew_s,
-        memory=parse_size(memory),
-        columns=engine == "auto",
-        flow=flow,
-        meter=Meter(progress),
-    )
+        dialect=find(dialect), blank=blank, skew_s=skew_s, memory=parse_size(memory), columns=engine == "auto",
+        flow=flow, meter=Meter(progress),
+    )  # fmt: skip
     if engine == "spark" or spark.is_frame(source):
         if state is not None:
             raise DefinitionError("an audit in Spark", ["it keeps no state"])
