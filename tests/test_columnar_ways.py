@@ -9,9 +9,11 @@ import pytest
 from medley import medley
 from notation import CREATED, seen, snap
 from test_columnar import SHARED, always, any_log, both, written  # noqa: F401  # A fixture is found by its name.
+from typer.testing import CliRunner
 
-from batchfsm import DIALECTS, audit
+from batchfsm import DIALECTS, audit, report
 from batchfsm.auditing.flow import CLEAN_MAX, TROUBLED_MAX, are_told_by_stamps
+from batchfsm.cli import app
 from batchfsm.lifecycle import STAMP_FIELDS
 
 BY_STAMPS = [name for name, dialect in DIALECTS.items() if are_told_by_stamps(dialect)]
@@ -171,3 +173,21 @@ def test_where_stamps_do_not_tell_rows_do(tmp_path, always):  # noqa: F811
 
     assert [] == always
     assert pictures(row_by_row) == pictures(other)
+
+
+def test_the_command_draws_out_of_columns_and_says_nothing(tmp_path, always):  # noqa: F811
+    """`--report` of a log that is large enough is read in columns, and no remark is made of it."""
+    path, page = written(tmp_path, lines(seen("vpzc"))), tmp_path / "report.html"
+    result = CliRunner().invoke(app, ["audit", path, "--report", str(page)])
+
+    assert (0, "", 1) == (result.exit_code, result.stderr, len(always))
+    assert "The lifecycle" in page.read_text()
+
+
+def test_a_report_that_nobody_gathered_for_says_so(tmp_path, always):  # noqa: F811
+    """Columns that were not asked leave a page without pictures."""
+    page = tmp_path / "report.html"
+    report(audit(written(tmp_path, lines(seen("vpzc")))), page)
+
+    assert 1 == len(always)
+    assert "The lifecycle" not in page.read_text()
