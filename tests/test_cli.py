@@ -420,6 +420,16 @@ def test_a_report_that_cannot_be_written(to, missing, said, log, monkeypatch):
     assert (2, "", f"batchfsm: {said}\n") == (result.exit_code, result.stdout, result.stderr)
 
 
+@pytest.mark.parametrize("missing, what", [("jinja2", "a report"), ("vl_convert", "a chart")])
+def test_what_a_report_lacks_is_said_before_the_audit(missing, what, log, monkeypatch):
+    """Nobody waits for an audit whose report cannot be written: the log is not even opened."""
+    monkeypatch.setitem(sys.modules, missing, None)
+    result = ran("audit", "no-such-log.jsonl", "--report", "report.html")
+
+    said = f"batchfsm: {what} needs more packages: pip install 'batchfsm[report]'\n"
+    assert (2, said) == (result.exit_code, result.stderr)
+
+
 def test_globs(log):
     """A glob that the shell did not open is opened here."""
     assert "inconsistent: 9 snapshots of 1 batch" == ran("audit", "*.jsonl").stdout.splitlines()[0]

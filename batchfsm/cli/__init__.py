@@ -29,6 +29,7 @@ from batchfsm.dialects import DIALECTS, find
 from batchfsm.errors import BatchfsmError
 from batchfsm.explain import lives, printable, rule_list, rule_page
 from batchfsm.logs import INPUT_FORMATS, opened, rows
+from batchfsm.reporting import ready
 from batchfsm.reporting import report as write_report
 from batchfsm.rules import RULES, SKEW_S, chosen
 from batchfsm.wire import reader
@@ -113,6 +114,8 @@ def audit_command(
     with _told(), nullcontext() if state is None else StateFile(state) as kept:
         if findings is not None:
             suffix(findings)  # What it lacks is better said before the audit than after it.
+        if report_file is not None:
+            ready()  # The same.
         with Bar() as bar:
             report = audit(
                 path, dialect=dialect, select=select, ignore=ignore, max_findings=max_findings, skew_s=skew,
