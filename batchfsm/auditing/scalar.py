@@ -42,7 +42,7 @@ def one_by_one(
     meter: Meter | None = None,
 ) -> tuple[Tally, Flow]:
     """
-    Judge a log row by row, and gather what its batches went through: the time that takes is lost in the noise.
+    Judge a log row by row, and gather what its batches went through.
 
     Args:
         log: What stands in it, in order of place.
