@@ -102,7 +102,7 @@ def test_a_rule_that_could_not_look_is_named(log):
         (["audit", "good.jsonl", "--select", ""], f"no rule is called ''; known: {', '.join(RULES)}"),
         (
             ["audit", "good.jsonl", "--input-format", "yaml"],
-            "no input format is called 'yaml'; known: auto, json, python, kotlin, dart, go, node",
+            "no input format is called 'yaml'; known: auto, json, parquet, python, kotlin, dart, go, node",
         ),
         (["audit", "good.jsonl", "--output", "no/such/folder"], "no/such/folder: No such file or directory"),
         (["rules", "X"], f"no rule is called 'X'; known: {', '.join(RULES)}"),

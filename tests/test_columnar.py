@@ -565,7 +565,7 @@ def test_no_room_to_deal(monkeypatch):
 
     monkeypatch.setattr(deal, "TemporaryFile", Full)
     with deal.Deal(1, 1) as dealt, pytest.raises(SourceError, match=r"no room to sort the log: .*No space left"):
-        dealt.add(np.zeros((1, len(columnar.judging.COLUMNS)), np.int64), np.zeros(1), np.zeros(1, np.int64))
+        dealt.add(np.zeros((1, len(columnar.columns.COLUMNS)), np.int64), np.zeros(1), np.zeros(1, np.int64))
 
     def none():
         raise OSError(28, "No space left on device")

@@ -111,7 +111,7 @@ def test_cells_equal_those_of_lines(server, tmp_path):
     read = Lines(lines, DIALECTS[server])
     (one,) = read.chunks()
     read.close()
-    with tabular.opened(parquet, "auto") as found:
+    with tabular.opened(parquet, "auto", lambda _: None) as found:
         grid = [*Grid(found.parts[0], DIALECTS[server]).chunks()]
     cells, seen_at, plain = (
         np.concatenate([getattr(each, name) for each in grid]) for name in ("cells", "seen", "plain")
