@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from batchfsm import tracing as tracing
     from batchfsm import webhook as webhook
     from batchfsm.auditing import Flow as Flow
+    from batchfsm.auditing import Progress as Progress
     from batchfsm.auditing import Report as Report
+    from batchfsm.auditing import StateFile as StateFile
     from batchfsm.auditing import audit as audit
     from batchfsm.dialects import DIALECTS as DIALECTS
     from batchfsm.dialects import Dialect as Dialect
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from batchfsm.errors import MissingExtraError as MissingExtraError
     from batchfsm.errors import SnapshotError as SnapshotError
     from batchfsm.errors import SourceError as SourceError
+    from batchfsm.errors import StateError as StateError
     from batchfsm.errors import UnknownNameError as UnknownNameError
     from batchfsm.finding import Finding as Finding
     from batchfsm.finding import Place as Place
@@ -95,6 +98,7 @@ _HOMES = {
     "Place": "finding",
     "PostgresJournal": "journal",
     "ProcrastinateJournal": "journal",
+    "Progress": "auditing",
     "RULES": "rules",
     "Report": "auditing",
     "RequestCounts": "snapshot",
@@ -107,6 +111,8 @@ _HOMES = {
     "SourceError": "errors",
     "Stalled": "watching",
     "State": "lifecycle",
+    "StateError": "errors",
+    "StateFile": "auditing",
     "Status": "lifecycle",
     "Step": "lifecycle",
     "Transient": "watching",
@@ -159,6 +165,7 @@ __all__ = [
     "Place",
     "PostgresJournal",
     "ProcrastinateJournal",
+    "Progress",
     "Report",
     "RequestCounts",
     "Rule",
@@ -170,6 +177,8 @@ __all__ = [
     "SourceError",
     "Stalled",
     "State",
+    "StateError",
+    "StateFile",
     "Status",
     "Step",
     "Transient",

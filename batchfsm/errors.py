@@ -8,6 +8,7 @@ BatchfsmError
 ├── SnapshotError (ValueError)        an object that is no batch, or a damaged one
 ├── SourceError (OSError)             a log that cannot be opened or spooled
 ├── JournalError                      a journal that cannot be opened, read or written
+├── StateError                        the state of an audit that cannot be opened, read or written
 ├── MissingExtraError (ImportError)   an optional package is not installed
 ├── IllegalTransitionError            `Monitor(on_illegal="raise")`; lives in `monitor`
 ├── HookError (ExceptionGroup)        hooks raised; lives in `monitor`
@@ -112,6 +113,29 @@ class JournalError(BatchfsmError):
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle what it was made from."""
         return type(self), (self.journal, self.problem)
+
+
+class StateError(BatchfsmError):
+    """
+    The state of an audit cannot be opened, read or written, or is not for this audit; nothing in it has changed.
+
+    A database's own error is the `__cause__`.
+    """
+
+    state: str
+    """Which one: its path."""
+
+    problem: str
+    """What went wrong."""
+
+    def __init__(self, state: str, problem: str) -> None:
+        """Say which state, and what went wrong."""
+        self.state, self.problem = state, problem
+        super().__init__(f"{state}: {problem}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle what it was made from."""
+        return type(self), (self.state, self.problem)
 
 
 class MissingExtraError(BatchfsmError, ImportError):

@@ -102,7 +102,7 @@ def test_a_rule_that_could_not_look_is_named(log):
         (["audit", "good.jsonl", "--select", ""], f"no rule is called ''; known: {', '.join(RULES)}"),
         (
             ["audit", "good.jsonl", "--input-format", "yaml"],
-            "no input format is called 'yaml'; known: auto, json, python, kotlin, dart, go, node",
+            "no input format is called 'yaml'; known: auto, json, parquet, python, kotlin, dart, go, node",
         ),
         (["audit", "good.jsonl", "--output", "no/such/folder"], "no/such/folder: No such file or directory"),
         (["rules", "X"], f"no rule is called 'X'; known: {', '.join(RULES)}"),
@@ -418,6 +418,16 @@ def test_a_report_that_cannot_be_written(to, missing, said, log, monkeypatch):
     result = ran("audit", "good.jsonl", "--report", to)
 
     assert (2, "", f"batchfsm: {said}\n") == (result.exit_code, result.stdout, result.stderr)
+
+
+@pytest.mark.parametrize("missing, what", [("jinja2", "a report"), ("vl_convert", "a chart")])
+def test_what_a_report_lacks_is_said_before_the_audit(missing, what, log, monkeypatch):
+    """Nobody waits for an audit whose report cannot be written: the log is not even opened."""
+    monkeypatch.setitem(sys.modules, missing, None)
+    result = ran("audit", "no-such-log.jsonl", "--report", "report.html")
+
+    said = f"batchfsm: {what} needs more packages: pip install 'batchfsm[report]'\n"
+    assert (2, said) == (result.exit_code, result.stderr)
 
 
 def test_globs(log):

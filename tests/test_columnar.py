@@ -16,7 +16,12 @@ from notation import snap
 
 from batchfsm import DIALECTS, RULES, SourceError, audit
 from batchfsm.auditing import parse_size, running
+from batchfsm.auditing.scalar import one_by_one
+from batchfsm.auditing.tally import Tally
+from batchfsm.dialects import find
 from batchfsm.errors import UnknownNameError
+from batchfsm.finding import Place
+from batchfsm.logs import Sighting
 from batchfsm.wire import TIME_MAX, time_of
 
 pytest.importorskip("numba", reason="the extra `audit` is not installed")
@@ -24,7 +29,7 @@ pytest.importorskip("numba", reason="the extra `audit` is not installed")
 import numpy as np
 
 from batchfsm.auditing import columnar
-from batchfsm.auditing.columnar import deal, judging, lines, part, scanner, tokens
+from batchfsm.auditing.columnar import bucket, deal, judging, lines, part, scanner, tokens
 from batchfsm.auditing.columnar.clock import clock
 from batchfsm.auditing.columnar.digest import digest
 from batchfsm.auditing.columnar.words import code_of, words
@@ -409,6 +414,22 @@ def test_chunks_may_be_cut_anywhere(chunk, tmp_path, always, monkeypatch):
     assert 1 == len(always)
 
 
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_lines_at_hand(dialect, monkeypatch):
+    """What a worker judges of its lines in columns is what the scalar core says of them, a line end inside one or not."""
+    monkeypatch.setattr(bucket, "_CHUNK_ROWS", 7)
+    named, blank = find(dialect), Tally(select=None, ignore=(), listed_max=5)
+    for seed in range(20):
+        rnd = random.Random(f"{dialect} {seed}")  # noqa: S311
+        texts = [each.encode() for each in any_log(rnd, dialect, is_sorted=seed % 2 == 0).split("\n") if each.strip()]
+        texts += rnd.choice([[], [GOOD.replace(",", ",\n").encode(), texts[0]]]) if texts else []
+        log = [Sighting(Place(f"file {number % 3}", number), text) for number, text in enumerate(texts, 1)]
+        expected, _ = one_by_one(iter(log), named, blank, 60.0)
+        found = columnar.Columnar(named, blank, 60.0, 10**9).run([columnar.Bucket(log, named)])
+
+        assert everything(expected.report()) == everything(found.report()), seed
+
+
 def test_gzip(tmp_path, always):
     """A packed log is unpacked to disk first; one that breaks off is the scalar core's."""
     log = "\n".join(json.dumps(snap(path)) for path in ["v", "vp", "vpzc", "vpzcp"]).encode()
@@ -420,6 +441,30 @@ def test_gzip(tmp_path, always):
     assert 2 == len(always)
     assert everything(both(str(broken))[0]) == everything(both(str(broken))[1])
     assert 2 == len(always)
+
+
+def test_no_room_to_unpack(tmp_path, monkeypatch):
+    """A full disk is one clear error, whether at the first byte or later."""
+    path = tmp_path / "log.jsonl.gz"
+    path.write_bytes(gzip.compress(b"{}\n"))
+
+    class Full:
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *args):
+            return None
+
+        def write(self, _):
+            raise OSError(28, "No space left on device")
+
+    def none():
+        raise OSError(28, "No space left on device")
+
+    for file in (Full, none):
+        monkeypatch.setattr("batchfsm.auditing.columnar.lines.TemporaryFile", file)
+        with pytest.raises(SourceError, match=r"log\.jsonl\.gz: No space left on device$"):
+            columnar.Lines(str(path), DIALECTS["openai"])
 
 
 def test_without_the_extra(tmp_path, monkeypatch):
@@ -435,8 +480,8 @@ def test_without_the_extra(tmp_path, monkeypatch):
     assert ("consistent", 1) == (report.verdict, len(report.remarks))
     assert "pip install 'batchfsm[audit]'" in report.remarks[0]
 
-    monkeypatch.setitem(sys.modules, "batchfsm.auditing.columnar.judging", None)
-    with pytest.raises(ImportError, match=r"columnar\.judging"):
+    monkeypatch.setitem(sys.modules, "batchfsm.auditing.columnar.bucket", None)
+    with pytest.raises(ImportError, match=r"columnar\.bucket"):
         audit(path)
 
 
@@ -520,7 +565,7 @@ def test_no_room_to_deal(monkeypatch):
 
     monkeypatch.setattr(deal, "TemporaryFile", Full)
     with deal.Deal(1, 1) as dealt, pytest.raises(SourceError, match=r"no room to sort the log: .*No space left"):
-        dealt.add(np.zeros((1, len(columnar.judging.COLUMNS)), np.int64), np.zeros(1), np.zeros(1, np.int64))
+        dealt.add(np.zeros((1, len(columnar.columns.COLUMNS)), np.int64), np.zeros(1), np.zeros(1, np.int64))
 
     def none():
         raise OSError(28, "No space left on device")

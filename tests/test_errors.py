@@ -14,6 +14,7 @@ from batchfsm.errors import (
     MissingExtraError,
     SnapshotError,
     SourceError,
+    StateError,
     UnknownNameError,
 )
 
@@ -24,6 +25,7 @@ TREE = {
     "SnapshotError": ValueError,
     "SourceError": OSError,
     "JournalError": Exception,
+    "StateError": Exception,
     "MissingExtraError": ImportError,
     "IllegalTransitionError": Exception,
     "HookError": ExceptionGroup,
@@ -105,6 +107,7 @@ def test_a_source_error_keeps_the_fields_of_an_os_error():
         UnknownNameError("dialect", "open-ai", ["openai"]),
         SnapshotError([("$.id", "a value is missing")]),
         SourceError(2, "No such file or directory", "mon.jsonl"),
+        StateError("state.db", "another audit has it"),
         MissingExtraError("batchfsm watch", "cli"),
     ],
     ids=lambda error: type(error).__name__,

@@ -56,9 +56,9 @@ def test_steps_are_counted_over_batches():
     assert [
         (None, "validating", 3, "step"),
         ("validating", "in_progress", 2, "step"),
+        ("validating", "failed", 1, "step"),
         ("in_progress", "finalizing", 2, "step"),
         ("finalizing", "completed", 1, "step"),
-        ("validating", "failed", 1, "step"),
     ] == taken(found)
     assert {"finalizing": 1, "completed": 1, "failed": 1} == found.now
 

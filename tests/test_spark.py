@@ -215,7 +215,7 @@ def test_a_worker(spark):
     batch = pa.RecordBatch.from_pylist(rows, schema=pa.schema(kinds))
     opened = list(_open(iter([batch]), packed(dialect)))
     blank = Tally(select=None, ignore=(), listed_max=10)
-    (judged,) = _judge(iter(opened), packed((dialect, blank, 60.0)))
+    (judged,) = _judge(iter(opened), packed((dialect, blank, 60.0, 10**9)))
     tally = unpacked(judged.to_pylist()[0]["tally"])
 
     assert ["page-0", "page-1", "page-2", "page-3"] == [

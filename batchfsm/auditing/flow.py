@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from bisect import insort
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
-from typing import Final
+from operator import itemgetter
+from typing import Any, Final
 from zlib import crc32
 
 import attrs
@@ -17,7 +18,7 @@ from batchfsm.finding import Finding
 from batchfsm.history import Life, Track, life_of
 from batchfsm.lifecycle import Severity
 from batchfsm.logs import Row
-from batchfsm.route import Leg
+from batchfsm.route import Leg, router
 from batchfsm.topology import topology
 
 TROUBLED_MAX: Final = 100
@@ -26,13 +27,18 @@ TROUBLED_MAX: Final = 100
 CLEAN_MAX: Final = 20
 """How many batches without a finding are kept, as a sample."""
 
+SEVERITIES: Final[tuple[Severity, ...]] = ("error", "warning", "note")
+"""The worst first."""
+
 SPANS_MAX: Final = 200
 """Into how many spans of time findings are counted at the most."""
 
 _SPANS: Final = (60, 300, 900, 3_600, 10_800, 21_600, 43_200, 86_400, 604_800, 2_592_000, 31_536_000, 3_153_600_000)
-_SEVERITIES: Final[tuple[Severity, ...]] = ("error", "warning", "note")
 _TIME_END: Final = 253_402_300_800  # The year 10000, which no calendar of Python's has.
 _DIGITS: Final = 1_000
+
+_Shown = tuple[tuple[Any, ...], Life]
+"""A batch that is shown so far, behind its rank among those of its kind."""
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -43,7 +49,7 @@ class Flow:
     """Whose lifecycle they were judged by."""
 
     taken: tuple[Taken, ...]
-    """How often each step was taken, and what was no step; in order of first sight."""
+    """How often each step was taken, and what was no step; in the order of the lifecycle."""
 
     now: Mapping[str, int]
     """How many batches are in each status at the end of the log."""
@@ -68,10 +74,11 @@ class Flow:
     """How many batches have findings; exact."""
 
     troubled: tuple[Life, ...]
-    """The first of them, those with errors first."""
+    """Some of them: those with errors first, each kind in the order of their first findings in the log."""
 
     clean: tuple[Life, ...]
-    """Some of those without, chosen by a digest of their ids."""
+    """Some of those without, chosen by a digest of their ids. Rows and columns have another digest each,
+    for columns do not hold the ids: of many batches the two may choose others."""
 
 
 @attrs.define(eq=False)
@@ -110,6 +117,11 @@ class _Spans:
         self.span_s, self._counts = wider, counts
 
 
+def digest_of(batch_id: str) -> int:
+    """Return the digest that decides which batches are shown of those without a finding: the lowest."""
+    return crc32(batch_id.encode("utf-8", "surrogatepass"))
+
+
 @attrs.define(eq=False)
 class Gathering:
     """Takes down what a `Flow` is made of."""
@@ -117,6 +129,7 @@ class Gathering:
     dialect: Dialect
     wanted: frozenset[str]
     """Codes of the rules that are reported."""
+    _digest: Callable[[str], int] = digest_of
     troubled_count: int = attrs.field(init=False, default=0)
     """How many batches have findings."""
     _reach: Mapping[str, frozenset[str]] = attrs.field(init=False)
@@ -126,10 +139,10 @@ class Gathering:
     _dwell: dict[str, Counter[int]] = attrs.field(init=False, factory=lambda: defaultdict(Counter))
     _when: _Spans = attrs.field(init=False, factory=_Spans)
     _weighed: Counter[Severity] = attrs.field(init=False, factory=Counter)
-    _marked: dict[str, Severity] = attrs.field(init=False, factory=dict)
-    """The batches with findings whose end is not there yet, with their worst."""
-    _troubled: dict[Severity, list[Life]] = attrs.field(init=False, factory=lambda: defaultdict(list))
-    _clean: list[tuple[int, str, Life]] = attrs.field(init=False, factory=list)
+    _marked: dict[str, tuple[int, float]] = attrs.field(init=False, factory=dict)
+    """The batches with findings whose end is not there yet: their worst, and the number of the first row with one."""
+    _troubled: list[_Shown] = attrs.field(init=False, factory=list)
+    _clean: list[_Shown] = attrs.field(init=False, factory=list)
 
     def __attrs_post_init__(self) -> None:
         """Know who reaches whom."""
@@ -141,14 +154,14 @@ class Gathering:
         for finding in findings:
             if finding.rule in self.wanted:
                 self.count(finding.rule, finding.severity, born_at if seen_at is None else seen_at)
-        self.mark(findings)
+        self.mark(row, findings)
 
     def count(self, code: str, severity: Severity, at: float | None, times: int = 1) -> None:
         """Take down that there were findings; `at`: Unix seconds, None if nobody knows."""
         self._weighed[severity] += times
         self._when.add((code, severity), at, times)
 
-    def mark(self, findings: Iterable[Finding]) -> None:
+    def mark(self, row: Row, findings: Iterable[Finding]) -> None:
         """Take down whose the findings of a row are, and where it went that no walk leads to."""
         for finding in findings:
             if finding.rule in ("H501", "H502"):
@@ -156,8 +169,9 @@ class Gathering:
                 if status not in self._reach[known]:
                     self._moves[known, status] += 1
             if finding.rule in self.wanted and finding.batch_id is not None:
-                worst = self._marked.get(finding.batch_id, finding.severity)
-                self._marked[finding.batch_id] = min(worst, finding.severity, key=_SEVERITIES.index)
+                rank = SEVERITIES.index(finding.severity)
+                worst, first = self._marked.get(finding.batch_id, (rank, row.number))
+                self._marked[finding.batch_id] = min(worst, rank), min(first, row.number)
 
     def ended(self, batch_id: str, track: Track) -> None:
         """Take down a batch of which no more rows come."""
@@ -186,15 +200,11 @@ class Gathering:
 
     def keep(self, batch_id: str, track: Track) -> None:
         """Keep the life of a batch, if there is room for one more of its kind."""
-        severity = self._marked.pop(batch_id, None)
-        if severity is not None:
-            if len(self._troubled[severity]) < TROUBLED_MAX:
-                self._troubled[severity].append(life_of(batch_id, track))
-            return
-        digest = crc32(batch_id.encode("utf-8", "surrogatepass"))
-        if len(self._clean) < CLEAN_MAX or digest < self._clean[-1][0]:
-            insort(self._clean, (digest, batch_id, life_of(batch_id, track)), key=lambda entry: entry[:2])
-            del self._clean[CLEAN_MAX:]
+        mark = self._marked.pop(batch_id, None)
+        if mark is not None:
+            _show(self._troubled, TROUBLED_MAX, mark, batch_id, track)
+        else:
+            _show(self._clean, CLEAN_MAX, (self._digest(batch_id), batch_id), batch_id, track)
 
     def flow(self) -> Flow:
         """Return what was gathered."""
@@ -203,20 +213,35 @@ class Gathering:
             for (source, target, gap), times in self._steps.items()
         ]
         illegal = [Taken(source, target, times, "illegal") for (source, target), times in self._moves.items()]
-        troubled = [life for severity in _SEVERITIES for life in self._troubled[severity]]
+        order = {name: place for place, name in enumerate((None, *self.dialect.lifecycle.statuses))}
         return Flow(
             dialect=self.dialect,
-            taken=(*legal, *illegal),
+            taken=tuple(
+                sorted((*legal, *illegal), key=lambda each: (order[each.source], order[each.target], each.kind))
+            ),
             now={name: self._now[name] for name in self.dialect.lifecycle.statuses if name in self._now},
             dwell={name: dict(self._dwell[name]) for name in self.dialect.lifecycle.statuses if name in self._dwell},
             span_s=self._when.span_s,
             when=self._when.counts(),
             untimed=self._when.untimed,
-            weighed={severity: self._weighed[severity] for severity in _SEVERITIES},
+            weighed={severity: self._weighed[severity] for severity in SEVERITIES},
             troubled_count=self.troubled_count,
-            troubled=tuple(troubled[:TROUBLED_MAX]),
-            clean=tuple(life for _, _, life in self._clean),
+            troubled=tuple(life for _, life in self._troubled),
+            clean=tuple(life for _, life in self._clean),
         )
+
+
+def _show(shown: list[_Shown], most: int, rank: tuple[Any, ...], batch_id: str, track: Track) -> None:
+    """Take a batch among those that are shown, if it is one of the first so many by rank."""
+    if len(shown) < most or rank < shown[-1][0]:
+        insort(shown, (rank, life_of(batch_id, track)), key=itemgetter(0))
+        del shown[most:]
+
+
+def are_told_by_stamps(dialect: Dialect) -> bool:
+    """Tell whether stamps prove the ways of healthy batches: each status has one, and no cycle hides an entry."""
+    has_all = not dialect.optional and all(state.stamp is not None for state in dialect.lifecycle.states)
+    return has_all and not router(dialect).is_cyclic
 
 
 @lru_cache(maxsize=1024)  # Healthy logs show a few dozen ways.

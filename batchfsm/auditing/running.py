@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack, closing
-from importlib import import_module
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, Final
 
 import attrs
 
-from batchfsm.auditing import spark
+from batchfsm.auditing import extra, spark, tabular
+from batchfsm.auditing.flow import are_told_by_stamps
+from batchfsm.auditing.progress import Meter, Progress
 from batchfsm.auditing.report import FINDINGS_MAX, Report
+from batchfsm.auditing.resuming import go_on
 from batchfsm.auditing.scalar import one_by_one
+from batchfsm.auditing.state import StateFile
 from batchfsm.auditing.tally import Tally
 from batchfsm.dialects import Dialect, find
 from batchfsm.errors import DefinitionError, MissingExtraError, UnknownNameError
@@ -48,36 +51,43 @@ def audit(
     input_format: str = "auto",
     memory: int | str = MEMORY,
     engine: str = "auto",
+    flow: bool = False,
+    state: str | PathLike[str] | StateFile | None = None,
+    progress: Callable[[Progress], object] | None = None,
 ) -> Report:
     """
     Judge every snapshot of a log, alone and against those before it.
 
     A log in order of observation is streamed: memory holds one small state a batch.
     One that is not is noticed, dealt out to temporary files and sorted, batch by batch.
-    Large files of JSON lines are read in columns, if the extra `audit` is installed;
+    Large tables and files of JSON lines are read in columns, if the extra `audit` is installed;
     the report is the same.
 
     Args:
-        source: Paths or globs (JSON lines, arrays, pages, gzip, text forms), `-`
-            for standard input, batch objects, or a DataFrame of Spark's.
+        source: Paths or globs (JSON lines, arrays, pages, text forms, Parquet; gzip and zstd), `-`
+            for standard input, batch objects, a dataframe that hands its columns over as
+            Arrow has them, or a DataFrame of Spark's.
         dialect: Whose lifecycle and habits of writing are taken for granted.
         select: Rules to report, by code or how codes begin, as a list or with
             commas between; None: all.
         ignore: Rules not to report.
-        max_findings: How many findings, and unreadable places, are listed. The
-            counts are exact all the same.
+        max_findings: How many findings, and unreadable places, are listed; counts are exact all the same.
         skew_s: How far a stamp may lie after its observation; seconds.
         input_format: How the files are written; `auto` finds out.
-        memory: How much columns may take before they are dealt out to disk; bytes, or
-            text such as `500MB`.
-        engine: `rows` reads no columns, and so has what a page of pictures shows, however
-            large the log. `spark` deals it out to Spark's workers, for one that is larger
-            than a machine; `auto` does so for a DataFrame of Spark's only.
+        memory: How much columns may take before they are dealt out to disk; bytes, or text such as `500MB`.
+        engine: `rows` reads no columns, however large the log. `spark` deals it out to
+            Spark's workers; `auto` does so for a DataFrame of Spark's only.
+        flow: Gather what `batchfsm.report` draws, whatever reads the log but Spark. A log
+            that is read row by row has it anyway: one that is small, or none of files.
+        state: Where what is known of each batch is kept for the next audit; not in Spark.
+        progress: What is told how far it is, at most ten times a second and once at the end;
+            what it raises stops the audit. Spark tells nothing.
 
     Raises:
-        SourceError: If a file cannot be opened, or there is no room to sort.
+        SourceError: If a file cannot be opened, a table is damaged or holds no batches, or there is no room to sort.
+        StateError: If the state cannot be read or written, or is not for this audit.
         UnknownNameError: If a dialect, rule, format or engine has no such name.
-        MissingExtraError: If Spark is asked for and not installed.
+        MissingExtraError: If Spark, a table or zstd is asked for and what reads it is not installed.
         TypeError: If `source` is nothing that can be audited.
         ValueError: If a number is out of range.
     """
@@ -85,20 +95,68 @@ def audit(
         raise ValueError("max_findings and skew_s are not negative")
     if engine not in ENGINES:
         raise UnknownNameError("engine", engine, ENGINES)
-    named = find(dialect)
     blank = Tally(select=_tokens(select), ignore=_tokens(ignore) or (), listed_max=max_findings)
-    limit = parse_size(memory)
+    plan = _Plan(
+        dialect=find(dialect), blank=blank, skew_s=skew_s, memory=parse_size(memory), columns=engine == "auto",
+        flow=flow, meter=Meter(progress),
+    )  # fmt: skip
     if engine == "spark" or spark.is_frame(source):
-        return _in_spark(source, named, blank, skew_s, input_format)
-    found, remarks = opened(source, input_format), tuple[str, ...]()
-    if engine == "auto" and _is_large(found):
+        if state is not None:
+            raise DefinitionError("an audit in Spark", ["it keeps no state"])
+        return _in_spark(source, plan, input_format)
+    with tabular.opened(source, input_format, plan.meter.read) as log:
+        if isinstance(log, tabular.Mixed):
+            plan = plan.narrowed(log)
+        report = _judged(log, plan) if state is None else _resumed(log, plan, state)
+    plan.meter.tell()
+    return report
+
+
+@attrs.frozen(kw_only=True)
+class _Plan:
+    """How a log is to be judged, whatever reads it."""
+
+    dialect: Dialect
+    blank: Tally
+    """What the run's tally begins as."""
+    skew_s: float
+    memory: int
+    columns: bool
+    """False: only row by row."""
+    flow: bool
+    meter: Meter
+
+    def narrowed(self, log: tabular.Mixed) -> _Plan:
+        """Return it for tables in which some columns may be missing."""
+        dialect, blank = log.narrowed(self.dialect, self.blank)
+        return attrs.evolve(self, dialect=dialect, blank=blank)
+
+    def takes_columns(self, log: Source | tabular.Mixed) -> bool:
+        """Tell whether a log is to be read in columns, if what that needs is installed."""
+        return self.columns and _is_large(log) and (not self.flow or are_told_by_stamps(self.dialect))
+
+
+def _judged(log: Source | tabular.Mixed, plan: _Plan) -> Report:
+    """Judge a log here; in columns if it can be."""
+    remarks = tuple[str, ...]()
+    if plan.takes_columns(log):
         try:
-            if (report := _in_columns(found, named, blank, skew_s, limit)) is not None:
+            if (report := _in_columns(log, plan)) is not None:
                 return report
         except MissingExtraError as error:
             remarks = (f"read row by row: {error}",)
-    tally, flow = one_by_one(found, named, blank, skew_s, is_repeatable=found.is_repeatable)
+    plan.meter.begin("reading", log.size)
+    tally, flow = one_by_one(
+        log, plan.dialect, plan.blank, plan.skew_s, is_repeatable=log.is_repeatable, meter=plan.meter
+    )
     return attrs.evolve(tally.report(), flow=flow, remarks=remarks)
+
+
+def _resumed(log: Source | tabular.Mixed, plan: _Plan, state: str | PathLike[str] | StateFile) -> Report:
+    """Judge a log row by row, after all that a state has taken in."""
+    remarks = ("read row by row: columns keep no state",) if plan.takes_columns(log) else ()
+    report = go_on(log, state, plan.dialect, plan.blank, plan.skew_s, meter=plan.meter)
+    return attrs.evolve(report, remarks=remarks + report.remarks)
 
 
 def parse_size(size: int | str) -> int:
@@ -115,34 +173,37 @@ def parse_size(size: int | str) -> int:
     return number
 
 
-def _is_large(source: Source) -> bool:
+def _is_large(source: Source | tabular.Mixed) -> bool:
     """Tell whether reading in columns is worth its start: it takes a second, and half a minute when it is new."""
-    files = [Path(name) for name in source.names]
-    if not files or source.input_format not in ("auto", "json") or not source.is_repeatable:
-        return False
-    return sum(file.stat().st_size for file in files) >= COLUMNS_BYTES_MIN
+    parts = source.parts if isinstance(source, tabular.Mixed) else (source,)
+    others = [part for part in parts if isinstance(part, Source)]
+    for part in others:
+        if not part.names or part.input_format not in ("auto", "json") or not part.is_repeatable:
+            return False
+    sizes = [Path(name).stat().st_size for part in others for name in part.names]
+    return sum(sizes) + sum(part.table.size for part in parts if isinstance(part, tabular.Rows)) >= COLUMNS_BYTES_MIN
 
 
-def _in_columns(source: Source, dialect: Dialect, blank: Tally, skew_s: float, memory: int) -> Report | None:
-    """Judge files of JSON lines in columns; None if they are none, or few of their lines are plain."""
-    columnar = _columnar()
+def _in_columns(log: Source | tabular.Mixed, plan: _Plan) -> Report | None:
+    """Judge tables and files of JSON lines in columns; None if they are none, or few of their rows are plain."""
+    columnar = extra.columns()
+    parts = log.parts if isinstance(log, tabular.Mixed) else (log,)
+    files: list[Any] = []
     with ExitStack() as stack:
         try:
-            files = [stack.enter_context(closing(columnar.Lines(name, dialect))) for name in source.names]
-            tally: Tally = columnar.Columnar(dialect, blank, skew_s, memory).run(files)
+            for part in parts:
+                if isinstance(part, tabular.Rows):
+                    files.append(columnar.Grid(part, plan.dialect))
+                else:
+                    lines = (columnar.Lines(name, plan.dialect, plan.meter) for name in part.names)
+                    files += [stack.enter_context(closing(each)) for each in lines]
+            run = columnar.Columnar(
+                plan.dialect, plan.blank, plan.skew_s, plan.memory, flow=plan.flow, meter=plan.meter
+            )
+            report: Report = run.run(files).report()
         except (columnar.NotLinesError, columnar.NotColumnarError):
             return None
-    return tally.report()
-
-
-def _columnar() -> Any:
-    """Return the columnar reading; MissingExtraError if what it needs is not installed."""
-    try:
-        return import_module("batchfsm.auditing.columnar")
-    except ImportError as error:
-        if error.name is None or error.name.partition(".")[0] not in {"numpy", "numba", "llvmlite"}:
-            raise
-        raise MissingExtraError("a fast audit of a large log", "audit") from None
+    return attrs.evolve(report, flow=run.gathering.flow()) if plan.flow else report
 
 
 def _tokens(tokens: Iterable[str] | None) -> tuple[str, ...] | None:
@@ -151,13 +212,15 @@ def _tokens(tokens: Iterable[str] | None) -> tuple[str, ...] | None:
     return tuple(map(str.strip, tokens.split(","))) if isinstance(tokens, str) else tuple(tokens)
 
 
-def _in_spark(source: Any, dialect: Dialect, blank: Tally, skew_s: float, input_format: str) -> Report:
+def _in_spark(source: Any, plan: _Plan, input_format: str) -> Report:
     """Judge files, named as Spark names them, or a frame of Spark's."""
     if not spark.is_frame(source):
-        if input_format not in ("auto", "json"):
+        if input_format not in ("auto", "json", "parquet"):
             raise DefinitionError("an audit in Spark", [f"it reads JSON lines and Parquet, not {input_format}"])
         named = [source] if isinstance(source, str | PathLike) else [*source]
         local = [fspath(each) for each in named]
         # What has a scheme is Spark's to find, globs and all.
         source = [name for each in local for name in ([each] if "://" in each else opened(each).names)]
-    return spark.run(source, dialect, blank, skew_s).report()
+        if input_format == "parquet" and not all(name.endswith(".parquet") for name in source):
+            raise DefinitionError("an audit in Spark", ["it knows Parquet by names that end in .parquet"])
+    return spark.run(source, plan.dialect, plan.blank, plan.skew_s, plan.memory).report()

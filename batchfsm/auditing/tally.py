@@ -25,16 +25,16 @@ class Tally:
     """Codes not to report."""
     listed_max: int
     """How many findings and unreadable places are listed."""
+    missing: tuple[str, ...] = ()
+    """Codes of rules that cannot look, for the log has no such column: they are not reported, but named."""
+    wanted: frozenset[str] = attrs.field(init=False)
+    """Codes to report."""
     snapshots: int = attrs.field(init=False, default=0)
     batches: int = attrs.field(init=False, default=0)
     judged: bool = attrs.field(init=False, default=False)
     """True once a snapshot had a readable id and a status of the lifecycle."""
     given: set[str] = attrs.field(init=False, factory=set)
     """What the log has, of that which rules need to look."""
-    missing: tuple[str, ...] = attrs.field(init=False, default=())
-    """Codes of rules that could not look, for the log has no such column."""
-    wanted: frozenset[str] = attrs.field(init=False)
-    """Codes to report."""
     _failed: bool = attrs.field(init=False, default=False)
     _counts: dict[str, int] = attrs.field(init=False, factory=dict)
     _findings: list[tuple[float, Finding]] = attrs.field(init=False, factory=list)
@@ -45,7 +45,9 @@ class Tally:
 
     def __attrs_post_init__(self) -> None:
         """Refuse codes that name no rule."""
-        self.wanted = (frozenset(RULES) if self.select is None else chosen(self.select)) - chosen(self.ignore)
+        asked = (frozenset(RULES) if self.select is None else chosen(self.select)) - chosen(self.ignore)
+        self.missing = tuple(code for code in self.missing if code in asked)
+        self.wanted = asked.difference(self.missing)
 
     def take(self, number: float, findings: Iterable[Finding]) -> None:
         """Count and list what a row breaches; `number` is its place in the order of the log."""
@@ -108,7 +110,7 @@ class Tally:
     def report(self) -> Report:
         """Say what it all amounts to."""
         self._cut()
-        missed = (*self._not_looked(), *(code for code in self.missing if code in self.wanted))
+        missed = tuple(dict.fromkeys((*self._not_looked(), *self.missing)))
         verdict: Verdict = "consistent" if self.judged and not missed else "undetermined"
         return Report(
             verdict="inconsistent" if self._failed else verdict,

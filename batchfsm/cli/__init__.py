@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib.metadata import version as metadata_version
 from io import TextIOWrapper
 from pathlib import Path
@@ -13,12 +13,14 @@ from typing import Annotated, Literal
 
 import typer
 
-from batchfsm.auditing import FINDINGS_MAX, MEMORY, audit, parse_size
+from batchfsm.auditing import FINDINGS_MAX, MEMORY, StateFile, audit, parse_size, suffix
 from batchfsm.cli.conforming import conform_command
 from batchfsm.cli.demo import play
+from batchfsm.cli.findings import ending, write_findings
 from batchfsm.cli.formats import FORMATS, STATUS, paint
 from batchfsm.cli.pending import listed, revived
 from batchfsm.cli.pictures import TIMELINES, StopError, write
+from batchfsm.cli.progress import Bar
 from batchfsm.cli.serving import serve_command
 from batchfsm.cli.sql import add_sql
 from batchfsm.cli.watching import watch_command
@@ -27,6 +29,7 @@ from batchfsm.dialects import DIALECTS, find
 from batchfsm.errors import BatchfsmError
 from batchfsm.explain import lives, printable, rule_list, rule_page
 from batchfsm.logs import INPUT_FORMATS, opened, rows
+from batchfsm.reporting import ready
 from batchfsm.reporting import report as write_report
 from batchfsm.rules import RULES, SKEW_S, chosen
 from batchfsm.wire import reader
@@ -94,22 +97,35 @@ def audit_command(
     engine: Annotated[
         Literal["auto", "rows", "spark"], typer.Option(help="What judges: spark for a log larger than a machine.")
     ] = "auto",
+    findings: Annotated[
+        Path | None, typer.Option(callback=ending, help="Write the findings, too: .parquet, .csv or .jsonl.")
+    ] = None,
     report_file: Annotated[Path | None, typer.Option("--report", help="Write a page with pictures, too: HTML.")] = None,
+    state: Annotated[
+        Path | None, typer.Option(help="Go on from what is known of each batch in this file, and keep it there.")
+    ] = None,
 ) -> None:
     """
     Judge every snapshot of a log, alone and against those before it.
 
     Exit status: 0 consistent, 1 inconsistent, 2 undetermined, or stopped by an error.
     """
-    if report_file is not None and engine == "auto":
-        engine = "rows"  # Columns do not tell what the pictures show.
-    with _told():
-        report = audit(
-            path, dialect=dialect, select=select, ignore=ignore, max_findings=max_findings, skew_s=skew,
-            input_format=input_format, memory=memory, engine=engine,
-        )  # fmt: skip
+    # The state is written last: findings that reached nobody would never come again.
+    with _told(), nullcontext() if state is None else StateFile(state) as kept:
+        if findings is not None:
+            suffix(findings)  # What it lacks is better said before the audit than after it.
+        if report_file is not None:
+            ready()  # The same.
+        with Bar() as bar:
+            report = audit(
+                path, dialect=dialect, select=select, ignore=ignore, max_findings=max_findings, skew_s=skew,
+                input_format=input_format, memory=memory, engine=engine, flow=report_file is not None, state=kept,
+                progress=bar,
+            )  # fmt: skip
         for remark in report.remarks:
-            typer.echo(f"batchfsm: {remark}", err=True)
+            typer.echo(f"batchfsm: {printable(remark)}", err=True)
+        if findings is not None:
+            write_findings(report, findings)
         if report_file is not None:
             write_report(report, report_file, title=f"Audit of {', '.join(path)}")
         text = FORMATS[output_format](report)

@@ -18,7 +18,7 @@ from batchfsm.explain import bars, caption, clock, printable, span
 from batchfsm.finding import Finding
 from batchfsm.history import Life
 from batchfsm.reporting.charts import dwell, lifecycle, over_time, quantile
-from batchfsm.reporting.vega import COLOURS, OTHER
+from batchfsm.reporting.vega import COLOURS, OTHER, converter
 from batchfsm.rules import RULES
 
 _VERDICTS: Final[Mapping[str, str]] = MappingProxyType(
@@ -46,6 +46,12 @@ def report(report: Report, path: str | PathLike[str], *, title: str = "Audit of 
         OSError: If the file cannot be written.
     """
     Path(path).write_text(page(report, title=title), encoding="utf-8")
+
+
+def ready() -> None:
+    """Raise MissingExtraError if a report could not be written: it is better said before an audit than after it."""
+    _jinja()
+    converter()
 
 
 def page(report: Report, *, title: str) -> str:

@@ -41,13 +41,13 @@ def svg(spec: Mapping[str, Any]) -> str:
         MissingExtraError: If the extra `report` is not installed.
     """
     # Nothing is loaded from anywhere: all values stand in the chart itself.
-    drawn: str = _converter().vegalite_to_svg(dict(spec), vl_version=_VERSION, allowed_base_urls=[])
+    drawn: str = converter().vegalite_to_svg(dict(spec), vl_version=_VERSION, allowed_base_urls=[])
     return drawn
 
 
 def png(drawn: str) -> bytes:
     """Return SVG as PNG, two dots for each of the screen's."""
-    dots: bytes = _converter().svg_to_png(drawn, scale=2)
+    dots: bytes = converter().svg_to_png(drawn, scale=2)
     return dots
 
 
@@ -63,7 +63,7 @@ def date_format(whole_s: int) -> str:
     return "%Y-%m-%d" if whole_s > _DATES_ONLY_FROM_S else "%m-%d %H:%M"
 
 
-def _converter() -> Any:
+def converter() -> Any:
     """Return the library that runs Vega-Lite; what to install, if it is not there."""
     try:
         import vl_convert  # noqa: PLC0415  # An extra, and eighty megabytes.

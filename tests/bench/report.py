@@ -1,8 +1,9 @@
 """
 What a report costs beyond its audit: gathering, writing, bytes. `python tests/bench/report.py [ROWS [FINDINGS]]`.
 
-The log has eight snapshots a batch; of so many batches the last one says something it should not. The share of
-gathering is that of processor time, the median of three audits with it over three without.
+The log has eight snapshots a batch; of so many batches the last one says something it should not. Each audit is
+run three times with what a report draws and three times without, in columns; once row by row, for comparison.
+The medians are printed.
 """
 
 import json
@@ -10,16 +11,13 @@ import sys
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
-from time import perf_counter, process_time
+from time import perf_counter
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from notation import CREATED, seen
 
 import batchfsm
-from batchfsm.auditing.flow import Gathering
-
-TOLD, ENDED = Gathering.told, Gathering.ended
 
 
 def write_log(path, rows, findings):
@@ -35,33 +33,30 @@ def write_log(path, rows, findings):
                 log.write(json.dumps(line) + "\n")
 
 
-def seconds_of(path, *, gathers):
-    """Return the processor time of an audit; without gathering, what is told goes nowhere."""
-    Gathering.told = TOLD if gathers else lambda *_: None
-    Gathering.ended = ENDED if gathers else lambda *_: None
-    begun = process_time()
-    batchfsm.audit(path)
-    return process_time() - begun
+def timed(act, *args, **options):
+    """Return what something returns, and how long it took; seconds."""
+    begun = perf_counter()
+    found = act(*args, **options)
+    return found, perf_counter() - begun
 
 
 def main(rows, findings):
     """Measure, and print."""
     with TemporaryDirectory() as folder:
         log, page = Path(folder) / "log.jsonl", Path(folder) / "report.html"
-        write_log(log, min(rows, 80_000), findings)
-        pairs = [(seconds_of(log, gathers=True), seconds_of(log, gathers=False)) for _ in range(3)]
-        gathered, plain = (median(each) for each in zip(*pairs, strict=True))
-        print(f"gathering, {min(rows, 80_000):,} snapshots: {gathered / plain:.2f} x an audit without it")
+        write_log(log, 80_000, 0)
+        batchfsm.audit(log, flow=True)  # What is compiled, is compiled before the clock runs.
         write_log(log, rows, findings)
-        Gathering.told, Gathering.ended = TOLD, ENDED
-        begun = perf_counter()
-        audited = batchfsm.audit(log, max_findings=findings)
-        judged = perf_counter()
-        batchfsm.report(audited, page)
-        print(
-            f"audit, {audited.snapshots:,} snapshots: {judged - begun:.1f} s, {len(audited.findings):,} findings listed"
-        )
-        print(f"report: {perf_counter() - judged:.1f} s, {page.stat().st_size / 1e6:.2f} MB")
+        plain, gathered, written = [], [], []
+        for _ in range(3):
+            plain.append(timed(batchfsm.audit, log, max_findings=findings)[1])
+            audited, seconds = timed(batchfsm.audit, log, max_findings=findings, flow=True)
+            gathered.append(seconds)
+            written.append(timed(batchfsm.report, audited, page)[1])
+        print(f"{audited.snapshots:,} snapshots, {len(audited.findings):,} findings listed; seconds, medians of three")
+        print(f"in columns: audit {median(plain):.1f}, gathering too {median(gathered):.1f}")
+        print(f"report: {median(written):.1f}, {page.stat().st_size / 1e6:.2f} MB", flush=True)
+        print(f"row by row, once: {timed(batchfsm.audit, log, max_findings=findings, engine='rows')[1]:.1f}")
 
 
 if __name__ == "__main__":

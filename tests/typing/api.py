@@ -32,6 +32,7 @@ from batchfsm import (
     Monitor,
     Observation,
     Place,
+    Progress,
     Report,
     RequestCounts,
     Rule,
@@ -39,6 +40,7 @@ from batchfsm import (
     SnapshotError,
     Stalled,
     State,
+    StateFile,
     Status,
     Step,
     Transient,
@@ -251,6 +253,18 @@ assert_type(report.findings, tuple[Finding, ...])
 assert_type(report.by_batch(), dict[str | None, tuple[Finding, ...]])
 assert_type(report.to_dict(), dict[str, Any])
 assert_type(report.to_json(), str)
+assert_type(report.findings[0].observed_at, float | None)
+
+
+def show(progress: Progress) -> None:
+    """Show how far an audit is."""
+    assert_type((progress.passed, progress.size, progress.rows), tuple[int, int | None, int])
+
+
+with batchfsm.StateFile("state.db") as state_file:
+    assert_type(state_file, StateFile)
+    assert_type(audit("mon.jsonl", state=state_file, progress=show), Report)
+assert_type(audit("mon.jsonl", state="state.db"), Report)
 
 # ---------------------------------------------------------------- the table
 

@@ -26,14 +26,15 @@ class Deal:
     def __init__(self, log_bytes: int, memory: int) -> None:
         """Choose how many, so that one of them fits into its share of the memory."""
         wanted = log_bytes // _LINE_BYTES_MIN * _ROW_BYTES * _SHARE // max(memory, 1)
-        self._count = min(max(wanted, _BUCKETS_MIN), _BUCKETS_MAX)
+        self.count = min(max(wanted, _BUCKETS_MIN), _BUCKETS_MAX)
+        """How many there are."""
         self._stack = ExitStack()
         self._files: list[Any] = []
 
     def __enter__(self) -> Self:
         """Open the files; SourceError if there is no room for them."""
         try:
-            self._files = [self._stack.enter_context(TemporaryFile()) for _ in range(self._count)]  # noqa: SIM115  # The stack closes them.
+            self._files = [self._stack.enter_context(TemporaryFile()) for _ in range(self.count)]  # noqa: SIM115  # The stack closes them.
         except OSError as error:
             self._stack.close()
             raise SourceError(f"no room to sort the log: {error}") from error
@@ -47,9 +48,9 @@ class Deal:
         """Deal rows out; SourceError if the disk is full."""
         rows = np.empty((len(cells), _WIDTH), np.int64)
         rows[:, :-2], rows[:, -2], rows[:, -1] = cells, seen.view(np.int64), numbers
-        buckets = cells[:, ID_LOW] % self._count
+        buckets = cells[:, ID_LOW] % self.count
         order = np.argsort(buckets, kind="stable")
-        cuts = np.searchsorted(buckets[order], np.arange(1, self._count))
+        cuts = np.searchsorted(buckets[order], np.arange(1, self.count))
         try:
             for file, mine in zip(self._files, np.split(rows[order], cuts), strict=True):
                 file.write(mine.tobytes())
@@ -65,7 +66,7 @@ class Deal:
         """
         dealt: list[list[tuple[int, int]]] = [[] for _ in self._files]
         for key in keys:
-            dealt[key[0] % self._count].append(key)
+            dealt[key[0] % self.count].append(key)
         for file, mine in zip(self._files, dealt, strict=True):
             file.seek(0)
             rows = np.frombuffer(file.read(), np.int64).reshape(-1, _WIDTH)

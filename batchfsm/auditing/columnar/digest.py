@@ -83,3 +83,10 @@ def digest(buffer, start, end):  # type: ignore[no-untyped-def]
         low = _mixed(low, _SQRT_7, _SQRT_5)
         high = _mixed(high, _SQRT_3, _SQRT_2)
     return np.int64(low >> _ONE), np.int64(high >> _ONE)
+
+
+def key_of(batch_id: str) -> tuple[int, int]:
+    """Return the digest of an id."""
+    letters = np.frombuffer(batch_id.encode("utf-8", "surrogatepass"), np.uint8)
+    low, high = digest(letters, 0, len(letters))
+    return int(low), int(high)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterator
@@ -10,29 +9,37 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from io import BytesIO
 from pathlib import Path
-from shutil import copyfileobj
 from tempfile import TemporaryFile
 from typing import Any, BinaryIO, Final, cast
 
 import attrs
 import numpy as np
 
-from batchfsm.auditing.columnar.chunk import Chunk
-from batchfsm.auditing.columnar.fields import habits
-from batchfsm.auditing.columnar.scanner import BLANK, PAD, PLAIN, Desk, desk, scan
+from batchfsm.auditing.columnar.chunk import LINE_ROWS, Chunk
+from batchfsm.auditing.columnar.desks import LINE_END, Desks
+from batchfsm.auditing.columnar.scanner import BLANK, PAD, PLAIN
+from batchfsm.auditing.progress import Meter
 from batchfsm.dialects import Dialect
 from batchfsm.errors import SourceError
 from batchfsm.finding import Place
-from batchfsm.logs import OBJECT_CHARS_MAX, Row, Sighting, Stream, Unreadable, is_packed, rows, unpacked
+from batchfsm.logs import (
+    OBJECT_CHARS_MAX,
+    BrokenError,
+    Counted,
+    Row,
+    Sighting,
+    Stream,
+    Unreadable,
+    is_packed,
+    rows,
+    unpacked,
+)
 from batchfsm.wire import decoder, reader
 
 _CHUNK_BYTES: Final = 4 * 2**20
 _LINE_BYTES_MAX: Final = 4 * OBJECT_CHARS_MAX  # A character has four bytes at most.
 _WORKERS: Final = 2
 _AHEAD: Final = 2 * _WORKERS
-_LINE_END: Final = 10
-_ASCII_MAX: Final = 127
-_LINE_ROWS: Final = 2**24  # More than a line has room for.
 _SPACE: Final = b" \t\r\n"
 
 
@@ -65,23 +72,27 @@ class _Stretch:
 class Lines:
     """One file of JSON lines; its rows are its lines, blank ones left out."""
 
-    def __init__(self, name: str, dialect: Dialect) -> None:
+    def __init__(self, name: str, dialect: Dialect, meter: Meter | None = None) -> None:
         """
         Open it, and unpack it to disk if it is packed: its lines are read again.
+
+        Args:
+            name: What it is called.
+            dialect: Whose habits of writing are taken for granted.
+            meter: Who counts what is unpacked; None if nobody waits.
 
         Raises:
             SourceError: If it cannot be opened, or there is no room to unpack it.
             NotLinesError: If it is packed and breaks off.
         """
         self.name = name
-        self._binary = _opened(name)
+        self._binary = _opened(name, meter or Meter(None))
         self.size = self._binary.seek(0, 2)
         """In bytes, unpacked."""
         self.passed = 0
         """How many of them have been read."""
         self._dialect = dialect
-        self._habits = habits(dialect)
-        self._desks: list[Desk] = []
+        self._desks = Desks(dialect)
         self._stretches: list[_Stretch] = []
         self._firsts: list[int] = []
         self.rows_count = 0
@@ -107,7 +118,7 @@ class Lines:
             while True:
                 while len(pending) <= _AHEAD and (piece := next(pieces, None)) is not None:
                     offset, buffer, size = piece
-                    pending.append((offset, size, pool.submit(self._scanned, buffer, size)))
+                    pending.append((offset, size, pool.submit(self._desks.scanned, buffer, size)))
                 if not pending:
                     return
                 offset, size, future = pending.popleft()
@@ -146,7 +157,7 @@ class Lines:
             text = text[:line_end] if line_end else text
             for row in rows(self._sightings(text, Place(self.name, line), start), wire):
                 # The first row of a line has the line's number, those behind it a fraction more.
-                yield attrs.evolve(row, number=base + number + row.number / _LINE_ROWS) if isinstance(row, Row) else row
+                yield attrs.evolve(row, number=base + number + row.number / LINE_ROWS) if isinstance(row, Row) else row
 
     def _pieces(self) -> Iterator[tuple[int, Any, int]]:
         """Yield `(offset, buffer, size)`: whole lines, `PAD` bytes more, and how many bytes they have."""
@@ -164,27 +175,16 @@ class Lines:
                 if self.passed < self.size:
                     raise SourceError(f"{self.name}: shrank while it was read")
                 if filled:
-                    buffer[filled : filled + 1 + PAD] = _LINE_END
+                    buffer[filled : filled + 1 + PAD] = LINE_END
                     yield offset, buffer, filled + 1
                 return
             rest = buffer[cut:filled].tobytes()
             if len(rest) > _LINE_BYTES_MAX:
                 raise NotLinesError
             if cut:
-                buffer[cut : cut + PAD] = _LINE_END
+                buffer[cut : cut + PAD] = LINE_END
                 yield offset, buffer, cut
                 offset += cut
-
-    def _scanned(self, buffer: Any, size: int) -> tuple[Any, Any, Any, Any]:
-        """Scan some lines, in a thread of its own."""
-        body = buffer[:size]
-        place = self._desks.pop() if self._desks else desk()
-        lines = int(np.count_nonzero(body == _LINE_END))
-        found = scan(buffer[: size + PAD], self._habits, place, utf8=_is_utf8(body), lines=lines)
-        self._desks.append(place)
-        _, _, starts, kinds = found
-        kinds[np.diff(starts, append=size) > OBJECT_CHARS_MAX] = BLANK + 1  # Too long for the scalar core, too.
-        return found
 
     def _at(self, offset: int, size: int) -> bytes:
         try:
@@ -243,33 +243,36 @@ class _From:
         return found
 
 
-def _opened(name: str) -> BinaryIO:
+def _opened(name: str, meter: Meter) -> BinaryIO:
     with ExitStack() as stack:
         try:
             binary: BinaryIO = stack.enter_context(Path(name).open("rb"))
-            if is_packed(binary):
-                plain = stack.enter_context(TemporaryFile())
-                copyfileobj(cast("BinaryIO", _Reading(unpacked(binary))), plain, _CHUNK_BYTES)
-                binary.close()
-                binary = cast("BinaryIO", plain)
-        except (EOFError, zlib.error):
+            size = binary.seek(0, 2)
+            binary.seek(0)
+            packed = is_packed(binary)
+            plain = cast("BinaryIO", stack.enter_context(TemporaryFile())) if packed else binary
+        except OSError as error:
+            raise SourceError(f"{name}: {error.strerror or error}") from error
+        if packed:
+            meter.begin("unpacking", size)
+            for _ in _copied(cast("BinaryIO", Counted(binary, meter.read)), plain, name):
+                meter.tick()
+            binary.close()
+        stack.pop_all()  # `Lines.close` closes it.
+        return plain
+
+
+def _copied(packed: BinaryIO, plain: BinaryIO, name: str) -> Iterator[None]:
+    """Unpack a file piece by piece; in between it can be told how far that is."""
+    read = unpacked(packed)
+    while True:
+        try:
+            piece = read(_CHUNK_BYTES)
+            plain.write(piece)
+        except BrokenError:
             raise NotLinesError from None
         except OSError as error:
             raise SourceError(f"{name}: {error.strerror or error}") from error
-        stack.pop_all()  # `Lines.close` closes it.
-        return binary
-
-
-@attrs.frozen
-class _Reading:
-    read: Any
-
-
-def _is_utf8(body: Any) -> bool:
-    if not body.size or body.max() <= _ASCII_MAX:
-        return True
-    try:
-        body.tobytes().decode()
-    except UnicodeDecodeError:
-        return False
-    return True
+        if not piece:
+            return
+        yield

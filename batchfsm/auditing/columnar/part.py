@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import attrs
 import numpy as np
 
 from batchfsm.auditing.columnar.columns import (
     COLUMNS,
+    COUNTED,
+    CREATED,
+    FLAGS,
     ID_HIGH,
     ID_LOW,
     NULL,
@@ -23,8 +26,23 @@ NONE: Final = np.zeros(0, np.int64)
 """No numbers."""
 
 
+_NEEDED: Final = ("created_at", "expires_at", "completion_window")
+
+
 class OutOfOrderError(Exception):
     """A row came behind a later one of its batch."""
+
+
+class Hits(NamedTuple):
+    """Rows that breach something, in columns."""
+
+    numbers: Any
+    slots: Any
+    masks: Any
+    seen: Any
+    """When each was seen; Unix seconds, NaN if that was not said."""
+    born: Any
+    """The `created_at` of each; Unix seconds or NULL."""
 
 
 @attrs.define(eq=False)
@@ -38,8 +56,8 @@ class Part:
     """The numbers of the rows, chunk by chunk."""
     slots: list[Any] = attrs.field(factory=list)
     """Whose they are."""
-    hits: list[tuple[Any, Any, Any]] = attrs.field(factory=list)
-    """Numbers, slots and masks of the rows that breach something."""
+    hits: list[Hits] = attrs.field(factory=list)
+    """The rows that breach something, chunk by chunk."""
 
     def leave(self, keys: list[tuple[int, int]]) -> None:
         """Leave batches to the scalar core, by the digests of their ids."""
@@ -57,7 +75,7 @@ class Part:
         found = np.flatnonzero(masks)
         self.numbers.append(numbers)
         self.slots.append(slots.astype(np.int32))
-        self.hits.append((numbers[found], slots[found], masks[found]))
+        self.hits.append(Hits(numbers[found], slots[found], masks[found], seen[found], cells[found, CREATED]))
         self._mark(slots[masks & ODD != 0])
 
     def _mark(self, slots: Any) -> None:
@@ -65,6 +83,12 @@ class Part:
             # Twice as many as asked for, so that a copy is seldom made.
             self.odd = np.append(self.odd, np.zeros(2 * self.batches.count - len(self.odd), np.bool_))
         self.odd[slots] = True
+
+    def all_hits(self, kept: Any) -> Hits:
+        """Return the rows that breach something, of some batches; `kept` by slot."""
+        found = Hits(*map(np.concatenate, zip((NONE,) * len(Hits._fields), *self.hits, strict=True)))
+        here = kept[found.slots]
+        return Hits(*(column[here] for column in found))
 
     def rows_of(self, wanted: Any) -> Any:
         """Return the numbers of the rows of some batches, sorted; `wanted` by slot."""
@@ -79,3 +103,10 @@ class Part:
         order = np.argsort(slots, kind="stable")
         cuts = np.flatnonzero(np.diff(slots[order], prepend=-1))
         return np.split(numbers[order], cuts[1:])[: len(cuts)]  # Of nothing, numpy makes one part, not none.
+
+
+def given(cells: Any, seen: Any) -> set[str]:
+    """Return what rows have, of that which rules need to look."""
+    found = {name for name in _NEEDED if (cells[:, COLUMNS.index(name)] != NULL).any()} | {"id"}
+    found |= {"observed_at"} if not np.isnan(seen).all() else set()
+    return found | ({"request_counts"} if (cells[:, FLAGS] & COUNTED).any() else set())

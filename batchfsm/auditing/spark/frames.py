@@ -9,11 +9,9 @@ from types import ModuleType
 from typing import Any, Final
 from urllib.parse import unquote, urlparse
 
+from batchfsm.auditing.tabular import FRAME
 from batchfsm.errors import MissingExtraError
 from batchfsm.snapshot import TIME_FIELDS
-
-FRAME: Final = "dataframe"
-"""What places call the rows of a frame at hand."""
 
 _JSON_TEXT: Final = ("errors", "metadata")
 """What tables often hold as text of JSON."""

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import attrs
 
+from batchfsm.auditing import extra
 from batchfsm.auditing.scalar import one_by_one
 from batchfsm.auditing.spark.frames import files, frame, pyspark
 from batchfsm.auditing.spool import packed, unpacked
@@ -35,7 +36,7 @@ def is_frame(source: object) -> bool:
     return kind.__name__ == "DataFrame" and kind.__module__.startswith("pyspark.sql.")
 
 
-def run(source: Any, dialect: Dialect, blank: Tally, skew_s: float) -> Tally:
+def run(source: Any, dialect: Dialect, blank: Tally, skew_s: float, memory: int) -> Tally:
     """
     Judge a log in Spark.
 
@@ -44,6 +45,7 @@ def run(source: Any, dialect: Dialect, blank: Tally, skew_s: float) -> Tally:
         dialect: Whose rules they are.
         blank: What the run's tally begins as.
         skew_s: How far a stamp may lie after its observation; seconds.
+        memory: How much columns may take in each worker; bytes.
 
     Raises:
         MissingExtraError: If Spark is not installed.
@@ -52,7 +54,7 @@ def run(source: Any, dialect: Dialect, blank: Tally, skew_s: float) -> Tally:
     with _session(source) as session:
         lines = frame(source) if is_frame(source) else files(session, source)
         dealt = _dealt(lines, dialect)
-        judge = partial(_judge, setting=packed((dialect, blank, skew_s)))
+        judge = partial(_judge, setting=packed((dialect, blank, skew_s, memory)))
         tallies = [unpacked(row.tally) for row in dealt.mapInArrow(judge, "tally binary").collect()]
     tally = attrs.evolve(blank)
     order = {} if is_frame(source) else {name: number for number, name in enumerate(source)}
@@ -142,11 +144,16 @@ def _parts(text: bytes, read: Any) -> list[tuple[bytes, str | None]]:
 
 
 def _judge(rows: Iterator[Any], setting: bytes) -> Iterator[Any]:
-    """Judge a bucket, and yield its tally."""
+    """Judge a bucket, in columns where that can be done, and yield its tally."""
     import pyarrow as pa  # noqa: PLC0415  # As above.
 
-    dialect, blank, skew_s = unpacked(setting)
-    tally, _ = one_by_one(_sightings(rows), dialect, blank, skew_s)
+    dialect, blank, skew_s, memory = unpacked(setting)
+    columnar = extra.columns()
+    bucket = columnar.Bucket(_sightings(rows), dialect)
+    try:
+        tally = columnar.Columnar(dialect, blank, skew_s, memory).run([bucket])
+    except columnar.NotColumnarError:
+        tally, _ = one_by_one(bucket, dialect, blank, skew_s, is_repeatable=True)
     yield pa.RecordBatch.from_pydict({"tally": pa.array([packed(tally)], pa.binary())})
 
 
