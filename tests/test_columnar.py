@@ -425,8 +425,10 @@ def test_lines_at_hand(dialect, monkeypatch):
         texts += rnd.choice([[], [GOOD.replace(",", ",\n").encode(), texts[0]]]) if texts else []
         log = [Sighting(Place(f"file {number % 3}", number), text) for number, text in enumerate(texts, 1)]
         expected, _ = one_by_one(iter(log), named, blank, 60.0)
-        found = columnar.Columnar(named, blank, 60.0, 10**9).run([columnar.Bucket(log, named)])
+        at_hand = columnar.Bucket(log, named)
+        found = columnar.Columnar(named, blank, 60.0, 10**9).run([at_hand])
 
+        assert log == list(at_hand)
         assert everything(expected.report()) == everything(found.report()), seed
 
 

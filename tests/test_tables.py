@@ -313,6 +313,36 @@ def test_dataframes(library, tmp_path):
     assert expected == judged(FRAMES[library](parquet), LARGE)
 
 
+def test_a_state_goes_on_over_tables(tmp_path):
+    """What it has taken in is passed over and named; a frame has no name, and is always new."""
+    rows, state = healthy(), tmp_path / "state.db"
+    lines, parquet = files(tmp_path, rows)
+    Path(lines).write_text("".join(map(line, rows[:3])))
+    pq.write_table(flat_table(rows[3:]), parquet)
+    whole = audit([lines, parquet])
+    first, second = audit(lines, state=state), audit([lines, parquet], state=state)
+    frame = audit(pq.read_table(parquet), state=tmp_path / "other.db")
+
+    assert (3, len(rows) - 3, len(rows) - 3) == (first.snapshots, second.snapshots, frame.snapshots)
+    assert (f"passed over, for the state has taken it in before: {lines}",) == second.remarks
+    assert whole.counts == {
+        code: first.counts.get(code, 0) + second.counts.get(code, 0) for code in {**first.counts, **second.counts}
+    }
+
+
+def test_a_file_that_cannot_be_looked_into_is_no_table(tmp_path, monkeypatch):
+    """What is wrong with it is said by who reads it."""
+
+    def denied(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    lines, _ = files(tmp_path, healthy())
+    monkeypatch.setattr(Path, "open", denied)
+
+    with pytest.raises(SourceError, match=r"log\.jsonl: Permission denied$"):
+        audit(lines)
+
+
 def test_files_of_both_kinds_are_one_log(tmp_path, monkeypatch):
     """In the order in which they are named; findings have the place of their file."""
     rows = healthy()

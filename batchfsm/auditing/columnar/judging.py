@@ -273,7 +273,7 @@ class Columnar:
             number = int(row.number)
             if number in odd_rows:
                 gathering.told(row, findings)
-            elif number in retold or number in shown:
+            else:
                 gathering.mark(row, findings)
             if number in odd_rows or number in retold:
                 wholly.add(row.snapshot.id)
