@@ -1,12 +1,50 @@
-"""The table as Mermaid, DOT or text: documented steps solid, tolerated ones dashed."""
+"""The table as a picture, Mermaid, DOT or text: documented steps solid, tolerated ones dashed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from math import log2
+from pathlib import Path
+from shutil import which
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Literal
 
+import attrs
+
+from batchfsm.errors import MissingExtraError
 from batchfsm.lifecycle import OPENAI, Lifecycle
+
+DRAWN_WITHIN_S: Final = 60
+"""How long Graphviz may take for one picture; a dozen statuses take it a twentieth of a second."""
+
+_PLAIN: Final = re.compile(r"(?!(?:node|edge|graph|digraph|subgraph|strict)$)[a-z_][a-z0-9_]*", re.IGNORECASE)
+_LINES: Final = {"step": "", "gap": ", style=dotted, class=gap", "illegal": ", class=illegal, color=red, fontcolor=red"}
+_SHAPES: Final = (
+    '  graph [rankdir=LR, nodesep=0.3, ranksep=0.5, pad=0.15, fontname="Helvetica"];',
+    '  node [shape=box, height=0.4, margin="0.2,0.05", fontname="Helvetica", fontsize=13];',
+    '  edge [fontname="Helvetica", fontsize=11, arrowsize=0.7];',
+    "  birth [shape=point, width=0.1];",
+)
+
+
+@attrs.frozen
+class Taken:
+    """How many batches went from one status to another."""
+
+    source: str | None
+    """The status before; None at birth."""
+
+    target: str
+    """The status entered."""
+
+    times: int
+    """How many batches did."""
+
+    kind: Literal["step", "gap", "illegal"] = "step"
+    """`gap`: by a way that nothing proves; `illegal`: where no walk leads."""
 
 
 def mermaid(lifecycle: Lifecycle = OPENAI) -> str:
@@ -23,16 +61,44 @@ def mermaid(lifecycle: Lifecycle = OPENAI) -> str:
     return "\n".join(lines) + "\n"
 
 
-def dot(lifecycle: Lifecycle = OPENAI) -> str:
-    """Draw a lifecycle in Graphviz's language."""
-    lines = [f'digraph "{lifecycle.name}" {{', "  rankdir=LR;", "  birth [shape=point];"]
-    lines += [f"  {state.name} [shape={'doublecircle' if state.terminal else 'box'}];" for state in lifecycle.states]
-    lines.append(f"  birth -> {lifecycle.initial} [label=create];")
-    lines += [
-        f"  {step.source} -> {step.target} [label={step.event}"
-        f"{', style=dashed' if step.evidence == 'tolerated' else ''}];"
+def dot(lifecycle: Lifecycle = OPENAI, *, taken: Iterable[Taken] = ()) -> str:
+    """
+    Draw a lifecycle in Graphviz's language.
+
+    Args:
+        lifecycle: The table to draw.
+        taken: What batches did. Then each step says how many took it, and is as
+            thick as they are many; one that none took is grey; moves that are no
+            row of the table are drawn besides: dotted where nothing proves the
+            way, red where none leads.
+    """
+    moves = list(taken)
+    most = max((move.times for move in moves), default=1)
+    known = {(move.source, move.target): move.times for move in moves if move.kind == "step"}
+    steps = [("birth", lifecycle.initial, "create", "")]
+    steps += [
+        (_id(step.source), step.target, step.event, ", style=dashed" * (step.evidence == "tolerated"))
         for step in lifecycle.steps
     ]
+    pairs = [(None, lifecycle.initial), *((step.source, step.target) for step in lifecycle.steps)]
+    lines = [f"digraph {_id(lifecycle.name)} {{", *_SHAPES]
+    lines += [
+        f"  {_id(state.name)} [{'style=rounded, peripheries=2' if state.terminal else 'style=solid'}];"
+        for state in lifecycle.states
+    ]
+    for (source, target, event, style), pair in zip(steps, pairs, strict=True):
+        weight = _weight(known.get(pair, 0), most) if moves else ""
+        times = f"\\n{known[pair]:,}" if pair in known else ""
+        label = f'"{event}{times}"' if times else _id(event)
+        lines.append(f"  {source} -> {_id(target)} [label={label}{style}{weight}];")
+    for move in moves:
+        if move.kind != "step" or (move.source, move.target) not in pairs:
+            # Not allowed to pull statuses about: the table is drawn in the same places for every log.
+            lines.append(
+                f'  {_id(move.source or "birth")} -> {_id(move.target)} [label="{move.times:,}", constraint=false'
+                # One illegal move among a million shall be seen.
+                f"{_LINES[move.kind]}{_weight(move.times, most, least=2 if move.kind == 'illegal' else 1)}];"
+            )
     return "\n".join([*lines, "}"]) + "\n"
 
 
@@ -48,11 +114,82 @@ def table(lifecycle: Lifecycle = OPENAI) -> str:
     return "\n".join(lines) + "\n"
 
 
-FORMATS: Final[Mapping[str, Callable[[Lifecycle], str]]] = MappingProxyType(
-    {"mermaid": mermaid, "dot": dot, "table": table}
+def text(lifecycle: Lifecycle = OPENAI) -> str:
+    """
+    Draw a lifecycle for a terminal: an arrow for each step, tolerated ones dotted.
+
+    >>> print("".join(text().splitlines(keepends=True)[:3]), end="")
+    (birth)      --create-----> validating
+    validating   --start------> in_progress
+                 --fail-------> failed (final)
+    """
+    wide = max(map(len, lifecycle.statuses)) + 2
+    verb = max(len(step.event) for step in lifecycle.steps) + 3
+    lines = [f"{'(birth)':<{wide}}{_arrow('create', verb, '-')} {lifecycle.initial}"]
+    for name in lifecycle.statuses:
+        shown = name
+        for step in lifecycle.steps:
+            if step.source == name:
+                final = " (final)" * (step.target in lifecycle.terminal)
+                stroke = "-" if step.evidence == "documented" else "."
+                lines.append(f"{shown:<{wide}}{_arrow(step.event, verb, stroke)} {step.target}{final}")
+                shown = ""
+    return "\n".join(lines) + "\n"
+
+
+def svg(lifecycle: Lifecycle = OPENAI, *, taken: Iterable[Taken] = ()) -> str:
+    """
+    Draw a lifecycle as SVG, laid out by Graphviz.
+
+    Args:
+        lifecycle: The table to draw.
+        taken: What batches did, as for `dot`.
+
+    Raises:
+        MissingExtraError: If neither the extra `report` nor Graphviz itself is
+            installed.
+    """
+    return _graphviz(dot(lifecycle, taken=taken), "-Tsvg").decode()
+
+
+def png(lifecycle: Lifecycle = OPENAI, *, taken: Iterable[Taken] = ()) -> bytes:
+    """Draw a lifecycle as PNG, 144 dots per inch; otherwise as `svg`."""
+    return _graphviz(dot(lifecycle, taken=taken), "-Tpng", "-Gdpi=144")
+
+
+FORMATS: Final[Mapping[str, Callable[[Lifecycle], str | bytes]]] = MappingProxyType(
+    {"mermaid": mermaid, "text": text, "table": table, "dot": dot, "svg": svg, "png": png}
 )
 """Every way to draw a lifecycle, by name."""
 
 
 def _box(lifecycle: Lifecycle, status: str) -> str:
     return f'{status}(["{status}"])' if status in lifecycle.terminal else f'{status}["{status}"]'
+
+
+def _arrow(event: str, wide: int, stroke: str) -> str:
+    return f"{stroke * 2}{event}".ljust(wide + 2, stroke) + ">"
+
+
+def _id(name: str) -> str:
+    """Return a name as Graphviz's language has it: a word as it is, anything else in quotes."""
+    return name if _PLAIN.fullmatch(name) else '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _weight(times: int, most: int, least: int = 1) -> str:
+    """Return how thick a line is that so many batches took; thickness grows with the logarithm."""
+    if not times:
+        return ', class=untaken, color="gray60", fontcolor="gray40"'
+    return f", penwidth={least + (4 - least) * log2(times) / max(log2(most), 1):.1f}"
+
+
+def _graphviz(drawing: str, *options: str) -> bytes:
+    """Hand a drawing to Graphviz: the one of the extra, which pip installs, or the system's."""
+    ours = str(Path(sys.executable).parent)  # Not on PATH where an environment is used without being activated.
+    program = which("graphviz-pure", path=ours) or which("graphviz-pure") or which("dot")
+    if program is None:
+        raise MissingExtraError("a picture", "report")
+    ran = subprocess.run(  # noqa: S603  # No shell, and what it reads was written above.
+        [program, *options], input=drawing.encode(), stdout=subprocess.PIPE, check=True, timeout=DRAWN_WITHIN_S
+    )
+    return ran.stdout

@@ -7,9 +7,14 @@ BatchfsmError
 ├── UnknownNameError (ValueError)     a dialect, rule or status nobody knows
 ├── SnapshotError (ValueError)        an object that is no batch, or a damaged one
 ├── SourceError (OSError)             a log that cannot be opened or spooled
+├── JournalError                      a journal that cannot be opened, read or written
+├── StateError                        the state of an audit that cannot be opened, read or written
 ├── MissingExtraError (ImportError)   an optional package is not installed
 ├── IllegalTransitionError            `Monitor(on_illegal="raise")`; lives in `monitor`
-└── HookError (ExceptionGroup)        hooks raised; lives in `monitor`
+├── HookError (ExceptionGroup)        hooks raised; lives in `monitor`
+├── WatchError                        a batch that cannot be watched; lives in `watching`
+├── WatchTimeoutError (TimeoutError)  time is up, and some are still open; lives in `watching`
+└── WebhookError (ValueError)         a webhook that is not to be trusted; lives in `webhook`
 ```
 
 A misbehaving server is no error: it is a `Finding`, and is returned.
@@ -85,6 +90,52 @@ class SnapshotError(BatchfsmError, ValueError):
 
 class SourceError(BatchfsmError, OSError):
     """A log cannot be opened, or there is no room to sort it."""
+
+
+class JournalError(BatchfsmError):
+    """
+    A journal cannot be opened, read or written; its database's own error is the `__cause__`.
+
+    From `observe` it means that nothing has changed, or that what has is in the journal: observe again.
+    """
+
+    journal: str
+    """Which one, as it is shown: a path, or an address without its password."""
+
+    problem: str
+    """What went wrong."""
+
+    def __init__(self, journal: str, problem: str) -> None:
+        """Say which journal, and what went wrong."""
+        self.journal, self.problem = journal, problem
+        super().__init__(f"{journal}: {problem}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle what it was made from."""
+        return type(self), (self.journal, self.problem)
+
+
+class StateError(BatchfsmError):
+    """
+    The state of an audit cannot be opened, read or written, or is not for this audit; nothing in it has changed.
+
+    A database's own error is the `__cause__`.
+    """
+
+    state: str
+    """Which one: its path."""
+
+    problem: str
+    """What went wrong."""
+
+    def __init__(self, state: str, problem: str) -> None:
+        """Say which state, and what went wrong."""
+        self.state, self.problem = state, problem
+        super().__init__(f"{state}: {problem}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle what it was made from."""
+        return type(self), (self.state, self.problem)
 
 
 class MissingExtraError(BatchfsmError, ImportError):

@@ -1,8 +1,9 @@
-"""Rules and histories in plain text, for people at a terminal."""
+"""Rules and histories in plain text, for people at a terminal; and what pictures of histories are drawn from."""
 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from textwrap import fill
@@ -10,8 +11,9 @@ from typing import Final
 
 import attrs
 
+from batchfsm.diagram import Taken
 from batchfsm.dialects import DIALECTS, Dialect
-from batchfsm.history import Fold, Track
+from batchfsm.history import Fold, Life, Track
 from batchfsm.logs import Row, Unreadable
 from batchfsm.route import Transition
 from batchfsm.rules import HEALTHY, RULES, Rule
@@ -24,6 +26,7 @@ WIDTH: Final = 80
 _BAR: Final = 31
 _SPAN: Final = 12
 _DAYS_LONG: Final = 1000
+_UNSAID: Final = re.compile(r"[^\w .-]", re.ASCII)
 _UNSAFE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
 
 
@@ -74,19 +77,6 @@ def rule_list() -> str:
     return "".join(f"{rule.code}  {rule.severity:<7}  {rule.name}\n" for rule in RULES.values())
 
 
-@attrs.frozen
-class Life:
-    """What a log tells of one batch."""
-
-    batch_id: str
-    transitions: tuple[Transition, ...]
-    """What it entered, in order."""
-    seen: frozenset[str]
-    """The statuses that some snapshot had."""
-    last: Snapshot
-    """The last snapshot, as the log has them."""
-
-
 def lives(log: Iterable[Row | Unreadable], dialect: Dialect, batch_id: str | None = None) -> Iterator[Life]:
     """
     Gather a log by batch.
@@ -114,36 +104,106 @@ def lives(log: Iterable[Row | Unreadable], dialect: Dialect, batch_id: str | Non
         yield Life(each, tuple(transitions), frozenset(seen), last[0])
 
 
+@attrs.frozen
+class Bar:
+    """The stay of a batch in one status."""
+
+    status: str
+    at: int | None
+    """When it entered, by its stamp; Unix seconds. None if the server gave none."""
+    end: int | None
+    """When it left, or was last seen there; Unix seconds. Before `at` where stamps contradict each other; None
+    without a stamp."""
+    terminal: bool
+    """True if nothing follows; then it has no duration."""
+    seen: bool
+    """False if no snapshot had the status: its stamp, or the way, proves it."""
+
+
+def bars(life: Life) -> list[Bar]:
+    """
+    Return what a batch entered, in order.
+
+    A status without a stamp has no time, and the one before it none of its own end.
+    """
+    stamped = [transition for transition in life.transitions if transition.at is not None]
+    ends = [transition.at for transition in stamped[1:]]
+    if stamped:
+        last_at = stamped[-1].at or 0
+        ends.append(last_at if stamped[-1].terminal else max(last_at, int(life.last.observed_at or 0)))
+    end_of = {id(transition): end for transition, end in zip(stamped, ends, strict=True)}
+    return [
+        Bar(each.target, each.at, end_of.get(id(each)), each.terminal, each.target in life.seen)
+        for each in life.transitions
+    ]
+
+
 def timeline(life: Life) -> str:
     """
     Draw a life: a bar for each status, with its duration; `*` where only a stamp, or the way, proves it.
 
     Times are UTC. A status without a stamp has no bar, and the one before it none of its own end.
     """
-    stamped = [transition for transition in life.transitions if transition.at is not None]
-    if not stamped:
+    drawn = bars(life)
+    times = [time for bar in drawn for time in (bar.at, bar.end) if time is not None]
+    if not times:
         return "\n".join([*_head(life, ""), "  no status of the lifecycle has a stamp", ""])
-    ends = [transition.at or 0 for transition in stamped[1:]]
-    last_at = stamped[-1].at or 0
-    ends.append(last_at if stamped[-1].terminal else max(last_at, int(life.last.observed_at or 0)))
-    born_at = stamped[0].at or 0  # Where stamps are out of order, it may be the last.
-    begun, whole = min(born_at, *ends), max(born_at, *ends)
-    spans = {id(transition): end for transition, end in zip(stamped, ends, strict=True)}
-    lines = _head(life, _span(whole - begun))
-    for transition in life.transitions:
-        when, bar, span = "no stamp", "", ""
-        if transition.at is not None:
-            at, end = transition.at, spans[id(transition)]
-            when, span = clock(at), "" if transition.terminal else _span(end - at)
-            bar = _bar(at - begun, end - begun, whole - begun, terminal=transition.terminal)
-        mark = "" if transition.target in life.seen else " *"
-        lines.append(f"  {transition.target:<12} {when:<19} {bar:<{_BAR}} {span:>10}{mark}".rstrip())
+    begun, whole = min(times), max(times)  # Where stamps are out of order, the first may be the last.
+    lines = _head(life, span(whole - begun))
+    for each in drawn:
+        when, bar, lasted = "no stamp", "", ""
+        if each.at is not None and each.end is not None:
+            when, lasted = clock(each.at), "" if each.terminal else span(each.end - each.at)
+            bar = _bar(each.at - begun, each.end - begun, whole - begun, terminal=each.terminal)
+        mark = "" if each.seen else " *"
+        lines.append(f"  {each.status:<12} {when:<19} {bar:<{_BAR}} {lasted:>10}{mark}".rstrip())
     return "\n".join(lines) + "\n"
+
+
+def gantt(drawn: Iterable[Life]) -> str:
+    """Draw lives as a Mermaid Gantt chart: a section for each batch, a task for each status with a stamp."""
+    lines = ["gantt", "    dateFormat X", "    axisFormat %Y-%m-%d %H:%M:%S"]
+    for life in drawn:
+        # What Mermaid would act on is an underscore here: an id is no place for colons and markup.
+        lines.append(f"    section {_UNSAID.sub('_', _cut(life.batch_id, 40)) or '_'}")
+        for bar in bars(life):
+            if bar.at is not None and bar.end is not None:
+                tag = ("milestone, " if bar.terminal else "") + ("" if bar.seen else "done, ")
+                lines.append(f"    {bar.status} :{tag}{bar.at}, {max(bar.at, bar.end)}")
+    return "\n".join(lines) + "\n"
+
+
+def taken(drawn: Iterable[Life]) -> list[Taken]:
+    """Return how many batches took each step, and each way that nothing proves, in order of first sight."""
+    ways = ((each.source, each.target, each.event) for life in drawn for each in life.transitions)
+    return [
+        Taken(source, target, times, "step" if event is not None else "gap")
+        for (source, target, event), times in Counter(ways).items()
+    ]
 
 
 def clock(at: float) -> str:
     """Return Unix seconds as date and time of day, UTC."""
     return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S}"
+
+
+def span(seconds: int) -> str:
+    """Return a duration in its two largest units."""
+    minutes, second = divmod(max(seconds, 0), 60)
+    hours, minute = divmod(minutes, 60)
+    days, hour = divmod(hours, 24)
+    if days:
+        return f"{days} d {hour:02} h" if days < _DAYS_LONG else f"{days} d"
+    if hours:
+        return f"{hours} h {minute:02} m"
+    return f"{minutes} m {second:02} s" if minutes else f"{second} s"
+
+
+def caption(life: Life) -> str:
+    """Return who a batch is, in which status, and how far; safe for a terminal."""
+    counts = _counts(life.last).strip().replace("  ", ", ")
+    parts = (_cut(printable(life.batch_id), 40), _cut(printable(str(life.last.status)), 20), counts)
+    return " · ".join(filter(None, parts))
 
 
 def _head(life: Life, span: str) -> list[str]:
@@ -171,15 +231,3 @@ def _counts(snapshot: Snapshot) -> str:
     if counts is None or None in (counts.total, counts.completed, counts.failed):
         return ""
     return f"  {counts.completed:,} ok  {counts.failed:,} failed  of {counts.total:,}"
-
-
-def _span(seconds: int) -> str:
-    """Return a duration in its two largest units."""
-    minutes, second = divmod(max(seconds, 0), 60)
-    hours, minute = divmod(minutes, 60)
-    days, hour = divmod(hours, 24)
-    if days:
-        return f"{days} d {hour:02} h" if days < _DAYS_LONG else f"{days} d"
-    if hours:
-        return f"{hours} h {minute:02} m"
-    return f"{minutes} m {second:02} s" if minutes else f"{second} s"

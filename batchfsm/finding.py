@@ -61,6 +61,9 @@ class Finding:
     where: tuple[Place, ...] = attrs.field(default=(), eq=False)
     """The one or two places that prove it, the known one first; empty from a monitor. No part of equality."""
 
+    observed_at: float | None = attrs.field(default=None, eq=False)
+    """When the guilty snapshot was seen; Unix seconds. None if nothing says so. No part of equality or of `to_dict`."""
+
     __hash__ = None  # type: ignore[assignment]  # `fields` is a mapping: findings compare by value and have no hash.
 
     def to_dict(self) -> dict[str, object]:

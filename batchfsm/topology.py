@@ -101,6 +101,10 @@ class Topology:
         """Return the statuses of a mask, in table order."""
         return tuple(name for name, bit in self.bit.items() if mask & bit)
 
+    def passed(self, status: str, *, strict: bool) -> tuple[Mask, ...]:
+        """Return the sets of statuses that walks to a status have passed, itself included."""
+        return (self._visits_strict if strict else self._visits_any)[status]
+
     def forbidden(self, status: str, stamped: Mask) -> Severity | None:
         """
         Judge P102: can a batch in `status` have passed all that is stamped?

@@ -8,7 +8,9 @@ from pathlib import Path
 from sphinx.util.logging import getLogger
 
 import batchfsm
-from batchfsm.diagram import mermaid, table
+import batchfsm.conform
+import batchfsm.testing
+from batchfsm.diagram import mermaid, svg, table
 from batchfsm.explain import example
 
 logger = getLogger(__name__)
@@ -40,9 +42,9 @@ nitpicky = True
 nitpick_ignore_regex = [
     # What is not ours has its pages elsewhere, and finding them would need a network.
     (r"py:.*", r"(argparse|asyncio|collections|contextlib|datetime|enum|os|pathlib|types|typing)(\..*)?"),
-    (r"py:.*", r"(attr|attrs|cattrs|openai|transitions)(\..*)?"),
+    (r"py:.*", r"(attr|attrs|cattrs|httpx|httpx2|hypothesis|openai|transitions)(\..*)?"),
     # Seen in signatures, and not public.
-    (r"py:class", r"batchfsm\.(monitor\.core\.HookT|logs\.stream\.Unreadable)"),
+    (r"py:class", r"batchfsm\.(history\.life\.Life|monitor\.core\.HookT|logs\.stream\.Unreadable)"),
 ]
 
 
@@ -87,7 +89,9 @@ def dialects_section():
     """Return a section for each dialect: what it does differently, as its rows say."""
     parts = []
     for dialect in batchfsm.DIALECTS.values():
-        parts += [f"## {dialect.name}\n", *(f"{name}\n: {text}\n" for name, text in _deviations(dialect))]
+        own, base = dialect.lifecycle, batchfsm.OPENAI
+        drawn = "" if (own.states, own.steps) == (base.states, base.steps) else picture(own)
+        parts += [f"## {dialect.name}\n", drawn, *(f"{name}\n: {text}\n" for name, text in _deviations(dialect))]
     return "\n".join(parts)
 
 
@@ -129,64 +133,31 @@ def sources_table():
     return _table(("source", "event", "target", "evidence", "who says so"), rows)
 
 
-# Where the picture of the lifecycle puts each status: column, row. A status without a place stops the build.
-PLACES = {
-    "validating": (0, 1), "in_progress": (1, 1), "finalizing": (2, 1), "completed": (3, 1),
-    "failed": (3, 0), "expired": (3, 2), "cancelling": (1, 3), "cancelled": (3, 3),
-}  # fmt: skip
-COLUMN, ROW, WIDTH, HEIGHT = 205, 92, 116, 34
+def picture(lifecycle=batchfsm.OPENAI):
+    """Return a lifecycle as SVG, in the page's own colours; tolerated steps are dashed."""
+    drawn = svg(lifecycle)
+    drawn = drawn[drawn.index("<svg") :]
+    # Its size is the page's business. Without a blank line in it, Markdown takes all of it for one block.
+    drawn = re.sub(r'<svg width="\S+" height="\S+"', "<svg", drawn, count=1)
+    label = f"The lifecycle of a batch: {lifecycle.name}"
+    return f'<div class="lifecycle" role="img" aria-label="{escape(label)}">\n{drawn.strip()}\n</div>\n'
 
 
-def picture():
-    """Return the OpenAI lifecycle as SVG; tolerated steps are dashed."""
-    lifecycle = batchfsm.OPENAI
-    shapes = [_arrow((-0.6, 1), PLACES[lifecycle.initial], "create", dashed=False)]
-    shapes += [
-        _arrow(PLACES[step.source], PLACES[step.target], step.event, dashed=step.evidence == "tolerated")
-        for step in lifecycle.steps
+def faults_table():
+    """Return what can go wrong on the way to a fake API."""
+    rows = [
+        (
+            f"`{fault.name}`",
+            _cell(fault.means),
+            f"[{fault.rule}](../reference/rules.md#{fault.rule.lower()})" if fault.rule else "",
+        )
+        for fault in batchfsm.testing.FAULTS.values()
     ]
-    shapes += [_box(state.name, *PLACES[state.name], final=state.terminal) for state in lifecycle.states]
-    return (
-        '<svg class="lifecycle" role="img" aria-label="The lifecycle of an OpenAI Batch" '
-        'viewBox="-130 -34 812 344" xmlns="http://www.w3.org/2000/svg">'
-        '<defs><marker id="head" viewBox="0 0 8 8" refX="7.5" refY="4" markerWidth="7" markerHeight="7" '
-        f'orient="auto"><path d="M0 0L8 4L0 8z"/></marker></defs>{"".join(shapes)}</svg>\n'
-    )
-
-
-def _box(name, column, row, *, final):
-    left, top = column * COLUMN - WIDTH / 2, row * ROW - HEIGHT / 2
-    round_s = HEIGHT / 2 if final else 4
-    return (
-        f'<rect x="{left:g}" y="{top:g}" width="{WIDTH}" height="{HEIGHT}" rx="{round_s:g}"/>'
-        f'<text x="{column * COLUMN}" y="{row * ROW + 4.5:g}">{escape(name)}</text>'
-    )
-
-
-def _arrow(source, target, event, *, dashed):
-    """Draw from border to border of two boxes; a way along a row that skips a column bends around it."""
-    x0, y0, x1, y1 = source[0] * COLUMN, source[1] * ROW, target[0] * COLUMN, target[1] * ROW
-    if y0 == y1:
-        ends = (x0 + (WIDTH / 2 if source[0] >= 0 else 6), y0, x1 - WIDTH / 2 - 2, y1)
-    elif x0 == x1:
-        ends = (x0, y0 + HEIGHT / 2, x1, y1 - HEIGHT / 2 - 2)
-    else:
-        down = 1 if y1 > y0 else -1
-        ends = (x0 + WIDTH / 2 - 14, y0 + down * HEIGHT / 2, x1 - WIDTH / 2 - 2, y1)
-        if target[0] < source[0]:
-            ends = (x0 - WIDTH / 2 + 14, y0 + HEIGHT / 2, x1 + WIDTH / 2 - 20, y1 - HEIGHT / 2 - 2)
-    left, top, right, bottom = ends
-    style = ' class="tolerated"' if dashed else ""
-    is_far = target[0] - source[0] > 1 and y1 < y0  # Labels of long ways up stand apart near their sources.
-    share = 0.5 if y0 == y1 else 0.28 if is_far else 0.4
-    x, y = left + share * (right - left), top + share * (bottom - top)
-    return (
-        f'<path{style} d="M{left:g} {top:g}L{right:g} {bottom:g}" marker-end="url(#head)"/>'
-        f'<text class="event" x="{x:g}" y="{y - (5 if y0 == y1 else -4):g}">{escape(event)}</text>'
-    )
+    return _table(("fault", "what happens", "seen by"), rows)
 
 
 GENERATED = {
+    "faults": faults_table,
     "rules": rules_section,
     "rules at a glance": rules_table,
     "dialects": dialects_section,
@@ -211,9 +182,14 @@ def outdated(_app, env, added, _changed, _removed):
 def check_public(_app, env):
     """Warn, and so stop the build, if a public name has no entry in the reference."""
     documented = {name for name, *_ in env.get_domain("py").get_objects()}
-    for name in batchfsm.__all__:
-        if f"batchfsm.{name}" not in documented:
-            logger.warning("%s is public, and not in the reference", name, location="reference/python")
+    for room, page in (
+        (batchfsm, "reference/python"),
+        (batchfsm.testing, "reference/testing"),
+        (batchfsm.conform, "reference/testing"),
+    ):
+        for name in room.__all__:
+            if f"{room.__name__}.{name}" not in documented:
+                logger.warning("%s is public, and not in the reference", name, location=page)
 
 
 def keep_colons(_app, what, _name, _obj, _options, lines):
@@ -231,9 +207,12 @@ def resolve_home(app, env, node, contnode):
     """
     target = node.get("reftarget", "")
     name = target.rpartition(".")[2]
-    if node.get("refdomain") != "py" or name not in batchfsm.__all__:
+    if node.get("refdomain") != "py":
         return None
-    public = f"batchfsm.{name}"
+    home = next((room for room in (batchfsm, batchfsm.testing, batchfsm.conform) if name in room.__all__), None)
+    if home is None:
+        return None
+    public = f"{home.__name__}.{name}"
     if target == public:
         return None
     domain = env.get_domain("py")

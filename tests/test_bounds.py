@@ -15,6 +15,7 @@ def test_full_tables_answer_all_the_same(monkeypatch):
     """Once a table is full, what it does not hold is worked out anew, and the answer is the same."""
     for module, name in ((way, "_WAYS_MAX"), (judging, "_PATTERNS_MAX"), (lane, "_PATTERNS_MAX")):
         monkeypatch.setattr(module, name, 0)
+    monkeypatch.setattr(lane, "_PATTERNS", lane._Patterns())  # The shared one knows these from other tests.
     monitor, usual = Monitor(Dialect(name="crowded")), Monitor()
 
     for path in ("v", "vp", "vpz", "vpzc", "vpzc"):

@@ -10,12 +10,13 @@ import sys
 from contextlib import redirect_stdout
 from importlib.metadata import entry_points
 
+import attrs
 import pytest
 from notation import CREATED, seen, snap
 from test_logs_text import PRINTERS, WIRE
 from typer.testing import CliRunner
 
-from batchfsm import DIALECTS, OPENAI, RULES, __main__, diagram
+from batchfsm import DIALECTS, OPENAI, RULES, __main__, audit, diagram
 from batchfsm.cli import STATUS, app
 
 SELF = [sys.executable, "-m", "batchfsm"]
@@ -101,7 +102,7 @@ def test_a_rule_that_could_not_look_is_named(log):
         (["audit", "good.jsonl", "--select", ""], f"no rule is called ''; known: {', '.join(RULES)}"),
         (
             ["audit", "good.jsonl", "--input-format", "yaml"],
-            "no input format is called 'yaml'; known: auto, json, python, kotlin, dart, go, node",
+            "no input format is called 'yaml'; known: auto, json, parquet, python, kotlin, dart, go, node",
         ),
         (["audit", "good.jsonl", "--output", "no/such/folder"], "no/such/folder: No such file or directory"),
         (["rules", "X"], f"no rule is called 'X'; known: {', '.join(RULES)}"),
@@ -374,6 +375,61 @@ def test_input_format(log):
     ]
 
 
+def test_how_much_memory_columns_may_take(log):
+    """A size with a unit, or a clear refusal."""
+    assert 0 == run("audit", "good.jsonl", "--memory", "500MB").returncode
+
+    result = run("audit", "good.jsonl", "--memory", "much")
+
+    assert 2 == result.returncode
+    assert "a size is a number of bytes, or text such as 500MB" in " ".join(result.stderr.split())
+
+
+def test_what_there_is_to_say_of_a_run_is_said_apart(log, monkeypatch):
+    """In one line each on standard error: the report is nobody's place for it."""
+    report = attrs.evolve(audit([]), remarks=("read row by row: for speed",))
+    monkeypatch.setattr("batchfsm.cli.audit", lambda *_, **__: report)
+
+    result = CliRunner().invoke(app, ["audit", "good.jsonl"])
+
+    assert "batchfsm: read row by row: for speed\n" == result.stderr
+
+
+def test_a_report_beside_the_text(log):
+    """`--report` writes a page, and changes nothing of what is printed or of the exit status."""
+    plain, with_report = ran("audit", "left.jsonl"), ran("audit", "left.jsonl", "--report", "report.html")
+    page = (log / "report.html").read_text()
+
+    assert (1, plain.stdout, "") == (with_report.exit_code, with_report.stdout, with_report.stderr)
+    assert "<title>Audit of left.jsonl: inconsistent</title>" in page
+    assert 'class="edge illegal"' in page
+
+
+@pytest.mark.parametrize(
+    "to, missing, said",
+    [
+        ("no/such/folder", "nothing", "no/such/folder: No such file or directory"),
+        ("report.html", "jinja2", "a report needs more packages: pip install 'batchfsm[report]'"),
+    ],
+)
+def test_a_report_that_cannot_be_written(to, missing, said, log, monkeypatch):
+    """What keeps a report from being written is one line, and exit status 2."""
+    monkeypatch.setitem(sys.modules, missing, None)
+    result = ran("audit", "good.jsonl", "--report", to)
+
+    assert (2, "", f"batchfsm: {said}\n") == (result.exit_code, result.stdout, result.stderr)
+
+
+@pytest.mark.parametrize("missing, what", [("jinja2", "a report"), ("vl_convert", "a chart")])
+def test_what_a_report_lacks_is_said_before_the_audit(missing, what, log, monkeypatch):
+    """Nobody waits for an audit whose report cannot be written: the log is not even opened."""
+    monkeypatch.setitem(sys.modules, missing, None)
+    result = ran("audit", "no-such-log.jsonl", "--report", "report.html")
+
+    said = f"batchfsm: {what} needs more packages: pip install 'batchfsm[report]'\n"
+    assert (2, said) == (result.exit_code, result.stderr)
+
+
 def test_globs(log):
     """A glob that the shell did not open is opened here."""
     assert "inconsistent: 9 snapshots of 1 batch" == ran("audit", "*.jsonl").stdout.splitlines()[0]
@@ -494,7 +550,11 @@ def test_diagrams(dialect, form):
     """`diagram` draws the lifecycle of any dialect in any language."""
     result = ran("diagram", "--dialect", dialect, "--format", form)
 
-    assert (0, diagram.FORMATS[form](DIALECTS[dialect].lifecycle)) == (result.exit_code, result.stdout)
+    expected = diagram.FORMATS[form](DIALECTS[dialect].lifecycle)
+    assert (0, expected if isinstance(expected, bytes) else expected.encode()) == (
+        result.exit_code,
+        result.stdout_bytes,
+    )
 
 
 def test_diagram_by_default(log):
@@ -522,6 +582,50 @@ def test_timeline(log):
         "\n"
         "times are UTC; * was never seen, its stamp or the way proves it\n"
     ) == result.stdout
+
+
+@pytest.mark.parametrize(
+    "form, begins",
+    [
+        ("mermaid", b"gantt\n"),
+        ("dot", b"digraph openai {\n"),
+        ("svg", b"<svg xmlns="),
+        ("png", b"\x89PNG\r\n"),
+    ],
+)
+def test_timeline_in_every_form(form, begins, log):
+    """A timeline is drawn in every form, to standard output or to a file."""
+    result = ran("timeline", "left.jsonl", "--format", form)
+    to_file = ran("timeline", "left.jsonl", "--format", form, "--output", "drawn")
+
+    assert (0, begins) == (result.exit_code, result.stdout_bytes[: len(begins)])
+    assert (0, "", result.stdout_bytes) == (to_file.exit_code, to_file.output, (log / "drawn").read_bytes())
+
+
+def test_a_timeline_in_dot_counts_the_ways(log):
+    """In Graphviz's language it is the lifecycle with the steps that the batches took."""
+    (log / "two.jsonl").write_text(lines([*seen("vpz"), *seen("vf", id="b2")]))
+    text = ran("timeline", "two.jsonl", "--format", "dot").stdout
+
+    assert ["create\\n2", "start\\n1", "fail\\n1", "finalize\\n1"] == re.findall(r'label="(\S+)"', text)
+
+
+def test_a_picture_holds_so_many_batches(log):
+    """A picture of too many batches is refused before it is drawn; text has no such bound."""
+    (log / "many.jsonl").write_text(lines(snap("v", id=f"b{number}") for number in range(201)))
+    said = "a picture holds 200 batches, and here are 201: choose one with --batch"
+
+    for form in ("svg", "png"):
+        result = ran("timeline", "many.jsonl", "--format", form)
+        assert (2, f"batchfsm: {said}\n") == (result.exit_code, result.stderr)
+    assert 0 == ran("timeline", "many.jsonl").exit_code
+
+
+def test_a_terminal_gets_no_png(log):
+    """A PNG is no text: a terminal is told to name a file."""
+    assert "batchfsm: this picture is no text: name a file with --output\r\n" == on_terminal(
+        "diagram", "--format", "png"
+    )
 
 
 def test_timeline_of_one_batch(log):

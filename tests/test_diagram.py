@@ -3,10 +3,13 @@
 import re
 import shutil
 import subprocess
+import sys
+from itertools import pairwise
 
 import pytest
 
-from batchfsm import DIALECTS, OPENAI, diagram
+from batchfsm import DIALECTS, OPENAI, Lifecycle, MissingExtraError, State, Step, diagram
+from batchfsm.diagram import Taken
 
 LIFECYCLES = {name: dialect.lifecycle for name, dialect in DIALECTS.items()}
 
@@ -38,7 +41,7 @@ def from_dot(text):
         ("" if source == "birth" else source, event, target, "tolerated" if dashed else "documented")
         for source, target, event, dashed in found
     ]
-    return rows, set(re.findall(r"^  (\w+) \[shape=doublecircle\];$", text, re.MULTILINE))
+    return rows, set(re.findall(r"^  (\w+) \[style=rounded, peripheries=2\];$", text, re.MULTILINE))
 
 
 def from_table(text):
@@ -47,6 +50,34 @@ def from_table(text):
     assert ["source", "event", "target", "evidence"] == head
     assert {"-"} == set("".join(rule))
     return [tuple(cells) for cells in lines]
+
+
+def from_text(text):
+    """Read the steps of the text for a terminal back."""
+    rows, source = [], ""
+    for line in text.splitlines():
+        name, event, target = re.fullmatch(
+            r"(\(birth\)|\w*) +((?:--|\.\.)\w+[-.]+)> (\w+)(?: \(final\))?", line
+        ).groups()
+        source = name or source
+        evidence = "documented" if event.startswith("--") else "tolerated"
+        rows.append(("" if source == "(birth)" else source, event.strip("-."), target, evidence))
+    return rows
+
+
+def from_svg(text):
+    """Read the steps of a picture back, and its boxes, both sorted."""
+    boxes = re.findall(r'class="node">\n<title>(\w+)</title>', text)
+    edges = re.findall(
+        r'class="edge">\n<title>(\w+)&#45;&gt;(\w+)</title>\n<path[^>]*?(stroke-dasharray)?(?:="[\d,]+")? d=.*?>(\w+)</text>',
+        text,
+        re.DOTALL,
+    )
+    rows = [
+        ("" if source == "birth" else source, event, target, "tolerated" if dashed else "documented")
+        for source, target, dashed, event in edges
+    ]
+    return sorted(rows), sorted(set(boxes) - {"birth"})
 
 
 @pytest.mark.parametrize("name", LIFECYCLES)
@@ -59,13 +90,13 @@ def test_mermaid_is_the_table(name):
 
 @pytest.mark.parametrize("name", LIFECYCLES)
 def test_dot_is_the_table(name):
-    """DOT has every step once, tolerated ones dashed, final statuses in two circles, and every status."""
+    """DOT has every step once, tolerated ones dashed, final statuses with a double border, and every status."""
     lifecycle = LIFECYCLES[name]
     text = diagram.dot(lifecycle)
 
     assert (rows_of(lifecycle), lifecycle.terminal) == from_dot(text)
-    assert ["birth", *lifecycle.statuses] == re.findall(r"^  (\w+) \[shape=", text, re.MULTILINE)
-    assert text.startswith(f'digraph "{lifecycle.name}" {{\n')
+    assert list(lifecycle.statuses) == re.findall(r"^  (\w+) \[style=", text, re.MULTILINE)
+    assert text.startswith(f"digraph {lifecycle.name} {{\n")
     assert text.endswith("}\n")
 
 
@@ -78,6 +109,94 @@ def test_markdown_is_the_table(name):
     assert 1 == len(set(map(len, text.splitlines())))
 
 
+@pytest.mark.parametrize("name", LIFECYCLES)
+def test_a_terminal_gets_the_table(name):
+    """The text has an arrow for every step, tolerated ones dotted, in 80 columns of plain ASCII."""
+    lifecycle = LIFECYCLES[name]
+    text = diagram.text(lifecycle)
+
+    assert sorted(rows_of(lifecycle)) == sorted(from_text(text))
+    assert lifecycle.terminal == set(re.findall(r"(\w+) \(final\)$", text, re.MULTILINE))
+    assert 80 >= max(map(len, text.splitlines()))
+    assert text.isascii()
+    assert 1 == len({line.index("> ") for line in text.splitlines()})
+
+
+@pytest.mark.parametrize("name", LIFECYCLES)
+def test_a_picture_is_the_table(name):
+    """SVG has every step once, tolerated ones dashed, and a box for every status."""
+    lifecycle = LIFECYCLES[name]
+
+    assert (sorted(rows_of(lifecycle)), sorted(lifecycle.statuses)) == from_svg(diagram.svg(lifecycle))
+
+
+def test_png():
+    """A PNG is drawn in the same places, at twice the size of the screen's dots."""
+    drawn = diagram.png()
+    points = float(re.search(r'<svg width="(\d+)pt"', diagram.svg())[1])
+
+    assert b"\x89PNG\r\n\x1a\n" == drawn[:8]
+    assert pytest.approx(2 * points, abs=4) == int.from_bytes(drawn[16:20])
+
+
+@pytest.mark.parametrize("draw", [diagram.svg, diagram.png])
+def test_without_graphviz(draw, tmp_path, monkeypatch):
+    """Where no Graphviz is found, the error says what to install."""
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    with pytest.raises(MissingExtraError, match=r"^a picture needs more packages: pip install 'batchfsm\[report\]'$"):
+        draw()
+
+
+# ---------------------------------------------------------------- what batches did
+
+
+def test_steps_say_how_many_took_them():
+    """A step that was taken says how often, thicker the more; one that was not is grey."""
+    taken = [Taken(None, "validating", 1000), Taken("validating", "in_progress", 999), Taken("validating", "failed", 1)]
+    text = diagram.dot(taken=taken)
+
+    assert '  birth -> validating [label="create\\n1,000", penwidth=4.0];\n' in text
+    assert '  validating -> failed [label="fail\\n1", penwidth=1.0];\n' in text
+    assert '  cancelling -> cancelled [label=stop, class=untaken, color="gray60", fontcolor="gray40"];\n' in text
+    assert 'validating -> expired [label=expire, style=dashed, class=untaken, color="gray60"' in text
+
+
+def test_what_is_no_step_is_drawn_besides():
+    """A way that nothing proves is dotted, a move that no walk explains is red, and none of them moves a status."""
+    taken = [Taken("in_progress", "completed", 1, "gap"), Taken("completed", "in_progress", 2, "illegal")]
+    text = diagram.dot(taken=taken)
+
+    assert '  in_progress -> completed [label="1", constraint=false, style=dotted, class=gap, penwidth=1.0];\n' in text
+    illegal = 'label="2", constraint=false, class=illegal, color=red, fontcolor=red, penwidth=4.0'
+    assert f"  completed -> in_progress [{illegal}];\n" in text
+    assert 2 == diagram.svg(taken=taken).count('class="edge gap"') + diagram.svg(taken=taken).count("edge illegal")
+
+
+def test_a_birth_elsewhere_is_drawn():
+    """Also a birth in another status than the first is drawn."""
+    assert '  birth -> failed [label="1", constraint=false, penwidth=1.0];\n' in diagram.dot(
+        taken=[Taken(None, "failed", 1)]
+    )
+
+
+def test_graphviz_keeps_its_words():
+    """Names that Graphviz would act on stand in quotes, and are drawn as they are."""
+    names = ("node", 'a "b" \\c', "in-progress", "Subgraph")
+    steps = [Step(source, "go", target) for source, target in pairwise(names)]
+    states = [State(name, terminal=name == names[-1]) for name in names]
+    lifecycle = Lifecycle(name="my own", states=tuple(states), steps=tuple(steps), initial="node")
+
+    assert ["&quot;b&quot;", "node"] == sorted(
+        {"&quot;b&quot;", "node", "evil"} & set(re.split(r"[<> ]", diagram.svg(lifecycle)))
+    )
+    assert len(steps) + 1 == diagram.svg(lifecycle).count('class="edge"')
+
+
+# ---------------------------------------------------------------- all forms
+
+
 @pytest.mark.parametrize("name", diagram.FORMATS)
 def test_openai_by_default(name):
     """Where no lifecycle is given, it is OpenAI's."""
@@ -85,8 +204,10 @@ def test_openai_by_default(name):
 
 
 def test_formats():
-    """There are three formats, by name."""
-    assert {"mermaid": diagram.mermaid, "dot": diagram.dot, "table": diagram.table} == diagram.FORMATS
+    """Every way to draw has its name."""
+    names = ["mermaid", "text", "table", "dot", "svg", "png"]
+
+    assert {name: getattr(diagram, name) for name in names} == diagram.FORMATS
 
 
 def test_graphviz_draws_it():

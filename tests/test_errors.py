@@ -2,17 +2,19 @@
 
 import pickle
 import re
+from itertools import chain
 
 import pytest
 
 import batchfsm
-from batchfsm import errors, monitor
+from batchfsm import errors, monitor, watching, webhook
 from batchfsm.errors import (
     BatchfsmError,
     DefinitionError,
     MissingExtraError,
     SnapshotError,
     SourceError,
+    StateError,
     UnknownNameError,
 )
 
@@ -22,16 +24,21 @@ TREE = {
     "UnknownNameError": ValueError,
     "SnapshotError": ValueError,
     "SourceError": OSError,
+    "JournalError": Exception,
+    "StateError": Exception,
     "MissingExtraError": ImportError,
     "IllegalTransitionError": Exception,
     "HookError": ExceptionGroup,
+    "WatchError": Exception,
+    "WatchTimeoutError": TimeoutError,
+    "WebhookError": ValueError,
 }
 
 
 @pytest.mark.parametrize("name, builtin", TREE.items())
 def test_every_error_is_caught_by_either_name(name, builtin):
     """Whoever knows only Python's own errors, or only ours, catches each one."""
-    error = getattr(batchfsm, name)
+    error = getattr(webhook if name == "WebhookError" else batchfsm, name)
 
     assert {BatchfsmError, builtin} <= set(error.__mro__)
 
@@ -39,7 +46,11 @@ def test_every_error_is_caught_by_either_name(name, builtin):
 def test_the_tree_in_the_docstring_is_the_tree():
     """The drawing names every error, and its base of Python where that is not Exception."""
     drawn = dict(re.findall(r"── (\w+)(?: \((\w+)\))?", str(errors.__doc__)))
-    kinds = [kind for kind in (*vars(errors).values(), *vars(monitor).values()) if isinstance(kind, type)]
+    kinds = [
+        kind
+        for kind in chain(*(vars(room).values() for room in (errors, monitor, watching, webhook)))
+        if isinstance(kind, type)
+    ]
     named = {kind.__name__ for kind in kinds if issubclass(kind, BatchfsmError)}
 
     assert named == {"BatchfsmError", *drawn}
@@ -96,6 +107,7 @@ def test_a_source_error_keeps_the_fields_of_an_os_error():
         UnknownNameError("dialect", "open-ai", ["openai"]),
         SnapshotError([("$.id", "a value is missing")]),
         SourceError(2, "No such file or directory", "mon.jsonl"),
+        StateError("state.db", "another audit has it"),
         MissingExtraError("batchfsm watch", "cli"),
     ],
     ids=lambda error: type(error).__name__,

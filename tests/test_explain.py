@@ -10,7 +10,7 @@ from notation import CREATED, DAY_S, seen, snap
 from test_auditing import enveloped, made, steps
 
 from batchfsm import DIALECTS, RULES, audit, parse
-from batchfsm.explain import WIDTH, example, lives, printable, rule_list, rule_page, timeline
+from batchfsm.explain import WIDTH, caption, example, gantt, lives, printable, rule_list, rule_page, taken, timeline
 from batchfsm.finding import Place
 from batchfsm.logs import Row, Unreadable, opened, rows
 from batchfsm.rules import HEALTHY
@@ -23,6 +23,12 @@ def drawn(batches, dialect="openai", batch_id=None):
     """Return the timelines of the batches in a log."""
     named = DIALECTS[dialect]
     return [timeline(life) for life in lives(rows(opened(batches), reader(named)), named, batch_id)]
+
+
+def lived(batches, dialect="openai"):
+    """Return the lives of the batches in a log."""
+    named = DIALECTS[dialect]
+    return list(lives(rows(opened(batches), reader(named)), named))
 
 
 def bars(text):
@@ -268,3 +274,62 @@ def test_snapshots_need_no_log():
     log = (Row(number, Place("mine", number + 1), parse(batch)) for number, batch in enumerate(seen("vp")))
 
     assert ["batch_1"] == [life.batch_id for life in lives(log, OPENAI)]
+
+
+# ---------------------------------------------------------------- what pictures are drawn from
+
+
+def test_gantt():
+    """A Gantt chart has a section for each batch; the end is a milestone, what nobody saw is done."""
+    assert (
+        "gantt\n"
+        "    dateFormat X\n"
+        "    axisFormat %Y-%m-%d %H:%M:%S\n"
+        "    section batch_1\n"
+        "    validating :1760000000, 1760000060\n"
+        "    in_progress :done, 1760000060, 1760000120\n"
+        "    finalizing :done, 1760000120, 1760000180\n"
+        "    completed :milestone, 1760000180, 1760000180\n"
+    ) == gantt(lived([snap("v"), snap("vpzc")]))
+
+
+def test_gantt_of_what_contradicts_itself():
+    """A status without a stamp has no task, and none ends before it begins."""
+    text = gantt(lived([snap("vc"), snap("vp", id="b2", created_at=CREATED + DAY_S)]))
+
+    assert "in_progress :" not in text.partition("section b2")[0]
+    assert all(int(at) <= int(end) for at, end in re.findall(r"(\d+), (\d+)$", text, re.MULTILINE))
+
+
+@pytest.mark.parametrize(
+    "batch_id, shown",
+    [
+        ("b:1", "b_1"),
+        ("b\n    click b1 href evil", "b_    click b1 href evil"),
+        ("<b onclick=x>;#%%{", "_b onclick_x______"),
+        ("\u202eb\u00e9", "_b_"),
+        ("b" * 50, "b" * 37 + "..."),
+    ],
+)
+def test_an_id_is_no_mermaid(batch_id, shown):
+    """What Mermaid would act on is an underscore in a section's name."""
+    assert f"    section {shown}" == gantt(lived([snap("v", id=batch_id)])).splitlines()[3]
+
+
+def test_taken():
+    """Steps are counted over all batches; a way that nothing proves is a gap."""
+    counted = taken(lived([snap("vp"), snap("vp", id="b2"), snap("vc", id="b3")], "compatible"))
+
+    assert [
+        (None, "validating", 3, "step"),
+        ("validating", "in_progress", 2, "step"),
+        ("validating", "completed", 1, "gap"),
+    ] == [(each.source, each.target, each.times, each.kind) for each in counted]
+
+
+def test_caption():
+    """A caption says who, in which status, and how far, as far as that is known."""
+    whole, partial = lived([snap("vpz"), snap("vp", id="b\x1b2", request_counts=None)])
+
+    assert "batch_1 · finalizing · 6 ok, 1 failed, of 8" == caption(whole)
+    assert "b\\x1b2 · in_progress" == caption(partial)

@@ -1,11 +1,11 @@
 """Batches as openai-python has them: its `Batch` of 3.x, and what 1.x and 2.x could do."""
 
-import httpx2
 import openai
 import pytest
 from notation import CREATED, seen, snap
 from openai.pagination import SyncCursorPage
 from openai.types import Batch
+from server import HTTPX
 
 from batchfsm import Monitor, RequestCounts, parse
 
@@ -59,9 +59,9 @@ def test_a_batch_from_a_client_reads_like_its_wire():
     wire = snap("vpzc", usage=USAGE)
 
     def answer(request):
-        return httpx2.Response(200, json=wire, headers={"x-request-id": "req_1"})
+        return HTTPX.Response(200, json=wire, headers={"x-request-id": "req_1"})
 
-    with httpx2.Client(transport=httpx2.MockTransport(answer)) as transport:
+    with HTTPX.Client(transport=HTTPX.MockTransport(answer)) as transport:
         batch = openai.OpenAI(api_key="none", http_client=transport).batches.retrieve("batch_1")
 
     assert "req_1" == batch._request_id

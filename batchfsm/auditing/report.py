@@ -8,6 +8,8 @@ from typing import Any, Final
 
 import attrs
 
+from batchfsm.auditing.flow import Flow
+from batchfsm.auditing.frame import frame
 from batchfsm.finding import Finding, Verdict
 from batchfsm.logs import Unreadable
 
@@ -43,6 +45,12 @@ class Report:
     not_looked: tuple[str, ...] = ()
     """What was selected and could not look, because the log has not what it needs."""
 
+    remarks: tuple[str, ...] = ()
+    """What there is to say of the run itself, such as how it could have been faster."""
+
+    flow: Flow | None = None
+    """What the batches went through, for the pictures of a report; None if it was not gathered."""
+
     @property
     def ok(self) -> bool:
         """True if the verdict is `consistent`."""
@@ -69,6 +77,19 @@ class Report:
             "counts": dict(self.counts),
             "findings": [finding.to_dict() for finding in self.findings],
         }
+
+    def to_frame(self) -> Any:
+        """
+        Return the listed findings as a `pyarrow.Table`, a row each; its schema is the same without any.
+
+        Columns: `rule`, `name`, `severity`, `batch_id`, `source`, `line`, `known_source`, `known_line` (the earlier
+        place that the finding contradicts), `observed_at` (Unix seconds), `fields` (text of JSON) and `message`. Null
+        is what nobody knows.
+
+        Raises:
+            MissingExtraError: If pyarrow is not installed.
+        """
+        return frame(self.findings)
 
     def to_json(self) -> str:
         """Return it as one JSON document, pure ASCII: no id can disturb a terminal."""

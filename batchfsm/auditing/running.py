@@ -2,23 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack, closing
-from itertools import chain
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any, Final
 
 import attrs
 
+from batchfsm.auditing import extra, spark, tabular
+from batchfsm.auditing.flow import are_told_by_stamps
+from batchfsm.auditing.progress import Meter, Progress
 from batchfsm.auditing.report import FINDINGS_MAX, Report
-from batchfsm.auditing.scalar import Judging, sort, stream
-from batchfsm.auditing.spool import Spool
+from batchfsm.auditing.resuming import go_on
+from batchfsm.auditing.scalar import one_by_one
+from batchfsm.auditing.state import StateFile
 from batchfsm.auditing.tally import Tally
 from batchfsm.dialects import Dialect, find
-from batchfsm.finding import Finding
-from batchfsm.history import Fold
+from batchfsm.errors import DefinitionError, MissingExtraError, UnknownNameError
 from batchfsm.lifecycle import Lifecycle
-from batchfsm.logs import Row, Source, Unreadable, opened, rows
+from batchfsm.logs import Source, opened
 from batchfsm.rules import SKEW_S
-from batchfsm.wire import reader
+
+ENGINES: Final = ("auto", "rows", "spark")
+"""What can judge a log."""
+
+MEMORY: Final = "1GB"
+"""How much columns may take by default."""
+
+COLUMNS_BYTES_MIN: Final = 16 * 2**20
+"""Smaller files are judged row by row, which has begun before columns have."""
+
+_SIZE: Final = re.compile(r"(\d{1,15}(?:\.\d{1,9})?) *([kmgt]?b?)", re.ASCII | re.IGNORECASE)
+_UNITS: Final = {
+    f"{unit}{byte}": 1000**power for power, unit in enumerate(["", "K", "M", "G", "T"]) for byte in ("", "B")
+}
 
 
 def audit(
@@ -30,60 +49,161 @@ def audit(
     max_findings: int = FINDINGS_MAX,
     skew_s: float = SKEW_S,
     input_format: str = "auto",
+    memory: int | str = MEMORY,
+    engine: str = "auto",
+    flow: bool = False,
+    state: str | PathLike[str] | StateFile | None = None,
+    progress: Callable[[Progress], object] | None = None,
 ) -> Report:
     """
     Judge every snapshot of a log, alone and against those before it.
 
     A log in order of observation is streamed: memory holds one small state a batch.
     One that is not is noticed, dealt out to temporary files and sorted, batch by batch.
+    Large tables and files of JSON lines are read in columns, if the extra `audit` is installed;
+    the report is the same.
 
     Args:
-        source: Paths or globs (JSON lines, arrays, pages, gzip, text forms), `-`
-            for standard input, or batch objects.
+        source: Paths or globs (JSON lines, arrays, pages, text forms, Parquet; gzip and zstd), `-`
+            for standard input, batch objects, a dataframe that hands its columns over as
+            Arrow has them, or a DataFrame of Spark's.
         dialect: Whose lifecycle and habits of writing are taken for granted.
         select: Rules to report, by code or how codes begin, as a list or with
             commas between; None: all.
         ignore: Rules not to report.
-        max_findings: How many findings, and unreadable places, are listed. The
-            counts are exact all the same.
+        max_findings: How many findings, and unreadable places, are listed; counts are exact all the same.
         skew_s: How far a stamp may lie after its observation; seconds.
         input_format: How the files are written; `auto` finds out.
+        memory: How much columns may take before they are dealt out to disk; bytes, or text such as `500MB`.
+        engine: `rows` reads no columns, however large the log. `spark` deals it out to
+            Spark's workers; `auto` does so for a DataFrame of Spark's only.
+        flow: Gather what `batchfsm.report` draws, whatever reads the log but Spark. A log
+            that is read row by row has it anyway: one that is small, or none of files.
+        state: Where what is known of each batch is kept for the next audit; not in Spark.
+        progress: What is told how far it is, at most ten times a second and once at the end;
+            what it raises stops the audit. Spark tells nothing.
 
     Raises:
-        SourceError: If a file cannot be opened, or there is no room to sort.
-        UnknownNameError: If a dialect, rule or format has no such name.
+        SourceError: If a file cannot be opened, a table is damaged or holds no batches, or there is no room to sort.
+        StateError: If the state cannot be read or written, or is not for this audit.
+        UnknownNameError: If a dialect, rule, format or engine has no such name.
+        MissingExtraError: If Spark, a table or zstd is asked for and what reads it is not installed.
         TypeError: If `source` is nothing that can be audited.
         ValueError: If a number is out of range.
     """
     if not (max_findings >= 0 and skew_s >= 0):  # So written, it refuses NaN too.
         raise ValueError("max_findings and skew_s are not negative")
-    named = find(dialect)
+    if engine not in ENGINES:
+        raise UnknownNameError("engine", engine, ENGINES)
     blank = Tally(select=_tokens(select), ignore=_tokens(ignore) or (), listed_max=max_findings)
-    found = opened(source, input_format)
-    return _one_by_one(found, named, blank, skew_s)
+    plan = _Plan(
+        dialect=find(dialect), blank=blank, skew_s=skew_s, memory=parse_size(memory), columns=engine == "auto",
+        flow=flow, meter=Meter(progress),
+    )  # fmt: skip
+    if engine == "spark" or spark.is_frame(source):
+        if state is not None:
+            raise DefinitionError("an audit in Spark", ["it keeps no state"])
+        return _in_spark(source, plan, input_format)
+    with tabular.opened(source, input_format, plan.meter.read) as log:
+        if isinstance(log, tabular.Mixed):
+            plan = plan.narrowed(log)
+        report = _judged(log, plan) if state is None else _resumed(log, plan, state)
+    plan.meter.tell()
+    return report
 
 
-def _one_by_one(source: Source, dialect: Dialect, blank: Tally, skew_s: float) -> Report:
-    """Judge a source row by row."""
-    fold = Fold(dialect, skew_s=skew_s)
+@attrs.frozen(kw_only=True)
+class _Plan:
+    """How a log is to be judged, whatever reads it."""
+
+    dialect: Dialect
+    blank: Tally
+    """What the run's tally begins as."""
+    skew_s: float
+    memory: int
+    columns: bool
+    """False: only row by row."""
+    flow: bool
+    meter: Meter
+
+    def narrowed(self, log: tabular.Mixed) -> _Plan:
+        """Return it for tables in which some columns may be missing."""
+        dialect, blank = log.narrowed(self.dialect, self.blank)
+        return attrs.evolve(self, dialect=dialect, blank=blank)
+
+    def takes_columns(self, log: Source | tabular.Mixed) -> bool:
+        """Tell whether a log is to be read in columns, if what that needs is installed."""
+        return self.columns and _is_large(log) and (not self.flow or are_told_by_stamps(self.dialect))
+
+
+def _judged(log: Source | tabular.Mixed, plan: _Plan) -> Report:
+    """Judge a log here; in columns if it can be."""
+    remarks = tuple[str, ...]()
+    if plan.takes_columns(log):
+        try:
+            if (report := _in_columns(log, plan)) is not None:
+                return report
+        except MissingExtraError as error:
+            remarks = (f"read row by row: {error}",)
+    plan.meter.begin("reading", log.size)
+    tally, flow = one_by_one(
+        log, plan.dialect, plan.blank, plan.skew_s, is_repeatable=log.is_repeatable, meter=plan.meter
+    )
+    return attrs.evolve(tally.report(), flow=flow, remarks=remarks)
+
+
+def _resumed(log: Source | tabular.Mixed, plan: _Plan, state: str | PathLike[str] | StateFile) -> Report:
+    """Judge a log row by row, after all that a state has taken in."""
+    remarks = ("read row by row: columns keep no state",) if plan.takes_columns(log) else ()
+    report = go_on(log, state, plan.dialect, plan.blank, plan.skew_s, meter=plan.meter)
+    return attrs.evolve(report, remarks=remarks + report.remarks)
+
+
+def parse_size(size: int | str) -> int:
+    """
+    Return a size in bytes: a whole number, or text such as `500MB` or `1.5GB`; decimal units.
+
+    Raises:
+        ValueError: If it is neither, or not above zero.
+    """
+    found = _SIZE.fullmatch(str(size).strip())
+    number = int(float(found[1]) * _UNITS[(found[2] or "").upper()]) if found else 0
+    if number <= 0:
+        raise ValueError(f"a size is a number of bytes, or text such as 500MB; not {size!r}")
+    return number
+
+
+def _is_large(source: Source | tabular.Mixed) -> bool:
+    """Tell whether reading in columns is worth its start: it takes a second, and half a minute when it is new."""
+    parts = source.parts if isinstance(source, tabular.Mixed) else (source,)
+    others = [part for part in parts if isinstance(part, Source)]
+    for part in others:
+        if not part.names or part.input_format not in ("auto", "json") or not part.is_repeatable:
+            return False
+    sizes = [Path(name).stat().st_size for part in others for name in part.names]
+    return sum(sizes) + sum(part.table.size for part in parts if isinstance(part, tabular.Rows)) >= COLUMNS_BYTES_MIN
+
+
+def _in_columns(log: Source | tabular.Mixed, plan: _Plan) -> Report | None:
+    """Judge tables and files of JSON lines in columns; None if they are none, or few of their rows are plain."""
+    columnar = extra.columns()
+    parts = log.parts if isinstance(log, tabular.Mixed) else (log,)
+    files: list[Any] = []
     with ExitStack() as stack:
-        spool = None if source.is_repeatable else stack.enter_context(closing(Spool()))
-        live = rows(source, reader(dialect))
-        judging = _judging(fold, attrs.evolve(blank))
-        if not stream(_kept(live, spool), judging):
-            # Somewhere a snapshot came after a later one. What was judged so far may be wrong: begin again.
-            judging = _judging(fold, attrs.evolve(blank))
-            sort(rows(source, reader(dialect)) if spool is None else chain(spool, live), judging)
-        judging.tally.batches = judging.batches
-        return judging.tally.report()
-
-
-def _judging(fold: Fold, tally: Tally) -> Judging:
-    def told(row: Row, findings: list[Finding]) -> None:
-        tally.snapshots += 1
-        tally.take(row.number, findings)
-
-    return Judging(fold, tally, told)
+        try:
+            for part in parts:
+                if isinstance(part, tabular.Rows):
+                    files.append(columnar.Grid(part, plan.dialect))
+                else:
+                    lines = (columnar.Lines(name, plan.dialect, plan.meter) for name in part.names)
+                    files += [stack.enter_context(closing(each)) for each in lines]
+            run = columnar.Columnar(
+                plan.dialect, plan.blank, plan.skew_s, plan.memory, flow=plan.flow, meter=plan.meter
+            )
+            report: Report = run.run(files).report()
+        except (columnar.NotLinesError, columnar.NotColumnarError):
+            return None
+    return attrs.evolve(report, flow=run.gathering.flow()) if plan.flow else report
 
 
 def _tokens(tokens: Iterable[str] | None) -> tuple[str, ...] | None:
@@ -92,9 +212,15 @@ def _tokens(tokens: Iterable[str] | None) -> tuple[str, ...] | None:
     return tuple(map(str.strip, tokens.split(","))) if isinstance(tokens, str) else tuple(tokens)
 
 
-def _kept(live: Iterator[Row | Unreadable], spool: Spool | None) -> Iterator[Row | Unreadable]:
-    """Pass rows on, and keep those of a source that cannot be read twice."""
-    for row in live:
-        if spool is not None:
-            spool.add(row)
-        yield row
+def _in_spark(source: Any, plan: _Plan, input_format: str) -> Report:
+    """Judge files, named as Spark names them, or a frame of Spark's."""
+    if not spark.is_frame(source):
+        if input_format not in ("auto", "json", "parquet"):
+            raise DefinitionError("an audit in Spark", [f"it reads JSON lines and Parquet, not {input_format}"])
+        named = [source] if isinstance(source, str | PathLike) else [*source]
+        local = [fspath(each) for each in named]
+        # What has a scheme is Spark's to find, globs and all.
+        source = [name for each in local for name in ([each] if "://" in each else opened(each).names)]
+        if input_format == "parquet" and not all(name.endswith(".parquet") for name in source):
+            raise DefinitionError("an audit in Spark", ["it knows Parquet by names that end in .parquet"])
+    return spark.run(source, plan.dialect, plan.blank, plan.skew_s, plan.memory).report()

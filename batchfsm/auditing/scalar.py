@@ -4,22 +4,72 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing
+from itertools import chain
 from math import inf
 from typing import Any, Final
 
 import attrs
 
+from batchfsm.auditing.flow import Flow, Gathering
+from batchfsm.auditing.past import Past
+from batchfsm.auditing.progress import Meter
 from batchfsm.auditing.spool import BUCKETS, Spool, bucket
 from batchfsm.auditing.tally import Tally
+from batchfsm.dialects import Dialect
 from batchfsm.finding import Finding
 from batchfsm.history import Fold, Track
-from batchfsm.logs import Row, Unreadable
+from batchfsm.logs import Row, Sighting, Unreadable, rows
 from batchfsm.rules import HISTORY, RULES, needs
+from batchfsm.wire import reader
 
 _NEEDED: Final = frozenset().union(*map(needs, RULES)) - {HISTORY}
 
 Told = Callable[[Row, list[Finding]], None]
 """What takes the findings of a row."""
+
+Ended = Callable[[str, Track], None]
+"""What takes a batch: its id, and what is known of it."""
+
+
+def one_by_one(
+    log: Iterable[Sighting | Unreadable],
+    dialect: Dialect,
+    blank: Tally,
+    skew_s: float,
+    *,
+    is_repeatable: bool = False,
+    past: Past | None = None,
+    meter: Meter | None = None,
+) -> tuple[Tally, Flow]:
+    """
+    Judge a log row by row, and gather what its batches went through.
+
+    Args:
+        log: What stands in it, in order of place.
+        dialect: Whose rules they are.
+        blank: What the run's tally begins as.
+        skew_s: How far a stamp may lie after its observation; seconds.
+        is_repeatable: True if the log can be read a second time; else it is kept on disk.
+        past: What is known from runs before; None if nothing is, and nothing is to be kept.
+        meter: Who counts what is done; None if nobody waits.
+    """
+    fold, counter = Fold(dialect, skew_s=skew_s), meter or Meter(None)
+
+    def read() -> Iterator[Row | Unreadable]:
+        counter.begin("reading", counter.size)
+        found = counter.watched(rows(log, reader(dialect)))
+        return found if past is None else past.in_time(found)
+
+    with ExitStack() as stack:
+        spool = None if is_repeatable else stack.enter_context(closing(Spool()))
+        live = read()
+        judging, gathering = _judging(fold, attrs.evolve(blank), dialect, past)
+        if not stream(_kept(live, spool), judging):
+            # Somewhere a snapshot came after a later one. What was judged so far may be wrong: begin again.
+            judging, gathering = _judging(fold, attrs.evolve(blank), dialect, past)
+            sort(read() if spool is None else chain(spool, live), judging, counter)
+        judging.tally.batches = judging.batches
+        return judging.tally, gathering.flow()
 
 
 def stream(log: Iterable[Row | Unreadable], judge: Judging) -> bool:
@@ -36,10 +86,11 @@ def stream(log: Iterable[Row | Unreadable], judge: Judging) -> bool:
                     return False
                 latest[row.snapshot.id] = row.snapshot.observed_at
             judge.next(row)
+    judge.forget()
     return True
 
 
-def sort(log: Iterable[Row | Unreadable], judge: Judging) -> None:
+def sort(log: Iterable[Row | Unreadable], judge: Judging, meter: Meter | None = None) -> None:
     """Deal the rows out to buckets on disk, and judge bucket by bucket, each batch in order."""
     with ExitStack() as stack:
         spools = [stack.enter_context(closing(Spool())) for _ in range(BUCKETS)]
@@ -50,18 +101,23 @@ def sort(log: Iterable[Row | Unreadable], judge: Judging) -> None:
                 judge.alone(row)
             else:
                 spools[bucket(row.snapshot.id)].add(row)
+        meter = meter or Meter(None)
+        meter.begin("judging", BUCKETS)
         for spool in spools:
-            for history in _histories(spool).values():
+            for history in _histories(spool, judge.past).values():
                 for _, _, row in sorted(history, key=lambda entry: entry[:2]):
                     judge.next(row)
                 judge.forget()
+                meter.tick(len(history))
+            meter.read(1)
 
 
-def _histories(spool: Iterator[Any] | Iterable[Any]) -> dict[str, list[tuple[float, int, Row]]]:
+def _histories(spool: Iterable[Any], past: Past | None) -> dict[str, list[tuple[float, int, Row]]]:
     histories: dict[str, list[tuple[float, int, Row]]] = {}
     for row in spool:
         history = histories.setdefault(row.snapshot.id, [])
-        before = history[-1][0] if history else -inf
+        first = -inf if past is None else past.since(row.snapshot.id)
+        before = history[-1][0] if history else first
         seen_at = row.snapshot.observed_at
         # One that does not say when it was seen, was seen when the one before it in the log was.
         history.append((before if seen_at is None else seen_at, row.number, row))
@@ -76,6 +132,10 @@ class Judging:
     tally: Tally
     told: Told
     """What takes the findings of each row."""
+    ended: Ended | None = None
+    """What takes each batch, once no more of its rows will come."""
+    past: Past | None = None
+    """What is known from runs before."""
     batches: int = attrs.field(init=False, default=0)
     """How many batches came, by id."""
     _tracks: dict[str, Track] = attrs.field(init=False, factory=dict)
@@ -89,7 +149,8 @@ class Judging:
         """Judge the next row of its batch."""
         track = self._tracks.get(row.snapshot.id)
         if track is None:
-            track = self._tracks[row.snapshot.id] = Track()
+            known = None if self.past is None else self.past.track(row.snapshot.id)
+            track = self._tracks[row.snapshot.id] = known or Track()
             self.batches += 1
         self._note(row, track)
         self.told(row, self.fold.fold(track, row.snapshot, place=row.place).findings)
@@ -97,6 +158,11 @@ class Judging:
 
     def forget(self) -> None:
         """Drop the batches: no more of their rows will come."""
+        for batch_id, track in self._tracks.items():
+            if self.ended is not None:
+                self.ended(batch_id, track)
+            if self.past is not None:
+                self.past.ended(batch_id, track)
         self._tracks.clear()
 
     def _note(self, row: Row, track: Track | None) -> None:
@@ -105,3 +171,23 @@ class Judging:
             self.tally.given |= {name for name in _NEEDED if getattr(row.snapshot, name) is not None}
             if track is not None and track.row is not None:
                 self.tally.given.add(HISTORY)
+
+
+def _judging(fold: Fold, tally: Tally, dialect: Dialect, past: Past | None) -> tuple[Judging, Gathering]:
+    gathering = Gathering(dialect, tally.wanted)
+
+    def told(row: Row, findings: list[Finding]) -> None:
+        tally.snapshots += 1
+        if findings:
+            tally.take(row.number, findings)
+            gathering.told(row, findings)
+
+    return Judging(fold, tally, told, gathering.ended, past), gathering
+
+
+def _kept(live: Iterator[Row | Unreadable], spool: Spool | None) -> Iterator[Row | Unreadable]:
+    """Pass rows on, and keep those of a source that cannot be read twice."""
+    for row in live:
+        if spool is not None:
+            spool.add(row)
+        yield row

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Iterator
+from io import BytesIO
 from tempfile import TemporaryFile
 from types import FunctionType, MappingProxyType
 from typing import Any, BinaryIO, Final, cast
@@ -57,6 +58,18 @@ class _Pickler(pickle.Pickler):
             return _viewed, (dict(obj),)
         is_plain = isinstance(obj, str | int | float | type | FunctionType)
         return NotImplemented if is_plain or type(obj).__module__.startswith("batchfsm.") else (object, ())
+
+
+def packed(found: object) -> bytes:
+    """Return plain values, and what is ours, as bytes for another process."""
+    binary = BytesIO()
+    _Pickler(binary, protocol=5).dump(found)
+    return binary.getvalue()
+
+
+def unpacked(binary: bytes) -> Any:
+    """Return what was packed; only for bytes that `packed` made."""
+    return pickle.loads(binary)  # noqa: S301  # Our own: between a driver and its workers.
 
 
 def _viewed(mapping: dict[str, object]) -> MappingProxyType[str, object]:

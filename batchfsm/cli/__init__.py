@@ -5,22 +5,32 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib.metadata import version as metadata_version
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
 import typer
 
-from batchfsm.auditing import FINDINGS_MAX, audit
+from batchfsm.auditing import FINDINGS_MAX, MEMORY, StateFile, audit, parse_size, suffix
+from batchfsm.cli.conforming import conform_command
 from batchfsm.cli.demo import play
-from batchfsm.cli.formats import FORMATS, paint
+from batchfsm.cli.findings import ending, write_findings
+from batchfsm.cli.formats import FORMATS, STATUS, paint
+from batchfsm.cli.pending import listed, revived
+from batchfsm.cli.pictures import TIMELINES, StopError, write
+from batchfsm.cli.progress import Bar
+from batchfsm.cli.serving import serve_command
+from batchfsm.cli.sql import add_sql
+from batchfsm.cli.watching import watch_command
 from batchfsm.diagram import FORMATS as DIAGRAMS
 from batchfsm.dialects import DIALECTS, find
 from batchfsm.errors import BatchfsmError
-from batchfsm.explain import lives, printable, rule_list, rule_page, timeline
+from batchfsm.explain import lives, printable, rule_list, rule_page
 from batchfsm.logs import INPUT_FORMATS, opened, rows
+from batchfsm.reporting import ready
+from batchfsm.reporting import report as write_report
 from batchfsm.rules import RULES, SKEW_S, chosen
 from batchfsm.wire import reader
 
@@ -32,13 +42,14 @@ app = typer.Typer(
     help="The formal state machine behind the OpenAI Batch API.",
 )
 
-STATUS: Final = {"consistent": 0, "inconsistent": 1, "undetermined": 2}
-"""The exit status of each verdict."""
+journal_app = typer.Typer(no_args_is_help=True, help="Look into a journal of hooks, and call back dead ones.")
+app.add_typer(journal_app, name="journal")
 
 _DIALECTS = ", ".join(DIALECTS)
-_LEGEND = "times are UTC; * was never seen, its stamp or the way proves it\n"
 
 DialectName = Annotated[str, typer.Option("--dialect", help=f"Whose lifecycle: {_DIALECTS}.")]
+Place = Annotated[str, typer.Argument(metavar="JOURNAL", help="The path of a SQLite journal, or postgresql://...")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
 Output = Annotated[Path | None, typer.Option("--output", help="Write to a file instead of the terminal.")]
 
 
@@ -46,6 +57,14 @@ def _say_version(wanted: bool) -> None:  # noqa: FBT001  # typer calls it.
     if wanted:
         typer.echo(f"batchfsm {metadata_version('batchfsm')}")
         raise typer.Exit
+
+
+def _size(size: str) -> str:
+    try:
+        parse_size(size)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    return size
 
 
 @app.callback()
@@ -74,22 +93,46 @@ def audit_command(
         int, typer.Option(min=0, help="How many findings to list; counts stay exact.")
     ] = FINDINGS_MAX,
     skew: Annotated[float, typer.Option(min=0, help="Seconds a stamp may lie after its observation.")] = SKEW_S,
+    memory: Annotated[str, typer.Option(callback=_size, help="How much a large log may take in memory.")] = MEMORY,
+    engine: Annotated[
+        Literal["auto", "rows", "spark"], typer.Option(help="What judges: spark for a log larger than a machine.")
+    ] = "auto",
+    findings: Annotated[
+        Path | None, typer.Option(callback=ending, help="Write the findings, too: .parquet, .csv or .jsonl.")
+    ] = None,
+    report_file: Annotated[Path | None, typer.Option("--report", help="Write a page with pictures, too: HTML.")] = None,
+    state: Annotated[
+        Path | None, typer.Option(help="Go on from what is known of each batch in this file, and keep it there.")
+    ] = None,
 ) -> None:
     """
     Judge every snapshot of a log, alone and against those before it.
 
     Exit status: 0 consistent, 1 inconsistent, 2 undetermined, or stopped by an error.
     """
-    with _told():
-        report = audit(
-            path, dialect=dialect, select=select, ignore=ignore, max_findings=max_findings, skew_s=skew,
-            input_format=input_format,
-        )  # fmt: skip
+    # The state is written last: findings that reached nobody would never come again.
+    with _told(), nullcontext() if state is None else StateFile(state) as kept:
+        if findings is not None:
+            suffix(findings)  # What it lacks is better said before the audit than after it.
+        if report_file is not None:
+            ready()  # The same.
+        with Bar() as bar:
+            report = audit(
+                path, dialect=dialect, select=select, ignore=ignore, max_findings=max_findings, skew_s=skew,
+                input_format=input_format, memory=memory, engine=engine, flow=report_file is not None, state=kept,
+                progress=bar,
+            )  # fmt: skip
+        for remark in report.remarks:
+            typer.echo(f"batchfsm: {printable(remark)}", err=True)
+        if findings is not None:
+            write_findings(report, findings)
+        if report_file is not None:
+            write_report(report, report_file, title=f"Audit of {', '.join(path)}")
         text = FORMATS[output_format](report)
         if output is None and output_format == "text":
             paint(text)
         else:
-            _write(text, output)
+            write(text, output)
     raise typer.Exit(STATUS[report.verdict])
 
 
@@ -100,10 +143,10 @@ def rules(
     """Say what each rule means, its evidence, an example and what to do about it."""
     with _told():
         if code is None:
-            _write(rule_list(), None)
+            write(rule_list(), None)
             return
         wanted = chosen([code])
-        _write("\n".join(rule_page(rule) for rule in RULES.values() if rule.code in wanted), None)
+        write("\n".join(rule_page(rule) for rule in RULES.values() if rule.code in wanted), None)
 
 
 @app.command("timeline")
@@ -113,6 +156,10 @@ def timeline_command(
     batch: Annotated[str | None, typer.Option(help="The one batch to draw, by id.")] = None,
     dialect: DialectName = "openai",
     input_format: Annotated[str, typer.Option(help="How the logs are written.")] = "auto",
+    output_format: Annotated[
+        Literal["text", "mermaid", "dot", "svg", "png"], typer.Option("--format", help="As what to draw.")
+    ] = "text",
+    output: Output = None,
 ) -> None:
     """Draw a bar for each status of each batch, with its duration; * where only a stamp proves it."""
     with _told():
@@ -120,8 +167,8 @@ def timeline_command(
         found = list(lives(rows(opened(path, input_format), reader(named)), named, batch))
         if not found:
             whose = "no batch" if batch is None else f"no snapshot of {printable(batch)}"
-            raise _StopError(f"{whose} in {printable(', '.join(path))}")
-        _write("\n".join([*map(timeline, found), _LEGEND]), None)
+            raise StopError(f"{whose} in {printable(', '.join(path))}")
+        write(TIMELINES[output_format](found, named.lifecycle), output)
 
 
 @app.command("diagram")
@@ -129,13 +176,34 @@ def diagram_command(
     *,
     dialect: DialectName = "openai",
     output_format: Annotated[
-        Literal["mermaid", "dot", "table"], typer.Option("--format", help="In which language to draw.")
+        Literal["mermaid", "text", "table", "dot", "svg", "png"], typer.Option("--format", help="As what to draw.")
     ] = "mermaid",
     output: Output = None,
 ) -> None:
     """Draw the lifecycle of a dialect; tolerated steps are dashed."""
     with _told():
-        _write(DIAGRAMS[output_format](find(dialect).lifecycle), output)
+        write(DIAGRAMS[output_format](find(dialect).lifecycle), output)
+
+
+@journal_app.command("pending")
+def pending_command(journal: Place, *, as_json: AsJson = False) -> None:
+    """List the hooks that have yet to return, with what they raised."""
+    with _told():
+        write(listed(journal, dead=False, as_json=as_json), None)
+
+
+@journal_app.command("dead")
+def dead_command(journal: Place, *, as_json: AsJson = False) -> None:
+    """List the hooks that were given up after too many tries."""
+    with _told():
+        write(listed(journal, dead=True, as_json=as_json), None)
+
+
+@journal_app.command("retry")
+def retry_command(journal: Place) -> None:
+    """Make what is dead pending again; it runs no hook: a monitor's redeliver does."""
+    with _told():
+        write(revived(journal), None)
 
 
 @app.command()
@@ -143,10 +211,6 @@ def demo() -> None:
     """Observe a shipped log with hooks, then audit it."""
     with _told():
         play(lambda piece: paint(f"{piece}\n"))
-
-
-class _StopError(BatchfsmError):
-    """The command cannot go on; exit status 2."""
 
 
 @contextmanager
@@ -170,8 +234,7 @@ def _told() -> Iterator[None]:
         raise typer.Exit(2) from None
 
 
-def _write(text: str, output: Path | None) -> None:
-    if output is None:
-        typer.echo(text, nl=False)
-    else:
-        output.write_text(text, encoding="utf-8")
+add_sql(app, _told, write)
+app.command("watch")(_told()(watch_command))
+app.command("conform")(_told()(conform_command))
+app.command("serve")(_told()(serve_command))

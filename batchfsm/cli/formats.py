@@ -17,6 +17,9 @@ from batchfsm.auditing import Report
 from batchfsm.explain import printable
 from batchfsm.rules import RULES
 
+STATUS: Final = {"consistent": 0, "inconsistent": 1, "undetermined": 2}
+"""The exit status of each verdict."""
+
 _COLOURS: Final = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 _LEVELS: Final = {"error": "error", "warning": "warning", "note": "notice"}
 _WORDS: Final = re.compile(r"\b(error|warning|note|inconsistent|consistent|undetermined)\b")

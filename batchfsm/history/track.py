@@ -36,12 +36,14 @@ UNSAID: Final = object()
 NEVER: Final = b""
 """Stands for `errors` that no row told of."""
 
-_FIELDS: Final = (*FLAT_FIELDS, *(f"request_counts.{name}" for name in COUNT_FIELDS))
+FIELDS: Final = (*FLAT_FIELDS, *(f"request_counts.{name}" for name in COUNT_FIELDS))
+"""What the values of a row are called."""
+
 _WATCHED: Final = tuple(
-    (index, name) for index, name in enumerate(_FIELDS) if name in KEPT or name in DONE or name == TOTAL
+    (index, name) for index, name in enumerate(FIELDS) if name in KEPT or name in DONE or name == TOTAL
 )
-_INDEX: Final = {name: index for index, name in enumerate(_FIELDS)}
-_UNWATCHED: Final = frozenset(_FIELDS) - {name for _, name in _WATCHED}
+_INDEX: Final = {name: index for index, name in enumerate(FIELDS)}
+_UNWATCHED: Final = frozenset(FIELDS) - {name for _, name in _WATCHED}
 COMMON: Final = tuple(_INDEX[name] for name in ("status", "endpoint", "model", "completion_window"))
 """Where words stand that a million batches share."""
 
@@ -121,7 +123,7 @@ class Track:
             return not bad
         if bad or self.first or self.given:
             return False
-        for name in compress(_FIELDS, map(ne, row, self.row)):
+        for name in compress(FIELDS, map(ne, row, self.row)):
             if name in _UNWATCHED:
                 continue
             last, value = self.row[_INDEX[name]], row[_INDEX[name]]

@@ -17,8 +17,8 @@ from batchfsm.wire import Reader, batches, decode
 class Row:
     """One snapshot of a log."""
 
-    number: int
-    """Its place in the order of the log, from 0."""
+    number: float
+    """Its place in the order of the log, from 0; a fraction tells rows of one line apart, where lines are counted."""
     place: Place
     snapshot: Snapshot
 

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from glob import glob, has_magic
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Final, Literal, cast, get_args
+from typing import BinaryIO, Final, Literal, cast, get_args
 
 import attrs
 
 from batchfsm.errors import SourceError, UnknownNameError
 from batchfsm.finding import Place
+from batchfsm.logs.packed import Counted
 from batchfsm.logs.stream import Sighting, Stream, Unreadable
 from batchfsm.logs.text import TextForm
 from batchfsm.snapshot import Snapshot
 
-InputFormat = Literal["auto", "json", "python", "kotlin", "dart", "go", "node"]
-"""How a log is written; `auto` takes JSON where it can and finds text forms by themselves."""
+InputFormat = Literal["auto", "json", "parquet", "python", "kotlin", "dart", "go", "node"]
+"""How a log is written; `auto` takes JSON where it can and finds Parquet and text forms by themselves."""
 
 INPUT_FORMATS: Final[tuple[str, ...]] = get_args(InputFormat)
+
+_PARQUET: Final = b"PAR1"
 
 
 @attrs.frozen
@@ -35,6 +38,19 @@ class Source:
 
     input_format: InputFormat = "auto"
 
+    passed: Callable[[int], object] = lambda _: None
+    """What takes how many more bytes were read, packed as they are; it must not raise."""
+
+    def only(self, names: Iterable[str]) -> Source:
+        """Return those of its files that have some names; objects at hand as they are."""
+        return attrs.evolve(self, names=tuple(names))
+
+    @property
+    def size(self) -> int | None:
+        """How many bytes there are to read, packed as they are; None if not all of it is files."""
+        files = [Path(name) for name in self.names]
+        return sum(file.stat().st_size for file in files) if files and self.is_repeatable else None
+
     @property
     def is_repeatable(self) -> bool:
         """Tell whether it can be read a second time; a pipe, such as `<(zcat log)` is, cannot."""
@@ -47,17 +63,33 @@ class Source:
         if not self.names:
             yield from (Sighting(Place("iterable", number), each) for number, each in enumerate(self.objects, 1))
         for name in self.names:
+            if self.input_format == "parquet" or (self.input_format == "auto" and is_parquet(name)):
+                msg = f"{name}: Parquet is read by an audit only, and from files"
+                raise SourceError(msg)
             form = None if self.input_format in ("auto", "json") else cast("TextForm", self.input_format)
             detects = self.input_format == "auto"
             if name == "-":
-                yield from Stream(sys.stdin.buffer, name, form, detects=detects)
+                yield from Stream(cast("BinaryIO", Counted(sys.stdin.buffer, self.passed)), name, form, detects=detects)
                 continue
             try:
                 with Path(name).open("rb") as binary:
-                    yield from Stream(binary, name, form, detects=detects)
+                    yield from Stream(cast("BinaryIO", Counted(binary, self.passed)), name, form, detects=detects)
             except OSError as error:
                 msg = f"{name}: {error.strerror or error}"
                 raise SourceError(msg) from error
+
+
+def is_parquet(name: str) -> bool:
+    """Tell whether a file is Parquet, by its name or its first bytes."""
+    if name.lower().endswith(".parquet"):
+        return True
+    try:
+        if not Path(name).is_file():
+            return False  # A pipe has no bytes to spare.
+        with Path(name).open("rb") as binary:
+            return binary.read(len(_PARQUET)) == _PARQUET
+    except OSError:
+        return False  # Whoever reads it says what is wrong.
 
 
 def opened(source: object, input_format: str = "auto") -> Source:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 import re
-import zlib
 from collections.abc import Callable, Iterator
 from json import JSONDecodeError
 from typing import BinaryIO, Final
@@ -12,7 +11,7 @@ from typing import BinaryIO, Final
 import attrs
 
 from batchfsm.finding import Place
-from batchfsm.logs.packed import unpacked
+from batchfsm.logs.packed import BrokenError, unpacked
 from batchfsm.logs.text import TextError, TextForm, begins, detect, ends, read_text
 from batchfsm.snapshot import UNREAD
 from batchfsm.wire import decode_problem, decoder
@@ -50,7 +49,7 @@ class Unreadable:
 
 
 class Stream:
-    """A window that moves over a binary stream; gzip is recognised by its first bytes."""
+    """A window that moves over a binary stream; gzip and zstd are recognised by their first bytes."""
 
     def __init__(
         self, binary: BinaryIO, name: str, form: TextForm | None, *, detects: bool = True, line: int = 1
@@ -157,7 +156,7 @@ class Stream:
 
     def _open(self) -> None:
         self._read = unpacked(self._binary)
-        if self._more() and self._text.startswith("\ufeff"):
+        if self._more() and self._line == 1 and self._text.startswith("\ufeff"):
             self._text = self._text[1:]  # Windows puts a byte order mark before UTF-8.
 
     def _more(self) -> bool:
@@ -170,7 +169,7 @@ class Stream:
         while wanted > 0 and not self._ended:
             try:
                 chunk = self._read(wanted)
-            except (EOFError, zlib.error) as error:
+            except BrokenError as error:
                 chunk, self._broken = b"", f"the log breaks off: {error}"
             self._ended = not chunk
             piece = self._utf8.decode(chunk, final=self._ended)

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import attrs
 
+from batchfsm.errors import UnknownNameError
 from batchfsm.finding import Finding
 from batchfsm.route import Transition
 from batchfsm.rules import chosen
@@ -28,13 +29,18 @@ class Hook:
     """Given a transition or a finding: is it for this hook? None if all are."""
 
 
+Delivery = tuple[Hook, Any, int]
+"""A hook, the transition or finding that it is to be called with, and how often it has raised on that."""
+
+
 class Hooks:
     """The hooks of one monitor, in order of registration."""
 
-    def __init__(self, graph: Topology, *, coroutines: bool) -> None:
-        """Take coroutine functions or refuse them."""
+    def __init__(self, graph: Topology, *, coroutines: bool, is_journaled: bool = False) -> None:
+        """Take coroutine functions or refuse them; with a journal insist on names of their own."""
         self._graph = graph
         self._coroutines = coroutines
+        self._is_journaled = is_journaled
         self._transition: list[Hook] = []
         self._finding: list[Hook] = []
 
@@ -68,18 +74,34 @@ class Hooks:
         wanted = (lambda finding: finding.rule in asked) if asked else None
         return partial(self._register, self._finding, wanted, name)
 
-    def wanting(self, transitions: Sequence[Transition], findings: Sequence[Finding]) -> list[tuple[Hook, Any]]:
+    def wanting(self, transitions: Sequence[Transition], findings: Sequence[Finding]) -> list[Delivery]:
         """Return who is to be called with what: transitions in route order, then findings."""
-        asked: list[tuple[Hook, Any]] = []
+        asked: list[Delivery] = []
         for transition in transitions:
             for hook in self._transition:
                 if hook.wanted is None or hook.wanted(transition):
-                    asked += ((hook, transition),)
+                    asked += ((hook, transition, 0),)
         for finding in findings:
             for hook in self._finding:
                 if hook.wanted is None or hook.wanted(finding):
-                    asked += ((hook, finding),)
+                    asked += ((hook, finding, 0),)
         return asked
+
+    def named(self) -> dict[str, Hook]:
+        """Return the hooks on transitions by name."""
+        return {hook.name: hook for hook in self._transition}
+
+    def call(self, name: str, transition: Transition) -> Any:
+        """
+        Call one hook by name, and return what it returns.
+
+        Raises:
+            UnknownNameError: If none is called so: it is registered elsewhere, or nowhere any more.
+        """
+        known = self.named()
+        if name not in known:
+            raise UnknownNameError("hook", name, known)
+        return known[name].function(transition)
 
     def _check(self, targets: frozenset[str], source: str | None) -> None:
         graph = self._graph
@@ -108,8 +130,20 @@ class Hooks:
         ):
             msg = f"{_name(function)} is a coroutine function: a Monitor would never await it; use AsyncMonitor"
             raise TypeError(msg)
-        hooks.append(Hook(function, name or _name(function), wanted))
+        called = name or _name(function)
+        if self._is_journaled and hooks is self._transition:
+            self._check_name(called, is_given=name is not None)
+        hooks.append(Hook(function, called, wanted))
         return function
+
+    def _check_name(self, name: str, *, is_given: bool) -> None:
+        """Refuse a name by which a journal could not tell, after a restart, which hook was meant."""
+        if not is_given and name.endswith("<lambda>"):
+            msg = "a lambda has no name that a journal could keep; give it one: name="
+            raise ValueError(msg)
+        if any(hook.name == name for hook in self._transition):
+            msg = f"there is a hook called {name!r} already; a journal tells hooks apart by name: give this one name="
+            raise ValueError(msg)
 
 
 def _name(function: Callable[..., Any]) -> str:

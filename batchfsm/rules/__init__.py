@@ -6,6 +6,7 @@ from batchfsm.rules.judging import SKEW_S, Judge, judge_of, who
 from batchfsm.rules.rule import Rule
 from batchfsm.rules.scalar import faults, listed
 from batchfsm.rules.table import RULES
+from batchfsm.rules.world import World
 
 __all__ = [
     "HEALTHY",
@@ -14,6 +15,7 @@ __all__ = [
     "SKEW_S",
     "Judge",
     "Rule",
+    "World",
     "chosen",
     "faults",
     "judge_of",

@@ -99,6 +99,7 @@ class Judge:
             batch_id=snapshot.id,
             fields=MappingProxyType(dict(fields)),
             message=f"{who(snapshot.id)} {sentence}",
+            observed_at=snapshot.observed_at,
         )
 
     def _plan(self, snapshot: Snapshot, values: tuple[object, ...]) -> Plan:

@@ -1,8 +1,11 @@
 """What type checkers must say about the public names; read by them only, never run."""
 
 from collections.abc import Mapping
+from contextlib import aclosing
 from typing import Any, Literal, assert_type
 
+from hypothesis.strategies import SearchStrategy
+from openai import AsyncOpenAI, OpenAI
 from transitions import Machine
 
 import batchfsm
@@ -14,26 +17,42 @@ from batchfsm import (
     BatchError,
     BatchState,
     Dialect,
+    Dropped,
+    Event,
+    Fatal,
     Finding,
+    Flow,
+    Gone,
     HookError,
+    HooksFailed,
     IllegalTransitionError,
     Lifecycle,
+    Looked,
+    Missed,
     Monitor,
     Observation,
     Place,
+    Progress,
     Report,
     RequestCounts,
     Rule,
     Snapshot,
     SnapshotError,
+    Stalled,
     State,
+    StateFile,
     Status,
     Step,
+    Transient,
     Transition,
     Verdict,
     audit,
+    awatch,
     parse,
+    testing,
+    watch,
 )
+from batchfsm.webhook import Hint, Hints, verify
 
 # ---------------------------------------------------------------- reading
 
@@ -173,10 +192,57 @@ async def loop(transition: Transition) -> None:
     assert_type(await async_monitor.observe({}, observed_at="2024-03-26T16:45:33Z"), Observation)
 
 
+# ---------------------------------------------------------------- watching
+
+
+class Gateway:
+    """A source."""
+
+    def fetch(self, ids: tuple[str, ...], /) -> dict[str, Snapshot | Gone | Transient | Fatal]:
+        """Answer for nobody."""
+        return dict.fromkeys(ids, Transient("closed"))
+
+
+class AsyncGateway:
+    """An async one."""
+
+    async def fetch(self, ids: tuple[str, ...], /) -> dict[str, Snapshot | Gone | Transient | Fatal]:
+        """Answer for nobody."""
+        return dict.fromkeys(ids, Gone())
+
+
+def tell(event: Event) -> str | None:
+    """Tell the kinds of events apart."""
+    match event:
+        case Looked():
+            return event.snapshot.status
+        case Missed() | Stalled():
+            return event.batch_id
+        case Dropped():
+            return str(event.error)
+        case HooksFailed():
+            return str(event.error.observation)
+
+
+for seen in watch("batch_1", source=Gateway(), monitor=monitor, timeout_s=5, log="log", on_event=tell):
+    assert_type(seen, Transition)
+
+
+async def follow() -> None:
+    """Watch, closing it in the end."""
+    async with aclosing(awatch("batch_1", source=AsyncGateway(), monitor=async_monitor, hints=Hints())) as watching:
+        async for each in watching:
+            assert_type(each, Transition)
+
+
+assert_type(verify(b"", {}, "secret", now=1.5), Hint)
+
 # ---------------------------------------------------------------- auditing
 
 report = audit("mon.jsonl", dialect="compatible", select=["T", "H501"], ignore=("P104",), max_findings=7)
 assert_type(report, Report)
+assert_type(report.flow, Flow | None)
+assert_type(batchfsm.report(report, "report.html", title="mine"), None)
 assert_type(report.verdict, Verdict)
 assert_type(report.ok, bool)
 assert_type(report.snapshots, int)
@@ -187,6 +253,18 @@ assert_type(report.findings, tuple[Finding, ...])
 assert_type(report.by_batch(), dict[str | None, tuple[Finding, ...]])
 assert_type(report.to_dict(), dict[str, Any])
 assert_type(report.to_json(), str)
+assert_type(report.findings[0].observed_at, float | None)
+
+
+def show(progress: Progress) -> None:
+    """Show how far an audit is."""
+    assert_type((progress.passed, progress.size, progress.rows), tuple[int, int | None, int])
+
+
+with batchfsm.StateFile("state.db") as state_file:
+    assert_type(state_file, StateFile)
+    assert_type(audit("mon.jsonl", state=state_file, progress=show), Report)
+assert_type(audit("mon.jsonl", state="state.db"), Report)
 
 # ---------------------------------------------------------------- the table
 
@@ -201,6 +279,8 @@ assert_type(DIALECTS["groq"].lifecycle, Lifecycle)
 assert_type(RULES["H501"], Rule)
 assert_type(batchfsm.machine.build(OPENAI), Machine)
 assert_type(batchfsm.diagram.mermaid(OPENAI), str)
+assert_type(batchfsm.diagram.svg(OPENAI, taken=report.flow.taken if report.flow else ()), str)
+assert_type(batchfsm.diagram.png(), bytes)
 
 Dialect(
     name="mine",
@@ -213,3 +293,30 @@ Dialect(
     null_times=(0, "0"),
     severities={"P101": "off"},
 )
+
+# ---------------------------------------------------------------- the test kit
+
+api = testing.FakeBatchAPI("cancel at 1h", clock=testing.VirtualClock(5), respond=lambda body: {"echo": body})
+testing.FakeBatchAPI(testing.Scenario("expire", dialect="openai"), respond=lambda _: testing.RequestError(500))
+testing.FakeBatchAPI(testing.recordings("log.jsonl")["batch_1"])
+testing.FakeBatchAPI(5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+assert_type(api.start("expire", metadata={"team": "search"}), str)
+assert_type(api.batch("batch_1"), dict[str, Any])
+assert_type(api.client(timeout=5), OpenAI)
+assert_type(api.async_client(), AsyncOpenAI)
+assert_type(api.handle(testing.Request(method="GET", path="/v1/batches")), testing.Answer)
+assert_type(api.calls, tuple[testing.Call, ...])
+assert_type(api.webhooks("whsec_x")[0].body, bytes)
+api.inject("stale", lag="1h", times=3, lasts=60, on="batches", batch_id="batch_1", retry_after_s=0.5)
+api.inject("stale", 3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+assert_type(testing.FAULTS, Mapping[str, testing.Fault])
+assert_type(testing.timelines(dialect="groq"), SearchStrategy[testing.Timeline])
+assert_type(testing.histories(tolerated=True), SearchStrategy[list[dict[str, Any]]])
+assert_type(testing.polls([snapshot]), SearchStrategy[list[Snapshot]])
+assert_type(testing.broken("H502"), SearchStrategy[list[Any]])
+testing.assert_consistent([snapshot], dialect="groq")
+testing.assert_lifecycle(iter([snapshot]), "validating > completed")
+testing.assert_fired_once(state.transitions, "completed")
+with api.serve(port=0) as server:
+    assert_type(server, testing.Server)
+    assert_type(server.base_url, str)

@@ -1,0 +1,8 @@
+"""The rules read in columns: millions of rows a second, and the scalar core for what columns cannot tell."""
+
+from batchfsm.auditing.columnar.bucket import Bucket
+from batchfsm.auditing.columnar.grid import Grid
+from batchfsm.auditing.columnar.judging import Columnar, DisagreementError, NotColumnarError
+from batchfsm.auditing.columnar.lines import Lines, NotLinesError
+
+__all__ = ["Bucket", "Columnar", "DisagreementError", "Grid", "Lines", "NotColumnarError", "NotLinesError"]

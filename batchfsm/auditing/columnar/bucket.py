@@ -1,0 +1,71 @@
+"""Lines of many files, at hand together as a worker gets them: a source of columns that reads no file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, Final, cast
+
+import attrs
+import numpy as np
+
+from batchfsm.auditing.columnar.chunk import LINE_ROWS, Chunk
+from batchfsm.auditing.columnar.desks import LINE_END, Desks
+from batchfsm.auditing.columnar.scanner import PAD, PLAIN
+from batchfsm.dialects import Dialect
+from batchfsm.logs import Row, Sighting, Unreadable, rows
+from batchfsm.wire import reader
+
+_CHUNK_ROWS: Final = 16_384
+
+
+class Bucket:
+    """Lines at hand; its rows are its lines."""
+
+    def __init__(self, lines: Iterable[Sighting], dialect: Dialect) -> None:
+        """
+        Take them.
+
+        Args:
+            lines: Bytes of one JSON document each, not blank, and where each stands.
+            dialect: Whose habits of writing are taken for granted.
+        """
+        self._lines = [*lines]
+        self._texts = [cast("bytes", line.found) for line in self._lines]
+        self._dialect = dialect
+        self._desks = Desks(dialect)
+        self.rows_count = len(self._lines)
+        """How many rows there are."""
+        self.size = sum(map(len, self._texts))
+        """In bytes."""
+        self.passed = 0
+        """How many of them have been read."""
+
+    def __iter__(self) -> Iterator[Sighting]:
+        """Yield the lines, for the scalar core."""
+        return iter(self._lines)
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Yield all rows in order."""
+        self.passed = 0
+        for first in range(0, len(self._lines), _CHUNK_ROWS):
+            texts = self._texts[first : first + _CHUNK_ROWS]
+            self.passed += sum(map(len, texts))
+            odd = [at for at, text in enumerate(texts) if b"\n" in text]
+            for at in odd:
+                texts[at] = b""  # It would be several lines; a blank one is one, and not plain either.
+            body = b"\n".join([*texts, bytes([LINE_END]) * PAD])
+            cells, seen, _, kinds = self._desks.scanned(np.frombuffer(body, np.uint8), len(body) - PAD)
+            yield Chunk(cells, seen, first, kinds == PLAIN)
+
+    def rows(self, numbers: Any, base: int = 0) -> Iterator[Row | Unreadable]:
+        """
+        Read some rows as the scalar core does.
+
+        Args:
+            numbers: Which; sorted, each once.
+            base: What is added to the numbers of the rows.
+        """
+        wire = reader(self._dialect)
+        for number in numbers.tolist():
+            for row in rows([self._lines[number]], wire):
+                yield attrs.evolve(row, number=base + number + row.number / LINE_ROWS) if isinstance(row, Row) else row

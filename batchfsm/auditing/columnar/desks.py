@@ -1,0 +1,54 @@
+"""Whole lines of JSON scanned on any number of threads, each at a desk of its own."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+
+from batchfsm.auditing.columnar.fields import habits
+from batchfsm.auditing.columnar.scanner import BLANK, PAD, Desk, desk, scan
+from batchfsm.dialects import Dialect
+from batchfsm.logs import OBJECT_CHARS_MAX
+
+LINE_END: Final = 10
+_ASCII_MAX: Final = 127
+
+
+class Desks:
+    """Desks for one dialect; as many as were ever taken at a time."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        """Know how the dialect writes."""
+        self._habits = habits(dialect)
+        self._free: list[Desk] = []
+
+    def scanned(self, buffer: Any, size: int) -> tuple[Any, Any, Any, Any]:
+        """
+        Scan some lines.
+
+        Args:
+            buffer: Whole lines, and at least `PAD` bytes more; uint8.
+            size: How many bytes the lines have.
+
+        Returns:
+            As `scan`; what is too long for the scalar core is not plain.
+        """
+        body = buffer[:size]
+        place = self._free.pop() if self._free else desk()
+        lines = int(np.count_nonzero(body == LINE_END))
+        found = scan(buffer[: size + PAD], self._habits, place, utf8=_is_utf8(body), lines=lines)
+        self._free.append(place)
+        _, _, starts, kinds = found
+        kinds[np.diff(starts, append=size) > OBJECT_CHARS_MAX] = BLANK + 1  # Too long for the scalar core, too.
+        return found
+
+
+def _is_utf8(body: Any) -> bool:
+    if not body.size or body.max() <= _ASCII_MAX:
+        return True
+    try:
+        body.tobytes().decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -1,0 +1,278 @@
+"""A file of JSON lines, read into whole numbers on two cores; and any of its lines once more, as they stand."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from io import BytesIO
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Any, BinaryIO, Final, cast
+
+import attrs
+import numpy as np
+
+from batchfsm.auditing.columnar.chunk import LINE_ROWS, Chunk
+from batchfsm.auditing.columnar.desks import LINE_END, Desks
+from batchfsm.auditing.columnar.scanner import BLANK, PAD, PLAIN
+from batchfsm.auditing.progress import Meter
+from batchfsm.dialects import Dialect
+from batchfsm.errors import SourceError
+from batchfsm.finding import Place
+from batchfsm.logs import (
+    OBJECT_CHARS_MAX,
+    BrokenError,
+    Counted,
+    Row,
+    Sighting,
+    Stream,
+    Unreadable,
+    is_packed,
+    rows,
+    unpacked,
+)
+from batchfsm.wire import decoder, reader
+
+_CHUNK_BYTES: Final = 4 * 2**20
+_LINE_BYTES_MAX: Final = 4 * OBJECT_CHARS_MAX  # A character has four bytes at most.
+_WORKERS: Final = 2
+_AHEAD: Final = 2 * _WORKERS
+_SPACE: Final = b" \t\r\n"
+
+
+class NotLinesError(Exception):
+    """An object goes on over a line end, or a line is too long to hold: the scalar core has to read the file."""
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class _Stretch:
+    """Where the rows of a chunk stand."""
+
+    first: int
+    """The number of its first row."""
+    offset: int
+    """Where the chunk begins in the file; bytes."""
+    starts: Any
+    """Where the line of each row begins in the chunk, and where the chunk ends; bytes."""
+    line: int
+    """The number of its first line, from 1."""
+    lines: Any
+    """Which line of the chunk each row is, from 0; None if every line is a row."""
+
+    def place(self, number: int) -> tuple[int, int, int]:
+        """Return where the line of a row begins, where the next row's does, and its number."""
+        at = number - self.first
+        start, end = self.starts[at : at + 2].tolist()
+        return self.offset + start, self.offset + end, self.line + (at if self.lines is None else int(self.lines[at]))
+
+
+class Lines:
+    """One file of JSON lines; its rows are its lines, blank ones left out."""
+
+    def __init__(self, name: str, dialect: Dialect, meter: Meter | None = None) -> None:
+        """
+        Open it, and unpack it to disk if it is packed: its lines are read again.
+
+        Args:
+            name: What it is called.
+            dialect: Whose habits of writing are taken for granted.
+            meter: Who counts what is unpacked; None if nobody waits.
+
+        Raises:
+            SourceError: If it cannot be opened, or there is no room to unpack it.
+            NotLinesError: If it is packed and breaks off.
+        """
+        self.name = name
+        self._binary = _opened(name, meter or Meter(None))
+        self.size = self._binary.seek(0, 2)
+        """In bytes, unpacked."""
+        self.passed = 0
+        """How many of them have been read."""
+        self._dialect = dialect
+        self._desks = Desks(dialect)
+        self._stretches: list[_Stretch] = []
+        self._firsts: list[int] = []
+        self.rows_count = 0
+        """How many rows have been read."""
+
+    def close(self) -> None:
+        """Close it; what was unpacked is gone."""
+        self._binary.close()
+
+    def chunks(self) -> Iterator[Chunk]:
+        """
+        Yield all rows in order.
+
+        Raises:
+            SourceError: If it shrinks while it is read.
+            NotLinesError: If a line is too long to hold.
+        """
+        self.passed, self.rows_count, self._stretches, self._firsts = 0, 0, [], []
+        first, line = 0, 1
+        with ThreadPoolExecutor(_WORKERS) as pool:
+            pending: deque[tuple[int, int, Future[Any]]] = deque()
+            pieces = self._pieces()
+            while True:
+                while len(pending) <= _AHEAD and (piece := next(pieces, None)) is not None:
+                    offset, buffer, size = piece
+                    pending.append((offset, size, pool.submit(self._desks.scanned, buffer, size)))
+                if not pending:
+                    return
+                offset, size, future = pending.popleft()
+                cells, seen, starts, kinds = future.result()
+                rows = np.flatnonzero(kinds != BLANK)
+                lines = None
+                if len(rows) < len(kinds):
+                    cells, seen, starts, lines, kinds = cells[rows], seen[rows], starts[rows], rows, kinds[rows]
+                self._firsts.append(first)
+                places = np.append(starts, size).astype(np.uint32)
+                self._stretches.append(_Stretch(first=first, offset=offset, starts=places, line=line, lines=lines))
+                yield Chunk(cells, seen, first, kinds == PLAIN)
+                first, line = first + len(kinds), line + len(future.result()[3])
+                self.rows_count = first
+
+    def rows(self, numbers: Any, base: int = 0) -> Iterator[Row | Unreadable]:
+        """
+        Read some rows as the scalar core does.
+
+        Args:
+            numbers: Which; sorted, each once.
+            base: What is added to the numbers of the rows.
+
+        Raises:
+            NotLinesError: If one goes on over its line end.
+            SourceError: If the file is no longer what it was.
+        """
+        wire = reader(self._dialect)
+        for number in numbers.tolist():
+            stretch = self._stretches[bisect_right(self._firsts, number) - 1]
+            start, end, line = stretch.place(number)
+            text = self._at(start, min(end, self.size) - start)
+            if not text:
+                raise SourceError(f"{self.name}: changed while it was read")
+            line_end = text.find(b"\n") + 1
+            text = text[:line_end] if line_end else text
+            for row in rows(self._sightings(text, Place(self.name, line), start), wire):
+                # The first row of a line has the line's number, those behind it a fraction more.
+                yield attrs.evolve(row, number=base + number + row.number / LINE_ROWS) if isinstance(row, Row) else row
+
+    def _pieces(self) -> Iterator[tuple[int, Any, int]]:
+        """Yield `(offset, buffer, size)`: whole lines, `PAD` bytes more, and how many bytes they have."""
+        rest, offset = b"", 0
+        while True:
+            wanted = max(len(rest), _CHUNK_BYTES)  # A long line is met in doubling steps.
+            buffer = np.empty(len(rest) + wanted + 1 + PAD, np.uint8)
+            buffer[: len(rest)] = np.frombuffer(rest, np.uint8)
+            found = self._at(self.passed, wanted)
+            filled = len(rest) + len(found)
+            buffer[len(rest) : filled] = np.frombuffer(found, np.uint8)
+            self.passed += len(found)
+            cut = len(rest) + found.rfind(b"\n") + 1 if b"\n" in found else 0
+            if not found:
+                if self.passed < self.size:
+                    raise SourceError(f"{self.name}: shrank while it was read")
+                if filled:
+                    buffer[filled : filled + 1 + PAD] = LINE_END
+                    yield offset, buffer, filled + 1
+                return
+            rest = buffer[cut:filled].tobytes()
+            if len(rest) > _LINE_BYTES_MAX:
+                raise NotLinesError
+            if cut:
+                buffer[cut : cut + PAD] = LINE_END
+                yield offset, buffer, cut
+                offset += cut
+
+    def _at(self, offset: int, size: int) -> bytes:
+        try:
+            self._binary.seek(offset)
+            return self._binary.read(size)
+        except OSError as error:
+            raise SourceError(f"{self.name}: {error.strerror or error}") from error
+
+    def _sightings(self, text: bytes, place: Place, offset: int) -> Iterator[Sighting | Unreadable]:
+        """Return what stands on a line; nearly always one object."""
+        try:
+            found = decoder.decode(text.strip(_SPACE).decode())
+        except (ValueError, RecursionError):
+            found = None
+        if isinstance(found, dict) and len(text) <= OBJECT_CHARS_MAX:
+            return iter([Sighting(place, found)])
+        seen = list(Stream(BytesIO(text), self.name, None, line=place.line))
+        if any(isinstance(each, Unreadable) for each in seen):
+            # Perhaps it is only the beginning of something longer.
+            seen = self._in_place(text, place, offset)
+        return iter(seen)
+
+    def _in_place(self, text: bytes, place: Place, offset: int) -> list[Sighting | Unreadable]:
+        """Read a line where it stands, and make sure that what follows begins on the next one."""
+        after = place.line + 1
+        behind = offset + len(text)
+        while (line := self._line_at(behind)) and not line.strip(_SPACE):
+            after, behind = after + 1, behind + len(line)
+        seen: list[Sighting | Unreadable] = []
+        for each in Stream(cast("BinaryIO", _From(self, offset)), self.name, None, line=place.line):
+            if each.place.line > place.line:
+                if each.place.line == after and not text.lstrip(_SPACE).startswith(b"["):
+                    return seen
+                raise NotLinesError
+            seen.append(each)
+        if line:
+            raise NotLinesError
+        return seen
+
+    def _line_at(self, offset: int) -> bytes:
+        """Return a line's beginning, or the whole of it; empty at the end."""
+        return self._at(offset, _CHUNK_BYTES).partition(b"\n")[0] + b"\n" if offset < self.size else b""
+
+
+@attrs.define(eq=False)
+class _From:
+    """The bytes of a file from a place on, for whoever reads them one after the other."""
+
+    _lines: Lines
+    _offset: int
+
+    def read(self, size: int) -> bytes:
+        """Return the next bytes."""
+        found = self._lines._at(self._offset, size)  # noqa: SLF001  # A part of it.
+        self._offset += len(found)
+        return found
+
+
+def _opened(name: str, meter: Meter) -> BinaryIO:
+    with ExitStack() as stack:
+        try:
+            binary: BinaryIO = stack.enter_context(Path(name).open("rb"))
+            size = binary.seek(0, 2)
+            binary.seek(0)
+            packed = is_packed(binary)
+            plain = cast("BinaryIO", stack.enter_context(TemporaryFile())) if packed else binary
+        except OSError as error:
+            raise SourceError(f"{name}: {error.strerror or error}") from error
+        if packed:
+            meter.begin("unpacking", size)
+            for _ in _copied(cast("BinaryIO", Counted(binary, meter.read)), plain, name):
+                meter.tick()
+            binary.close()
+        stack.pop_all()  # `Lines.close` closes it.
+        return plain
+
+
+def _copied(packed: BinaryIO, plain: BinaryIO, name: str) -> Iterator[None]:
+    """Unpack a file piece by piece; in between it can be told how far that is."""
+    read = unpacked(packed)
+    while True:
+        try:
+            piece = read(_CHUNK_BYTES)
+            plain.write(piece)
+        except BrokenError:
+            raise NotLinesError from None
+        except OSError as error:
+            raise SourceError(f"{name}: {error.strerror or error}") from error
+        if not piece:
+            return
+        yield

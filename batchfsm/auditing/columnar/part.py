@@ -1,0 +1,112 @@
+"""Batches that are judged together, and what was found in them."""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+import attrs
+import numpy as np
+
+from batchfsm.auditing.columnar.columns import (
+    COLUMNS,
+    COUNTED,
+    CREATED,
+    FLAGS,
+    ID_HIGH,
+    ID_LOW,
+    NULL,
+    ODD,
+)
+from batchfsm.auditing.columnar.kernel import (
+    Batches,
+)
+from batchfsm.auditing.columnar.tables import Tables
+
+NONE: Final = np.zeros(0, np.int64)
+"""No numbers."""
+
+
+_NEEDED: Final = ("created_at", "expires_at", "completion_window")
+
+
+class OutOfOrderError(Exception):
+    """A row came behind a later one of its batch."""
+
+
+class Hits(NamedTuple):
+    """Rows that breach something, in columns."""
+
+    numbers: Any
+    slots: Any
+    masks: Any
+    seen: Any
+    """When each was seen; Unix seconds, NaN if that was not said."""
+    born: Any
+    """The `created_at` of each; Unix seconds or NULL."""
+
+
+@attrs.define(eq=False)
+class Part:
+    """Batches that are judged together: all of them, or those of one bucket."""
+
+    batches: Batches = attrs.field(factory=Batches)
+    odd: Any = attrs.field(factory=lambda: np.zeros(0, np.bool_))
+    """By slot: is the batch the scalar core's?"""
+    numbers: list[Any] = attrs.field(factory=list)
+    """The numbers of the rows, chunk by chunk."""
+    slots: list[Any] = attrs.field(factory=list)
+    """Whose they are."""
+    hits: list[Hits] = attrs.field(factory=list)
+    """The rows that breach something, chunk by chunk."""
+
+    def leave(self, keys: list[tuple[int, int]]) -> None:
+        """Leave batches to the scalar core, by the digests of their ids."""
+        cells = np.full((len(keys), len(COLUMNS)), NULL, np.int64)
+        if keys:
+            cells[:, [ID_LOW, ID_HIGH]] = keys
+        self._mark(self.batches.locate(cells))
+
+    def judge(self, cells: Any, seen: Any, numbers: Any, arrays: Tables) -> None:
+        """Judge rows, each batch's in order."""
+        slots = self.batches.locate(cells)
+        masks = self.batches.judge(cells, seen, slots, arrays)
+        if masks is None:
+            raise OutOfOrderError
+        found = np.flatnonzero(masks)
+        self.numbers.append(numbers)
+        self.slots.append(slots.astype(np.int32))
+        self.hits.append(Hits(numbers[found], slots[found], masks[found], seen[found], cells[found, CREATED]))
+        self._mark(slots[masks & ODD != 0])
+
+    def _mark(self, slots: Any) -> None:
+        if len(self.odd) < self.batches.count:
+            # Twice as many as asked for, so that a copy is seldom made.
+            self.odd = np.append(self.odd, np.zeros(2 * self.batches.count - len(self.odd), np.bool_))
+        self.odd[slots] = True
+
+    def all_hits(self, kept: Any) -> Hits:
+        """Return the rows that breach something, of some batches; `kept` by slot."""
+        found = Hits(*map(np.concatenate, zip((NONE,) * len(Hits._fields), *self.hits, strict=True)))
+        here = kept[found.slots]
+        return Hits(*(column[here] for column in found))
+
+    def rows_of(self, wanted: Any) -> Any:
+        """Return the numbers of the rows of some batches, sorted; `wanted` by slot."""
+        found = [numbers[wanted[slots]] for numbers, slots in zip(self.numbers, self.slots, strict=True)]
+        return np.sort(np.concatenate([NONE, *found]))
+
+    def groups(self, wanted: Any) -> list[Any]:
+        """Return the numbers of the rows of some batches, batch by batch in the order of their slots."""
+        chosen = [wanted[slots] for slots in self.slots]
+        numbers = np.concatenate([NONE, *(n[c] for n, c in zip(self.numbers, chosen, strict=True))])
+        slots = np.concatenate([NONE, *(s[c] for s, c in zip(self.slots, chosen, strict=True))])
+        order = np.argsort(slots, kind="stable")
+        cuts = np.flatnonzero(np.diff(slots[order], prepend=-1))
+        return np.split(numbers[order], cuts[1:])[: len(cuts)]  # Of nothing, numpy makes one part, not none.
+
+
+def given(cells: Any, seen: Any) -> set[str]:
+    """Return what rows have, of that which rules need to look."""
+    found = {name for name in _NEEDED if (cells[:, COLUMNS.index(name)] != NULL).any()} | {"id"}
+    found |= {"observed_at"} if not np.isnan(seen).all() else set()
+    return found | ({"request_counts"} if (cells[:, FLAGS] & COUNTED).any() else set())

@@ -1,0 +1,80 @@
+"""Findings as a frame: rows of eleven columns, and the table of Arrow that they make."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from importlib import import_module
+from typing import Any, Final
+
+from batchfsm.errors import MissingExtraError
+from batchfsm.finding import Finding, plain
+
+_TYPES: Final = {
+    "rule": "string",
+    "name": "string",
+    "severity": "string",
+    "batch_id": "string",
+    "source": "string",
+    "line": "int64",
+    "known_source": "string",
+    "known_line": "int64",
+    "observed_at": "float64",
+    "fields": "string",
+    "message": "string",
+}
+
+COLUMNS: Final = tuple(_TYPES)
+"""What the columns are called, in order."""
+
+Cell = str | int | float | None
+"""What stands in a column; None for null."""
+
+
+def cells(findings: Iterable[Finding]) -> Iterator[tuple[Cell, ...]]:
+    """
+    Yield the rows of a frame, each in the order of `COLUMNS`.
+
+    `source` and `line` are where the guilty snapshot stands, `known_source` and `known_line` where the earlier one
+    does that it contradicts. `fields` is text of JSON. Half of a surrogate pair, which no table can hold, is spelled
+    out.
+    """
+    for finding in findings:
+        here = finding.where[-1] if finding.where else None
+        known = finding.where[0] if len(finding.where) > 1 else None
+        yield (
+            finding.rule,
+            finding.name,
+            finding.severity,
+            None if finding.batch_id is None else _text(finding.batch_id),
+            None if here is None else _text(here.source),
+            None if here is None else here.line,
+            None if known is None else _text(known.source),
+            None if known is None else known.line,
+            None if finding.observed_at is None else float(finding.observed_at),
+            json.dumps(plain(finding.fields)),
+            _text(finding.message),
+        )
+
+
+def frame(findings: Iterable[Finding]) -> Any:
+    """Return a `pyarrow.Table`, of the same columns and types without any finding too; MissingExtraError without it."""
+    arrow = pyarrow("pyarrow")
+    schema = arrow.schema([(name, getattr(arrow, kind)()) for name, kind in _TYPES.items()])
+    rows = list(cells(findings))
+    columns = zip(*rows, strict=True) if rows else ((),) * len(COLUMNS)
+    return arrow.table(
+        [arrow.array(column, field.type) for column, field in zip(columns, schema, strict=True)], schema=schema
+    )
+
+
+def pyarrow(module: str) -> Any:
+    """Return a module of pyarrow's; MissingExtraError if it is not installed."""
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise MissingExtraError("a frame of findings", "audit") from error
+
+
+def _text(text: str) -> str:
+    return text.encode(errors="backslashreplace").decode()

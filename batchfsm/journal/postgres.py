@@ -1,0 +1,182 @@
+"""The journal in PostgreSQL, by psycopg 3; for several machines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from secrets import randbits
+from threading import Lock
+from types import ModuleType
+from typing import Any, Final, Self, TypeVar
+from zlib import crc32
+
+from batchfsm.errors import JournalError, MissingExtraError
+from batchfsm.journal.relational import Execute, RelationalJournal
+from batchfsm.journal.schema import MIGRATIONS
+
+AnswerT = TypeVar("AnswerT")
+
+_MIGRATING: Final = 0x6266736D
+"""The advisory lock under which the tables are made."""
+
+_BATCHES: Final = 0x62667362
+"""With it begin the advisory locks of batches; two that share one wait for each other, and that is all."""
+
+_ALIVE: Final = """
+SELECT 1 FROM pg_locks JOIN pg_database ON pg_database.oid = database AND datname = current_database()
+WHERE locktype = 'advisory' AND objsubid = 1 AND (classid::bigint << 32) + objid::bigint = ?"""
+
+
+class PostgresJournal(RelationalJournal):
+    """
+    A journal in tables `batchfsm_*` of a PostgreSQL database, shared by processes on any number of machines.
+
+    It keeps one connection, and opens another when that breaks: what was being done
+    is done again, once. An advisory lock of the session tells the other processes that
+    this one is alive; so connect to the server, or through a pool in session mode.
+
+    Args:
+        dsn: Where it is: `postgresql://user@host/database`, or words as psycopg takes them.
+        timeout_s: How long to wait for a connection, and for a statement; seconds.
+        create: False to refuse a database where no journal is.
+
+    Raises:
+        MissingExtraError: If psycopg is not installed: `batchfsm[postgres]`.
+        JournalError: If the server cannot be reached, or a newer batchfsm made the tables.
+    """
+
+    def __init__(self, dsn: str, *, timeout_s: float = 10.0, create: bool = True) -> None:
+        """Connect, and make the tables or bring them up to date."""
+        self._psycopg = driver()
+        self._timeout_s = timeout_s
+        self._words = self._read(dsn)
+        port = f":{self._words['port']}" if "port" in self._words else ""
+        super().__init__(f"postgresql://{self._words.get('host', '')}{port}/{self._words.get('dbname', '')}")
+        self._lock = Lock()
+        self._db: Any = None
+        self._is_closed = False
+        self._sign = str(randbits(62))
+        try:
+            self._run(self._prepare if create else self._find)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Let go of the connection; what is held by this journal's monitors is free from now on."""
+        with self._lock:
+            self._is_closed = True
+            if self._db is not None:
+                # Else the server would hold the sign of life until it has noticed. A broken connection holds none.
+                with suppress(self._psycopg.Error):
+                    self._db.execute("SELECT pg_advisory_unlock_all()")
+            self._drop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _read(self, dsn: str) -> dict[str, Any]:
+        """Return what an address says, and beside it what notices a server that has gone without a word."""
+        try:
+            words: dict[str, Any] = self._psycopg.conninfo.conninfo_to_dict(dsn)
+        except self._psycopg.Error:
+            # Its text quotes the address, which may hold a password.
+            problem = "the address cannot be read; it is like postgresql://user@host/database"
+            raise JournalError("postgresql", problem) from None
+        whole_s = self._whole_s()
+        return {
+            "connect_timeout": whole_s,
+            "keepalives_idle": whole_s,
+            "keepalives_interval": whole_s,
+            "keepalives_count": 3,
+            "tcp_user_timeout": whole_s * 1000,
+        } | words
+
+    def _whole_s(self) -> int:
+        return max(1, round(self._timeout_s))
+
+    def _find(self, execute: Execute) -> None:
+        if execute("SELECT to_regclass(?)", "batchfsm_journal").fetchone() == (None,):
+            raise JournalError(self.name, "there is no journal")
+        self._prepare(execute)
+
+    def _prepare(self, execute: Execute) -> None:
+        execute("SELECT pg_advisory_xact_lock(?)", _MIGRATING)
+        execute("CREATE TABLE IF NOT EXISTS batchfsm_journal (version INTEGER NOT NULL)")
+        row = execute("SELECT version FROM batchfsm_journal").fetchone()
+        if self._migrate(execute, 0 if row is None else row[0]):
+            execute("DELETE FROM batchfsm_journal")
+            execute("INSERT INTO batchfsm_journal VALUES (?)", len(MIGRATIONS))
+
+    def _run(self, work: Callable[[Execute], AnswerT], *, writes: bool = True) -> AnswerT:  # noqa: ARG002  # All alike.
+        with self._lock:
+            try:
+                try:
+                    return self._try(work)
+                except (self._psycopg.OperationalError, self._psycopg.InterfaceError):
+                    if self._db is None or not self._db.closed:
+                        raise
+                    # The server was restarted, perhaps. The work bears being done again.
+                    self._drop()
+                    return self._try(work)
+            except (self._psycopg.Error, UnicodeError) as error:
+                raise JournalError(self.name, str(error).strip() or repr(error)) from error
+
+    def _try(self, work: Callable[[Execute], AnswerT]) -> AnswerT:
+        if self._is_closed:
+            raise JournalError(self.name, "it is closed")
+        if self._db is None or self._db.closed:
+            self._connect()
+        with self._db.transaction():
+            return work(self._execute)
+
+    def _execute(self, sql: str, *values: Any) -> Any:
+        return self._db.execute(sql.replace("?", "%s"), values)
+
+    def _lock_batch(self, execute: Execute, batch_id: str) -> None:
+        # A row lock would be written, and waited for at the commit; this one is the server's memory alone.
+        execute("SELECT pg_advisory_xact_lock(?, ?)", _BATCHES, crc32(batch_id.encode()) - 2**31)
+
+    def _connect(self) -> None:
+        db = self._psycopg.connect(**self._words, autocommit=True)
+        try:
+            # Whatever the server's habits are: a commit has to last, and a row that another one wrote to be seen.
+            for setting in (
+                f"statement_timeout = {self._whole_s() * 1000}",
+                "synchronous_commit = on",
+                "default_transaction_isolation = 'read committed'",
+            ):
+                db.execute(f"SET {setting}")
+            db.execute("SELECT pg_advisory_lock_shared(%s)", [int(self._sign)])
+        except BaseException:
+            db.close()
+            raise
+        self._db = db
+
+    def _drop(self) -> None:
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+
+    def _sign_on(self) -> str:
+        return self._sign
+
+    def _is_alive(self, sign: str) -> bool:
+        return sign == self._sign or self._execute(_ALIVE, int(sign)).fetchone() is not None
+
+
+def driver() -> ModuleType:
+    """
+    Return psycopg.
+
+    Raises:
+        MissingExtraError: If it is not installed.
+    """
+    try:
+        import psycopg  # noqa: PLC0415  # An extra's library, in its own room.
+    except ImportError:
+        raise MissingExtraError("a journal in PostgreSQL", "postgres") from None
+    return psycopg

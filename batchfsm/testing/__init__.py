@@ -1,0 +1,74 @@
+"""
+A whole Batch API for unit tests: virtual time, scenarios, faults, strategies, asserts.
+
+The strategies need Hypothesis, the extra `testing`; all else needs nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from batchfsm.errors import MissingExtraError
+from batchfsm.testing.api import FakeBatchAPI
+from batchfsm.testing.asserts import assert_consistent, assert_fired_once, assert_lifecycle
+from batchfsm.testing.clock import Clock, SpeedClock, VirtualClock
+from batchfsm.testing.faults import FAULTS, Fault
+from batchfsm.testing.life import Knot, Life, Timeline
+from batchfsm.testing.messages import Answer, Call, Request
+from batchfsm.testing.outcomes import RequestError
+from batchfsm.testing.recorded import Recording, recordings
+from batchfsm.testing.scenario import Plan, Scenario
+from batchfsm.testing.script import ScenarioError
+from batchfsm.testing.server import Server
+from batchfsm.testing.webhooks import Webhook, webhook
+
+if TYPE_CHECKING:
+    from batchfsm.testing.strategies import broken, histories, polls, timelines
+
+__all__ = [
+    "FAULTS",
+    "Answer",
+    "Call",
+    "Clock",
+    "FakeBatchAPI",
+    "Fault",
+    "Knot",
+    "Life",
+    "Plan",
+    "Recording",
+    "Request",
+    "RequestError",
+    "Scenario",
+    "ScenarioError",
+    "Server",
+    "SpeedClock",
+    "Timeline",
+    "VirtualClock",
+    "Webhook",
+    "assert_consistent",
+    "assert_fired_once",
+    "assert_lifecycle",
+    "broken",
+    "histories",
+    "polls",
+    "recordings",
+    "timelines",
+    "webhook",
+]
+
+_STRATEGIES = ("broken", "histories", "polls", "timelines")
+
+
+def __getattr__(name: str) -> object:
+    """Import the strategies on first use: nothing else needs Hypothesis."""
+    if name not in _STRATEGIES:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    try:
+        module = import_module("batchfsm.testing.strategies")
+    except ModuleNotFoundError as error:
+        if error.name != "hypothesis":
+            raise
+        raise MissingExtraError(f"the strategy {name}", "testing") from None
+    value = getattr(module, name)
+    globals()[name] = value
+    return value

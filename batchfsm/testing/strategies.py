@@ -1,0 +1,128 @@
+"""Hypothesis strategies: lives along the table, what polls make of them, and each rule broken."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, TypeVar
+
+from hypothesis import strategies as st
+
+from batchfsm.dialects import Dialect, find
+from batchfsm.errors import UnknownNameError
+from batchfsm.rules import RULES
+from batchfsm.testing.breaches import CHANGES, changeable, changed, pairable, paired
+from batchfsm.testing.clock import BEGINS_AT
+from batchfsm.testing.life import DEADLINE_S, Knot, Timeline, Wire
+from batchfsm.topology import Walk, topology
+
+Snapshot = TypeVar("Snapshot")
+
+TOTAL_MAX: Final = 1_000
+"""The most requests of a batch that a strategy makes."""
+
+_DWELL_S: Final = st.integers(0, 3) | st.integers(0, 7_000)
+_CUT_OFF: Final = frozenset({"expired", "cancelled"})
+
+
+def timelines(*, dialect: str | Dialect = "openai", tolerated: bool = False) -> st.SearchStrategy[Timeline]:
+    """
+    Return lives of batches from birth to a final status, along the steps of a table.
+
+    Equal seconds are as common as they are on real servers.
+
+    Args:
+        dialect: Whose table.
+        tolerated: True if steps may be taken that the table only tolerates.
+    """
+    named = find(dialect)
+    return st.sampled_from(_walks(named, tolerated=tolerated)).flatmap(lambda walk: _lives(walk, named))
+
+
+def histories(*, dialect: str | Dialect = "openai", tolerated: bool = False) -> st.SearchStrategy[list[Wire]]:
+    """Return what a poller saw who missed no status: one object for each; see `timelines`."""
+    return timelines(dialect=dialect, tolerated=tolerated).map(Timeline.history)
+
+
+def polls(history: Sequence[Snapshot]) -> st.SearchStrategy[list[Snapshot]]:
+    """Return what any poller may have seen of a history: some of it, some of it twice, in order; never nothing."""
+    places = st.lists(st.integers(0, len(history) - 1), min_size=1, max_size=2 * len(history))
+    return places.map(lambda found: [history[place] for place in sorted(found)])
+
+
+def broken(rule: str) -> st.SearchStrategy[list[Any]]:
+    """
+    Return histories on OpenAI that break one rule and no other.
+
+    The last item is the one that breaks it. Items are batch objects; for T205 and T207,
+    which need the time of observation, envelopes.
+
+    Args:
+        rule: The code of the rule.
+
+    Raises:
+        UnknownNameError: If there is no such rule.
+    """
+    if rule not in RULES:
+        raise UnknownNameError("rule", rule, RULES)
+    return _changed(rule) if rule in CHANGES else _paired(rule)
+
+
+def _walks(dialect: Dialect, *, tolerated: bool = False) -> list[Walk]:
+    """Return every simple walk from birth to a final status."""
+    graph = topology(dialect.lifecycle)
+    statuses = frozenset(graph.statuses)
+    return [
+        walk
+        for end in graph.statuses
+        if end in graph.terminal
+        for walk in graph.walks(dialect.lifecycle.initial, end, statuses, strict=not tolerated)
+    ]
+
+
+@st.composite
+def _lives(draw: st.DrawFn, walk: Walk, dialect: Dialect, least: int = 0) -> Timeline:
+    """Draw a life along a walk; at least so many requests done, and as many left if it is cut off."""
+    begun = BEGINS_AT + draw(st.integers(0, 10**6))
+    entries, second = [], begun
+    for status in walk:
+        if status == "expired":
+            second = max(second, begun + 86_400 + draw(st.sampled_from([0, DEADLINE_S])))
+        entries.append((status, second))
+        second += draw(_DWELL_S)
+    total = draw(st.integers(2 * least, TOTAL_MAX))
+    knots: tuple[Knot, ...] = ()
+    if "in_progress" in walk:
+        place = walk.index("in_progress")
+        over = entries[min(place + 1, len(entries) - 1)][1]
+        most = total - least if walk[-1] in _CUT_OFF else total
+        completed = draw(st.integers(least, most))
+        failed = draw(st.integers(0, most - completed))
+        if walk[-1] == "completed":
+            failed = total - completed
+        knots = (Knot(at=entries[place][1], completed=0, failed=0), Knot(at=over, completed=completed, failed=failed))
+    optional = [status for status in walk if status in dialect.optional]
+    silent = frozenset(draw(st.lists(st.sampled_from(optional), unique=True))) if optional else frozenset()
+    return Timeline(
+        entries=tuple(entries),
+        dialect=dialect,
+        total=total,
+        knots=knots,
+        silent=silent,
+        number=draw(st.integers(0, 99)),
+    )
+
+
+@st.composite
+def _changed(draw: st.DrawFn, rule: str) -> list[Any]:
+    """Draw a healthy snapshot, and break it."""
+    openai = find("openai")
+    walk, end = draw(st.sampled_from(list(changeable(rule, _walks(openai)))))
+    return changed(rule, draw(_lives(walk, openai, least=1)), end)
+
+
+@st.composite
+def _paired(draw: st.DrawFn, rule: str) -> list[Any]:
+    """Draw two healthy snapshots that contradict each other."""
+    openai = find("openai")
+    walk, end, then = draw(st.sampled_from(list(pairable(rule, _walks(openai)))))
+    return paired(rule, draw(_lives(walk, openai, least=1)), end, then)

@@ -1,0 +1,97 @@
+"""What the loop of watching asks of the world, and what it was asked for itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import Any
+
+import attrs
+
+from batchfsm.monitor import AsyncMonitor, Monitor
+from batchfsm.route import Transition
+from batchfsm.snapshot import Snapshot
+from batchfsm.watching.events import Event, Stalled
+from batchfsm.watching.schedule import Schedule
+
+
+@attrs.frozen
+class Look:
+    """Ask for batches; a `Looked` is sent back."""
+
+    ids: tuple[str, ...]
+    is_sweep: bool
+
+
+@attrs.frozen
+class Observe:
+    """Show a snapshot to the monitor; its `Observation` is sent back, or thrown what it raised."""
+
+    snapshot: Snapshot
+
+
+@attrs.frozen
+class Redeliver:
+    """Have the monitor try again what hooks raised on; thrown what they raise again."""
+
+    now: float | None
+
+
+@attrs.frozen
+class Call:
+    """Call somebody's function; what it raises ends the watch."""
+
+    function: Callable[[Any], Any]
+    subject: object
+
+
+@attrs.frozen
+class Wait:
+    """Let time pass, or a hint come; the ids of batches hinted at are sent back."""
+
+    seconds: float
+
+
+@attrs.frozen
+class Emit:
+    """Hand a transition over to whoever watches."""
+
+    transition: Transition
+
+
+Command = Look | Observe | Redeliver | Call | Wait | Emit
+Commands = Generator[Command, Any, None]
+
+
+@attrs.frozen(kw_only=True)
+class Setting:
+    """What a watch was asked for."""
+
+    monitor: Monitor | AsyncMonitor
+    schedule: Schedule
+    timeout_s: float | None
+    log: Any
+    on_stalled: Callable[[Stalled], Any] | None
+    on_error: Callable[[Exception], Any] | None
+    on_event: Callable[[Event], Any] | None
+    clock: Callable[[], float]
+    is_wire: bool
+    """True if what a look brings is JSON as it came, to be logged as it is."""
+
+
+class Steady:
+    """Time that never goes back: a clock that is set back must not put off the next look."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        """Begin at the clock's own time."""
+        self._clock = clock
+        self._ahead_s = 0.0
+        self._last = float("-inf")
+
+    def __call__(self) -> float:
+        """Return Unix seconds, ahead of the clock by as much as that was set back."""
+        now = self._clock() + self._ahead_s
+        if now < self._last:
+            self._ahead_s += self._last - now
+            now = self._last
+        self._last = now
+        return now

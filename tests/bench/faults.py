@@ -1,0 +1,79 @@
+"""
+What faults cost: `python tests/bench/faults.py [kills] [batches] [rounds] [directory]`.
+
+Pollers are killed (SIGKILL) at random moments, again and again, until so many batches at the least have ended; two
+pollers race for the same batches; connections to PostgreSQL are cut under a poller. Counted is what was lost,
+and what was heard once more. PostgreSQL is measured if BATCHFSM_POSTGRES says where it is, in schemas that are
+dropped at the end. Nothing is asserted but that the pollers ended as they should.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import perf_counter
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from crashing import HOOKS, cut_at_random, killed_at_random, raced, tally
+from journals import drop, own_schema, server_or_skip
+
+KILLS, BATCHES, ROUNDS = 200, 2_500, 1_000
+KILL_S_MAX, CUT_S_MAX = 1.5, 0.2
+SEED = 20261125
+
+
+@contextmanager
+def place(store: str, folder: Path, name: str) -> Iterator[str]:
+    """Where a journal is to be."""
+    if store == "SQLite":
+        yield str(folder / f"{name}.db")
+        return
+    psycopg = server_or_skip()
+    schema, address = own_schema(psycopg)
+    yield address
+    drop(psycopg, schema)
+
+
+def line(what: str, store: str, faults: int, found: object, begun: float) -> None:
+    """Print a line of the table."""
+    parts = [getattr(found, name) for name in ("rows", "due", "lost", "repeated", "foreign", "disordered", "pending")]
+    print(
+        f"{what:24}{store:11}{faults:7}" + "".join(f"{part:11,}" for part in parts) + f"{perf_counter() - begun:8.0f}"
+    )
+
+
+def main(kills: int, batches: int, rounds: int, directory: str | None) -> None:
+    """Print the table."""
+    names = ("faults", "entries", "calls due", "lost", "repeated", "foreign", "disordered", "pending", "s")
+    print(f"{'':24}{'':11}{names[0]:>7}" + "".join(f"{name:>11}" for name in names[1:-1]) + f"{names[-1]:>8}")
+    stores = ["SQLite", *(["PostgreSQL"] if "BATCHFSM_POSTGRES" in os.environ else [])]
+    with tempfile.TemporaryDirectory(dir=directory) as here:
+        for store in stores:
+            folder, luck = Path(here), random.Random(SEED)  # noqa: S311
+            notes = [folder / f"{store}-{number}" for number in range(3)]
+            with place(store, folder, "killed") as where:
+                begun = perf_counter()
+                last = killed_at_random(
+                    where, notes[0], kills=kills, last=batches - 1, wait_s_max=KILL_S_MAX, luck=luck
+                )
+                line("killed", store, kills, tally(where, notes[0], last), begun)
+            with place(store, folder, "raced") as where:
+                begun = perf_counter()
+                raced(where, notes[1], rounds)
+                line("two on one batch", store, rounds, tally(where, notes[1], rounds - 1, HOOKS[:1]), begun)
+            if store == "PostgreSQL":
+                with place(store, folder, "cut") as where:
+                    begun = perf_counter()
+                    cuts = cut_at_random(where, notes[2], last=batches - 1, wait_s_max=CUT_S_MAX, luck=luck)
+                    line("connection cut", store, cuts, tally(where, notes[2], batches - 1), begun)
+
+
+if __name__ == "__main__":
+    given = sys.argv[1:]
+    numbers = [int(word) for word in given[:3]]
+    main(*numbers, *(KILLS, BATCHES, ROUNDS)[len(numbers) :], given[3] if len(given) > 3 else None)

@@ -1,0 +1,110 @@
+"""
+What a journal costs, against a bare committed INSERT: `python tests/bench/journal.py [rounds] [directory]`.
+
+The peer is the least that a durable hook could be: one row, a key and a second, in a SQLite
+file of its own on the same disk, WAL and `synchronous=FULL`, each in its own transaction.
+Medians of interleaved rounds. With BATCHFSM_POSTGRES set to an address, PostgreSQL is measured the same way, in a
+schema that is dropped at the end.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import sys
+import tempfile
+from itertools import count
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+
+from observe import COMPLETED, life
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from journals import drop, own_schema, server_or_skip
+
+from batchfsm import Monitor, PostgresJournal, SQLiteJournal
+
+ROUNDS = 400
+
+
+def bare_sqlite(folder):
+    """Return what commits one row."""
+    db = sqlite3.connect(Path(folder) / "bare.db", isolation_level=None)
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA synchronous = FULL")
+    db.execute("CREATE TABLE entered (key TEXT PRIMARY KEY, at INTEGER)")
+    numbers = count()
+    return lambda: db.execute("INSERT INTO entered VALUES (?, ?)", (f"batch_{next(numbers)}/completed/1", 1))
+
+
+def bare_postgres(db):
+    """Return what commits one row."""
+    db.execute("CREATE TABLE entered (key TEXT PRIMARY KEY, at BIGINT)")
+    numbers = count()
+    return lambda: db.execute("INSERT INTO entered VALUES (%s, %s)", (f"batch_{next(numbers)}/completed/1", 1))
+
+
+def journaled(journal, *, with_hook):
+    """Return what prepares a batch, and what observes its next step."""
+    monitor = Monitor(journal=journal)
+    if with_hook:
+        monitor.on(name="bench")(lambda _: None)
+    numbers = count()
+    rows = life(COMPLETED)
+
+    def prepared():
+        batch_id = f"bench_{os.getpid()}_{with_hook}_{next(numbers)}"
+        monitor.observe(rows[0] | {"id": batch_id})
+        return rows[1] | {"id": batch_id}
+
+    return prepared, monitor.observe
+
+
+def measured(peer, parts, rounds):
+    """Print how long each part takes, and against the peer."""
+    taken = {name: [] for name in parts}
+    bare = []
+    for _ in range(rounds):
+        begun = perf_counter()
+        peer()
+        bare.append(perf_counter() - begun)
+        for name, (prepared, observe) in parts.items():
+            row = prepared()
+            begun = perf_counter()
+            observe(row)
+            taken[name].append(perf_counter() - begun)
+    print(f"{'a bare row, committed':46}{median(bare) * 1e6:8.0f}{1:7.2f}")
+    for name, times in taken.items():
+        print(f"{name:46}{median(times) * 1e6:8.0f}{median(times) / median(bare):7.2f}")
+
+
+def main(rounds, folder):
+    """Print the table."""
+    print(f"{'':46}{'us':>8}{'ratio':>7}")
+    with tempfile.TemporaryDirectory(dir=folder) as here:
+        print("SQLiteJournal")
+        first, second = SQLiteJournal(Path(here) / "first.db"), SQLiteJournal(Path(here) / "second.db")
+        parts = {
+            "a transition, committed": journaled(first, with_hook=False),
+            "a transition, committed; its hook acknowledged": journaled(second, with_hook=True),
+        }
+        measured(bare_sqlite(here), parts, rounds)
+        first.close()
+        second.close()
+    if "BATCHFSM_POSTGRES" in os.environ:
+        print("PostgresJournal")
+        psycopg = server_or_skip()
+        schema, address = own_schema(psycopg)
+        with PostgresJournal(address) as first, PostgresJournal(address) as second:
+            parts = {
+                "a transition, committed": journaled(first, with_hook=False),
+                "a transition, committed; its hook acknowledged": journaled(second, with_hook=True),
+            }
+            with psycopg.connect(address, autocommit=True) as db:
+                measured(bare_postgres(db), parts, rounds)
+        drop(psycopg, schema)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS, sys.argv[2] if len(sys.argv) > 2 else None)

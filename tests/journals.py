@@ -1,0 +1,172 @@
+"""Journals to test with: where PostgreSQL is, and what is pending, in short."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from batchfsm import Monitor, Transition
+from batchfsm.journal import Change, Entry, Pending, PostgresJournal, SQLiteJournal
+
+DSN = os.environ.get("BATCHFSM_POSTGRES", "postgresql://postgres@127.0.0.1:5432/test")
+"""The server that tests marked `server` talk to; each makes tables in a schema of its own."""
+
+
+class Desk:
+    """One place for a journal: it opens it as often as there are processes that share it."""
+
+    def __init__(self, where: Path | str) -> None:
+        """Take a path, or the address of a database."""
+        self.where = where
+        self._opened: list[Any] = []
+
+    def open(self) -> Any:
+        """Open the journal, once more."""
+        kind: Any = SQLiteJournal if isinstance(self.where, Path) else PostgresJournal
+        self._opened.append(kind(self.where))
+        return self._opened[-1]
+
+    def close(self) -> None:
+        """Close all that was opened."""
+        for journal in self._opened:
+            journal.close()
+
+
+def server_or_skip() -> Any:
+    """Return psycopg and leave the test where no server answers."""
+    psycopg = pytest.importorskip("psycopg", reason="psycopg is not installed")
+    try:
+        psycopg.connect(DSN, connect_timeout=3).close()
+    except psycopg.OperationalError as error:
+        pytest.skip(f"no PostgreSQL at {DSN}, see BATCHFSM_POSTGRES: {error}")
+    return psycopg
+
+
+def own_schema(psycopg: Any) -> tuple[str, str]:
+    """Make a schema that nobody else has, and return it with the address of a journal in it."""
+    schema = f"batchfsm_{uuid4().hex[:12]}"
+    with psycopg.connect(DSN, autocommit=True) as db:
+        db.execute(f"CREATE SCHEMA {schema}")
+    return schema, f"{DSN}?application_name={schema}&options=-csearch_path%3D{schema}"
+
+
+def drop(psycopg: Any, schema: str) -> None:
+    """Drop a schema with all in it."""
+    with psycopg.connect(DSN, autocommit=True) as db:
+        db.execute(f"DROP SCHEMA {schema} CASCADE")
+
+
+def short(rows: list[Pending]) -> list[tuple[str, str, int]]:
+    """Return the target, the hook and the tries of pending rows."""
+    return [(row.transition.target, row.hook, row.tries) for row in rows]
+
+
+def change(owner: str, *entries: tuple[Transition, tuple[str, ...]], expected: int = 0, state: str = "s") -> Change:
+    """Return a change of `batch_1`."""
+    written = tuple(Entry(transition, hooks) for transition, hooks in entries)
+    return Change(batch_id="batch_1", owner=owner, expected=expected, state=state, entries=written)
+
+
+def unheard(_: str, __: Transition) -> None:
+    """Be called never."""
+    raise AssertionError
+
+
+def transitions(*rows: dict[str, Any]) -> list[Transition]:
+    """Return what snapshots bring, one after another."""
+    monitor = Monitor()
+    return [each for row in rows for each in monitor.observe(row).transitions]
+
+
+class Link:
+    """A connection as psycopg's, over a SQLite file: statements, transactions, advisory locks; and it can break."""
+
+    def __init__(self, driver: StandIn) -> None:
+        """Connect, if the server answers."""
+        if driver.is_down:
+            msg = "connection refused"
+            raise sqlite3.OperationalError(msg)
+        self._driver, self.closed, self._held = driver, False, set()
+        self._db = sqlite3.connect(driver.path, isolation_level=None, check_same_thread=False)
+        self._db.create_function("pg_advisory_xact_lock", -1, lambda *_: None)
+        self._db.create_function("pg_advisory_lock_shared", 1, self._hold)
+        self._db.create_function("pg_advisory_unlock_all", 0, self._held.clear)
+        driver.links.append(self)
+
+    def execute(self, sql: str, values: Sequence[Any] = ()) -> Any:
+        """Run one statement as PostgreSQL would, or lose the connection."""
+        self._driver.said.append(sql)
+        if self._driver.breaks and self._driver.breaks[0] in sql:
+            self._driver.breaks.pop(0)
+            self.close()
+            self._driver.meanwhile()
+            msg = "server closed the connection unexpectedly"
+            raise sqlite3.OperationalError(msg)
+        if sql.startswith("SET "):
+            return None
+        if "to_regclass" in sql:
+            return self._db.execute("SELECT (SELECT name FROM sqlite_master WHERE name = ?)", values)
+        if "pg_locks" in sql:
+            return self._db.execute("SELECT 1 WHERE ?", [values[0] in self._driver.held()])
+        return self._db.execute(sql.replace("%s", "?"), values)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Commit, or roll back; a connection may break at the commit, before it or after."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self.execute("/* before the commit */ SELECT 1")
+            self._db.execute("COMMIT")
+            self.execute("/* after the commit */ SELECT 1")
+        except BaseException:
+            if not self.closed and self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise
+
+    def close(self) -> None:
+        """Be gone, with the locks."""
+        self.closed = True
+        self._db.close()
+
+    def _hold(self, key: int) -> None:
+        self._held.add(key)
+
+
+class StandIn:
+    """
+    What the journal uses of psycopg, without a server: what becomes of connections can be said here, and no luck is needed.
+
+    The journal's statements are understood by both databases. That PostgreSQL does with them what is expected is
+    tested against a real one, by the tests marked `server`.
+    """
+
+    Error, OperationalError, InterfaceError = sqlite3.Error, sqlite3.OperationalError, sqlite3.InterfaceError
+
+    def __init__(self, path: Path) -> None:
+        """Take where the tables are."""
+        self.path, self.is_down = path, False
+        self.breaks: list[str] = []
+        """In which statements connections break, one after another."""
+        self.said: list[str] = []
+        self.links: list[Link] = []
+        self.meanwhile: Any = lambda: None
+        """What happens elsewhere when a connection breaks."""
+        self.conninfo = SimpleNamespace(conninfo_to_dict=lambda dsn: {"host": dsn, "dbname": "test"})
+
+    def connect(self, *, autocommit: bool, **_: Any) -> Link:
+        """Connect."""
+        assert autocommit
+        return Link(self)
+
+    def held(self) -> set[int]:
+        """Return the advisory locks of connections that are there."""
+        return {key for link in self.links if not link.closed for key in link._held}

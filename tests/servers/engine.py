@@ -1,0 +1,43 @@
+"""A model server that says hello to everybody: what a batch server sends its requests to."""
+
+import json
+from http.server import BaseHTTPRequestHandler
+
+MODEL = "stub-model"
+
+
+class Engine(BaseHTTPRequestHandler):
+    """Lists one model, and completes every chat."""
+
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_):
+        """Say nothing."""
+
+    def do_GET(self):  # As the standard library calls it.
+        """List the one model; anything else is well."""
+        self.answer({"object": "list", "data": [{"id": MODEL, "object": "model", "created": 0, "owned_by": "nobody"}]})
+
+    def do_POST(self):
+        """Complete a chat."""
+        self.rfile.read(int(self.headers.get("content-length", 0)))
+        message = {"role": "assistant", "content": "hello"}
+        self.answer(
+            {
+                "id": "chatcmpl-1",
+                "object": "chat.completion",
+                "created": 0,
+                "model": MODEL,
+                "choices": [{"index": 0, "message": message, "finish_reason": "stop"}],
+                "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
+            }
+        )
+
+    def answer(self, found):
+        """Send JSON."""
+        body = json.dumps(found).encode()
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)

@@ -1,0 +1,203 @@
+"""What a report draws, read off columns: the same as row by row, but for which of many clean batches are shown."""
+
+import json
+import random
+from itertools import product
+
+import attrs
+import pytest
+from medley import medley
+from notation import CREATED, seen, snap
+from test_columnar import SHARED, always, any_log, both, written  # noqa: F401  # A fixture is found by its name.
+from typer.testing import CliRunner
+
+from batchfsm import DIALECTS, audit, report
+from batchfsm.auditing.flow import CLEAN_MAX, TROUBLED_MAX, are_told_by_stamps
+from batchfsm.cli import app
+from batchfsm.lifecycle import STAMP_FIELDS
+
+BY_STAMPS = [name for name, dialect in DIALECTS.items() if are_told_by_stamps(dialect)]
+
+
+def pictures(report):
+    """Return all that a report draws; of more clean batches than are shown, only how many are."""
+    whole = attrs.asdict(report.flow, recurse=False)
+    clean = whole.pop("clean")
+    return whole, len(clean) if len(clean) == CLEAN_MAX else sorted(clean, key=lambda life: life.batch_id)
+
+
+def lines(log):
+    """Write a log as JSON lines."""
+    return "".join(json.dumps(each) + "\n" for each in log)
+
+
+def test_dialects_whose_stamps_tell():
+    """Where a stamp is optional, or a cycle hides an entry, columns do not tell the way."""
+    assert ["openai", "zhipu", "dashscope"] == BY_STAMPS
+
+
+# ---------------------------------------------------------------- any log
+
+
+@pytest.mark.parametrize("dialect", BY_STAMPS)
+@pytest.mark.parametrize("is_sorted", [True, False])
+def test_any_log_draws_the_same(dialect, is_sorted, tmp_path, always):  # noqa: F811
+    """Ways, stays, times, severities and lives, of logs in order and out of it, plain and not."""
+    for seed in range(12):
+        path = written(tmp_path, any_log(random.Random(f"{dialect} {is_sorted} {seed}"), dialect, is_sorted=is_sorted))  # noqa: S311
+        options = [{}, {"select": "T,H5"}, {"ignore": "P"}, {"memory": 1}, {"max_findings": 0}][seed % 5]
+
+        row_by_row, in_columns = both(path, dialect=dialect, flow=True, **options)
+
+        assert pictures(row_by_row) == pictures(in_columns), seed
+
+
+def sent(row):
+    """Return a row of a table as a line of a log sends it."""
+    batch = {name: value for name, value in row.items() if not name.startswith("request_counts_")}
+    del batch["place"]
+    seen_at = batch.pop("observed_at")
+    counts = {name: row[f"request_counts_{name}"] for name in ("total", "completed", "failed")}
+    batch |= {"errors": json.loads(row["errors"] or "null"), "request_counts": counts}
+    return {"batch": batch} if seen_at is None else {"observed_at": seen_at, "batch": batch}
+
+
+@pytest.mark.parametrize("dialect", BY_STAMPS)
+def test_a_medley_draws_the_same(dialect, tmp_path, always):  # noqa: F811
+    """Whole lives and rows of anything, of many batches among each other."""
+    rows = medley(random.Random(dialect), dialect, 120, 120)  # noqa: S311
+    row_by_row, in_columns = both(written(tmp_path, lines(map(sent, rows))), dialect=dialect, flow=True)
+
+    assert 1 == len(always)
+    assert pictures(row_by_row) == pictures(in_columns)
+
+
+@pytest.mark.parametrize("name", ["data/observed_snapshots.jsonl", "recordings/server_aibrix_dryrun.jsonl", "recordings/server_ogx.jsonl", "recordings/server_llmock.jsonl"])  # fmt: skip
+@pytest.mark.parametrize("dialect", BY_STAMPS)
+def test_real_logs_draw_the_same(name, dialect, always):  # noqa: F811
+    """The corpus and the recordings."""
+    path = SHARED / name
+    if not path.exists():
+        pytest.skip(f"{path} is not there; BATCHFSM_SHARED says where else to look")
+
+    row_by_row, in_columns = both(str(path), dialect=dialect, flow=True)
+
+    assert pictures(row_by_row) == pictures(in_columns)
+
+
+# ---------------------------------------------------------------- all ways
+
+
+def stamped(dialect):
+    """Return each status with each set of stamps."""
+    times = {name: CREATED + 1_111 * place for place, name in enumerate(STAMP_FIELDS)}
+    for status, given in product(DIALECTS[dialect].lifecycle.statuses, product([True, False], repeat=len(times))):
+        stamps = {name: at if is_given else None for is_given, (name, at) in zip(given, times.items(), strict=True)}
+        yield snap("v", output_file_id="file-out", error_file_id="file-err") | {"status": status} | stamps
+
+
+@pytest.mark.parametrize("dialect", BY_STAMPS)
+def test_every_set_of_stamps_draws_the_same(dialect, tmp_path, always):  # noqa: F811
+    """Each status with each set of stamps, alone in a batch of its own; healthy ones are told by columns alone."""
+    log = [batch | {"id": f"b{number}"} for number, batch in enumerate(stamped(dialect))]
+    row_by_row, in_columns = both(written(tmp_path, lines(log)), dialect=dialect, flow=True)
+
+    assert pictures(row_by_row) == pictures(in_columns)
+
+
+@pytest.mark.parametrize("dialect", BY_STAMPS)
+def test_every_pair_of_sound_rows_draws_the_same(dialect, tmp_path, always):  # noqa: F811
+    """A way that was followed in two looks is that of the stamps of the second, or a rule says otherwise."""
+    sound = sound_rows(dialect)
+    pairs = [[batch | {"id": f"b{number}"} for batch in pair] for number, pair in enumerate(product(sound, repeat=2))]
+    row_by_row, in_columns = both(
+        written(tmp_path, lines(batch for pair in pairs for batch in pair)), dialect=dialect, flow=True
+    )
+
+    assert pictures(row_by_row) == pictures(in_columns)
+
+
+def sound_rows(dialect):
+    """Return the rows that breach no rule of which stamps are there."""
+    rows = [batch | {"id": f"s{number}"} for number, batch in enumerate(stamped(dialect))]
+    found = audit(rows, dialect=dialect, select="P101,P102,P103", max_findings=100_000).by_batch()
+    return [row for row in rows if row["id"] not in found]
+
+
+# ---------------------------------------------------------------- what is read again
+
+
+@pytest.mark.parametrize("memory", ["1GB", 1])
+def test_healthy_batches_need_no_second_look(memory, tmp_path, always):  # noqa: F811
+    """Ways of batches that went as their stamps say are read off columns, in one part or in many."""
+    log = [batch for number in range(60) for batch in seen("vpzc", id=f"b{number}", at=(0, 5, 1_234, 9_999))]
+    row_by_row, in_columns = both(written(tmp_path, lines(log)), flow=True, memory=memory)
+
+    assert pictures(row_by_row) == pictures(in_columns)
+    assert {"validating": {5: 60}, "in_progress": {1_220: 60}, "finalizing": {8_760: 60}} == in_columns.flow.dwell
+    assert CLEAN_MAX == len(in_columns.flow.clean)
+
+
+def test_a_status_that_the_lifecycle_does_not_have(tmp_path, always):  # noqa: F811
+    """A batch of which nothing else is known has a life, and no way."""
+    row_by_row, in_columns = both(written(tmp_path, lines([snap("v") | {"status": "paused"}])), flow=True)
+
+    assert pictures(row_by_row) == pictures(in_columns)
+    assert ((), {}, 1) == (in_columns.flow.taken, in_columns.flow.now, len(in_columns.flow.troubled))
+
+
+def test_only_so_many_are_shown(tmp_path, always):  # noqa: F811
+    """Of many batches with findings the first with the worst are shown, whoever followed them."""
+    log = [snap("v", id=f"noted{number}", expires_at=None) for number in range(TROUBLED_MAX + 9)]
+    log += [snap("vpzc", id="wrong", request_counts={"total": 8, "completed": 1, "failed": 1})]
+    log += [snap("v", id=f"odd{number}", completed_at=1.5) for number in range(TROUBLED_MAX)]
+    row_by_row, in_columns = both(written(tmp_path, lines(log)), flow=True)
+
+    assert pictures(row_by_row) == pictures(in_columns)
+    assert ["wrong", "odd0", "odd1"] == [life.batch_id for life in in_columns.flow.troubled[:3]]
+
+
+def test_a_sample_of_columns_is_drawn_by_one_digest(tmp_path, always):  # noqa: F811
+    """Clean batches that columns could not read have no better place in the sample than others."""
+    clean = [snap("vp", id=f"c{number}") for number in range(3 * CLEAN_MAX)]
+    spelled = [json.dumps(batch, indent=None).replace('"id"', '"\\u0069d"') for batch in clean]
+    _, plain = both(written(tmp_path, lines(clean)), flow=True)
+    _, other = both(written(tmp_path, lines(clean[:30]) + "\n".join(spelled[30:])), flow=True)
+
+    assert [life.batch_id for life in plain.flow.clean] == [life.batch_id for life in other.flow.clean]
+
+
+# ---------------------------------------------------------------- who asks
+
+
+def test_unasked_columns_gather_nothing(tmp_path, always):  # noqa: F811
+    """Where no report is asked for, columns gather nothing."""
+    _, in_columns = both(written(tmp_path, lines(seen("vpzc"))))
+
+    assert in_columns.flow is None
+
+
+def test_where_stamps_do_not_tell_rows_do(tmp_path, always):  # noqa: F811
+    """With a dialect whose stamps may be null, a log is judged row by row if a report is asked for."""
+    row_by_row, other = both(written(tmp_path, lines(seen("vpzc"))), dialect="groq", flow=True)
+
+    assert [] == always
+    assert pictures(row_by_row) == pictures(other)
+
+
+def test_the_command_draws_out_of_columns_and_says_nothing(tmp_path, always):  # noqa: F811
+    """`--report` of a log that is large enough is read in columns, and no remark is made of it."""
+    path, page = written(tmp_path, lines(seen("vpzc"))), tmp_path / "report.html"
+    result = CliRunner().invoke(app, ["audit", path, "--report", str(page)])
+
+    assert (0, "", 1) == (result.exit_code, result.stderr, len(always))
+    assert "The lifecycle" in page.read_text()
+
+
+def test_a_report_that_nobody_gathered_for_says_so(tmp_path, always):  # noqa: F811
+    """Columns that were not asked leave a page without pictures."""
+    page = tmp_path / "report.html"
+    report(audit(written(tmp_path, lines(seen("vpzc")))), page)
+
+    assert 1 == len(always)
+    assert "The lifecycle" not in page.read_text()

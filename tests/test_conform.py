@@ -1,0 +1,442 @@
+"""Conformance: what a client can find out of a server, good ones and bad ones."""
+
+import json
+import subprocess
+import sys
+import time
+
+import attrs
+import pytest
+from notation import snap
+
+from batchfsm import RULES, UnknownNameError, audit, parse
+from batchfsm.conform import Score, Scorecard, UnreachableError, caller, conform
+from batchfsm.conform.looked import looked
+from batchfsm.testing import FakeBatchAPI, Request, SpeedClock
+from batchfsm.testing.messages import Answer, answered, refusal
+
+QUICK = "validating 1s > in_progress 1m > finalizing 1s > completed"
+
+
+def carded(scenario=QUICK, change=lambda request, answer: answer, timeout_s=2000, **options):
+    """Return the scorecard of a fake API, whose answers may be changed on the way."""
+    api = FakeBatchAPI(scenario)
+
+    def call(request):
+        path, headers = "/v1" + request.path, {**request.headers, "authorization": "Bearer sk-any"}
+        return change(request, api.handle(attrs.evolve(request, path=path, headers=headers)))
+
+    return conform(
+        call, now=api.clock.now, sleep=api.clock.sleep, server="fake", poll_s=10, timeout_s=timeout_s, **options
+    )
+
+
+def results(card, result="broken"):
+    """Return what had a result, endpoints with what was asked."""
+    return [f"{score.name}: {score.asked}" for score in card.endpoints if score.result == result] + [
+        score.name for score in card.rules if score.result == result
+    ]
+
+
+def witness(card, asked):
+    """Return the witness of the one thing that was asked so."""
+    (score,) = [score for score in (*card.endpoints, *card.rules) if asked in score.asked]
+    return score.result, score.witness
+
+
+# ---------------------------------------------------------------- a good server
+
+
+def test_the_own_fake_keeps_everything():
+    """Each endpoint, and each rule that can be seen within an hour."""
+    card = carded()
+
+    assert ("consistent", []) == (card.verdict, results(card))
+    assert ["T203", "T207"] == results(card, "not seen")
+    assert (11, 33) == (len(card.endpoints), len(card.rules))
+    assert list(RULES) == [score.name for score in card.rules]
+
+
+def test_what_was_seen_can_be_audited_again():
+    """Every view, in order, in an envelope."""
+    views = []
+    card = carded(log=views.append)
+
+    assert card.snapshots == audit(views).snapshots == len(views)
+    assert "consistent" == audit(views).verdict
+
+
+def test_a_dialect_may_be_silent():
+    """A rule that is off is not seen, and another table is another judge."""
+    card = carded(dialect="ogx", scenario="validating 1s > in_progress 1m > finalizing 1m > completed")
+    unknown = next(score for score in card.rules if score.name == "S004")
+
+    assert ("not seen", "off for ogx") == witness(card, "deadline-missing")
+    assert ("broken", "error") == (unknown.result, unknown.severity)
+
+
+def test_a_dialect_that_is_none_is_refused():
+    """Before anything is asked."""
+    with pytest.raises(UnknownNameError, match="no dialect is called 'x'"):
+        carded(dialect="x")
+
+
+# ---------------------------------------------------------------- batches that go otherwise
+
+
+def test_a_batch_that_never_ends_is_not_judged_by_its_end():
+    """Nobody knows what would have become of it."""
+    card = carded("validating 1s > in_progress")
+
+    assert ("not seen", "after 2000 s it was in_progress") == witness(card, "a batch of good requests is completed")
+    assert {"batches.cancel: a cancel after the end changes nothing", "C302", "T203"} <= set(results(card, "not seen"))
+    assert "consistent" == card.verdict
+
+
+def test_a_batch_that_fails_should_have_been_completed():
+    """With why it did."""
+    result, said = witness(carded("fail line 7 model_mismatch"), "a batch of good requests is completed")
+
+    assert "broken" == result
+    assert said.startswith('it ended failed, errors: {"object": "list", "data": [{"code": "model_mismatch"')
+
+
+def test_nothing_ends_where_the_time_is_short():
+    """Neither the cancelled one, nor the one that should fail."""
+    card = carded(timeout_s=0, change=lambda _, answer: answer)
+
+    assert ("not seen", "after 0 s it was cancelling") == witness(card, "a batch that is cancelled ends so")
+    assert ("not seen", "after 0 s it was validating") == witness(card, "a file that is no JSON")
+
+
+# ---------------------------------------------------------------- bad servers
+
+
+def altered(matches, replace):
+    """Change the answers to requests for which `matches` holds; `replace` takes request and answer."""
+    return lambda request, answer: replace(request, answer) if matches(request) else answer
+
+
+def is_create(request):
+    """Tell a create."""
+    return (request.method, request.path) == ("POST", "/batches")
+
+
+def is_cancel(request):
+    """Tell a cancel."""
+    return request.path.endswith("/cancel")
+
+
+def is_list(request):
+    """Tell a list."""
+    return (request.method, request.path) == ("GET", "/batches")
+
+
+def with_fields(**fields):
+    """Return what changes fields of an answer that is a success."""
+    return lambda _, answer: answered(answer.json | fields) if answer.status == 200 else answer
+
+
+BROKEN = {
+    "no uploads": (
+        lambda request: request.path == "/files",
+        lambda *_: refusal(501, "no files here"),
+        {
+            "files.create: an upload is answered with a file that has an id",
+            "batches.create: a batch says what it was made of",
+            "batches.create: a file that is no JSON is refused, or fails the batch",
+        },
+        "501",
+    ),
+    "another file": (
+        is_create,
+        with_fields(input_file_id="file-other"),
+        {"batches.create: a batch says what it was made of", "H503"},
+        'input_file_id is "file-other"',
+    ),
+    "metadata dropped": (
+        is_create,
+        with_fields(metadata=None),
+        {"batches.create: a batch says what it was made of"},
+        "metadata is null",
+    ),
+    "not found is empty": (
+        lambda request: "00000000" in request.path,
+        lambda *_: answered({}),
+        {
+            "batches.retrieve: an unknown batch is 404, with an error object",
+            "batches.cancel: an unknown batch is 404, with an error object",
+        },
+        "answered 200 {}",
+    ),
+    "results in another tongue": (
+        lambda request: request.path.endswith("/content"),
+        lambda *_: Answer(body=b"<html>"),
+        {"files.content: each request stands once in the output or the error file"},
+        "output_file_id: answered 200 <html>",
+    ),
+    "results of others": (
+        lambda request: request.path.endswith("/content"),
+        lambda *_: Answer(body=b'{"custom_id": "one"}\n'),
+        {"files.content: each request stands once in the output or the error file"},
+        'found {"one": 1}',
+    ),
+    "a list of pages without batches": (
+        is_list,
+        lambda *_: answered({"data": [5]}),
+        {"batches.list: turning pages shows every batch once"},
+        'answered 200 {"data": [5]}',
+    ),
+    "a list in HTML": (
+        is_list,
+        lambda *_: Answer(body=b"<html>" + b"x" * 500),
+        {"batches.list: turning pages shows every batch once"},
+        "xxx...",
+    ),
+    "a list that ignores the limit": (
+        is_list,
+        lambda _, answer: answered(answer.json | {"data": answer.json["data"] * 2}),
+        {"batches.list: turning pages shows every batch once", "batches.list: the newest batch comes first"},
+        "a page of 2 has 4 batches",
+    ),
+    "a list that repeats": (
+        is_list,
+        lambda _, answer: answered(answer.json | {"data": answer.json["data"][:1] * 2}),
+        {"batches.list: turning pages shows every batch once"},
+        "is shown twice",
+    ),
+    "an empty list": (
+        is_list,
+        lambda *_: answered({"object": "list", "data": [], "has_more": True}),
+        {"batches.list: turning pages shows every batch once"},
+        "is not shown",
+    ),
+    "the oldest first": (
+        is_list,
+        lambda _, answer: answered(answer.json | {"data": answer.json["data"][::-1]}),
+        {"batches.list: the newest batch comes first", "batches.list: turning pages shows every batch once"},
+        "created_at: [",
+    ),
+    "cancel is not there": (
+        is_cancel,
+        lambda *_: refusal(404, "no such route"),
+        {"batches.cancel: a batch that is cancelled ends so"},
+        "answered 404",
+    ),
+    "cancel breaks down": (
+        lambda request: is_cancel(request) and "00000000" not in request.path,
+        lambda *_: refusal(500, "oops"),
+        {"batches.cancel: a batch that is cancelled ends so", "batches.cancel: a cancel after the end changes nothing"},
+        "answered 500",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_what_a_server_breaks_is_named_with_a_witness(name):
+    """And nothing else is."""
+    matches, replace, expected, said = BROKEN[name]
+    card = carded(change=altered(matches, replace))
+    witnesses = " ".join(score.witness for score in card.endpoints if score.result == "broken")
+
+    assert expected == set(results(card))
+    assert said in witnesses
+    assert ("inconsistent" if expected else "consistent") == card.verdict
+
+
+def test_a_cancel_that_is_too_late_is_not_seen():
+    """The batch was done: nobody knows what the server does with one that runs."""
+    card = carded("validating 0s > in_progress 0s > finalizing 0s > completed")
+
+    assert ("not seen", "it was completed before the cancel took hold") == witness(card, "a batch that is cancelled")
+
+
+def test_a_cancelled_batch_that_ends_otherwise_is_named():
+    """Failed, say."""
+
+    def fail(request, answer):
+        ended = answer.json.get("status") == "cancelled"
+        return answered(answer.json | {"status": "failed"}) if ended else answer
+
+    card = carded(change=altered(lambda request: request.method == "GET" and "content" not in request.path, fail))
+
+    assert ("broken", "it ended failed, errors: null") == witness(card, "a batch that is cancelled ends so")
+
+
+def test_a_cancel_that_reopens_a_batch_is_named():
+    """Whatever it answered."""
+    reopened = []
+
+    def change(request, answer):
+        if is_cancel(request) and answer.status == 409:
+            reopened.append(request.path.removesuffix("/cancel"))
+        again = request.path in reopened and answer.status == 200
+        return answered(answer.json | {"status": "in_progress"}) if again else answer
+
+    result, said = witness(carded(change=change), "a cancel after the end changes nothing")
+
+    assert ("broken", True) == (result, said.startswith('now it is 200 {"id"'))
+
+
+def test_an_invalid_file_that_is_completed_is_named():
+    """Or refused at once, which is as good."""
+
+    def complete(request, answer):
+        failed = answer.json.get("status") == "failed"
+        return answered(answer.json | {"status": "completed"}) if failed else answer
+
+    matches = lambda request: request.method == "GET" and "content" not in request.path  # noqa: E731
+    bad = carded(change=altered(matches, complete))
+    refused = carded(change=altered(lambda request: b'"PO' in request.body, lambda *_: refusal(400, "no JSON")))
+
+    assert "broken" == witness(bad, "a file that is no JSON")[0]
+    assert ("kept", "") == witness(refused, "a file that is no JSON")
+
+
+def test_a_list_without_times_has_no_order():
+    """Text is not compared."""
+
+    def untimed(_, answer):
+        return answered(answer.json | {"data": [each | {"created_at": None} for each in answer.json["data"]]})
+
+    assert ("not seen", "there are not two batches with a time") == witness(
+        carded(change=altered(is_list, untimed)), "the newest batch comes first"
+    )
+
+
+def test_a_list_without_end_is_not_turned_for_ever():
+    """Fifty pages, and no more."""
+    count = []
+
+    def endless(request, answer):
+        count.append(request)
+        return answered({"data": [{"id": f"batch_{len(count)}"}, {"id": f"batch_x{len(count)}"}], "has_more": True})
+
+    card = carded(change=altered(is_list, endless))
+
+    assert (50, "kept") == (len(count), witness(card, "turning pages shows every batch once")[0])
+
+
+def test_a_batch_that_vanishes_is_not_judged_by_its_end():
+    """Its answer is shown."""
+    gone = altered(lambda request: request.method == "GET" and "batch_" in request.path, lambda *_: Answer(body=b"[]"))
+
+    assert ("not seen", "after 2000 s it was 200 []") == witness(carded(change=gone), "a batch of good requests")
+
+
+def test_a_rule_that_is_broken_shows_its_worst_finding():
+    """By severity, whatever came first."""
+    retrieves = altered(lambda request: request.path.startswith("/batches/batch_"), with_fields(expires_at=None))
+    card = carded(change=retrieves)
+    (score,) = [score for score in card.rules if score.name == "P104"]
+
+    assert ("broken", "note") == (score.result, score.severity)
+    assert "has no expires_at" in score.witness
+    assert "consistent" == card.verdict
+
+
+# ---------------------------------------------------------------- what was looked at
+
+
+@pytest.mark.parametrize(
+    "code, history, expected",
+    [
+        ("T207", [snap("vp", metadata=None)], False),
+        ("T207", [snap("vp", expires_at=None)], False),
+        ("T207", [snap("vp")], True),
+        ("H502", [snap("vpzc")], False),
+        ("H502", [snap("vpzc"), snap("vpzc")], True),
+        ("F402", [snap("vpze")], False),
+        ("F402", [snap("vpzc", request_counts=None)], False),
+        ("F402", [snap("vpzc")], True),
+        ("S001", [], False),
+    ],
+    ids=range(9),
+)
+def test_silence_counts_where_something_was_seen(code, history, expected):
+    """A rule is kept only if it could have been broken."""
+    late = [parse(wire, observed_at=2_000_000_000 if expected else None) for wire in history]
+
+    assert expected is looked(code, [late])
+
+
+# ---------------------------------------------------------------- the card
+
+
+def test_a_card_without_batches_is_undetermined():
+    """Nothing was judged."""
+    card = Scorecard(server="x", dialect="openai", snapshots=0, endpoints=(), rules=())
+
+    assert "undetermined" == card.verdict
+    assert "undetermined: x as openai, 0 snapshots\n\nendpoints: 0 kept, 0 broken, 0 not seen\n" in card.to_text()
+
+
+def test_a_card_is_text_and_json():
+    """What is broken comes first; nothing that a server said acts on a terminal."""
+    scores = (
+        Score("a", "one", "kept"),
+        Score("b", "two", "broken", "\x1b[2J", "warning"),
+        Score("c", "three", "not seen"),
+    )
+    card = Scorecard(server="x", dialect="openai", snapshots=3, endpoints=scores, rules=())
+
+    assert [
+        "  broken    b                 two (warning)",
+        "                              \\x1b[2J",
+        "  kept      a                 one",
+        "  not seen  c                 three",
+    ] == card.to_text().splitlines()[3:7]
+    assert card.to_dict() == json.loads(card.to_json())
+    assert ("consistent", "broken") == (card.verdict, card.to_dict()["endpoints"][1]["result"])
+
+
+# ---------------------------------------------------------------- over HTTP, from a shell
+
+
+def ran(*arguments):
+    """Run the command."""
+    command = [sys.executable, "-m", "batchfsm", "conform", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_the_command_judges_a_server(tmp_path):
+    """As text and as JSON; the exit status is the verdict's."""
+    log = tmp_path / "log.jsonl"
+    # Fast, and half a day behind: what is stamped has not happened in the future.
+    clock = SpeedClock(2_000, begins_at=time.time() - 43_200)
+    with FakeBatchAPI("validating 1s > in_progress 1m > finalizing 5m > completed", clock=clock).serve() as server:
+        text = ran(server.base_url, "--poll", "0.01")
+        document = ran(server.base_url, "--poll", "0.01", "--format", "json", "--log", str(log), "--dialect", "ogx")
+
+    assert (0, "") == (text.returncode, text.stderr)
+    assert text.stdout.startswith(f"consistent: {server.base_url} as openai, ")
+    assert (1, "inconsistent") == (document.returncode, json.loads(document.stdout)["verdict"])
+    assert json.loads(document.stdout)["snapshots"] == len(log.read_text().splitlines())
+
+
+@pytest.mark.parametrize(
+    "url, said",
+    [
+        ("http://127.0.0.1:9/v1", "batchfsm: POST http://127.0.0.1:9/v1/files: "),
+        ("file:///etc/passwd", "batchfsm: file:///etc/passwd is no address; write http://127.0.0.1:8000/v1"),
+        ("http://", "batchfsm: http:// is no address; write http://127.0.0.1:8000/v1"),
+    ],
+)
+def test_a_server_that_is_not_there_stops_the_run(url, said):
+    """One line, exit status 2."""
+    found = ran(url)
+
+    assert (2, 1, "") == (found.returncode, found.stderr.count("\n"), found.stdout)
+    assert found.stderr.startswith(said)
+
+
+def test_a_call_returns_errors_as_answers():
+    """And what never came as an error."""
+    api = FakeBatchAPI()
+    with api.serve() as server:
+        call = caller(server.base_url + "/", "sk-any")
+        assert 200 == call(Request(method="GET", path="/batches", query={"limit": "1"})).status
+        assert 404 == call(Request(method="POST", path="/batches/none/cancel")).status
+        api.inject("reset")
+        with pytest.raises(UnreachableError, match=r"^GET .*/v1/batches: "):
+            call(Request(method="GET", path="/batches"))

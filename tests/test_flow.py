@@ -1,0 +1,224 @@
+"""What an audit gathers for a report: ways, stays, times, and which batches are shown."""
+
+import pytest
+from notation import CREATED, DAY_S, seen, snap
+
+from batchfsm import audit
+from batchfsm.auditing.flow import CLEAN_MAX, SPANS_MAX, TROUBLED_MAX
+
+
+def flow(log, **options):
+    """Return what an audit gathers."""
+    return audit(log, **options).flow
+
+
+def observed(batches, every_s=60):
+    """Return batches in envelopes, one seen every so many seconds."""
+    return [{"observed_at": CREATED + every_s * number, "batch": batch} for number, batch in enumerate(batches)]
+
+
+def taken(found):
+    """Return how often each move was made, and what it was."""
+    return [(move.source, move.target, move.times, move.kind) for move in found.taken]
+
+
+def test_a_flow_is_no_part_of_the_document():
+    """What is gathered is for pictures: the report's JSON is what it was."""
+    assert {"verdict", "snapshots", "batches", "unreadable_count", "unreadable", "counts", "findings"} == set(
+        audit(seen("vpzc")).to_dict()
+    )
+
+
+def test_an_empty_log():
+    """Of no batch there is nothing to tell."""
+    found = flow([])
+
+    assert ((), {}, {}, {}, 0, (), ()) == (
+        found.taken,
+        found.now,
+        found.dwell,
+        found.when,
+        found.troubled_count,
+        found.troubled,
+        found.clean,
+    )
+    assert {"error": 0, "warning": 0, "note": 0} == found.weighed
+    assert "openai" == found.dialect.name
+
+
+# ---------------------------------------------------------------- ways
+
+
+def test_steps_are_counted_over_batches():
+    """Each step is counted once for each batch that took it, seen or stamped."""
+    found = flow([*seen("vpzc"), snap("vpz", id="b2"), *seen("vf", id="b3")])
+
+    assert [
+        (None, "validating", 3, "step"),
+        ("validating", "in_progress", 2, "step"),
+        ("validating", "failed", 1, "step"),
+        ("in_progress", "finalizing", 2, "step"),
+        ("finalizing", "completed", 1, "step"),
+    ] == taken(found)
+    assert {"finalizing": 1, "completed": 1, "failed": 1} == found.now
+
+
+def test_gaps_are_no_steps():
+    """A way that nothing proves is counted apart, also where a step leads there."""
+    assert ("validating", "completed", 1, "gap") in taken(flow([snap("vc")], dialect="compatible"))
+
+
+def test_tolerated_steps_are_steps():
+    """A tolerated step is a warning, and taken all the same."""
+    found = flow(seen("vpf", errors=None))
+
+    assert ("in_progress", "failed", 1, "step") in taken(found)
+    assert [] == [move for move in taken(found) if move[3] == "illegal"]
+
+
+@pytest.mark.parametrize(
+    "path, move", [("vpzcp", ("completed", "in_progress")), ("vpgp", ("cancelling", "in_progress"))]
+)
+def test_illegal_moves_are_counted(path, move):
+    """A move that no walk explains is counted, whether the rule is reported or not."""
+    for ignored in ((), ("H501", "H502")):
+        assert (*move, 1, "illegal") in taken(flow(seen(path), ignore=ignored))
+
+
+def test_a_batch_of_unknown_status():
+    """A batch that never had a status of the lifecycle took no way, and is in none."""
+    found = flow([snap("v", status="paused")])
+
+    assert ((), {}) == (found.taken, found.now)
+    assert 1 == found.troubled_count
+
+
+# ---------------------------------------------------------------- stays
+
+
+def test_stays():
+    """A stay is from stamp to stamp; the present status, and the last, have none."""
+    found = flow([*seen("vpzc", at=(0, 5, 65, 70)), *seen("vp", id="b2", at=(0, 5))])
+
+    assert {"validating": {5: 2}, "in_progress": {60: 1}, "finalizing": {5: 1}} == found.dwell
+
+
+def test_stays_have_three_digits():
+    """A long stay is told in three digits, so that there are never many different ones."""
+    assert {"validating": {12_300: 1}} == flow(seen("vp", at=(0, 12_345))).dwell
+    assert {"validating": {999: 1}} == flow(seen("vp", at=(0, 999))).dwell
+
+
+def test_stays_without_both_ends():
+    """Where a stamp is null, or stamps contradict each other, there is no stay."""
+    assert {} == flow([snap("vc")], dialect="compatible").dwell
+    assert {} == flow([snap("vp", created_at=CREATED + 3600)]).dwell
+
+
+def test_a_status_entered_twice_has_two_stays():
+    """On a cycle each entry counts."""
+    log = [snap("vz"), snap("vzg"), snap("vzgz")]
+
+    assert 2 == sum(
+        sum(stays.values()) for name, stays in flow(log, dialect="compatible").dwell.items() if name != "validating"
+    )
+
+
+# ---------------------------------------------------------------- when
+
+
+def test_findings_are_counted_by_time():
+    """A finding counts in the minute of its observation, by rule and severity."""
+    found = flow(observed([snap("vpzc", output_file_id=None), snap("vpzc", id="b2", output_file_id=None)], 120))
+
+    assert 60 == found.span_s
+    minute = CREATED // 60 * 60
+    assert {minute: 1, minute + 120: 1} == found.when["F402", "warning"]
+    assert (2, 0) == (found.weighed["warning"], found.untimed)
+
+
+def test_without_an_observation_the_creation_counts():
+    """Where a row does not say when it was seen, its finding counts at the batch's creation."""
+    found = flow([snap("vpzc", output_file_id=None)])
+
+    assert {("F402", "warning"): {CREATED // 60 * 60: 1}} == found.when
+
+
+def test_findings_without_any_time():
+    """A finding of a row with no time at all is counted as such."""
+    found = flow([snap("v", created_at=None)])
+
+    assert ({}, 1) == (found.when, found.untimed)
+
+
+def test_a_rule_that_is_ignored_counts_nowhere():
+    """Only what is reported is counted, and marks a batch."""
+    found = flow([snap("vpzc", output_file_id=None)], ignore=["F402"])
+
+    assert ({}, 0, 0) == (found.when, found.troubled_count, found.weighed["warning"])
+
+
+@pytest.mark.parametrize("apart_s", [1, 3600, 100 * DAY_S])
+def test_spans_grow_with_the_time_they_cover(apart_s):
+    """However long a log is, a chart can show it, and no finding is lost."""
+    log = [snap("v", id=f"b{number}", created_at=CREATED + number * apart_s, expires_at=None) for number in range(300)]
+    found = flow(log, select=["P104"])
+    spans = found.when["P104", "note"]
+
+    assert 300 == sum(spans.values())
+    assert SPANS_MAX >= (max(spans) - min(spans)) // found.span_s + 1
+    assert {0} == {at % found.span_s for at in spans}
+
+
+# ---------------------------------------------------------------- which batches are shown
+
+
+def test_batches_with_errors_come_first():
+    """Batches with findings are shown by the worst of them, those without are a sample."""
+    log = [
+        *seen("vpz", id="clean"),
+        snap("vpzc", id="warned", output_file_id=None),
+        snap("v", id="noted", expires_at=None),
+        snap("vpzc", id="wrong", request_counts={"total": 8, "completed": 1, "failed": 1}),
+    ]
+    found = flow(log)
+
+    assert ["wrong", "warned", "noted"] == [life.batch_id for life in found.troubled]
+    assert ["clean"] == [life.batch_id for life in found.clean]
+    assert 3 == found.troubled_count
+
+
+def test_only_so_many_are_kept():
+    """However many there are, so many are kept; the sample of the others is the same for every order."""
+    log = [snap("v", id=f"b{number}", expires_at=None) for number in range(TROUBLED_MAX + 5)]
+    clean = [snap("vp", id=f"c{number}") for number in range(3 * CLEAN_MAX)]
+    found, turned = flow(log + clean), flow(clean[::-1] + log[::-1])
+
+    assert (TROUBLED_MAX, TROUBLED_MAX + 5) == (len(found.troubled), found.troubled_count)
+    assert CLEAN_MAX == len(found.clean)
+    assert [life.batch_id for life in found.clean] == [life.batch_id for life in turned.clean]
+
+
+def test_a_life_says_what_was_seen():
+    """A life has the ways, times and last state of its batch."""
+    (life,) = flow([snap("v"), snap("vpz")]).clean
+
+    assert ["validating", "in_progress", "finalizing"] == [each.target for each in life.transitions]
+    assert [CREATED, CREATED + 60, CREATED + 120] == [each.at for each in life.transitions]
+    assert ({"validating", "finalizing"}, "finalizing") == (life.seen, life.last.status)
+
+
+def test_rows_without_an_id_have_no_life():
+    """A row without an id has findings, and is no batch."""
+    found = flow([snap("vpzc", id=None)])
+
+    assert (1, 0, ()) == (found.weighed["error"], found.troubled_count, found.troubled)
+
+
+def test_a_log_out_of_order_is_gathered_once():
+    """Where the audit begins again, so does what is gathered."""
+    log = observed([*seen("vpzc"), *seen("vpz", id="b2")])
+    found = flow(log[::-1])
+
+    assert taken(flow(log)) == sorted(taken(found), key=taken(flow(log)).index)
+    assert {"finalizing": 1, "completed": 1} == found.now

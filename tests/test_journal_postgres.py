@@ -1,0 +1,229 @@
+"""Connections to PostgreSQL: that break, that are refused, that are cut by the server; and what an address may hide."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import pytest
+from journals import DSN, StandIn, change, drop, own_schema, server_or_skip, short, transitions, unheard
+from notation import seen, snap
+
+from batchfsm import JournalError, Monitor, PostgresJournal
+from batchfsm.errors import MissingExtraError
+from batchfsm.journal import Kept, postgres
+
+BORN, RUNS = transitions(snap("v"), snap("vp"))
+
+
+@pytest.fixture
+def driver(tmp_path, monkeypatch):
+    """A stand-in for psycopg."""
+    driver = StandIn(tmp_path / "tables.db")
+    monkeypatch.setattr(postgres, "driver", lambda: driver)
+    yield driver
+    for link in driver.links:
+        link.close()
+
+
+@pytest.fixture
+def schema():
+    """The address of a schema of its own on the real server."""
+    psycopg = server_or_skip()
+    name, address = own_schema(psycopg)
+    yield address
+    drop(psycopg, name)
+
+
+# ---------------------------------------------------------------- connections that break
+
+
+@pytest.mark.parametrize(
+    "broken", ["UPDATE", "INSERT INTO batchfsm_transitions", "before the commit", "after the commit"]
+)
+def test_what_a_broken_connection_cut_short_is_done_again_once(driver, broken):
+    """At whatever statement it broke, the commit included: then nobody knows whether it is written, but a row does."""
+    with PostgresJournal("here") as journal:
+        me = journal.enlist(unheard)
+        journal.commit(change(me, (BORN, ("h",))))
+        driver.breaks = [broken]
+
+        assert journal.commit(change(me, (RUNS, ("h",)), expected=1, state="t"))
+        assert [] == driver.breaks
+        assert Kept(revision=2, state="t") == journal.load("batch_1")
+        assert [("validating", "h", 0), ("in_progress", "h", 0)] == short(journal.pending())
+
+
+def test_what_others_took_while_the_connection_was_broken_is_not_called_here(driver):
+    """The commit was written, then the sign of life was gone for a moment: whoever took it calls it."""
+    with PostgresJournal("here") as journal, PostgresJournal("here") as other:
+        me, she = journal.enlist(unheard), other.enlist(unheard)
+        driver.breaks = ["after the commit"]
+        driver.meanwhile = lambda: other.claim("batch_1", she, {"h"}, retry=False, now=None)
+
+        assert "left" == journal.commit(change(me, (BORN, ("h",))))
+        assert [] == journal.claim("batch_1", me, {"h"}, retry=True, now=None)
+
+
+def test_a_connection_that_breaks_twice_is_an_error(driver):
+    """Whoever calls may try again; nothing was done."""
+    with PostgresJournal("here") as journal:
+        me = journal.enlist(unheard)
+        driver.breaks = ["INSERT", "INSERT"]
+        with pytest.raises(JournalError, match="server closed the connection unexpectedly"):
+            journal.commit(change(me, (BORN, ("h",))))
+
+        assert None is journal.load("batch_1")
+        assert journal.commit(change(me, (BORN, ("h",))))
+
+
+def test_a_server_that_is_away_is_an_error_until_it_is_back(driver):
+    """The journal itself need not be opened anew."""
+    with PostgresJournal("here") as journal:
+        driver.is_down, driver.breaks = True, ["SELECT"]
+        for _ in range(2):
+            with pytest.raises(JournalError, match=r"postgresql://here/test: (server closed|connection refused)"):
+                journal.count()
+        driver.is_down = False
+
+        assert 0 == journal.count()
+
+
+def test_an_error_of_a_sound_connection_is_not_tried_again(driver):
+    """It would only be made twice."""
+    with PostgresJournal("here") as journal:
+        driver.said.clear()
+        with pytest.raises(JournalError, match="no such table: nowhere"):
+            journal._run(lambda execute: execute("SELECT 1 FROM nowhere"))
+
+    assert ["SELECT 1 FROM nowhere"] == [sql for sql in driver.said if "nowhere" in sql]
+
+
+def test_a_new_connection_holds_the_sign_of_life_before_anything_else(driver):
+    """Else another process could take this one for dead."""
+    with PostgresJournal("here") as journal, PostgresJournal("here") as other:
+        me, she = journal.enlist(unheard), other.enlist(unheard)
+        journal.commit(change(me, (BORN, ("h",))))
+        driver.breaks = ["count"]
+        journal.count()
+
+        assert [] == other.claim("batch_1", she, {"h"}, retry=True, now=None)
+        journal.close()
+        assert [("validating", "h", 0)] == short(other.claim("batch_1", she, {"h"}, retry=True, now=None))
+
+
+def test_closing_says_so_at_once_if_it_can(driver):
+    """The locks are given back before the connection goes; of one that has broken there is nothing to give back."""
+    sound, broken = PostgresJournal("here"), PostgresJournal("here")
+    sound.close()
+    assert any("pg_advisory_unlock_all" in sql for sql in driver.said)
+    driver.breaks = ["pg_advisory_unlock_all"]
+    broken.close()
+
+    assert [] == driver.breaks
+    assert {True} == {link.closed for link in driver.links}
+
+
+def test_a_connection_that_cannot_be_set_up_is_closed(driver):
+    """An interrupt leaves none behind."""
+    driver.breaks = ["pg_advisory_lock_shared"] * 2
+    with pytest.raises(JournalError, match="server closed the connection"):
+        PostgresJournal("here")
+
+    assert {True} == {link.closed for link in driver.links}
+
+
+def test_what_the_server_is_asked_for_is_what_durability_needs(driver):
+    """Whatever its own habits are."""
+    PostgresJournal("here", timeout_s=2).close()
+
+    assert [
+        "SET statement_timeout = 2000",
+        "SET synchronous_commit = on",
+        "SET default_transaction_isolation = 'read committed'",
+    ] == [sql for sql in driver.said if sql.startswith("SET")]
+
+
+# ---------------------------------------------------------------- the real driver, without a server
+
+
+def test_without_psycopg_the_error_says_what_to_install(monkeypatch):
+    """In one line."""
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+
+    with pytest.raises(MissingExtraError, match=r"a journal in PostgreSQL needs more .* 'batchfsm\[postgres\]'"):
+        PostgresJournal("postgresql://nowhere/test")
+
+
+def test_a_server_that_does_not_answer_is_an_error_without_the_password():
+    """The journal is named, its password is not."""
+    with pytest.raises(JournalError) as caught:
+        PostgresJournal("postgresql://me:secret@127.0.0.1:1/test", timeout_s=1)
+
+    assert "postgresql://127.0.0.1:1/test" == caught.value.journal
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("address", ["my secret", "postgresql://me:secret%zz@there/test"])
+def test_an_address_that_is_none_is_an_error_and_is_not_repeated(address):
+    """Before anything is asked of a server; a part of it may be a password."""
+    with pytest.raises(JournalError) as caught:
+        PostgresJournal(address)
+
+    assert "postgresql: the address cannot be read; it is like postgresql://user@host/database" == str(caught.value)
+    assert (None, True) == (caught.value.__cause__, caught.value.__suppress_context__)
+
+
+def test_what_an_address_says_goes_before_what_is_usual():
+    """It can ask for other limits."""
+    server = PostgresJournal.__new__(PostgresJournal)
+    server._psycopg, server._timeout_s = postgres.driver(), 3.0
+    words = server._read("postgresql://there/test?connect_timeout=9")
+
+    assert ("9", 3, 3000) == tuple(words[name] for name in ("connect_timeout", "keepalives_idle", "tcp_user_timeout"))
+
+
+# ---------------------------------------------------------------- the real server
+
+
+def cut(journal: Any) -> None:
+    """Let the server end the connection of a journal."""
+    pid = journal._db.info.backend_pid
+    with server_or_skip().connect(DSN, autocommit=True) as db:
+        db.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("place", range(4))
+def test_a_connection_cut_in_mid_run_loses_nothing(schema, place):
+    """Between the rows of a life, and under a hook; each hook returns once."""
+    heard = []
+    with PostgresJournal(schema) as journal:
+        monitor = Monitor(journal=journal)
+
+        @monitor.on(name="h")
+        def hear(transition):
+            heard.append(transition.target)
+            if transition.target == "finalizing":
+                cut(journal)
+
+        for number, row in enumerate(seen("vpzc")):
+            if number == place:
+                cut(journal)
+            assert monitor.observe(row).delivered
+        assert [] == journal.pending()
+
+    assert ["validating", "in_progress", "finalizing", "completed"] == heard
+
+
+@pytest.mark.server
+def test_a_commit_survives_a_habit_of_the_database(schema):
+    """A database whose transactions are serializable, and whose commits need not last, is asked for better."""
+    strange = f"{schema}%20-cdefault_transaction_isolation%3Dserializable%20-csynchronous_commit%3Doff"
+    with PostgresJournal(strange) as journal:
+        settings = [
+            journal._run(lambda execute, name=name: execute(f"SHOW {name}").fetchone()[0])
+            for name in ("transaction_isolation", "synchronous_commit", "statement_timeout")
+        ]
+
+    assert ["read committed", "on", "10s"] == settings

@@ -1,0 +1,292 @@
+"""Asserts, webhooks and recordings: what a test says of what it saw."""
+
+import base64
+import hashlib
+import hmac
+import json
+import os
+import re
+from pathlib import Path
+
+import pytest
+from notation import CREATED, seen, snap
+
+from batchfsm import Monitor, UnknownNameError, audit
+from batchfsm.testing import (
+    FakeBatchAPI,
+    ScenarioError,
+    VirtualClock,
+    assert_consistent,
+    assert_fired_once,
+    assert_lifecycle,
+    recordings,
+    webhook,
+)
+
+SHARED = Path(os.environ.get("BATCHFSM_SHARED", Path(__file__).parents[1] / "../shared"))
+
+
+def failure(check, *args, **options):
+    """Return what an assert says when it fails."""
+    with pytest.raises(AssertionError) as caught:
+        check(*args, **options)
+    return str(caught.value)
+
+
+# ---------------------------------------------------------------- histories
+
+
+def test_a_consistent_history_passes():
+    """Whatever was missed, and whatever iterates over it."""
+    assert_consistent(seen("vpzc"))
+    assert_consistent(iter([snap("vpzc"), snap("vp")]))
+    assert_consistent([snap("vpc")], dialect="ogx")
+
+
+def test_an_inconsistent_history_shows_findings_and_timeline():
+    """So that the log of the test is enough."""
+    said = failure(assert_consistent, [*seen("vpzc"), snap("vpzcp")])
+
+    assert said.startswith(
+        "inconsistent; snapshots: 5, batches: 1\nerror H502 batch_1 went from completed to in_progress;"
+    )
+    assert "\nbatch_1  in_progress" in said
+    assert "\n  finalizing   2025-10-09 08:55:20" in said
+
+
+def test_nothing_that_can_be_judged_is_not_consistent():
+    """Nor is what cannot be read."""
+    said = failure(assert_consistent, [{"error": "\x1b[2J"}, "{"])
+
+    assert said.startswith("undetermined; snapshots: 0, batches: 0\n")
+    assert "iterable:2: not JSON" in said
+    assert "\x1b" not in said
+    failure(assert_consistent, [])
+
+
+@pytest.mark.parametrize(
+    "path, way",
+    [
+        ("vpzc", "validating > in_progress > finalizing > completed"),
+        ("vpzc", "validating > in_progress > completed"),
+        ("vpzc", "validating>completed"),
+        ("vgx", "validating > cancelling > cancelled"),
+        ("v", "validating"),
+    ],
+)
+def test_a_batch_went_its_way(path, way):
+    """The polls may have missed most of it."""
+    assert_lifecycle(seen(path), way)
+    assert_lifecycle([snap(path)], way)
+
+
+@pytest.mark.parametrize(
+    "path, way",
+    [
+        ("vpzc", "validating > cancelling > completed"),
+        ("vpzc", "validating > in_progress > finalizing"),
+        ("vpzc", "in_progress > finalizing > completed"),
+        ("vpzc", "validating > finalizing > in_progress > completed"),
+        ("vp", "validating > completed"),
+    ],
+)
+def test_a_batch_that_went_another_way_shows_which(path, way):
+    """Both ways, and the timeline."""
+    said = failure(assert_lifecycle, seen(path), way)
+    went = " > ".join(wire["status"] for wire in seen(path))
+
+    assert said.startswith(f"the batch did not go {way}\nit went {went}\n\nbatch_1  ")
+
+
+def test_a_way_is_of_one_batch():
+    """Of two, or none, it is not known whose is meant."""
+    assert "one batch has a lifecycle; here are 2" == failure(
+        assert_lifecycle, [snap("v"), snap("v", id="b")], "validating"
+    )
+    assert "one batch has a lifecycle; here are 0" == failure(assert_lifecycle, [], "validating")
+    assert "it went nowhere" in failure(assert_lifecycle, [snap("v", status="paused")], "validating")
+
+
+def test_a_way_is_of_a_lifecycle():
+    """A word that it does not have is a mistake of the test's."""
+    with pytest.raises(UnknownNameError, match="no status is called 'done'; known: validating"):
+        assert_lifecycle(seen("vpzc"), "validating > done")
+    assert_lifecycle([snap("vpc")], "validating > in_progress > completed", dialect="ogx")
+
+
+# ---------------------------------------------------------------- hooks
+
+
+def fired(*paths, batches=1):
+    """Return what fires for some batches along some paths."""
+    transitions = []
+    for number in range(batches):
+        for path in paths:
+            transitions += Monitor().observe(snap(path, id=f"batch_{number}")).transitions
+    return transitions
+
+
+def test_hooks_that_fired_once_pass():
+    """For each batch, be there one or many."""
+    assert_fired_once(fired("vpzc"), "completed", "in_progress")
+    assert_fired_once(fired("vpzc", batches=3), "completed")
+    assert_fired_once(fired("vpzc"))
+    assert_fired_once([])
+
+
+def test_hooks_that_fired_twice_fail():
+    """With the batch, and all that fired for it."""
+    twice = fired("vgx", "vgx")
+
+    assert (
+        "batch_0: cancelled fired 2 times; all that fired: "
+        "validating > cancelling > cancelled > validating > cancelling > cancelled"
+    ) == failure(assert_fired_once, twice, "cancelled")
+    assert f"batch_0: batch_0/validating/{CREATED} fired 2 times, " in failure(assert_fired_once, twice)
+
+
+def test_hooks_that_did_not_fire_fail():
+    """For one of the batches, or at all."""
+    assert "batch_0: completed fired 0 times; all that fired: validating > in_progress" == failure(
+        assert_fired_once, fired("vp"), "completed"
+    )
+    assert "nothing fired, completed and failed neither" == failure(assert_fired_once, [], "completed", "failed")
+
+
+# ---------------------------------------------------------------- webhooks
+
+
+def signed(hook, key):
+    """Return the signature of a webhook, worked out again."""
+    content = f"{hook.headers['webhook-id']}.{hook.headers['webhook-timestamp']}.".encode() + hook.body
+    return "v1," + base64.b64encode(hmac.new(key, content, hashlib.sha256).digest()).decode()
+
+
+def test_a_webhook_tells_which_batch_ended_how():
+    """Signed as Standard Webhooks are, with the secret's bytes."""
+    hook = webhook("batch_1", "expired", CREATED, secret="whsec_" + base64.b64encode(b"key").decode())
+    event = json.loads(hook.body)
+
+    assert ("event", CREATED, "batch.expired", {"id": "batch_1"}) == tuple(
+        event[name] for name in ("object", "created_at", "type", "data")
+    )
+    assert str(CREATED) == hook.headers["webhook-timestamp"]
+    assert signed(hook, b"key") == hook.headers["webhook-signature"]
+
+
+def test_a_secret_without_the_prefix_is_taken_as_it_is():
+    """As both SDKs do."""
+    hook = webhook("batch_1", "completed", CREATED, secret="plain", signed_at=CREATED + 9)
+
+    assert signed(hook, b"plain") == hook.headers["webhook-signature"]
+    assert (CREATED, str(CREATED + 9)) == (json.loads(hook.body)["created_at"], hook.headers["webhook-timestamp"])
+
+
+def test_an_api_sends_a_webhook_for_each_batch_that_has_ended():
+    """In order of the ends; none for open ones, none for stuck ones; the same id when it is sent again."""
+    api = FakeBatchAPI(clock=VirtualClock(CREATED))
+    late, early = api.start("expire"), api.start("cancel at 1h")
+    api.start("validating > in_progress")
+    first = api.webhooks()
+    api.clock.advance("2d")
+    hooks, again = api.webhooks(), api.webhooks(signed_at=CREATED)
+
+    assert [] == first
+    assert [(early, "batch.cancelled"), (late, "batch.expired")] == [
+        (event["data"]["id"], event["type"]) for event in (json.loads(hook.body) for hook in hooks)
+    ]
+    assert [hook.headers["webhook-id"] for hook in hooks] == [hook.headers["webhook-id"] for hook in again]
+    assert {str(CREATED + 172_800)} == {hook.headers["webhook-timestamp"] for hook in hooks}
+    assert {str(CREATED)} == {hook.headers["webhook-timestamp"] for hook in again}
+
+
+# ---------------------------------------------------------------- recordings
+
+
+def recorded(path, **changes):
+    """Return a log of a path, each view half a second after it was entered."""
+    return [
+        {"observed_at": CREATED + 60 * place + 0.5, "batch": wire} for place, wire in enumerate(seen(path, **changes))
+    ]
+
+
+def test_a_recording_is_served_as_it_was():
+    """At the times at which it was recorded, whatever order the log is in."""
+    recording = recordings(recorded("vpzc")[::-1])["batch_1"]
+    api = FakeBatchAPI(clock=VirtualClock(recording.begins_at))
+    api.add(recording)
+    found = []
+    for _ in range(5):
+        found.append(api.batch("batch_1"))
+        api.clock.advance("1m")
+
+    assert (CREATED, CREATED + 180.5) == (recording.begins_at, recording.ends_at)
+    assert [snap("v"), snap("v"), snap("vp"), snap("vpz"), snap("vpzc")] == found
+
+
+def test_a_recording_is_a_scenario():
+    """Moved to the birth of the new batch, with what its owner says of it."""
+    api = FakeBatchAPI(recordings(recorded("vpzc"))["batch_1"], clock=VirtualClock(CREATED + 1000))
+    first, second = api.start(metadata={"a": "b"}), api.start()
+    api.clock.advance("1h")
+    batch = api.batch(first)
+
+    assert 3 == len({first, second, "batch_1"})
+    assert ("completed", CREATED + 1000, CREATED + 1060) == tuple(
+        batch[name] for name in ("status", "created_at", "in_progress_at")
+    )
+    assert ({"a": "b"}, None, "file-in") == (batch["metadata"], batch["failed_at"], batch["input_file_id"])
+    assert "consistent" == audit([batch]).verdict
+
+
+def test_what_is_recorded_has_happened():
+    """A cancel is answered, and changes nothing; results are not there, and endings are not asked for."""
+    recording = recordings(recorded("vpzc"))["batch_1"]
+    api = FakeBatchAPI(clock=VirtualClock(CREATED + 200))
+    api.add(recording)
+
+    assert recording is recording.cancelled(CREATED)
+    assert [True] * 3 == recording.outcomes(3)
+    assert [] == api._store.files(CREATED + 500)
+
+
+def test_a_caller_may_change_what_it_gets():
+    """The recording stays."""
+    recording = recordings(recorded("v"))["batch_1"]
+    recording.at(CREATED)["metadata"]["team"] = "other"
+
+    assert snap("v") == recording.at(CREATED)
+
+
+def test_a_log_is_read_as_an_audit_reads_it(tmp_path):
+    """Lines that hold no batch are passed over."""
+    log = tmp_path / "log.jsonl"
+    lines = [json.dumps(line) for line in recorded("vp")]
+    log.write_text("\n".join([*lines, '{"error": 5}', "{", "[1]", json.dumps(snap("v", id="untimed"))]))
+
+    assert ["batch_1"] == list(recordings(log))
+    assert ["batch_1"] == list(recordings(recorded("v") + lines))
+
+
+@pytest.mark.parametrize("log", [[], [snap("v")], [{"observed_at": 5, "body": {"error": 1}}]])
+def test_a_log_without_times_is_no_recording(log):
+    """Nobody knows when to show what."""
+    with pytest.raises(ScenarioError, match="a recording needs batches, each in an envelope with observed_at"):
+        recordings(log)
+
+
+@pytest.mark.parametrize("server, dialect", [("aibrix_dryrun", "aibrix"), ("ogx", "ogx"), ("llmock", "compatible")])
+def test_a_real_server_is_a_scenario(server, dialect):
+    """What it did under its dialect, it does again for a new batch."""
+    path = SHARED / "recordings" / f"server_{server}.jsonl"
+    if not path.is_file():
+        pytest.skip(f"no recordings: {re.sub('.*/', '', str(path))}")
+    for recording in recordings(path).values():
+        api = FakeBatchAPI(recording)
+        batch_id = api.start()
+        found = []
+        for _ in range(400):
+            found.append(api.batch(batch_id))
+            api.clock.advance(0.05)
+        errors = [finding for finding in audit(found, dialect=dialect).findings if finding.severity == "error"]
+        assert [] == errors

@@ -1,0 +1,65 @@
+"""The pytest plugin: fixtures, a marker, and next to no cost where it is not used."""
+
+import subprocess
+import sys
+
+import openai
+import pytest
+
+from batchfsm.testing import FakeBatchAPI, Server, VirtualClock
+
+
+def test_the_fixtures_belong_together(batch_api, batch_clock, batch_server):
+    """One API, its clock, and a server of it."""
+    assert (FakeBatchAPI, VirtualClock, Server) == (type(batch_api), type(batch_clock), type(batch_server))
+    assert batch_clock is batch_api.clock
+    with openai.OpenAI(api_key="sk-any", base_url=batch_server.base_url) as client:
+        assert "validating" == client.batches.retrieve(batch_api.start()).status
+
+
+@pytest.mark.batch_scenario("cancel at 1h")
+def test_the_marker_is_the_scenario(batch_api, batch_clock):
+    """Of all batches of the test."""
+    batch_id = batch_api.start()
+    batch_clock.advance("2h")
+
+    assert "cancelled" == batch_api.batch(batch_id)["status"]
+
+
+@pytest.mark.batch_scenario("validating > in_progress", dialect="ogx")
+class TestOfAServer:
+    """A class may be marked as a whole."""
+
+    def test_a_mark_is_for_all_tests_in_it(self, batch_api):
+        """Whatever a marker takes stands there."""
+        assert "ogx" == batch_api._endpoints.plan.dialect.name
+
+    @pytest.mark.batch_scenario("expire", respond=dict)
+    def test_the_nearest_mark_counts(self, batch_api):
+        """A test's own before that of its class."""
+        assert ("openai", dict) == (batch_api._endpoints.plan.dialect.name, batch_api._endpoints.respond)
+
+
+def test_where_it_is_unused_it_loads_nothing_but_pytest():
+    """Every pytest in the environment imports it."""
+    script = """
+import pytest, sys
+before = set(sys.modules)
+import batchfsm.pytest_plugin
+new = {name.partition(".")[0] for name in set(sys.modules) - before} - set(sys.stdlib_module_names)
+print(sorted(new), sorted(name for name in sys.modules if name.startswith("batchfsm")))
+"""
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    assert "['batchfsm'] ['batchfsm', 'batchfsm.pytest_plugin']\n" == ran.stdout
+
+
+def test_it_is_found_by_itself_and_announces_its_marker():
+    """By its entry point."""
+    ran = subprocess.run(
+        [sys.executable, "-m", "pytest", "--markers", "-c", "/dev/null"], capture_output=True, text=True, check=True
+    )
+
+    assert (
+        "@pytest.mark.batch_scenario(text, dialect='openai', respond=None): what becomes of the batches" in ran.stdout
+    )

@@ -1,0 +1,296 @@
+"""
+Two real servers with batches, each in an environment of its own: what `conform` sees of them, and what each dialect says.
+
+`BATCHFSM_SERVERS` names a directory where their environments are kept for the next run; else they are made anew.
+"""
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from contextlib import closing, contextmanager
+from http.server import ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import attrs
+import pytest
+from openai import OpenAI
+
+from batchfsm import audit
+from batchfsm.conform import Scorecard, caller, conform
+
+sys.path.append(str(Path(__file__).parent / "servers"))
+from engine import MODEL, Engine  # A helper of this file alone.
+
+pytestmark = [pytest.mark.server, pytest.mark.slow]
+ROOT = Path(__file__).parents[1]
+HERE = ROOT / "tests" / "servers"
+INSTALL_S_MAX, START_S_MAX, BATCH_S_MAX = 900, 120, 120
+
+
+@attrs.frozen(kw_only=True)
+class Server:
+    """How a server is installed and started, and what it does otherwise than OpenAI."""
+
+    package: str
+    python: str
+    """The interpreter that it was released for."""
+    command: str
+    """Its command; `{port}` and `{here}` are filled in."""
+    dialect: str
+    model: str
+    redis: bool = False
+    unseen: frozenset[str]
+    """What its batches never show, under its own dialect."""
+    deviations: frozenset[str]
+    """What OpenAI's dialect always finds."""
+    often: frozenset[str]
+    """What it finds beside that, if a poll is quick enough."""
+    route: tuple[str, ...]
+    """The way of a batch of good requests, which its end alone proves."""
+    at_the_end: dict[str, int]
+    """What OpenAI's dialect finds in the last views of three batches: completed, cancelled, failed."""
+
+
+SERVERS = [
+    Server(
+        package="aibrix==0.8.0",
+        python="python3.11",
+        command="aibrix_metadata --dry-run --host 127.0.0.1 --port {port}",
+        dialect="aibrix",
+        model="any",
+        redis=True,
+        unseen=frozenset({"T203", "T206", "T207", "C304"}),
+        # Its first status; then counts that come late, and the way by finalizing to cancelled.
+        deviations=frozenset({"S004"}),
+        often=frozenset({"C304", "P102", "H501"}),
+        route=("scheduling", "validating", "in_progress", "finalizing", "completed"),
+        # The batch that was cancelled has no counts.
+        at_the_end={"C304": 1},
+    ),
+    Server(
+        package="ogx==1.5.0",
+        python="python3.12",
+        command="ogx run {here}/ogx.yaml --port {port} --insecure",
+        dialect="ogx",
+        model=f"stub/{MODEL}",
+        unseen=frozenset({"P104", "T202", "T203", "T204", "T206", "T207", "C304", "F401"}),
+        # It never gives in_progress_at, finalizing_at and expires_at; file ids and counts have times of their own.
+        deviations=frozenset({"P103", "P104"}),
+        often=frozenset({"P101", "C304", "F401", "H501"}),
+        route=("validating", "in_progress", "completed"),
+        # As above: of three batches none has a deadline, and only the one that ran passed what leaves no stamp.
+        at_the_end={"P103": 1, "P104": 3, "C304": 1},
+    ),
+]
+
+
+def interpreter(name):
+    """Return an interpreter by its name, on the path or of pyenv; None if there is none."""
+    root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    for found in [shutil.which(name), *root.glob(f"versions/{name.removeprefix('python')}.*/bin/python3")]:
+        if found is not None and subprocess.run([found, "-c", ""], capture_output=True, check=False).returncode == 0:
+            return str(found)
+    return None
+
+
+def installed(server, desk):
+    """Return the directory of a server's commands; skip if it cannot be installed here."""
+    kept = os.environ.get("BATCHFSM_SERVERS")
+    home = (Path(kept) if kept else desk) / server.package.replace("==", "-")
+    if not (home / "ready").exists():
+        python = interpreter(server.python)
+        if python is None:
+            pytest.skip(f"{server.package} needs {server.python}")
+        subprocess.run([python, "-m", "venv", "--clear", home], check=True)
+        pip = [home / "bin" / "pip", "install", "--quiet", server.package]
+        ran = subprocess.run(pip, capture_output=True, text=True, timeout=INSTALL_S_MAX, check=False)
+        if ran.returncode:
+            pytest.skip(f"pip cannot install {server.package}: {ran.stderr.strip()[-200:]}")
+        (home / "ready").touch()
+    return home / "bin"
+
+
+def free_port():
+    """Return a port that nobody listens on."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as found:
+        return found.getsockname()[1]
+
+
+def need_redis():
+    """Skip if there is no Redis."""
+    host, port = os.environ.get("REDIS_HOST", "127.0.0.1"), int(os.environ.get("REDIS_PORT", "6379"))
+    try:
+        socket.create_connection((host, port), timeout=5).close()
+    except OSError as error:
+        pytest.skip(f"no Redis at {host}:{port}: {error}")
+
+
+@contextmanager
+def engine():
+    """Serve the model server; return its address."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Engine) as http:
+        http.daemon_threads = True
+        thread = Thread(target=http.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{http.server_address[1]}/v1"
+        http.shutdown()
+        thread.join()
+
+
+def answers(url):
+    """Tell whether a server answers."""
+    try:
+        urllib.request.urlopen(url, timeout=5).close()  # noqa: S310  # Our own, on loopback.
+    except (OSError, urllib.error.URLError):
+        return False
+    return True
+
+
+@contextmanager
+def running(server, bin_directory, desk, stub):
+    """Run a server; return its address."""
+    port = free_port()
+    name, *arguments = server.command.format(port=port, here=HERE).split()
+    env = os.environ | {"HOME": str(desk), "DESK": str(desk), "STUB_URL": stub}
+    env.pop("PYTHONPATH", None)
+    with (desk / "server.log").open("w") as log:
+        process = subprocess.Popen(
+            [bin_directory / name, *arguments], cwd=desk, env=env, stdout=log, stderr=subprocess.STDOUT
+        )
+    try:
+        url, until = f"http://127.0.0.1:{port}/v1", time.monotonic() + START_S_MAX
+        while not answers(f"{url}/batches"):
+            assert process.poll() is None, (desk / "server.log").read_text()[-2000:]
+            assert time.monotonic() < until, (desk / "server.log").read_text()[-2000:]
+            time.sleep(0.2)
+        yield url
+    finally:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@attrs.frozen(kw_only=True)
+class Judged:
+    """What was seen of a server while it ran."""
+
+    server: Server
+    card: Scorecard
+    views: list[object]
+    """Every view that `conform` had of a batch."""
+    watched: subprocess.CompletedProcess[str]
+    """What `batchfsm watch --json` said of three batches that had ended."""
+    log: Path
+    """What `--log` recorded meanwhile."""
+
+
+@pytest.fixture(scope="module", params=SERVERS, ids=lambda server: server.dialect)
+def judged(request, tmp_path_factory):
+    """Return what is seen of a server by `conform`, and by a user who watches three batches."""
+    server, desk = request.param, tmp_path_factory.mktemp(request.param.dialect)
+    if server.redis:
+        need_redis()
+    bin_directory, views, log = installed(server, desk), [], desk / "seen.jsonl"
+    with engine() as stub, running(server, bin_directory, desk, stub) as url:
+        card = conform(
+            caller(url, "none"),
+            now=time.time,
+            sleep=time.sleep,
+            server=url,
+            dialect=server.dialect,
+            model=server.model,
+            timeout_s=BATCH_S_MAX,
+            poll_s=0.05,
+            log=views.append,
+        )
+        watched = watch(url, server, log)
+    return Judged(server=server, card=card, views=views, watched=watched, log=log)
+
+
+def watch(url, server, log):
+    """Let three batches end, one each way, then watch them with the command, and record what it sees."""
+    with OpenAI(base_url=url, api_key="none") as client:
+        ids = [made(client, server), made(client, server), made(client, None)]
+        client.batches.cancel(ids[1])
+        until = time.monotonic() + BATCH_S_MAX
+        while {client.batches.retrieve(each).status for each in ids} != {"completed", "cancelled", "failed"}:
+            assert time.monotonic() < until
+            time.sleep(0.2)
+    options = ["--json", "--log", log, "--base-url", url, "--dialect", server.dialect, "--timeout", str(BATCH_S_MAX)]
+    command = [sys.executable, "-m", "batchfsm", "watch", *ids, *options]
+    env = os.environ | {"OPENAI_API_KEY": "none"}
+    return subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+
+
+def made(client, server):
+    """Make a batch of two requests and return its id; without a server, of a file that is no JSON."""
+    body = server and {"model": server.model, "messages": [{"role": "user", "content": "hi"}]}
+    lines = [
+        json.dumps({"custom_id": f"r{number}", "method": "POST", "url": "/v1/chat/completions", "body": body})
+        for number in range(2)
+    ]
+    text = "\n".join(lines) if server else "no JSON"
+    file = client.files.create(file=("in.jsonl", f"{text}\n".encode()), purpose="batch")
+    batch = client.batches.create(input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h")
+    return batch.id
+
+
+def test_it_answers_as_a_client_expects(judged):
+    """A batch is driven through, one is cancelled, one fails, and what is not there is not found."""
+    card = judged.card
+
+    assert {"kept": 11} == {
+        result: count
+        for result in ("kept", "broken", "not seen")
+        if (count := sum(score.result == result for score in card.endpoints))
+    }, card.to_text()
+
+
+def test_its_own_dialect_explains_all_that_it_does(judged):
+    """Nothing is broken; what cannot be seen is known."""
+    server, card = judged.server, judged.card
+
+    assert ("consistent", []) == (card.verdict, [score.name for score in card.rules if score.result == "broken"])
+    assert server.unseen <= {score.name for score in card.rules if score.result == "not seen"}
+    assert {} == dict(audit(judged.views, dialect=server.dialect).counts)
+
+
+def test_openais_dialect_names_its_deviations(judged):
+    """Those that are known, and no others."""
+    found = set(audit(judged.views).counts)
+
+    assert judged.server.deviations <= found <= judged.server.deviations | judged.server.often
+
+
+def test_the_page_shows_its_scorecard(judged):
+    """Line by line, but for where it listened and how often it was looked at."""
+    page = (ROOT / "docs" / "how-to" / "conform.md").read_text()
+    (shown,) = re.findall(rf"```text\n(\w+: \S+ as {judged.server.dialect}, .*?)```", page, flags=re.DOTALL)
+
+    assert judged.card.to_text().splitlines()[1:] == shown.splitlines()[1:]
+
+
+def test_a_watch_tells_the_whole_way_from_the_end(judged):
+    """It came when all was over: two of three did not complete, and the one that did went its way step by step."""
+    told = [json.loads(line) for line in judged.watched.stdout.splitlines()]
+    (completed,) = [each["batch_id"] for each in told if each.get("target") == "completed"]
+
+    assert (1, "") == (judged.watched.returncode, judged.watched.stderr)
+    assert judged.server.route == tuple(each["target"] for each in told if each.get("batch_id") == completed)
+
+
+def test_what_a_watch_records_is_explained_by_its_dialect(judged):
+    """OpenAI's dialect names the rest, code by code."""
+    assert {} == dict(audit(judged.log, dialect=judged.server.dialect).counts)
+    assert judged.server.at_the_end == dict(audit(judged.log).counts)

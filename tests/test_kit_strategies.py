@@ -1,0 +1,179 @@
+"""Strategies: healthy lives are healthy, polls are of a history, and what is broken breaks one rule."""
+
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from notation import CREATED
+
+import batchfsm.testing
+from batchfsm import DIALECTS, OPENAI, RULES, UnknownNameError, audit
+from batchfsm.testing import Scenario, Timeline, assert_consistent, broken, histories, polls, timelines
+from batchfsm.testing.breaches import CHANGES, PAIRS, changeable, changed, pairable, paired
+from batchfsm.topology import topology
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@settings(max_examples=50)
+@given(data=st.data())
+def test_lives_are_consistent_in_every_dialect(dialect, data):
+    """Along documented steps nothing is found at all."""
+    history = data.draw(histories(dialect=dialect))
+
+    assert {} == audit(history, dialect=dialect).counts
+
+
+@pytest.mark.parametrize("dialect", ["openai", "aibrix", "compatible"])
+@settings(max_examples=50)
+@given(data=st.data())
+def test_tolerated_steps_are_warnings(dialect, data):
+    """They are taken when asked for."""
+    history = data.draw(histories(dialect=DIALECTS[dialect], tolerated=True))
+
+    assert_consistent(history, dialect=dialect)
+
+
+@given(life=timelines())
+def test_a_life_ends(life):
+    """Born in the initial status, in a final one at last, each step in the table."""
+    graph = topology(life.dialect.lifecycle)
+
+    assert ("validating", True) == (life.walk[0], life.walk[-1] in graph.terminal)
+    assert life.history()[-1] == life.at(life.ends_at)
+    assert all(pair in graph.steps for pair in zip(life.walk, life.walk[1:], strict=False))
+
+
+@given(data=st.data())
+def test_polls_are_some_of_a_history_in_order(data):
+    """Some more than once, never none."""
+    history = list(range(data.draw(st.integers(1, 5))))
+    seen = data.draw(polls(history))
+
+    assert seen == sorted(seen)
+    assert set() < set(seen) <= set(history)
+
+
+@given(data=st.data())
+def test_polls_of_a_healthy_history_are_healthy(data):
+    """Whatever was missed or came twice."""
+    assert_consistent(data.draw(polls(data.draw(histories()))))
+
+
+def lives():
+    """Return a life along each documented walk, a minute in each status."""
+    graph = topology(OPENAI)
+    walks = [
+        walk
+        for end in OPENAI.statuses
+        if end in OPENAI.terminal
+        for walk in graph.walks("validating", end, frozenset(OPENAI.statuses), strict=True)
+    ]
+    ends = {"expired": "expire", "failed": "failed", "completed": "completed", "cancelled": "cancelled"}
+    texts = [" > ".join([*(f"{status} 1m" for status in walk[:-1]), ends[walk[-1]]]) for walk in walks]
+    return {life.walk: life for life in (Scenario(text).life(CREATED) for text in texts)}
+
+
+LIVES = lives()
+
+
+@pytest.mark.parametrize("code", CHANGES)
+def test_every_snapshot_that_can_break_a_rule_breaks_it(code):
+    """In each status, on each way there."""
+    ways = list(changeable(code, LIVES))
+
+    assert ways
+    for walk, end in ways:
+        history = changed(code, LIVES[walk], end)
+        assert {code} == audit(history).counts.keys(), (walk, end)
+        assert {} == audit(history[:-1]).counts
+
+
+@pytest.mark.parametrize("code", PAIRS)
+def test_every_two_snapshots_that_can_break_a_rule_break_it(code):
+    """Each way with each other that contradicts it."""
+    ways = list(pairable(code, list(LIVES)))
+
+    assert ways
+    for walk, end, then in ways:
+        history = paired(code, LIVES[walk], end, then)
+        assert [{}, {code}] == [audit(history[:1]).counts, audit(history).counts.keys()], (walk, end, then)
+
+
+def test_every_rule_can_be_broken():
+    """By one snapshot, or by two."""
+    assert set(RULES) == {*CHANGES, *PAIRS}
+    assert set() == CHANGES.keys() & PAIRS.keys()
+
+
+@pytest.mark.parametrize("code", RULES)
+@settings(max_examples=20)
+@given(data=st.data())
+def test_a_broken_history_breaks_its_rule_and_no_other(code, data):
+    """With the last item; what comes before is healthy."""
+    history = data.draw(broken(code))
+
+    assert {code} == audit(history).counts.keys()
+    assert {} == audit(history[:-1]).counts
+
+
+def test_a_rule_that_is_none_is_refused():
+    """With all that there are."""
+    with pytest.raises(UnknownNameError, match="no rule is called 'X999'; known: S001"):
+        broken("X999")
+
+
+def test_a_life_can_be_written_down():
+    """A failing example is a value that can be pasted: attrs' own representation."""
+    life = Timeline(entries=(("validating", 5),))
+
+    assert life == Timeline(entries=(("validating", 5),))
+
+
+# ---------------------------------------------------------------- the door of the room
+
+
+def test_public_names_are_what_the_room_has():
+    """Sorted, each there, strategies on first use."""
+    names = batchfsm.testing.__all__
+
+    assert sorted(set(names), key=lambda name: (not name.isupper(), name[0].islower(), name)) == names
+    assert all(getattr(batchfsm.testing, name) is not None for name in names)
+    with pytest.raises(AttributeError, match=r"^module 'batchfsm\.testing' has no attribute 'Mock'$"):
+        _ = batchfsm.testing.Mock
+
+
+@pytest.mark.parametrize(
+    "missing, use, said",
+    [
+        (
+            "hypothesis",
+            "testing.timelines",
+            "the strategy timelines needs more packages: pip install 'batchfsm[testing]'",
+        ),
+        ("openai", "testing.FakeBatchAPI().client()", "this door of FakeBatchAPI needs the package openai"),
+        ("httpx", "testing.FakeBatchAPI().httpx_transport()", "this door of FakeBatchAPI needs the package httpx"),
+    ],
+)
+def test_what_is_not_installed_is_named(missing, use, said):
+    """The fake itself needs none of them."""
+    script = f"""
+import sys
+sys.modules[{missing!r}] = None
+from batchfsm import testing, MissingExtraError
+testing.FakeBatchAPI().start()
+try: {use}
+except ImportError as error: print(error)
+"""
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    assert said in ran.stdout
+
+
+def test_another_error_of_an_import_is_not_hidden(monkeypatch):
+    """That a package is broken is no reason to install it."""
+    monkeypatch.setitem(sys.modules, "batchfsm.testing.strategies", None)
+    monkeypatch.delitem(vars(batchfsm.testing), "broken", raising=False)
+    with pytest.raises(ModuleNotFoundError, match=r"batchfsm\.testing\.strategies"):
+        _ = batchfsm.testing.broken

@@ -1,0 +1,350 @@
+"""The page that shows an audit: what is on it, and what no log can do to it."""
+
+import re
+import sys
+from base64 import b64encode
+from hashlib import sha256
+from html import unescape
+from html.parser import HTMLParser
+
+import attrs
+import pytest
+from notation import seen, snap
+from pages import HOSTILE, whole_log
+
+from batchfsm import DIALECTS, RULES, MissingExtraError, audit, report
+from batchfsm.explain import printable
+from batchfsm.reporting.charts import quantile
+
+
+class Page(HTMLParser):
+    """Holds the elements of a page with their attributes, and its text."""
+
+    def __init__(self, source):
+        """Read a page."""
+        super().__init__()
+        self.source, self.elements, self.texts = source, [], []
+        self.feed(source)
+
+    def handle_starttag(self, tag, attrs):
+        """Take an element down."""
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        """Take text down."""
+        self.texts.append(data)
+
+    def count(self, tag):
+        """Return how many elements there are of a kind."""
+        return sum(name == tag for name, _ in self.elements)
+
+    def section(self, name):
+        """Return the source of a section, by the id of its heading."""
+        return next(part for part in self.source.split("<section") if f'aria-labelledby="{name}"' in part)
+
+    @property
+    def text(self):
+        """All text, runs of blanks as one."""
+        return re.sub(r"\s+", " ", " ".join(self.texts))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Return the page of a log that has everything."""
+    return paged(audit(whole_log()), tmp_path_factory.mktemp("report"))
+
+
+def paged(audited, folder, **options):
+    """Write a report and return it as a page."""
+    report(audited, folder / "report.html", **options)
+    return Page((folder / "report.html").read_text(encoding="utf-8"))
+
+
+# ---------------------------------------------------------------- one file
+
+
+def test_a_page_loads_nothing(whole):
+    """No element asks for anything from anywhere."""
+    asking = [
+        (tag, name) for tag, attributes in whole.elements for name in ("src", "srcset", "data") if name in attributes
+    ]
+    links = {str(attributes["href"]) for tag, attributes in whole.elements if "href" in attributes}
+
+    assert [] == asking
+    assert 0 == sum(map(whole.count, ("link", "iframe", "object", "embed", "img", "base", "use", "image")))
+    assert {"#"} == {link[0] for link in links}
+    assert not re.search(r"@import|url\(", whole.source.partition("<style>")[2].partition("</style>")[0])
+
+
+def test_every_link_leads_somewhere(whole):
+    """Each link on the page leads to an element of it, and no name is given twice."""
+    names = [attributes["id"] for _, attributes in whole.elements if attributes.get("id")]
+    own = [name for name in names if not re.match(r"(node|edge|graph)\d+$", name)]  # Graphviz names its parts.
+
+    assert len(own) == len(set(own))
+    assert {attributes["href"][1:] for tag, attributes in whole.elements if tag == "a"} <= set(names)
+
+
+def test_only_our_script_may_run(whole):
+    """The page's policy names its one script by digest, and forbids all else."""
+    (script,) = re.findall(r"<script>(.*?)</script>", whole.source, re.DOTALL)
+    (policy,) = [attributes["content"] for _, attributes in whole.elements if "http-equiv" in attributes]
+
+    assert f"script-src 'sha256-{b64encode(sha256(script.encode()).digest()).decode()}'" in policy
+    assert policy.startswith("default-src 'none'; ")
+
+
+def test_a_page_is_small(whole):
+    """All but the data is a fraction of what a page may weigh."""
+    assert 250_000 > len(whole.source.encode())
+
+
+# ---------------------------------------------------------------- what is on it
+
+
+def test_verdict_and_counts(whole):
+    """The page begins with the verdict and exact numbers."""
+    audited = audit(whole_log())
+    verdict = Page("<section" + whole.section("verdict")).text
+
+    assert "Inconsistent At least one finding of severity error." in verdict
+    for name, number in {
+        "Snapshots": audited.snapshots,
+        "Batches": audited.batches,
+        "Findings": sum(audited.counts.values()),
+        "Errors": audited.flow.weighed["error"],
+        "Unreadable places": audited.unreadable_count,
+        "Batches with findings": audited.flow.troubled_count,
+    }.items():
+        assert f" {name} {number} " in verdict
+    assert "not a batch" not in verdict
+
+
+@pytest.mark.parametrize(
+    "log, verdict, said",
+    [
+        (seen("vpzc"), "consistent", "No finding of severity error."),
+        ([], "undetermined", "Do not take this for clean."),
+    ],
+)
+def test_the_other_verdicts(log, verdict, said, tmp_path):
+    """A clean log and an empty one have their page, which says what is not there."""
+    page = paged(audit(log), tmp_path)
+
+    assert f"<title>Audit of batches: {verdict}</title>" in page.source
+    assert said in page.text
+    assert "No rule found anything." in page.text
+    assert "There is none." in page.text
+    assert "There is none with a time." in page.text
+    assert ("No batch left a status at a known time." in page.text) == (verdict == "undetermined")
+
+
+def test_each_rule_says_what_it_means(whole):
+    """Each rule that found something has its exact count, its meaning and its remedy."""
+    audited, shown = audit(whole_log()), unescape(whole.section("rules"))
+    shown = re.sub(r"</?code>", "`", shown)
+
+    assert len(audited.counts) == shown.count('<th scope="row">')
+    for code, count in audited.counts.items():
+        assert f'data-rule="{code}">{code}</a> {RULES[code].name}</th>' in shown
+        assert f'<td class="number">{count:,}</td><td>{RULES[code].means}<br><em>{RULES[code].remedy}</em>' in shown
+
+
+def test_severities_are_those_that_were_found(whole, tmp_path):
+    """A rule weighs what it weighed in this log: a tolerated step is a warning, a dialect may say otherwise."""
+    azure = paged(audit([snap("vpzc", output_file_id=None)], dialect="azure"), tmp_path)
+
+    assert re.search(r'>H501</a> illegal-transition</th><td><span class="warning">', whole.section("rules"))
+    assert '<span class="note">note</span>' in azure.section("rules")
+
+
+def test_unreadable_places_are_listed(whole):
+    """What could not be read is listed, with its place."""
+    assert "Places that could not be read, or not in full: the first 1 of 1" in whole.section("rules")
+    assert "iterable:" in whole.section("rules")
+
+
+def test_the_flow_is_drawn(whole):
+    """The lifecycle says how often each step was taken; illegal moves are red; a table says the same."""
+    shown = whole.section("lifecycle")
+
+    assert 1 == shown.count('class="edge illegal"')
+    assert (
+        '<td>completed</td><td>in_progress</td><td class="number">1</td><td>illegal: no walk leads there</td>' in shown
+    )
+    assert "<td>(birth)</td><td>validating</td>" in shown
+    assert 'class="edge untaken"' in shown
+    assert re.search(r"At the end of the log: [\d,]+ validating, ", shown)
+
+
+def test_stays_are_drawn(whole):
+    """Dwell times are a chart on a logarithmic axis, and a table of quantiles."""
+    shown = whole.section("dwell")
+
+    assert {"1 s", "10 s", "1 min"} <= set(re.findall(r">([^<>]+)</text>", shown))
+    assert "validating: " in shown
+    assert '<th scope="row">validating</th>' in shown
+    assert "<title>" in shown
+
+
+def test_findings_over_time_are_drawn(whole):
+    """Each rule has its row, and each bar says what it is."""
+    shown = whole.section("time")
+
+    assert set(audit(whole_log()).counts) <= set(re.findall(r">([A-Z]\d{3})</text>", shown))
+    assert re.search(
+        r"<title>F402: \d+ of severity warning from 2025-10-09 \d\d:\d\d:\d\d UTC, \d+ [mh] \d\d [ms]</title>", shown
+    )
+
+
+def test_timelines(whole):
+    """Batches with findings, and some without, have a bar for each status, and say what was found."""
+    shown = whole.section("timelines")
+    left = shown[shown.index('">left</h3>') :].partition("</li>")[0]
+
+    assert ["validating", "in_progress", "finalizing", "completed"] == re.findall(r'<th scope="row">(\w+)</th>', left)
+    assert 'data-batch="left" data-rule="H502">H502</a>' in left
+    assert "clean3</h3>" in shown
+    assert 'class="bar hollow"' in shown
+    assert 'class="bar end"' in left
+
+
+def test_findings_are_rows(whole):
+    """Each listed finding is a row, in order."""
+    audited = audit(whole_log())
+    rows = re.findall(
+        r'<tr><td class="(\w+)">\w+</td><td>(\w+)</td><td>(.*?)</td><td>(.*?)</td></tr>', whole.section("findings")
+    )
+
+    assert [
+        (each.severity, each.rule, printable(each.batch_id or ""), printable(each.message)) for each in audited.findings
+    ] == [tuple(map(unescape, row)) for row in rows]
+
+
+def test_what_is_not_listed_is_said(tmp_path):
+    """Where findings are capped, the page says so; the counts stay exact."""
+    log = [snap("v", id=f"b{number}", expires_at=None) for number in range(9)]
+
+    assert "The first 4 of 9 findings" in paged(audit(log, max_findings=4), tmp_path).text
+    assert "All 9 findings." in paged(audit(log), tmp_path).text
+    assert "None is listed" in paged(audit(log, max_findings=0), tmp_path).text
+
+
+def without_flow(log, **options):
+    """Return a report as one that gathered nothing for pictures."""
+    return attrs.evolve(audit(log, **options), flow=None)
+
+
+def test_without_flow(tmp_path):
+    """A report that gathered no flow has its counts and findings, and says what is missing."""
+    page = paged(without_flow(seen("vpzcp")), tmp_path)
+
+    assert "Ways, dwell times, findings over time and timelines were not gathered." in page.text
+    assert "went from completed to in_progress" in page.text
+    assert '<span class="error">error</span>' in page.section("rules")
+    assert 'aria-labelledby="lifecycle"' not in page.source
+
+
+def test_a_rule_without_a_listed_finding_weighs_what_it_says(tmp_path):
+    """Where nothing is known of what a rule weighed, the page has its own severity."""
+    page = paged(without_flow(seen("vpzcp"), max_findings=0), tmp_path)
+
+    assert '<span class="error">error</span>' in page.section("rules")
+
+
+def test_what_could_not_look_is_named(tmp_path):
+    """A rule that was asked for and could not look is named."""
+    page = paged(audit(seen("v"), select="T205"), tmp_path)
+
+    assert "Could not look, for the log has not what they need: T205" in page.text
+
+
+def test_findings_without_a_time_are_counted(tmp_path):
+    """Findings that have no time are in no chart, and counted beside it."""
+    page = paged(audit([snap("v", created_at=None), snap("v", id="b2", expires_at=None)]), tmp_path)
+
+    assert re.search(r"\d findings have no time\.", page.text)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_every_dialect_has_its_page(dialect, tmp_path):
+    """The lifecycle is the dialect's own."""
+    first = DIALECTS[dialect].lifecycle.initial
+    page = paged(audit([snap("v", status=first)], dialect=dialect), tmp_path)
+
+    assert len(DIALECTS[dialect].lifecycle.statuses) == page.section("lifecycle").count('class="node"') - 1
+    assert f">{first}</th>" in page.section("timelines")
+
+
+def test_stays_of_no_second(tmp_path):
+    """A stay of no whole second has a place on a logarithmic axis."""
+    page = paged(audit(seen("vpzc", at=(0, 0, 1, 1))), tmp_path)
+
+    assert "<title>validating: 1 stayed less than a second</title>" in page.section("dwell")
+
+
+def test_a_status_without_a_stamp(tmp_path):
+    """A status that has no stamp has its row and no bar."""
+    page = paged(audit([snap("vc")]), tmp_path)
+
+    assert 2 == page.section("timelines").count("<td>no stamp</td>")
+
+
+@pytest.mark.parametrize("share, expected", [(0.1, 1), (0.5, 2), (0.9, 3), (1.0, 3)])
+def test_quantiles(share, expected):
+    """A quantile is a duration that so many stays did not exceed."""
+    assert expected == quantile({3: 4, 1: 2, 2: 4}, share)
+
+
+# ---------------------------------------------------------------- what no log can do to it
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_an_id_stays_text(hostile, whole):
+    """Whatever an id holds is shown as text, wherever it is shown, and controls are spelled out."""
+    assert 3 <= unescape(whole.source).count(printable(hostile))
+
+
+def test_a_hostile_log_adds_no_element(whole, tmp_path):
+    """Of elements and attributes there are those of a harmless log, and no others."""
+    known = {(tag, name) for tag, attributes in paged(audit(harmless()), tmp_path).elements for name in attributes}
+
+    assert set() == {(tag, name) for tag, attributes in whole.elements for name in attributes} - known
+    assert 1 == whole.count("script")
+    assert 1 == whole.count("h1")
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\u202e]", whole.source)
+
+
+def harmless():
+    """Return the log that has everything, its hostile ids tamed."""
+    return [
+        row | {"batch": row["batch"] | {"id": re.sub(r"\W", "_", row["batch"]["id"])}} if isinstance(row, dict) else row
+        for row in whole_log()
+    ]
+
+
+def test_a_title_stays_text(tmp_path):
+    """The title, which may be a file's name, stays text too."""
+    page = paged(audit(seen("v")), tmp_path, title=HOSTILE[0])
+
+    assert 1 == page.count("script")
+    assert HOSTILE[0] in page.text
+
+
+# ---------------------------------------------------------------- what it needs
+
+
+@pytest.mark.parametrize("missing, what", [("jinja2", "a report"), ("vl_convert", "a chart")])
+def test_without_the_extra(missing, what, tmp_path, monkeypatch):
+    """Where the extra is not installed, the error says what to install, and nothing is written."""
+    monkeypatch.setitem(sys.modules, missing, None)
+
+    with pytest.raises(MissingExtraError, match=rf"^{what} needs more packages: pip install 'batchfsm\[report\]'$"):
+        report(audit(seen("vp")), tmp_path / "report.html")
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_an_unwritable_file(tmp_path):
+    """A file that cannot be written is an error of the system's."""
+    with pytest.raises(FileNotFoundError):
+        report(audit(seen("v")), tmp_path / "no" / "report.html")

@@ -1,0 +1,475 @@
+"""The rules as one SQL query: DuckDB's answer is the auditor's, as far as a query can follow it."""
+
+import json
+import os
+import sys
+from collections import Counter, defaultdict
+from functools import cache
+from itertools import product
+from pathlib import Path
+from random import Random
+
+import duckdb
+import pytest
+import sqlglot
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from medley import COUNTS, STAMPS, TEXTS, TIMES, filled, flat, medley, numbered
+from notation import CREATED, seen, snap
+from typer.testing import CliRunner
+
+from batchfsm import DIALECTS, RULES, DefinitionError, MissingExtraError, UnknownNameError, audit
+from batchfsm.auditing.sql import HIDDEN, SQL_DIALECTS, Table, query
+from batchfsm.cli import app
+from batchfsm.rules import HEALTHY
+from batchfsm.snapshot import UNREAD
+from batchfsm.topology import topology
+
+LEVELS = ("note", "warning", "error")
+
+
+@pytest.fixture(scope="module")
+def warehouse():
+    """Return a DuckDB of this module's own."""
+    with duckdb.connect() as connection:
+        yield connection
+
+
+@cache
+def text_for(server):
+    """Return the query over the table."""
+    return query(Table.of("log", "duckdb", is_nested=False, changes={"place": "place"}), server=server)
+
+
+def asked(warehouse, rows, server="openai"):
+    """Return what the query finds, by place: the codes, and the highest severity."""
+    filled(warehouse, rows)
+    found = warehouse.execute(text_for(server)).fetchall()
+    return {place: (set(codes.split()), severity) for _, _, place, severity, codes in found}
+
+
+def objects(rows):
+    """Return the rows as the batch objects that they are of."""
+    for row in rows:
+        batch = {name: row[name] for name in (*TIMES, *TEXTS)}
+        batch["errors"] = row["errors"] and json.loads(row["errors"])
+        counts = {name: row[f"request_counts_{name}"] for name in COUNTS}
+        batch["request_counts"] = None if set(counts.values()) == {None} else counts
+        yield {"batch": batch} if row["observed_at"] is None else {"batch": batch, "observed_at": row["observed_at"]}
+
+
+def judged(rows, server="openai"):
+    """Return what the auditor finds, by place, of the rules that a query shows."""
+    report = audit(objects(rows), dialect=server, max_findings=len(rows) * len(RULES))
+    found = defaultdict(dict)
+    for each in report.findings:
+        if each.rule not in HIDDEN:
+            found[rows[each.where[-1].line - 1]["place"]][each.rule] = each.severity
+    return found
+
+
+def in_order(rows):
+    """Return the rows of each batch in order of observation; a row that does not say was seen when the last was."""
+    batches = defaultdict(list)
+    for row in rows:
+        if row["id"] is not None:
+            batch = batches[row["id"]]
+            told = row["observed_at"] is not None and 0 < row["observed_at"] <= 10**11
+            seen_at = row["observed_at"] if told else batch[-1][0] if batch else float("-inf")
+            batch.append((seen_at, row["place"], row))
+    return [[row for *_, row in sorted(batch, key=lambda entry: entry[:2])] for batch in batches.values()]
+
+
+def promised(rows, found, server="openai"):
+    """Return the places up to which a query says what the auditor says."""
+    dialect = DIALECTS[server]
+    reach = topology(dialect.lifecycle).reach
+    places = {row["place"] for row in rows if row["id"] is None}
+    for batch in in_order(rows):
+        before = set()
+        for row in batch:
+            word = dialect.word(row["status"] or "")
+            if any(word in reach[other] and other in reach[word] for other in before - {word}):
+                break  # On a circle nothing is furthest.
+            before |= {word} & reach.keys()
+            places.add(row["place"])
+            if "error" in {found[row["place"]].get(code) for code in ("H501", "H502")}:
+                break
+    return places
+
+
+def agree(warehouse, rows, server="openai"):
+    """Compare the two, row by row and code by code, and return how many rows were compared and how many broke rules."""
+    asked_of, found = asked(warehouse, rows, server), judged(rows, server)
+    places = promised(rows, found, server)
+    expected = {
+        place: (set(found[place]), max(found[place].values(), key=LEVELS.index)) for place in places if found[place]
+    }
+    assert expected == {place: said for place, said in asked_of.items() if place in places}
+    return len(places), len(expected)
+
+
+# ---------------------------------------------------------------- written by hand
+
+
+@pytest.mark.parametrize("code", [code for code in RULES if code not in HIDDEN])
+def test_the_example_of_each_rule(code, warehouse):
+    """What the page of a rule shows as a breach, the query finds."""
+    rows = []
+    for place, change in enumerate(RULES[code].example):
+        batch = {**HEALTHY, **change}
+        rows.append(flat(batch, place, batch.pop("observed_at", None)))
+
+    assert code in asked(warehouse, rows)[len(rows) - 1][0]
+    agree(warehouse, rows)
+
+
+# ---------------------------------------------------------------- enumerated
+
+
+@pytest.mark.parametrize(
+    "server",
+    [name if name in ("openai", "aibrix") else pytest.param(name, marks=pytest.mark.slow) for name in DIALECTS],
+)
+def test_every_set_of_stamps(server, warehouse):
+    """Every status with every set of stamps."""
+    statuses = topology(DIALECTS[server].lifecycle).statuses
+    rows = [
+        flat(snap("v", id=f"b{place}", status=status, **dict(zip(STAMPS, stamps, strict=True))), place)
+        for place, (status, stamps) in enumerate(product(statuses, product((None, CREATED + 9), repeat=len(STAMPS))))
+    ]
+
+    assert len(statuses) * 2 ** len(STAMPS) == agree(warehouse, rows, server)[0]
+
+
+# ---------------------------------------------------------------- sampled
+
+
+@pytest.mark.parametrize("server", DIALECTS)
+def test_lives_and_garbage_in_every_dialect(server, warehouse):
+    """Lives, damaged and shuffled, and rows of anything: row by row and code by code what the auditor finds."""
+    rows = medley(Random(server), server, 200, 200)  # noqa: S311  # Dice.
+    compared, broken = agree(warehouse, rows, server)
+    found = judged(rows, server)
+
+    assert compared > 0.6 * len(rows)
+    assert broken > 300
+    assert 25 <= len({code for place in promised(rows, found, server) for code in found[place]})
+
+
+@given(dice=st.randoms(), lives=st.integers(0, 6), others=st.integers(0, 20))
+@settings(max_examples=12)
+def test_a_few_lives_and_garbage(warehouse, dice, lives, others):
+    """The same in small, so that a failure is small."""
+    agree(warehouse, medley(dice, "openai", lives, others))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("server", DIALECTS)
+@given(dice=st.randoms(), lives=st.integers(0, 6), others=st.integers(0, 20))
+@settings(max_examples=200)
+def test_many_lives_and_garbage_in_every_dialect(server, warehouse, dice, lives, others):
+    """The same for every server."""
+    agree(warehouse, medley(dice, server, lives, others), server)
+
+
+# ---------------------------------------------------------------- a table with other columns
+
+MIXED = numbered(
+    [
+        {**flat(batch, 0, CREATED + 100.0 * number), "id": f"b{path}"}
+        for path in ("vpzc", "vpze", "vf", "vpgx", "vpvz", "vpf")
+        for number, batch in enumerate(
+            [
+                *seen(path),
+                snap(path, endpoint="/v1/b", expires_at=CREATED + 60),
+                snap(path, failed_at=CREATED + 1, output_file_id=None, errors=None),
+                snap(path, request_counts={"total": 9, "completed": 2, "failed": 9}, object="file"),
+                snap(path, request_counts=None, created_at=CREATED + 90_000, errors=[{"code": "x"}]),
+            ]
+        )
+    ]
+)
+"""Rows that breach much."""
+
+DROPPED = {name: name for name in (*TIMES[1:], *TEXTS[2:], "observed_at")} | {
+    f"request_counts.{name}": f"request_counts_{name}" for name in COUNTS
+}
+
+
+def blind(batch, name):
+    """Return a batch of which one field cannot be read."""
+    outer, _, inner = name.partition(".")
+    if inner and batch["request_counts"] is not None:
+        return batch | {"request_counts": batch["request_counts"] | {inner: None}}
+    return batch | ({} if inner else {outer: UNREAD})
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in STAMPS[1:] else name for name in DROPPED]
+)
+def test_a_field_without_a_column_says_nothing(name, warehouse):
+    """It is neither set nor null, as a field that a text form does not show."""
+    filled(warehouse, MIXED)
+    table = Table.of("log", "duckdb", is_nested=False, changes={"place": "place", name: ""})
+    found = {place: set(rules.split()) for *_, place, _, rules in warehouse.execute(query(table)).fetchall()}
+    log = []
+    for row in objects(MIXED):
+        seen_at = {} if name == "observed_at" else {"observed_at": row["observed_at"]}
+        log.append({"batch": row["batch"] if name == "observed_at" else blind(row["batch"], name)} | seen_at)
+    expected = {}
+    for each in audit(log, max_findings=10**6).findings:
+        if each.rule not in HIDDEN:
+            expected.setdefault(each.where[-1].line - 1, set()).add(each.rule)
+
+    assert expected == found
+
+
+def test_rules_that_fall_silent_are_named():
+    """Without its column a rule cannot look, and the query says so."""
+    changes = {"expires_at": "", "errors": None, "place": "n"} | {f"request_counts.{name}": "" for name in COUNTS}
+    text = query(Table.of("log", "duckdb", changes=changes), server="azure")
+
+    assert (
+        "-- Not judged for want of columns: P104, T202, T203, C301, C302, C303, C304, F402, F403, F404, H505.\n" in text
+    )
+    assert "-- Off for azure: T204, T207.\n" in text
+    assert (
+        "-- No column holds, so nothing is said by: expires_at, errors, request_counts.total, request_counts.completed,\n"
+        "-- request_counts.failed.\n"
+    ) in text
+
+
+def test_nested_counts(warehouse):
+    """`request_counts` may be one column with fields, and an expression may stand for any column."""
+    filled(warehouse, MIXED)
+    flat_counts = ", ".join(f"request_counts_{name}" for name in COUNTS)
+    nested = ", ".join(f"{name} := request_counts_{name}" for name in COUNTS)
+    warehouse.execute(
+        f"""CREATE OR REPLACE TABLE nested AS SELECT * EXCLUDE ({flat_counts}, created_at),
+        CASE WHEN request_counts_total IS NOT NULL THEN STRUCT_PACK({nested}) END AS request_counts,
+        TO_TIMESTAMP(created_at) AS "made on" FROM log"""  # noqa: S608
+    )
+    changes = {"place": "place", "created_at": 'CAST(EPOCH("made on") AS BIGINT)'}
+    text = query(Table.of("(SELECT * FROM nested) AS n", "duckdb", changes=changes))
+
+    assert warehouse.execute(text_for("openai")).fetchall() == warehouse.execute(text).fetchall()
+
+
+def test_without_a_place_the_time_is_the_order(warehouse):
+    """Where no two rows of a batch were seen at one time, no place is needed."""
+    filled(warehouse, MIXED)
+    found = warehouse.execute(query(Table.of("log", "duckdb", is_nested=False))).fetchall()
+    with_place = warehouse.execute(text_for("openai")).fetchall()
+
+    assert sorted((row[0], row[1], *row[3:]) for row in with_place) == sorted(found)
+
+
+# ---------------------------------------------------------------- counts
+
+
+def test_counts(warehouse):
+    """`is_counted` gives one row a rule and severity, in the order of the rules; here no batch takes an illegal way."""
+    rows = numbered([row for row in MIXED if row["id"] in ("bvpzc", "bvpze", "bvf")])
+    filled(warehouse, rows)
+    table = Table.of("log", "duckdb", is_nested=False, changes={"place": "place"})
+    found = warehouse.execute(query(table, is_counted=True)).fetchall()
+    judgements = judged(rows)
+    expected = Counter((code, severity) for findings in judgements.values() for code, severity in findings.items())
+
+    assert expected == {(code, severity): number for code, _, severity, number in found}
+    assert [code for code in RULES if code in {code for code, *_ in found}] == list(
+        dict.fromkeys(code for code, *_ in found)
+    )
+    assert {(code, RULES[code].name) for code, *_ in found} == {(code, name) for code, name, *_ in found}
+
+
+# ---------------------------------------------------------------- real logs
+
+SHARED = Path(os.environ.get("BATCHFSM_SHARED", Path(__file__).parents[1] / "../shared"))
+LOGS = {
+    "data/observed_snapshots.jsonl": "openai",
+    "recordings/server_aibrix_dryrun.jsonl": "openai",
+    "recordings/server_ogx.jsonl": "ogx",
+    "recordings/server_llmock.jsonl": "openai",
+}
+
+
+@pytest.mark.parametrize("name", LOGS)
+def test_published_and_recorded_batches(name, warehouse):
+    """What typed columns can hold of real logs is judged as the auditor judges it."""
+    path = SHARED / name
+    if not path.exists():
+        pytest.skip(f"{path} is not there; BATCHFSM_SHARED says where else to look")
+    batches = [batch for line in path.read_text().splitlines() for batch in real(json.loads(line))]
+    rows = numbered([flat(batch, 0) for batch in batches if is_typed(batch)])
+    compared, _ = agree(warehouse, rows, LOGS[name])
+
+    assert compared > 20
+
+
+def real(line):
+    """Return the batches of a line."""
+    body = next((line[key] for key in ("snapshot", "body", "batch") if isinstance(line.get(key), dict)), line)
+    found = body.get("data") if body.get("object") == "list" else [body]
+    return [batch for batch in found if isinstance(batch, dict) and {"id", "status"} <= batch.keys()]
+
+
+def is_typed(batch):
+    """Tell whether a batch fits into typed columns."""
+    counts = batch.get("request_counts")
+    return (
+        all(type(batch.get(name)) in (int, type(None)) for name in TIMES)
+        and all(isinstance(batch.get(name), str | None) for name in TEXTS if name != "errors")
+        and isinstance(counts, dict | None)
+        and all(type(number) in (int, type(None)) for number in (counts or {}).values())
+    )
+
+
+# ---------------------------------------------------------------- other SQL
+
+
+@pytest.mark.parametrize("sql_dialect", SQL_DIALECTS)
+def test_every_text_is_sql(sql_dialect):
+    """What is printed is read again as the SQL it is said to be; where no such warehouse runs, that is all we know."""
+    text = query(Table.of("logs.batches", sql_dialect, changes={"place": "seq"}), is_counted=True)
+    (tree,) = sqlglot.parse(text, read=sql_dialect)
+
+    assert {"logs"} == {table.db for table in tree.find_all(sqlglot.exp.Table)} - {""}
+    assert 120 >= max(map(len, text.splitlines()))
+
+
+@pytest.mark.parametrize(
+    "sql_dialect, lines",
+    {
+        "bigquery": [
+            "    FIRST_VALUE(failed_at IGNORE NULLS) OVER before AS first_failed_at,",
+            "    CASE WHEN kind <> 'batch' THEN 3 ELSE 0 END AS S003,",
+            "    CASE WHEN CASE WHEN LENGTH(id) = 38 AND REGEXP_CONTAINS(id, '^batch_[0-9a-f]{32}$')\n",
+        ],
+        "snowflake": [
+            "    CAST(GET_PATH(request_counts, 'total') AS BIGINT) AS total,",
+            "    FIRST_VALUE(failed_at) IGNORE NULLS OVER (PARTITION BY id",
+            "    CASE st WHEN 0 THEN (BITAND(stamped, 254)) = 0 WHEN 1 THEN (BITAND(stamped, 252)) = 0",
+        ],
+        "trino": [
+            "    FIRST_VALUE(failed_at) IGNORE NULLS OVER before AS first_failed_at,",
+            "    CASE st WHEN 0 THEN (BITWISE_AND(stamped, 254)) = 0 WHEN 1 THEN (BITWISE_AND(stamped, 252)) = 0",
+            "  TRIM(",
+        ],
+    }.items(),
+)
+def test_a_few_lines_of_sql_that_is_not_run(sql_dialect, lines):
+    """Each warehouse has its own words for windows, bits and patterns."""
+    text = query(Table.of("log", sql_dialect, changes={"place": "seq"}))
+
+    assert [] == [line for line in lines if f"\n{line}" not in text]
+
+
+# ---------------------------------------------------------------- what cannot be asked
+
+
+@pytest.mark.parametrize(
+    "changes, said",
+    [
+        ({"id": ""}, "a query cannot be: no column holds id"),
+        ({"status": None, "created_at": " "}, "a query cannot be: no column holds status; no column holds created_at"),
+        ({"observed_at": ""}, "a query cannot be: neither observed_at nor place tells the order"),
+        ({"created_at": "epoch(ts"}, "a query cannot be: duckdb does not read 'epoch(ts'"),
+    ],
+)
+def test_a_table_that_cannot_be_asked(changes, said):
+    """What no query can do without, and what is no SQL."""
+    with pytest.raises(DefinitionError) as caught:
+        query(Table.of("log", "duckdb", changes=changes))
+
+    assert said == str(caught.value)
+
+
+def test_names_that_nobody_knows():
+    """Each says what could have been asked for."""
+    with pytest.raises(UnknownNameError, match=r"^no field is called 'x'; known: id, status, object, "):
+        Table.of("log", "duckdb", changes={"x": "y"})
+    with pytest.raises(UnknownNameError, match=r"^no SQL dialect is called 'oracle'; known: duckdb, spark, bigquery, "):
+        Table.of("log", "oracle")
+    with pytest.raises(UnknownNameError, match=r"^no dialect is called 'acme'; "):
+        query(Table.of("log", "duckdb"), server="acme")
+
+
+@pytest.mark.parametrize("skew_s", [-1, float("inf"), float("nan")])
+def test_a_skew_is_a_number(skew_s):
+    """Infinity is no number in SQL."""
+    with pytest.raises(ValueError, match=r"^skew_s is finite and not negative$"):
+        query(Table.of("log", "duckdb"), skew_s=skew_s)
+
+
+def test_the_skew_counts(warehouse):
+    """A stamp may lie a little after its observation."""
+    rows = [flat(snap("vp"), 0, CREATED + 10.0)]
+    filled(warehouse, rows)
+    table = Table.of("log", "duckdb", is_nested=False)
+
+    assert [(), ("T205",)] == [
+        tuple(rules for *_, rules in warehouse.execute(query(table, skew_s=skew_s)).fetchall()) for skew_s in (50, 49.5)
+    ]
+
+
+def test_without_sqlglot(monkeypatch):
+    """The message says what to install."""
+    monkeypatch.setitem(sys.modules, "sqlglot", None)
+
+    with pytest.raises(MissingExtraError, match=r"^batchfsm sql needs more packages: pip install 'batchfsm\[sql\]'$"):
+        query(Table.of("log", "duckdb"))
+
+
+# ---------------------------------------------------------------- the command
+
+
+def ran(*arguments):
+    """Run the command in this process."""
+    return CliRunner().invoke(app, ["sql", *arguments])
+
+
+def test_the_command_prints_what_runs(warehouse):
+    """The text is the query, with its comment, and nothing else."""
+    filled(warehouse, MIXED)
+    arguments = ["--dialect", "duckdb", "--table", "log", "--request-counts", "flat", "--column", "place=place"]
+    result = ran(*arguments)
+    counted = ran(*arguments, "--counts", "--skew", "0", "--server", "compatible", "--column", "object=")
+
+    assert (0, text_for("openai")) == (result.exit_code, result.output)
+    assert warehouse.execute(counted.output).fetchall()
+
+
+def test_the_command_writes_a_file(tmp_path):
+    """The file holds what would have been printed."""
+    result = ran("--dialect", "trino", "--output", str(tmp_path / "audit.sql"))
+
+    assert (0, "") == (result.exit_code, result.output)
+    assert query(Table.of("batch_log", "trino")) == (tmp_path / "audit.sql").read_text()
+
+
+def test_what_stops_the_command_is_one_line():
+    """And the exit status is 2."""
+    result = ran("--dialect", "duckdb", "--column", "created_at")
+
+    assert (2, "batchfsm: a query cannot be: --column takes FIELD=SQL, got 'created_at'\n") == (
+        result.exit_code,
+        result.stderr,
+    )
+
+
+def test_the_help_names_what_is_not_judged():
+    """Rules that no query shows, and where the promise ends."""
+    said = " ".join(ran("--help").output.split())
+
+    assert f"Not judged: {' and '.join(HIDDEN)}, which typed columns do not show." in said
+    assert "up to and including the first H501 or H502 of severity error of each batch" in said
+    circles = {
+        (name, word)
+        for name, dialect in DIALECTS.items()
+        for word, reached in topology(dialect.lifecycle).reach.items()
+        if word in reached
+    }
+    assert {("compatible", "finalizing"), ("compatible", "cancelling")} == circles
+    assert "(compatible: finalizing and cancelling)" in said

@@ -1,0 +1,174 @@
+"""What is written down and read back is the same: states of batches, transitions, snapshots."""
+
+import json
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from notation import CREATED, seen, snap
+from test_history import logs, written
+
+from batchfsm import DIALECTS, Dialect, Snapshot, SnapshotError, Transition, parse
+from batchfsm.history import Fold, Track, dump, restore
+from batchfsm.journal.stored import snapshot_of, snapshot_text, transition_of, transition_text
+from batchfsm.route import Leg
+from batchfsm.snapshot import UNREAD, row_of
+from batchfsm.wire import reader
+
+dialects = st.sampled_from(list(DIALECTS.values()))
+
+
+def known(track: Track) -> dict[str, Any]:
+    """Return all that a track knows, but for what is no knowledge: `pattern` is a shortcut."""
+    values = {field.name: getattr(track, field.name) for field in attrs.fields(Track) if field.name != "pattern"}
+    legs = [tuple(getattr(leg, field.name) for field in attrs.fields(Leg)) for leg in track.legs]
+    return values | {"legs": legs}
+
+
+def copied(track: Track) -> Track:
+    """Write a track down and read it back."""
+    return restore(dump(track, observed_at=track.observed_at))
+
+
+def read(wire: dict[str, Any], clock: float | None, dialect: Dialect) -> Snapshot | None:
+    """Return a snapshot of `batch_1`, if it can be read at all."""
+    try:
+        return reader(dialect).read(wire | {"id": "batch_1"}, clock)
+    except SnapshotError:
+        return None
+
+
+@given(log=logs, dialect=dialects, policy=st.sampled_from(["adopt", "hold"]))
+def test_every_track_survives_the_round_trip(log: list[Any], dialect: Dialect, policy: Any):
+    """Whatever came before: adopted moves, bad fields, lost values, garbage; after each row."""
+    fold, track = Fold(dialect, on_illegal=policy), Track()
+    assert known(track) == known(copied(track))
+    for wire, clock in written(log):
+        if (snapshot := read(wire, clock, dialect)) is not None:
+            fold.fold(track, snapshot)
+            assert known(track) == known(copied(track))
+
+
+@given(log=logs, dialect=dialects, policy=st.sampled_from(["adopt", "hold"]), restarts=st.sets(st.integers(0, 6)))
+def test_observing_after_a_restore_equals_observing_without(
+    log: list[Any], dialect: Dialect, policy: Any, restarts: set[int]
+):
+    """The same transitions, findings and moves, and the same knowledge in the end, along beaten ways or not."""
+    fold, lasting, restored = Fold(dialect, on_illegal=policy), Track(), Track()
+    for number, (wire, clock) in enumerate(written(log)):
+        if (snapshot := read(wire, clock, dialect)) is None:
+            continue
+        row = reader(dialect).glance(wire | {"id": "batch_1"})
+        if number in restarts:
+            restored = copied(restored)
+        lasting, told = fold.follow(lasting, snapshot, row_of(snapshot), row and row.pattern)
+        restored, told_again = fold.follow(restored, snapshot, row_of(snapshot), row and row.pattern)
+
+        assert (told.transitions, told.findings) == (told_again.transitions, told_again.findings)
+        assert known(lasting) == known(restored)
+
+
+def test_batches_that_took_one_way_share_its_legs_after_a_restore_too():
+    """Else each restored batch would be a way of its own, and the beaten ones would be crowded out."""
+    fold = Fold(DIALECTS["openai"])
+    tracks = []
+    for name in ("batch_1", "batch_2"):
+        track = Track()
+        for row in seen("vpz", id=name):
+            fold.fold(track, parse(row))
+        tracks.append(copied(track))
+
+    assert tracks[0].legs is tracks[1].legs
+    assert tracks[0].row[0] is tracks[1].row[0]  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    "text, problem",
+    [
+        ("{}", r"it is no state of a batch \(KeyError\('version'\)\)"),
+        ("[]", "it is no state of a batch"),
+        ("null", "it is no state of a batch"),
+        ('{"version": 1}', "it is no state of a batch"),
+        ('{"version": 2}', "it has version 2, and this batchfsm reads version 1"),
+        ("nonsense", "Expecting value"),
+    ],
+)
+def test_what_is_no_state_is_refused(text: str, problem: str):
+    """With what is wrong, never with a track of something else."""
+    with pytest.raises(ValueError, match=problem):
+        restore(text)
+
+
+# ---------------------------------------------------------------- transitions and snapshots
+
+
+@given(log=logs, dialect=dialects)
+def test_every_snapshot_survives_the_round_trip(log: list[Any], dialect: Dialect):
+    """Counts, errors, metadata, bad fields and unknown keys are what they were: hooks get it whole."""
+    for wire, clock in written(log):
+        if (snapshot := read(wire | {"own": {"deep": [1, {"a": None}]}}, clock, dialect)) is not None:
+            assert snapshot == snapshot_of(snapshot_text(snapshot))
+
+
+def test_a_snapshot_is_as_frozen_as_it_was():
+    """Views and tuples, not the dicts and lists of JSON."""
+    row = snap("vpzc", usage={"input_tokens": 1, "details": {"a": [1]}}, own=[1, [2]])
+    copy = snapshot_of(snapshot_text(parse(row)))
+
+    assert (1, (2,)) == copy.extra["own"]
+    with pytest.raises(TypeError):
+        copy.usage["input_tokens"] = 2  # type: ignore[index]
+    with pytest.raises(TypeError):
+        copy.extra["own"] = None  # type: ignore[index]
+
+
+def test_what_a_text_form_hides_stays_hidden():
+    """The mark is no value: it is kept apart."""
+    snapshot = reader(DIALECTS["openai"]).read(snap("vp") | {"usage": UNREAD})
+    copy = snapshot_of(snapshot_text(snapshot))
+
+    assert UNREAD is copy.bad["usage"]
+    assert snapshot == copy
+
+
+def test_what_json_has_not_is_kept_as_text():
+    """NaN under a key that is not the wire's; nothing else of the snapshot suffers."""
+    snapshot = parse(snap("vp", own=float("nan"), huge=10**5000))
+    copy = snapshot_of(snapshot_text(snapshot))
+
+    assert ("nan", "a huge number") == (copy.extra["own"], copy.extra["huge"])
+    assert attrs.evolve(snapshot, extra={}) == attrs.evolve(copy, extra={})
+
+
+@given(log=logs, dialect=dialects)
+def test_every_transition_survives_the_round_trip(log: list[Any], dialect: Dialect):
+    """With and without its snapshot."""
+    fold, track = Fold(dialect), Track()
+    for wire, clock in written(log):
+        if (snapshot := read(wire, clock, dialect)) is None:
+            continue
+        for transition in fold.fold(track, snapshot).transitions:
+            text = transition_text(transition)
+            assert transition == transition_of(text, snapshot_text(snapshot))
+            assert attrs.evolve(transition, snapshot=None) == transition_of(text, None)
+
+
+def test_a_snapshot_is_plain_json_under_the_wires_names():
+    """So that a person, or another program, can read what is pending."""
+    form = json.loads(snapshot_text(parse(snap("vpzc"), observed_at=CREATED + 0.5)))
+
+    assert {"id": "batch_1", "status": "completed", "output_file_id": "file-out"}.items() <= form.items()
+    assert ({"total": 8, "completed": 7, "failed": 1}, CREATED + 0.5) == (form["request_counts"], form["observed_at"])
+    assert {"failed_at", "errors", "bad", "extra", "unread"}.isdisjoint(form)
+
+
+def test_a_transition_is_plain_json():
+    """Without its snapshot, which goes when nobody waits for it any more."""
+    transition = Transition("b", "validating", "in_progress", "start", 5, "stamped", False, 6.5, parse(snap("vp")))
+
+    assert {
+        "batch_id": "b", "source": "validating", "target": "in_progress", "event": "start", "at": 5,
+        "evidence": "stamped", "terminal": False, "observed_at": 6.5,
+    } == json.loads(transition_text(transition))  # fmt: skip
