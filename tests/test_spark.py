@@ -203,8 +203,10 @@ def test_the_command(spark, logs):
 
 
 @marked
-def test_a_worker(spark):
-    """What runs in workers, called here, where coverage sees it."""
+@pytest.mark.parametrize("patience", [50_000, 0], ids=["columns", "rows"])
+def test_a_worker(patience, spark, monkeypatch):
+    """What runs in workers, called here, where coverage sees it; a bucket of which little is plain goes row by row."""
+    monkeypatch.setattr("batchfsm.auditing.columnar.judging._PATIENCE_ROWS", patience)
     pa = pytest.importorskip("pyarrow")
     dialect = find("openai")
     rows = [
