@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, Final, cast
 
-import attrs
 import numpy as np
 
-from batchfsm.auditing.columnar.chunk import LINE_ROWS, Chunk
+from batchfsm.auditing.columnar.chunk import Chunk, numbered
 from batchfsm.auditing.columnar.desks import LINE_END, Desks
 from batchfsm.auditing.columnar.scanner import PAD, PLAIN
 from batchfsm.dialects import Dialect
@@ -67,5 +66,4 @@ class Bucket:
         """
         wire = reader(self._dialect)
         for number in numbers.tolist():
-            for row in rows([self._lines[number]], wire):
-                yield attrs.evolve(row, number=base + number + row.number / LINE_ROWS) if isinstance(row, Row) else row
+            yield from numbered(rows([self._lines[number]], wire), base + number)

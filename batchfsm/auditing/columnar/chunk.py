@@ -52,6 +52,12 @@ class Columns(Protocol):
         """Read some rows as the scalar core does: which, sorted, and what is added to their numbers."""
 
 
+def numbered(found: Iterable[Row | Unreadable], number: int) -> Iterator[Row | Unreadable]:
+    """Give the rows of one line, or of one row of a table, its number; those behind the first a fraction more."""
+    for row in found:
+        yield attrs.evolve(row, number=number + row.number / LINE_ROWS) if isinstance(row, Row) else row
+
+
 def named(sources: Iterable[Columns], numbers: Any) -> Iterator[Row]:
     """
     Read rows again that have an id.

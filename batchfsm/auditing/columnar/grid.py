@@ -8,12 +8,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from typing import Any, Final
 
-import attrs
 import numpy as np
 
 from batchfsm.auditing.columnar import texts
 from batchfsm.auditing.columnar.arrays import own_texts_of
-from batchfsm.auditing.columnar.chunk import LINE_ROWS, Chunk
+from batchfsm.auditing.columnar.chunk import Chunk, numbered
 from batchfsm.auditing.columnar.fields import habits
 from batchfsm.auditing.columnar.scanner import PAD, PLAIN, desk, scan
 from batchfsm.auditing.columnar.tokens import LINE_END
@@ -80,11 +79,7 @@ class Grid:
         """
         wire = reader(self._dialect)
         for number, sighting in self._rows.at(numbers.tolist(), self._recent):
-            for row in rows([sighting], wire):
-                # The first object of a row has the row's number, those behind it a fraction more.
-                yield (
-                    attrs.evolve(row, number=base + number + row.number / LINE_ROWS) if isinstance(row, Row) else row
-                )
+            yield from numbered(rows([sighting], wire), base + number)
 
     def _read(self, batch: Any) -> tuple[Any, Any, Any]:
         """Read a batch, in a thread of its own."""

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, Final, cast
 import attrs
 import numpy as np
 
-from batchfsm.auditing.columnar.chunk import LINE_ROWS, Chunk
+from batchfsm.auditing.columnar.chunk import Chunk, numbered
 from batchfsm.auditing.columnar.desks import LINE_END, Desks
 from batchfsm.auditing.columnar.scanner import BLANK, PAD, PLAIN
 from batchfsm.auditing.progress import Meter
@@ -155,9 +155,7 @@ class Lines:
                 raise SourceError(f"{self.name}: changed while it was read")
             line_end = text.find(b"\n") + 1
             text = text[:line_end] if line_end else text
-            for row in rows(self._sightings(text, Place(self.name, line), start), wire):
-                # The first row of a line has the line's number, those behind it a fraction more.
-                yield attrs.evolve(row, number=base + number + row.number / LINE_ROWS) if isinstance(row, Row) else row
+            yield from numbered(rows(self._sightings(text, Place(self.name, line), start), wire), base + number)
 
     def _pieces(self) -> Iterator[tuple[int, Any, int]]:
         """Yield `(offset, buffer, size)`: whole lines, `PAD` bytes more, and how many bytes they have."""
