@@ -282,6 +282,37 @@ def test_shapes(shape, tmp_path):
     assert expected == judged(SHAPES[shape](rows), LARGE)
 
 
+def is_large(path):
+    """Tell whether a log is read in columns; nothing of it is judged."""
+    taken = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(running, "_in_columns", lambda *_: taken.append(True))
+        patch.setattr(running, "one_by_one", lambda log, dialect, blank, *_, **__: (blank, None))
+        audit(str(path))
+    return bool(taken)
+
+
+@pytest.mark.parametrize("suffix, size", [("jsonl", 2**24), ("jsonl.gz", 2**21), ("jsonl.zst", 2**21)])
+def test_which_files_are_large(suffix, size, tmp_path):
+    """By how many snapshots they hold, about: packed ones hold more than their bytes tell."""
+    path = tmp_path / f"log.{suffix}"
+    path.touch()
+    os.truncate(path, size - 1)
+    assert not is_large(path)
+
+    os.truncate(path, size)
+    assert is_large(path)
+
+
+@pytest.mark.parametrize("rows", [2**15 - 1, 2**15])
+def test_which_tables_are_large(rows, tmp_path):
+    """A table packs many more snapshots into a byte than JSON does: they are counted."""
+    path, few = tmp_path / "log.parquet", flat_table(healthy())
+    pq.write_table(pa.concat_tables([few] * (rows // len(few) + 1))[:rows], path)
+
+    assert (rows == 2**15) == is_large(path)
+
+
 def test_columns_are_taken(tmp_path, monkeypatch):
     """A healthy table asks the scalar core for no row."""
     monkeypatch.setattr(running, "COLUMNS_BYTES_MIN", LARGE)

@@ -32,7 +32,13 @@ MEMORY: Final = "1GB"
 """How much columns may take by default."""
 
 COLUMNS_BYTES_MIN: Final = 16 * 2**20
-"""Smaller files are judged row by row, which has begun before columns have."""
+"""Logs of fewer bytes of JSON are judged row by row, which has begun before columns have."""
+
+_LINE_BYTES: Final = 512
+"""What a row of a table would take as a line of JSON, about."""
+
+_PACKED: Final = {".gz": 8, ".zst": 8, ".zstd": 8}
+"""How many times as many bytes a packed file holds, at least, by its name."""
 
 _SIZE: Final = re.compile(r"(\d{1,15}(?:\.\d{1,9})?) *([kmgt]?b?)", re.ASCII | re.IGNORECASE)
 _UNITS: Final = {
@@ -180,8 +186,10 @@ def _is_large(source: Source | tabular.Mixed) -> bool:
     for part in others:
         if not part.names or part.input_format not in ("auto", "json") or not part.is_repeatable:
             return False
-    sizes = [Path(name).stat().st_size for part in others for name in part.names]
-    return sum(sizes) + sum(part.table.size for part in parts if isinstance(part, tabular.Rows)) >= COLUMNS_BYTES_MIN
+    paths = [Path(name) for part in others for name in part.names]
+    sizes = [path.stat().st_size * _PACKED.get(path.suffix, 1) for path in paths]
+    sizes += [part.table.rows_count * _LINE_BYTES for part in parts if isinstance(part, tabular.Rows)]
+    return sum(sizes) >= COLUMNS_BYTES_MIN
 
 
 def _in_columns(log: Source | tabular.Mixed, plan: _Plan) -> Report | None:

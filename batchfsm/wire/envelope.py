@@ -107,5 +107,6 @@ def _inside(found: object) -> object:
 def is_batch(found: Mapping[object, object]) -> bool:
     """Tell a batch from its envelope: it says so, or has all that a batch cannot do without."""
     # An envelope may have an id of its own, or an HTTP status, beside the body: never all three.
-    named = {SPELLINGS.get(key) for key in found if isinstance(key, str)}
-    return found.get("object", found.get("Object")) == "batch" or named.issuperset(VITAL_FIELDS)
+    if found.get("object", found.get("Object")) == "batch":
+        return True
+    return {SPELLINGS.get(key) for key in found if isinstance(key, str)}.issuperset(VITAL_FIELDS)

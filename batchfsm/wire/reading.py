@@ -20,6 +20,7 @@ from batchfsm.wire.fields import TIME_MAX, converter, culprits, frozen, refusal,
 from batchfsm.wire.lane import Plain, glance
 
 _KNOWN: Final = frozenset(WIRE_FIELDS)
+_NUMBERS: Final = frozenset({int, float})
 
 
 def parse(
@@ -92,9 +93,13 @@ class Reader:
         if not isinstance(wire, dict | Mapping):
             raise SnapshotError([("$", f"expected an object, got {shown(wire)}")])
         plain = self.plain(wire)
-        if plain is None or not (observed_at is None or (type(observed_at) is float and 0 < observed_at <= TIME_MAX)):
+        if plain is None:
             return self._read(wire, observed_at)
-        return plain.snapshot(observed_at)
+        if observed_at is None:
+            return plain.snapshot(None)
+        if type(observed_at) in _NUMBERS and 0 < cast("float", observed_at) <= TIME_MAX:
+            return plain.snapshot(float(cast("float", observed_at)))
+        return self._read(wire, observed_at)
 
     def plain(self, wire: Mapping[Any, Any]) -> Plain | None:
         """Read a bare object by the fast lane; None if it has to be read field by field."""

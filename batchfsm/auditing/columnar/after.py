@@ -17,6 +17,7 @@ from batchfsm.auditing.columnar.columns import (
 from batchfsm.auditing.columnar.tables import CYCLE, DONE, ILLEGAL, LEFT, SAME, STALE, STAMP, SUM, TOLERATED
 from batchfsm.auditing.columnar.words import (
     compiled,
+    inlined,
 )
 
 FRESH: Final = -2  # In `State.status`: no live row yet. UNKNOWN: none yet whose status the lifecycle has.
@@ -65,7 +66,7 @@ def after(cell, seen, slot, tables, state):  # type: ignore[no-untyped-def]
     return mask
 
 
-@compiled
+@inlined
 def _move(cell, seen, known, first, tables, last_seen):  # type: ignore[no-untyped-def]
     """Return what a row's status says after the known one."""
     status = cell[STATUS]

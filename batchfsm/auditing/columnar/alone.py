@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+import numpy as np
+
 from batchfsm.auditing.columnar.columns import (
     COLUMNS,
     COMPLETED,
@@ -27,6 +29,7 @@ from batchfsm.auditing.columnar.columns import (
 )
 from batchfsm.auditing.columnar.words import (
     compiled,
+    inlined,
 )
 
 _OBSERVED: Final = len(COLUMNS)
@@ -41,24 +44,16 @@ _S_ID: Final = SENT["id"]
 _STAMPS: Final = 2**8 - 1
 
 
-@compiled
+@inlined
 def _sent(cell):  # type: ignore[no-untyped-def]
     """Return the set of the fields that a row has set, as the bits of `SENT`."""
     sent = _S_ID | _S_STATUS  # A row without them is not plain.
     for place in range(EXPIRES - CREATED + 1):
-        if cell[CREATED + place] != NULL:
-            sent |= 1 << place
-    if cell[FLAGS] & COUNTED:
-        sent |= _S_COUNTS
-    if cell[ERRORS] != NULL:
-        sent |= _S_ERRORS
-    if cell[OUTPUT_FILE] != NULL:
-        sent |= _S_OUTPUT
-    if cell[ERROR_FILE] != NULL:
-        sent |= _S_ERROR
-    if cell[TOTAL] > 0:
-        sent |= _S_TOTAL
-    return sent
+        sent |= (cell[CREATED + place] != NULL) << place
+    # Without branches, for which fields are set cannot be guessed.
+    sent |= (cell[FLAGS] & COUNTED != 0) * _S_COUNTS | (cell[ERRORS] != NULL) * _S_ERRORS
+    sent |= (cell[OUTPUT_FILE] != NULL) * _S_OUTPUT | (cell[ERROR_FILE] != NULL) * _S_ERROR
+    return sent | (cell[TOTAL] > 0) * _S_TOTAL
 
 
 @compiled
@@ -105,17 +100,15 @@ def alone(cell, seen, tables):  # type: ignore[no-untyped-def]
     return mask
 
 
-@compiled
+@inlined
 def _bounds(cell, seen, status, tables):  # type: ignore[no-untyped-def]
     """Return which times are later than they may be."""
-    mask = 0
+    mask, is_open = 0, status != tables.unknown and not tables.terminal[status]
     for row in range(len(tables.bounds)):
         time_at, limit_at = tables.bounds[row, 0], tables.bounds[row, 1]
+        # NULL is earlier than any limit; no time is later than a limit that is NULL, or NaN.
         time = seen if time_at == _OBSERVED else float(cell[time_at])
-        limit = seen if limit_at == _OBSERVED else float(cell[limit_at])
-        if (time_at != _OBSERVED and cell[time_at] == NULL) or (limit_at != _OBSERVED and cell[limit_at] == NULL):
-            continue
-        is_open = status != tables.unknown and not tables.terminal[status]
-        if (is_open or not tables.bounds[row, 2]) and time > limit + tables.slacks_s[row]:
-            mask |= tables.bounds[row, 3]
+        limit = seen if limit_at == _OBSERVED else float(cell[limit_at]) if cell[limit_at] != NULL else np.inf
+        is_late = (time > limit + tables.slacks_s[row]) & (is_open | (tables.bounds[row, 2] == 0))
+        mask |= is_late * tables.bounds[row, 3]
     return mask

@@ -13,6 +13,7 @@ import numpy as np
 from batchfsm.auditing.columnar.words import (
     compiled,
     inlined,
+    word,
 )
 
 _STEP: Final = 8
@@ -29,22 +30,6 @@ def _mixed(state, one, other):  # type: ignore[no-untyped-def]
     """Spread every bit of a state over the others; a change in one half alone always changes the outcome."""
     low, high = (state & _LOW_HALF) * one, (state >> _HALF) * other
     return low ^ (high >> _HALF) ^ (high << _HALF)
-
-
-@inlined
-def _word(buffer, at):  # type: ignore[no-untyped-def]
-    """Return eight bytes as one number; written out, and with an unsigned place, it is one load."""
-    place = np.uint64(at)
-    return (
-        np.uint64(buffer[place])
-        | np.uint64(buffer[place + _ONE]) << np.uint64(8)
-        | np.uint64(buffer[place + np.uint64(2)]) << np.uint64(16)
-        | np.uint64(buffer[place + np.uint64(3)]) << np.uint64(24)
-        | np.uint64(buffer[place + np.uint64(4)]) << np.uint64(32)
-        | np.uint64(buffer[place + np.uint64(5)]) << np.uint64(40)
-        | np.uint64(buffer[place + np.uint64(6)]) << np.uint64(48)
-        | np.uint64(buffer[place + np.uint64(7)]) << np.uint64(56)
-    )
 
 
 @inlined
@@ -74,9 +59,9 @@ def digest(buffer, start, end):  # type: ignore[no-untyped-def]
     while rest > 0:
         # The last bytes are read together with some before them, if there are: the length tells these apart.
         is_whole = rest >= _STEP or at > start
-        word = _word(buffer, min(at, end - _STEP)) if is_whole else _few(buffer, at, end)
-        low = _mixed(low ^ word, _SQRT_2, _SQRT_3)
-        high = _mixed(high ^ word, _SQRT_5, _SQRT_7)
+        piece = word(buffer, min(at, end - _STEP)) if is_whole else _few(buffer, at, end)
+        low = _mixed(low ^ piece, _SQRT_2, _SQRT_3)
+        high = _mixed(high ^ piece, _SQRT_5, _SQRT_7)
         at += _STEP
         rest -= _STEP
     for _ in range(2):

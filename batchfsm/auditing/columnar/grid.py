@@ -53,9 +53,13 @@ class Grid:
         self.rows_count = 0
         pending: deque[tuple[Any, Future[tuple[Any, Any, Any]]]] = deque()
         with closing(self._rows.table.batches()) as batches, ThreadPoolExecutor(_WORKERS) as pool:
+            following: Future[Any] | None = pool.submit(next, batches, None)
             while True:
-                while len(pending) <= _AHEAD and (batch := next(batches, None)) is not None:
-                    pending.append((batch, pool.submit(self._read, batch)))
+                while len(pending) <= _AHEAD and following is not None:
+                    batch, following = following.result(), None
+                    if batch is not None:
+                        following = pool.submit(next, batches, None)
+                        pending.append((batch, pool.submit(self._read, batch)))
                 if not pending:
                     self._recent = None
                     return

@@ -9,16 +9,14 @@ findings that are asked for, and must come to the same ones: that is checked in 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any, Final
 
 import attrs
 import numpy as np
 
 from batchfsm.auditing.columnar.chunk import Columns, named
-from batchfsm.auditing.columnar.columns import (
-    LENIENT,
-    STATUS,
-)
+from batchfsm.auditing.columnar.columns import LENIENT, STATUS
 from batchfsm.auditing.columnar.deal import Deal
 from batchfsm.auditing.columnar.digest import key_of
 from batchfsm.auditing.columnar.part import NONE, OutOfOrderError, Part, given
@@ -111,16 +109,17 @@ class Columnar:
         Raises:
             NotColumnarError: If the scalar core has to do it alone.
         """
-        try:
-            part = Part()
-            for cells, seen, numbers in self._plain(sources, part):
-                part.judge(cells, seen, numbers, self._arrays)
-                self._spare(part.batches.count, self._tally.snapshots)
-            mine = self._close(part)
-        except (OutOfOrderError, _TooManyError):
-            self._begin()
-            self._is_dealt = True
-            mine = self._dealt(sources)
+        with ThreadPoolExecutor(1) as aside:
+            try:
+                part = Part()
+                for cells, seen, numbers in self._plain(sources, part):
+                    part.judge(cells, seen, numbers, self._arrays, aside)
+                    self._spare(part.batches.count, self._tally.snapshots)
+                mine = self._close(part)
+            except (OutOfOrderError, _TooManyError):
+                self._begin()
+                self._is_dealt = True
+                mine = self._dealt(sources, aside)
         self._tell(sources, mine)
         return self._tally
 
@@ -128,7 +127,7 @@ class Columnar:
         if batches * _BATCH_BYTES + rows * _ROW_BYTES > self._memory:
             raise _TooManyError
 
-    def _dealt(self, sources: Sequence[Columns]) -> Any:
+    def _dealt(self, sources: Sequence[Columns], aside: Executor) -> Any:
         """Judge bucket by bucket, each batch in order; return the numbers of the scalar core's rows."""
         mine = [NONE]
         with Deal(sum(source.size for source in sources), self._memory) as deal:
@@ -138,7 +137,7 @@ class Columnar:
             for keys, (cells, seen, numbers) in deal.buckets([*self._odd_keys.values()]):
                 part = Part()
                 part.leave(keys)
-                part.judge(cells, seen, numbers, self._arrays)
+                part.judge(cells, seen, numbers, self._arrays, aside)
                 mine.append(self._close(part))
                 self._meter.read(1)
                 self._meter.tick(len(numbers))
@@ -237,6 +236,8 @@ class Columnar:
         masks: dict[float, int] = {number: mask for number, mask, _ in chosen}
         odd_rows = frozenset([*mine.tolist(), *self._others])
         groups = [self._groups[group] for group in {group for _, _, group in chosen if group >= 0}]
+        # They are in the order in which they were judged: what comes behind the last that is asked for is not.
+        groups = [rows[: np.flatnonzero([row in masks for row in rows.tolist()])[-1] + 1] for rows in groups]
         alone = np.array([number for number, _, group in chosen if group < 0], np.int64)
         numbers = np.unique(np.concatenate([mine, np.array(self._others, np.int64), *groups]))
         if self._ways is not None:

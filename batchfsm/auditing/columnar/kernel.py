@@ -65,25 +65,24 @@ class Batches:
 
     def locate(self, cells: Any) -> Any:
         """Return the slot of each row; those of new batches are taken."""
-        self._make_room(len(cells))
         slots = np.empty(len(cells), np.int64)
-        self.count = _locate(cells, self.state.keys, self.places, self.count, slots)
+        row = 0
+        while row < len(cells):
+            row, self.count = _locate(cells, row, self.state.keys, self.places, self.count, slots)
+            if self.count == len(self.state.keys):
+                self._grow()
         return slots
 
-    def _make_room(self, more: int) -> None:
-        """Have slots for that many more batches, and a table of places no more than half full."""
-        size = len(self.state.status)
-        wanted = self.count + more
-        if wanted > size:
-            # A quarter more, and in place where the system can: a copy would need the memory twice.
-            size = max(wanted, size + size // 4)
-            fresh = (0, FRESH, NULL, NULL, NEVER, np.nan, -np.inf)
-            for array, value in zip(self.state, fresh, strict=True):
-                before = len(array)
-                array.resize((size, *array.shape[1:]), refcheck=False)
-                array[before:] = value
-        if 2 * wanted > len(self.places):
-            self.places = np.full(1 << (2 * wanted).bit_length(), -1, np.int64)
+    def _grow(self) -> None:
+        """Have slots for a quarter more batches, and a table of places no more than half full."""
+        size = self.count + self.count // 4
+        fresh = (0, FRESH, NULL, NULL, NEVER, np.nan, -np.inf)
+        for array, value in zip(self.state, fresh, strict=True):
+            # In place, where the system can: a copy would need the memory twice.
+            array.resize((size, *array.shape[1:]), refcheck=False)
+            array[self.count :] = value
+        if 2 * size > len(self.places):
+            self.places = np.full(1 << (2 * size).bit_length(), -1, np.int64)
             _place(self.state.keys, self.count, self.places)
 
     def judge(self, cells: Any, seen: Any, slots: Any, tables: Tables) -> Any:
@@ -99,14 +98,22 @@ class Batches:
         Returns:
             The mask of each row; None if a row comes behind a later one of its batch.
         """
-        masks = np.zeros(len(cells), np.int64)
+        masks = np.empty(len(cells), np.int64)
         return masks if _judge(cells, seen, slots, tables, self.state, masks) else None
 
 
+def judge_alone(cells: Any, seen: Any, tables: Tables) -> Any:
+    """Return the mask of what each row breaches by itself; arguments as for `Batches.judge`, any order of rows."""
+    masks = np.empty(len(cells), np.int64)
+    _judge_alone(cells, seen, tables, masks)
+    return masks
+
+
 @compiled
-def _locate(cells, keys, places, count, slots):  # type: ignore[no-untyped-def]
+def _locate(cells, row, keys, places, count, slots):  # type: ignore[no-untyped-def]
+    """Find the slots of the rows from one on; return the first row that has none, and how many slots are taken."""
     room = len(places) - 1
-    for row in range(len(cells)):
+    while row < len(cells) and count < len(keys):
         low, high = cells[row, ID_LOW], cells[row, ID_HIGH]
         at = low & room
         while True:
@@ -119,7 +126,8 @@ def _locate(cells, keys, places, count, slots):  # type: ignore[no-untyped-def]
                 break
             at = (at + 1) & room
         slots[row] = slot
-    return count
+        row += 1
+    return row, count
 
 
 @compiled
@@ -139,5 +147,11 @@ def _judge(cells, seen, slots, tables, state, masks):  # type: ignore[no-untyped
         if seen[row] < state.latest[slot]:
             return False
         state.latest[slot] = max(state.latest[slot], seen[row])
-        masks[row] = alone(cells[row], seen[row], tables) | after(cells[row], seen[row], slot, tables, state)
+        masks[row] = after(cells[row], seen[row], slot, tables, state)
     return True
+
+
+@compiled
+def _judge_alone(cells, seen, tables, masks):  # type: ignore[no-untyped-def]
+    for row in range(len(cells)):
+        masks[row] = alone(cells[row], seen[row], tables)

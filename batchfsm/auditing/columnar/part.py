@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Executor
 from typing import Any, Final, NamedTuple
 
 import attrs
@@ -19,6 +20,7 @@ from batchfsm.auditing.columnar.columns import (
 )
 from batchfsm.auditing.columnar.kernel import (
     Batches,
+    judge_alone,
 )
 from batchfsm.auditing.columnar.tables import Tables
 
@@ -66,12 +68,14 @@ class Part:
             cells[:, [ID_LOW, ID_HIGH]] = keys
         self._mark(self.batches.locate(cells))
 
-    def judge(self, cells: Any, seen: Any, numbers: Any, arrays: Tables) -> None:
-        """Judge rows, each batch's in order."""
+    def judge(self, cells: Any, seen: Any, numbers: Any, arrays: Tables, aside: Executor) -> None:
+        """Judge rows, each batch's in order; `aside` is where they are judged each by itself in the meantime."""
+        alone = aside.submit(judge_alone, cells, seen, arrays)
         slots = self.batches.locate(cells)
         masks = self.batches.judge(cells, seen, slots, arrays)
         if masks is None:
             raise OutOfOrderError
+        masks |= alone.result()
         found = np.flatnonzero(masks)
         self.numbers.append(numbers)
         self.slots.append(slots.astype(np.int32))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -63,8 +64,9 @@ ALONE: Final = ("S003", "S004", "S006", "T201", "T202", "T206", "C301", "C302", 
 """The rules whose kind has one row, in the order of `Tables.rules`."""
 
 
+@cache
 def tables(dialect: Dialect, skew_s: float) -> Tables:
-    """Return the arrays of a dialect."""
+    """Return the arrays of a dialect, which nobody writes to."""
     graph = topology(dialect.lifecycle)
     world = World(dialect=dialect, topology=graph, skew_s=skew_s)
     bounds = list(_bounds(world))

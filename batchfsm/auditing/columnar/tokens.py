@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from batchfsm.auditing.columnar.words import compiled, equal, inlined
+from batchfsm.auditing.columnar.words import WORD, compiled, equal, inlined, word
 
 NO: Final = -1
 """Instead of a place: what stands here is not plain."""
@@ -34,6 +34,9 @@ _CLASSES: Final = np.array(
     [_CONTROL if byte < 32 else _BEYOND if byte > 127 else _ORDINARY for byte in range(256)], np.uint8
 )
 _CLASSES[QUOTE], _CLASSES[BACKSLASH] = _QUOTED, _ESCAPE
+_LOW_BITS, _HIGH_BITS, _TO_SPACE, _QUOTES, _BACKSLASHES = (
+    np.uint64(int.from_bytes([byte] * WORD)) for byte in (0x7F, 0x80, 0x80 - 32, QUOTE, BACKSLASH)
+)
 _SIMPLE: Final = np.array([chr(byte) in '"\\/bfnrt' for byte in range(256)])
 _HEX: Final = np.array([int(chr(byte), 16) if chr(byte) in "0123456789abcdefABCDEF" else -1 for byte in range(256)])
 
@@ -47,10 +50,20 @@ def blank(buffer, at):  # type: ignore[no-untyped-def]
 
 
 @inlined
+def _is_ordinary(eight):  # type: ignore[no-untyped-def]
+    """Tell whether eight bytes are all ASCII, and neither control characters, quotes nor backslashes."""
+    low = eight & _LOW_BITS  # Without their highest bits no sum carries over into the next byte.
+    fits = (low + _TO_SPACE) & ((low ^ _QUOTES) + _LOW_BITS) & ((low ^ _BACKSLASHES) + _LOW_BITS) & ~eight
+    return fits & _HIGH_BITS == _HIGH_BITS
+
+
+@inlined
 def text_end(buffer, at, utf8):  # type: ignore[no-untyped-def]
     """Return where the text that begins behind a quote ends, and of what it is; `NO` if it is no sound text."""
     kind = ASCII
     while True:
+        while _is_ordinary(word(buffer, at)):
+            at += WORD
         found = _CLASSES[buffer[at]]
         if found == _ORDINARY:
             at += 1

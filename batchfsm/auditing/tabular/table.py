@@ -21,7 +21,7 @@ from batchfsm.logs import Sighting, Unreadable
 FRAME: Final = "dataframe"
 """What places call the rows of a frame at hand."""
 
-BATCH_ROWS: Final = 2**17
+BATCH_ROWS: Final = 2**16
 """How many rows are read together."""
 
 
