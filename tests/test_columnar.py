@@ -32,7 +32,7 @@ from batchfsm.auditing import columnar
 from batchfsm.auditing.columnar import bucket, deal, judging, lines, part, scanner, tokens
 from batchfsm.auditing.columnar.clock import clock
 from batchfsm.auditing.columnar.digest import digest
-from batchfsm.auditing.columnar.words import code_of, words
+from batchfsm.auditing.columnar.words import code_of, equal, words
 
 SHARED = Path(os.environ.get("BATCHFSM_SHARED", Path(__file__).parents[1] / "../shared"))
 BORN = 1_711_471_533
@@ -656,6 +656,29 @@ def test_the_scanner_passes_nothing_that_is_not_json(text):
 
     if end != tokens.NO:
         json.loads(text.encode()[:end])
+
+
+@pytest.mark.parametrize("byte", range(256))
+def test_no_byte_hides_among_eight(byte):
+    """Texts are passed in steps of eight bytes: whatever stands at whichever place of them is seen."""
+    found = set()
+    for place in range(17):
+        text = bytearray(b"a" * 17 + b'"')
+        text[place] = byte
+        end = tokens.atom_end(buffer(b'"' + text), 0, True)
+        found.add("end" if end == len(text) + 1 else "place" if end == place + 2 else end)
+
+    assert found == {"place" if byte == ord('"') else tokens.NO if byte < 32 or byte == ord("\\") else "end"}
+
+
+@pytest.mark.parametrize("size", range(20))
+def test_pieces_that_differ_in_one_byte(size):
+    """They are compared in steps of eight bytes, too, wherever they begin."""
+    piece = "abcdefghijklmnopqrst"[:size]
+    others = [piece[:place] + "X" + piece[place + 1 :] for place in range(size)]
+
+    assert equal(buffer(piece), 0, size, buffer("..." + piece + "!"), 3)
+    assert not [other for other in others if equal(buffer(piece), 0, size, buffer("..." + other), 3)]
 
 
 def test_a_value_that_nests_deep_or_has_many_keys_is_refused():
