@@ -2,13 +2,18 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 from random import Random
+from urllib.parse import quote, unquote
 
 import attrs
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from bench.snapshot_log import to_parquet, write
 from medley import filled, medley
@@ -17,7 +22,9 @@ from typer.testing import CliRunner
 
 from batchfsm import DefinitionError, MissingExtraError, SourceError, UnknownNameError, audit
 from batchfsm.auditing.scalar import one_by_one
-from batchfsm.auditing.spark.run import _judge, _open, _sentence
+from batchfsm.auditing.spark.dealing import deal, opened
+from batchfsm.auditing.spark.frames import COLUMNS, GROUPS, TEXT
+from batchfsm.auditing.spark.run import _judge, _sentence, _share
 from batchfsm.auditing.spool import packed, unpacked
 from batchfsm.auditing.sql import Table, query
 from batchfsm.auditing.tally import Tally
@@ -147,39 +154,74 @@ def test_rules_that_cannot_look_are_named(spark, logs):
 
 
 @marked
-def test_parquet(spark, logs):
-    """Rows have their number for a line; errors and metadata may be text."""
-    folder, truth = logs
-    report = audit(folder / "log.parquet", engine="spark")
-    expected = audit(folder / "a log.jsonl")
+@pytest.mark.parametrize("form", ["here", "elsewhere", "two", "two that differ"])
+def test_parquet(form, spark, logs, tmp_path):
+    """Rows have their number for a line; errors and metadata may be text. Files on this machine are read by Arrow, if alike."""
+    name = str(logs[0] / "log.parquet")
+    names, given = {"elsewhere": ([f"file://{quote(name)}"], [name])}.get(form, ([name], [name]))
+    if form.startswith("two"):
+        more = str(tmp_path / "more.parquet")
+        text = "CAST(expires_at AS INTEGER)" if form.endswith("differ") else "expires_at"
+        duckdb.read_parquet(name).project(f"* REPLACE ({text} AS expires_at)").limit(90).write_parquet(more)
+        names = given = [more, name]
+    report, expected = audit(names, engine="spark").to_dict(), audit(given).to_dict()
+    for place in (place for found in report["findings"] for place in found["where"]):
+        place["source"] = unquote(place["source"].removeprefix("file://"))
 
-    assert truth == report.counts
-    assert [each.where[-1].line for each in expected.findings] == [each.where[-1].line for each in report.findings]
-    assert {str(folder / "log.parquet")} == {each.where[0].source for each in report.findings}
+    assert len(expected["findings"]) > 100
+    assert expected["findings"] == [
+        found | {"message": told["message"]}
+        for found, told in zip(report["findings"], expected["findings"], strict=True)
+    ]
+    assert expected["counts"] == report["counts"]
 
 
 @marked
-@pytest.mark.parametrize("form", ["columns", "text", "nested", "timestamps"])
+@pytest.mark.parametrize(
+    "form", ["columns", "text", "nested", "timestamps", "wrapped", "wrapped and seen", "wrapped at a moment"]
+)
 def test_a_frame(form, spark, logs):
-    """Of columns, of lines, of envelopes, with times as timestamps; nobody has to ask for the engine."""
+    """Of columns, of lines, of envelopes, with times as timestamps, of text beside a time; nobody has to ask for the engine."""
     folder, truth = logs
     rows = spark.read.parquet(str(folder / "log.parquet"))
     if form == "text":
         rows = spark.read.text(str(folder / "a log.jsonl"))
     elif form == "nested":
         rows = rows.drop("metadata", "errors").selectExpr("observed_at", "struct(* except (observed_at)) AS snapshot")
-        truth = {code: times for code, times in truth.items() if code not in ("S006", "F403")}
+        truth = {code: times for code, times in truth.items() if code not in ("S006", "F403", "F404")}
     elif form == "timestamps":
         rows = rows.selectExpr(
             "* except (observed_at, created_at)",
             "timestamp_seconds(observed_at) AS observed_at",
             "timestamp_seconds(created_at) AS created_at",
         )
+    elif form.startswith("wrapped"):
+        text = spark.read.text(str(folder / "a log.jsonl"))
+        seen_at = "CAST(get_json_object(value, '$.observed_at') AS LONG)"
+        inner = "get_json_object(value, '$.snapshot') AS batch"
+        columns = {
+            "wrapped": ["value AS batch", "1 AS more"],
+            "wrapped and seen": [inner, f"{seen_at} AS observed_at"],
+            "wrapped at a moment": [inner, f"timestamp_seconds({seen_at}) AS timestamp"],
+        }
+        rows = text.selectExpr(*columns[form])
     report = audit(rows)
-    counts = {code: times for code, times in report.counts.items() if form != "nested" or code != "F404"}
 
-    assert truth == counts
+    assert truth == report.counts
     assert "dataframe" == report.findings[0].where[0].source
+    assert ("F404" in report.not_looked) == (form == "nested")
+
+
+@marked
+def test_a_batch_that_has_more_than_its_share(spark, tmp_path):
+    """Each bucket is asked for its share of the first findings; where one has more, that is noticed."""
+    rows = [row for number in range(60) for row in seen("vp", at=(0, number + 1), id="b0")]
+    rows += [row for number in range(40) for row in seen("v", id=f"b{number}")]
+    (tmp_path / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    name = str(tmp_path / "log.jsonl")
+
+    assert audit(name, max_findings=40).to_dict() == audit(name, engine="spark", max_findings=40).to_dict()
+    assert audit(name).unreadable_count < len(audit(name).findings) > 100
 
 
 @marked
@@ -203,30 +245,6 @@ def test_the_command(spark, logs):
 
 
 @marked
-@pytest.mark.parametrize("patience", [50_000, 0], ids=["columns", "rows"])
-def test_a_worker(patience, spark, monkeypatch):
-    """What runs in workers, called here, where coverage sees it; a bucket of which little is plain goes row by row."""
-    monkeypatch.setattr("batchfsm.auditing.columnar.judging._PATIENCE_ROWS", patience)
-    pa = pytest.importorskip("pyarrow")
-    dialect = find("openai")
-    rows = [
-        {"source": "log", "line": line, "text": text.encode(), "part": 0, "key": None}
-        for line, text in enumerate(ODD, 1)
-    ]
-    kinds = {"source": pa.string(), "line": pa.int64(), "text": pa.binary(), "part": pa.int32(), "key": pa.string()}
-    batch = pa.RecordBatch.from_pylist(rows, schema=pa.schema(kinds))
-    opened = list(_open(iter([batch]), packed(dialect)))
-    blank = Tally(select=None, ignore=(), listed_max=10)
-    (judged,) = _judge(iter(opened), packed((dialect, blank, 60.0, 10**9)))
-    tally = unpacked(judged.to_pylist()[0]["tally"])
-
-    assert ["page-0", "page-1", "page-2", "page-3"] == [
-        row["key"] for row in opened[0].to_pylist() if "page" in str(row["key"])
-    ]
-    assert 12 == tally.snapshots
-
-
-@marked
 def test_a_session_of_its_own(logs):
     """Where none runs, one begins, with this very Python in its workers, and ends."""
     command = [sys.executable, "-m", "batchfsm", "audit", str(logs[0] / "odd.jsonl"), "--format", "json"]
@@ -240,6 +258,100 @@ def test_a_session_of_its_own(logs):
 
 
 # ---------------------------------------------------------------- without Spark
+
+
+def dealt(kind, found, dialect):
+    """Deal rows out to three buckets, as workers do."""
+    buckets = {}
+    for each in deal(iter(found), packed((kind, dialect, [10, 20, 30]))):
+        for row in each.to_pylist():
+            buckets.setdefault(row["bucket"], []).append(row["rows"])
+    return buckets
+
+
+def tally_of(buckets, dialect, blank, sources):
+    """Judge buckets, as workers do, and bring the tallies together."""
+    tally, tallies = attrs.evolve(blank), []
+    for rows in buckets.values():
+        found = pa.RecordBatch.from_pydict({"rows": rows})
+        (judged,) = _judge(iter([found]), packed((dialect, blank, 60.0, 10**9, sources)))
+        tallies.append(unpacked(judged.to_pylist()[0]["tally"]))
+    tally.merge(tallies, lambda place: (sources.index(place.source), place.line))
+    return tally
+
+
+def tables(path):
+    """Return a table in which some rows are not plain, and write it in groups of rows."""
+    table = pq.read_table(path)
+    columns = {name: table[name].to_pylist() for name in ("id", "created_at", "metadata")}
+    columns["id"][3] = columns["id"][4] = None
+    columns["created_at"][5], columns["metadata"][4] = -5, "{"
+    for name, values in columns.items():
+        place = table.column_names.index(name)
+        table = table.set_column(place, name, pa.array(values, table.schema.field(name).type))
+    pq.write_table(table, path.with_name("odd.parquet"), row_group_size=400)
+    return table
+
+
+@pytest.mark.parametrize("patience", [50_000, 0], ids=["columns", "rows"])
+def test_lines_are_dealt_and_judged(patience, logs, monkeypatch):
+    """What runs in workers, without Spark: all lines of a batch meet, pages are opened; little of it plain, or most."""
+    monkeypatch.setattr("batchfsm.auditing.columnar.judging._PATIENCE_ROWS", patience)
+    folder, dialect = logs[0], find("openai")
+    names = [str(folder / "odd.jsonl"), *([str(folder / "a log.jsonl")] if patience else [])]
+    texts = [
+        (number, line, text.encode())
+        for number, name in enumerate(names)
+        for line, text in enumerate(Path(name).read_text().split("\n"), 1)
+    ]
+    found = pa.table([*zip(*texts, strict=True)], ["file_nr", "line", "text"])
+    found = found.cast(pa.schema({"file_nr": pa.int32(), "line": pa.int64(), "text": pa.binary()}))
+    buckets = dealt(TEXT, found.to_batches(500), dialect)
+    ids = [
+        {*re.findall(rb'"id": "(batch_\w+)"', b"".join(opened(rows)["text"].to_pylist()))} for rows in buckets.values()
+    ]
+    tally = tally_of(buckets, dialect, Tally(select=None, ignore=(), listed_max=10**6), names)
+
+    assert 3 == len(buckets)
+    assert sum(map(len, ids)) == len(set().union(*ids)) > (100 if patience else -1)
+    assert same(tally.report(), audit(names, max_findings=10**6))
+
+
+@pytest.mark.parametrize("patience", [50_000, 0], ids=["columns", "rows"])
+@pytest.mark.parametrize("kind", [COLUMNS, GROUPS], ids=["columns", "groups"])
+def test_tables_are_dealt_and_judged(kind, patience, logs, monkeypatch):
+    """As they come from Spark, or are read group by group; rows that are not plain come to the others of their batch."""
+    monkeypatch.setattr("batchfsm.auditing.columnar.judging._PATIENCE_ROWS", patience)
+    monkeypatch.setattr("batchfsm.auditing.columnar.judging._ODD_SHARE_MAX", 1 if patience else 0)
+    folder, dialect = logs[0], find("openai")
+    table, name = tables(folder / "log.parquet"), str(folder / "odd.parquet")
+    if kind == COLUMNS:
+        lines = pa.array(range(1, len(table) + 1), pa.int64())
+        found = (
+            table.append_column("line", lines)
+            .append_column("file_nr", pa.array([0] * len(table), pa.int32()))
+            .to_batches(400)
+        )
+    else:
+        groups = [{"file_nr": 0, "name": name, "group": group, "line": 1 + 400 * group} for group in range(4)]
+        found = [pa.RecordBatch.from_pylist(groups)]
+    buckets = dealt(kind, found, dialect)
+    ids = [{*opened(rows)["id"].to_pylist()} - {None} for rows in buckets.values()]
+    tally = tally_of(buckets, dialect, Tally(select=None, ignore=(), listed_max=10**6), [name])
+
+    assert sum(map(len, ids)) == len(set().union(*ids)) > 100
+    assert audit(name, max_findings=10**6).to_dict() == tally.report().to_dict()
+    assert 1 == tally.report().unreadable_count
+
+
+def test_a_worker_without_rows():
+    """It yields nothing."""
+    assert [] == list(_judge(iter([]), packed((find("openai"), None, 60.0, 10**9, ()))))
+
+
+def test_shares():
+    """More than falls to a bucket by chance, and never more than all."""
+    assert [1000, 351, 116, 0, 5] == [_share(1000, 1), _share(1000, 4), _share(1000, 16), _share(0, 4), _share(5, 4)]
 
 
 @pytest.mark.parametrize("listed_max", [5, 10_000])

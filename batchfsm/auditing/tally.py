@@ -81,7 +81,7 @@ class Tally:
         twin._findings, twin._unreadable = [*self._findings], [*self._unreadable]  # noqa: SLF001
         return twin
 
-    def merge(self, others: Iterable[Tally], rank: Callable[[Place], tuple[int, str, int]]) -> None:
+    def merge(self, others: Iterable[Tally], rank: Callable[[Place], tuple[int, ...]]) -> None:
         """
         Take over what others have counted and listed of other batches of one log.
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any, Final, cast
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from batchfsm.auditing.columnar.chunk import Chunk, numbered
 from batchfsm.auditing.columnar.desks import LINE_END, Desks
 from batchfsm.auditing.columnar.scanner import PAD, PLAIN
 from batchfsm.dialects import Dialect
+from batchfsm.finding import Place
 from batchfsm.logs import Row, Sighting, Unreadable, rows
 from batchfsm.wire import reader
 
@@ -20,19 +21,20 @@ _CHUNK_ROWS: Final = 16_384
 class Bucket:
     """Lines at hand; its rows are its lines."""
 
-    def __init__(self, lines: Iterable[Sighting], dialect: Dialect) -> None:
+    def __init__(self, texts: Iterable[bytes], place: Callable[[int], Place], dialect: Dialect) -> None:
         """
         Take them.
 
         Args:
-            lines: Bytes of one JSON document each, not blank, and where each stands.
+            texts: Bytes of one JSON document each, not blank.
+            place: Tells where each stands, by its number from 0.
             dialect: Whose habits of writing are taken for granted.
         """
-        self._lines = [*lines]
-        self._texts = [cast("bytes", line.found) for line in self._lines]
+        self._texts = [*texts]
+        self._place = place
         self._dialect = dialect
         self._desks = Desks(dialect)
-        self.rows_count = len(self._lines)
+        self.rows_count = len(self._texts)
         """How many rows there are."""
         self.size = sum(map(len, self._texts))
         """In bytes."""
@@ -41,12 +43,15 @@ class Bucket:
 
     def __iter__(self) -> Iterator[Sighting]:
         """Yield the lines, for the scalar core."""
-        return iter(self._lines)
+        return map(self._line, range(self.rows_count))
+
+    def _line(self, number: int) -> Sighting:
+        return Sighting(self._place(number), self._texts[number])
 
     def chunks(self) -> Iterator[Chunk]:
         """Yield all rows in order."""
         self.passed = 0
-        for first in range(0, len(self._lines), _CHUNK_ROWS):
+        for first in range(0, self.rows_count, _CHUNK_ROWS):
             texts = self._texts[first : first + _CHUNK_ROWS]
             self.passed += sum(map(len, texts))
             odd = [at for at, text in enumerate(texts) if b"\n" in text]
@@ -66,4 +71,4 @@ class Bucket:
         """
         wire = reader(self._dialect)
         for number in numbers.tolist():
-            yield from numbered(rows([self._lines[number]], wire), base + number)
+            yield from numbered(rows([self._line(number)], wire), base + number)

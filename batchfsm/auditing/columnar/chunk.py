@@ -6,7 +6,9 @@ from collections.abc import Iterable, Iterator
 from typing import Any, Final, Protocol
 
 import attrs
+import numpy as np
 
+from batchfsm.auditing.columnar.columns import ID_LOW
 from batchfsm.logs import Row, Unreadable
 
 LINE_ROWS: Final = 2**24
@@ -73,3 +75,10 @@ def named(sources: Iterable[Columns], numbers: Any) -> Iterator[Row]:
             if isinstance(row, Row) and row.snapshot.is_named:
                 yield row
         base += source.rows_count
+
+
+def keys(source: Columns) -> tuple[Any, Any]:
+    """Return the first number of `key_of` the id of each row, and whether it is plain; else that is anything."""
+    chunks = [*source.chunks()]
+    found = [np.zeros(0, np.int64), *(chunk.cells[:, ID_LOW] for chunk in chunks)]
+    return np.concatenate(found), np.concatenate([np.zeros(0, np.bool_), *(chunk.plain for chunk in chunks)])

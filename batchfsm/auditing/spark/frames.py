@@ -1,25 +1,44 @@
-"""A log as a frame of lines: text of one JSON document each, and where it stands."""
+"""A log as a frame of Spark's: lines of JSON text or rows of columns, each with its place."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from itertools import groupby
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, closing
+from itertools import accumulate, groupby
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Final
+from typing import Any
 from urllib.parse import unquote, urlparse
 
-from batchfsm.auditing.tabular import FRAME
+import attrs
+
+from batchfsm.auditing.tabular import CLOCKS, FRAME, JSON_TEXT, Layout, Parquet, layout
 from batchfsm.errors import MissingExtraError
-from batchfsm.snapshot import TIME_FIELDS
+from batchfsm.finding import Place
 
-_JSON_TEXT: Final = ("errors", "metadata")
-"""What tables often hold as text of JSON."""
+TEXT, COLUMNS, GROUPS = range(3)
+"""What the rows of a log are: lines of JSON text, columns, or groups of rows in files of Parquet, still to be read."""
 
-_MARK: Final = "_batchfsm"
-"""A key that every row made of columns has; nobody reads it."""
 
-_LONG: Final = 2**31 - 1
+@attrs.frozen(kw_only=True)
+class Log:
+    """The rows of a log, in no order."""
+
+    rows: Any
+    """A frame: `file_nr`, and `line` and `text`, or `line` and columns, or `name`, `group` and `line`, the first."""
+    kind: int
+    sources: tuple[str, ...]
+    """What each file is called, by its number."""
+    layout: Layout | None
+    """Where the fields of a batch stand in columns; None for text."""
+    count: int
+    """How many rows there are."""
+    size: int = 0
+    """How many bytes of text they have."""
+
+    def rank(self, place: Place) -> tuple[int, int]:
+        """Tell places in the order of the log."""
+        return self.sources.index(place.source), place.line
 
 
 def pyspark() -> ModuleType:
@@ -34,90 +53,117 @@ def pyspark() -> ModuleType:
     return sql
 
 
-def files(session: Any, names: Sequence[str]) -> Any:
-    """Return the lines of files, in the order in which they were named: `file_nr`, `source`, `line`, `text`."""
+def files(session: Any, names: Sequence[str]) -> Log:
+    """Return what stands in files, in the order in which they were named; SourceError for tables without batches."""
     F = pyspark().functions  # noqa: N806  # Spark's own name for it.
     metadata = F.col("_metadata")
     if all(name.endswith(".parquet") for name in names):
-        rows = session.read.parquet(*names)
-        text, file, nr = _as_json(rows), metadata.file_path, metadata.row_index + 1
-        lines = rows.select(text.alias("text"), file.alias("file"), nr.alias("line"))
-        found = [(each.file, 0, 0) for each in lines.select("file").distinct().collect()]
-        return _named(session, lines.withColumn("block", F.lit(0)), found, names)
-    rows = session.read.text([*names], lineSep="\n")
-    columns = {
-        "text": F.col("value").cast("binary"),
+        if not any("://" in name for name in names) and (found := _groups(session, names)) is not None:
+            return found
+        places = {"file": metadata.file_path, "block": F.lit(0), "line": metadata.row_index}
+        return _of_columns(session.read.parquet(*names), places, names)
+    places = {
         "file": metadata.file_path,
         "block": metadata.file_block_start,
         "line": F.monotonically_increasing_id(),
     }
-    lines = rows.select(*(column.alias(name) for name, column in columns.items()))
-    return _named(session, lines, _begins(lines), names)
+    return _of_lines(session.read.text([*names], lineSep="\n"), F.col("value"), places, names)
 
 
-def frame(rows: Any) -> Any:
-    """Return the rows of a frame as lines: text of JSON in its only column, or columns called as fields are."""
+def _groups(session: Any, names: Sequence[str]) -> Log | None:
+    """Return the groups of rows of files on a file system, which Arrow reads by itself; None if they differ in kind."""
+    with ExitStack() as stack:
+        tables = [stack.enter_context(closing(Parquet(name))) for name in names]
+        if any(table.schema != tables[0].schema for table in tables) or JSON_TEXT in tables[0].layout.paths:
+            return None
+        firsts = [accumulate(table.groups, initial=1) for table in tables]
+        groups = [
+            (number, str(Path(name).resolve()), group, line)
+            for number, (name, table, lines) in enumerate(zip(names, tables, firsts, strict=True))
+            for group, line in zip(range(len(table.groups)), lines, strict=False)
+        ]
+        return Log(
+            rows=session.createDataFrame(groups, "file_nr int, name string, group int, line long"),
+            kind=GROUPS,
+            sources=tuple(names),
+            layout=tables[0].layout,
+            count=sum(table.rows_count for table in tables),
+        )
+
+
+def frame(rows: Any) -> Log:
+    """Return what stands in a frame: text of JSON in its only column, or columns called as fields are."""
     F = pyspark().functions  # noqa: N806
-    (only, *more) = rows.schema.fields
-    is_text = not more and only.dataType.typeName() in ("string", "binary")
-    text = F.col(f"`{only.name}`").cast("binary") if is_text else _as_json(rows)
-    columns = {
-        "text": text,
+    places = {
         "file": F.lit(FRAME),
         "block": F.spark_partition_id().cast("long"),
         "line": F.monotonically_increasing_id(),
     }
-    lines = rows.select(*(column.alias(name) for name, column in columns.items()))
-    return _named(rows.sparkSession, lines, _begins(lines), [FRAME])
+    (only, *more) = rows.schema.fields
+    if not more and only.dataType.typeName() in ("string", "binary"):
+        return _of_lines(rows, F.col(f"`{only.name}`"), places, [FRAME])
+    return _of_columns(rows, places, [FRAME])
 
 
-def _as_json(rows: Any) -> Any:
-    """Return what writes a row of typed columns as JSON: an envelope as it is, else a batch with its `observed_at`."""
+def _of_columns(rows: Any, places: dict[str, Any], names: Sequence[str]) -> Log:
     F = pyspark().functions  # noqa: N806
-    if "status" not in rows.columns:
-        return F.to_json(F.struct(*rows.columns)).cast("binary")
-    plain, embedded, seen_at = [], [], F.lit(None)
+    found = layout(rows.limit(0).toArrow().schema, names[0])
+    if JSON_TEXT in found.paths:
+        return _of_lines(rows, _wrapped(rows, found), places, names)
+    columns = {name: F.col(f"`{name}`") for name in found.columns}
+    return _log(rows.select(*_named(places | columns)), names, found)
+
+
+def _wrapped(rows: Any, found: Layout) -> Any:
+    """Return what writes a column of JSON text, and when it was seen, as one envelope."""
+    F = pyspark().functions  # noqa: N806
+    text = F.col(f"`{found.paths[JSON_TEXT][0]}`")
+    clocks = []
     for field in rows.schema.fields:
-        column, kind = F.col(f"`{field.name}`"), field.dataType.typeName()
-        if field.name == "observed_at":
-            seen_at = F.unix_micros(column.cast("timestamp")) / 1_000_000 if kind.startswith("timestamp") else column
-        elif field.name in _JSON_TEXT and kind == "string":
-            # Put in as it stands: what is no JSON makes the row unreadable, and is named.
-            embedded += [F.lit(f'"{field.name}":'), F.coalesce(column, F.lit("null")), F.lit(",")]
-        elif field.name in TIME_FIELDS and kind.startswith("timestamp"):
-            plain.append(F.unix_seconds(column.cast("timestamp")).alias(field.name))
-        else:
-            plain.append(column.alias(field.name))
-    batch = F.to_json(F.struct(F.lit(0).alias(_MARK), *plain))  # Never `{}`, so that commas are right.
-    begin = [F.lit('{"observed_at":'), F.coalesce(seen_at.cast("string"), F.lit("null")), F.lit(',"batch":{')]
-    return F.concat(*begin, *embedded, F.substring(batch, 2, _LONG), F.lit("}")).cast("binary")
+        if field.name in CLOCKS:
+            column = F.col(field.name)
+            is_moment = field.dataType.typeName().startswith("timestamp")
+            clocks.append((F.unix_micros(column.cast("timestamp")) / 10**6 if is_moment else column).alias(field.name))
+    if not clocks:
+        return text
+    seen = F.to_json(F.struct(*clocks), {"ignoreNullFields": "false"})
+    seen = F.substring(seen, F.lit(1), F.length(seen) - 1)
+    return F.concat(seen, F.lit(',"batch":'), F.coalesce(text, F.lit("null")), F.lit("}"))
 
 
-def _begins(lines: Any) -> list[tuple[str, int, int]]:
-    """Return, for each block of each file, what has to be added to a row's number to make it the number of its line."""
+def _of_lines(rows: Any, text: Any, places: dict[str, Any], names: Sequence[str]) -> Log:
     F = pyspark().functions  # noqa: N806
-    counted = lines.groupBy("file", "block").agg(F.count("*").alias("rows"), F.min("line").alias("first")).collect()
-    found = []
+    lines = rows.select(*_named(places | {"text": text.cast("binary")}))
+    return _log(lines.where(F.col("text").isNotNull()), names, None)
+
+
+def _named(columns: Mapping[str, Any]) -> list[Any]:
+    return [column.alias(name) for name, column in columns.items()]
+
+
+def _log(rows: Any, names: Sequence[str], found: Layout | None) -> Log:
+    """Number rows, and call files as they were called by whoever named them."""
+    F = pyspark().functions  # noqa: N806
+    size = F.octet_length("text") if found is None else F.lit(0)
+    sums = {"rows": F.count("*"), "first": F.min("line"), "size": F.sum(size)}
+    counted = rows.groupBy("file", "block").agg(*_named(sums)).collect()
+    given = {_path(name): (number, name) for number, name in enumerate(names)}
+    order = sorted({each.file for each in counted}, key=lambda file: (given.get(_path(file), (len(names),))[0], file))
+    known = []
     for file, blocks in groupby(sorted(counted), key=lambda each: each.file):
         line = 1
         for block in blocks:
-            found.append((file, block.block, line - block.first))
+            known.append((file, block.block, order.index(file), line - block.first))
             line += block.rows
-    return found
-
-
-def _named(session: Any, lines: Any, begins: Iterable[tuple[str, int, int]], names: Sequence[str]) -> Any:
-    """Number lines, and call files as they were called by whoever named them."""
-    F = pyspark().functions  # noqa: N806
-    given = {_path(name): (number, name) for number, name in enumerate(names)}
-    order = sorted({file for file, _, _ in begins}, key=lambda file: (given.get(_path(file), (len(names),))[0], file))
-    known = [
-        (file, block, order.index(file), given.get(_path(file), (0, file))[1], shift) for file, block, shift in begins
-    ]
-    schema = "file string, block long, file_nr int, source string, shift long"
-    places = F.broadcast(session.createDataFrame(known, schema))
-    return lines.join(places, ["file", "block"]).select(
-        "file_nr", "source", (F.col("line") + F.col("shift")).alias("line"), "text"
+    places = rows.sparkSession.createDataFrame(known, "file string, block long, file_nr int, shift long")
+    placed = rows.join(F.broadcast(places), ["file", "block"]).withColumn("line", F.col("line") + F.col("shift"))
+    return Log(
+        rows=placed.drop("file", "block", "shift"),
+        sources=tuple(given.get(_path(file), (0, file))[1] for file in order),
+        kind=TEXT if found is None else COLUMNS,
+        layout=found,
+        count=sum(each.rows for each in counted),
+        size=sum(each.size for each in counted),
     )
 
 

@@ -1,33 +1,37 @@
-"""The run: lines dealt out by batch, each bucket judged in a worker, and the tallies brought together."""
+"""The run: a log dealt out by batch, each bucket judged in a worker, and the tallies brought together."""
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from math import ceil, sqrt
 from typing import Any, Final
 
 import attrs
 
 from batchfsm.auditing import extra
+from batchfsm.auditing.report import Report
 from batchfsm.auditing.scalar import one_by_one
-from batchfsm.auditing.spark.frames import files, frame, pyspark
+from batchfsm.auditing.spark.bucket import bucket
+from batchfsm.auditing.spark.dealing import DEALT, deal, opened
+from batchfsm.auditing.spark.frames import Log, files, frame, pyspark
 from batchfsm.auditing.spool import packed, unpacked
+from batchfsm.auditing.tabular import narrowed
 from batchfsm.auditing.tally import Tally
 from batchfsm.dialects import Dialect
-from batchfsm.errors import SnapshotError, SourceError
+from batchfsm.errors import SourceError
 from batchfsm.finding import Place
-from batchfsm.logs import Sighting
-from batchfsm.wire import batches, decode, reader
 
 BUCKET_BYTES: Final = 64 * 2**20
 """How much text a bucket holds, about; what a worker keeps of it is less."""
 
-_ID_KEY: Final = r'"[iI][dD]"\s*:'
-_ID: Final = _ID_KEY + r'\s*"([^"\\]+)"'
-_DEALT: Final = "file_nr int, source string, line long, text binary, part int, key string"
+BUCKET_ROWS: Final = 2**18
+"""How many rows of columns a bucket holds, about."""
+
+_TRIED: Final = 64
+"""How many names are tried for each bucket: that one has none is less likely than a flaw of the machine."""
 
 
 def is_frame(source: object) -> bool:
@@ -52,14 +56,47 @@ def run(source: Any, dialect: Dialect, blank: Tally, skew_s: float, memory: int)
         SourceError: If Spark cannot run, or not read the log.
     """
     with _session(source) as session:
-        lines = frame(source) if is_frame(source) else files(session, source)
-        dealt = _dealt(lines, dialect)
-        judge = partial(_judge, setting=packed((dialect, blank, skew_s, memory)))
-        tallies = [unpacked(row.tally) for row in dealt.mapInArrow(judge, "tally binary").collect()]
-    tally = attrs.evolve(blank)
-    order = {} if is_frame(source) else {name: number for number, name in enumerate(source)}
-    tally.merge(tallies, lambda place: (order.get(place.source, len(order)), place.source, place.line))
+        log = frame(source) if is_frame(source) else files(session, source)
+        if log.layout is not None:
+            dialect, blank = narrowed(dialect, blank, log.layout.given)
+        dealt, count = _dealt(log, dialect)
+
+        def asked(listed_max: int) -> list[Tally]:
+            setting = packed((dialect, attrs.evolve(blank, listed_max=listed_max), skew_s, memory, log.sources))
+            judged = dealt.mapInArrow(partial(_judge, setting=setting), "tally binary")
+            return [unpacked(row.tally) for row in judged.collect()]
+
+        # Batches are dealt out by a digest, so each bucket has about its share of the first findings.
+        tallies = asked(_share(blank.listed_max, count))
+        tally = _merged(blank, tallies, log)
+        if not _is_whole(tally.report(), [each.report() for each in tallies], blank.listed_max, log.rank):
+            tally = _merged(blank, asked(blank.listed_max), log)
     return tally
+
+
+def _merged(blank: Tally, tallies: Iterable[Tally], log: Log) -> Tally:
+    tally = attrs.evolve(blank)
+    tally.merge(tallies, log.rank)
+    return tally
+
+
+def _share(listed_max: int, count: int) -> int:
+    """Return how many of the first findings are in one of many buckets, at most, if they fall by chance."""
+    mean = listed_max / count
+    return min(listed_max, ceil(mean + 6 * sqrt(mean)) + 6)
+
+
+def _is_whole(whole: Report, parts: Iterable[Report], listed_max: int, rank: Callable[[Place], Any]) -> bool:
+    """Tell whether what a report lists are the first of all that its parts found: none of them was cut off before."""
+    listed = [each.where[-1] for each in whole.findings], [each.place for each in whole.unreadable]
+    for part in parts:
+        mine = [each.where[-1] for each in part.findings], [each.place for each in part.unreadable]
+        found = sum(part.counts.values()), part.unreadable_count
+        for all_of_them, places, number in zip(listed, mine, found, strict=True):
+            is_cut = len(places) < number
+            if is_cut and (len(all_of_them) < listed_max or rank(places[-1]) < rank(all_of_them[-1])):
+                return False
+    return True
 
 
 @contextmanager
@@ -90,75 +127,33 @@ def _sentence(said: str) -> str:
     return lines[-1 if any(line.startswith("Traceback") for line in lines) else 0]
 
 
-def _dealt(lines: Any, dialect: Dialect) -> Any:
-    """Bring the lines of each batch together, in the order of the log."""
+def _dealt(log: Log, dialect: Dialect) -> tuple[Any, int]:
+    """Bring the rows of each batch together, in no order; return them and the number of buckets."""
+    cores = log.rows.sparkSession.sparkContext.defaultParallelism
+    wanted = max(2 * cores, -(-log.size // BUCKET_BYTES), -(-log.count // BUCKET_ROWS))
+    setting = packed((log.kind, dialect, _names(log.rows.sparkSession, wanted)))
+    return log.rows.mapInArrow(partial(deal, setting=setting), DEALT).repartition(wanted, "bucket"), wanted
+
+
+def _names(session: Any, count: int) -> list[int]:
+    """Return names for buckets, each of which Spark deals to a worker of its own."""
     F = pyspark().functions  # noqa: N806
-    text = F.col("text").cast("string")
-    # One key called id, nothing escaped, and its value is text: then that is the batch's id, if it has any.
-    is_plain = (
-        (F.regexp_count(text, F.lit(_ID_KEY)) == 1) & ~text.contains("\\u") & (F.regexp_extract(text, _ID, 1) != "")
-    )
-    lines = lines.where(text.rlike(r"\S")).withColumn("part", F.lit(0))
-    lines = lines.withColumn("key", F.when(is_plain, F.regexp_extract(text, _ID, 1)))
-    size, odd = lines.agg(F.sum(F.octet_length("text")), F.count_if(F.col("key").isNull())).first()
-    if odd:
-        opened = lines.where(F.col("key").isNull()).mapInArrow(partial(_open, dialect=packed(dialect)), _DEALT)
-        lines = lines.where(F.col("key").isNotNull()).select(*opened.columns).unionByName(opened)
-    cores = lines.sparkSession.sparkContext.defaultParallelism
-    buckets = max(2 * cores, -(-(size or 0) // BUCKET_BYTES))
-    # What has no id is judged alone, wherever it is.
-    dealt = lines.repartition(buckets, F.coalesce("key", F.concat(F.lit("\n"), F.col("line").cast("string"))))
-    return dealt.sortWithinPartitions("file_nr", "line", "part").select("source", "line", "text")
+    part = F.pmod(F.hash(F.col("id").cast("int")), F.lit(count)).alias("part")
+    names = session.range(_TRIED * count).groupBy(part).agg(F.min("id").alias("name")).collect()
+    return sorted(each.name for each in names)
 
 
-def _open(rows: Iterator[Any], dialect: bytes) -> Iterator[Any]:
-    """Open lines that hold several batches, or none that is plain: a line for each batch, and its id."""
+def _judge(found: Iterator[Any], setting: bytes) -> Iterator[Any]:
+    """Judge a bucket, in columns where that can be done, and yield its tally."""
     import pyarrow as pa  # noqa: PLC0415  # In a worker, which has what the driver has.
 
-    read = reader(unpacked(dialect)).read_bare
-    for batch in rows:
-        opened = []
-        for row in batch.to_pylist():
-            for part, (text, key) in enumerate(_parts(row["text"], read)):
-                opened.append(row | {"part": part, "text": text, "key": key})
-        yield pa.RecordBatch.from_pylist(opened, schema=batch.schema)
-
-
-def _parts(text: bytes, read: Any) -> list[tuple[bytes, str | None]]:
-    try:
-        found = [*batches(decode(text))]
-    except SnapshotError:
-        return [(text, None)]  # Whoever judges it says why it cannot be read.
-    keys = []
-    for batch, seen_at in found:
+    dialect, blank, skew_s, memory, sources = unpacked(setting)
+    rows = [each for batch in found for each in batch.column("rows").to_pylist()]
+    if rows:
+        columnar = extra.columns()
+        log, columns = bucket(opened(rows), sources, dialect)
         try:
-            snapshot = read(batch, seen_at)
-            # Half of a surrogate pair is no text for Arrow; who shares the key shares no more than the bucket.
-            keys.append(snapshot.id.encode(errors="backslashreplace").decode() if snapshot.is_named else None)
-        except SnapshotError:
-            keys.append(None)
-    if len(found) == 1:
-        return [(text, keys[0])]
-    wrapped = [json.dumps({"observed_at": seen_at, "batch": batch}).encode() for batch, seen_at in found]
-    return [*zip(wrapped, keys, strict=True)]
-
-
-def _judge(rows: Iterator[Any], setting: bytes) -> Iterator[Any]:
-    """Judge a bucket, in columns where that can be done, and yield its tally."""
-    import pyarrow as pa  # noqa: PLC0415  # As above.
-
-    dialect, blank, skew_s, memory = unpacked(setting)
-    columnar = extra.columns()
-    bucket = columnar.Bucket(_sightings(rows), dialect)
-    try:
-        tally = columnar.Columnar(dialect, blank, skew_s, memory).run([bucket])
-    except columnar.NotColumnarError:
-        tally, _ = one_by_one(bucket, dialect, blank, skew_s, is_repeatable=True)
-    yield pa.RecordBatch.from_pydict({"tally": pa.array([packed(tally)], pa.binary())})
-
-
-def _sightings(rows: Iterator[Any]) -> Iterator[Sighting]:
-    for batch in rows:
-        for row in batch.to_pylist():
-            text = row["text"].removeprefix(b"\xef\xbb\xbf") if row["line"] == 1 else row["text"]
-            yield Sighting(Place(row["source"], row["line"]), text)
+            tally = columnar.Columnar(dialect, blank, skew_s, memory).run([columns])
+        except columnar.NotColumnarError:
+            tally, _ = one_by_one(log, dialect, blank, skew_s, is_repeatable=True)
+        yield pa.RecordBatch.from_pydict({"tally": pa.array([packed(tally)], pa.binary())})

@@ -7,6 +7,7 @@ from typing import Any
 
 import attrs
 
+from batchfsm.auditing.tally import Tally
 from batchfsm.dialects import Dialect
 from batchfsm.lifecycle import STAMP_FIELDS
 from batchfsm.rules import RULES, kinds
@@ -24,6 +25,12 @@ def blind(given: frozenset[str]) -> tuple[str, ...]:
     """
     # When a row was seen may be left out of any log.
     return tuple(code for code, rule in RULES.items() if not _looks(rule.kind, given | {"observed_at"}))
+
+
+def narrowed(dialect: Dialect, blank: Tally, given: frozenset[str]) -> tuple[Dialect, Tally]:
+    """Return the dialect and the tally of a run over columns, of which some may be missing; `given` as for `blind`."""
+    missing = [code for code in blind(given) if dialect.severities.get(code) != "off"]
+    return excused(dialect, given), attrs.evolve(blank, missing=tuple(missing))
 
 
 def excused(dialect: Dialect, given: frozenset[str]) -> Dialect:

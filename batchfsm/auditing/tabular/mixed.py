@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from batchfsm.auditing.tabular.blind import blind, excused
+from batchfsm.auditing.tabular.blind import narrowed
 from batchfsm.auditing.tabular.table import Frame, Parquet, Rows
 from batchfsm.auditing.tally import Tally
 from batchfsm.dialects import Dialect
@@ -52,8 +52,7 @@ class Mixed:
     def narrowed(self, dialect: Dialect, blank: Tally) -> tuple[Dialect, Tally]:
         """Return the dialect and the tally of a run over columns of which some may be missing."""
         given = frozenset.intersection(*(part.table.layout.given for part in self.parts if isinstance(part, Rows)))
-        missing = [code for code in blind(given) if dialect.severities.get(code) != "off"]
-        return excused(dialect, given), attrs.evolve(blank, missing=tuple(missing))
+        return narrowed(dialect, blank, given)
 
 
 def is_frame(source: object) -> bool:

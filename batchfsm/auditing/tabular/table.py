@@ -48,9 +48,13 @@ class Table(Protocol):
 class Parquet:
     """A Parquet file."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, is_coded: bool = True) -> None:
         """
         Open it and look at its schema.
+
+        Args:
+            name: What it is called.
+            is_coded: Read text by dictionaries, of all values in a group of rows.
 
         Raises:
             MissingExtraError: If pyarrow is not installed.
@@ -63,21 +67,28 @@ class Parquet:
             # Types of their own, such as JSON, would hide that they are text.
             options = {"page_checksum_verification": True, "arrow_extensions_enabled": False}
             with parquet.ParquetFile(name, **options) as file:
-                self.layout = layout(file.schema_arrow, name)
-            self._file = parquet.ParquetFile(name, read_dictionary=[*self.layout.texts], **options)
+                self.schema = file.schema_arrow
+                self.layout = layout(self.schema, name)
+            coded = [*self.layout.texts] if is_coded else None
+            self._file = parquet.ParquetFile(name, read_dictionary=coded, **options)
         groups = [self._file.metadata.row_group(place) for place in range(self._file.num_row_groups)]
-        self._rows = [group.num_rows for group in groups]
+        self.groups = [group.num_rows for group in groups]
+        """How many rows each group of them has."""
         self.size = sum(group.total_byte_size for group in groups)
-        self.rows_count = sum(self._rows)
+        self.rows_count = sum(self.groups)
 
     def batches(self) -> Generator[Any, None, None]:
         """Yield all rows in order; SourceError if a page is damaged, or the file is not what it was."""
-        yield from self._read([*range(len(self._rows))])
+        yield from self._read([*range(len(self.groups))])
+
+    def group(self, number: int) -> Generator[Any, None, None]:
+        """Yield the rows of one group; SourceError as `batches`."""
+        yield from self._read([number])
 
     def at(self, numbers: list[int]) -> Iterator[tuple[list[int], Any]]:
         """Yield some rows again: only the groups that hold one are read."""
         first = 0
-        for group, rows in enumerate(self._rows):
+        for group, rows in enumerate(self.groups):
             if mine := _within(numbers, first, rows):
                 with closing(self._read([group])) as batches:
                     yield from _chosen(batches, mine, first)
@@ -106,7 +117,7 @@ class Parquet:
         portion, rows = list[int](), 0
         for group in groups:
             portion.append(group)
-            rows += self._rows[group]
+            rows += self.groups[group]
             if rows >= BATCH_ROWS:
                 yield portion
                 portion, rows = [], 0
