@@ -425,7 +425,7 @@ def test_lines_at_hand(dialect, monkeypatch):
         texts += rnd.choice([[], [GOOD.replace(",", ",\n").encode(), texts[0]]]) if texts else []
         log = [Sighting(Place(f"file {number % 3}", number), text) for number, text in enumerate(texts, 1)]
         expected, _ = one_by_one(iter(log), named, blank, 60.0)
-        at_hand = columnar.Bucket(log, named)
+        at_hand = columnar.Bucket(texts, lambda number, log=log: log[number].place, named)
         found = columnar.Columnar(named, blank, 60.0, 10**9).run([at_hand])
 
         assert log == list(at_hand)

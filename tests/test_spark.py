@@ -263,7 +263,7 @@ def test_a_session_of_its_own(logs):
 def dealt(kind, found, dialect):
     """Deal rows out to three buckets, as workers do."""
     buckets = {}
-    for each in deal(iter(found), packed((kind, dialect, [10, 20, 30]))):
+    for each in deal(iter(found), packed((kind, packed(dialect), [10, 20, 30]))):
         for row in each.to_pylist():
             buckets.setdefault(row["bucket"], []).append(row["rows"])
     return buckets
@@ -274,7 +274,7 @@ def tally_of(buckets, dialect, blank, sources):
     tally, tallies = attrs.evolve(blank), []
     for rows in buckets.values():
         found = pa.RecordBatch.from_pydict({"rows": rows})
-        (judged,) = _judge(iter([found]), packed((dialect, blank, 60.0, 10**9, sources)))
+        (judged,) = _judge(iter([found]), packed((packed(dialect), blank, 60.0, 10**9, sources)))
         tallies.append(unpacked(judged.to_pylist()[0]["tally"]))
     tally.merge(tallies, lambda place: (sources.index(place.source), place.line))
     return tally
@@ -346,7 +346,7 @@ def test_tables_are_dealt_and_judged(kind, patience, logs, monkeypatch):
 
 def test_a_worker_without_rows():
     """It yields nothing."""
-    assert [] == list(_judge(iter([]), packed((find("openai"), None, 60.0, 10**9, ()))))
+    assert [] == list(_judge(iter([]), packed((packed(find("openai")), None, 60.0, 10**9, ()))))
 
 
 def test_shares():

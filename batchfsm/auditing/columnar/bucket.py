@@ -54,10 +54,11 @@ class Bucket:
         for first in range(0, self.rows_count, _CHUNK_ROWS):
             texts = self._texts[first : first + _CHUNK_ROWS]
             self.passed += sum(map(len, texts))
-            odd = [at for at, text in enumerate(texts) if b"\n" in text]
-            for at in odd:
-                texts[at] = b""  # It would be several lines; a blank one is one, and not plain either.
-            body = b"\n".join([*texts, bytes([LINE_END]) * PAD])
+            ends = bytes([LINE_END]) * PAD
+            body = b"\n".join([*texts, ends])
+            if body.count(b"\n") > len(texts) + PAD:
+                # Of some one would make several; a blank line is one, and not plain either.
+                body = b"\n".join([*(b"" if b"\n" in text else text for text in texts), ends])
             cells, seen, _, kinds = self._desks.scanned(np.frombuffer(body, np.uint8), len(body) - PAD)
             yield Chunk(cells, seen, first, kinds == PLAIN)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from functools import cache
 from typing import Any
 
 from batchfsm.auditing import extra
@@ -21,6 +22,13 @@ DEALT = "bucket int, rows binary"
 """What dealing yields: rows as a stream of Arrow's, and whose they are."""
 
 
+@cache
+def dialect_of(packed: bytes) -> Dialect:
+    """Return a dialect that was packed: one for all tasks of a worker, for readers and rules are kept by it."""
+    dialect: Dialect = unpacked(packed)
+    return dialect
+
+
 def deal(found: Iterator[Any], setting: bytes) -> Iterator[Any]:
     """
     Deal rows out: those of a batch all come into one bucket.
@@ -32,7 +40,8 @@ def deal(found: Iterator[Any], setting: bytes) -> Iterator[Any]:
     import numpy as np  # noqa: PLC0415  # In a worker, which has it.
     import pyarrow as pa  # noqa: PLC0415  # As above.
 
-    kind, dialect, buckets = unpacked(setting)
+    kind, packed_dialect, buckets = unpacked(setting)
+    dialect = dialect_of(packed_dialect)
     for rows in _groups(found) if kind == GROUPS else found:
         table, keys = (_of_lines if kind == TEXT else _of_columns)(rows, dialect)
         mine = np.asarray(buckets)[keys % len(buckets)]

@@ -15,7 +15,7 @@ from batchfsm.auditing import extra
 from batchfsm.auditing.report import Report
 from batchfsm.auditing.scalar import one_by_one
 from batchfsm.auditing.spark.bucket import bucket
-from batchfsm.auditing.spark.dealing import DEALT, deal, opened
+from batchfsm.auditing.spark.dealing import DEALT, deal, dialect_of, opened
 from batchfsm.auditing.spark.frames import Log, files, frame, pyspark
 from batchfsm.auditing.spool import packed, unpacked
 from batchfsm.auditing.tabular import narrowed
@@ -62,7 +62,8 @@ def run(source: Any, dialect: Dialect, blank: Tally, skew_s: float, memory: int)
         dealt, count = _dealt(log, dialect)
 
         def asked(listed_max: int) -> list[Tally]:
-            setting = packed((dialect, attrs.evolve(blank, listed_max=listed_max), skew_s, memory, log.sources))
+            told = attrs.evolve(blank, listed_max=listed_max)
+            setting = packed((packed(dialect), told, skew_s, memory, log.sources))
             judged = dealt.mapInArrow(partial(_judge, setting=setting), "tally binary")
             return [unpacked(row.tally) for row in judged.collect()]
 
@@ -131,7 +132,7 @@ def _dealt(log: Log, dialect: Dialect) -> tuple[Any, int]:
     """Bring the rows of each batch together, in no order; return them and the number of buckets."""
     cores = log.rows.sparkSession.sparkContext.defaultParallelism
     wanted = max(2 * cores, -(-log.size // BUCKET_BYTES), -(-log.count // BUCKET_ROWS))
-    setting = packed((log.kind, dialect, _names(log.rows.sparkSession, wanted)))
+    setting = packed((log.kind, packed(dialect), _names(log.rows.sparkSession, wanted)))
     return log.rows.mapInArrow(partial(deal, setting=setting), DEALT).repartition(wanted, "bucket"), wanted
 
 
@@ -147,7 +148,8 @@ def _judge(found: Iterator[Any], setting: bytes) -> Iterator[Any]:
     """Judge a bucket, in columns where that can be done, and yield its tally."""
     import pyarrow as pa  # noqa: PLC0415  # In a worker, which has what the driver has.
 
-    dialect, blank, skew_s, memory, sources = unpacked(setting)
+    packed_dialect, blank, skew_s, memory, sources = unpacked(setting)
+    dialect = dialect_of(packed_dialect)
     rows = [each for batch in found for each in batch.column("rows").to_pylist()]
     if rows:
         columnar = extra.columns()
