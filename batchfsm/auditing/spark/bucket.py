@@ -29,7 +29,9 @@ def bucket(table: Any, sources: Sequence[str], dialect: Dialect) -> tuple[Iterab
     import numpy as np  # noqa: PLC0415  # In a worker, which has it.
 
     keys = [name for name in ("part", "line", "file_nr") if name in table.column_names]  # The last one counts most.
-    table = table.take(places(np.lexsort([table[name].to_numpy() for name in keys])))
+    order = np.lexsort([table[name].to_numpy() for name in keys])
+    if (order[1:] < order[:-1]).any():
+        table = table.take(places(order))
     stand = _Places(sources, table["file_nr"].to_numpy(), table["line"].to_numpy())
     columnar = extra.columns()
     if "text" in table.column_names:

@@ -56,10 +56,11 @@ def deal(found: Iterator[Any], setting: bytes) -> Iterator[Any]:
 
 
 def opened(rows: Sequence[bytes]) -> Any:
-    """Return packed rows as one table."""
+    """Return packed rows as one table, the parts of it in the order of the log."""
     import pyarrow as pa  # noqa: PLC0415  # As above.
 
-    return pa.concat_tables([pa.ipc.open_stream(each).read_all() for each in rows])
+    parts = [pa.ipc.open_stream(each).read_all() for each in rows]
+    return pa.concat_tables(sorted(parts, key=lambda part: (part["file_nr"][0].as_py(), part["line"][0].as_py())))
 
 
 def _packed(table: Any) -> bytes:

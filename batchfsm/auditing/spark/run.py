@@ -140,8 +140,8 @@ def _names(session: Any, count: int) -> list[int]:
     """Return names for buckets, each of which Spark deals to a worker of its own."""
     F = pyspark().functions  # noqa: N806
     part = F.pmod(F.hash(F.col("id").cast("int")), F.lit(count)).alias("part")
-    names = session.range(_TRIED * count).groupBy(part).agg(F.min("id").alias("name")).collect()
-    return sorted(each.name for each in names)
+    tried = session.range(0, _TRIED * count, 1, 1).select("id", part).collect()
+    return [*{each.part: each.id for each in tried}.values()]
 
 
 def _judge(found: Iterator[Any], setting: bytes) -> Iterator[Any]:
