@@ -59,11 +59,11 @@ class _Places:
         return Place(self.sources[self.files[number]], int(self.lines[number]))
 
 
-@attrs.frozen(eq=False, kw_only=True)
+@attrs.frozen(eq=False)
 class _Placed(Rows):
     """Rows of a table that was dealt out: they stand elsewhere than in it."""
 
-    places: _Places
+    places: _Places = attrs.field(kw_only=True)
 
     def __iter__(self) -> Iterator[Sighting | Unreadable]:
         """Yield what stands in each row, in order."""
