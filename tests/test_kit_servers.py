@@ -273,12 +273,23 @@ def test_openais_dialect_names_its_deviations(judged):
     assert judged.server.deviations <= found <= judged.server.deviations | judged.server.often
 
 
+def settled(card):
+    """
+    Return the lines of a scorecard that do not depend on the moment.
+
+    Where it was and how often it was looked at does; and C303, which looks at batches in `validating`: a poll must
+    be quick enough to meet one there. Then the sum of the rules is open, too.
+    """
+    return [line for line in card.splitlines()[1:] if "C303" not in line and not line.startswith("rules: ")]
+
+
 def test_the_page_shows_its_scorecard(judged):
-    """Line by line, but for where it listened and how often it was looked at."""
+    """Line by line, but for what depends on the moment."""
     page = (ROOT / "docs" / "how-to" / "conform.md").read_text()
     (shown,) = re.findall(rf"```text\n(\w+: \S+ as {judged.server.dialect}, .*?)```", page, flags=re.DOTALL)
 
-    assert judged.card.to_text().splitlines()[1:] == shown.splitlines()[1:]
+    assert len(settled(shown)) > 40
+    assert settled(judged.card.to_text()) == settled(shown)
 
 
 def test_a_watch_tells_the_whole_way_from_the_end(judged):
