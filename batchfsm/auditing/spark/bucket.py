@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
@@ -13,7 +13,7 @@ from batchfsm.dialects import Dialect
 from batchfsm.finding import Place
 from batchfsm.logs import Sighting, Unreadable
 
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 
 def bucket(table: Any, sources: Sequence[str], dialect: Dialect) -> tuple[Iterable[Sighting | Unreadable], Any]:
