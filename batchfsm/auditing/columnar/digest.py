@@ -11,12 +11,12 @@ from typing import Final
 import numpy as np
 
 from batchfsm.auditing.columnar.words import (
+    WORD,
     compiled,
     inlined,
     word,
 )
 
-_STEP: Final = 8
 # Numbers of one type, or the compiler would turn to floats where signed and unsigned ones meet.
 _HALF: Final = np.uint64(32)
 _LOW_HALF: Final = np.uint64(2**32 - 1)
@@ -58,12 +58,12 @@ def digest(buffer, start, end):  # type: ignore[no-untyped-def]
     at, rest = start, end - start
     while rest > 0:
         # The last bytes are read together with some before them, if there are: the length tells these apart.
-        is_whole = rest >= _STEP or at > start
-        piece = word(buffer, min(at, end - _STEP)) if is_whole else _few(buffer, at, end)
+        is_whole = rest >= WORD or at > start
+        piece = word(buffer, min(at, end - WORD)) if is_whole else _few(buffer, at, end)
         low = _mixed(low ^ piece, _SQRT_2, _SQRT_3)
         high = _mixed(high ^ piece, _SQRT_5, _SQRT_7)
-        at += _STEP
-        rest -= _STEP
+        at += WORD
+        rest -= WORD
     for _ in range(2):
         low = _mixed(low, _SQRT_7, _SQRT_5)
         high = _mixed(high, _SQRT_3, _SQRT_2)

@@ -99,12 +99,11 @@ def _of_columns(rows: Any, dialect: Dialect) -> tuple[Any, Any]:
     columnar = extra.columns()
     grid = columnar.Grid(Rows(Frame(table)), dialect)
     keys, plain = columnar.keys(grid)
-    for number in np.flatnonzero(~plain).tolist():
-        # What has no id is judged alone, wherever it is.
-        keys[number] = number
-        for row in grid.rows(np.array([number])):
-            if isinstance(row, Row) and row.snapshot.is_named:
-                keys[number] = columnar.key_of(row.snapshot.id)[0]
+    odd = np.flatnonzero(~plain)
+    keys[odd] = odd  # What has no id is judged alone, wherever it is.
+    for row in grid.rows(odd):
+        if isinstance(row, Row) and row.snapshot.is_named:
+            keys[int(row.number)] = columnar.key_of(row.snapshot.id)[0]
     return table, keys
 
 

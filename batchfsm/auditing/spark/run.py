@@ -94,7 +94,7 @@ def _is_whole(whole: Report, parts: Iterable[Report], listed_max: int, rank: Cal
         mine = [each.where[-1] for each in part.findings], [each.place for each in part.unreadable]
         found = sum(part.counts.values()), part.unreadable_count
         for all_of_them, places, number in zip(listed, mine, found, strict=True):
-            is_cut = len(places) < number
+            is_cut = len(places) < min(number, listed_max)
             if is_cut and (len(all_of_them) < listed_max or rank(places[-1]) < rank(all_of_them[-1])):
                 return False
     return True
