@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from notation import snap
+from notation import CREATED, snap
 
 from batchfsm import DIALECTS, RULES, SourceError, audit
 from batchfsm.auditing import parse_size, running
@@ -299,6 +299,64 @@ def test_a_row_of_an_earlier_status_that_counts(done, tmp_path, always):
 
     assert {"H501" if done["completed"] > 5 else "H507"} == {*in_columns.counts} & {"H501", "H507"}
     assert everything(row_by_row) == everything(in_columns)
+
+
+def watched(rnd, name):
+    """Return what a poller saw of a batch that nearly always just went on, and something that did not."""
+    row = snap("vp", id=name)
+    begun = row["in_progress_at"]
+    counts = {"total": 10_000, "completed": 0, "failed": 0}
+    for second in range(rnd.randrange(20, 40)):
+        if rnd.random() < 0.6:
+            done = rnd.choice(["completed", "completed", "failed"])
+            counts = counts | {done: counts[done] + rnd.randrange(1, 9)}
+        yield begun + second, row | {"request_counts": counts}
+        if rnd.random() < 0.1:
+            odd = rnd.choice(ODDITIES)
+            yield begun + second, row | {"request_counts": counts} | odd(counts)
+
+
+ODDITIES = [
+    lambda counts: {"request_counts": counts | {"completed": counts["completed"] // 2}},
+    lambda counts: {"request_counts": counts | {"failed": 0, "completed": counts["completed"] + 9}},
+    lambda counts: {"request_counts": None},
+    lambda counts: {"request_counts": counts | {"total": 9_999}},
+    lambda counts: {"endpoint": "/v1/other"},
+    lambda counts: {"in_progress_at": None},
+    lambda counts: {"errors": [{"code": "a"}]},
+    lambda counts: {"status": "validating", "in_progress_at": None},
+    lambda counts: {"status": "finalizing", "finalizing_at": CREATED + 61},
+    lambda counts: {"status": "strange"},
+]
+"""What a poller sees of a batch that does not just go on, after its last counts."""
+
+
+@pytest.mark.parametrize("is_sorted", [True, False])
+@pytest.mark.parametrize(
+    "seeds", [range(20), pytest.param(range(20, 400), marks=pytest.mark.slow)], ids=["few", "many"]
+)
+def test_a_history_is_told_without_the_rows_that_just_go_on(is_sorted, seeds, tmp_path, always, monkeypatch):
+    """A poller sees a batch forty times; a few of them are what it has to be told with."""
+    read = []
+    real = lines.Lines.rows
+    monkeypatch.setattr(
+        lines.Lines, "rows", lambda self, numbers, base: read.extend(numbers) or real(self, numbers, base)
+    )
+    count = 0
+    for seed in seeds:
+        rnd = random.Random(seed)  # noqa: S311
+        log = [{"observed_at": at, "batch": row} for name in ("batch_a", "batch_b") for at, row in watched(rnd, name)]
+        log = [seen if rnd.random() < 0.9 else seen["batch"] for seen in log]
+        if not is_sorted:
+            rnd.shuffle(log)
+        count += len(log)
+        path = written(tmp_path, "".join(f"{json.dumps(seen)}\n" for seen in log))
+        row_by_row, in_columns = both(path)
+        assert in_columns.findings
+        assert everything(in_columns) == everything(row_by_row)
+    assert len(always) == len(seeds)
+    # Out of order, all rows up to the last that is told of are read.
+    assert len(read) < 0.5 * count if is_sorted else len(read) > 0.7 * count
 
 
 @pytest.mark.parametrize("memory", ["1GB", 1])

@@ -137,9 +137,12 @@ class Track:
         """Return what a row says otherwise than the last live one."""
         changes = []
         for index, name in _WATCHED if self.row is not None else ():
-            first, last = self._known(name, self.row[index])  # type: ignore[index]
-            if row[index] != last and _says(name, row[index], bad):
-                changes.append(Change(name, row[index], first, last))
+            value, known = row[index], self.row[index]  # type: ignore[index]
+            if value == known and not self.given:
+                continue
+            first, last = self._known(name, known)
+            if value != last and _says(name, value, bad):
+                changes.append(Change(name, value, first, last))
         return changes
 
     def has_emitted(self, target: str, at: int | None) -> bool:

@@ -25,6 +25,8 @@ SPELLINGS: Final[Mapping[str, str]] = {
 }
 """The wire's name of every key, however an SDK spells it."""
 
+_MARK: Final = "\ufeff"
+_LISTS: Final = (list, tuple)
 _ATOMS: Final = (str, bytes, int, float, NoneType)
 _WRAPPERS: Final = ("snapshot", "batch", "body", "data")
 _CLOCKS: Final = ("observed_at", "timestamp")
@@ -40,6 +42,8 @@ def decode(text: str | bytes | bytearray) -> object:
             object twice.
     """
     try:
+        if isinstance(text, str) and not text.startswith(_MARK):
+            return decoder.decode(text)  # `json.loads` would make a decoder each time.
         return json.loads(text, object_pairs_hook=_object)
     except (ValueError, RecursionError) as error:
         raise SnapshotError([("$", decode_problem(error))]) from None
@@ -89,7 +93,7 @@ def batches(obj: object, observed_at: object = None) -> Iterator[tuple[object, o
             continue
         if isinstance(found, Mapping):
             seen = next((found[name] for name in _CLOCKS if found.get(name) is not None), seen)
-        if isinstance(inner, list | tuple):
+        if isinstance(inner, _LISTS):
             pending.extend((each, seen, floors - 1) for each in reversed(inner))
         else:
             pending.append((inner, seen, floors - 1))
@@ -97,7 +101,7 @@ def batches(obj: object, observed_at: object = None) -> Iterator[tuple[object, o
 
 def _inside(found: object) -> object:
     """Return what an array, page or envelope holds; None for a batch, and for what is none of them."""
-    if isinstance(found, list | tuple):
+    if isinstance(found, _LISTS):
         return found
     if not isinstance(found, Mapping) or is_batch(found):
         return None

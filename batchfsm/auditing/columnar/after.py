@@ -5,13 +5,17 @@ from __future__ import annotations
 from typing import Final
 
 from batchfsm.auditing.columnar.columns import (
+    COMPLETED,
     ERRORS,
     KEPT,
     KEPT_FIELDS,
     LENIENT,
+    LORE,
     NULL,
     ODD,
+    ROSE,
     STATUS,
+    STEADY,
     UNKNOWN,
 )
 from batchfsm.auditing.columnar.tables import CYCLE, DONE, ILLEGAL, LEFT, SAME, STALE, STAMP, SUM, TOLERATED
@@ -24,6 +28,7 @@ FRESH: Final = -2  # In `State.status`: no live row yet. UNKNOWN: none yet whose
 _NO_MOVE: Final = -1
 NEVER: Final = NULL + 1  # In `State.errors`: no row told.
 _KEPT_COUNT: Final = len(KEPT_FIELDS)
+_COMPLETED: Final = COMPLETED - KEPT
 
 _H501_LENIENT: Final = LENIENT["H501"]
 
@@ -59,6 +64,8 @@ def after(cell, seen, slot, tables, state):  # type: ignore[no-untyped-def]
             # Another text may hold the same errors.
             mask |= h508 if NULL in (state.errors[slot], cell[ERRORS]) and not mask & _lost(tables) else 0
             mask |= ODD if NULL not in (state.errors[slot], cell[ERRORS]) else 0
+    if mask & ~LORE or state.errors[slot] != cell[ERRORS]:
+        mask &= ~LORE
     _learn(cell, first, last, tables)
     if status >= 0:
         state.status[slot] = status
@@ -97,20 +104,23 @@ def _covers(cell, first, tables):  # type: ignore[no-untyped-def]
 
 @compiled
 def _kept(cell, first, last, move, tables):  # type: ignore[no-untyped-def]
-    """Return the bits of H503 to H506 that a row breaches."""
-    mask = 0
+    """Return the bits of H503 to H506 that a row breaches, and whether it is `STEADY` as far as these fields tell."""
+    mask, is_steady, rose = 0, move == SAME, 0
     silent = move in (STALE, ILLEGAL, LEFT)
     for place in range(_KEPT_COUNT):
         value, fate = cell[KEPT + place], tables.kinds[place]
         if value == last[place] or (silent and fate != 0):
             continue
+        if fate == DONE and value > last[place]:
+            rose |= ROSE << (place - _COMPLETED)
+            continue
+        is_steady = False
         says = value != NULL or STAMP <= fate < SUM
         if fate == DONE:
-            if says and last[place] != NULL and value < last[place]:
-                mask |= tables.bits[place]
+            mask |= tables.bits[place] if says else 0
         elif says and first[place] != NULL and value != first[place]:
             mask |= tables.bits[place]
-    return mask
+    return mask | (STEADY | rose if is_steady else 0)
 
 
 @compiled

@@ -57,7 +57,7 @@ class Columns(Protocol):
 def numbered(found: Iterable[Row | Unreadable], number: int) -> Iterator[Row | Unreadable]:
     """Give the rows of one line, or of one row of a table, its number; those behind the first a fraction more."""
     for row in found:
-        yield attrs.evolve(row, number=number + row.number / LINE_ROWS) if isinstance(row, Row) else row
+        yield Row(number + row.number / LINE_ROWS, row.place, row.snapshot) if isinstance(row, Row) else row
 
 
 def named(sources: Iterable[Columns], numbers: Any) -> Iterator[Row]:

@@ -77,3 +77,12 @@ LENIENT: Final = {"P102": 1 << 48, "P103": 1 << 49, "H501": 1 << 50}
 
 ODD: Final = 1 << 51
 """In a mask: the columns do not tell; the scalar core has to be asked for the whole batch."""
+
+STEADY: Final = 1 << 52
+"""In a mask: after the row before it, this one breaches nothing and says nothing new, but that more is done."""
+
+ROSE: Final = 1 << 53
+"""In a mask with `STEADY`: more requests are completed; the next bit: more have failed."""
+
+LORE: Final = STEADY | ROSE | ROSE << 1
+"""In a mask: what is no breach, but tells which rows a history can be told without."""

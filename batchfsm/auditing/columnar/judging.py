@@ -8,7 +8,7 @@ findings that are asked for, and must come to the same ones: that is checked in 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any, Final
 
@@ -21,17 +21,18 @@ from batchfsm.auditing.columnar.deal import Deal
 from batchfsm.auditing.columnar.digest import key_of
 from batchfsm.auditing.columnar.part import NONE, OutOfOrderError, Part, given
 from batchfsm.auditing.columnar.tables import BIT, tables
+from batchfsm.auditing.columnar.telling import Telling
 from batchfsm.auditing.columnar.ways import Ways, Weight
 from batchfsm.auditing.flow import Gathering
 from batchfsm.auditing.progress import Meter
-from batchfsm.auditing.scalar import Judging, sort, stream
+from batchfsm.auditing.scalar import Judging, Told, sort, stream
 from batchfsm.auditing.tally import Tally
 from batchfsm.dialects import Dialect
 from batchfsm.errors import BatchfsmError
 from batchfsm.finding import Finding
 from batchfsm.history import Fold, Track
 from batchfsm.logs import Row, Unreadable
-from batchfsm.rules import HISTORY, RULES, needs
+from batchfsm.rules import HISTORY, RULES
 
 _PATIENCE_ROWS: Final = 50_000
 _ODD_SHARE_MAX: Final = 0.2
@@ -39,7 +40,6 @@ _BATCH_BYTES: Final = 400
 """What a batch takes in memory, in the table and beside it."""
 _ROW_BYTES: Final = 8
 """What is remembered of a row: its batch, and where it stands."""
-_TOLD_BY_HISTORY: Final = sum(bit for code, bit in BIT.items() if HISTORY in needs(code))
 
 
 class _TooManyError(Exception):
@@ -99,8 +99,7 @@ class Columnar:
         self._alone = Judging(self._fold, self._tally, self._counted)
         self._others: list[Any] = []  # The numbers of rows that are not plain and have an id.
         self._odd_keys: dict[str, tuple[int, int]] = {}  # The scalar core's batches, by id.
-        self._asked: list[tuple[int, int, int]] = []  # Rows to tell of: number, mask, place in `_groups`.
-        self._groups: list[Any] = []  # The numbers of the rows of each batch that is asked for.
+        self._telling = Telling(self._tally.listed_max)
 
     def run(self, sources: Sequence[Columns]) -> Tally:
         """
@@ -215,51 +214,42 @@ class Columnar:
                 tally.count(code, times, is_error=is_error)
         if tally.select is not None and bool((np.bincount(np.concatenate([NONE, *part.slots])) > 1).any()):
             tally.given.add(HISTORY)
-        self._ask(part, hits.numbers, hits.slots, hits.masks & wanted)
+        self._telling.ask(part, hits, wanted)
         return part.rows_of(odd)
-
-    def _ask(self, part: Part, numbers: Any, slots: Any, masks: Any) -> None:
-        """Choose the first rows that breach something, and find the rows of their batches."""
-        first = np.flatnonzero(masks)
-        first = first[np.argsort(numbers[first], kind="stable")][: self._tally.listed_max]
-        # Only what a history tells has to be told from the beginning.
-        asked = np.zeros(part.batches.count, np.bool_)
-        asked[slots[first[masks[first] & _TOLD_BY_HISTORY != 0]]] = True
-        order = {slot: len(self._groups) + place for place, slot in enumerate(np.flatnonzero(asked).tolist())}
-        self._groups += part.groups(asked)
-        for number, mask, slot in zip(*(each[first].tolist() for each in (numbers, masks, slots)), strict=True):
-            self._asked.append((number, mask, order.get(slot, -1)))
 
     def _tell(self, sources: Sequence[Columns], mine: Any) -> None:
         """Let the scalar core judge its batches, and tell of the rows that are asked for."""
-        chosen = sorted(self._asked)[: self._tally.listed_max]
-        masks: dict[float, int] = {number: mask for number, mask, _ in chosen}
+        # Where rows are out of order, those that do not say when they were seen go by their neighbours.
+        asked = self._telling.close(is_whole=self._is_dealt)
         odd_rows = frozenset([*mine.tolist(), *self._others])
-        groups = [self._groups[group] for group in {group for _, _, group in chosen if group >= 0}]
-        # They are in the order in which they were judged: what comes behind the last that is asked for is not.
-        groups = [rows[: np.flatnonzero([row in masks for row in rows.tolist()])[-1] + 1] for rows in groups]
-        alone = np.array([number for number, _, group in chosen if group < 0], np.int64)
-        numbers = np.unique(np.concatenate([mine, np.array(self._others, np.int64), *groups]))
+        numbers = np.unique(np.array([*odd_rows, *asked.numbers], np.int64))
         if self._ways is not None:
             self._follow(sources, odd_rows)
 
         def told(row: Row, findings: list[Finding]) -> None:
             if int(row.number) in odd_rows:
                 self._tally.take(row.number, findings)
-            elif (mask := masks.get(row.number)) is not None:
+            elif (mask := asked.masks.get(row.number)) is not None:
                 self._check(row, findings, mask)
                 for finding in findings:
                     self._tally.show(row.number, finding)
 
-        for row in named(sources, alone):
-            told(row, self._fold.judge(row.snapshot, row.place))
-        before = self._tally
-        if not self._is_dealt:
+        def judge(by: Callable[[Iterator[Row], Judging], object]) -> object:
             self._tally = before.fork()
-            if stream(named(sources, numbers), Judging(self._fold, self._tally, told)):
-                return
-        self._tally = before.fork()
-        sort(named(sources, numbers), Judging(self._fold, self._tally, told))
+            rows = self._rest(named(sources, numbers), asked.alone, told)
+            return by(rows, Judging(self._fold, self._tally, told))
+
+        before = self._tally
+        if self._is_dealt or not judge(stream):
+            judge(sort)
+
+    def _rest(self, rows: Iterator[Row], alone: frozenset[float], told: Told) -> Iterator[Row]:
+        """Judge the rows that tell by themselves what they breach; yield the others."""
+        for row in rows:
+            if row.number in alone:
+                told(row, self._fold.judge(row.snapshot, row.place))
+            else:
+                yield row
 
     def _follow(self, sources: Sequence[Columns], odd_rows: frozenset[int]) -> None:
         """Let the scalar core follow the batches whose ways columns do not tell, and those that are shown."""

@@ -15,6 +15,7 @@ from batchfsm.auditing.columnar.columns import (
     FLAGS,
     ID_HIGH,
     ID_LOW,
+    LORE,
     NULL,
     ODD,
 )
@@ -28,6 +29,7 @@ NONE: Final = np.zeros(0, np.int64)
 """No numbers."""
 
 
+_LORE_PLACE: Final = 52  # The bits of `LORE` from here on fit into a byte.
 _NEEDED: Final = ("created_at", "expires_at", "completion_window")
 
 
@@ -47,6 +49,14 @@ class Hits(NamedTuple):
     """The `created_at` of each; Unix seconds or NULL."""
 
 
+class Lore(NamedTuple):
+    """The rows of a batch in the order in which they were judged, in columns."""
+
+    numbers: Any
+    lore: Any
+    """What tells which rows its history can be told without; the bits `LORE` of their masks."""
+
+
 @attrs.define(eq=False)
 class Part:
     """Batches that are judged together: all of them, or those of one bucket."""
@@ -58,6 +68,8 @@ class Part:
     """The numbers of the rows, chunk by chunk."""
     slots: list[Any] = attrs.field(factory=list)
     """Whose they are."""
+    lore: list[Any] = attrs.field(factory=list)
+    """The bits `LORE` of their masks, in a byte each."""
     hits: list[Hits] = attrs.field(factory=list)
     """The rows that breach something, chunk by chunk."""
 
@@ -75,10 +87,11 @@ class Part:
         masks = self.batches.judge(cells, seen, slots, arrays)
         if masks is None:
             raise OutOfOrderError
-        masks |= alone.result()
-        found = np.flatnonzero(masks)
         self.numbers.append(numbers)
         self.slots.append(slots.astype(np.int32))
+        self.lore.append((masks >> _LORE_PLACE).astype(np.uint8))
+        masks = masks & ~LORE | alone.result()
+        found = np.flatnonzero(masks)
         self.hits.append(Hits(numbers[found], slots[found], masks[found], seen[found], cells[found, CREATED]))
         self._mark(slots[masks & ODD != 0])
 
@@ -99,14 +112,17 @@ class Part:
         found = [numbers[wanted[slots]] for numbers, slots in zip(self.numbers, self.slots, strict=True)]
         return np.sort(np.concatenate([NONE, *found]))
 
-    def groups(self, wanted: Any) -> list[Any]:
-        """Return the numbers of the rows of some batches, batch by batch in the order of their slots."""
+    def histories(self, wanted: Any) -> list[Lore]:
+        """Return the rows of some batches, batch by batch in the order of their slots."""
         chosen = [wanted[slots] for slots in self.slots]
-        numbers = np.concatenate([NONE, *(n[c] for n, c in zip(self.numbers, chosen, strict=True))])
-        slots = np.concatenate([NONE, *(s[c] for s, c in zip(self.slots, chosen, strict=True))])
+        numbers, slots, lore = (
+            np.concatenate([NONE, *(each[here] for each, here in zip(pieces, chosen, strict=True))])
+            for pieces in (self.numbers, self.slots, self.lore)
+        )
         order = np.argsort(slots, kind="stable")
-        cuts = np.flatnonzero(np.diff(slots[order], prepend=-1))
-        return np.split(numbers[order], cuts[1:])[: len(cuts)]  # Of nothing, numpy makes one part, not none.
+        cuts = np.flatnonzero(np.diff(slots[order], prepend=-1)).tolist()
+        numbers, lore = numbers[order], lore[order] << _LORE_PLACE
+        return [Lore(numbers[cut:end], lore[cut:end]) for cut, end in zip(cuts, [*cuts[1:], None], strict=False)]
 
 
 def given(cells: Any, seen: Any) -> set[str]:

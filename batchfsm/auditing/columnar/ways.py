@@ -62,7 +62,7 @@ class Ways:
         late = hits.slots[hits.born == NULL]
         retold[late[stamps[late, 0] != NULL]] = True
         retold[hits.slots[hits.masks & _ODD_WAYS != 0]] = True
-        self.retold += part.groups(retold)
+        self.retold += [rows.numbers for rows in part.histories(retold)]
         kept = ~odd & ~retold
         self._settle(statuses[kept], stamps[kept])
         troubled = kept & (worst < _CLEAN)
@@ -179,5 +179,5 @@ def _nominated(part: Part, before: list[_Shown], which: Any, ranks: tuple[Any, A
     wanted[slots] = True
     slots = np.flatnonzero(wanted)
     first, then = (rank[slots].tolist() for rank in ranks)
-    fresh = zip(first, then, part.groups(wanted), strict=True)
+    fresh = zip(first, then, [rows.numbers for rows in part.histories(wanted)], strict=True)
     return sorted([*before, *fresh], key=itemgetter(0, 1))[:most]
