@@ -312,11 +312,11 @@ def watched(rnd, name):
             counts = counts | {done: counts[done] + rnd.randrange(1, 9)}
         yield begun + second, row | {"request_counts": counts}
         if rnd.random() < 0.1:
-            odd = rnd.choice(ODDITIES)
+            odd = rnd.choice(TWISTS)
             yield begun + second, row | {"request_counts": counts} | odd(counts)
 
 
-ODDITIES = [
+TWISTS = [
     lambda counts: {"request_counts": counts | {"completed": counts["completed"] // 2}},
     lambda counts: {"request_counts": counts | {"failed": 0, "completed": counts["completed"] + 9}},
     lambda counts: {"request_counts": None},
@@ -483,7 +483,8 @@ def test_lines_at_hand(dialect, monkeypatch):
         texts += rnd.choice([[], [GOOD.replace(",", ",\n").encode(), texts[0]]]) if texts else []
         log = [Sighting(Place(f"file {number % 3}", number), text) for number, text in enumerate(texts, 1)]
         expected, _ = one_by_one(iter(log), named, blank, 60.0)
-        at_hand = columnar.Bucket(texts, lambda number, log=log: log[number].place, named)
+        scanned = columnar.Desks(named).texts(texts)
+        at_hand = columnar.Bucket(*scanned[:3], line=log.__getitem__, dialect=named)
         found = columnar.Columnar(named, blank, 60.0, 10**9).run([at_hand])
 
         assert log == list(at_hand)

@@ -1,13 +1,15 @@
 """Spark, on two cores of this machine: what it answers is what DuckDB and the auditor say."""
 
+import gzip
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 from random import Random
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
 from urllib.parse import quote, unquote
 
 import attrs
@@ -16,14 +18,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from bench.snapshot_log import to_parquet, write
+from hypothesis import given
+from hypothesis import strategies as st
 from medley import filled, medley
 from notation import seen
 from typer.testing import CliRunner
 
 from batchfsm import DefinitionError, MissingExtraError, SourceError, UnknownNameError, audit
 from batchfsm.auditing.scalar import one_by_one
+from batchfsm.auditing.spark import stretches
 from batchfsm.auditing.spark.dealing import deal, opened
-from batchfsm.auditing.spark.frames import COLUMNS, GROUPS, TEXT
+from batchfsm.auditing.spark.frames import COLUMNS, GROUPS, STRETCHES, TEXT
 from batchfsm.auditing.spark.run import _judge, _sentence, _share
 from batchfsm.auditing.spool import packed, unpacked
 from batchfsm.auditing.sql import Table, query
@@ -135,6 +140,24 @@ def test_files_are_judged_as_without_spark(spark, logs):
 
     assert same(audit(names, engine="spark", max_findings=10**6), audit(names, max_findings=10**6))
     assert truth == audit(names[1], engine="spark").counts
+
+
+@marked
+@pytest.mark.parametrize("form", ["elsewhere", "packed"])
+def test_lines_that_spark_reads(form, spark, logs, tmp_path):
+    """Files that a scheme names come in blocks, and packed ones whole; their text goes along."""
+    names = [str(logs[0] / name) for name in ("odd.jsonl", "a log.jsonl")]
+    if form == "packed":
+        (tmp_path / "a log.jsonl.gz").write_bytes(gzip.compress(Path(names[1]).read_bytes()))
+        names[1] = str(tmp_path / "a log.jsonl.gz")
+    given = [f"file://{name}" for name in names] if form == "elsewhere" else names
+    report, expected = audit(given, engine="spark", max_findings=10**6), audit(names, max_findings=10**6)
+    told = json.loads(json.dumps(report.to_dict()).replace("file://", ""))
+
+    assert expected.counts == report.counts
+    assert [found["where"] for found in expected.to_dict()["findings"]] == [
+        found["where"] for found in told["findings"]
+    ]
 
 
 @marked
@@ -261,21 +284,21 @@ def test_a_session_of_its_own(logs):
 # ---------------------------------------------------------------- without Spark
 
 
-def dealt(kind, found, dialect):
+def dealt(kind, found, dialect, files=()):
     """Deal rows out to three buckets, as workers do."""
     buckets = {}
-    for each in deal(iter(found), packed((kind, packed(dialect), [10, 20, 30]))):
+    for each in deal(iter(found), packed((kind, packed(dialect), files, 3))):
         for row in each.to_pylist():
             buckets.setdefault(row["bucket"], []).append(row["rows"])
     return buckets
 
 
-def tally_of(buckets, dialect, blank, sources):
+def tally_of(buckets, dialect, blank, sources, files=()):
     """Judge buckets, as workers do, and bring the tallies together."""
     tally, tallies = attrs.evolve(blank), []
     for rows in buckets.values():
         found = pa.RecordBatch.from_pydict({"rows": rows})
-        (judged,) = _judge(iter([found]), packed((packed(dialect), blank, 60.0, 10**9, sources)))
+        (judged,) = _judge(iter([found]), packed((packed(dialect), blank, 60.0, 10**9, sources, files)))
         tallies.append(unpacked(judged.to_pylist()[0]["tally"]))
     tally.merge(tallies, lambda place: (sources.index(place.source), place.line))
     return tally
@@ -294,28 +317,144 @@ def tables(path):
     return table
 
 
+class Counted(NamedTuple):
+    """A row that Spark would bring back."""
+
+    file_nr: int
+    begin: int
+    end: int
+    lines: int
+
+
+class Here:
+    """What a session of Spark's does, on lists."""
+
+    def createDataFrame(self, rows, schema):  # noqa: N802  # Spark's own name for it.
+        """Take rows."""
+        names = [field.split()[0] for field in schema.split(", ")]
+        self.batches = [pa.RecordBatch.from_pylist([dict(zip(names, row, strict=True))]) for row in rows]
+        return self
+
+    def mapInArrow(self, act, schema):  # noqa: N802  # As above.
+        """Let a worker act on them."""
+        assert [field.split()[0] for field in schema.split(", ")] == [*Counted._fields]
+        self.batches = [*act(iter(self.batches))]
+        return self
+
+    def collect(self):
+        """Return them, in no order to rely on."""
+        return [Counted(**row) for batch in reversed(self.batches) for row in batch.to_pylist()]
+
+
+def cut(names):
+    """Return files, and the stretches that they are cut into, as workers get them, and how many lines they have."""
+    files = stretches.files_of(names)
+    found, count = stretches.stretches(Here(), files)
+    keys = ("file_nr", "begin", "end", "line")
+    return files, [pa.RecordBatch.from_pylist([dict(zip(keys, each, strict=True))]) for each in found], count
+
+
 @pytest.mark.parametrize("patience", [50_000, 0], ids=["columns", "rows"])
-def test_lines_are_dealt_and_judged(patience, logs, monkeypatch):
+@pytest.mark.parametrize("kind", [TEXT, STRETCHES], ids=["text", "stretches"])
+def test_lines_are_dealt_and_judged(kind, patience, logs, monkeypatch, tmp_path):
     """What runs in workers, without Spark: all lines of a batch meet, pages are opened; little of it plain, or most."""
     monkeypatch.setattr("batchfsm.auditing.columnar.judging._PATIENCE_ROWS", patience)
+    monkeypatch.setattr(stretches, "STRETCH_BYTES", 20_000)
     folder, dialect = logs[0], find("openai")
-    names = [str(folder / "odd.jsonl"), *([str(folder / "a log.jsonl")] if patience else [])]
+    (tmp_path / "marked.jsonl").write_text("\ufeff" + "\n".join(map(json.dumps, seen("vpzcp"))))
+    names = [str(folder / "odd.jsonl"), str(tmp_path / "marked.jsonl")]
+    names += [str(folder / "a log.jsonl")] if patience else []
     texts = [
         (number, line, text.encode())
         for number, name in enumerate(names)
         for line, text in enumerate(Path(name).read_text().split("\n"), 1)
     ]
     found = pa.table([*zip(*texts, strict=True)], ["file_nr", "line", "text"])
-    found = found.cast(pa.schema({"file_nr": pa.int32(), "line": pa.int64(), "text": pa.binary()}))
-    buckets = dealt(TEXT, found.to_batches(500), dialect)
-    ids = [
-        {*re.findall(rb'"id": "(batch_\w+)"', b"".join(opened(rows)["text"].to_pylist()))} for rows in buckets.values()
-    ]
-    tally = tally_of(buckets, dialect, Tally(select=None, ignore=(), listed_max=10**6), names)
+    found = found.cast(pa.schema({"file_nr": pa.int32(), "line": pa.int64(), "text": pa.binary()})).to_batches(500)
+    files, cuts, _ = cut(names)
+    assert len(cuts) > (20 if patience else 1)
+    if kind == STRETCHES:
+        found = cuts
+    buckets = dealt(kind, found, dialect, files)
+    ids = [{row["cells"][:16] for row in opened(rows).to_pylist() if row["plain"]} for rows in buckets.values()]
+    tally = tally_of(buckets, dialect, Tally(select=None, ignore=(), listed_max=10**6), names, files)
 
     assert 3 == len(buckets)
-    assert sum(map(len, ids)) == len(set().union(*ids)) > (100 if patience else -1)
+    assert sum(map(len, ids)) == len(set().union(*ids)) > (100 if patience else 0)
     assert same(tally.report(), audit(names, max_findings=10**6))
+
+
+@given(
+    st.lists(st.text("ab\n", max_size=30).map(str.encode), min_size=1, max_size=2),
+    st.integers(1, 12),
+    st.integers(1, 5),
+)
+def test_files_may_be_cut_anywhere(bodies, stretch_bytes, piece_bytes):
+    """Each line is in one stretch, whole, and has its number."""
+    with pytest.MonkeyPatch.context() as patch, TemporaryDirectory() as folder:
+        patch.setattr(stretches, "STRETCH_BYTES", stretch_bytes)
+        patch.setattr(stretches, "_PIECE_BYTES", piece_bytes)
+        names = [f"{folder}/{number}" for number in range(len(bodies))]
+        for name, body in zip(names, bodies, strict=True):
+            Path(name).write_bytes(body)
+        files, cuts, count = cut(names)
+        found = {}
+        for each in (row for batch in cuts for row in batch.to_pylist()):
+            offset, text = stretches.lines_of(files[each["file_nr"]], each["begin"], each["end"])
+            for line, piece in enumerate(text.splitlines(keepends=True), each["line"]):
+                assert bodies[each["file_nr"]][offset:].startswith(piece)
+                assert (each["file_nr"], line) not in found
+                found[each["file_nr"], line] = piece
+                offset += len(piece)
+
+    lines = [body.splitlines(keepends=True) for body in bodies]
+    assert found == {(nr, line): piece for nr, each in enumerate(lines) for line, piece in enumerate(each, 1)}
+    assert count == len(found)
+
+
+def test_a_line_that_nobody_could_read(tmp_path, monkeypatch):
+    """It is cut off before it fills the memory, named, and what follows is judged."""
+    monkeypatch.setattr(stretches, "STRETCH_BYTES", 100)
+    monkeypatch.setattr(stretches, "_LINE_BYTES_MAX", 900)
+    monkeypatch.setattr(stretches, "_PIECE_BYTES", 50)
+    name, dialect = str(tmp_path / "log.jsonl"), find("openai")
+    (tmp_path / "log.jsonl").write_text("\n".join(['{"id": "' + 3000 * "x" + '"}', json.dumps(seen("v")[0])]))
+    files, cuts, count = cut([name])
+    (_, body), *others = [stretches.lines_of(files[0], begin, begin + 100) for begin in range(0, 3000, 100)]
+    tally = tally_of(
+        dealt(STRETCHES, cuts, dialect, files), dialect, Tally(select=None, ignore=(), listed_max=9), [name], files
+    )
+
+    assert 900 < len(body) < 1100
+    assert {b""} == {each for _, each in others}
+    assert 2 == count
+    assert (1, 1) == (tally.report().snapshots, tally.report().unreadable_count)
+
+
+def test_files_that_are_not_what_they_were(tmp_path, monkeypatch):
+    """One clear sentence; what is no file of lines is left to Spark."""
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(b"{}\n{}\n")
+    (tmp_path / "log.jsonl.gz").write_bytes(gzip.compress(b"{}\n"))
+    files = stretches.files_of([str(path)])
+
+    assert stretches.files_of([str(path), str(tmp_path)]) is None
+    assert stretches.files_of([str(tmp_path / "log.jsonl.gz")]) is None
+    with path.open("ab") as more:
+        more.write(b"{}\n")
+    with pytest.raises(SourceError, match="changed while it was read"):
+        stretches.lines_of(files[0], 0, 6)
+    path.unlink()
+    with pytest.raises(SourceError, match="No such file"):
+        files[0].open()
+    monkeypatch.setattr(stretches, "is_packed", _refuse)
+    path.write_bytes(b"{}\n")
+    with pytest.raises(SourceError, match="Permission denied"):
+        stretches.files_of([str(path)])
+
+
+def _refuse(_):
+    raise PermissionError(13, "Permission denied")
 
 
 @pytest.mark.parametrize("patience", [50_000, 0], ids=["columns", "rows"])
@@ -347,7 +486,7 @@ def test_tables_are_dealt_and_judged(kind, patience, logs, monkeypatch):
 
 def test_a_worker_without_rows():
     """It yields nothing."""
-    assert [] == list(_judge(iter([]), packed((packed(find("openai")), None, 60.0, 10**9, ()))))
+    assert [] == list(_judge(iter([]), packed((packed(find("openai")), None, 60.0, 10**9, (), ()))))
 
 
 def test_shares():

@@ -2,6 +2,7 @@
 
 from batchfsm.auditing.columnar.bucket import Bucket
 from batchfsm.auditing.columnar.chunk import keys
+from batchfsm.auditing.columnar.desks import Desks, Scanned
 from batchfsm.auditing.columnar.digest import key_of
 from batchfsm.auditing.columnar.grid import Grid
 from batchfsm.auditing.columnar.judging import Columnar, DisagreementError, NotColumnarError
@@ -10,11 +11,13 @@ from batchfsm.auditing.columnar.lines import Lines, NotLinesError
 __all__ = [
     "Bucket",
     "Columnar",
+    "Desks",
     "DisagreementError",
     "Grid",
     "Lines",
     "NotColumnarError",
     "NotLinesError",
+    "Scanned",
     "key_of",
     "keys",
 ]

@@ -1,17 +1,12 @@
-"""Lines of many files, at hand together as a worker gets them: a source of columns that reads no file."""
+"""Lines that were scanned elsewhere, at hand together as a worker gets them: a source of columns that reads no file."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-import numpy as np
-
 from batchfsm.auditing.columnar.chunk import Chunk, numbered
-from batchfsm.auditing.columnar.desks import LINE_END, Desks
-from batchfsm.auditing.columnar.scanner import PAD, PLAIN
 from batchfsm.dialects import Dialect
-from batchfsm.finding import Place
 from batchfsm.logs import Row, Sighting, Unreadable, rows
 from batchfsm.wire import reader
 
@@ -21,23 +16,23 @@ _CHUNK_ROWS: Final = 16_384
 class Bucket:
     """Lines at hand; its rows are its lines."""
 
-    def __init__(self, texts: Iterable[bytes], place: Callable[[int], Place], dialect: Dialect) -> None:
+    def __init__(self, cells: Any, seen: Any, plain: Any, *, line: Callable[[int], Sighting], dialect: Dialect) -> None:
         """
         Take them.
 
         Args:
-            texts: Bytes of one JSON document each, not blank.
-            place: Tells where each stands, by its number from 0.
+            cells: What they say, as in a `Chunk`.
+            seen: When each was seen.
+            plain: Which of them the columns tell wholly.
+            line: Returns a line as it stands, by its number from 0; its text is one JSON document, not blank.
             dialect: Whose habits of writing are taken for granted.
         """
-        self._texts = [*texts]
-        self._place = place
-        self._dialect = dialect
-        self._desks = Desks(dialect)
-        self.rows_count = len(self._texts)
+        self._cells, self._seen, self._plain = cells, seen, plain
+        self._line, self._dialect = line, dialect
+        self.rows_count = len(cells)
         """How many rows there are."""
-        self.size = sum(map(len, self._texts))
-        """In bytes."""
+        self.size = cells.nbytes
+        """In bytes, as columns."""
         self.passed = 0
         """How many of them have been read."""
 
@@ -45,22 +40,13 @@ class Bucket:
         """Yield the lines, for the scalar core."""
         return map(self._line, range(self.rows_count))
 
-    def _line(self, number: int) -> Sighting:
-        return Sighting(self._place(number), self._texts[number])
-
     def chunks(self) -> Iterator[Chunk]:
         """Yield all rows in order."""
         self.passed = 0
         for first in range(0, self.rows_count, _CHUNK_ROWS):
-            texts = self._texts[first : first + _CHUNK_ROWS]
-            self.passed += sum(map(len, texts))
-            ends = bytes([LINE_END]) * PAD
-            body = b"\n".join([*texts, ends])
-            if body.count(b"\n") > len(texts) + PAD:
-                # Of some one would make several; a blank line is one, and not plain either.
-                body = b"\n".join([*(b"" if b"\n" in text else text for text in texts), ends])
-            cells, seen, _, kinds = self._desks.scanned(np.frombuffer(body, np.uint8), len(body) - PAD)
-            yield Chunk(cells, seen, first, kinds == PLAIN)
+            here = slice(first, first + _CHUNK_ROWS)
+            self.passed += self._cells[here].nbytes
+            yield Chunk(self._cells[here], self._seen[here], first, self._plain[here])
 
     def rows(self, numbers: Any, base: int = 0) -> Iterator[Row | Unreadable]:
         """

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Iterable
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
 from batchfsm.auditing.columnar.fields import habits
-from batchfsm.auditing.columnar.scanner import BLANK, PAD, Desk, desk, scan
+from batchfsm.auditing.columnar.scanner import BLANK, PAD, PLAIN, Desk, desk, scan
 from batchfsm.dialects import Dialect
 from batchfsm.logs import OBJECT_CHARS_MAX
 
 LINE_END: Final = 10
 _ASCII_MAX: Final = 127
+
+
+class Scanned(NamedTuple):
+    """Lines as whole numbers."""
+
+    cells: Any
+    """What they say; as in a `Chunk`."""
+    seen: Any
+    plain: Any
+    starts: Any
+    """Where each begins, and the last one ends; bytes."""
 
 
 class Desks:
@@ -42,6 +54,19 @@ class Desks:
         _, _, starts, kinds = found
         kinds[np.diff(starts, append=size) > OBJECT_CHARS_MAX] = BLANK + 1  # Too long for the scalar core, too.
         return found
+
+    def lines(self, text: bytes) -> Scanned:
+        """Scan whole lines, but that the last one may have no end."""
+        buffer = np.full(len(text) + 1 + PAD, LINE_END, np.uint8)
+        buffer[: len(text)] = np.frombuffer(text, np.uint8)
+        size = len(text) + (not text.endswith(b"\n") and len(text) > 0)
+        cells, seen, starts, kinds = self.scanned(buffer, size)
+        return Scanned(cells, seen, kinds == PLAIN, np.append(starts, size))
+
+    def texts(self, texts: Iterable[bytes]) -> Scanned:
+        """Scan texts, a row each, whether there is a line end in one or not."""
+        # Of some one would make several lines; a blank line is one, and not plain either.
+        return self.lines(b"".join(b"\n" if b"\n" in text else text + b"\n" for text in texts))
 
 
 def _is_utf8(body: Any) -> bool:

@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Final
+from contextlib import ExitStack, contextmanager
+from functools import cache, partial
+from typing import Any
 
 import attrs
 
 from batchfsm.auditing import extra
+from batchfsm.auditing.spark.dealing import cells_of
+from batchfsm.auditing.spark.stretches import File
 from batchfsm.auditing.tabular import Frame, Rows, places
 from batchfsm.dialects import Dialect
 from batchfsm.finding import Place
 from batchfsm.logs import Sighting, Unreadable
 
-_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
-
-def bucket(table: Any, sources: Sequence[str], dialect: Dialect) -> tuple[Iterable[Sighting | Unreadable], Any]:
+@contextmanager
+def bucket(
+    table: Any, sources: Sequence[str], files: Sequence[File], dialect: Dialect
+) -> Iterator[tuple[Iterable[Sighting | Unreadable], Any]]:
     """
-    Return a bucket for the scalar core and for the kernel.
+    Open a bucket for the scalar core and for the kernel.
 
     Args:
-        table: Its rows, in no order: `file_nr`, `line`, and columns, or `text` of JSON and which `part` of its
-            line it is.
+        table: Its rows, in no order: `file_nr`, `line`, and columns, or scanned lines as `dealing` has them.
         sources: What each file is called, by its number.
+        files: What lines are read from whose text did not go along.
         dialect: Whose habits of writing are taken for granted.
     """
     import numpy as np  # noqa: PLC0415  # In a worker, which has it.
@@ -34,16 +39,30 @@ def bucket(table: Any, sources: Sequence[str], dialect: Dialect) -> tuple[Iterab
         table = table.take(places(order))
     stand = _Places(sources, table["file_nr"].to_numpy(), table["line"].to_numpy())
     columnar = extra.columns()
-    if "text" in table.column_names:
-        texts: list[bytes] = table["text"].to_pylist()
-        lines = columnar.Bucket(map(_unmarked, texts, stand.lines.tolist()), stand.of, dialect)
-        return lines, lines
-    rows = _Placed(Frame(table.drop_columns(keys)), places=stand)
-    return rows, columnar.Grid(rows, dialect)
+    if "cells" not in table.column_names:
+        rows = _Placed(Frame(table.drop_columns(keys)), places=stand)
+        yield rows, columnar.Grid(rows, dialect)
+        return
+    with ExitStack() as stack:
+        opened = cache(lambda number: stack.enter_context(files[number].open()))
+        lines = columnar.Bucket(
+            cells_of(table["cells"]),
+            table["seen"].to_numpy(),
+            table["plain"].to_numpy(),
+            line=partial(_line, table, stand, opened),
+            dialect=dialect,
+        )
+        yield lines, lines
 
 
-def _unmarked(text: bytes, line: int) -> bytes:
-    return text.removeprefix(_BYTE_ORDER_MARK) if line == 1 else text
+def _line(table: Any, stand: _Places, opened: Any, number: int) -> Sighting:
+    """Return a line as it came along, or as it stands in its file."""
+    text = table["text"][number].as_py()
+    if text is None:
+        binary = opened(stand.files[number])
+        binary.seek(table["begin"][number].as_py())
+        text = binary.read(table["size"][number].as_py())
+    return Sighting(stand.of(number), text)
 
 
 @attrs.frozen(eq=False)

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from functools import cache
+from functools import cache, partial
 from typing import Any, Final
 
+import attrs
+
 from batchfsm.auditing import extra
-from batchfsm.auditing.spark.frames import GROUPS, TEXT
+from batchfsm.auditing.spark.frames import COLUMNS, GROUPS, STRETCHES, TEXT
+from batchfsm.auditing.spark.stretches import File, lines_of
 from batchfsm.auditing.spool import unpacked
 from batchfsm.auditing.tabular import Frame, Parquet, Rows
 from batchfsm.dialects import Dialect
 from batchfsm.errors import SnapshotError
-from batchfsm.finding import Place
 from batchfsm.logs import Row
 from batchfsm.wire import batches, decode, reader
 
 DEALT: Final = "bucket int, rows binary"
 """What dealing yields: rows as a stream of Arrow's, and whose they are."""
+
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+
+Dealt = tuple[Any, Any]
+"""A table of rows, and their keys: one for all rows of a batch."""
 
 
 @cache
@@ -35,23 +42,23 @@ def deal(found: Iterator[Any], setting: bytes) -> Iterator[Any]:
 
     Args:
         found: Record batches of Arrow's, as a `Log` has them.
-        setting: What they are, the dialect, and the buckets, packed.
+        setting: What they are, the dialect, the files, and how many buckets there are, packed.
     """
     import numpy as np  # noqa: PLC0415  # In a worker, which has it.
     import pyarrow as pa  # noqa: PLC0415  # As above.
 
-    kind, packed_dialect, buckets = unpacked(setting)
-    dialect = dialect_of(packed_dialect)
-    for rows in _groups(found) if kind == GROUPS else found:
-        table, keys = (_of_lines if kind == TEXT else _of_columns)(rows, dialect)
-        mine = np.asarray(buckets)[keys % len(buckets)]
+    kind, packed_dialect, files, count = unpacked(setting)
+    for table, keys in _READERS[kind](found, dialect_of(packed_dialect), files):
+        if not len(keys):
+            continue  # All of it was blank, or inside one line.
+        mine = keys % count
         order = np.argsort(mine, kind="stable")
-        names, starts = np.unique(mine[order], return_index=True)
+        buckets, starts = np.unique(mine[order], return_index=True)
         sorted_rows = table.take(pa.array(order)).combine_chunks()
         ends = [*starts[1:].tolist(), len(order)]
         parts = [_packed(sorted_rows[start:end]) for start, end in zip(starts.tolist(), ends, strict=True)]
         yield pa.RecordBatch.from_arrays(
-            [pa.array(names, pa.int32()), pa.array(parts, pa.binary())], ["bucket", "rows"]
+            [pa.array(buckets, pa.int32()), pa.array(parts, pa.binary())], ["bucket", "rows"]
         )
 
 
@@ -75,7 +82,7 @@ def _packed(table: Any) -> bytes:
     return packed
 
 
-def _groups(found: Iterator[Any]) -> Iterator[Any]:
+def _of_groups(found: Iterator[Any], dialect: Dialect, _: Sequence[File]) -> Iterator[Dealt]:
     """Read groups of rows, and number the rows."""
     import numpy as np  # noqa: PLC0415  # As above.
     import pyarrow as pa  # noqa: PLC0415  # As above.
@@ -87,15 +94,19 @@ def _groups(found: Iterator[Any]) -> Iterator[Any]:
                 lines = np.arange(line, line + len(batch))
                 line += len(batch)
                 places = [pa.array(np.full(len(batch), each["file_nr"], np.int32)), pa.array(lines)]
-                yield pa.RecordBatch.from_arrays([*places, *batch.columns], ["file_nr", "line", *batch.schema.names])
+                names = ["file_nr", "line", *batch.schema.names]
+                yield _of_rows(pa.Table.from_arrays([*places, *batch.columns], names), dialect)
 
 
-def _of_columns(rows: Any, dialect: Dialect) -> tuple[Any, Any]:
-    """Return rows and their keys: one for all rows of a batch."""
-    import numpy as np  # noqa: PLC0415  # As above.
+def _of_columns(found: Iterator[Any], dialect: Dialect, _: Sequence[File]) -> Iterator[Dealt]:
     import pyarrow as pa  # noqa: PLC0415  # As above.
 
-    table = pa.Table.from_batches([rows])
+    return (_of_rows(pa.Table.from_batches([rows]), dialect) for rows in found)
+
+
+def _of_rows(table: Any, dialect: Dialect) -> Dealt:
+    import numpy as np  # noqa: PLC0415  # As above.
+
     columnar = extra.columns()
     grid = columnar.Grid(Rows(Frame(table)), dialect)
     keys, plain = columnar.keys(grid)
@@ -107,33 +118,111 @@ def _of_columns(rows: Any, dialect: Dialect) -> tuple[Any, Any]:
     return table, keys
 
 
-def _of_lines(rows: Any, dialect: Dialect) -> tuple[Any, Any]:
-    """Open lines that hold several batches, a line for each, and leave out blank ones; return lines and their keys."""
+def _of_texts(found: Iterator[Any], dialect: Dialect, _: Sequence[File]) -> Iterator[Dealt]:
+    """Scan lines, whose text goes along with what it says."""
+    desks = extra.columns().Desks(dialect)
+    for rows in found:
+        columns = {name: rows.column(name).to_numpy() for name in ("file_nr", "line")}
+        texts = rows.column("text").to_pylist()
+        text = partial(_nth, texts, columns["line"].tolist())
+        yield _of_lines(columns, desks.texts(texts), text, rows.column("text"), dialect)
+
+
+def _of_stretches(found: Iterator[Any], dialect: Dialect, files: Sequence[File]) -> Iterator[Dealt]:
+    """Read stretches of files; what a line says goes along, and its text stays where it is."""
+    import numpy as np  # noqa: PLC0415  # As above.
+
+    desks = extra.columns().Desks(dialect)
+    for each in (row for some in found for row in some.to_pylist()):
+        begin, body = lines_of(files[each["file_nr"]], each["begin"], each["end"])
+        scanned = desks.lines(body)
+        starts = scanned.starts
+        lines = each["line"] + np.arange(len(starts) - 1)
+        columns = {
+            "file_nr": np.full(len(lines), each["file_nr"], np.int32),
+            "line": lines,
+            "begin": begin + starts[:-1],
+            "size": np.diff(starts),
+        }
+
+        texts = _Texts(body, starts.tolist())
+        yield _of_lines(columns, scanned, partial(_nth, texts, lines.tolist()), None, dialect)
+
+
+@attrs.frozen
+class _Texts:
+    """Texts one behind the other."""
+
+    body: bytes
+    starts: list[int]
+
+    def __getitem__(self, number: int) -> bytes:
+        return self.body[self.starts[number] : self.starts[number + 1]]
+
+
+def _nth(texts: Any, lines: Sequence[int], number: int) -> bytes:
+    """Return one of some texts, without the mark that may stand before a file's first."""
+    text: bytes = texts[number]
+    return text.removeprefix(_BYTE_ORDER_MARK) if lines[number] == 1 else text
+
+
+def _of_lines(
+    columns: dict[str, Any], scanned: Any, text: Callable[[int], bytes], texts: Any, dialect: Dialect
+) -> Dealt:
+    """
+    Open lines that hold several batches, a row for each, and leave out blank ones.
+
+    Args:
+        columns: Where each line stands.
+        scanned: What each says.
+        text: Returns its text.
+        texts: All of them, if the text goes along with plain lines, too.
+        dialect: Whose habits of writing are taken for granted.
+    """
     import numpy as np  # noqa: PLC0415  # As above.
     import pyarrow as pa  # noqa: PLC0415  # As above.
 
-    columnar, read = extra.columns(), reader(dialect).read_bare
-    texts = rows.column("text").to_pylist()
-    keys, plain = columnar.keys(columnar.Bucket(texts, lambda number: Place("", number), dialect))
-    parts = pa.array(np.zeros(len(texts), np.int32))
-    table = pa.table([*rows.select(["file_nr", "line", "text"]).columns, parts], ["file_nr", "line", "text", "part"])
-    odd = [number for number in np.flatnonzero(~plain).tolist() if texts[number].strip()]
-    more = [
-        {"file_nr": each["file_nr"], "line": each["line"], "text": text, "part": part, "key": key}
-        for each in rows.take(pa.array(odd, pa.int64())).to_pylist()
-        for part, (text, key) in enumerate(_parts(each["text"], read, columnar.key_of))
-    ]
-    table = table.filter(pa.array(plain))
-    table = pa.concat_tables([table, pa.Table.from_pylist(more, table.schema)])
-    return table, np.append(keys[plain], np.array([each["key"] for each in more], np.int64))
+    key_of, read = extra.columns().key_of, reader(dialect).read_bare
+    plain = np.flatnonzero(scanned.plain)
+    odd = [number for number in np.flatnonzero(~scanned.plain).tolist() if text(number).strip()]
+    more = [(number, *each) for number in odd for each in _parts(text(number), read, key_of)]
+    at = np.append(plain, np.array([number for number, *_ in more], np.int64))
+    nulls = pa.nulls(len(plain), pa.binary())
+    table = {name: values[at] for name, values in columns.items()} | {
+        "part": np.append(np.zeros(len(plain), np.int32), np.array([part for _, part, *_ in more], np.int32)),
+        "text": pa.concat_arrays(
+            [nulls if texts is None else texts.take(pa.array(plain)), pa.array([each[2] for each in more], pa.binary())]
+        ),
+        "cells": cells_packed(scanned.cells[at]),
+        "seen": scanned.seen[at],
+        "plain": scanned.plain[at],
+    }
+    return pa.table(table), np.append(scanned.cells[plain, 0], np.array([each[3] for each in more], np.int64))
 
 
-def _parts(text: bytes, read: Any, key_of: Any) -> list[tuple[bytes, int]]:
-    """Return what a line holds, each with its key: 0 for what has no id, which is judged alone wherever it is."""
+def cells_packed(cells: Any) -> Any:
+    """Return rows of cells as a column of Arrow's."""
+    import pyarrow as pa  # noqa: PLC0415  # As above.
+
+    width = cells.shape[1] * cells.itemsize
+    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(width), len(cells), [None, pa.py_buffer(cells)])
+
+
+def cells_of(column: Any) -> Any:
+    """Return the rows of cells in a column of a table."""
+    import numpy as np  # noqa: PLC0415  # As above.
+
+    array = column.combine_chunks()
+    found = np.frombuffer(array.buffers()[1], np.int64).reshape(-1, array.type.byte_width // 8)
+    return found[array.offset : array.offset + len(array)]
+
+
+def _parts(text: bytes, read: Any, key_of: Any) -> list[tuple[int, bytes, int]]:
+    """Return what a line holds, each numbered, and with its key: 0 for what has no id, and is judged alone anywhere."""
     try:
         found = [*batches(decode(text))]
     except SnapshotError:
-        return [(text, 0)]  # Whoever judges it says why it cannot be read.
+        return [(0, text, 0)]  # Whoever judges it says why it cannot be read.
     keys = []
     for batch, seen_at in found:
         try:
@@ -142,6 +231,10 @@ def _parts(text: bytes, read: Any, key_of: Any) -> list[tuple[bytes, int]]:
         except SnapshotError:
             keys.append(0)
     if len(found) == 1:
-        return [(text, keys[0])]
+        return [(0, text, keys[0])]
     wrapped = [json.dumps({"observed_at": seen_at, "batch": batch}).encode() for batch, seen_at in found]
-    return [*zip(wrapped, keys, strict=True)]
+    return [*zip(range(len(found)), wrapped, keys, strict=True)]
+
+
+_READERS: Final = {TEXT: _of_texts, COLUMNS: _of_columns, GROUPS: _of_groups, STRETCHES: _of_stretches}
+"""What reads each kind of log, and yields tables and keys."""

@@ -12,12 +12,14 @@ from urllib.parse import unquote, urlparse
 
 import attrs
 
+from batchfsm.auditing.spark.stretches import STRETCH, File, files_of, stretches
 from batchfsm.auditing.tabular import CLOCKS, FRAME, JSON_TEXT, Layout, Parquet, layout
 from batchfsm.errors import MissingExtraError
 from batchfsm.finding import Place
 
-TEXT, COLUMNS, GROUPS = range(3)
-"""What the rows of a log are: lines of JSON text, columns, or groups of rows in files of Parquet, still to be read."""
+TEXT, COLUMNS, GROUPS, STRETCHES = range(4)
+"""What the rows of a log are: lines of JSON text, columns, or what is still to be read by workers: groups of rows in
+files of Parquet, stretches of files of JSON lines."""
 
 
 @attrs.frozen(kw_only=True)
@@ -25,7 +27,10 @@ class Log:
     """The rows of a log, in no order."""
 
     rows: Any
-    """A frame: `file_nr`, and `line` and `text`, or `line` and columns, or `name`, `group` and `line`, the first."""
+    """
+    A frame: `file_nr`, and `line` and `text`, or `line` and columns; of what is still to be read, `line` is the first,
+    and it is `name` and `group`, or `begin` and `end`.
+    """
     kind: int
     sources: tuple[str, ...]
     """What each file is called, by its number."""
@@ -34,7 +39,9 @@ class Log:
     count: int
     """How many rows there are."""
     size: int = 0
-    """How many bytes of text they have."""
+    """How many bytes of text go along with them."""
+    files: tuple[File, ...] = ()
+    """What stretches are read from, by number."""
 
     def rank(self, place: Place) -> tuple[int, int]:
         """Tell places in the order of the log."""
@@ -62,6 +69,10 @@ def files(session: Any, names: Sequence[str]) -> Log:
             return found
         places = {"file": metadata.file_path, "block": F.lit(0), "line": metadata.row_index}
         return _of_columns(session.read.parquet(*names), places, names)
+    if (local := files_of(names)) is not None:
+        cut, lines = stretches(session, local)
+        rows = session.createDataFrame(cut, STRETCH)
+        return Log(rows=rows, kind=STRETCHES, sources=tuple(names), layout=None, count=lines, files=local)
     places = {
         "file": metadata.file_path,
         "block": metadata.file_block_start,

@@ -30,9 +30,6 @@ BUCKET_BYTES: Final = 64 * 2**20
 BUCKET_ROWS: Final = 2**18
 """How many rows of columns a bucket holds, about."""
 
-_TRIED: Final = 64
-"""How many names are tried for each bucket: that one has none is less likely than a flaw of the machine."""
-
 
 def is_frame(source: object) -> bool:
     """Tell whether something is a DataFrame of Spark's, without loading Spark."""
@@ -63,7 +60,7 @@ def run(source: Any, dialect: Dialect, blank: Tally, skew_s: float, memory: int)
 
         def asked(listed_max: int) -> list[Tally]:
             told = attrs.evolve(blank, listed_max=listed_max)
-            setting = packed((packed(dialect), told, skew_s, memory, log.sources))
+            setting = packed((packed(dialect), told, skew_s, memory, log.sources, log.files))
             judged = dealt.mapInArrow(partial(_judge, setting=setting), "tally binary")
             return [unpacked(row.tally) for row in judged.collect()]
 
@@ -132,30 +129,22 @@ def _dealt(log: Log, dialect: Dialect) -> tuple[Any, int]:
     """Bring the rows of each batch together, in no order; return them and the number of buckets."""
     cores = log.rows.sparkSession.sparkContext.defaultParallelism
     wanted = max(2 * cores, -(-log.size // BUCKET_BYTES), -(-log.count // BUCKET_ROWS))
-    setting = packed((log.kind, packed(dialect), _names(log.rows.sparkSession, wanted)))
-    return log.rows.mapInArrow(partial(deal, setting=setting), DEALT).repartition(wanted, "bucket"), wanted
-
-
-def _names(session: Any, count: int) -> list[int]:
-    """Return names for buckets, each of which Spark deals to a worker of its own."""
-    F = pyspark().functions  # noqa: N806
-    part = F.pmod(F.hash(F.col("id").cast("int")), F.lit(count)).alias("part")
-    tried = session.range(0, _TRIED * count, 1, 1).select("id", part).collect()
-    return [*{each.part: each.id for each in tried}.values()]
+    setting = packed((log.kind, packed(dialect), log.files, wanted))
+    return log.rows.mapInArrow(partial(deal, setting=setting), DEALT).repartitionById(wanted, "bucket"), wanted
 
 
 def _judge(found: Iterator[Any], setting: bytes) -> Iterator[Any]:
     """Judge a bucket, in columns where that can be done, and yield its tally."""
     import pyarrow as pa  # noqa: PLC0415  # In a worker, which has what the driver has.
 
-    packed_dialect, blank, skew_s, memory, sources = unpacked(setting)
+    packed_dialect, blank, skew_s, memory, sources, files = unpacked(setting)
     dialect = dialect_of(packed_dialect)
     rows = [each for batch in found for each in batch.column("rows").to_pylist()]
     if rows:
         columnar = extra.columns()
-        log, columns = bucket(opened(rows), sources, dialect)
-        try:
-            tally = columnar.Columnar(dialect, blank, skew_s, memory).run([columns])
-        except columnar.NotColumnarError:
-            tally, _ = one_by_one(log, dialect, blank, skew_s, is_repeatable=True)
+        with bucket(opened(rows), sources, files, dialect) as (log, columns):
+            try:
+                tally = columnar.Columnar(dialect, blank, skew_s, memory).run([columns])
+            except columnar.NotColumnarError:
+                tally, _ = one_by_one(log, dialect, blank, skew_s, is_repeatable=True)
         yield pa.RecordBatch.from_pydict({"tally": pa.array([packed(tally)], pa.binary())})
