@@ -29,7 +29,7 @@ pytest.importorskip("numba", reason="the extra `audit` is not installed")
 import numpy as np
 
 from batchfsm.auditing import columnar
-from batchfsm.auditing.columnar import bucket, deal, judging, lines, part, scanner, tokens
+from batchfsm.auditing.columnar import bucket, cutting, deal, judging, lines, part, scanner, tokens
 from batchfsm.auditing.columnar.clock import clock
 from batchfsm.auditing.columnar.digest import digest
 from batchfsm.auditing.columnar.words import code_of, equal, words
@@ -448,7 +448,8 @@ def test_a_log_of_which_little_is_plain_is_read_row_by_row(tmp_path, always, mon
 
 def test_a_line_too_long_to_hold(tmp_path, always, monkeypatch):
     """Memory stays bounded: a line without an end is not waited for."""
-    monkeypatch.setattr(lines, "_LINE_BYTES_MAX", 1000)
+    monkeypatch.setattr(cutting, "LINE_BYTES_MAX", 1000)
+    monkeypatch.setattr(cutting, "_MORE_BYTES", 100)
     monkeypatch.setattr(lines, "_CHUNK_BYTES", 500)
 
     row_by_row, report = both(

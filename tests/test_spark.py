@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
@@ -25,6 +26,8 @@ from notation import seen
 from typer.testing import CliRunner
 
 from batchfsm import DefinitionError, MissingExtraError, SourceError, UnknownNameError, audit
+from batchfsm.auditing import columnar
+from batchfsm.auditing.columnar import cutting, scanner
 from batchfsm.auditing.scalar import one_by_one
 from batchfsm.auditing.spark import stretches
 from batchfsm.auditing.spark.dealing import deal, opened
@@ -354,6 +357,12 @@ def cut(names):
     return files, [pa.RecordBatch.from_pylist([dict(zip(keys, each, strict=True))]) for each in found], count
 
 
+def piece_of(file, begin, end):
+    """Return the lines that begin in a piece of a file."""
+    with file.open() as binary:
+        return columnar.cut(partial(file.fill, binary), begin, end, file.size)
+
+
 @pytest.mark.parametrize("patience", [50_000, 0], ids=["columns", "rows"])
 @pytest.mark.parametrize("kind", [TEXT, STRETCHES], ids=["text", "stretches"])
 def test_lines_are_dealt_and_judged(kind, patience, logs, monkeypatch, tmp_path):
@@ -384,49 +393,52 @@ def test_lines_are_dealt_and_judged(kind, patience, logs, monkeypatch, tmp_path)
     assert same(tally.report(), audit(names, max_findings=10**6))
 
 
-@given(
-    st.lists(st.text("ab\n", max_size=30).map(str.encode), min_size=1, max_size=2),
-    st.integers(1, 12),
-    st.integers(1, 5),
-)
+bodies = st.lists(st.text("ab\n", max_size=30).map(str.encode), min_size=1, max_size=2)
+
+
+@given(bodies, st.integers(1, 12), st.integers(1, 5))
 def test_files_may_be_cut_anywhere(bodies, stretch_bytes, piece_bytes):
     """Each line is in one stretch, whole, and has its number."""
     with pytest.MonkeyPatch.context() as patch, TemporaryDirectory() as folder:
         patch.setattr(stretches, "STRETCH_BYTES", stretch_bytes)
         patch.setattr(stretches, "_PIECE_BYTES", piece_bytes)
+        patch.setattr(cutting, "_MORE_BYTES", piece_bytes)
         names = [f"{folder}/{number}" for number in range(len(bodies))]
         for name, body in zip(names, bodies, strict=True):
             Path(name).write_bytes(body)
         files, cuts, count = cut(names)
         found = {}
         for each in (row for batch in cuts for row in batch.to_pylist()):
-            offset, text = stretches.lines_of(files[each["file_nr"]], each["begin"], each["end"])
-            for line, piece in enumerate(text.splitlines(keepends=True), each["line"]):
-                assert bodies[each["file_nr"]][offset:].startswith(piece)
+            piece = piece_of(files[each["file_nr"]], each["begin"], each["end"])
+            offset = piece.offset
+            assert piece.is_whole
+            assert b"\n" * scanner.PAD == piece.buffer[piece.size :].tobytes()
+            for line, text in enumerate(piece.buffer[: piece.size].tobytes().splitlines(keepends=True), each["line"]):
+                assert (bodies[each["file_nr"]] + b"\n")[offset:].startswith(text)
                 assert (each["file_nr"], line) not in found
-                found[each["file_nr"], line] = piece
-                offset += len(piece)
+                found[each["file_nr"], line] = text
+                offset += len(text)
 
-    lines = [body.splitlines(keepends=True) for body in bodies]
-    assert found == {(nr, line): piece for nr, each in enumerate(lines) for line, piece in enumerate(each, 1)}
+    lines = [body.splitlines() for body in bodies]
+    assert found == {(nr, line): text + b"\n" for nr, each in enumerate(lines) for line, text in enumerate(each, 1)}
     assert count == len(found)
 
 
 def test_a_line_that_nobody_could_read(tmp_path, monkeypatch):
     """It is cut off before it fills the memory, named, and what follows is judged."""
     monkeypatch.setattr(stretches, "STRETCH_BYTES", 100)
-    monkeypatch.setattr(stretches, "_LINE_BYTES_MAX", 900)
-    monkeypatch.setattr(stretches, "_PIECE_BYTES", 50)
+    monkeypatch.setattr(cutting, "LINE_BYTES_MAX", 900)
+    monkeypatch.setattr(cutting, "_MORE_BYTES", 50)
     name, dialect = str(tmp_path / "log.jsonl"), find("openai")
     (tmp_path / "log.jsonl").write_text("\n".join(['{"id": "' + 3000 * "x" + '"}', json.dumps(seen("v")[0])]))
     files, cuts, count = cut([name])
-    (_, body), *others = [stretches.lines_of(files[0], begin, begin + 100) for begin in range(0, 3000, 100)]
-    tally = tally_of(
-        dealt(STRETCHES, cuts, dialect, files), dialect, Tally(select=None, ignore=(), listed_max=9), [name], files
-    )
+    pieces = [piece_of(files[0], begin, begin + 100) for begin in range(0, 3000, 100)]
+    buckets = dealt(STRETCHES, cuts, dialect, files)
+    tally = tally_of(buckets, dialect, Tally(select=None, ignore=(), listed_max=9), [name], files)
 
-    assert 900 < len(body) < 1100
-    assert {b""} == {each for _, each in others}
+    assert 900 < pieces[0].size < 2000
+    assert {0} == {each.size for each in pieces[1:]}
+    assert [False] + [True] * 29 == [each.is_whole for each in pieces]
     assert 2 == count
     assert (1, 1) == (tally.report().snapshots, tally.report().unreadable_count)
 
@@ -443,7 +455,9 @@ def test_files_that_are_not_what_they_were(tmp_path, monkeypatch):
     with path.open("ab") as more:
         more.write(b"{}\n")
     with pytest.raises(SourceError, match="changed while it was read"):
-        stretches.lines_of(files[0], 0, 6)
+        files[0].open()
+    with path.open("rb") as binary, pytest.raises(SourceError, match="changed while it was read"):
+        files[0].fill(binary, 6, bytearray(4))
     path.unlink()
     with pytest.raises(SourceError, match="No such file"):
         files[0].open()

@@ -2,7 +2,8 @@
 
 from batchfsm.auditing.columnar.bucket import Bucket
 from batchfsm.auditing.columnar.chunk import keys
-from batchfsm.auditing.columnar.desks import Desks, Scanned
+from batchfsm.auditing.columnar.cutting import cut
+from batchfsm.auditing.columnar.desks import Desks
 from batchfsm.auditing.columnar.digest import key_of
 from batchfsm.auditing.columnar.grid import Grid
 from batchfsm.auditing.columnar.judging import Columnar, DisagreementError, NotColumnarError
@@ -17,7 +18,7 @@ __all__ = [
     "Lines",
     "NotColumnarError",
     "NotLinesError",
-    "Scanned",
+    "cut",
     "key_of",
     "keys",
 ]

@@ -55,18 +55,16 @@ class Desks:
         kinds[np.diff(starts, append=size) > OBJECT_CHARS_MAX] = BLANK + 1  # Too long for the scalar core, too.
         return found
 
-    def lines(self, text: bytes) -> Scanned:
-        """Scan whole lines, but that the last one may have no end."""
-        buffer = np.full(len(text) + 1 + PAD, LINE_END, np.uint8)
-        buffer[: len(text)] = np.frombuffer(text, np.uint8)
-        size = len(text) + (not text.endswith(b"\n") and len(text) > 0)
+    def lines(self, buffer: Any, size: int) -> Scanned:
+        """As `scanned`, but tell only what is plain of what each line is."""
         cells, seen, starts, kinds = self.scanned(buffer, size)
         return Scanned(cells, seen, kinds == PLAIN, np.append(starts, size))
 
     def texts(self, texts: Iterable[bytes]) -> Scanned:
         """Scan texts, a row each, whether there is a line end in one or not."""
         # Of some one would make several lines; a blank line is one, and not plain either.
-        return self.lines(b"".join(b"\n" if b"\n" in text else text + b"\n" for text in texts))
+        body = b"".join(b"\n" if b"\n" in text else text + b"\n" for text in texts)
+        return self.lines(np.frombuffer(body + PAD * b"\n", np.uint8), len(body))
 
 
 def _is_utf8(body: Any) -> bool:

@@ -5,19 +5,22 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from io import BytesIO
+from io import BufferedReader, BytesIO
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryFile
+from threading import Lock
 from typing import Any, BinaryIO, Final, cast
 
 import attrs
 import numpy as np
 
 from batchfsm.auditing.columnar.chunk import Chunk, numbered
-from batchfsm.auditing.columnar.desks import LINE_END, Desks
-from batchfsm.auditing.columnar.scanner import BLANK, PAD, PLAIN
+from batchfsm.auditing.columnar.cutting import cut
+from batchfsm.auditing.columnar.desks import Desks
+from batchfsm.auditing.columnar.scanner import BLANK, PLAIN
 from batchfsm.auditing.progress import Meter
 from batchfsm.dialects import Dialect
 from batchfsm.errors import SourceError
@@ -37,7 +40,6 @@ from batchfsm.logs import (
 from batchfsm.wire import decoder, reader
 
 _CHUNK_BYTES: Final = 4 * 2**20
-_LINE_BYTES_MAX: Final = 4 * OBJECT_CHARS_MAX  # A character has four bytes at most.
 _WORKERS: Final = 2
 _AHEAD: Final = 2 * _WORKERS
 _SPACE: Final = b" \t\r\n"
@@ -93,6 +95,7 @@ class Lines:
         """How many of them have been read."""
         self._dialect = dialect
         self._desks = Desks(dialect)
+        self._lock = Lock()
         self._stretches: list[_Stretch] = []
         self._firsts: list[int] = []
         self.rows_count = 0
@@ -112,17 +115,14 @@ class Lines:
         """
         self.passed, self.rows_count, self._stretches, self._firsts = 0, 0, [], []
         first, line = 0, 1
+        begins = iter(range(0, self.size, _CHUNK_BYTES))
         with ThreadPoolExecutor(_WORKERS) as pool:
-            pending: deque[tuple[int, int, Future[Any]]] = deque()
-            pieces = self._pieces()
-            while True:
-                while len(pending) <= _AHEAD and (piece := next(pieces, None)) is not None:
-                    offset, buffer, size = piece
-                    pending.append((offset, size, pool.submit(self._desks.scanned, buffer, size)))
-                if not pending:
-                    return
-                offset, size, future = pending.popleft()
-                cells, seen, starts, kinds = future.result()
+            pending = deque(pool.submit(self._scanned, begin) for begin in islice(begins, _AHEAD))
+            while pending:
+                offset, size, (cells, seen, starts, kinds) = pending.popleft().result()
+                pending.extend(pool.submit(self._scanned, begin) for begin in islice(begins, 1))
+                self.passed = min(self.passed + _CHUNK_BYTES, self.size)
+                count = len(kinds)
                 rows = np.flatnonzero(kinds != BLANK)
                 lines = None
                 if len(rows) < len(kinds):
@@ -131,7 +131,7 @@ class Lines:
                 places = np.append(starts, size).astype(np.uint32)
                 self._stretches.append(_Stretch(first=first, offset=offset, starts=places, line=line, lines=lines))
                 yield Chunk(cells, seen, first, kinds == PLAIN)
-                first, line = first + len(kinds), line + len(future.result()[3])
+                first, line = first + len(kinds), line + count
                 self.rows_count = first
 
     def rows(self, numbers: Any, base: int = 0) -> Iterator[Row | Unreadable]:
@@ -157,39 +157,30 @@ class Lines:
             text = text[:line_end] if line_end else text
             yield from numbered(rows(self._sightings(text, Place(self.name, line), start), wire), base + number)
 
-    def _pieces(self) -> Iterator[tuple[int, Any, int]]:
-        """Yield `(offset, buffer, size)`: whole lines, `PAD` bytes more, and how many bytes they have."""
-        rest, offset = b"", 0
-        while True:
-            wanted = max(len(rest), _CHUNK_BYTES)  # A long line is met in doubling steps.
-            buffer = np.empty(len(rest) + wanted + 1 + PAD, np.uint8)
-            buffer[: len(rest)] = np.frombuffer(rest, np.uint8)
-            found = self._at(self.passed, wanted)
-            filled = len(rest) + len(found)
-            buffer[len(rest) : filled] = np.frombuffer(found, np.uint8)
-            self.passed += len(found)
-            cut = len(rest) + found.rfind(b"\n") + 1 if b"\n" in found else 0
-            if not found:
-                if self.passed < self.size:
-                    raise SourceError(f"{self.name}: shrank while it was read")
-                if filled:
-                    buffer[filled : filled + 1 + PAD] = LINE_END
-                    yield offset, buffer, filled + 1
-                return
-            rest = buffer[cut:filled].tobytes()
-            if len(rest) > _LINE_BYTES_MAX:
-                raise NotLinesError
-            if cut:
-                buffer[cut : cut + PAD] = LINE_END
-                yield offset, buffer, cut
-                offset += cut
+    def _scanned(self, begin: int) -> tuple[int, int, tuple[Any, Any, Any, Any]]:
+        """Read and scan the lines that begin in a chunk; return them behind where they begin, and their size."""
+        found = cut(self._fill, begin, min(begin + _CHUNK_BYTES, self.size), self.size)
+        if not found.is_whole:
+            raise NotLinesError
+        return found.offset, found.size, self._desks.scanned(found.buffer, found.size)
+
+    def _fill(self, offset: int, array: Any) -> None:
+        with self._lock:
+            try:
+                self._binary.seek(offset)
+                filled = cast("BufferedReader", self._binary).readinto(array)
+            except OSError as error:
+                raise SourceError(f"{self.name}: {error.strerror or error}") from error
+        if filled < len(array):
+            raise SourceError(f"{self.name}: shrank while it was read")
 
     def _at(self, offset: int, size: int) -> bytes:
-        try:
-            self._binary.seek(offset)
-            return self._binary.read(size)
-        except OSError as error:
-            raise SourceError(f"{self.name}: {error.strerror or error}") from error
+        with self._lock:
+            try:
+                self._binary.seek(offset)
+                return self._binary.read(size)
+            except OSError as error:
+                raise SourceError(f"{self.name}: {error.strerror or error}") from error
 
     def _sightings(self, text: bytes, place: Place, offset: int) -> Iterator[Sighting | Unreadable]:
         """Return what stands on a line; nearly always one object."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import Executor
 from typing import Any, Final, NamedTuple
 
@@ -65,7 +66,7 @@ class Part:
     odd: Any = attrs.field(factory=lambda: np.zeros(0, np.bool_))
     """By slot: is the batch the scalar core's?"""
     numbers: list[Any] = attrs.field(factory=list)
-    """The numbers of the rows, chunk by chunk."""
+    """The numbers of the rows, chunk by chunk; a range where they follow one another, as they mostly do."""
     slots: list[Any] = attrs.field(factory=list)
     """Whose they are."""
     lore: list[Any] = attrs.field(factory=list)
@@ -87,7 +88,8 @@ class Part:
         masks = self.batches.judge(cells, seen, slots, arrays)
         if masks is None:
             raise OutOfOrderError
-        self.numbers.append(numbers)
+        follow = (np.diff(numbers) == 1).all()
+        self.numbers.append(range(numbers[0], numbers[-1] + 1) if follow and len(numbers) else numbers)
         self.slots.append(slots.astype(np.int32))
         self.lore.append((masks >> _LORE_PLACE).astype(np.uint8))
         masks = masks & ~LORE | alone.result()
@@ -109,7 +111,7 @@ class Part:
 
     def rows_of(self, wanted: Any) -> Any:
         """Return the numbers of the rows of some batches, sorted; `wanted` by slot."""
-        found = [numbers[wanted[slots]] for numbers, slots in zip(self.numbers, self.slots, strict=True)]
+        found = [numbers[wanted[slots]] for numbers, slots in zip(self._numbers(), self.slots, strict=True)]
         return np.sort(np.concatenate([NONE, *found]))
 
     def histories(self, wanted: Any) -> list[Lore]:
@@ -117,12 +119,15 @@ class Part:
         chosen = [wanted[slots] for slots in self.slots]
         numbers, slots, lore = (
             np.concatenate([NONE, *(each[here] for each, here in zip(pieces, chosen, strict=True))])
-            for pieces in (self.numbers, self.slots, self.lore)
+            for pieces in (self._numbers(), self.slots, self.lore)
         )
         order = np.argsort(slots, kind="stable")
         cuts = np.flatnonzero(np.diff(slots[order], prepend=-1)).tolist()
         numbers, lore = numbers[order], lore[order] << _LORE_PLACE
         return [Lore(numbers[cut:end], lore[cut:end]) for cut, end in zip(cuts, [*cuts[1:], None], strict=False)]
+
+    def _numbers(self) -> Iterator[Any]:
+        return (np.arange(each.start, each.stop) if isinstance(each, range) else each for each in self.numbers)
 
 
 def given(cells: Any, seen: Any) -> set[str]:

@@ -12,7 +12,7 @@ import attrs
 
 from batchfsm.auditing import extra
 from batchfsm.auditing.spark.frames import COLUMNS, GROUPS, STRETCHES, TEXT
-from batchfsm.auditing.spark.stretches import File, lines_of
+from batchfsm.auditing.spark.stretches import File
 from batchfsm.auditing.spool import unpacked
 from batchfsm.auditing.tabular import Frame, Parquet, Rows
 from batchfsm.dialects import Dialect
@@ -132,20 +132,21 @@ def _of_stretches(found: Iterator[Any], dialect: Dialect, files: Sequence[File])
     """Read stretches of files; what a line says goes along, and its text stays where it is."""
     import numpy as np  # noqa: PLC0415  # As above.
 
-    desks = extra.columns().Desks(dialect)
+    columnar = extra.columns()
+    desks = columnar.Desks(dialect)
     for each in (row for some in found for row in some.to_pylist()):
-        begin, body = lines_of(files[each["file_nr"]], each["begin"], each["end"])
-        scanned = desks.lines(body)
-        starts = scanned.starts
-        lines = each["line"] + np.arange(len(starts) - 1)
+        file = files[each["file_nr"]]
+        with file.open() as binary:
+            cut = columnar.cut(partial(file.fill, binary), each["begin"], each["end"], file.size)
+        scanned = desks.lines(cut.buffer, cut.size)
+        lines = each["line"] + np.arange(len(scanned.plain))
         columns = {
             "file_nr": np.full(len(lines), each["file_nr"], np.int32),
             "line": lines,
-            "begin": begin + starts[:-1],
-            "size": np.diff(starts),
+            "begin": cut.offset + scanned.starts[:-1],
+            "size": np.diff(scanned.starts),
         }
-
-        texts = _Texts(body, starts.tolist())
+        texts = _Texts(cut.buffer, scanned.starts.tolist())
         yield _of_lines(columns, scanned, partial(_nth, texts, lines.tolist()), None, dialect)
 
 
@@ -153,11 +154,12 @@ def _of_stretches(found: Iterator[Any], dialect: Dialect, files: Sequence[File])
 class _Texts:
     """Texts one behind the other."""
 
-    body: bytes
+    buffer: Any
     starts: list[int]
 
     def __getitem__(self, number: int) -> bytes:
-        return self.body[self.starts[number] : self.starts[number + 1]]
+        text: bytes = self.buffer[self.starts[number] : self.starts[number + 1]].tobytes()
+        return text
 
 
 def _nth(texts: Any, lines: Sequence[int], number: int) -> bytes:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import partial
+from io import BufferedReader
 from itertools import groupby
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, cast
 
 import attrs
 
 from batchfsm.auditing.spool import packed, unpacked
 from batchfsm.errors import SourceError
-from batchfsm.logs import OBJECT_CHARS_MAX, is_packed
+from batchfsm.logs import is_packed
 
 STRETCH_BYTES: Final = 16 * 2**20
 """How much is read together."""
@@ -20,7 +21,6 @@ STRETCH_BYTES: Final = 16 * 2**20
 STRETCH: Final = "file_nr int, begin long, end long, line long"
 """What a stretch is: all lines that begin in some bytes of a file, and the number of the first."""
 
-_LINE_BYTES_MAX: Final = 4 * OBJECT_CHARS_MAX  # A character has four bytes at most.
 _PIECE_BYTES: Final = 2**20
 
 
@@ -46,6 +46,12 @@ class File:
             binary.close()
             raise SourceError(f"{self.name}: changed while it was read")
         return binary
+
+    def fill(self, binary: BinaryIO, offset: int, array: Any) -> None:
+        """Fill an array with its bytes from an offset on; SourceError if there are not so many."""
+        binary.seek(offset)
+        if cast("BufferedReader", binary).readinto(array) < len(array):
+            raise SourceError(f"{self.name}: changed while it was read")
 
 
 def files_of(names: Sequence[str]) -> tuple[File, ...] | None:
@@ -98,19 +104,3 @@ def count(found: Iterator[Any], setting: bytes) -> Iterator[Any]:
                 lines += piece.count(b"\n")
                 left -= len(piece)
         yield pa.RecordBatch.from_pylist([{**each, "lines": lines}])
-
-
-def lines_of(file: File, begin: int, end: int) -> tuple[int, bytes]:
-    """Return where the first line begins of those that begin in some bytes of a file, and all of them, whole."""
-    with file.open() as binary:
-        binary.seek(max(begin - 1, 0))
-        body = binary.read(end - binary.tell())
-        start = body.find(b"\n") + 1 if begin else 0
-        if begin and not start:
-            return end, b""  # All of it is inside a line.
-        pieces = [body[start:]]
-        # The last line goes on, to its end or until it is too long to be read by anyone.
-        while pieces[-1] and not pieces[-1].endswith(b"\n") and sum(map(len, pieces)) < len(body) + _LINE_BYTES_MAX:
-            piece, line_end, _ = binary.read(_PIECE_BYTES).partition(b"\n")
-            pieces.append(piece + line_end)
-    return max(begin - 1, 0) + start, b"".join(pieces)
