@@ -24,6 +24,7 @@ from statistics import median
 from typing import Any
 
 HERE = Path(__file__).resolve()
+TURN = HERE.with_name("turn.py")
 sys.path.insert(0, str(HERE.parents[1]))
 
 from bench import eleven, snapshot_log  # noqa: E402  # A script finds its neighbours so.
@@ -37,9 +38,6 @@ PEERS = {
     "duckdb_text": "DuckDB, text of `batchfsm sql`, 31 rules",
     "python_loop": "Python loop, eleven rules",
 }
-TOLD = {"audit_hundred": {"max_findings": 100}, "audit_counts": {"max_findings": 0}}
-"""How many findings an audit tells, where that is not as it is by default."""
-
 ANCHOR = "duckdb_window"
 """What the others are compared with."""
 
@@ -58,35 +56,9 @@ GROWTH: dict[str, list[dict[str, Any]]] = {
 # ---------------------------------------------------------------- one run, in a process of its own
 
 
-def run(peer: str, path: Path, small: Path, begun_s: float) -> None:
-    """Judge a small log, and then a log; print what it took as one line of JSON."""
-    if peer.startswith("audit"):
-        from batchfsm import audit  # noqa: PLC0415  # Each process loads what it measures.
-
-        work = lambda path: dict(audit(str(path), **TOLD.get(peer, {})).counts)  # noqa: E731
-    else:
-        work = _ask_text if peer == "duckdb_text" else getattr(eleven, peer)
-    work(small)
-    started = time.monotonic()
-    counts = work(path)
-    print(json.dumps({"s": time.monotonic() - started, "start_s": started - begun_s, "counts": counts}))
-
-
-def _ask_text(path: Path) -> dict[str, int]:
-    import duckdb  # noqa: PLC0415
-
-    from batchfsm.auditing.sql import Table, query  # noqa: PLC0415
-
-    source = f"(SELECT *, row_number() OVER () AS place FROM ({snapshot_log.typed(path)})) AS log"  # noqa: S608
-    text = query(Table.of(source, "duckdb", changes={"place": "place"}), is_counted=True)
-    with duckdb.connect() as connection:
-        found = connection.execute(text).fetchall()
-    return {code: sum(number for each, *_, number in found if each == code) for code, *_ in found}
-
-
 def measured(peer: str, path: Path, small: Path) -> dict[str, Any]:
     """Start a run; return its seconds, those before it, its peak memory and what it counted."""
-    command = [sys.executable, str(HERE), "--run", peer, str(path), str(small), str(time.monotonic())]
+    command = [sys.executable, str(TURN), peer, str(path), str(small), str(time.monotonic())]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:  # Our own.
         peak = 0
         while child.poll() is None:
@@ -136,7 +108,7 @@ def disagreements(results: dict[str, dict[str, Any]], truth: dict[str, int]) -> 
     """Name who does not count what there is."""
     odd = [
         name
-        for name in ("audit", *TOLD, "duckdb_text")
+        for name in ("audit", "audit_hundred", "audit_counts", "duckdb_text")
         if name in results and _wrong(results[name]["counts"], truth, name)
     ]
     by_hand = {name: results[name]["counts"] for name in results if hasattr(eleven, name)}
@@ -244,12 +216,7 @@ def main() -> None:
     parser.add_argument("--grow", action="store_true", help="what more rows, batches and findings cost, too")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--directory", type=Path, help="where logs are kept between runs")
-    parser.add_argument("--run", nargs=4, help=argparse.SUPPRESS)
     chosen = parser.parse_args()
-    if chosen.run:
-        peer, path, small, begun_s = chosen.run
-        run(peer, Path(path), Path(small), float(begun_s))
-        return
     with tempfile.TemporaryDirectory() as scratch:
         bench = Bench(chosen.directory or Path(scratch), chosen.rounds)
         sizes = chosen.rows or [1_000_000]

@@ -39,7 +39,7 @@ from batchfsm.logs import (
 )
 from batchfsm.wire import decoder, reader
 
-_CHUNK_BYTES: Final = 4 * 2**20
+_CHUNK_BYTES: Final = 3 * 2**20
 _WORKERS: Final = 2
 _AHEAD: Final = 2 * _WORKERS
 _SPACE: Final = b" \t\r\n"
