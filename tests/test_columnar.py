@@ -333,7 +333,7 @@ TWISTS = [
 
 @pytest.mark.parametrize("is_sorted", [True, False])
 @pytest.mark.parametrize(
-    "seeds", [range(20), pytest.param(range(20, 400), marks=pytest.mark.slow)], ids=["few", "many"]
+    "seeds", [range(20), pytest.param(range(20, 120), marks=pytest.mark.slow)], ids=["few", "many"]
 )
 def test_a_history_is_told_without_the_rows_that_just_go_on(is_sorted, seeds, tmp_path, always, monkeypatch):
     """A poller sees a batch forty times; a few of them are what it has to be told with."""

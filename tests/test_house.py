@@ -145,13 +145,13 @@ def test_every_room_has_a_floor():
 
 
 def test_the_oldest_versions_are_those_that_are_tested():
-    """What dependencies allow at the least is what the environment `oldest` installs."""
+    """What dependencies allow at the least is what the environment `oldest-py312` installs."""
     project = PROJECT["project"]
     # What the first three need is nobody's dependency; Spark takes half a gigabyte, and is tried as it is today.
     tools = {"test", "lint", "docs", "spark"}
     extras = (needs for extra, needs in project["optional-dependencies"].items() if extra not in tools)
     needed = map(Requirement, [*project["dependencies"], *chain.from_iterable(extras)])
-    pinned = map(Requirement, PROJECT["tool"]["tox"]["env"]["oldest"]["deps"])
+    pinned = map(Requirement, PROJECT["tool"]["tox"]["env"]["oldest-py312"]["deps"])
 
     def versions(requirements, operator):
         return {

@@ -102,7 +102,7 @@ def test_spark_and_duckdb_answer_alike(server, is_counted, spark, warehouse, tmp
 # ---------------------------------------------------------------- the engine
 
 ODD = [
-    "not a batch", "", "  ", "12", "[1]", '{"error": {"message": "late"}}', "\ufeff{}", '{"id": "b1", "id": "b2"}',
+    "not a batch", "", "  ", "\x0b", "12", "[1]", '{"error": {"message": "late"}}', "\ufeff{}", '{"id": "b1", "id": "b2"}',
     '{"id": 5, "status": "validating"}', '{"id": "", "status": "validating"}', '{"status": "validating", "created_at": 1}',
     json.dumps({"object": "list", "data": [row | {"id": f"page-{number}"} for number, row in enumerate(seen("vpzc"))]}),
     json.dumps({"id": "evt_1", "data": seen("v")[0] | {"id": "in-envelope"}, "timestamp": 1_760_000_100}),

@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from io import BufferedReader, BytesIO
 from itertools import islice
 from pathlib import Path
@@ -165,20 +165,22 @@ class Lines:
         return found.offset, found.size, self._desks.scanned(found.buffer, found.size)
 
     def _fill(self, offset: int, array: Any) -> None:
-        with self._lock:
-            try:
-                self._binary.seek(offset)
-                filled = cast("BufferedReader", self._binary).readinto(array)
-            except OSError as error:
-                raise SourceError(f"{self.name}: {error.strerror or error}") from error
+        with self._standing(offset) as binary:
+            filled = cast("BufferedReader", binary).readinto(array)
         if filled < len(array):
             raise SourceError(f"{self.name}: shrank while it was read")
 
     def _at(self, offset: int, size: int) -> bytes:
+        with self._standing(offset) as binary:
+            return binary.read(size)
+
+    @contextmanager
+    def _standing(self, offset: int) -> Iterator[BinaryIO]:
+        """Lend the file, which all threads share, to one that reads from a place on."""
         with self._lock:
             try:
                 self._binary.seek(offset)
-                return self._binary.read(size)
+                yield self._binary
             except OSError as error:
                 raise SourceError(f"{self.name}: {error.strerror or error}") from error
 

@@ -24,6 +24,7 @@ DEALT: Final = "bucket int, rows binary"
 """What dealing yields: rows as a stream of Arrow's, and whose they are."""
 
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+_SPACE: Final = b" \t\r\n"
 
 Dealt = tuple[Any, Any]
 """A table of rows, and their keys: one for all rows of a batch."""
@@ -186,7 +187,7 @@ def _of_lines(
 
     key_of, read = extra.columns().key_of, reader(dialect).read_bare
     plain = np.flatnonzero(scanned.plain)
-    odd = [number for number in np.flatnonzero(~scanned.plain).tolist() if text(number).strip()]
+    odd = [number for number in np.flatnonzero(~scanned.plain).tolist() if text(number).strip(_SPACE)]
     more = [(number, *each) for number in odd for each in _parts(text(number), read, key_of)]
     at = np.append(plain, np.array([number for number, *_ in more], np.int64))
     nulls = pa.nulls(len(plain), pa.binary())
@@ -207,7 +208,7 @@ def cells_packed(cells: Any) -> Any:
     import pyarrow as pa  # noqa: PLC0415  # As above.
 
     width = cells.shape[1] * cells.itemsize
-    return pa.FixedSizeBinaryArray.from_buffers(pa.binary(width), len(cells), [None, pa.py_buffer(cells)])
+    return pa.Array.from_buffers(pa.binary(width), len(cells), [None, pa.py_buffer(cells)])
 
 
 def cells_of(column: Any) -> Any:
