@@ -1,5 +1,5 @@
 """
-What an audit costs, beside what people write by hand: `python tests/bench/audit.py [--rows N]... [--grow]`.
+What an audit costs, beside what people write by hand: `python tests/bench/audit.py [--rows N]... [--peer P]... [--grow]`.
 
 Each run is a process of its own; all of them take turns, since what else runs on a machine slows
 everyone alike, and medians are taken. Before the clock runs, a process judges a small log: its start, in a column
@@ -141,8 +141,8 @@ def table(results: dict[str, dict[str, Any]], rows: int) -> str:
 class Bench:
     """Logs in a directory, each made once, and the tables over them."""
 
-    def __init__(self, directory: Path, rounds: int) -> None:
-        self.directory, self.rounds = directory, rounds
+    def __init__(self, directory: Path, rounds: int, peers: list[str]) -> None:
+        self.directory, self.rounds, self.peers = directory, rounds, peers
 
     def log(self, form: str, **shape: Any) -> tuple[Path, dict[str, int]]:
         """Return a log of some shape, and how many findings each rule has in it."""
@@ -161,7 +161,7 @@ class Bench:
         """Print all peers side by side."""
         path, truth = self.log(form, rows=rows)
         small, _ = self.log(form, rows=START_ROWS)
-        peers = [peer for peer in PEERS if not (peer == "python_loop" and form == "parquet")]
+        peers = [peer for peer in self.peers if not (peer == "python_loop" and form == "parquet")]
         results = compared(path, small, peers, self.rounds)
         print(
             f"\n**{rows:,} rows, {'JSON lines' if form == 'jsonl' else 'Parquet'}, {path.stat().st_size / 1e6:,.0f} MB**\n"
@@ -213,12 +213,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, action="append", help="how long the logs are; again for each length")
     parser.add_argument("--form", choices=["jsonl", "parquet"], action="append", help="both, without it")
+    parser.add_argument("--peer", choices=PEERS, action="append", help="all, without it; the window query always")
     parser.add_argument("--grow", action="store_true", help="what more rows, batches and findings cost, too")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--directory", type=Path, help="where logs are kept between runs")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
-        bench = Bench(chosen.directory or Path(scratch), chosen.rounds)
+        peers = [peer for peer in PEERS if peer in (chosen.peer or PEERS) or peer == ANCHOR]
+        bench = Bench(chosen.directory or Path(scratch), chosen.rounds, peers)
         sizes = chosen.rows or [1_000_000]
         print(header(chosen.rounds))
         for rows in sizes:
