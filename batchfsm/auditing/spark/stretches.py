@@ -38,14 +38,12 @@ class File:
     def open(self) -> BinaryIO:
         """Open it; SourceError if it cannot be opened, or is not what it was."""
         try:
-            binary = Path(self.path).open("rb")  # noqa: SIM115  # For whoever asked.
             state = Path(self.path).stat()
+            if (state.st_size, state.st_mtime_ns) == (self.size, self.changed_ns):
+                return Path(self.path).open("rb")
         except OSError as error:
             raise SourceError(f"{self.name}: {error.strerror or error}") from error
-        if (state.st_size, state.st_mtime_ns) != (self.size, self.changed_ns):
-            binary.close()
-            raise SourceError(f"{self.name}: changed while it was read")
-        return binary
+        raise SourceError(f"{self.name}: changed while it was read")
 
     def fill(self, binary: BinaryIO, offset: int, array: Any) -> None:
         """Fill an array with its bytes from an offset on; SourceError if there are not so many."""
