@@ -70,7 +70,7 @@ def last_row(dice: Random, row: Row, before: Row, first: Row, at: int) -> tuple[
         found["H502"] = blank | {
             "status": "failed", "failed_at": at, "errors": [{"code": "late"}], "request_counts": counts_none,
         }  # fmt: skip
-    if first["status"] != before["status"]:
-        found["H507"] = first
+    if first["status"] != before["status"] and (known is not None or not first["request_counts"]["total"]):
+        found["H507"] = first  # Late is only what tells nothing new; of counts that nobody saw, it would.
     code = dice.choice(list(found))
     return code, row | found[code]
