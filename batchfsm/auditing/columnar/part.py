@@ -19,6 +19,7 @@ from batchfsm.auditing.columnar.columns import (
     LORE,
     NULL,
     ODD,
+    STEADY,
 )
 from batchfsm.auditing.columnar.kernel import (
     Batches,
@@ -30,7 +31,7 @@ NONE: Final = np.zeros(0, np.int64)
 """No numbers."""
 
 
-_LORE_PLACE: Final = 52  # The bits of `LORE` from here on fit into a byte.
+_LORE_PLACE: Final = STEADY.bit_length() - 1  # Its lowest bit: from there on it fits into a byte.
 _NEEDED: Final = ("created_at", "expires_at", "completion_window")
 
 
