@@ -13,12 +13,12 @@ from sybil import Sybil
 from sybil.parsers.doctest import DocTestParser
 from sybil.parsers.myst import CodeBlockParser, DocTestDirectiveParser, PythonCodeBlockParser, SkipParser
 
+from support.paths import ROOT
+
 # `pytest --hypothesis-profile=ci` tries other, and ten times as many, examples on each run.
 settings.register_profile("fast", max_examples=100, derandomize=True, deadline=None)
 settings.register_profile("ci", max_examples=1000, deadline=None)
 settings.load_profile("fast")
-
-ROOT = str(Path(__file__).parents[1])
 
 
 def as_script(names):
@@ -48,7 +48,7 @@ def as_typed(example):
 
 
 PAGES = Sybil(
-    path=ROOT,
+    path=str(ROOT),
     parsers=[
         PythonCodeBlockParser(),
         CodeBlockParser(language="console", evaluator=as_typed),
@@ -60,7 +60,7 @@ PAGES = Sybil(
     fixtures=["desk"],
 )
 DOCSTRINGS = Sybil(
-    path=ROOT,
+    path=str(ROOT),
     parsers=[DocTestParser()],
     patterns=["batchfsm/*.py", "batchfsm/**/*.py"],
     fixtures=["desk"],

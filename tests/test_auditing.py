@@ -12,12 +12,9 @@ from math import inf, nan
 from types import SimpleNamespace
 
 import attrs
-import oracle
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from notation import CREATED, DAY_S, seen, snap, words
-from test_logs_text import PRINTERS
 
 from batchfsm import RULES, Finding, Monitor, Place, SnapshotError, UnknownNameError, audit, parse
 from batchfsm.auditing import FINDINGS_MAX, Report
@@ -25,6 +22,9 @@ from batchfsm.auditing import spool as spools
 from batchfsm.dialects import DIALECTS
 from batchfsm.errors import SourceError
 from batchfsm.logs import Unreadable
+from support import oracle
+from support.notation import CREATED, DAY_S, seen, snap, words
+from test_logs_text import PRINTERS
 
 LEFT = seen("vpzcp")  # completed, and then in_progress: H502
 FIRST_STAMP = CREATED + 60

@@ -11,13 +11,13 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from notation import CREATED, seen, snap
-from test_logs_text import PRINTERS, WIRE
 from typer.testing import CliRunner
 
 from batchfsm import audit
 from batchfsm.cli import app
 from batchfsm.logs import OBJECT_CHARS_MAX, stream
+from support.notation import CREATED, seen, snap
+from test_logs_text import PRINTERS, WIRE
 
 LIFE = [json.dumps(batch).encode() for batch in seen("vpzc")]
 BEFORE, BEHIND = LIFE[:2], LIFE[2:]

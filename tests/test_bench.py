@@ -1,10 +1,10 @@
 """What the benchmarks of auditing stand on: logs whose findings are known, and peers that count alike."""
 
 import pytest
-from bench import eleven
-from bench.snapshot_log import to_parquet, write
 
 from batchfsm import audit
+from bench import eleven
+from bench.snapshot_log import to_parquet, write
 
 
 @pytest.mark.parametrize(

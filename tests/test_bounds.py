@@ -2,13 +2,12 @@
 
 import asyncio
 
-from notation import snap
-
 from batchfsm import DIALECTS, AsyncMonitor, Dialect, HookError, Monitor, parse
 from batchfsm.history import Track, way
 from batchfsm.rules import judging
 from batchfsm.snapshot import UNREAD
 from batchfsm.wire import lane, reader
+from support.notation import snap
 
 
 def test_full_tables_answer_all_the_same(monkeypatch):

@@ -12,12 +12,12 @@ from importlib.metadata import entry_points
 
 import attrs
 import pytest
-from notation import CREATED, seen, snap
-from test_logs_text import PRINTERS, WIRE
 from typer.testing import CliRunner
 
 from batchfsm import DIALECTS, OPENAI, RULES, __main__, audit, diagram
 from batchfsm.cli import STATUS, app
+from support.notation import CREATED, seen, snap
+from test_logs_text import PRINTERS, WIRE
 
 SELF = [sys.executable, "-m", "batchfsm"]
 LEFT = seen("vpzcp")

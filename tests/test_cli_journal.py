@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 
 import pytest
-from journals import StandIn, change, drop, own_schema, server_or_skip, transitions, unheard
-from notation import snap
-from test_cli import ran, run
 
 from batchfsm import PostgresJournal, SQLiteJournal
 from batchfsm.journal import Outcome, postgres
+from support.journals import StandIn, change, drop, own_schema, server_or_skip, transitions, unheard
+from support.notation import snap
+from test_cli import ran, run
 
 BORN, RUNS = transitions(snap("v"), snap("vp"))
 

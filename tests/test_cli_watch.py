@@ -14,15 +14,15 @@ import time
 from contextlib import contextmanager, suppress
 
 import pytest
-from notation import CREATED, DAY_S, snap, words
 from rich.console import Console
-from server import SELF, Clock, Life, Server
 from typer.testing import CliRunner
 
 from batchfsm import Monitor, audit
 from batchfsm.cli import app
 from batchfsm.cli.board import Board
 from batchfsm.cli.tally import Tally
+from support.notation import CREATED, DAY_S, snap, words
+from support.server import SELF, Clock, Life, Server
 
 KEY = "sk-proj-do-not-tell"
 

@@ -2,17 +2,14 @@
 
 import gzip
 import json
-import os
 import random
 import re
 import sys
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from notation import CREATED, snap
 
 from batchfsm import DIALECTS, RULES, SourceError, audit
 from batchfsm.auditing import parse_size, running
@@ -23,6 +20,8 @@ from batchfsm.errors import UnknownNameError
 from batchfsm.finding import Place
 from batchfsm.logs import Sighting
 from batchfsm.wire import TIME_MAX, time_of
+from support.notation import CREATED, snap
+from support.paths import SHARED
 
 pytest.importorskip("numba", reason="the extra `audit` is not installed")
 
@@ -34,7 +33,6 @@ from batchfsm.auditing.columnar.clock import clock
 from batchfsm.auditing.columnar.digest import digest
 from batchfsm.auditing.columnar.words import code_of, equal, words
 
-SHARED = Path(os.environ.get("BATCHFSM_SHARED", Path(__file__).parents[1] / "../shared"))
 BORN = 1_711_471_533
 STAMPS = [
     "in_progress_at", "finalizing_at", "completed_at", "failed_at", "expired_at", "cancelling_at", "cancelled_at",

@@ -6,15 +6,15 @@ from itertools import product
 
 import attrs
 import pytest
-from medley import medley
-from notation import CREATED, seen, snap
-from test_columnar import SHARED, always, any_log, both, written  # noqa: F401  # A fixture is found by its name.
 from typer.testing import CliRunner
 
 from batchfsm import DIALECTS, audit, report
 from batchfsm.auditing.flow import CLEAN_MAX, TROUBLED_MAX, are_told_by_stamps
 from batchfsm.cli import app
 from batchfsm.lifecycle import STAMP_FIELDS
+from support.medley import medley
+from support.notation import CREATED, seen, snap
+from test_columnar import SHARED, always, any_log, both, written  # noqa: F401  # A fixture is found by its name.
 
 BY_STAMPS = [name for name, dialect in DIALECTS.items() if are_told_by_stamps(dialect)]
 

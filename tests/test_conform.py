@@ -7,13 +7,13 @@ import time
 
 import attrs
 import pytest
-from notation import snap
 
 from batchfsm import RULES, UnknownNameError, audit, parse
 from batchfsm.conform import Score, Scorecard, UnreachableError, caller, conform
 from batchfsm.conform.looked import looked
 from batchfsm.testing import FakeBatchAPI, Request, SpeedClock
 from batchfsm.testing.messages import Answer, answered, refusal
+from support.notation import snap
 
 QUICK = "validating 1s > in_progress 1m > finalizing 1s > completed"
 

@@ -1,16 +1,14 @@
 """Calibration on published batch objects: the rules fit the real world, which is never copied into the project."""
 
 import json
-import os
 from collections import Counter
 from itertools import groupby
-from pathlib import Path
 
 import pytest
 
 from batchfsm import DIALECTS, RULES, audit
+from support.paths import SHARED
 
-SHARED = Path(os.environ.get("BATCHFSM_SHARED", Path(__file__).parents[1] / "../shared"))
 CORPUS = SHARED / "data" / "observed_snapshots.jsonl"
 
 pytestmark = pytest.mark.skipif(

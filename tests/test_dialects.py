@@ -4,12 +4,12 @@ from typing import Any
 
 import attrs
 import pytest
-from notation import snap
 
 from batchfsm import parse
 from batchfsm.dialects import DIALECTS, Dialect, find
 from batchfsm.errors import DefinitionError, UnknownNameError
 from batchfsm.lifecycle import OPENAI, Lifecycle, State, Step
+from support.notation import snap
 
 AZURE_ALIASES = {"Validating": "validating", "canceled": "cancelled"}
 

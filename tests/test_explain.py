@@ -6,8 +6,6 @@ from unicodedata import category
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from notation import CREATED, DAY_S, seen, snap
-from test_auditing import enveloped, made, steps
 
 from batchfsm import DIALECTS, RULES, audit, parse
 from batchfsm.explain import WIDTH, caption, example, gantt, lives, printable, rule_list, rule_page, taken, timeline
@@ -15,6 +13,8 @@ from batchfsm.finding import Place
 from batchfsm.logs import Row, Unreadable, opened, rows
 from batchfsm.rules import HEALTHY
 from batchfsm.wire import reader
+from support.notation import CREATED, DAY_S, seen, snap
+from test_auditing import enveloped, made, steps
 
 OPENAI = DIALECTS["openai"]
 

@@ -10,12 +10,12 @@ import sys
 import attrs
 import pyarrow.parquet
 import pytest
-from notation import CREATED, seen, snap
 from typer.testing import CliRunner
 
 from batchfsm import MissingExtraError, Monitor, Place, UnknownNameError, audit
 from batchfsm.auditing import SUFFIXES, save, suffix
 from batchfsm.cli import app
+from support.notation import CREATED, seen, snap
 
 COLUMNS = {
     "rule": "string", "name": "string", "severity": "string", "batch_id": "string", "source": "string",

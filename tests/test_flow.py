@@ -1,10 +1,10 @@
 """What an audit gathers for a report: ways, stays, times, and which batches are shown."""
 
 import pytest
-from notation import CREATED, DAY_S, seen, snap
 
 from batchfsm import audit
 from batchfsm.auditing.flow import CLEAN_MAX, SPANS_MAX, TROUBLED_MAX
+from support.notation import CREATED, DAY_S, seen, snap
 
 
 def flow(log, **options):

@@ -4,17 +4,17 @@ from collections.abc import Sequence
 from typing import Any
 
 import attrs
-import oracle
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from notation import CREATED, DAY_S, WORDS, seen, snap
 
 from batchfsm import DIALECTS, OPENAI, SnapshotError, Transition
 from batchfsm.history import Fold, Track
 from batchfsm.history.fold import OnIllegal
 from batchfsm.topology import topology
 from batchfsm.wire import reader
+from support import oracle
+from support.notation import CREATED, DAY_S, WORDS, seen, snap
 
 Row = dict[str, Any]
 Step = tuple[str | None, str, int | None, str]

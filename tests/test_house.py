@@ -16,8 +16,8 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 import batchfsm
+from support.paths import ROOT
 
-ROOT = Path(__file__).parents[1]
 PACKAGE = Path(str(batchfsm.__file__)).parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 SOURCES = {str(path.relative_to(PACKAGE)): path.read_text() for path in sorted(PACKAGE.rglob("*.py"))}

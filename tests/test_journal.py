@@ -15,13 +15,13 @@ from typing import Any
 
 import attrs
 import pytest
-from journals import Desk, StandIn, change, drop, own_schema, server_or_skip, short, transitions, unheard
-from notation import snap
 
 import batchfsm
 from batchfsm import JournalError, SQLiteJournal
 from batchfsm.journal import Kept, Outcome, postgres, relational
 from batchfsm.journal.alive import Sign, dead, is_alive
+from support.journals import Desk, StandIn, change, drop, own_schema, server_or_skip, short, transitions, unheard
+from support.notation import snap
 
 BORN, RUNS, ENDS = transitions(snap("v"), snap("vp"), snap("vpz"))
 

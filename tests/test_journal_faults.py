@@ -23,14 +23,14 @@ from typing import Any
 
 import attrs
 import pytest
-from crashing import HOOKS, cut_at_random, ended, killed_at_random, raced, started, tally
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from journals import Desk, change, drop, own_schema, server_or_skip, transitions, unheard
-from notation import CREATED, seen, snap
 
 from batchfsm import HookError, JournalError, Monitor, SQLiteJournal, Transition
 from batchfsm.journal import open_journal
+from support.crashing import HOOKS, cut_at_random, ended, killed_at_random, raced, started, tally
+from support.journals import Desk, change, drop, own_schema, server_or_skip, transitions, unheard
+from support.notation import CREATED, seen, snap
 
 LIFE = seen("vpzc")
 (BORN,) = transitions(snap("v"))

@@ -12,9 +12,6 @@ from typing import Any
 
 import procrastinate
 import pytest
-from crashing import HEARTBEAT_S, HOOKS, ended, started, tally
-from journals import StandIn, drop, own_schema, server_or_skip, short
-from notation import seen, snap
 from procrastinate.exceptions import ConnectorException, TaskAlreadyRegistered
 from procrastinate.jobs import Job
 from procrastinate.testing import InMemoryConnector
@@ -23,6 +20,9 @@ from batchfsm import AsyncMonitor, JournalError, Monitor, ProcrastinateJournal, 
 from batchfsm.errors import MissingExtraError
 from batchfsm.journal import TRIES_MAX, postgres
 from batchfsm.journal.jobs import TASK, _strategy
+from support.crashing import HEARTBEAT_S, HOOKS, ended, started, tally
+from support.journals import StandIn, drop, own_schema, server_or_skip, short
+from support.notation import seen, snap
 
 LIFE = seen("vpzc")
 

@@ -6,12 +6,12 @@ import sys
 from typing import Any
 
 import pytest
-from journals import DSN, StandIn, change, drop, own_schema, server_or_skip, short, transitions, unheard
-from notation import seen, snap
 
 from batchfsm import JournalError, Monitor, PostgresJournal
 from batchfsm.errors import MissingExtraError
 from batchfsm.journal import Kept, postgres
+from support.journals import DSN, StandIn, change, drop, own_schema, server_or_skip, short, transitions, unheard
+from support.notation import seen, snap
 
 BORN, RUNS = transitions(snap("v"), snap("vp"))
 

@@ -5,12 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import pytest
-from notation import CREATED
 
 from batchfsm import DIALECTS, audit
 from batchfsm.testing import FakeBatchAPI, Request, RequestError, Scenario, ScenarioError, VirtualClock
 from batchfsm.testing.inputs import read
 from batchfsm.testing.multipart import parts
+from support.notation import CREATED
 
 KEY = {"authorization": "Bearer sk-any"}
 CREATE = {"input_file_id": "file-none", "endpoint": "/v1/chat/completions", "completion_window": "24h"}

@@ -4,12 +4,9 @@ import base64
 import hashlib
 import hmac
 import json
-import os
 import re
-from pathlib import Path
 
 import pytest
-from notation import CREATED, seen, snap
 
 from batchfsm import Monitor, UnknownNameError, audit
 from batchfsm.testing import (
@@ -22,8 +19,8 @@ from batchfsm.testing import (
     recordings,
     webhook,
 )
-
-SHARED = Path(os.environ.get("BATCHFSM_SHARED", Path(__file__).parents[1] / "../shared"))
+from support.notation import CREATED, seen, snap
+from support.paths import SHARED
 
 
 def failure(check, *args, **options):

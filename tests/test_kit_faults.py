@@ -5,11 +5,11 @@ from email.utils import parsedate_to_datetime
 from math import inf
 
 import pytest
-from notation import CREATED
-from test_kit_api import KEY, ask
 
 from batchfsm import RULES, UnknownNameError, audit
 from batchfsm.testing import FAULTS, FakeBatchAPI, Request, VirtualClock
+from support.notation import CREATED
+from test_kit_api import KEY, ask
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ from contextlib import closing
 
 import openai
 import pytest
-from server import HTTPX
-from test_kit_openai import CREATE, lines, respond
 
 from batchfsm.testing import FakeBatchAPI, SpeedClock, assert_consistent
 from batchfsm.testing import server as serving
+from support.server import HTTPX
+from test_kit_openai import CREATE, lines, respond
 
 KEY = {"authorization": "Bearer sk-any"}
 

@@ -3,15 +3,15 @@
 import json
 import shutil
 import subprocess
-from pathlib import Path
 
 import pytest
-from test_kit_openai import lines, respond
 
 from batchfsm.testing import FakeBatchAPI, assert_consistent, assert_lifecycle
+from support.paths import TESTS
+from test_kit_openai import lines, respond
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
-CLIENT = Path(__file__).with_name("node_client.mjs")
+CLIENT = TESTS / "support" / "node_client.mjs"
 INSTALL_S_MAX = 300
 
 

@@ -3,11 +3,11 @@
 import re
 
 import pytest
-from notation import CREATED
 
 from batchfsm import DIALECTS, audit
 from batchfsm.testing import Knot, Scenario, ScenarioError, SpeedClock, Timeline, VirtualClock
 from batchfsm.testing.clock import seconds
+from support.notation import CREATED
 
 DAY_S = 86_400
 

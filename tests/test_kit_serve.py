@@ -6,7 +6,8 @@ import subprocess
 from contextlib import closing
 
 import httpx
-from server import SELF
+
+from support.server import SELF
 
 SERVE = [*SELF, "serve", "--port", "0"]
 

@@ -25,13 +25,11 @@ from openai import OpenAI
 
 from batchfsm import audit
 from batchfsm.conform import Scorecard, caller, conform
-
-sys.path.append(str(Path(__file__).parent / "servers"))
-from engine import MODEL, Engine  # A helper of this file alone.
+from support.paths import ROOT, TESTS
+from support.servers.engine import MODEL, Engine
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
-ROOT = Path(__file__).parents[1]
-HERE = ROOT / "tests" / "servers"
+HERE = TESTS / "support" / "servers"
 INSTALL_S_MAX, START_S_MAX, BATCH_S_MAX = 900, 120, 120
 
 

@@ -6,13 +6,13 @@ import sys
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from notation import CREATED
 
 import batchfsm.testing
 from batchfsm import DIALECTS, OPENAI, RULES, UnknownNameError, audit
 from batchfsm.testing import Scenario, Timeline, assert_consistent, broken, histories, polls, timelines
 from batchfsm.testing.breaches import CHANGES, PAIRS, changeable, changed, pairable, paired
 from batchfsm.topology import topology
+from support.notation import CREATED
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)

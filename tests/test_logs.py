@@ -13,16 +13,16 @@ from types import MappingProxyType, SimpleNamespace
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from notation import CREATED, seen, snap, words
 from openai.pagination import SyncCursorPage
 from openai.types import Batch
-from test_logs_text import PRINTERS, WIRE
 
 from batchfsm import UnknownNameError, audit, parse
 from batchfsm.dialects import DIALECTS
 from batchfsm.errors import SourceError
 from batchfsm.logs import INPUT_FORMATS, Row, Unreadable, opened, packed, rows, stream
 from batchfsm.wire import reader
+from support.notation import CREATED, seen, snap, words
+from test_logs_text import PRINTERS, WIRE
 
 LIFE = seen("vpzc")
 ONE_LINE = [json.dumps(batch) for batch in LIFE]

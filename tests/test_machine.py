@@ -5,12 +5,12 @@ from itertools import product
 import attrs
 import pytest
 import transitions
-from notation import WORDS
 
 from batchfsm import machine
 from batchfsm.dialects import DIALECTS
 from batchfsm.lifecycle import OPENAI
 from batchfsm.machine import MachineError, build, engine
+from support.notation import WORDS
 
 TARGETS = {
     "validating": {"start": "p", "fail": "f", "cancel": "g", "expire": "e"},

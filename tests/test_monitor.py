@@ -6,12 +6,9 @@ from itertools import permutations, product, zip_longest
 from typing import Any
 
 import attrs
-import oracle
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from notation import CREATED, DAY_S, WORDS, seen, snap
-from test_history import FIELDS, logs, written
 
 from batchfsm import (
     DIALECTS,
@@ -35,6 +32,9 @@ from batchfsm import (
 from batchfsm.finding import verdict_of
 from batchfsm.history import Fold, Track
 from batchfsm.wire import reader
+from support import oracle
+from support.notation import CREATED, DAY_S, WORDS, seen, snap
+from test_history import FIELDS, logs, written
 
 Row = dict[str, Any]
 

@@ -9,8 +9,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from notation import WORDS, seen, snap
-from test_history import logs, written
 
 from batchfsm import (
     DIALECTS,
@@ -23,6 +21,8 @@ from batchfsm import (
     SnapshotError,
     Transition,
 )
+from support.notation import WORDS, seen, snap
+from test_history import logs, written
 
 WAIT_S_MAX = 30
 """How long a test may take before it counts as hanging; seconds."""

@@ -12,9 +12,6 @@ import attrs
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from journals import short
-from notation import CREATED, WORDS, seen, snap
-from test_history import logs, written
 
 from batchfsm import (
     AsyncMonitor,
@@ -29,6 +26,9 @@ from batchfsm import (
 )
 from batchfsm.journal import BACKOFF_S, BACKOFF_S_MAX, TRIES_MAX, Change, Outcome, backoff_s
 from batchfsm.monitor.ledger import RACES_MAX
+from support.journals import short
+from support.notation import CREATED, WORDS, seen, snap
+from test_history import logs, written
 
 LIFE = seen("vpzc")
 WAIT_S_MAX = 30

@@ -9,9 +9,9 @@ from threading import Barrier, Event, Lock, Thread
 from typing import Any
 
 import pytest
-from notation import WORDS, seen, snap
 
 from batchfsm import Finding, HookError, Monitor, Transition
+from support.notation import WORDS, seen, snap
 
 WAIT_S_MAX = 30
 """How long anything may wait for another thread before the test fails; seconds."""

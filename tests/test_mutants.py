@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
-from notation import CREATED, DAY_S, WORDS, seconds, snap
 
 from batchfsm import DIALECTS, RULES, Dialect
 from batchfsm.history import Fold, Track
 from batchfsm.wire import reader
+from support.notation import CREATED, DAY_S, WORDS, seconds, snap
 
 Row = dict[str, Any]
 Found = list[tuple[str, str]]

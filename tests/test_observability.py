@@ -4,13 +4,11 @@ import asyncio
 import sys
 
 import pytest
-from notation import CREATED, snap
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import StatusCode
 from prometheus_client import CollectorRegistry, generate_latest
-from server import FAULTS, Clock, Life, Server
 
 from batchfsm import (
     AsyncMonitor,
@@ -25,6 +23,8 @@ from batchfsm import (
     tracing,
     watch,
 )
+from support.notation import CREATED, snap
+from support.server import FAULTS, Clock, Life, Server
 
 NS = 1_000_000_000
 

@@ -4,13 +4,13 @@ import re
 import sys
 
 import pytest
-from notation import DAY_S, seen, snap
 
 from batchfsm import DIALECTS, MissingExtraError
 from batchfsm.explain import lives
 from batchfsm.logs import opened, rows
 from batchfsm.reporting import timeline_png, timeline_svg
 from batchfsm.wire import reader
+from support.notation import DAY_S, seen, snap
 
 STATUSES = ["validating", "in_progress", "finalizing", "completed"]
 

@@ -5,13 +5,13 @@ import io
 import json
 
 import pytest
-from notation import CREATED, seen
 
 from batchfsm import Progress, audit
 from batchfsm.auditing import progress as metering
 from batchfsm.auditing import running
 from batchfsm.auditing.progress import Meter
 from batchfsm.cli.progress import Bar
+from support.notation import CREATED, seen
 
 LOG = [
     {"observed_at": CREATED + 1000.0 + at, "batch": batch | {"id": f"batch_{number}"}}

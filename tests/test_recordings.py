@@ -1,16 +1,14 @@
 """Recorded lives of real servers: under their own dialect they do nothing wrong, and OpenAI's names their ways."""
 
 import json
-import os
 from collections import Counter
-from pathlib import Path
 
 import attrs
 import pytest
 
 from batchfsm import Monitor, audit
+from support.paths import SHARED
 
-SHARED = Path(os.environ.get("BATCHFSM_SHARED", Path(__file__).parents[1] / "../shared"))
 RECORDINGS = SHARED / "recordings"
 CALLS = {"create", "retrieve", "cancel", "list"}
 

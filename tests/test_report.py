@@ -9,12 +9,12 @@ from html.parser import HTMLParser
 
 import attrs
 import pytest
-from notation import seen, snap
-from pages import HOSTILE, whole_log
 
 from batchfsm import DIALECTS, RULES, MissingExtraError, audit, report
 from batchfsm.explain import printable
 from batchfsm.reporting.charts import quantile
+from support.notation import seen, snap
+from support.pages import HOSTILE, whole_log
 
 
 class Page(HTMLParser):

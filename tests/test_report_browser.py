@@ -7,11 +7,11 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
-from notation import snap
-from pages import HOSTILE, whole_log
 
 from batchfsm import audit, report
 from batchfsm.explain import printable
+from support.notation import snap
+from support.pages import HOSTILE, whole_log
 
 pytestmark = pytest.mark.browser
 

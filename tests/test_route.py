@@ -3,17 +3,17 @@
 from itertools import combinations
 
 import attrs
-import oracle
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from notation import CREATED, WORDS, snap
 
 from batchfsm import Monitor, Transition, parse
 from batchfsm.dialects import DIALECTS, find
 from batchfsm.lifecycle import STAMP_FIELDS, Lifecycle, State, Step
 from batchfsm.route import Router, router
 from batchfsm.wire import reader
+from support import oracle
+from support.notation import CREATED, WORDS, snap
 
 FORK = Lifecycle(
     name="fork",

@@ -7,7 +7,6 @@ import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from notation import CREATED, DAY_S, seen, snap
 
 from batchfsm import (
     DIALECTS,
@@ -26,6 +25,7 @@ from batchfsm.history import Fold, Track
 from batchfsm.rules import HEALTHY, SKEW_S, chosen
 from batchfsm.rules.judging import judge_of
 from batchfsm.wire import reader
+from support.notation import CREATED, DAY_S, seen, snap
 
 Row = dict[str, Any]
 

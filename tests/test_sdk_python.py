@@ -2,12 +2,12 @@
 
 import openai
 import pytest
-from notation import CREATED, seen, snap
 from openai.pagination import SyncCursorPage
 from openai.types import Batch
-from server import HTTPX
 
 from batchfsm import Monitor, RequestCounts, parse
+from support.notation import CREATED, seen, snap
+from support.server import HTTPX
 
 USAGE = {
     "input_tokens": 120,

@@ -9,9 +9,9 @@ it never gets there. Its camelCase is that of `toString()`, which is text.
 import json
 
 import pytest
-from notation import seen, snap
 
 from batchfsm import BatchError, Monitor, RequestCounts, parse
+from support.notation import seen, snap
 
 EXPIRED = """{"id":"batch_68e77800c1b2c3d4e5f60718293a4b5c","object":"batch","endpoint":"/v1/responses",
 "errors":null,

@@ -9,9 +9,9 @@ pointers as null. An unknown status is an error of `Unmarshal`, so it never gets
 import json
 
 import pytest
-from notation import seen
 
 from batchfsm import BatchError, Monitor, RequestCounts, parse
+from support.notation import seen
 
 COMPLETED = """{"id":"batch_68e77800b1b2c3d4e5f60718293a4b5c","object":"batch",
 "endpoint":"/v1/chat/completions",

@@ -9,9 +9,9 @@ value class: any string gets through. Serializers that go by properties, such as
 import json
 
 import pytest
-from notation import CREATED, seen, snap
 
 from batchfsm import BatchError, Monitor, RequestCounts, parse
+from support.notation import CREATED, seen, snap
 
 COMPLETED = """{"id":"batch_68e77800e1b2c3d4e5f60718293a4b5c","endpoint":"/v1/chat/completions","errors":null,
 "input_file_id":"file-Kt1in","completion_window":"24h","status":"completed","error_file_id":"file-Kt1err",

@@ -9,9 +9,9 @@ never gets into it.
 import json
 
 import pytest
-from notation import CREATED, seen, snap
 
 from batchfsm import BatchError, Monitor, RequestCounts, parse
+from support.notation import CREATED, seen, snap
 
 COMPLETED = r"""{"id":"batch_68e77800a1b2c3d4e5f60718293a4b5c","object":"batch","endpoint":"\/v1\/embeddings",
 "input_file_id":"file-Jd1in","completion_window":"24h","status":"completed","output_file_id":"file-Jd1out",

@@ -8,9 +8,9 @@ sent, unknown fields and unknown statuses kept. Older servers send no `model` an
 import json
 
 import pytest
-from notation import seen, snap
 
 from batchfsm import BatchError, Monitor, RequestCounts, parse
+from support.notation import seen, snap
 
 CANCELLED = """{"id":"batch_68e77800d1b2c3d4e5f60718293a4b5c","object":"batch",
 "endpoint":"/v1/chat/completions",

@@ -7,7 +7,6 @@ import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from notation import CREATED, WORDS, seen, snap
 
 from batchfsm import BatchError, RequestCounts, Snapshot, parse
 from batchfsm.dialects import DIALECTS
@@ -24,6 +23,7 @@ from batchfsm.snapshot import (
     spelled,
 )
 from batchfsm.wire import reader
+from support.notation import CREATED, WORDS, seen, snap
 
 STYLES = get_args(Style)
 PATHS = ["v", "vp", "vpz", "vpzc", "vf", "vpze", "vpg", "vgx", "vpgx"]

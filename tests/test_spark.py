@@ -18,11 +18,8 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from bench.snapshot_log import to_parquet, write
 from hypothesis import given
 from hypothesis import strategies as st
-from medley import filled, medley
-from notation import seen
 from typer.testing import CliRunner
 
 from batchfsm import DefinitionError, MissingExtraError, SourceError, UnknownNameError, audit
@@ -40,6 +37,9 @@ from batchfsm.cli import app
 from batchfsm.dialects import find
 from batchfsm.finding import Place
 from batchfsm.logs import Sighting
+from bench.snapshot_log import to_parquet, write
+from support.medley import filled, medley
+from support.notation import seen
 
 with_spark = [pytest.mark.spark, pytest.mark.filterwarnings("ignore")]  # Spark's own, at start and end.
 

@@ -1,12 +1,10 @@
 """The rules as one SQL query: DuckDB's answer is the auditor's, as far as a query can follow it."""
 
 import json
-import os
 import sys
 from collections import Counter, defaultdict
 from functools import cache
 from itertools import product
-from pathlib import Path
 from random import Random
 
 import duckdb
@@ -14,8 +12,6 @@ import pytest
 import sqlglot
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from medley import COUNTS, STAMPS, TEXTS, TIMES, filled, flat, medley, numbered
-from notation import CREATED, seen, snap
 from typer.testing import CliRunner
 
 from batchfsm import DIALECTS, RULES, DefinitionError, MissingExtraError, UnknownNameError, audit
@@ -24,6 +20,9 @@ from batchfsm.cli import app
 from batchfsm.rules import HEALTHY
 from batchfsm.snapshot import UNREAD
 from batchfsm.topology import topology
+from support.medley import COUNTS, STAMPS, TEXTS, TIMES, filled, flat, medley, numbered
+from support.notation import CREATED, seen, snap
+from support.paths import SHARED
 
 LEVELS = ("note", "warning", "error")
 
@@ -286,7 +285,6 @@ def test_counts(warehouse):
 
 # ---------------------------------------------------------------- real logs
 
-SHARED = Path(os.environ.get("BATCHFSM_SHARED", Path(__file__).parents[1] / "../shared"))
 LOGS = {
     "data/observed_snapshots.jsonl": "openai",
     "recordings/server_aibrix_dryrun.jsonl": "openai",

@@ -6,9 +6,6 @@ from contextlib import closing
 from random import Random
 
 import pytest
-from medley import medley
-from notation import CREATED, DAY_S, seen, snap
-from test_recordings import each_server, of_batches
 
 from batchfsm import DIALECTS, Dialect, SourceError, StateError, StateFile, audit
 from batchfsm.auditing import running
@@ -17,6 +14,9 @@ from batchfsm.auditing.state import VERSION
 from batchfsm.errors import DefinitionError
 from batchfsm.history import Track
 from batchfsm.lifecycle import Lifecycle
+from support.medley import medley
+from support.notation import CREATED, DAY_S, seen, snap
+from test_recordings import each_server, of_batches
 
 LATE = "observed at {}, and the state knows its batch up to {}"
 

@@ -7,8 +7,6 @@ import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from notation import CREATED, seen, snap
-from test_history import logs, written
 
 from batchfsm import DIALECTS, Dialect, Snapshot, SnapshotError, Transition, parse
 from batchfsm.history import Fold, Track, dump, restore
@@ -16,6 +14,8 @@ from batchfsm.journal.stored import snapshot_of, snapshot_text, transition_of, t
 from batchfsm.route import Leg
 from batchfsm.snapshot import UNREAD, row_of
 from batchfsm.wire import reader
+from support.notation import CREATED, seen, snap
+from test_history import logs, written
 
 dialects = st.sampled_from(list(DIALECTS.values()))
 

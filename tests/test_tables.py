@@ -8,8 +8,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from medley import COUNTS, STAMPS, TEXTS, TIMES, medley
-from notation import CREATED, seen
 from typer.testing import CliRunner
 
 from batchfsm import DIALECTS, MissingExtraError, SourceError, audit
@@ -18,6 +16,8 @@ from batchfsm.auditing.tabular import table
 from batchfsm.auditing.tabular.blind import blind
 from batchfsm.cli import app
 from batchfsm.errors import DefinitionError
+from support.medley import COUNTS, STAMPS, TEXTS, TIMES, medley
+from support.notation import CREATED, seen
 
 pytest.importorskip("pyarrow", reason="the extra `audit` is not installed")
 pytest.importorskip("numba", reason="the extra `audit` is not installed")

@@ -6,9 +6,7 @@ from itertools import combinations, islice, permutations, product
 from typing import Any
 
 import attrs
-import oracle
 import pytest
-from notation import CREATED, WORDS, snap
 from transitions import Machine, MachineError
 
 from batchfsm import DIALECTS, OPENAI, Lifecycle, Snapshot, Transition
@@ -16,6 +14,8 @@ from batchfsm import machine as machines
 from batchfsm.history import Fold, Track
 from batchfsm.snapshot import COUNT_FIELDS, FLAT_FIELDS
 from batchfsm.wire import reader
+from support import oracle
+from support.notation import CREATED, WORDS, snap
 
 LETTERS = {word: letter for letter, word in WORDS.items()}
 STATUSES = tuple(WORDS.values())

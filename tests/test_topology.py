@@ -3,11 +3,11 @@
 from itertools import combinations, pairwise, product
 
 import pytest
-from notation import WORDS, words
 
 from batchfsm.dialects import DIALECTS
 from batchfsm.lifecycle import OPENAI, Lifecycle, State, Step
 from batchfsm.topology import Topology, topology
+from support.notation import WORDS, words
 
 GRAPH = topology(OPENAI)
 

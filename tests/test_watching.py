@@ -12,8 +12,6 @@ from itertools import count
 
 import openai
 import pytest
-from notation import CREATED, DAY_S, snap, words
-from server import FAULTS, HTTPX, Clock, Life, Server, raises
 
 from batchfsm import (
     AsyncMonitor,
@@ -38,6 +36,8 @@ from batchfsm import (
     watch,
 )
 from batchfsm.watching import answers, clients
+from support.notation import CREATED, DAY_S, snap, words
+from support.server import FAULTS, HTTPX, Clock, Life, Server, raises
 
 EXACT = Schedule(jitter=0)
 UP = {"content-type": "application/json"}

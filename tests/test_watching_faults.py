@@ -7,10 +7,10 @@ import random
 from contextlib import aclosing
 
 import pytest
-from notation import words
-from server import FAULTS, Clock, Life, Server
 
 from batchfsm import AsyncMonitor, Monitor, Schedule, audit, awatch, watch
+from support.notation import words
+from support.server import FAULTS, Clock, Life, Server
 
 PACE = Schedule(delay_s_min=4, delay_s_max=8, jitter=0)
 PATHS = ("vpzc", "vpze", "vpgx", "vgx", "vf")

@@ -10,12 +10,12 @@ from itertools import count
 
 import openai
 import pytest
-from notation import CREATED, snap, words
-from server import Clock, Life, Server
 from standardwebhooks import Webhook
 
 from batchfsm import MissingExtraError, Schedule, awatch, watch
 from batchfsm.webhook import Hint, Hints, WebhookError, verify
+from support.notation import CREATED, snap, words
+from support.server import Clock, Life, Server
 
 # The test vector of both of OpenAI's SDKs.
 SECRET = "whsec_RdvaYFYUXuIFuEbvZHwMfYFhUf7aMYjYcmM24+Aj40c="

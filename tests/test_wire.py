@@ -9,7 +9,6 @@ from types import MappingProxyType, SimpleNamespace
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from notation import CREATED, snap
 
 from batchfsm import BatchError, RequestCounts, SnapshotError, parse
 from batchfsm.dialects import DIALECTS, Dialect
@@ -25,6 +24,7 @@ from batchfsm.snapshot import (
     spelled,
 )
 from batchfsm.wire import TIME_MAX, batches, reader, refusal, shown
+from support.notation import CREATED, snap
 
 STYLES = ("snake", "camel", "pascal")
 VITAL = ("id", "status", "created_at")

@@ -6,11 +6,11 @@ import os
 import sys
 
 import pytest
-from notation import snap
 
 from batchfsm import MissingExtraError, audit
 from batchfsm.auditing import running
 from batchfsm.logs import packed
+from support.notation import snap
 
 try:
     from compression import zstd

@@ -19,8 +19,8 @@ from pathlib import Path
 from time import perf_counter
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from crashing import HOOKS, cut_at_random, killed_at_random, raced, tally
-from journals import drop, own_schema, server_or_skip
+from support.crashing import HOOKS, cut_at_random, killed_at_random, raced, tally
+from support.journals import drop, own_schema, server_or_skip
 
 KILLS, BATCHES, ROUNDS = 200, 2_500, 1_000
 KILL_S_MAX, CUT_S_MAX = 1.5, 0.2

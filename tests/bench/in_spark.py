@@ -19,10 +19,9 @@ from pyspark.sql import SparkSession
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bench import eleven, snapshot_log  # A script finds its neighbours so.
-
 from batchfsm import audit
 from batchfsm.auditing.sql import Table, query
+from bench import eleven, snapshot_log  # A script finds its neighbours so.
 
 KINDS = {
     "VARCHAR": "STRING",

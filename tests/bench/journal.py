@@ -21,9 +21,8 @@ from time import perf_counter
 from observe import COMPLETED, life
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from journals import drop, own_schema, server_or_skip
-
 from batchfsm import Monitor, PostgresJournal, SQLiteJournal
+from support.journals import drop, own_schema, server_or_skip
 
 ROUNDS = 400
 

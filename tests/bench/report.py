@@ -15,9 +15,8 @@ from time import perf_counter
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from notation import CREATED, seen
-
 import batchfsm
+from support.notation import CREATED, seen
 
 
 def write_log(path, rows, findings):

@@ -20,6 +20,7 @@ from tempfile import TemporaryFile
 from typing import Any
 
 import duckdb
+
 from bench import damage
 
 START = 1_700_000_000

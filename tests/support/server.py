@@ -9,7 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
 import openai
-from notation import CREATED, seconds, snap
+
+from support.notation import CREATED, seconds, snap
 
 SELF = [
     sys.executable,

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from notation import CREATED, seen, snap
+from support.notation import CREATED, seen, snap
 
 HOSTILE: Final = (
     "<script>document.title='owned'</script>",

@@ -1,10 +1,10 @@
 """
 Pollers that can be killed: processes with a journal that observe made-up batches, and note what their hooks heard.
 
-`python tests/crashing.py poll PLACE NOTES LAST` goes on where the journal says it was, until batch LAST has ended.
-`python tests/crashing.py race PLACE NOTES SIDE` observes one batch for each number on its standard input.
-`python tests/crashing.py defer PLACE NOTES LAST` observes batches whose hooks are procrastinate's jobs.
-`python tests/crashing.py work PLACE NOTES 0` calls those hooks, as a worker.
+`PYTHONPATH=tests python -m support.crashing poll PLACE NOTES LAST` goes on where the journal says it was, until batch LAST has ended.
+`PYTHONPATH=tests python -m support.crashing race PLACE NOTES SIDE` observes one batch for each number on its standard input.
+`PYTHONPATH=tests python -m support.crashing defer PLACE NOTES LAST` observes batches whose hooks are procrastinate's jobs.
+`PYTHONPATH=tests python -m support.crashing work PLACE NOTES 0` calls those hooks, as a worker.
 """
 
 from __future__ import annotations
@@ -23,11 +23,12 @@ from typing import Any
 
 import attrs
 import procrastinate
-from journals import DSN, server_or_skip
-from notation import seen
 
 from batchfsm import JournalError, Monitor, ProcrastinateJournal, Transition
 from batchfsm.journal import open_journal
+from support.journals import DSN, server_or_skip
+from support.notation import seen
+from support.paths import TESTS
 
 LIFE = seen("vpzc")
 TARGETS = [row["status"] for row in LIFE]
@@ -166,8 +167,9 @@ class Tally:
 
 def started(*words: Any) -> subprocess.Popen[str]:
     """Start a poller and wait until its hooks are registered."""
-    command = [sys.executable, __file__, *map(str, words)]
-    child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, "-m", "support.crashing", *map(str, words)]
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [str(TESTS), os.environ.get("PYTHONPATH")]))}
+    child = subprocess.Popen(command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert "ready\n" == child.stdout.readline()  # type: ignore[union-attr]
     return child
 
