@@ -17,7 +17,7 @@ from batchfsm import audit
 from batchfsm.cli import app
 from batchfsm.logs import OBJECT_CHARS_MAX, stream
 from support.notation import CREATED, seen, snap
-from test_logs_text import PRINTERS, WIRE
+from support.sdk_text import PRINTERS, WIRE
 
 LIFE = [json.dumps(batch).encode() for batch in seen("vpzc")]
 BEFORE, BEHIND = LIFE[:2], LIFE[2:]

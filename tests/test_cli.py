@@ -16,10 +16,10 @@ from typer.testing import CliRunner
 
 from batchfsm import DIALECTS, OPENAI, RULES, __main__, audit, diagram
 from batchfsm.cli import STATUS, app
+from support.commands import SELF, ran, run
 from support.notation import CREATED, seen, snap
-from test_logs_text import PRINTERS, WIRE
+from support.sdk_text import PRINTERS, WIRE
 
-SELF = [sys.executable, "-m", "batchfsm"]
 LEFT = seen("vpzcp")
 ID = "batch_" + f"{CREATED:08x}" + "0123456789abcdef01234567"
 
@@ -36,27 +36,6 @@ def log(tmp_path, monkeypatch):
     for name, batches in {"good": seen("vpzc"), "left": LEFT, "blank": []}.items():
         (tmp_path / f"{name}.jsonl").write_text(lines(batches))
     return tmp_path
-
-
-def ran(*arguments, said=None):
-    """Run a command in this process and return what it printed and its exit status."""
-    result = CliRunner().invoke(app, [str(each) for each in arguments], input=said)
-    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
-    return result
-
-
-def run(*arguments, said=None, **changes):
-    """Run a command in a process of its own, whose environment is another in these variables."""
-    environment = {name: value for name, value in os.environ.items() if name not in {"NO_COLOR", "FORCE_COLOR"}}
-    return subprocess.run(
-        [*SELF, *map(str, arguments)],
-        input=said,
-        env={name: value for name, value in (environment | changes).items() if value is not None},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
 
 
 # ---------------------------------------------------------------- exit statuses

@@ -8,9 +8,9 @@ import pytest
 
 from batchfsm import PostgresJournal, SQLiteJournal
 from batchfsm.journal import Outcome, postgres
+from support.commands import ran, run
 from support.journals import StandIn, change, drop, own_schema, server_or_skip, transitions, unheard
 from support.notation import snap
-from test_cli import ran, run
 
 BORN, RUNS = transitions(snap("v"), snap("vp"))
 

@@ -13,8 +13,8 @@ from batchfsm.finding import Place
 from batchfsm.logs import Row, Unreadable, opened, rows
 from batchfsm.rules import HEALTHY
 from batchfsm.wire import reader
+from support.few_batches import enveloped, made, steps
 from support.notation import CREATED, DAY_S, seen, snap
-from test_auditing import enveloped, made, steps
 
 OPENAI = DIALECTS["openai"]
 

@@ -19,7 +19,6 @@ from collections import Counter
 from contextlib import closing, suppress
 from pathlib import Path
 from threading import Barrier, Thread
-from typing import Any
 
 import attrs
 import pytest
@@ -31,6 +30,8 @@ from batchfsm.journal import open_journal
 from support.crashing import HOOKS, cut_at_random, ended, killed_at_random, raced, started, tally
 from support.journals import Desk, change, drop, own_schema, server_or_skip, transitions, unheard
 from support.notation import CREATED, seen, snap
+from support.paths import TESTS
+from support.poller import Poller
 
 LIFE = seen("vpzc")
 (BORN,) = transitions(snap("v"))
@@ -161,25 +162,6 @@ def test_of_two_who_claim_at_once_one_gets_it(tmp_path):
 # ---------------------------------------------------------------- disks and files
 
 
-class Poller:
-    """A monitor on a journal, and what its hook heard."""
-
-    def __init__(self, journal: Any) -> None:
-        """Register the hook."""
-        self.heard: list[str] = []
-        self.monitor = Monitor(journal=journal)
-        self.monitor.on(name="h")(lambda transition: self.heard.append(transition.key))
-
-    def polled(self, number: int) -> bool:
-        """Observe the whole life of a batch; False if the journal could not be written."""
-        try:
-            for row in LIFE:
-                self.monitor.observe(row | {"id": f"batch_{number}"})
-        except JournalError:
-            return False
-        return True
-
-
 def test_a_full_disk_is_an_error_and_loses_nothing(tmp_path):
     """What fitted is there; when there is room again, the rest comes, once."""
     with SQLiteJournal(tmp_path / "journal.db") as journal:
@@ -202,7 +184,7 @@ def test_a_full_disk_is_an_error_and_loses_nothing(tmp_path):
 FULL = """
 import resource, signal, sys
 from pathlib import Path
-from test_journal_faults import Poller
+from support.poller import Poller
 from batchfsm import SQLiteJournal
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 with SQLiteJournal(sys.argv[1]) as journal:
@@ -222,7 +204,7 @@ print(len(poller.heard), len(set(poller.heard)))
 READ_ONLY = """
 import os, sys
 import encodings.idna
-from test_journal_faults import Poller
+from support.poller import Poller
 from batchfsm import JournalError, Monitor, SQLiteJournal
 if os.geteuid() == 0:
     os.setuid(65534)  # Root may write what it likes.
@@ -235,9 +217,8 @@ except JournalError as error:
 
 def scripted(script: str, path: Path) -> str:
     """Run a script in a process of its own and return what it says."""
-    tests = Path(__file__).parent
     ran = subprocess.run(
-        [sys.executable, "-c", script, str(path)], cwd=tests, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", script, str(path)], cwd=TESTS, capture_output=True, text=True, timeout=60, check=False
     )
     assert 0 == ran.returncode, ran.stderr
     return ran.stdout.strip()

@@ -10,17 +10,10 @@ from batchfsm import DIALECTS, audit
 from batchfsm.testing import FakeBatchAPI, Request, RequestError, Scenario, ScenarioError, VirtualClock
 from batchfsm.testing.inputs import read
 from batchfsm.testing.multipart import parts
+from support.fake_api import KEY, ask
 from support.notation import CREATED
 
-KEY = {"authorization": "Bearer sk-any"}
 CREATE = {"input_file_id": "file-none", "endpoint": "/v1/chat/completions", "completion_window": "24h"}
-
-
-def ask(api, method, path, body=b"", **query):
-    """Ask, with a key; return status and what came."""
-    body = body if isinstance(body, bytes) else json.dumps(body).encode()
-    answer = api.handle(Request(method=method, path=f"/v1/{path}", query=query, headers=KEY, body=body))
-    return answer.status, answer.json
 
 
 def upload(api, content, purpose="batch"):

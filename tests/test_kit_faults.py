@@ -8,8 +8,8 @@ import pytest
 
 from batchfsm import RULES, UnknownNameError, audit
 from batchfsm.testing import FAULTS, FakeBatchAPI, Request, VirtualClock
+from support.fake_api import KEY, ask
 from support.notation import CREATED
-from test_kit_api import KEY, ask
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ import pytest
 
 from batchfsm.testing import FakeBatchAPI, SpeedClock, assert_consistent
 from batchfsm.testing import server as serving
+from support.embeddings import CREATE, lines, respond
 from support.server import HTTPX
-from test_kit_openai import CREATE, lines, respond
 
 KEY = {"authorization": "Bearer sk-any"}
 

@@ -7,8 +7,8 @@ import subprocess
 import pytest
 
 from batchfsm.testing import FakeBatchAPI, assert_consistent, assert_lifecycle
+from support.embeddings import lines, respond
 from support.paths import TESTS
-from test_kit_openai import lines, respond
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 CLIENT = TESTS / "support" / "node_client.mjs"

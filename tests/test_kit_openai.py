@@ -9,24 +9,10 @@ import pytest
 from openai.types import Batch
 
 import batchfsm
-from batchfsm.testing import FakeBatchAPI, RequestError, assert_consistent, assert_lifecycle
+from batchfsm.testing import FakeBatchAPI, assert_consistent, assert_lifecycle
+from support.embeddings import CREATE, lines, respond
 
 PLAN = "validating 5s > in_progress 1h > finalizing 10m > completed"
-CREATE = {"endpoint": "/v1/embeddings", "completion_window": "24h"}
-
-
-def lines(*texts):
-    """Return an input file that asks for an embedding of each text."""
-    body = [
-        {"custom_id": text, "method": "POST", "url": "/v1/embeddings", "body": {"model": "m", "input": text}}
-        for text in texts
-    ]
-    return "\n".join(map(json.dumps, body)).encode()
-
-
-def respond(body):
-    """Answer a request of `lines`."""
-    return RequestError(400, "boom") if body["input"] == "bad" else {"embedding": [len(body["input"])]}
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from batchfsm.errors import SourceError
 from batchfsm.logs import INPUT_FORMATS, Row, Unreadable, opened, packed, rows, stream
 from batchfsm.wire import reader
 from support.notation import CREATED, seen, snap, words
-from test_logs_text import PRINTERS, WIRE
+from support.sdk_text import PRINTERS, WIRE
 
 LIFE = seen("vpzc")
 ONE_LINE = [json.dumps(batch) for batch in LIFE]

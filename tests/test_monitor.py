@@ -33,8 +33,8 @@ from batchfsm.finding import verdict_of
 from batchfsm.history import Fold, Track
 from batchfsm.wire import reader
 from support import oracle
+from support.histories import FIELDS, logs, written
 from support.notation import CREATED, DAY_S, WORDS, seen, snap
-from test_history import FIELDS, logs, written
 
 Row = dict[str, Any]
 

@@ -21,8 +21,8 @@ from batchfsm import (
     SnapshotError,
     Transition,
 )
+from support.histories import logs, written
 from support.notation import WORDS, seen, snap
-from test_history import logs, written
 
 WAIT_S_MAX = 30
 """How long a test may take before it counts as hanging; seconds."""

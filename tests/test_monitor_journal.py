@@ -26,9 +26,9 @@ from batchfsm import (
 )
 from batchfsm.journal import BACKOFF_S, BACKOFF_S_MAX, TRIES_MAX, Change, Outcome, backoff_s
 from batchfsm.monitor.ledger import RACES_MAX
+from support.histories import logs, written
 from support.journals import short
 from support.notation import CREATED, WORDS, seen, snap
-from test_history import logs, written
 
 LIFE = seen("vpzc")
 WAIT_S_MAX = 30

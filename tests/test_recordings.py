@@ -1,80 +1,9 @@
 """Recorded lives of real servers: under their own dialect they do nothing wrong, and OpenAI's names their ways."""
 
-import json
 from collections import Counter
 
-import attrs
-import pytest
-
 from batchfsm import Monitor, audit
-from support.paths import SHARED
-
-RECORDINGS = SHARED / "recordings"
-CALLS = {"create", "retrieve", "cancel", "list"}
-
-
-@attrs.frozen(kw_only=True)
-class Server:
-    """What the recordings' README says of a server, and what that is called."""
-
-    file: str
-    dialect: str
-    statuses: str
-    steps: str
-    """What its batches went through, as `source > target`; `?` where a poll can miss what is between."""
-    deviations: dict[str, str]
-    """What OpenAI's dialect finds, with the highest severity."""
-    ends: dict[str, int]
-
-
-SERVERS = [
-    Server(
-        file="server_aibrix_dryrun.jsonl",
-        dialect="aibrix",
-        statuses="scheduling validating in_progress finalizing completed failed cancelling cancelled",
-        steps="""scheduling > validating, validating > in_progress, in_progress > finalizing, finalizing > completed,
-                 in_progress > cancelling, cancelling > finalizing, finalizing > cancelled,
-                 scheduling ? cancelling, cancelling > cancelled, scheduling ? failed, validating > failed""",
-        # scheduling; both stamps of the way through finalizing; counts that come late; cancelling > finalizing.
-        deviations={"S004": "error", "P102": "error", "C304": "note", "H501": "error"},
-        ends={"completed": 14, "failed": 5, "cancelled": 3},
-    ),
-    Server(
-        file="server_ogx.jsonl",
-        dialect="ogx",
-        statuses="validating in_progress completed failed cancelling cancelled",
-        steps="""validating > in_progress, in_progress > completed, in_progress > cancelling,
-                 cancelling > cancelled, validating ? cancelling, validating ? failed""",
-        # Never in_progress_at, finalizing_at or expires_at; counts that come late; file ids while in progress.
-        deviations={"P101": "error", "P103": "error", "P104": "note", "C304": "note", "F401": "warning"},
-        ends={"completed": 13, "failed": 5, "cancelled": 3},
-    ),
-    Server(
-        file="server_llmock.jsonl",
-        dialect="openai",
-        statuses="validating completed failed cancelled",
-        steps="""validating > in_progress, in_progress > finalizing, finalizing > completed,
-                 validating > cancelling, cancelling > cancelled, finalizing > failed""",
-        # It fills in the stamps of all that comes before failed, finalizing among them.
-        deviations={"P102": "warning"},
-        ends={"completed": 8, "failed": 1, "cancelled": 1},
-    ),
-]
-each_server = pytest.mark.parametrize("server", SERVERS, ids=lambda server: server.file)
-
-
-def lines(server):
-    """Return the lines of a recording; skip the test if it is not there."""
-    path = RECORDINGS / server.file
-    if not path.exists():
-        pytest.skip(f"{path} is not there; BATCHFSM_SHARED says where else to look")
-    with path.open(encoding="utf-8") as log:
-        return [json.loads(line) for line in log]
-
-
-def of_batches(server):
-    """Return the lines that tell of batches."""
-    return [line for line in lines(server) if line["call"] in CALLS]
+from support.recordings import CALLS, RECORDINGS, each_server, lines, of_batches
 
 
 def severities(report):

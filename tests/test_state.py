@@ -16,7 +16,7 @@ from batchfsm.history import Track
 from batchfsm.lifecycle import Lifecycle
 from support.medley import medley
 from support.notation import CREATED, DAY_S, seen, snap
-from test_recordings import each_server, of_batches
+from support.recordings import each_server, of_batches
 
 LATE = "observed at {}, and the state knows its batch up to {}"
 

@@ -14,8 +14,8 @@ from batchfsm.journal.stored import snapshot_of, snapshot_text, transition_of, t
 from batchfsm.route import Leg
 from batchfsm.snapshot import UNREAD, row_of
 from batchfsm.wire import reader
+from support.histories import logs, written
 from support.notation import CREATED, seen, snap
-from test_history import logs, written
 
 dialects = st.sampled_from(list(DIALECTS.values()))
 
