@@ -1,7 +1,7 @@
 """
 The fast lane: objects of known keys and well-typed values, which is what nearly every server sends.
 
-What it reads, it reads exactly as the converter of `fields` does (tests/test_wire.py holds
+What it reads, it reads exactly as the converter of `fields` does (tests/wire/test_wire.py holds
 the two against each other); what it cannot vouch for, it leaves to that.
 """
 
