@@ -1,13 +1,13 @@
 """
 Two real servers with batches, each in an environment of its own: what `conform` sees of them, and what each dialect says.
 
-`BATCHFSM_SERVERS` names a directory where their environments are kept for the next run; else they are made anew.
+`BATCHFSM_SERVERS` names a directory where their environments are kept for the next run, see `support/servers/install.py`; else
+they are made anew.
 """
 
 import json
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -27,19 +27,18 @@ from batchfsm import audit
 from batchfsm.conform import Scorecard, caller, conform
 from support.paths import ROOT, TESTS
 from support.servers.engine import MODEL, Engine
+from support.servers.install import NotInstalledError, install
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 HERE = TESTS / "support" / "servers"
-INSTALL_S_MAX, START_S_MAX, BATCH_S_MAX = 900, 120, 120
+START_S_MAX, BATCH_S_MAX = 120, 120
 
 
 @attrs.frozen(kw_only=True)
 class Server:
-    """How a server is installed and started, and what it does otherwise than OpenAI."""
+    """How a server is started, and what it does otherwise than OpenAI."""
 
     package: str
-    python: str
-    """The interpreter that it was released for."""
     command: str
     """Its command; `{port}` and `{here}` are filled in."""
     dialect: str
@@ -60,7 +59,6 @@ class Server:
 SERVERS = [
     Server(
         package="aibrix==0.8.0",
-        python="python3.11",
         command="aibrix_metadata --dry-run --host 127.0.0.1 --port {port}",
         dialect="aibrix",
         model="any",
@@ -75,7 +73,6 @@ SERVERS = [
     ),
     Server(
         package="ogx==1.5.0",
-        python="python3.12",
         command="ogx run {here}/ogx.yaml --port {port} --insecure",
         dialect="ogx",
         model=f"stub/{MODEL}",
@@ -88,32 +85,6 @@ SERVERS = [
         at_the_end={"P103": 1, "P104": 3, "C304": 1},
     ),
 ]
-
-
-def interpreter(name):
-    """Return an interpreter by its name, on the path or of pyenv; None if there is none."""
-    root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
-    for found in [shutil.which(name), *root.glob(f"versions/{name.removeprefix('python')}.*/bin/python3")]:
-        if found is not None and subprocess.run([found, "-c", ""], capture_output=True, check=False).returncode == 0:
-            return str(found)
-    return None
-
-
-def installed(server, desk):
-    """Return the directory of a server's commands; skip if it cannot be installed here."""
-    kept = os.environ.get("BATCHFSM_SERVERS")
-    home = (Path(kept) if kept else desk) / server.package.replace("==", "-")
-    if not (home / "ready").exists():
-        python = interpreter(server.python)
-        if python is None:
-            pytest.skip(f"{server.package} needs {server.python}")
-        subprocess.run([python, "-m", "venv", "--clear", home], check=True)
-        pip = [home / "bin" / "pip", "install", "--quiet", server.package]
-        ran = subprocess.run(pip, capture_output=True, text=True, timeout=INSTALL_S_MAX, check=False)
-        if ran.returncode:
-            pytest.skip(f"pip cannot install {server.package}: {ran.stderr.strip()[-200:]}")
-        (home / "ready").touch()
-    return home / "bin"
 
 
 def free_port():
@@ -199,7 +170,11 @@ def judged(request, tmp_path_factory):
     server, desk = request.param, tmp_path_factory.mktemp(request.param.dialect)
     if server.redis:
         need_redis()
-    bin_directory, views, log = installed(server, desk), [], desk / "seen.jsonl"
+    try:
+        bin_directory = install(server.package, Path(os.environ.get("BATCHFSM_SERVERS", desk)))
+    except NotInstalledError as error:
+        pytest.skip(str(error))
+    views, log = [], desk / "seen.jsonl"
     with engine() as stub, running(server, bin_directory, desk, stub) as url:
         card = conform(
             caller(url, "none"),

@@ -33,9 +33,26 @@ def test_editables_are_built_apart():
     tox = PROJECT["tool"]["tox"]
     editable = {name: env for name, env in tox["env"].items() if env.get("package") == "editable"}
 
-    assert "full" in editable
+    assert "cover" in editable
     assert {".editable"} == {env.get("wheel_build_env") for env in editable.values()}
-    assert ".editable" != tox["env_run_base"]["wheel_build_env"]
+    assert ".editable" != tox["env_run_base"].get("wheel_build_env")
+
+
+def test_each_environment_is_run_once():
+    """`.ci/run` runs the labels `light` and `heavy`; together they are what `tox` runs by default."""
+    tox = PROJECT["tool"]["tox"]
+
+    assert sorted(tox["env_list"]) == sorted(chain.from_iterable(tox["labels"].values()))
+    assert {"light", "heavy"} == set(tox["labels"])
+
+
+def test_other_pythons_deselect_the_marker_logic_only():
+    """Beside it they run what is run by default."""
+    options = PROJECT["tool"]["pytest"]["addopts"]
+    (command,) = PROJECT["tool"]["tox"]["env_run_base"]["commands"]
+    default, other = (each[each.index("-m") + 1] for each in (options, command))
+
+    assert default.replace("not (", "not (logic or ") == other
 
 
 def test_types_are_shipped():
