@@ -15,8 +15,9 @@ from sybil.parsers.myst import CodeBlockParser, DocTestDirectiveParser, PythonCo
 
 from support.paths import ROOT
 
-# `pytest --hypothesis-profile=ci` tries other, and ten times as many, examples on each run. `compat` is for another
-# Python or other versions, after `fast` has passed on one: a difference between them shows in the first examples.
+# `pytest --hypothesis-profile=ci` tries other, and ten times as many, examples on each run; `compat` is for another
+# Python or other versions, after `fast` has passed on one: a difference between them shows in the first examples. A
+# test that sets its own number of examples has that number in each profile.
 settings.register_profile("fast", max_examples=100, derandomize=True, deadline=None)
 settings.register_profile("compat", parent=settings.get_profile("fast"), max_examples=10)
 settings.register_profile("ci", max_examples=1000, deadline=None)

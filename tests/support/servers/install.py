@@ -1,5 +1,5 @@
 """
-Install the real servers of batches that the tests of `conform` talk to: `python tests/servers/install.py`.
+Install the real servers of batches that the tests of `conform` talk to: `python tests/support/servers/install.py`.
 
 They go into the directory that `BATCHFSM_SERVERS` names, each in an environment of its own. uv is used if it is there,
 else pip, which takes ten times as long.
