@@ -1,7 +1,7 @@
 """
 Run the default tests of the packages that a change touches: `tox run -e quick`.
 
-The change is all that differs from the commit where the branch left `main`, files that git does not track yet included.
+The change is all that differs from the commit where the branch left `main`, with files that git does not track yet.
 """
 
 import re
@@ -20,8 +20,9 @@ def git(*arguments: str, root: Path) -> list[str]:
 
 
 def changed_files(root: Path) -> list[str]:
-    """Return the files that differ from the merge base with `main`; without `main`, from the last commit."""
-    (base,) = git("merge-base", "main", "HEAD", root=root) or ["HEAD"]
+    """Return the files that differ from the merge base with `origin/main` or else `main`, or from the last commit."""
+    bases = (git("merge-base", main, "HEAD", root=root) for main in ("origin/main", "main"))
+    (base,) = next(filter(None, bases), ["HEAD"])
     return git("diff", "--name-only", base, root=root) + git("ls-files", "--others", "--exclude-standard", root=root)
 
 

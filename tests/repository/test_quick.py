@@ -84,7 +84,11 @@ def test_no_test_is_named_twice(quick, checkout):
 
 
 def test_a_change_is_all_since_the_branch_left_main(quick, checkout):
-    """Commits of the branch count, edits and new files too, commits of `main` after that do not."""
+    """
+    Commits of the branch count, edits and new files too, later commits of `main` do not.
+
+    Without `main` only edits and new files count; with `origin/main` commits that are not pushed count again.
+    """
 
     def git(*arguments):
         identity = ["-c", "user.name=a", "-c", "user.email=a@example.com"]
@@ -112,3 +116,7 @@ def test_a_change_is_all_since_the_branch_left_main(quick, checkout):
     git("branch", "-D", "main")
 
     assert ["README.md", "batchfsm/new.py"] == sorted(quick.changed_files(checkout))
+
+    git("update-ref", "refs/remotes/origin/main", "HEAD~1")
+
+    assert ["README.md", "batchfsm/errors.py", "batchfsm/new.py"] == sorted(quick.changed_files(checkout))
