@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterable
 from contextlib import ExitStack, closing
 from os import PathLike, fspath
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Final
 
 import attrs
 
-from batchfsm.auditing import extra, spark, tabular
+from batchfsm.auditing import optional, spark, tabular
 from batchfsm.auditing.flow import are_told_by_stamps
 from batchfsm.auditing.progress import Meter, Progress
 from batchfsm.auditing.report import FINDINGS_MAX, Report
@@ -20,7 +21,7 @@ from batchfsm.auditing.scalar import one_by_one
 from batchfsm.auditing.state import StateFile
 from batchfsm.auditing.tally import Tally
 from batchfsm.dialects import Dialect, find
-from batchfsm.errors import DefinitionError, MissingExtraError, UnknownNameError
+from batchfsm.errors import DefinitionError, UnknownNameError
 from batchfsm.lifecycle import Lifecycle
 from batchfsm.logs import Source, opened
 from batchfsm.rules import SKEW_S
@@ -146,11 +147,11 @@ def _judged(log: Source | tabular.Mixed, plan: _Plan) -> Report:
     """Judge a log here; in columns if it can be."""
     remarks = tuple[str, ...]()
     if plan.takes_columns(log):
-        try:
-            if (report := _in_columns(log, plan)) is not None:
-                return report
-        except MissingExtraError as error:
-            remarks = (f"read row by row: {error}",)
+        columns = optional.load_columns()
+        if columns is None:
+            remarks = (optional.NOT_COMPILED,)
+        elif (report := _in_columns(columns, log, plan)) is not None:
+            return report
     plan.meter.begin("reading", log.size)
     tally, flow = one_by_one(
         log, plan.dialect, plan.blank, plan.skew_s, is_repeatable=log.is_repeatable, meter=plan.meter
@@ -192,26 +193,25 @@ def _is_large(source: Source | tabular.Mixed) -> bool:
     return sum(sizes) >= COLUMNS_BYTES_MIN
 
 
-def _in_columns(log: Source | tabular.Mixed, plan: _Plan) -> Report | None:
-    """Judge tables and files of JSON lines in columns; None if they are none, or few of their rows are plain."""
-    columnar = extra.columns()
+def _in_columns(columns: ModuleType, log: Source | tabular.Mixed, plan: _Plan) -> Report | None:
+    """Judge tables and files of JSON lines in columns; None if they are none, or few of their rows can be decoded."""
     parts = log.parts if isinstance(log, tabular.Mixed) else (log,)
-    files: list[Any] = []
+    sources: list[Any] = []
     with ExitStack() as stack:
         try:
             for part in parts:
                 if isinstance(part, tabular.Rows):
-                    files.append(columnar.Grid(part, plan.dialect))
+                    sources.append(columns.TableSource(part, plan.dialect))
                 else:
-                    lines = (columnar.Lines(name, plan.dialect, plan.meter) for name in part.names)
-                    files += [stack.enter_context(closing(each)) for each in lines]
-            run = columnar.Columnar(
+                    files = (columns.JsonLinesSource(name, plan.dialect, plan.meter) for name in part.names)
+                    sources += [stack.enter_context(closing(each)) for each in files]
+            engine = columns.ColumnEngine(
                 plan.dialect, plan.blank, plan.skew_s, plan.memory, flow=plan.flow, meter=plan.meter
             )
-            report: Report = run.run(files).report()
-        except (columnar.NotLinesError, columnar.NotColumnarError):
+            report: Report = engine.run(sources).report()
+        except (columns.NotLinesError, columns.NotColumnarError):
             return None
-    return attrs.evolve(report, flow=run.gathering.flow()) if plan.flow else report
+    return attrs.evolve(report, flow=engine.gathering.flow()) if plan.flow else report
 
 
 def _tokens(tokens: Iterable[str] | None) -> tuple[str, ...] | None:

@@ -1,0 +1,387 @@
+"""The rules about a row after those before it, over decoded rows, with the state of each batch. Compiled."""
+
+from __future__ import annotations
+
+from array import array
+from math import inf, nan
+from typing import Any
+
+import cython
+
+from batchfsm.auditing.columns import layout, lookup_tables
+
+_WIDTH = cython.declare(cython.Py_ssize_t, layout.WIDTH)
+_ID_LOW = cython.declare(cython.int, layout.ID_LOW)
+_ID_HIGH = cython.declare(cython.int, layout.ID_HIGH)
+_STATUS = cython.declare(cython.int, layout.STATUS)
+_TRACKED = cython.declare(cython.int, layout.TRACKED)
+_TRACKED_COUNT = cython.declare(cython.int, len(layout.TRACKED_FIELDS))
+_COMPLETED = cython.declare(cython.int, layout.COMPLETED - layout.TRACKED)
+_ERRORS = cython.declare(cython.int, layout.ERRORS)
+_NULL = cython.declare(cython.longlong, layout.NULL)
+_NO_ERRORS_YET = cython.declare(cython.longlong, layout.NULL + 1)  # No row of the batch came yet.
+_UNKNOWN = cython.declare(cython.longlong, layout.UNKNOWN)
+_NEW = cython.declare(cython.longlong, -2)  # The status of a batch without a live row.
+_NO_MOVE = cython.declare(cython.longlong, -1)
+_NAN = cython.declare(cython.double, nan)
+_INF = cython.declare(cython.double, inf)
+_UNCHANGED = cython.declare(cython.longlong, layout.UNCHANGED)
+_COMPLETED_ROSE = cython.declare(cython.longlong, layout.COMPLETED_ROSE)
+_REDUNDANCY_BITS = cython.declare(cython.longlong, layout.REDUNDANCY_BITS)
+_UNDECIDABLE = cython.declare(cython.longlong, layout.UNDECIDABLE)
+_H501_WARNING = cython.declare(cython.longlong, layout.WARNING_BITS["H501"])
+
+_SAME = cython.declare(cython.longlong, lookup_tables.SAME)
+_STALE = cython.declare(cython.longlong, lookup_tables.STALE)
+_TOLERATED = cython.declare(cython.longlong, lookup_tables.TOLERATED)
+_ILLEGAL = cython.declare(cython.longlong, lookup_tables.ILLEGAL)
+_EXIT_FROM_FINAL = cython.declare(cython.longlong, lookup_tables.EXIT_FROM_FINAL)
+_CYCLE = cython.declare(cython.longlong, lookup_tables.CYCLE)
+_IDENTITY = cython.declare(cython.uchar, lookup_tables.IDENTITY)
+_STAMP = cython.declare(cython.uchar, lookup_tables.STAMP)
+_SUM = cython.declare(cython.uchar, lookup_tables.SUM)
+_DONE = cython.declare(cython.uchar, lookup_tables.DONE)
+
+BATCHES_FIRST = 1024
+"""For how many batches there is room at first."""
+
+
+@cython.cclass
+class BatchTable:
+    """The batches met so far: a slot for each id, and what is known of each batch, by slot."""
+
+    count: cython.Py_ssize_t
+    _capacity: cython.Py_ssize_t
+    _arrays: tuple
+    _slots: cython.int[::1]  # A hash table of slots by id; -1 where it is free.
+    _keys: cython.longlong[::1]
+    _statuses: cython.longlong[::1]
+    _first: cython.longlong[::1]  # First values, and highest counts, of the tracked fields.
+    _last: cython.longlong[::1]  # Last values that were given.
+    _errors: cython.longlong[::1]
+    _live_at: cython.double[::1]  # When the last live row was observed; NaN if the log does not say.
+    _latest_at: cython.double[::1]  # When the latest row was observed.
+
+    _moves: cython.longlong[::1]
+    _statuses_count: cython.longlong
+    _final: cython.uchar[::1]
+    _kinds: cython.uchar[::1]
+    _bits: cython.longlong[::1]
+    _lost_bits: cython.longlong
+    _h501: cython.longlong
+    _h502: cython.longlong
+    _h507: cython.longlong
+    _h508: cython.longlong
+
+    def __init__(self, tables: Any) -> None:
+        self._moves, self._statuses_count, self._final = tables.moves, tables.unknown, tables.final
+        self._kinds, self._bits, self._lost_bits = tables.field_kinds, tables.field_bits, tables.lost_bits
+        bits = tables.rule_bits
+        self._h501, self._h502, self._h507, self._h508 = bits["H501"], bits["H502"], bits["H507"], bits["H508"]
+        self.count = self._capacity = 0
+        self._arrays = (*(array("q") for _ in range(5)), array("d"), array("d"))
+        self._slots = array("i", [-1])
+        self._grow()
+
+    def size(self) -> int:
+        """Return the number of batches."""
+        return self.count
+
+    def ids(self) -> Any:
+        """Return the column `id_low` of each batch; `array('q')`."""
+        return self._arrays[0][: 2 * self.count : 2]
+
+    def statuses(self) -> Any:
+        """Return the last live status of each batch, UNKNOWN if no row had a known one; `array('q')`."""
+        return self._arrays[1][: self.count]
+
+    def state(self, slot: int) -> tuple[int, Any]:
+        """Return the last live status of a batch, and the first values of its tracked fields; `array('q')`."""
+        return self._arrays[1][slot], self._arrays[2][slot * _TRACKED_COUNT : (slot + 1) * _TRACKED_COUNT]
+
+    def _grow(self) -> None:
+        """Make room for a quarter more batches, and keep the hash table at most half full."""
+        added = max(self._capacity // 4, BATCHES_FIRST)
+        fresh = (0, _NEW, _NULL, _NULL, _NO_ERRORS_YET, _NAN, -_INF)
+        widths = (2, 1, _TRACKED_COUNT, _TRACKED_COUNT, 1, 1, 1)
+        # An array cannot grow while a view of it is held.
+        self._keys = self._statuses = self._first = self._last = self._errors = None
+        self._live_at = self._latest_at = None
+        for values, value, width in zip(self._arrays, fresh, widths, strict=True):
+            values.extend(array(values.typecode, [value]) * (added * width))
+        self._keys, self._statuses, self._first, self._last, self._errors, self._live_at, self._latest_at = self._arrays
+        self._capacity += added
+        size = len(self._slots)
+        while size < 2 * self._capacity:
+            size *= 2
+        if size > len(self._slots):
+            self._slots = array("i", [-1]) * size
+            self._rebuild()
+
+    @cython.cfunc
+    @cython.exceptval(-9, check=False)
+    def _rebuild(self) -> cython.int:
+        """Enter all batches into an empty hash table."""
+        slot: cython.int
+        at: cython.longlong
+        mask: cython.longlong = self._slots.shape[0] - 1
+        with cython.nogil:
+            for slot in range(cython.cast(cython.int, self.count)):
+                at = self._keys[2 * slot] & mask
+                while self._slots[at] >= 0:
+                    at = (at + 1) & mask
+                self._slots[at] = slot
+        return 0
+
+    def find_slots(self, rows: Any, decoded: Any, slots: Any) -> None:
+        """
+        Find the slot of each row's batch; a new batch gets one.
+
+        Args:
+            rows: `n * WIDTH` 64-bit integers.
+            decoded: `n` bytes; a row with 0 gets the slot -1.
+            slots: `n` 32-bit integers; filled.
+        """
+        values: cython.longlong[::1] = rows
+        marks: cython.uchar[::1] = decoded
+        found: cython.int[::1] = slots
+        row: cython.Py_ssize_t = 0
+        while row < found.shape[0]:
+            if self.count == self._capacity:
+                self._grow()
+            with cython.nogil:
+                row = self._find_slots_from(row, values, marks, found)
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(-9, check=False)
+    def _find_slots_from(
+        self, row: cython.Py_ssize_t, rows: cython.longlong[::1], decoded: cython.uchar[::1], slots: cython.int[::1]
+    ) -> cython.Py_ssize_t:
+        """Find the slots of the rows from one on; return the first row for which there was no room."""
+        mask: cython.longlong = self._slots.shape[0] - 1
+        low: cython.longlong
+        high: cython.longlong
+        at: cython.longlong
+        slot: cython.int
+        while row < slots.shape[0] and self.count < self._capacity:
+            slots[row] = -1
+            if decoded[row]:
+                low, high = rows[row * _WIDTH + _ID_LOW], rows[row * _WIDTH + _ID_HIGH]
+                at = low & mask
+                slot = self._slots[at]
+                while slot >= 0 and not (self._keys[2 * slot] == low and self._keys[2 * slot + 1] == high):
+                    at = (at + 1) & mask
+                    slot = self._slots[at]
+                if slot < 0:
+                    slot = cython.cast(cython.int, self.count)
+                    self._slots[at] = slot
+                    self._keys[2 * slot], self._keys[2 * slot + 1] = low, high
+                    self.count += 1
+                slots[row] = slot
+            row += 1
+        return row
+
+    def check(self, rows: Any, observed_at: Any, slots: Any, masks: Any) -> bool:
+        """
+        Check rows against those before them of their batches, and update the batches.
+
+        Args:
+            rows: `n * WIDTH` 64-bit integers; the rows of each batch in order of observation.
+            observed_at: `n` floats; NaN if the log does not say.
+            slots: As `find_slots` fills them; a row of slot -1 is skipped.
+            masks: `n` 64-bit integers, with the bits of the snapshot rules; those of the history rules are added.
+
+        Returns:
+            False if a row comes behind a later one of its batch; the batches are not to be used any more.
+        """
+        values: cython.longlong[::1] = rows
+        times: cython.double[::1] = observed_at
+        places: cython.int[::1] = slots
+        found: cython.longlong[::1] = masks
+        row: cython.Py_ssize_t
+        slot: cython.Py_ssize_t
+        is_ordered: cython.bint = True
+        with cython.nogil:
+            for row in range(found.shape[0]):
+                slot = places[row]
+                if slot < 0:
+                    continue
+                if times[row] < self._latest_at[slot]:
+                    is_ordered = False
+                    break
+                if times[row] > self._latest_at[slot]:
+                    self._latest_at[slot] = times[row]
+                found[row] |= self._check_row(values, row * _WIDTH, times[row], slot)
+        return bool(is_ordered)
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(-9, check=False)
+    def _check_row(
+        self, rows: cython.longlong[::1], base: cython.Py_ssize_t, observed_at: cython.double, slot: cython.Py_ssize_t
+    ) -> cython.longlong:
+        """Return the bits of the history rules that the row at `base` violates, and update its batch."""
+        first: cython.Py_ssize_t = slot * _TRACKED_COUNT
+        errors: cython.longlong = rows[base + _ERRORS]
+        known_errors: cython.longlong = self._errors[slot]
+        known: cython.longlong = self._statuses[slot]
+        mask: cython.longlong = 0
+        move: cython.longlong
+        if known != _NEW:
+            move = self._move(rows, base, observed_at, slot)
+            if move == _CYCLE:
+                return _UNDECIDABLE
+            mask = self._changed_fields(rows, base, first, move)
+            if move == _STALE:
+                self._learn_identity(rows, base, first)
+                return mask | self._h507
+            if move == _ILLEGAL:
+                mask |= self._h501
+            elif move == _TOLERATED:
+                mask |= self._h501 | _H501_WARNING
+            elif move == _EXIT_FROM_FINAL:
+                mask |= self._h502
+            elif move == _SAME and self._final[known] and not mask & self._lost_bits:
+                if self._has_moved_on(rows, base, first):
+                    mask |= self._h508
+                if errors != known_errors and known_errors != _NO_ERRORS_YET:
+                    # Two texts may hold the same errors.
+                    mask |= self._h508 if errors == _NULL or known_errors == _NULL else _UNDECIDABLE
+            elif move == _SAME and self._final[known]:
+                if errors != known_errors and errors != _NULL and known_errors != _NULL:
+                    mask |= _UNDECIDABLE
+            if mask & ~_REDUNDANCY_BITS or known_errors != errors:
+                mask &= ~_REDUNDANCY_BITS
+        self._update(rows, base, first)
+        if rows[base + _STATUS] >= 0:
+            self._statuses[slot] = rows[base + _STATUS]
+        elif known == _NEW:
+            self._statuses[slot] = _UNKNOWN
+        self._live_at[slot], self._errors[slot] = observed_at, errors
+        return mask
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(-9, check=False)
+    def _move(
+        self, rows: cython.longlong[::1], base: cython.Py_ssize_t, observed_at: cython.double, slot: cython.Py_ssize_t
+    ) -> cython.longlong:
+        """Return the move from the known status to the row's, out of the move table; -1 if one of them is unknown."""
+        status: cython.longlong = rows[base + _STATUS]
+        known: cython.longlong = self._statuses[slot]
+        first: cython.Py_ssize_t = slot * _TRACKED_COUNT
+        cell: cython.Py_ssize_t
+        if status < 0 or known < 0:
+            return _NO_MOVE
+        if status == known:  # A comparison with NaN is False: then the row is not late.
+            return _STALE if observed_at < self._live_at[slot] and self._is_below(rows, base, first) else _SAME
+        cell = 2 * (known * self._statuses_count + status)
+        if self._moves[cell] == self._moves[cell + 1]:
+            return self._moves[cell]
+        return self._moves[cell + 1] if self._is_below(rows, base, first) else self._moves[cell]
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(-9, check=False)
+    def _is_below(self, rows: cython.longlong[::1], base: cython.Py_ssize_t, first: cython.Py_ssize_t) -> cython.bint:
+        """Tell whether the row sets and counts nothing that is not known."""
+        field: cython.Py_ssize_t
+        value: cython.longlong
+        highest: cython.longlong
+        for field in range(_TRACKED_COUNT):
+            value = rows[base + _TRACKED + field]
+            if value == _NULL or self._kinds[field] == _IDENTITY:
+                continue
+            if self._kinds[field] == _DONE:
+                highest = self._first[first + field]
+                if value > (0 if highest == _NULL else highest):
+                    return False
+            elif value != self._first[first + field] and not (self._kinds[field] == _SUM and value == 0):
+                return False
+        return True
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(-9, check=False)
+    def _changed_fields(
+        self, rows: cython.longlong[::1], base: cython.Py_ssize_t, first: cython.Py_ssize_t, move: cython.longlong
+    ) -> cython.longlong:
+        """Return the bits of H503 to H506 that the row violates, and the bits of redundancy."""
+        mask: cython.longlong = 0
+        rose: cython.longlong = 0
+        is_unchanged: cython.bint = move == _SAME
+        identity_only: cython.bint = move == _STALE or move == _ILLEGAL or move == _EXIT_FROM_FINAL
+        field: cython.Py_ssize_t
+        value: cython.longlong
+        last: cython.longlong
+        known: cython.longlong
+        kind: cython.uchar
+        for field in range(_TRACKED_COUNT):
+            value, last = rows[base + _TRACKED + field], self._last[first + field]
+            kind = self._kinds[field]
+            if value == last or (identity_only and kind != _IDENTITY):
+                continue
+            if kind == _DONE and value > last:
+                rose |= _COMPLETED_ROSE << (field - _COMPLETED)
+                continue
+            is_unchanged = False
+            if kind == _DONE:
+                if value != _NULL:
+                    mask |= self._bits[field]
+                continue
+            known = self._first[first + field]
+            if known != _NULL and value != known and (value != _NULL or _STAMP <= kind < _SUM):
+                mask |= self._bits[field]
+        return mask | _UNCHANGED | rose if is_unchanged else mask
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(-9, check=False)
+    def _has_moved_on(
+        self, rows: cython.longlong[::1], base: cython.Py_ssize_t, first: cython.Py_ssize_t
+    ) -> cython.bint:
+        """Tell whether a count rose or a stamp was set in a final status."""
+        field: cython.Py_ssize_t
+        value: cython.longlong
+        last: cython.longlong
+        for field in range(_TRACKED_COUNT):
+            value, last = rows[base + _TRACKED + field], self._last[first + field]
+            if self._kinds[field] >= _SUM and last != _NULL and value > last:
+                return True
+            if self._kinds[field] == _STAMP and value != _NULL and last == _NULL:
+                if self._first[first + field] == _NULL:
+                    return True
+        return False
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(-9, check=False)
+    def _learn_identity(
+        self, rows: cython.longlong[::1], base: cython.Py_ssize_t, first: cython.Py_ssize_t
+    ) -> cython.int:
+        """Keep the identity fields of a stale row that no row gave before: a list may give what a retrieve left out."""
+        field: cython.Py_ssize_t
+        for field in range(_TRACKED_COUNT):
+            if self._kinds[field] == _IDENTITY and self._first[first + field] == _NULL:
+                self._first[first + field] = rows[base + _TRACKED + field]
+        return 0
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(-9, check=False)
+    def _update(self, rows: cython.longlong[::1], base: cython.Py_ssize_t, first: cython.Py_ssize_t) -> cython.int:
+        """Take a live row for the last one of its batch."""
+        field: cython.Py_ssize_t
+        value: cython.longlong
+        kind: cython.uchar
+        for field in range(_TRACKED_COUNT):
+            value, kind = rows[base + _TRACKED + field], self._kinds[field]
+            if kind == _DONE:
+                if value > self._first[first + field]:
+                    self._first[first + field] = value
+            elif self._first[first + field] == _NULL and not (kind == _SUM and value <= 0):
+                self._first[first + field] = value
+            if value != _NULL or _STAMP <= kind < _SUM:
+                self._last[first + field] = value
+        return 0

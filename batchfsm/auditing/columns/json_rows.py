@@ -1,0 +1,625 @@
+"""
+Rows out of JSON text: lines of a log, and the JSON columns of a table. Compiled.
+
+A line is decoded if it holds one batch, bare or in one envelope, and every field has the wire's type and spelling.
+Any other line is left to the row engine. This reader may reject a good line but must never misread one.
+"""
+
+from __future__ import annotations
+
+from array import array
+from math import nan
+from typing import Any
+
+import cython
+
+from batchfsm.auditing.columns import layout, tokenizer
+from batchfsm.dialects import Dialect
+from batchfsm.logs import OBJECT_CHARS_MAX
+from batchfsm.rules import RULES
+from batchfsm.snapshot import FILE_FIELDS, TIME_FIELDS, WIRE_FIELDS
+from batchfsm.wire import SPELLINGS, TIME_MAX
+
+if cython.compiled:
+    from cython.cimports.batchfsm.auditing.columns.text_values import (
+        WordTable,
+        hash_text,
+        id_seconds,
+        observation_time,
+        other_hash,
+        window_seconds,
+    )
+    from cython.cimports.batchfsm.auditing.columns.tokenizer import Tokenizer
+else:
+    from batchfsm.auditing.columns.text_values import (
+        WordTable,
+        hash_text,
+        id_seconds,
+        observation_time,
+        other_hash,
+        window_seconds,
+    )
+    from batchfsm.auditing.columns.tokenizer import Tokenizer
+
+# The code of a key is the column of its value, or one of these.
+_CODES = dict(
+    zip(
+        ("id", "status", "object", "model", "errors", "request_counts", "usage", "metadata", "observed_at",
+         "timestamp", "wrapper", "other_spelling"),
+        range(layout.WIDTH, 64),
+        strict=False,
+    )
+)  # fmt: skip
+_TEXTS = ("endpoint", "input_file_id", "completion_window", "output_file_id", "error_file_id")
+_KEYS = {
+    **{spelling: _CODES["other_spelling"] for spelling, name in SPELLINGS.items() if name in WIRE_FIELDS},
+    **{name: layout.COLUMNS.index(name) for name in (*TIME_FIELDS, *_TEXTS)},
+    **{name: code for name, code in _CODES.items() if name not in {"wrapper", "other_spelling"}},
+    **dict.fromkeys(("snapshot", "batch", "body", "data"), _CODES["wrapper"]),
+}
+"""The code of each key of a batch and of its envelope."""
+_LIMITS: Any = RULES["S006"].kind
+
+_ID = cython.declare(cython.int, _CODES["id"])
+_STATUS = cython.declare(cython.int, _CODES["status"])
+_OBJECT = cython.declare(cython.int, _CODES["object"])
+_MODEL = cython.declare(cython.int, _CODES["model"])
+_ERRORS = cython.declare(cython.int, _CODES["errors"])
+_COUNTS = cython.declare(cython.int, _CODES["request_counts"])
+_USAGE = cython.declare(cython.int, _CODES["usage"])
+_METADATA = cython.declare(cython.int, _CODES["metadata"])
+_OBSERVED_AT = cython.declare(cython.int, _CODES["observed_at"])
+_TIMESTAMP = cython.declare(cython.int, _CODES["timestamp"])
+_WRAPPER = cython.declare(cython.int, _CODES["wrapper"])
+_OTHER_SPELLING = cython.declare(cython.int, _CODES["other_spelling"])
+_REQUIRED = cython.declare(
+    cython.longlong, 1 << _CODES["id"] | 1 << _CODES["status"] | 1 << layout.CREATED
+)  # The bits of the codes that every batch has.
+
+_WIDTH = cython.declare(cython.Py_ssize_t, layout.WIDTH)
+_ID_LOW = cython.declare(cython.int, layout.ID_LOW)
+_ID_HIGH = cython.declare(cython.int, layout.ID_HIGH)
+_STATUS_COLUMN = cython.declare(cython.int, layout.STATUS)
+_FIRST_TIME = cython.declare(cython.int, layout.TRACKED)
+_FIRST_TEXT = cython.declare(cython.int, layout.ENDPOINT)
+_TOTAL = cython.declare(cython.int, layout.TOTAL)
+_WINDOW = cython.declare(cython.int, layout.WINDOW)
+_ERRORS_COLUMN = cython.declare(cython.int, layout.ERRORS)
+_WINDOW_S = cython.declare(cython.int, layout.WINDOW_S)
+_ID_TIME = cython.declare(cython.int, layout.ID_TIME)
+_FLAGS = cython.declare(cython.int, layout.FLAGS)
+_NULL = cython.declare(cython.longlong, layout.NULL)
+_NAN = cython.declare(cython.double, nan)
+_TIME_MAX = cython.declare(cython.longlong, TIME_MAX)
+_COUNTS_SET = cython.declare(cython.longlong, layout.COUNTS_SET)
+_METADATA_LIMIT = cython.declare(cython.longlong, layout.METADATA_LIMIT)
+_NOT_A_BATCH = cython.declare(cython.longlong, layout.NOT_A_BATCH)
+_PAIRS_MAX = cython.declare(cython.int, _LIMITS.pairs_max)
+_KEY_BYTES_MAX = cython.declare(cython.int, _LIMITS.key_chars_max)
+_VALUE_BYTES_MAX = cython.declare(cython.int, _LIMITS.value_chars_max)
+_LINE_BYTES_MAX = cython.declare(cython.Py_ssize_t, OBJECT_CHARS_MAX)
+_ENVELOPE = cython.declare(cython.longlong, -2)
+
+_OBJECT_TOKEN = cython.declare(cython.uchar, tokenizer.OBJECT)
+_LIST_TOKEN = cython.declare(cython.uchar, tokenizer.LIST)
+_TEXT_TOKEN = cython.declare(cython.uchar, tokenizer.TEXT)
+_UTF8_TOKEN = cython.declare(cython.uchar, tokenizer.UTF8_TEXT)
+_ESCAPED_TOKEN = cython.declare(cython.uchar, tokenizer.ESCAPED_TEXT)
+_INTEGER_TOKEN = cython.declare(cython.uchar, tokenizer.INTEGER)
+_NUMBER_TOKEN = cython.declare(cython.uchar, tokenizer.NUMBER)
+_NULL_TOKEN = cython.declare(cython.uchar, tokenizer.NULL)
+
+FIELD_CODES = {name: _CODES[name] for name in ("request_counts", "errors", "metadata", "usage")}
+"""The code of each field that `RowReader.read_fields` reads."""
+
+
+@cython.cclass
+class RowReader:
+    """Reads JSON text as one dialect writes it; used by one thread at a time."""
+
+    _tokens: Tokenizer
+    _keys: WordTable
+    _counts_keys: WordTable
+    _errors_keys: WordTable
+    _page_keys: WordTable
+    _statuses: WordTable
+    _null_times: cython.longlong[::1]
+    _milliseconds: cython.bint
+    _null_text: cython.bint
+    _null_counts: cython.bint
+    _batch_hash: cython.longlong
+    _rows: cython.longlong[::1]
+    _observed_at: cython.double
+    _timestamp: cython.double
+
+    def __init__(self, dialect: Dialect) -> None:
+        known = dialect.lifecycle.statuses
+        aliases = {word: known.index(status) for word, status in dialect.aliases.items()}
+        self._tokens = Tokenizer()
+        self._keys = WordTable(_KEYS)
+        self._counts_keys = WordTable(
+            {name.partition(".")[2]: layout.COLUMNS.index(name) for name in layout.COLUMNS if "." in name}
+        )
+        self._errors_keys = WordTable({"code": 0, "message": 0, "param": 0, "line": 1})
+        self._page_keys = WordTable({"object": 0, "data": 1})
+        self._statuses = WordTable({name: code for code, name in enumerate(known)} | aliases)
+        self._null_times = array("q", [each for each in dialect.null_times if isinstance(each, int)])
+        self._milliseconds = "milliseconds" in dialect.times
+        self._null_text, self._null_counts = dialect.null_text, dialect.null_counts
+        self._batch_hash = hash_text(b"batch", 0, 5)
+        self._rows = array("q")
+        self._observed_at = self._timestamp = _NAN
+
+    def read_lines(self, text: Any, size: int, is_utf8: bool) -> tuple[int, Any, Any, Any, Any, Any]:  # noqa: FBT001
+        """
+        Read whole lines.
+
+        Args:
+            text: The lines, each with its end, and `PAD` line ends more; a bytearray.
+            size: How many bytes the lines have.
+            is_utf8: True if all of it is UTF-8.
+
+        Returns:
+            How many rows there are: the lines that are not blank. Then of each row its values, its time of
+            observation (NaN if absent), 1 if it is decoded, the offset of its line, and the index of its line.
+        """
+        lines: cython.Py_ssize_t = text.count(b"\n", 0, size)
+        rows, observed_at, decoded = layout.new_rows(lines), array("d", bytes(8 * lines)), bytearray(lines)
+        offsets, indices = array("q", bytes(8 * lines)), array("q", bytes(8 * lines))
+        times: cython.double[::1] = observed_at
+        marks: cython.uchar[::1] = decoded
+        starts: cython.longlong[::1] = offsets
+        numbers: cython.longlong[::1] = indices
+        line: cython.Py_ssize_t
+        count: cython.Py_ssize_t = 0
+        at: cython.Py_ssize_t = 0
+        start: cython.Py_ssize_t
+        self._rows = rows
+        self._tokens.load(text, is_utf8)
+        with cython.nogil:
+            for line in range(lines):
+                start = at
+                at = self._tokens.skip_space(at)
+                if self._tokens.text[at] == 10:
+                    at += 1
+                    continue
+                marks[count] = self._read_line(at, count * _WIDTH)
+                times[count] = self._timestamp if self._observed_at != self._observed_at else self._observed_at
+                starts[count], numbers[count] = start, line
+                while self._tokens.text[at] != 10:
+                    at += 1
+                at += 1
+                if at - start > _LINE_BYTES_MAX:
+                    marks[count] = 0
+                count += 1
+        self._tokens.unload()
+        self._rows = times = marks = starts = numbers = None
+        if count < lines:
+            del rows[count * layout.WIDTH :], observed_at[count:], decoded[count:], offsets[count:], indices[count:]
+        return count, rows, observed_at, decoded, offsets, indices
+
+    def read_documents(self, text: Any, offsets: Any, rows: Any, observed_at: Any, decoded: Any) -> None:
+        """
+        Read texts of one JSON document each.
+
+        Args:
+            text: The texts, one behind the other, and `PAD` line ends; without line ends inside.
+            offsets: Where each text begins, and the last one ends; `array('q')`.
+            rows: Filled with the values of each row.
+            observed_at: Filled with the times that the documents give; NaN for none.
+            decoded: Set to 0 for each row that is not decoded.
+        """
+        starts: cython.longlong[::1] = offsets
+        times: cython.double[::1] = observed_at
+        marks: cython.uchar[::1] = decoded
+        row: cython.Py_ssize_t
+        at: cython.Py_ssize_t
+        self._rows = rows
+        self._tokens.load(text, True)
+        with cython.nogil:
+            for row in range(marks.shape[0]):
+                at = self._scan_span(starts[row], starts[row + 1])
+                self._observed_at = self._timestamp = _NAN
+                if at < 0 or not self._read_document(row * _WIDTH):
+                    marks[row] = 0
+                times[row] = self._timestamp if self._observed_at != self._observed_at else self._observed_at
+        self._tokens.unload()
+        self._rows = None
+
+    def read_fields(self, code: int, text: Any, offsets: Any, rows: Any, decoded: Any) -> None:
+        """
+        Read texts that hold the JSON value of one field each; an empty text is null.
+
+        Args:
+            code: Out of `FIELD_CODES`.
+            text: As for `read_documents`.
+            offsets: As for `read_documents`.
+            rows: The columns of the field are filled.
+            decoded: Set to 0 for each row whose text is not of the wire's type.
+        """
+        starts: cython.longlong[::1] = offsets
+        marks: cython.uchar[::1] = decoded
+        row: cython.Py_ssize_t
+        field: cython.int = code
+        self._rows = rows
+        self._tokens.load(text, True)
+        with cython.nogil:
+            for row in range(marks.shape[0]):
+                if starts[row] == starts[row + 1]:
+                    continue
+                if self._scan_span(starts[row], starts[row + 1]) < 0 or not self._read_value(field, 0, row * _WIDTH):
+                    marks[row] = 0
+        self._tokens.unload()
+        self._rows = None
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(-9, check=False)
+    def _scan_span(self, start: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.Py_ssize_t:
+        """Scan the one value of `text[start:end]`; return its end, or INVALID if anything else is there."""
+        at: cython.Py_ssize_t = self._tokens.skip_space(start)
+        at = self._tokens.scan(at) if at < end else -1
+        return -1 if at < 0 or at > end or self._tokens.skip_space(at) < end else at
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(-9, check=False)
+    def _read_line(self, at: cython.Py_ssize_t, base: cython.Py_ssize_t) -> cython.int:
+        """Read a line into the row at `base`; return whether it is decoded."""
+        self._observed_at = self._timestamp = _NAN
+        if self._tokens.text[at] != 123:  # {
+            return False
+        at = self._tokens.scan(at)
+        if at < 0 or self._tokens.text[self._tokens.skip_space(at)] != 10:
+            return False
+        return self._read_document(base)
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(-9, check=False)
+    def _read_document(self, base: cython.Py_ssize_t) -> cython.int:
+        """Read the scanned value, a batch or an envelope, into the row at `base`; return whether it is decoded."""
+        met: cython.longlong
+        self._clear(base)
+        if self._tokens.kinds[0] != _OBJECT_TOKEN:
+            return False
+        met = self._read_batch(0, base, False)
+        if met == _ENVELOPE:
+            self._clear(base)
+            return self._read_envelope(base)
+        return met >= 0 and met & _REQUIRED == _REQUIRED
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(-9, check=False)
+    def _clear(self, base: cython.Py_ssize_t) -> cython.int:
+        column: cython.Py_ssize_t
+        for column in range(_WIDTH):
+            self._rows[base + column] = _NULL
+        self._rows[base + _FLAGS] = 0
+        return 0
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(-9, check=False)
+    def _code(self, table: WordTable, token: cython.Py_ssize_t) -> cython.int:
+        """Return the code of a key or text; -1 if the table does not have it."""
+        return table.find(
+            self._tokens.values[token], self._tokens.text, self._tokens.starts[token], self._tokens.ends[token]
+        )
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(-9, check=False)
+    def _behind(self, token: cython.Py_ssize_t) -> cython.Py_ssize_t:
+        """Return the token behind a value."""
+        if self._tokens.kinds[token] == _OBJECT_TOKEN or self._tokens.kinds[token] == _LIST_TOKEN:
+            return cython.cast(cython.Py_ssize_t, self._tokens.values[token])
+        return token + 1
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(-9, check=False)
+    def _is_container(self, token: cython.Py_ssize_t) -> cython.bint:
+        return self._tokens.kinds[token] == _OBJECT_TOKEN or self._tokens.kinds[token] == _LIST_TOKEN
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(-9, check=False)
+    def _read_batch(
+        self, token: cython.Py_ssize_t, base: cython.Py_ssize_t, is_inside: cython.bint
+    ) -> cython.longlong:
+        """
+        Read the object at a token as a batch.
+
+        Returns:
+            The bits of the codes of its keys; `_ENVELOPE` if the object is an envelope and not itself inside one;
+            INVALID if a field is not of the wire's type or spelling.
+        """
+        end: cython.Py_ssize_t = self._behind(token)
+        met: cython.longlong = 0
+        code: cython.int
+        token += 1
+        while token < end:
+            code = self._code(self._keys, token)
+            token += 1
+            if code == _OTHER_SPELLING:
+                return -1
+            if code == _WRAPPER and not is_inside:
+                if self._is_container(token):
+                    return _ENVELOPE
+            elif code >= 0 and code != _WRAPPER and code != _OBSERVED_AT and code != _TIMESTAMP:
+                if not self._read_value(code, token, base):
+                    return -1
+                met |= cython.cast(cython.longlong, 1) << code
+            token = self._behind(token)
+        return met
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(-9, check=False)
+    def _read_envelope(self, base: cython.Py_ssize_t) -> cython.int:
+        """Read the scanned object as an envelope of one batch; return whether it is decoded."""
+        token: cython.Py_ssize_t = 1
+        end: cython.Py_ssize_t = self._behind(0)
+        is_found: cython.bint = False
+        met: cython.longlong = 0
+        code: cython.int
+        while token < end:
+            code = self._code(self._keys, token)
+            token += 1
+            if code == _OBJECT or code == _OTHER_SPELLING:
+                return False
+            if code == _WRAPPER and self._is_container(token):
+                if is_found or self._tokens.kinds[token] != _OBJECT_TOKEN:
+                    return False  # A page, or one of two wrappers: the row engine chooses.
+                is_found = True
+                met_inside: cython.longlong = self._read_batch(token, base, True)
+                if met_inside < 0 or met_inside & _REQUIRED != _REQUIRED:
+                    return False
+            elif code == _OBSERVED_AT or code == _TIMESTAMP:
+                if not self._read_observation_time(code, token):
+                    return False
+            elif code >= 0:
+                met |= cython.cast(cython.longlong, 1) << code
+            token = self._behind(token)
+        # With all that a batch needs the object would be a batch itself.
+        return is_found and met & _REQUIRED != _REQUIRED
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(-9, check=False)
+    def _read_observation_time(self, code: cython.int, token: cython.Py_ssize_t) -> cython.int:
+        """Read `observed_at` or `timestamp`; return False if it is no time that is read here."""
+        kind: cython.uchar = self._tokens.kinds[token]
+        seconds: cython.double
+        if kind == _NULL_TOKEN:
+            return True
+        if kind != _TEXT_TOKEN and kind != _INTEGER_TOKEN and kind != _NUMBER_TOKEN:
+            return False
+        seconds = observation_time(
+            self._tokens.text, self._tokens.starts[token], self._tokens.ends[token], kind == _TEXT_TOKEN
+        )
+        if code == _OBSERVED_AT:
+            self._observed_at = seconds
+        else:
+            self._timestamp = seconds
+        return seconds == seconds  # Not NaN.
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(-9, check=False)
+    def _read_value(self, code: cython.int, token: cython.Py_ssize_t, base: cython.Py_ssize_t) -> cython.int:
+        """Read the value of a field into its columns; return False if it is not of the wire's type."""
+        kind: cython.uchar = self._tokens.kinds[token]
+        if code == _ID:
+            return self._read_id(token, base)
+        if code == _STATUS:
+            return self._read_status(token, base)
+        if kind == _NULL_TOKEN:
+            return True
+        if code < _FIRST_TEXT:
+            return kind == _INTEGER_TOKEN and self._read_time(code, self._tokens.values[token], base)
+        if code < _TOTAL:
+            return self._read_text(code, token, base)
+        if code == _OBJECT:
+            return self._read_object(token, base)
+        if code == _COUNTS:
+            return kind == _OBJECT_TOKEN and self._read_counts(token, base)
+        if code == _ERRORS:
+            return self._read_errors(token, base)
+        if code == _METADATA:
+            return self._read_metadata(token, base)
+        # No rule reads the others, but the wire has a type for each.
+        if code == _MODEL:
+            return kind == _TEXT_TOKEN or kind == _UTF8_TOKEN or kind == _ESCAPED_TOKEN
+        return kind == _OBJECT_TOKEN  # usage
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(-9, check=False)
+    def _read_time(self, column: cython.int, value: cython.longlong, base: cython.Py_ssize_t) -> cython.int:
+        index: cython.Py_ssize_t
+        for index in range(self._null_times.shape[0]):
+            if value == self._null_times[index]:
+                return True
+        if self._milliseconds and value > _TIME_MAX:
+            value //= 1000
+        self._rows[base + column] = value
+        return 0 < value <= _TIME_MAX
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(-9, check=False)
+    def _read_text(self, column: cython.int, token: cython.Py_ssize_t, base: cython.Py_ssize_t) -> cython.int:
+        start: cython.Py_ssize_t = self._tokens.starts[token]
+        end: cython.Py_ssize_t = self._tokens.ends[token]
+        if self._tokens.kinds[token] != _TEXT_TOKEN and self._tokens.kinds[token] != _UTF8_TOKEN:
+            return False
+        if start == end and (self._null_text or (column != _FIRST_TEXT and column != _WINDOW)):
+            return True  # An empty file id is null.
+        self._rows[base + column] = self._tokens.values[token]
+        if column == _WINDOW:
+            self._rows[base + _WINDOW_S] = window_seconds(self._tokens.text, start, end)
+        return True
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(-9, check=False)
+    def _is_word(self, token: cython.Py_ssize_t) -> cython.bint:
+        """Tell whether a token is a text without escapes that is not empty."""
+        kind: cython.uchar = self._tokens.kinds[token]
+        if kind != _TEXT_TOKEN and kind != _UTF8_TOKEN:
+            return False
+        return self._tokens.starts[token] < self._tokens.ends[token]
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(-9, check=False)
+    def _read_id(self, token: cython.Py_ssize_t, base: cython.Py_ssize_t) -> cython.int:
+        start: cython.Py_ssize_t = self._tokens.starts[token]
+        end: cython.Py_ssize_t = self._tokens.ends[token]
+        if not self._is_word(token):
+            return False
+        self._rows[base + _ID_LOW] = self._tokens.values[token]
+        self._rows[base + _ID_HIGH] = other_hash(self._tokens.text, start, end)
+        self._rows[base + _ID_TIME] = id_seconds(self._tokens.text, start, end)
+        return True
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(-9, check=False)
+    def _read_status(self, token: cython.Py_ssize_t, base: cython.Py_ssize_t) -> cython.int:
+        if not self._is_word(token):
+            return False
+        self._rows[base + _STATUS_COLUMN] = self._code(self._statuses, token)  # -1: UNKNOWN.
+        return True
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(-9, check=False)
+    def _read_object(self, token: cython.Py_ssize_t, base: cython.Py_ssize_t) -> cython.int:
+        if not self._is_word(token):
+            return False  # An escape may spell the word, and an empty text be null.
+        if self._tokens.values[token] != self._batch_hash:
+            self._rows[base + _FLAGS] |= _NOT_A_BATCH
+        return True
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(-9, check=False)
+    def _read_counts(self, token: cython.Py_ssize_t, base: cython.Py_ssize_t) -> cython.int:
+        end: cython.Py_ssize_t = self._behind(token)
+        column: cython.int
+        given: cython.int = 0
+        token += 1
+        while token < end:
+            column = self._code(self._counts_keys, token)
+            if column < 0:
+                return False
+            if self._tokens.kinds[token + 1] == _INTEGER_TOKEN:
+                self._rows[base + column] = self._tokens.values[token + 1]
+                given += 1
+            elif self._tokens.kinds[token + 1] != _NULL_TOKEN:
+                return False
+            token += 2
+        self._rows[base + _FLAGS] |= _COUNTS_SET
+        return given == 3 or self._null_counts
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(-9, check=False)
+    def _read_errors(self, token: cython.Py_ssize_t, base: cython.Py_ssize_t) -> cython.int:
+        """Read a list of errors, or an object that holds one; the column is the hash of the bytes."""
+        first: cython.Py_ssize_t = token
+        end: cython.Py_ssize_t = self._behind(token)
+        entries: cython.int = 0
+        code: cython.int
+        if self._tokens.kinds[token] == _LIST_TOKEN:
+            entries = self._count_errors(token)
+        elif self._tokens.kinds[token] == _OBJECT_TOKEN:
+            token += 1
+            while token < end:
+                code = self._code(self._page_keys, token)
+                token += 1
+                if code == 1:
+                    if self._tokens.kinds[token] == _LIST_TOKEN:
+                        entries = self._count_errors(token)
+                    elif self._tokens.kinds[token] != _NULL_TOKEN:
+                        return False
+                elif code < 0 or self._is_container(token):
+                    return False
+                token = self._behind(token)
+            if token == first + 1:
+                return False  # An object without keys is no list.
+        else:
+            return False
+        if entries > 0:
+            self._rows[base + _ERRORS_COLUMN] = hash_text(
+                self._tokens.text, self._tokens.starts[first], self._tokens.ends[first]
+            )
+        return entries >= 0
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(-9, check=False)
+    def _count_errors(self, token: cython.Py_ssize_t) -> cython.int:
+        """Return how many errors a list holds; -1 if one is not as the wire has it."""
+        end: cython.Py_ssize_t = self._behind(token)
+        inner_end: cython.Py_ssize_t
+        count: cython.int = 0
+        code: cython.int
+        kind: cython.uchar
+        token += 1
+        while token < end:
+            if self._tokens.kinds[token] != _OBJECT_TOKEN:
+                return -1
+            inner_end = self._behind(token)
+            token += 1
+            while token < inner_end:
+                code = self._code(self._errors_keys, token)
+                kind = self._tokens.kinds[token + 1]
+                if code < 0:
+                    return -1
+                if kind != _NULL_TOKEN:
+                    if code == 1:
+                        if kind != _INTEGER_TOKEN:
+                            return -1
+                    elif kind != _TEXT_TOKEN and kind != _UTF8_TOKEN and kind != _ESCAPED_TOKEN:
+                        return -1
+                token += 2
+            count += 1
+        return count
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(-9, check=False)
+    def _read_metadata(self, token: cython.Py_ssize_t, base: cython.Py_ssize_t) -> cython.int:
+        """Read metadata and check their size (S006); False where characters decide, and not bytes."""
+        end: cython.Py_ssize_t = self._behind(token)
+        pairs: cython.int = 0
+        is_beyond: cython.bint = False
+        kind: cython.uchar
+        size: cython.longlong
+        if self._tokens.kinds[token] == _LIST_TOKEN:
+            return end == token + 1  # PHP writes an empty object so.
+        if self._tokens.kinds[token] != _OBJECT_TOKEN:
+            return False
+        token += 1
+        while token < end:
+            is_beyond = is_beyond or self._tokens.ends[token] - self._tokens.starts[token] > _KEY_BYTES_MAX
+            token += 1
+            kind = self._tokens.kinds[token]
+            size = self._tokens.ends[token] - self._tokens.starts[token]
+            if kind == _TEXT_TOKEN:
+                is_beyond = is_beyond or size > _VALUE_BYTES_MAX
+            elif kind == _UTF8_TOKEN or kind == _ESCAPED_TOKEN:
+                if size > _VALUE_BYTES_MAX:
+                    return False
+            else:
+                is_beyond = True  # A value that is no text.
+            pairs += 1
+            token = self._behind(token)
+        if is_beyond or pairs > _PAIRS_MAX:
+            self._rows[base + _FLAGS] |= _METADATA_LIMIT
+        return True

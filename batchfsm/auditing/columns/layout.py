@@ -1,0 +1,168 @@
+"""The layout of a decoded row: a snapshot as 64-bit integers, whichever reader decoded it."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator
+from typing import Any, Final, Protocol
+
+import attrs
+
+from batchfsm.lifecycle import STAMP_FIELDS
+from batchfsm.logs import Row, Unreadable
+from batchfsm.snapshot import COUNT_FIELDS
+
+NULL: Final = -(2**63)
+"""Null in every column but `flags`. No time, count or hash is that low."""
+
+UNKNOWN: Final = -1
+"""The value of the column `status` for a word that the lifecycle does not have."""
+
+TRACKED_FIELDS: Final = (
+    *STAMP_FIELDS,
+    "expires_at",
+    "endpoint",
+    "input_file_id",
+    "completion_window",
+    "output_file_id",
+    "error_file_id",
+    *(f"request_counts.{name}" for name in COUNT_FIELDS),
+)
+"""The fields whose values are kept for each batch, in the order of their columns."""
+
+COLUMNS: Final = ("id_low", "id_high", "status", *TRACKED_FIELDS, "errors", "window_s", "id_time", "flags")
+"""
+The columns of a row; 8 bytes each.
+
+`id_low`, `id_high` and the fields that hold text are hashes of the text. `status` is the index of the status in the
+lifecycle's `statuses`. Times are Unix seconds. `errors` is a hash of the raw value: equal hashes mean equal errors,
+different ones may still mean equal errors. `window_s` is the completion window in seconds, `id_time` the Unix time
+inside the id; both NULL if there is none.
+"""
+
+WIDTH: Final = len(COLUMNS)
+ID_LOW: Final = 0
+ID_HIGH: Final = 1
+STATUS: Final = 2
+TRACKED: Final = 3
+"""The first column of `TRACKED_FIELDS`."""
+CREATED: Final = TRACKED
+EXPIRES: Final = TRACKED + len(STAMP_FIELDS)
+ENDPOINT: Final = COLUMNS.index("endpoint")
+WINDOW: Final = COLUMNS.index("completion_window")
+OUTPUT_FILE: Final = COLUMNS.index("output_file_id")
+ERROR_FILE: Final = COLUMNS.index("error_file_id")
+TOTAL: Final = COLUMNS.index("request_counts.total")
+COMPLETED: Final = TOTAL + 1
+FAILED: Final = TOTAL + 2
+ERRORS: Final = TOTAL + 3
+WINDOW_S: Final = ERRORS + 1
+ID_TIME: Final = ERRORS + 2
+FLAGS: Final = ERRORS + 3
+
+COUNTS_SET: Final = 1
+"""In `flags`: `request_counts` is not null."""
+METADATA_LIMIT: Final = 2
+"""In `flags`: the metadata breach S006."""
+NOT_A_BATCH: Final = 4
+"""In `flags`: `object` is a text other than `batch` (S003)."""
+
+FIELD_BITS: Final = {
+    **{field: 1 << index for index, field in enumerate((*STAMP_FIELDS, "expires_at"))},
+    "status": 1 << 9,
+    "id": 1 << 10,
+    "request_counts": 1 << 11,
+    "errors": 1 << 12,
+    "output_file_id": 1 << 13,
+    "error_file_id": 1 << 14,
+    "request_counts.total": 1 << 15,
+}
+"""The bit of each field in the set of the fields that are not null; of the total, in the set of those above zero."""
+
+WARNING_BITS: Final = {"P102": 1 << 48, "P103": 1 << 49, "H501": 1 << 50}
+"""In a mask: the violation is a warning, because a walk with tolerated steps explains the row."""
+
+UNDECIDABLE: Final = 1 << 51
+"""In a mask: the columns cannot decide; the row engine checks the whole batch."""
+
+UNCHANGED: Final = 1 << 52
+"""In a mask: compared with the row before, nothing changed but that counts of finished requests rose."""
+COMPLETED_ROSE: Final = 1 << 53
+FAILED_ROSE: Final = 1 << 54
+REDUNDANCY_BITS: Final = UNCHANGED | COMPLETED_ROSE | FAILED_ROSE
+"""Mask bits that are not violations: they mark rows that can be skipped when a batch is explained."""
+
+ROWS_PER_LINE_MAX: Final = 2**24
+"""Rows of one line are numbered `n`, `n + 1 / ROWS_PER_LINE_MAX`, ..."""
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class RowBatch:
+    """Consecutive rows of a source."""
+
+    count: int
+    values: Any
+    """The rows; `count * WIDTH` 64-bit integers, an `array('q')`. Meaningless for a row that is not decoded."""
+    observed_at: Any
+    """When each row was observed; `count` floats, Unix seconds, NaN if the log does not say."""
+    decoded: Any
+    """1 if the columns hold everything that rules read of the row, 0 if the row engine must read it; `count` bytes."""
+    first: int
+    """The number of the first row in its source, from 0."""
+
+    @property
+    def undecoded(self) -> list[int]:
+        """The numbers of the rows that are not decoded, in order."""
+        found, at = list[int](), self.decoded.find(0)
+        while at >= 0:
+            found.append(self.first + at)
+            at = self.decoded.find(0, at + 1)
+        return found
+
+
+class RowSource(Protocol):
+    """A log that can be read in columns."""
+
+    size: int
+    """Size in bytes, before decompression."""
+
+    @property
+    def bytes_read(self) -> int:
+        """How many of those bytes have been read."""
+
+    @property
+    def rows_count(self) -> int:
+        """How many rows have been read."""
+
+    def batches(self) -> Iterator[RowBatch]:
+        """Yield all rows in order."""
+
+    def reread(self, numbers: list[int], base: int = 0) -> Iterator[Row | Unreadable]:
+        """
+        Read some rows as the row engine does.
+
+        Args:
+            numbers: Row numbers in this source; sorted, without duplicates.
+            base: Added to the numbers of the rows that come back.
+        """
+
+
+def number_rows(rows: Iterator[Row | Unreadable], number: int) -> Iterator[Row | Unreadable]:
+    """Number the rows of one line: the first one `number`, each further one a fraction more."""
+    for row in rows:
+        yield Row(number + row.number / ROWS_PER_LINE_MAX, row.place, row.snapshot) if isinstance(row, Row) else row
+
+
+def new_rows(count: int) -> array[int]:
+    """Return `count` rows of zeros."""
+    return array("q", [0]) * (WIDTH * count)
+
+
+def partition_keys(source: RowSource) -> tuple[array[int], bytearray]:
+    """Return the column `id_low` of each row, and whether the row is decoded; else the key means nothing."""
+    keys, decoded = array("q"), bytearray()
+    for batch in source.batches():
+        keys.extend(batch.values[ID_LOW::WIDTH])
+        decoded += batch.decoded
+    return keys, decoded
+

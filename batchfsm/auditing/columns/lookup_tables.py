@@ -1,0 +1,168 @@
+"""The lifecycle and the rules of a dialect as flat arrays, for the compiled rules to look up."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import Any, Final
+
+import attrs
+
+from batchfsm.auditing.columns.layout import COLUMNS, FIELD_BITS, TRACKED_FIELDS, WARNING_BITS
+from batchfsm.dialects import Dialect
+from batchfsm.lifecycle import STAMP_FIELDS
+from batchfsm.rules import RULES, World, kinds
+from batchfsm.topology import Topology, topology
+
+BIT: Final[Mapping[str, int]] = {code: 1 << index for index, code in enumerate(RULES)}
+"""The bit of each rule in the mask of a row."""
+
+SAME, STALE, LEGAL, TOLERATED, ILLEGAL, EXIT_FROM_FINAL, CYCLE = range(7)
+"""Moves from the known status to the one of a row; CYCLE if the visited statuses decide."""
+_MOVES: Final = {
+    "same": SAME, "stale": STALE, "step": LEGAL, "tolerated": TOLERATED, "illegal": ILLEGAL, "left": EXIT_FROM_FINAL,
+}  # fmt: skip
+
+IDENTITY, STAMP, FILE, SUM, DONE = range(5)
+"""Kinds of tracked fields. IDENTITY: never changes, null says nothing. STAMP, FILE: never changes, null is a change.
+SUM: never changes once it is above zero. DONE: never falls."""
+
+_TIMES: Final = (*STAMP_FIELDS, "expires_at", "observed_at")
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class LookupTables:
+    """One dialect under one skew. A status is its index in the lifecycle's `statuses`."""
+
+    unknown: int
+    """The index of a status that the lifecycle does not have: the number of statuses."""
+    completed: int
+    """The index of `completed`; -9 if the lifecycle does not have it."""
+    final: Any
+    """1 for each final status, and 0 for the unknown one; bytes."""
+    stamp_sets: Any
+    """The bits of P101, P102 and P103 by status and set stamps: `[256 * status + stamps]`."""
+    must_be_set: Any
+    """Triples: the fields that must not be null, in which statuses, the bit of the rule; sets as bits."""
+    must_be_null: Any
+    """Triples: the fields that must be null, in which statuses, the bit of the rule."""
+    stamp_pairs: Any
+    """Pairs: the column of the stamp that comes first, the column of the one that comes later."""
+    limits: Any
+    """Fours: the column of a time, the column of its limit, 1 if it holds for open batches only, the bit of the rule.
+    The column behind the last is the time of observation."""
+    slacks_s: Any
+    """By how many seconds each time may be later than its limit."""
+    window_slack_s: int
+    id_slack_s: int
+    moves: Any
+    """By known status, status of the row, and 1 if the row is below the known values: `[2 * (known * n + seen) + b]`."""
+    field_kinds: Any
+    """The kind of each tracked field; bytes."""
+    field_bits: Any
+    """The bit of the rule that a change of each tracked field violates."""
+    lost_bits: int
+    """The bits of H504, H505 and H506."""
+    rule_bits: Mapping[str, int]
+    """The bit of each rule."""
+
+
+@cache
+def lookup_tables(dialect: Dialect, skew_s: float) -> LookupTables:
+    """Return the tables of a dialect; nothing writes to them."""
+    graph = topology(dialect.lifecycle)
+    world = World(dialect=dialect, topology=graph, skew_s=skew_s)
+    limits = list(_limits(world))
+    fields = {name: field for rule in RULES.values() for name, field in _fields(rule.code, rule.kind)}
+    id_rule: Any = RULES["T206"].kind
+    return LookupTables(
+        unknown=len(graph.statuses),
+        completed=graph.statuses.index("completed") if "completed" in graph.statuses else -9,
+        final=bytearray([*(name in graph.terminal for name in graph.statuses), 0]),
+        stamp_sets=_stamp_sets(world),
+        must_be_set=_flat(_scoped(world, kinds.Null)),
+        must_be_null=_flat(_scoped(world, kinds.Set)),
+        stamp_pairs=_flat(_stamp_pairs(graph)),
+        limits=_flat(row for row, _ in limits),
+        slacks_s=array("d", [slack_s for _, slack_s in limits]),
+        window_slack_s=dialect.deadline_tolerance_s,
+        id_slack_s=id_rule.tolerance_s,
+        moves=_moves(graph),
+        field_kinds=bytearray(fields[name][0] for name in TRACKED_FIELDS),
+        field_bits=array("q", [fields[name][1] for name in TRACKED_FIELDS]),
+        lost_bits=BIT["H504"] | BIT["H505"] | BIT["H506"],
+        rule_bits=BIT,
+    )
+
+
+def _flat(rows: Iterable[tuple[int, ...]]) -> array[int]:
+    return array("q", [number for row in rows for number in row])
+
+
+def _stamp_sets(world: World) -> array[int]:
+    """Return what the status and the set stamps alone decide, out of the scalar rules' own tables."""
+    graph, found = world.topology, array("q", bytes(8 * 256 * (len(world.topology.statuses) + 1)))
+    for code, status in enumerate(graph.statuses):
+        for present in range(256):
+            stamps = [name for index, name in enumerate(STAMP_FIELDS) if present >> index & 1]
+            own, mask = graph.stamp[status], 0
+            if own not in (None, "created_at", *stamps) and status not in world.dialect.optional:
+                mask |= BIT["P101"]
+            if (severity := graph.forbidden(status, world.stamped(stamps))) is not None:
+                mask |= BIT["P102"] | (WARNING_BITS["P102"] if severity == "warning" else 0)
+            if (skipped := world.skipped(status, stamps)) is not None:
+                mask |= BIT["P103"] | (WARNING_BITS["P103"] if skipped[0] == "warning" else 0)
+            found[256 * code + present] = mask
+    return found
+
+
+def _scoped(world: World, kind: type) -> Iterable[tuple[int, int, int]]:
+    statuses = (*world.topology.statuses, None)
+    for code, rule in RULES.items():
+        if isinstance(rule.kind, kind):
+            row: Any = rule.kind
+            fields = sum(FIELD_BITS[name] for name in row.fields)
+            scope = world.scope(row)
+            yield fields, sum(1 << index for index, name in enumerate(statuses) if name in scope), BIT[code]
+
+
+def _stamp_pairs(graph: Topology) -> Iterable[tuple[int, int]]:
+    stamped = [(name, stamp) for name, stamp in graph.stamp.items() if stamp is not None]
+    return (
+        (COLUMNS.index(earlier), COLUMNS.index(later))
+        for first, earlier in stamped
+        for second, later in stamped
+        if graph.precedes(first, second)
+    )
+
+
+def _limits(world: World) -> Iterable[tuple[tuple[int, int, int, int], float]]:
+    columns = {name: COLUMNS.index(name) for name in _TIMES[:-1]} | {"observed_at": len(COLUMNS)}
+    for code, rule in RULES.items():
+        if isinstance(row := rule.kind, kinds.Bound):
+            slack_s = world.skew_s if row.slack_s is None else row.slack_s
+            for time in row.times:
+                yield (columns[time], columns[row.limit], row.open_only, BIT[code]), slack_s
+
+
+def _fields(code: str, kind: kinds.Kind) -> Iterable[tuple[str, tuple[int, int]]]:
+    """Yield the kind and the bit of each field that a history rule reads."""
+    if isinstance(kind, kinds.Kept):
+        field_kind = IDENTITY if not kind.null_counts else STAMP if code == "H504" else FILE
+        yield from ((name, (field_kind, BIT[code])) for name in kind.fields)
+    elif isinstance(kind, kinds.Grown):
+        yield "request_counts.total", (SUM, BIT[code])
+        yield from ((f"request_counts.{name}", (DONE, BIT[code])) for name in ("completed", "failed"))
+
+
+def _moves(graph: Topology) -> array[int]:
+    """Return the automaton of a history; CYCLE where it also takes the statuses entered before."""
+    found = array("q")
+    for before in graph.statuses:
+        for status in graph.statuses:
+            is_cycle = before != status and before in graph.reach[status] and status in graph.reach[before]
+            found.extend(
+                CYCLE if is_cycle else _MOVES[graph.moves[before, status, is_below]] for is_below in (False, True)
+            )
+    return found

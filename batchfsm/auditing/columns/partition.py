@@ -1,0 +1,162 @@
+"""The batches that are checked together, their rows, and what the rows violate."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, Final, NamedTuple
+
+import attrs
+
+from batchfsm.auditing.columns import row_arrays
+from batchfsm.auditing.columns.history_rules import BatchTable
+from batchfsm.auditing.columns.layout import CREATED, REDUNDANCY_BITS, UNCHANGED, WIDTH, new_rows
+from batchfsm.auditing.columns.lookup_tables import LookupTables
+from batchfsm.auditing.columns.snapshot_rules import SnapshotRules
+
+_REDUNDANCY_SHIFT: Final = UNCHANGED.bit_length() - 1
+REDUNDANCY_MAX: Final = REDUNDANCY_BITS >> _REDUNDANCY_SHIFT
+
+
+class OutOfOrderError(Exception):
+    """A row comes behind a later one of its batch."""
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Violations:
+    """Rows that violate something, in columns, in the order in which they were checked."""
+
+    numbers: Any
+    """The number of each row in the log; `array('q')`."""
+    slots: Any
+    """The slot of its batch; `array('i')`."""
+    masks: Any
+    """The bits of the rules; `array('q')`."""
+    observed_at: Any
+    """Unix seconds, NaN if the log does not say; `array('d')`."""
+    created_at: Any
+    """Unix seconds or NULL; `array('q')`."""
+
+
+class HistoryRow(NamedTuple):
+    """A row of a batch."""
+
+    number: int
+    redundancy: int
+    """What can be skipped: `REDUNDANCY_BITS`, shifted down to a byte."""
+
+
+@attrs.frozen(eq=False)
+class _CheckedRows:
+    """Rows that were checked together."""
+
+    numbers: Any
+    """A range, or an `array('q')`."""
+    slots: Any
+    redundancy: Any
+
+
+@attrs.define(eq=False)
+class Partition:
+    """Batches that are checked together: all of them, or those of one bucket."""
+
+    tables: LookupTables
+    table: BatchTable = attrs.field(init=False)
+    excluded: bytearray = attrs.field(init=False, factory=bytearray)
+    """By slot: 1 if the row engine checks the batch."""
+    violations: Violations = attrs.field(init=False)
+    _rules: SnapshotRules = attrs.field(init=False)
+    _checked: list[_CheckedRows] = attrs.field(init=False, factory=list)
+
+    def __attrs_post_init__(self) -> None:
+        self.table, self._rules = BatchTable(self.tables), SnapshotRules(self.tables)
+        self.violations = Violations(
+            numbers=array("q"), slots=array("i"), masks=array("q"), observed_at=array("d"), created_at=array("q")
+        )
+
+    @property
+    def rows_count(self) -> int:
+        """How many rows were checked."""
+        return sum(len(rows.slots) - rows.slots.count(-1) for rows in self._checked)
+
+    @property
+    def is_in_log_order(self) -> bool:
+        """True if the rows were checked in the order of the log."""
+        return all(isinstance(rows.numbers, range) for rows in self._checked)
+
+    def exclude(self, ids: Iterable[tuple[int, int]]) -> None:
+        """Leave batches to the row engine, by the hashes of their ids."""
+        keys = [*ids]
+        rows = new_rows(len(keys))
+        for index, key in enumerate(keys):
+            rows[WIDTH * index : WIDTH * index + 2] = array("q", key)
+        slots = array("i", bytes(4 * len(keys)))
+        self.table.find_slots(rows, bytearray(b"\1" * len(keys)), slots)
+        self._make_room()
+        for slot in slots:
+            self.excluded[slot] = 1
+
+    def check(self, rows: Any, observed_at: Any, decoded: Any, numbers: Any) -> None:
+        """
+        Check rows; those of each batch come in order of observation.
+
+        Args:
+            rows: See `layout.RowBatch`.
+            observed_at: As above.
+            decoded: As above.
+            numbers: The number of each row; a range, or an `array('q')`.
+
+        Raises:
+            OutOfOrderError: If a row comes behind a later one of its batch.
+        """
+        count = len(decoded)
+        slots, masks = array("i", bytes(4 * count)), array("q", bytes(8 * count))
+        self.table.find_slots(rows, decoded, slots)
+        self._make_room()
+        self._rules.check(rows, observed_at, masks)
+        if not self.table.check(rows, observed_at, slots, masks):
+            raise OutOfOrderError
+        redundancy, indices = row_arrays.split_masks(masks, slots, self.excluded)
+        self._checked.append(_CheckedRows(numbers, slots, redundancy))
+        found = self.violations
+        found.numbers.extend(
+            row_arrays.add_to_each(indices, numbers.start)
+            if isinstance(numbers, range)
+            else row_arrays.take(numbers, indices, 1, 0)
+        )
+        found.slots.extend(row_arrays.take_slots(slots, indices))
+        found.masks.extend(row_arrays.take(masks, indices, 1, 0))
+        found.observed_at.extend(row_arrays.take_floats(observed_at, indices))
+        found.created_at.extend(row_arrays.take(rows, indices, WIDTH, CREATED))
+
+    def check_unordered(self, rows: Any, observed_at: Any, numbers: Any) -> None:
+        """Check rows, all decoded, that come in the order of the log: sort them by batch and time first."""
+        slots = array("i", bytes(4 * len(numbers)))
+        self.table.find_slots(rows, bytearray(b"\1" * len(numbers)), slots)
+        order = row_arrays.observation_order(slots, observed_at, self.table.size())
+        self.check(
+            row_arrays.gather_rows(rows, order),
+            row_arrays.take_floats(observed_at, order),
+            bytearray(b"\1" * len(numbers)),
+            row_arrays.take(numbers, order, 1, 0),
+        )
+
+    def _make_room(self) -> None:
+        self.excluded.extend(bytes(self.table.size() - len(self.excluded)))
+
+    def rows_of(self, wanted: bytearray) -> list[int]:
+        """Return the numbers of the rows of some batches, sorted; `wanted`: by slot."""
+        found = [rows.numbers[at] for rows in self._checked for at in row_arrays.select(rows.slots, wanted)]
+        return sorted(found)
+
+    def histories(self, wanted: bytearray) -> list[list[HistoryRow]]:
+        """Return the rows of some batches, batch by batch in the order of their slots; `wanted`: by slot."""
+        found = [
+            (rows.slots[at], HistoryRow(rows.numbers[at], rows.redundancy[at]))
+            for rows in self._checked
+            for at in row_arrays.select(rows.slots, wanted)
+        ]
+        found.sort(key=itemgetter(0))  # Stable: a batch's rows stay in order.
+        return [[row for _, row in rows] for _, rows in groupby(found, key=itemgetter(0))]

@@ -1,0 +1,223 @@
+"""The rules about a row alone, over decoded rows. Compiled."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cython
+
+from batchfsm.auditing.columns import layout
+
+_WIDTH = cython.declare(cython.Py_ssize_t, layout.WIDTH)
+_STATUS = cython.declare(cython.int, layout.STATUS)
+_CREATED = cython.declare(cython.int, layout.CREATED)
+_EXPIRES = cython.declare(cython.int, layout.EXPIRES)
+_OUTPUT_FILE = cython.declare(cython.int, layout.OUTPUT_FILE)
+_ERROR_FILE = cython.declare(cython.int, layout.ERROR_FILE)
+_TOTAL = cython.declare(cython.int, layout.TOTAL)
+_ERRORS = cython.declare(cython.int, layout.ERRORS)
+_WINDOW_S = cython.declare(cython.int, layout.WINDOW_S)
+_ID_TIME = cython.declare(cython.int, layout.ID_TIME)
+_FLAGS = cython.declare(cython.int, layout.FLAGS)
+_NULL = cython.declare(cython.longlong, layout.NULL)
+_COUNTS_SET = cython.declare(cython.longlong, layout.COUNTS_SET)
+_METADATA_LIMIT = cython.declare(cython.longlong, layout.METADATA_LIMIT)
+_NOT_A_BATCH = cython.declare(cython.longlong, layout.NOT_A_BATCH)
+_STAMP_BITS = cython.declare(cython.longlong, 2**8 - 1)
+_ALWAYS_SET = cython.declare(cython.longlong, layout.FIELD_BITS["id"] | layout.FIELD_BITS["status"])
+_COUNTS_BIT = cython.declare(cython.longlong, layout.FIELD_BITS["request_counts"])
+_ERRORS_BIT = cython.declare(cython.longlong, layout.FIELD_BITS["errors"])
+_OUTPUT_BIT = cython.declare(cython.longlong, layout.FIELD_BITS["output_file_id"])
+_ERROR_FILE_BIT = cython.declare(cython.longlong, layout.FIELD_BITS["error_file_id"])
+_TOTAL_BIT = cython.declare(cython.longlong, layout.FIELD_BITS["request_counts.total"])
+
+
+@cython.cclass
+class SnapshotRules:
+    """The snapshot rules of one dialect under one skew; see `lookup_tables`. Safe to use from several threads."""
+
+    _unknown: cython.longlong
+    _completed: cython.longlong
+    _final: cython.uchar[::1]
+    _stamp_sets: cython.longlong[::1]
+    _must_be_set: cython.longlong[::1]
+    _must_be_null: cython.longlong[::1]
+    _stamp_pairs: cython.longlong[::1]
+    _limits: cython.longlong[::1]
+    _slacks_s: cython.double[::1]
+    _window_slack_s: cython.longlong
+    _id_slack_s: cython.longlong
+    _s003: cython.longlong
+    _s004: cython.longlong
+    _s006: cython.longlong
+    _t201: cython.longlong
+    _t202: cython.longlong
+    _t206: cython.longlong
+    _c301: cython.longlong
+    _c302: cython.longlong
+    _f402: cython.longlong
+
+    def __init__(self, tables: Any) -> None:
+        self._unknown, self._completed, self._final = tables.unknown, tables.completed, tables.final
+        self._stamp_sets, self._stamp_pairs = tables.stamp_sets, tables.stamp_pairs
+        self._must_be_set, self._must_be_null = tables.must_be_set, tables.must_be_null
+        self._limits, self._slacks_s = tables.limits, tables.slacks_s
+        self._window_slack_s, self._id_slack_s = tables.window_slack_s, tables.id_slack_s
+        bits = tables.rule_bits
+        self._s003, self._s004, self._s006 = bits["S003"], bits["S004"], bits["S006"]
+        self._t201, self._t202, self._t206 = bits["T201"], bits["T202"], bits["T206"]
+        self._c301, self._c302, self._f402 = bits["C301"], bits["C302"], bits["F402"]
+
+    def check(self, rows: Any, observed_at: Any, masks: Any) -> None:
+        """
+        Check rows in any order.
+
+        Args:
+            rows: `n * WIDTH` 64-bit integers; see `layout`.
+            observed_at: `n` floats; NaN if the log does not say.
+            masks: `n` 64-bit integers; set to the bits of the rules that each row violates.
+        """
+        values: cython.longlong[::1] = rows
+        times: cython.double[::1] = observed_at
+        found: cython.longlong[::1] = masks
+        row: cython.Py_ssize_t
+        with cython.nogil:
+            for row in range(found.shape[0]):
+                found[row] = self._check_row(values, row * _WIDTH, times[row])
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(-9, check=False)
+    def _check_row(
+        self, rows: cython.longlong[::1], base: cython.Py_ssize_t, observed_at: cython.double
+    ) -> cython.longlong:
+        """Return the bits of the rules that the row at `base` violates."""
+        is_set: cython.longlong = _set_fields(rows, base)
+        status: cython.longlong = rows[base + _STATUS] if rows[base + _STATUS] >= 0 else self._unknown
+        status_bit: cython.longlong = cython.cast(cython.longlong, 1) << status
+        mask: cython.longlong = self._stamp_sets[status * 256 + (is_set & _STAMP_BITS)]
+        index: cython.Py_ssize_t
+        earlier: cython.longlong
+        later: cython.longlong
+        for index in range(0, self._must_be_set.shape[0], 3):
+            if self._must_be_set[index + 1] & status_bit and self._must_be_set[index] & ~is_set:
+                mask |= self._must_be_set[index + 2]
+        for index in range(0, self._must_be_null.shape[0], 3):
+            if self._must_be_null[index + 1] & status_bit and self._must_be_null[index] & is_set:
+                mask |= self._must_be_null[index + 2]
+        if rows[base + _STATUS] < 0:
+            mask |= self._s004
+        if rows[base + _FLAGS] & _NOT_A_BATCH:
+            mask |= self._s003
+        if rows[base + _FLAGS] & _METADATA_LIMIT:
+            mask |= self._s006
+        for index in range(0, self._stamp_pairs.shape[0], 2):
+            earlier = rows[base + self._stamp_pairs[index]]
+            later = rows[base + self._stamp_pairs[index + 1]]
+            if later != _NULL and earlier > later:
+                mask |= self._t201
+        mask |= self._check_limits(rows, base, observed_at, status)
+        mask |= self._check_times(rows, base)
+        return mask | self._check_counts(rows, base, status)
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(-9, check=False)
+    def _check_limits(
+        self, rows: cython.longlong[::1], base: cython.Py_ssize_t, observed_at: cython.double, status: cython.longlong
+    ) -> cython.longlong:
+        """Check that no time is later than its limit."""
+        mask: cython.longlong = 0
+        index: cython.Py_ssize_t
+        is_open: cython.bint = status != self._unknown and not self._final[status]
+        time: cython.double
+        limit: cython.double
+        for index in range(self._slacks_s.shape[0]):
+            if self._limits[4 * index + 2] and not is_open:
+                continue
+            time, limit = observed_at, observed_at
+            if self._limits[4 * index] < _WIDTH:  # NULL is earlier than every limit.
+                time = cython.cast(cython.double, rows[base + self._limits[4 * index]])
+            if self._limits[4 * index + 1] < _WIDTH:
+                if rows[base + self._limits[4 * index + 1]] == _NULL:
+                    continue
+                limit = cython.cast(cython.double, rows[base + self._limits[4 * index + 1]])
+            if time > limit + self._slacks_s[index]:  # False if one of them is NaN.
+                mask |= self._limits[4 * index + 3]
+        return mask
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(-9, check=False)
+    def _check_times(self, rows: cython.longlong[::1], base: cython.Py_ssize_t) -> cython.longlong:
+        """Check the deadline against the completion window, and the time inside the id against `created_at`."""
+        created: cython.longlong = rows[base + _CREATED]
+        expires: cython.longlong = rows[base + _EXPIRES]
+        window_s: cython.longlong = rows[base + _WINDOW_S]
+        difference: cython.longlong
+        mask: cython.longlong = 0
+        if created == _NULL:
+            return 0
+        if expires != _NULL and window_s != _NULL:
+            difference = expires - created - window_s
+            if difference > self._window_slack_s or difference < -self._window_slack_s:
+                mask |= self._t202
+        if rows[base + _ID_TIME] != _NULL:
+            difference = rows[base + _ID_TIME] - created
+            if difference > self._id_slack_s or difference < -self._id_slack_s:
+                mask |= self._t206
+        return mask
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(-9, check=False)
+    def _check_counts(
+        self, rows: cython.longlong[::1], base: cython.Py_ssize_t, status: cython.longlong
+    ) -> cython.longlong:
+        """Check the counts of requests, and that a completed batch has its output file."""
+        total: cython.longlong = rows[base + _TOTAL]
+        completed: cython.longlong = rows[base + _TOTAL + 1]
+        failed: cython.longlong = rows[base + _TOTAL + 2]
+        is_known: cython.bint = total != _NULL and completed != _NULL and failed != _NULL
+        mask: cython.longlong = 0
+        if _is_negative(total) or _is_negative(completed) or _is_negative(failed):
+            mask |= self._c301
+        elif is_known:
+            if completed + failed > total:
+                mask |= self._c301
+            elif completed + failed < total and status == self._completed:
+                mask |= self._c302
+        if status == self._completed and completed > 0 and rows[base + _OUTPUT_FILE] == _NULL:
+            mask |= self._f402
+        return mask
+
+
+@cython.cfunc
+@cython.nogil
+@cython.inline
+@cython.exceptval(-9, check=False)
+def _is_negative(count: cython.longlong) -> cython.bint:
+    return count < 0 and count != _NULL
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(-9, check=False)
+def _set_fields(rows: cython.longlong[::1], base: cython.Py_ssize_t) -> cython.longlong:
+    """Return the set of the fields that are not null, as `layout.FIELD_BITS`."""
+    found: cython.longlong = _ALWAYS_SET  # A row without id or status is not decoded.
+    column: cython.int
+    for column in range(_EXPIRES - _CREATED + 1):
+        if rows[base + _CREATED + column] != _NULL:
+            found |= cython.cast(cython.longlong, 1) << column
+    if rows[base + _FLAGS] & _COUNTS_SET:
+        found |= _COUNTS_BIT
+    if rows[base + _ERRORS] != _NULL:
+        found |= _ERRORS_BIT
+    if rows[base + _OUTPUT_FILE] != _NULL:
+        found |= _OUTPUT_BIT
+    if rows[base + _ERROR_FILE] != _NULL:
+        found |= _ERROR_FILE_BIT
+    if rows[base + _TOTAL] > 0:
+        found |= _TOTAL_BIT
+    return found

@@ -1,0 +1,322 @@
+"""
+Values out of text: hashes, words, completion windows, times inside ids, RFC 3339 times. Compiled.
+
+Each function reads `text[start:end]`, where `text` is a buffer of bytes, and nothing outside it.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Mapping
+from math import nan
+from typing import Any
+
+import cython
+
+from batchfsm.auditing.columns import layout
+from batchfsm.wire import TIME_MAX
+
+Bytes = cython.typedef(cython.const[cython.uchar][::1])
+
+# Literals of more than 31 bits would be Python objects.
+_NULL = cython.declare(cython.longlong, layout.NULL)
+_NAN = cython.declare(cython.double, nan)
+_TIME_MAX = cython.declare(cython.longlong, TIME_MAX)
+_ALL_BITS = cython.declare(cython.ulonglong, 2**64 - 1)
+# FNV-1a of 64 bits; the second pair makes another hash of the same text.
+_OFFSET = cython.declare(cython.ulonglong, 0xCBF29CE484222325)
+_PRIME = cython.declare(cython.ulonglong, 0x100000001B3)
+_OTHER_OFFSET = cython.declare(cython.ulonglong, 0x9E3779B97F4A7C15)
+_OTHER_PRIME = cython.declare(cython.ulonglong, 0xBF58476D1CE4E5B9)
+
+_WINDOW_DIGITS_MAX = cython.declare(cython.int, 9)
+_ID_BYTES = cython.declare(cython.int, 38)  # `batch_` and 32 hexadecimal digits,
+_ID_TIME_BYTES = cython.declare(cython.int, 8)  # the first 8 of which are the time.
+_DIGITS_MAX = cython.declare(cython.int, 15)  # A number of so many digits is exact in a float.
+_MICROS = cython.declare(cython.int, 6)
+_YEAR_MAX = cython.declare(cython.int, 2200)  # Microseconds since 1970 are exact in a float until 2255.
+
+
+@cython.cfunc
+@cython.nogil
+@cython.inline
+@cython.exceptval(-9, check=False)
+def finish_hash(state: cython.ulonglong) -> cython.longlong:
+    """Return the hash for a state of FNV-1a: its bits mixed once more; 63 bits, never negative."""
+    state ^= state >> 32
+    state = (state * _OTHER_PRIME) & _ALL_BITS
+    state ^= state >> 29
+    return cython.cast(cython.longlong, state >> 1)
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(-9, check=False)
+def hash_text(text: Bytes, start: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.longlong:
+    """Return the hash of some bytes; 63 bits, never negative, so never NULL."""
+    state: cython.ulonglong = _OFFSET
+    at: cython.Py_ssize_t
+    for at in range(start, end):
+        state = ((state ^ text[at]) * _PRIME) & _ALL_BITS
+    return finish_hash(state)
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(-9, check=False)
+def other_hash(text: Bytes, start: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.longlong:
+    """Return a second hash; with the first one 126 bits, which tell ids apart."""
+    state: cython.ulonglong = _OTHER_OFFSET
+    at: cython.Py_ssize_t
+    for at in range(start, end):
+        state = ((state ^ text[at]) * _OTHER_PRIME) & _ALL_BITS
+    return finish_hash(state)
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(-9, check=False)
+def window_seconds(text: Bytes, start: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.longlong:
+    """Return `24h`, `7d`, `90m` or `30s` in seconds; NULL for any other text."""
+    number: cython.longlong = 0
+    at: cython.Py_ssize_t
+    digit: cython.int
+    if not 2 <= end - start <= _WINDOW_DIGITS_MAX + 1:
+        return _NULL
+    for at in range(start, end - 1):
+        digit = text[at] - 48
+        if not 0 <= digit <= 9:
+            return _NULL
+        number = number * 10 + digit
+    digit = text[end - 1]
+    if digit == 115:  # s
+        return number
+    if digit == 109:  # m
+        return number * 60
+    if digit == 104:  # h
+        return number * 3600
+    if digit == 100:  # d
+        return number * 86_400
+    return _NULL
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(-9, check=False)
+def id_seconds(text: Bytes, start: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.longlong:
+    """Return the Unix seconds that a `batch_` id of 32 hexadecimal digits begins with; NULL for any other id."""
+    time: cython.longlong = 0
+    at: cython.Py_ssize_t
+    digit: cython.int
+    if end - start != _ID_BYTES:
+        return _NULL
+    if not (text[start] == 98 and text[start + 1] == 97 and text[start + 2] == 116):  # bat
+        return _NULL
+    if not (text[start + 3] == 99 and text[start + 4] == 104 and text[start + 5] == 95):  # ch_
+        return _NULL
+    for at in range(start + 6, end):
+        digit = text[at]
+        if 48 <= digit <= 57:
+            digit -= 48
+        elif 97 <= digit <= 102:
+            digit -= 87
+        else:
+            return _NULL
+        if at < start + 6 + _ID_TIME_BYTES:
+            time = time * 16 + digit
+    return time
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(-9, check=False)
+def decimal(text: Bytes, start: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.double:
+    """Return a JSON number of at most 15 digits, without exponent, as Python's `float` reads it; NaN for others."""
+    value: cython.longlong = 0
+    digits: cython.int = 0
+    power: cython.double = 1
+    is_fraction: cython.bint = False
+    at: cython.Py_ssize_t
+    for at in range(start, end):
+        if text[at] == 46 and not is_fraction:
+            is_fraction = True
+            continue
+        if not 48 <= text[at] <= 57 or digits == _DIGITS_MAX:
+            return _NAN
+        value = value * 10 + (text[at] - 48)
+        digits += 1
+        if is_fraction:
+            power *= 10
+    # A power of ten up to 10**15 is exact, so the quotient is rounded once, as `float` rounds it.
+    return value / power
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(-9, check=False)
+def _two_digits(text: Bytes, at: cython.Py_ssize_t, most: cython.int) -> cython.int:
+    """Return two digits as a number up to `most`; else -1000000, so low that every sum with it is negative."""
+    tens: cython.int = text[at] - 48
+    ones: cython.int = text[at + 1] - 48
+    if 0 <= tens <= 9 and 0 <= ones <= 9 and 10 * tens + ones <= most:
+        return 10 * tens + ones
+    return -1_000_000
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(-9, check=False)
+def rfc3339(text: Bytes, start: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.double:
+    """Return `2024-03-26T16:45:33.123456Z` (or with an offset) as Unix seconds; NaN for any other text."""
+    year: cython.int
+    month: cython.int
+    day: cython.int
+    micros: cython.longlong = 0
+    places: cython.int = 0
+    offset_s: cython.int = 0
+    at: cython.Py_ssize_t = start + 19
+    second: cython.longlong
+    if not 20 <= end - start <= 32:
+        return _NAN
+    year = 100 * _two_digits(text, start, 99) + _two_digits(text, start + 2, 99)
+    month, day = _two_digits(text, start + 5, 12), _two_digits(text, start + 8, 31)
+    if not 1970 <= year <= _YEAR_MAX or month < 1 or day < 1 or day > _days_in_month(year, month):
+        return _NAN
+    if not (text[start + 4] == 45 and text[start + 7] == 45 and text[start + 13] == 58 and text[start + 16] == 58):
+        return _NAN
+    if not (text[start + 10] == 84 or text[start + 10] == 116 or text[start + 10] == 32):  # T, t, space
+        return _NAN
+    second = _two_digits(text, start + 11, 23) * 3600 + _two_digits(text, start + 14, 59) * 60
+    second += _two_digits(text, start + 17, 59)
+    if second < 0:
+        return _NAN
+    if text[at] == 46:
+        at += 1
+        while at < end and 48 <= text[at] <= 57 and places < _MICROS:
+            micros = micros * 10 + (text[at] - 48)
+            places += 1
+            at += 1
+        if places == 0:
+            return _NAN
+        while places < _MICROS:
+            micros *= 10
+            places += 1
+    if at + 1 == end and (text[at] == 90 or text[at] == 122):  # Z, z
+        offset_s = 0
+    elif at + 6 == end and (text[at] == 43 or text[at] == 45) and text[at + 3] == 58:
+        offset_s = _two_digits(text, at + 1, 23) * 3600 + _two_digits(text, at + 4, 59) * 60
+        if offset_s < 0:
+            return _NAN
+        if text[at] == 45:
+            offset_s = -offset_s
+    else:
+        return _NAN
+    second += _days_before(year, month, day) * 86_400 - offset_s
+    return (second * 1_000_000 + micros) / 1e6
+
+
+@cython.cfunc
+@cython.nogil
+@cython.inline
+@cython.exceptval(-9, check=False)
+def _is_leap(year: cython.int) -> cython.bint:
+    return year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(-9, check=False)
+def _days_in_month(year: cython.int, month: cython.int) -> cython.int:
+    if month == 2:
+        return 29 if _is_leap(year) else 28
+    return 30 if month == 4 or month == 6 or month == 9 or month == 11 else 31
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(-9, check=False)
+def _days_before(year: cython.int, month: cython.int, day: cython.int) -> cython.longlong:
+    """Return the days from 1970-01-01 to a date."""
+    past: cython.longlong = year - 1
+    days: cython.longlong = 365 * (past + 1) + past // 4 - past // 100 + past // 400 - 719_527 + day - 1
+    before: cython.int
+    for before in range(1, month):
+        days += _days_in_month(year, before)
+    return days
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(-9, check=False)
+def observation_time(text: Bytes, start: cython.Py_ssize_t, end: cython.Py_ssize_t, is_text: cython.bint) -> cython.double:
+    """Return a time of observation, text or number, as Unix seconds; NaN if it is none that is read here."""
+    seconds: cython.double = rfc3339(text, start, end) if is_text else decimal(text, start, end)
+    return seconds if 0 < seconds <= _TIME_MAX else _NAN
+
+
+@cython.cclass
+class WordTable:
+    """Codes of known words, found by their hash and compared byte by byte."""
+
+    _letters: Bytes
+    _spans: cython.longlong[::1]  # Of each slot `start, end, code, hash`; start -1 if the slot is free.
+    _mask: cython.longlong
+
+    def __init__(self, codes: Mapping[str, int]) -> None:
+        letters = bytearray(b"\0")
+        size = 1 << (2 * len(codes)).bit_length()
+        spans = array("q", [-1, 0, 0, 0] * size)
+        for word, code in codes.items():
+            start = len(letters)
+            letters += word.encode()
+            hashed = hash_bytes(word.encode())
+            slot = hashed & (size - 1)
+            while spans[4 * slot] >= 0:
+                slot = (slot + 1) & (size - 1)
+            spans[4 * slot : 4 * slot + 4] = array("q", [start, len(letters), code, hashed])
+        self._letters, self._spans, self._mask = letters, spans, size - 1
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(-9, check=False)
+    def find(
+        self, hashed: cython.longlong, text: Bytes, start: cython.Py_ssize_t, end: cython.Py_ssize_t
+    ) -> cython.int:
+        """Return the code of `text[start:end]`, whose hash is given; -1 if the table does not have the word."""
+        slot: cython.Py_ssize_t = hashed & self._mask
+        begin: cython.Py_ssize_t
+        at: cython.Py_ssize_t
+        while self._spans[4 * slot] >= 0:
+            begin = self._spans[4 * slot]
+            if self._spans[4 * slot + 3] == hashed and self._spans[4 * slot + 1] - begin == end - start:
+                at = start
+                while at < end and text[at] == self._letters[begin + at - start]:
+                    at += 1
+                if at == end:
+                    return self._spans[4 * slot + 2]
+            slot = (slot + 1) & self._mask
+        return -1
+
+
+def hash_bytes(text: Any) -> int:
+    """Return the hash of a whole buffer of bytes."""
+    view: Bytes = text
+    return hash_text(view, 0, view.shape[0])
+
+
+def id_hashes(batch_id: str) -> tuple[int, int]:
+    """Return the hashes of an id: the columns `id_low` and `id_high`."""
+    view: Bytes = batch_id.encode("utf-8", "surrogatepass")
+    return hash_text(view, 0, view.shape[0]), other_hash(view, 0, view.shape[0])
+
+
+def read_observation_time(text: Any, is_text: bool) -> float:  # noqa: FBT001  # Compiled code takes no keywords.
+    """Return a time of observation as Unix seconds, NaN if it is none; as `observation_time`, of a whole buffer."""
+    view: Bytes = text
+    return observation_time(view, 0, view.shape[0], is_text)
+
+
+def find_word(table: WordTable, word: Any) -> int:
+    """Return the code of a word in a table; -1 if the table does not have it."""
+    view: Bytes = word
+    return table.find(hash_text(view, 0, view.shape[0]), view, 0, view.shape[0])

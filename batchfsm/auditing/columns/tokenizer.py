@@ -1,0 +1,323 @@
+"""
+Tokenizer of JSON: the tokens of one value as arrays. Compiled.
+
+It accepts no text that Python's `json` rejects. It rejects some that Python accepts: a key that stands twice in an
+object, a key with escapes or non-ASCII letters, halves of surrogate pairs, `NaN`, more than `DEPTH_MAX` levels,
+`KEYS_MAX` open keys or `TOKENS_MAX` tokens. Whoever calls it leaves those to the row engine.
+"""
+
+from __future__ import annotations
+
+from array import array
+from typing import Any
+
+import cython
+
+if cython.compiled:
+    from cython.cimports.batchfsm.auditing.columns.text_values import finish_hash
+else:
+    from batchfsm.auditing.columns.text_values import finish_hash
+
+Bytes = cython.typedef(cython.const[cython.uchar][::1])
+
+OBJECT, LIST, KEY, TEXT, UTF8_TEXT, ESCAPED_TEXT, INTEGER, NUMBER, TRUE, FALSE, NULL = range(11)
+"""Kinds of tokens. `UTF8_TEXT` has letters beyond ASCII; `ESCAPED_TEXT` has escapes, and its bytes are not the text.
+`INTEGER` has at most 17 digits; any other number is a `NUMBER`."""
+
+INVALID = -1
+"""Returned instead of a position: no value that is read here."""
+
+TOKENS_MAX = 1024
+KEYS_MAX = 64
+DEPTH_MAX = 16
+PAD = 8
+"""Bytes that must follow the text: the tokenizer looks so far ahead."""
+
+_OBJECT = cython.declare(cython.uchar, OBJECT)
+_LIST = cython.declare(cython.uchar, LIST)
+_KEY = cython.declare(cython.uchar, KEY)
+_TEXT = cython.declare(cython.uchar, TEXT)
+_UTF8_TEXT = cython.declare(cython.uchar, UTF8_TEXT)
+_ESCAPED_TEXT = cython.declare(cython.uchar, ESCAPED_TEXT)
+_INTEGER = cython.declare(cython.uchar, INTEGER)
+_NUMBER = cython.declare(cython.uchar, NUMBER)
+_TRUE = cython.declare(cython.uchar, TRUE)
+_FALSE = cython.declare(cython.uchar, FALSE)
+_NULL = cython.declare(cython.uchar, NULL)
+_TOKENS_MAX = cython.declare(cython.Py_ssize_t, TOKENS_MAX)
+_KEYS_MAX = cython.declare(cython.int, KEYS_MAX)
+_DEPTH_MAX = cython.declare(cython.int, DEPTH_MAX)
+_DIGITS_MAX = cython.declare(cython.int, 17)  # Every integer of so many digits fits into 64 bits.
+_NUMBER_BYTES_MAX = cython.declare(cython.int, 100)  # Python refuses integers of more than 4,300 digits.
+_ALL_BITS = cython.declare(cython.ulonglong, 2**64 - 1)
+_OFFSET = cython.declare(cython.ulonglong, 0xCBF29CE484222325)  # As in `text_values.hash_text`.
+_PRIME = cython.declare(cython.ulonglong, 0x100000001B3)
+
+
+@cython.cclass
+class Tokenizer:
+    """The text, and the tokens of the value that was scanned last."""
+
+    def __init__(self) -> None:
+        self.kinds = bytearray(TOKENS_MAX)
+        self.starts = array("q", bytes(8 * TOKENS_MAX))
+        self.ends = array("q", bytes(8 * TOKENS_MAX))
+        self.values = array("q", bytes(8 * TOKENS_MAX))
+        self._keys = array("q", bytes(8 * KEYS_MAX))
+        self._parents = array("q", bytes(8 * DEPTH_MAX))
+        self._bases = array("q", bytes(8 * DEPTH_MAX))
+        self.text = b""
+        self.is_utf8 = False
+        self.count = self._keys_count = 0
+
+    def load(self, text: Any, is_utf8: bool) -> None:  # noqa: FBT001  # Compiled code takes no keywords.
+        """
+        Set the text.
+
+        Args:
+            text: Bytes, the last `PAD` of them line ends.
+            is_utf8: True if all of it is UTF-8; else texts with bytes beyond ASCII are invalid.
+        """
+        self.text, self.is_utf8 = text, is_utf8
+
+    def unload(self) -> None:
+        """Release the text."""
+        self.text = b""
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(-9, check=False)
+    def skip_space(self, at: cython.Py_ssize_t) -> cython.Py_ssize_t:
+        """Return the position of the first byte that is no space, tab or carriage return."""
+        while self.text[at] == 32 or self.text[at] == 9 or self.text[at] == 13:
+            at += 1
+        return at
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(-9, check=False)
+    def scan(self, at: cython.Py_ssize_t) -> cython.Py_ssize_t:
+        """Scan the value that begins at a position; return the position behind it, or INVALID."""
+        depth: cython.int = 0
+        token: cython.Py_ssize_t
+        is_object: cython.bint
+        byte: cython.uchar
+        self.count = self._keys_count = 0
+        while True:
+            byte = self.text[at]
+            if byte == 123 or byte == 91:  # { [
+                is_object = byte == 123
+                token = self._add(_OBJECT if is_object else _LIST, at, at, 0)
+                if token < 0 or depth == _DEPTH_MAX:
+                    return -1
+                self._parents[depth], self._bases[depth] = token, self._keys_count
+                depth += 1
+                at = self.skip_space(at + 1)
+                if self.text[at] != byte + 2:  # Not closed at once.
+                    if is_object:
+                        at = self._scan_key(at, self._keys_count)
+                        if at < 0:
+                            return -1
+                    continue
+            else:
+                at = self._scan_scalar(at)
+                if at < 0:
+                    return -1
+            while depth > 0:
+                at = self.skip_space(at)
+                token = self._parents[depth - 1]
+                is_object = self.kinds[token] == _OBJECT
+                if self.text[at] == 44:  # ,
+                    at = self.skip_space(at + 1)
+                    if is_object:
+                        at = self._scan_key(at, self._bases[depth - 1])
+                        if at < 0:
+                            return -1
+                    break
+                if self.text[at] != (125 if is_object else 93):  # } ]
+                    return -1
+                at += 1
+                self.ends[token], self.values[token] = at, self.count
+                self._keys_count = cython.cast(cython.int, self._bases[depth - 1])
+                depth -= 1
+            if depth == 0:
+                return at
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(-9, check=False)
+    def _add(
+        self, kind: cython.uchar, start: cython.Py_ssize_t, end: cython.Py_ssize_t, value: cython.longlong
+    ) -> cython.Py_ssize_t:
+        """Add a token; return its index, or INVALID if there are too many."""
+        token: cython.Py_ssize_t = self.count
+        if token == _TOKENS_MAX:
+            return -1
+        self.kinds[token], self.starts[token], self.ends[token], self.values[token] = kind, start, end, value
+        self.count = token + 1
+        return token
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(-9, check=False)
+    def _scan_key(self, at: cython.Py_ssize_t, base: cython.longlong) -> cython.Py_ssize_t:
+        """Scan a key and its colon; return the position of its value. `base`: the object's first key in `_keys`."""
+        token: cython.Py_ssize_t = self.count
+        index: cython.Py_ssize_t
+        if self.text[at] != 34 or self._keys_count == _KEYS_MAX:
+            return -1
+        at = self._scan_text(at + 1)
+        if at < 0 or self.kinds[token] != _TEXT:
+            return -1
+        for index in range(base, self._keys_count):
+            # Two keys of one hash are taken for one that stands twice: the line is left to the row engine.
+            if self._keys[index] == self.values[token]:
+                return -1
+        self._keys[self._keys_count] = self.values[token]
+        self._keys_count += 1
+        self.kinds[token] = _KEY
+        at = self.skip_space(at)
+        return self.skip_space(at + 1) if self.text[at] == 58 else -1  # :
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(-9, check=False)
+    def _scan_text(self, at: cython.Py_ssize_t) -> cython.Py_ssize_t:
+        """Scan the text behind a quote; return the position behind the closing quote, or INVALID."""
+        start: cython.Py_ssize_t = at
+        state: cython.ulonglong = _OFFSET
+        kind: cython.uchar = _TEXT
+        byte: cython.uchar
+        while True:
+            byte = self.text[at]
+            if byte == 34:
+                return at + 1 if self._add(kind, start, at, finish_hash(state)) >= 0 else -1
+            if byte < 32:
+                return -1
+            if byte == 92:
+                kind = _ESCAPED_TEXT
+                at = self._skip_escape(at + 1)
+                if at < 0:
+                    return -1
+                continue
+            if byte > 127:
+                if not self.is_utf8:
+                    return -1
+                if kind == _TEXT:
+                    kind = _UTF8_TEXT
+            state = ((state ^ byte) * _PRIME) & _ALL_BITS
+            at += 1
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(-9, check=False)
+    def _skip_escape(self, at: cython.Py_ssize_t) -> cython.Py_ssize_t:
+        """Return the position behind an escape whose letter is at a position; INVALID for half a surrogate pair."""
+        byte: cython.int = self.text[at]
+        value: cython.int = 0
+        place: cython.Py_ssize_t
+        if byte == 34 or byte == 92 or byte == 47 or byte == 98 or byte == 102 or byte == 110:  # " \ / b f n
+            return at + 1
+        if byte == 114 or byte == 116:  # r t
+            return at + 1
+        if byte != 117:  # u
+            return -1
+        for place in range(at + 1, at + 5):
+            byte = self.text[place]
+            if 48 <= byte <= 57:
+                byte -= 48
+            elif 97 <= byte <= 102:
+                byte -= 87
+            elif 65 <= byte <= 70:
+                byte -= 55
+            else:
+                return -1
+            value = value * 16 + byte
+        return -1 if 0xD800 <= value <= 0xDFFF else at + 5
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(-9, check=False)
+    def _scan_scalar(self, at: cython.Py_ssize_t) -> cython.Py_ssize_t:
+        """Scan a text, number or word; return the position behind it, or INVALID."""
+        byte: cython.uchar = self.text[at]
+        if byte == 34:
+            return self._scan_text(at + 1)
+        if byte == 110:  # null
+            if self.text[at + 1] == 117 and self.text[at + 2] == 108 and self.text[at + 3] == 108:
+                return at + 4 if self._add(_NULL, at, at + 4, 0) >= 0 else -1
+            return -1
+        if byte == 116:  # true
+            if self.text[at + 1] == 114 and self.text[at + 2] == 117 and self.text[at + 3] == 101:
+                return at + 4 if self._add(_TRUE, at, at + 4, 0) >= 0 else -1
+            return -1
+        if byte == 102:  # false
+            if self.text[at + 1] == 97 and self.text[at + 2] == 108:
+                if self.text[at + 3] == 115 and self.text[at + 4] == 101:
+                    return at + 5 if self._add(_FALSE, at, at + 5, 0) >= 0 else -1
+            return -1
+        return self._scan_number(at)
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(-9, check=False)
+    def _scan_number(self, at: cython.Py_ssize_t) -> cython.Py_ssize_t:
+        """Scan a number; return the position behind it, or INVALID."""
+        start: cython.Py_ssize_t = at
+        digits: cython.Py_ssize_t
+        value: cython.longlong = 0
+        is_integer: cython.bint = True
+        if self.text[at] == 45:  # -
+            at += 1
+        digits = at
+        while 48 <= self.text[at] <= 57:
+            if at - digits < _DIGITS_MAX:
+                value = value * 10 + (self.text[at] - 48)
+            at += 1
+        if at == digits or at - digits > _NUMBER_BYTES_MAX or (at - digits > 1 and self.text[digits] == 48):
+            return -1
+        if at - digits > _DIGITS_MAX:
+            is_integer = False
+        if self.text[at] == 46:  # .
+            is_integer = False
+            at = self._skip_digits(at + 1)
+            if at < 0:
+                return -1
+        if self.text[at] == 101 or self.text[at] == 69:  # e E
+            is_integer = False
+            at += 1
+            if self.text[at] == 43 or self.text[at] == 45:  # + -
+                at += 1
+            at = self._skip_digits(at)
+            if at < 0:
+                return -1
+        if self.text[start] == 45:
+            value = -value
+        return at if self._add(_INTEGER if is_integer else _NUMBER, start, at, value) >= 0 else -1
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(-9, check=False)
+    def _skip_digits(self, at: cython.Py_ssize_t) -> cython.Py_ssize_t:
+        """Return the position behind one or more digits, or INVALID."""
+        start: cython.Py_ssize_t = at
+        while 48 <= self.text[at] <= 57:
+            at += 1
+        return -1 if at == start or at - start > _NUMBER_BYTES_MAX else at
+
+
+def tokens(text: bytes) -> tuple[int, list[tuple[int, int, int, int]]]:
+    """
+    Return the tokens of one JSON value: for tests and for reading by people.
+
+    Returns:
+        The length of the value, or INVALID; and of each token `(kind, start, end, value)`.
+    """
+    tokenizer = Tokenizer()
+    tokenizer.load(text + PAD * b"\n", True)
+    end: cython.Py_ssize_t = tokenizer.scan(0)
+    found = [
+        (tokenizer.kinds[at], tokenizer.starts[at], tokenizer.ends[at], tokenizer.values[at])
+        for at in range(tokenizer.count)
+    ]
+    return end, found
