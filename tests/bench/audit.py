@@ -1,11 +1,11 @@
 """
-What an audit costs, beside what people write by hand: `python tests/bench/audit.py [--rows N]... [--peer P]... [--grow]`.
+Whole processes of audits beside those of peers: `python tests/bench/audit.py [--rows N]... [--peer P]... [--grow] [--first]`.
 
-Each run is a process of its own; all of them take turns, since what else runs on a machine slows
-everyone alike, and medians are taken. Before the clock runs, a process judges a small log: its start, in a column
-of its own, is what that takes with all that has to be loaded for it. What is printed is the table that the docs hold.
-Nothing is asserted of times; but who counts something else than the others, or than the generator
-knows, is named.
+Each run is a process of its own, timed from its start to its exit, imports included: what a person at a shell waits
+for. All checkers take turns, since other load slows all of them alike, and medians are printed. With `--first` each
+run starts without compiled Python files, as the first run of an installation does. The output is the table of
+docs/explanation/speed.md. No time is asserted; a checker that counts something else than the others, or than the
+generator of the log knows, is named.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import argparse
 import json
 import os
 import platform
-import subprocess
 import sys
 import tempfile
 import time
@@ -29,83 +28,86 @@ sys.path.insert(0, str(HERE.parents[1]))
 
 from bench import eleven, snapshot_log  # noqa: E402  # A script finds its neighbours so.
 
+LISTED = {"audit": 1_000, "audit_hundred": 100, "audit_counts": 0}
+"""How many findings an audit lists."""
+
 PEERS = {
-    "audit": "**batchfsm.audit**, all rules, 1,000 findings told",
-    "audit_hundred": "**batchfsm.audit**, all rules, 100 findings told",
-    "audit_counts": "**batchfsm.audit**, all rules, counts alone as the others",
+    "audit": "**batchfsm audit**, all rules, 1,000 findings listed",
+    "audit_hundred": "**batchfsm audit**, all rules, 100 findings listed",
+    "audit_counts": "**batchfsm audit**, all rules, counts alone as the others",
     "duckdb_window": "DuckDB, expert window SQL, eleven rules",
     "polars_shift": "Polars, sort and shift, eleven rules",
     "duckdb_text": "DuckDB, text of `batchfsm sql`, 31 rules",
     "python_loop": "Python loop, eleven rules",
 }
 ANCHOR = "duckdb_window"
-"""What the others are compared with."""
-
-START_ROWS = 40_000
-"""How long the log is that is judged before the clock runs: long enough to be read in columns."""
+"""The peer that the others are compared with."""
 
 GROWTH: dict[str, list[dict[str, Any]]] = {
-    "rows": [{"rows": share} for share in (0.1, 0.3, 1.0)],
+    "rows": [{"rows": share} for share in (0.01, 0.1, 1.0)],
     "rows a batch": [{"rows_per_batch": views} for views in (2, 10, 50)],
     "share of damaged rows": [{"share": share} for share in (0.0, 0.005, 0.1, 1.0)],
     "order": [{"order": order} for order in ("time", "shuffled")],
 }
-"""What grows, one thing at a time, rows as a share of those of the main table; all else stays as there."""
+"""The shapes of the logs of each growth table, rows as a share of those of the main table; all else as there."""
 
 
-# ---------------------------------------------------------------- one run, in a process of its own
+# ---------------------------------------------------------------- one run
 
 
-def measured(peer: str, path: Path, small: Path) -> dict[str, Any]:
-    """Start a run; return its seconds, those before it, its peak memory and what it counted."""
-    command = [sys.executable, str(TURN), peer, str(path), str(small), str(time.monotonic())]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:  # Our own.
-        peak = 0
-        while child.poll() is None:
-            peak = max(peak, _resident(child.pid))
-            time.sleep(0.02)
-        told = child.stdout.read() if child.stdout else ""
-    if child.returncode:
+def command(peer: str, path: Path) -> list[str]:
+    """Return the command of a checker."""
+    if peer in LISTED:
+        options = ["--format", "json", "--max-findings", str(LISTED[peer])]
+        return [sys.executable, "-m", "batchfsm", "audit", str(path), *options]
+    return [sys.executable, str(TURN), peer, str(path)]
+
+
+def run(peer: str, path: Path, environment: dict[str, str]) -> dict[str, Any]:
+    """Run a checker; return the seconds of the whole process, its peak memory in bytes, and its counts; {} if it failed."""
+    with tempfile.TemporaryFile() as output:
+        begun = time.perf_counter()
+        pid = os.posix_spawn(
+            sys.executable,
+            command(peer, path),
+            environment,
+            file_actions=[(os.POSIX_SPAWN_DUP2, output.fileno(), 1)],
+        )
+        _, status, usage = os.wait4(pid, 0)
+        seconds = time.perf_counter() - begun
+        output.seek(0)
+        printed = output.read()
+    if os.waitstatus_to_exitcode(status) not in (0, 1):
         return {}
-    return json.loads(told) | {"bytes": peak}
+    found = json.loads(printed)
+    return {"s": seconds, "bytes": usage.ru_maxrss * 1024, "counts": found["counts"] if peer in LISTED else found}
 
 
-def _resident(pid: int) -> int:
-    """Return the resident memory of a process and all it has started; bytes."""
-    total = 0
-    pending = [pid]
-    while pending:
-        folder = Path("/proc", str(pending.pop()))
-        try:
-            total += int((folder / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-            pending += (
-                int(each) for task in (folder / "task").iterdir() for each in (task / "children").read_text().split()
-            )
-        except (OSError, IndexError):
-            continue  # It has ended in the meantime.
-    return total
+def run_first(peer: str, path: Path) -> dict[str, Any]:
+    """Run a checker as `run`, without compiled Python files."""
+    with tempfile.TemporaryDirectory() as empty:
+        return run(peer, path, os.environ | {"PYTHONPYCACHEPREFIX": empty})
 
 
 # ---------------------------------------------------------------- tables
 
 
-def compared(path: Path, small: Path, peers: list[str], rounds: int) -> dict[str, dict[str, Any]]:
-    """Measure peers in turns; return the medians of each, and what it counted."""
+def compare(path: Path, peers: list[str], rounds: int, *, is_first: bool) -> dict[str, dict[str, Any]]:
+    """Run peers in turns; return the medians of each, and its counts."""
     runs: dict[str, list[dict[str, Any]]] = {peer: [] for peer in peers}
     for _ in range(rounds):
         for peer in peers:
-            if found := measured(peer, path, small):
+            if found := run_first(peer, path) if is_first else run(peer, path, dict(os.environ)):
                 runs[peer].append(found)
     return {
-        peer: {key: median(run[key] for run in found) for key in ("s", "start_s", "bytes")}
-        | {"counts": found[0]["counts"]}
+        peer: {key: median(each[key] for each in found) for key in ("s", "bytes")} | {"counts": found[0]["counts"]}
         for peer, found in runs.items()
         if found
     }
 
 
 def disagreements(results: dict[str, dict[str, Any]], truth: dict[str, int]) -> list[str]:
-    """Name who does not count what there is."""
+    """Return the names of the checkers whose counts are wrong."""
     odd = [
         name
         for name in ("audit", "audit_hundred", "audit_counts", "duckdb_text")
@@ -127,13 +129,13 @@ def table(results: dict[str, dict[str, Any]], rows: int) -> str:
     """Return the results as a table in Markdown."""
     anchor = results[ANCHOR]
     lines = [
-        "| checker | s | M rows/s | × its time | peak MB | × its memory | start, s |",
-        "|---|---|---|---|---|---|---|",
+        "| checker | s | M rows/s | × its time | peak MB | × its memory |",
+        "|---|---|---|---|---|---|",
     ]
     for peer, found in results.items():
         lines.append(
             f"| {PEERS[peer]} | {found['s']:.2f} | {rows / found['s'] / 1e6:.3g} | {found['s'] / anchor['s']:.2f} "
-            f"| {found['bytes'] / 1e6:,.0f} | {found['bytes'] / anchor['bytes']:.2f} | {found['start_s']:.2f} |"
+            f"| {found['bytes'] / 1e6:,.0f} | {found['bytes'] / anchor['bytes']:.2f} |"
         )
     return "\n".join(lines)
 
@@ -141,8 +143,8 @@ def table(results: dict[str, dict[str, Any]], rows: int) -> str:
 class Bench:
     """Logs in a directory, each made once, and the tables over them."""
 
-    def __init__(self, directory: Path, rounds: int, peers: list[str]) -> None:
-        self.directory, self.rounds, self.peers = directory, rounds, peers
+    def __init__(self, directory: Path, rounds: int, peers: list[str], *, is_first: bool) -> None:
+        self.directory, self.rounds, self.peers, self.is_first = directory, rounds, peers, is_first
 
     def log(self, form: str, **shape: Any) -> tuple[Path, dict[str, int]]:
         """Return a log of some shape, and how many findings each rule has in it."""
@@ -160,9 +162,8 @@ class Bench:
     def main_table(self, form: str, rows: int) -> None:
         """Print all peers side by side."""
         path, truth = self.log(form, rows=rows)
-        small, _ = self.log(form, rows=START_ROWS)
         peers = [peer for peer in self.peers if not (peer == "python_loop" and form == "parquet")]
-        results = compared(path, small, peers, self.rounds)
+        results = compare(path, peers, self.rounds, is_first=self.is_first)
         print(
             f"\n**{rows:,} rows, {'JSON lines' if form == 'jsonl' else 'Parquet'}, {path.stat().st_size / 1e6:,.0f} MB**\n"
         )
@@ -172,12 +173,11 @@ class Bench:
     def growth_table(self, what: str, shapes: list[dict[str, Any]], rows: int) -> None:
         """Print what one thing's growing does to the time."""
         print(f"\n| {what} | batchfsm.audit, s | peak MB | DuckDB window, s | peak MB | × |\n|---|---|---|---|---|---|")
-        small, _ = self.log("jsonl", rows=START_ROWS)
         for each in shapes:
             shape = {"rows": int(rows * each["rows"])} if "rows" in each else each
             path, truth = self.log("jsonl", **({"rows": rows} | shape))
-            results = compared(path, small, ["audit", ANCHOR], self.rounds)
-            ours, theirs = results["audit"], results[ANCHOR]
+            results = compare(path, ["audit_counts", ANCHOR], self.rounds, is_first=self.is_first)
+            ours, theirs = results["audit_counts"], results[ANCHOR]
             (value,) = shape.values()
             print(
                 f"| {value if isinstance(value, str) else f'{value:,}'} | {ours['s']:.2f} | {ours['bytes'] / 1e6:,.0f} "
@@ -214,13 +214,14 @@ def main() -> None:
     parser.add_argument("--rows", type=int, action="append", help="how long the logs are; again for each length")
     parser.add_argument("--form", choices=["jsonl", "parquet"], action="append", help="both, without it")
     parser.add_argument("--peer", choices=PEERS, action="append", help="all, without it; the window query always")
-    parser.add_argument("--grow", action="store_true", help="what more rows, batches and findings cost, too")
+    parser.add_argument("--grow", action="store_true", help="print what more rows, batches and findings cost, too")
+    parser.add_argument("--first", action="store_true", help="each run without compiled Python files")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--directory", type=Path, help="where logs are kept between runs")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         peers = [peer for peer in PEERS if peer in (chosen.peer or PEERS) or peer == ANCHOR]
-        bench = Bench(chosen.directory or Path(scratch), chosen.rounds, peers)
+        bench = Bench(chosen.directory or Path(scratch), chosen.rounds, peers, is_first=chosen.first)
         sizes = chosen.rows or [1_000_000]
         print(header(chosen.rounds))
         for rows in sizes:

@@ -1,36 +1,23 @@
 """
-One run of one checker: `python tests/bench/turn.py CHECKER LOG SMALL BEGUN`, as `audit.py` starts it.
+One run of one peer: `python tests/bench/turn.py PEER LOG`, as `audit.py` starts it.
 
-It loads what the checker needs and nothing else, judges a small log, and then the log; what that took, it prints as one
-line of JSON.
+It loads the libraries of the peer and no others, checks the log, and prints its counts as one line of JSON.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-TOLD: Mapping[str, dict[str, Any]] = {
-    "audit": {},
-    "audit_hundred": {"max_findings": 100},
-    "audit_counts": {"max_findings": 0},
-}
-"""How many findings an audit tells."""
-
 
 def checker(name: str) -> Callable[[Path], Any]:
-    """Return what judges a log and counts what it finds."""
-    if name in TOLD:
-        from batchfsm import audit  # noqa: PLC0415  # Each process loads what it measures.
-
-        return lambda path: dict(audit(str(path), **TOLD[name]).counts)
-    from bench import eleven  # noqa: PLC0415
+    """Return the function that checks a log and counts its findings."""
+    from bench import eleven  # noqa: PLC0415  # Each process loads what it measures.
 
     return _ask_text if name == "duckdb_text" else getattr(eleven, name)
 
@@ -48,13 +35,9 @@ def _ask_text(path: Path) -> dict[str, int]:
     return {code: sum(number for each, *_, number in found if each == code) for code, *_ in found}
 
 
-def main(name: str, log: str, small: str, begun_s: str) -> None:
-    """Judge both."""
-    work = checker(name)
-    work(Path(small))
-    started = time.monotonic()
-    counts = work(Path(log))
-    print(json.dumps({"s": time.monotonic() - started, "start_s": started - float(begun_s), "counts": counts}))
+def main(name: str, log: str) -> None:
+    """Check the log and print the counts."""
+    print(json.dumps(checker(name)(Path(log))))
 
 
 if __name__ == "__main__":

@@ -53,8 +53,10 @@ class StringColumn:
 
     def spread(self, values: Any, *, null: int = layout.NULL) -> Any:
         """Return for each row the value of its text, `null` if it has none; `array('q')`."""
-        return values if self.indices is None and 0 not in self.given else arrow_values.spread(
-            values, self.indices, self.given, null
+        return (
+            values
+            if self.indices is None and 0 not in self.given
+            else arrow_values.spread(values, self.indices, self.given, null)
         )
 
     @property

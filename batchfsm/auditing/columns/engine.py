@@ -186,9 +186,7 @@ class ColumnEngine:
             return
         given.add("id")
         given |= {
-            name
-            for name in _NEEDED_COLUMNS
-            if row_arrays.any_set(batch.values, batch.decoded, COLUMNS.index(name))
+            name for name in _NEEDED_COLUMNS if row_arrays.any_set(batch.values, batch.decoded, COLUMNS.index(name))
         }
         if row_arrays.any_flag(batch.values, batch.decoded, COUNTS_SET):
             given.add("request_counts")
@@ -285,9 +283,7 @@ class ColumnEngine:
         found = sum(BIT[finding.rule] for finding in findings if finding.rule in self._tally.wanted)
         if found != mask:
             codes = [code for code, bit in BIT.items() if bit & (found ^ mask)]
-            raise DisagreementError(
-                f"the two readings of {', '.join(codes)} disagree at {row.place}: please report it"
-            )
+            raise DisagreementError(f"the two readings of {', '.join(codes)} disagree at {row.place}: please report it")
 
     def _add_findings(self, row: Row, findings: list[Finding]) -> None:
         self._tally.snapshots += 1

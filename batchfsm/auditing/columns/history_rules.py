@@ -46,6 +46,7 @@ BATCHES_FIRST = 1024
 """For how many batches there is room at first."""
 
 
+@cython.final
 @cython.cclass
 class BatchTable:
     """The batches met so far: a slot for each id, and what is known of each batch, by slot."""

@@ -68,13 +68,13 @@ class ParserPool:
         self._dialect = dialect
         self._free: list[RowReader] = []
 
-    def parse(self, text: bytearray, size: int) -> ParsedLines:
-        """Parse whole lines: the first `size` bytes of a text, behind which `PAD` line ends stand."""
+    def parse(self, text: bytearray, lines: int) -> ParsedLines:
+        """Parse whole lines; behind the last one stand `PAD` line ends more."""
         try:
             row_reader = self._free.pop()
         except IndexError:
             row_reader = RowReader(self._dialect)
-        found = ParsedLines(*row_reader.read_lines(text, size, _is_utf8(text)))
+        found = ParsedLines(*row_reader.read_lines(text, lines, _is_utf8(text)))
         self._free.append(row_reader)
         return found
 
@@ -198,7 +198,7 @@ class JsonLinesSource:
         if not found.is_whole:
             raise NotLinesError
         lines = found.text.count(b"\n", 0, found.size)
-        return found.offset, found.size, lines, self._parsers.parse(found.text, found.size)
+        return found.offset, found.size, lines, self._parsers.parse(found.text, lines)
 
     def _fill(self, offset: int, buffer: Any) -> None:
         with self._seek(offset) as binary:

@@ -113,6 +113,7 @@ FIELD_CODES = {name: _CODES[name] for name in ("request_counts", "errors", "meta
 """The code of each field that `RowReader.read_fields` reads."""
 
 
+@cython.final
 @cython.cclass
 class RowReader:
     """Reads JSON text as one dialect writes it; used by one thread at a time."""
@@ -150,20 +151,20 @@ class RowReader:
         self._rows = array("q")
         self._observed_at = self._timestamp = _NAN
 
-    def read_lines(self, text: Any, size: int, is_utf8: bool) -> tuple[int, Any, Any, Any, Any, Any]:  # noqa: FBT001
+    def read_lines(self, text: Any, count: int, is_utf8: bool) -> tuple[int, Any, Any, Any, Any, Any]:  # noqa: FBT001
         """
         Read whole lines.
 
         Args:
             text: The lines, each with its end, and `PAD` line ends more; a bytearray.
-            size: How many bytes the lines have.
+            count: How many lines there are.
             is_utf8: True if all of it is UTF-8.
 
         Returns:
             How many rows there are: the lines that are not blank. Then of each row its values, its time of
             observation (NaN if absent), 1 if it is decoded, the offset of its line, and the index of its line.
         """
-        lines: cython.Py_ssize_t = text.count(b"\n", 0, size)
+        lines: cython.Py_ssize_t = count
         rows, observed_at, decoded = layout.new_rows(lines), array("d", bytes(8 * lines)), bytearray(lines)
         offsets, indices = array("q", bytes(8 * lines)), array("q", bytes(8 * lines))
         times: cython.double[::1] = observed_at
@@ -171,9 +172,10 @@ class RowReader:
         starts: cython.longlong[::1] = offsets
         numbers: cython.longlong[::1] = indices
         line: cython.Py_ssize_t
-        count: cython.Py_ssize_t = 0
+        kept: cython.Py_ssize_t = 0
         at: cython.Py_ssize_t = 0
         start: cython.Py_ssize_t
+        end: cython.Py_ssize_t
         self._rows = rows
         self._tokens.load(text, is_utf8)
         with cython.nogil:
@@ -183,20 +185,22 @@ class RowReader:
                 if self._tokens.text[at] == 10:
                     at += 1
                     continue
-                marks[count] = self._read_line(at, count * _WIDTH)
-                times[count] = self._timestamp if self._observed_at != self._observed_at else self._observed_at
-                starts[count], numbers[count] = start, line
+                end = self._read_line(at, kept * _WIDTH)
+                marks[kept] = end >= 0
+                times[kept] = self._timestamp if self._observed_at != self._observed_at else self._observed_at
+                starts[kept], numbers[kept] = start, line
+                at = end if end >= 0 else at
                 while self._tokens.text[at] != 10:
                     at += 1
                 at += 1
                 if at - start > _LINE_BYTES_MAX:
-                    marks[count] = 0
-                count += 1
+                    marks[kept] = 0
+                kept += 1
         self._tokens.unload()
         self._rows = times = marks = starts = numbers = None
-        if count < lines:
-            del rows[count * layout.WIDTH :], observed_at[count:], decoded[count:], offsets[count:], indices[count:]
-        return count, rows, observed_at, decoded, offsets, indices
+        if kept < lines:
+            del rows[kept * layout.WIDTH :], observed_at[kept:], decoded[kept:], offsets[kept:], indices[kept:]
+        return kept, rows, observed_at, decoded, offsets, indices
 
     def read_documents(self, text: Any, offsets: Any, rows: Any, observed_at: Any, decoded: Any) -> None:
         """
@@ -264,15 +268,16 @@ class RowReader:
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(-9, check=False)
-    def _read_line(self, at: cython.Py_ssize_t, base: cython.Py_ssize_t) -> cython.int:
-        """Read a line into the row at `base`; return whether it is decoded."""
+    def _read_line(self, at: cython.Py_ssize_t, base: cython.Py_ssize_t) -> cython.Py_ssize_t:
+        """Read a line into the row at `base`; return where the line ends, or INVALID if it is not decoded."""
         self._observed_at = self._timestamp = _NAN
         if self._tokens.text[at] != 123:  # {
-            return False
+            return -1
         at = self._tokens.scan(at)
-        if at < 0 or self._tokens.text[self._tokens.skip_space(at)] != 10:
-            return False
-        return self._read_document(base)
+        if at < 0:
+            return -1
+        at = self._tokens.skip_space(at)
+        return at if self._tokens.text[at] == 10 and self._read_document(base) else -1
 
     @cython.cfunc
     @cython.nogil
@@ -304,9 +309,22 @@ class RowReader:
     @cython.exceptval(-9, check=False)
     def _code(self, table: WordTable, token: cython.Py_ssize_t) -> cython.int:
         """Return the code of a key or text; -1 if the table does not have it."""
-        return table.find(
-            self._tokens.values[token], self._tokens.text, self._tokens.starts[token], self._tokens.ends[token]
-        )
+        hashed: cython.longlong = self._tokens.values[token]
+        start: cython.Py_ssize_t = self._tokens.starts[token]
+        size: cython.Py_ssize_t = self._tokens.ends[token] - start
+        slot: cython.Py_ssize_t = hashed & table.mask
+        begin: cython.Py_ssize_t
+        at: cython.Py_ssize_t
+        while table.spans[4 * slot] >= 0:
+            begin = table.spans[4 * slot]
+            if table.spans[4 * slot + 3] == hashed and table.spans[4 * slot + 1] - begin == size:
+                at = 0
+                while at < size and self._tokens.text[start + at] == table.letters[begin + at]:
+                    at += 1
+                if at == size:
+                    return cython.cast(cython.int, table.spans[4 * slot + 2])
+            slot = (slot + 1) & table.mask
+        return -1
 
     @cython.cfunc
     @cython.nogil
@@ -326,9 +344,7 @@ class RowReader:
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(-9, check=False)
-    def _read_batch(
-        self, token: cython.Py_ssize_t, base: cython.Py_ssize_t, is_inside: cython.bint
-    ) -> cython.longlong:
+    def _read_batch(self, token: cython.Py_ssize_t, base: cython.Py_ssize_t, is_inside: cython.bint) -> cython.longlong:
         """
         Read the object at a token as a batch.
 

@@ -165,4 +165,3 @@ def partition_keys(source: RowSource) -> tuple[array[int], bytearray]:
         keys.extend(batch.values[ID_LOW::WIDTH])
         decoded += batch.decoded
     return keys, decoded
-

@@ -54,9 +54,7 @@ class HashPartitioner:
     def add(self, batch: RowBatch, base: int) -> None:
         """Write the decoded rows, numbered from `base + batch.first`; SourceError if the disk is full."""
         times = memoryview(batch.observed_at).cast("B").cast("q")
-        records, begins = row_arrays.group_by_bucket(
-            batch.values, times, batch.decoded, base + batch.first, self.count
-        )
+        records, begins = row_arrays.group_by_bucket(batch.values, times, batch.decoded, base + batch.first, self.count)
         view = memoryview(records).cast("B")
         size = row_arrays.RECORD_BYTES
         try:
@@ -76,4 +74,3 @@ class HashPartitioner:
             records.frombytes(file.read())
             rows, time_bits, numbers = row_arrays.split_records(records)
             yield Bucket(mine, rows, memoryview(time_bits).cast("B").cast("d"), numbers)
-

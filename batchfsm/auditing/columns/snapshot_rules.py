@@ -32,6 +32,7 @@ _ERROR_FILE_BIT = cython.declare(cython.longlong, layout.FIELD_BITS["error_file_
 _TOTAL_BIT = cython.declare(cython.longlong, layout.FIELD_BITS["request_counts.total"])
 
 
+@cython.final
 @cython.cclass
 class SnapshotRules:
     """The snapshot rules of one dialect under one skew; see `lookup_tables`. Safe to use from several threads."""

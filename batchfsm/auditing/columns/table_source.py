@@ -60,9 +60,7 @@ class TableSource:
                 first = self.rows_count
                 self._recent = first, batch
                 self.rows_count += len(decoded)
-                yield RowBatch(
-                    count=len(decoded), values=values, observed_at=observed_at, decoded=decoded, first=first
-                )
+                yield RowBatch(count=len(decoded), values=values, observed_at=observed_at, decoded=decoded, first=first)
 
     def reread(self, numbers: list[int], base: int = 0) -> Iterator[Row | Unreadable]:
         """

@@ -39,26 +39,17 @@ _YEAR_MAX = cython.declare(cython.int, 2200)  # Microseconds since 1970 are exac
 
 @cython.cfunc
 @cython.nogil
-@cython.inline
-@cython.exceptval(-9, check=False)
-def finish_hash(state: cython.ulonglong) -> cython.longlong:
-    """Return the hash for a state of FNV-1a: its bits mixed once more; 63 bits, never negative."""
-    state ^= state >> 32
-    state = (state * _OTHER_PRIME) & _ALL_BITS
-    state ^= state >> 29
-    return cython.cast(cython.longlong, state >> 1)
-
-
-@cython.cfunc
-@cython.nogil
 @cython.exceptval(-9, check=False)
 def hash_text(text: Bytes, start: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.longlong:
     """Return the hash of some bytes; 63 bits, never negative, so never NULL."""
     state: cython.ulonglong = _OFFSET
+    prime: cython.ulonglong = _PRIME
     at: cython.Py_ssize_t
     for at in range(start, end):
-        state = ((state ^ text[at]) * _PRIME) & _ALL_BITS
-    return finish_hash(state)
+        state = (state ^ text[at]) * prime
+        if not cython.compiled:
+            state &= _ALL_BITS
+    return cython.cast(cython.longlong, state >> 1)
 
 
 @cython.cfunc
@@ -67,10 +58,13 @@ def hash_text(text: Bytes, start: cython.Py_ssize_t, end: cython.Py_ssize_t) -> 
 def other_hash(text: Bytes, start: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.longlong:
     """Return a second hash; with the first one 126 bits, which tell ids apart."""
     state: cython.ulonglong = _OTHER_OFFSET
+    prime: cython.ulonglong = _OTHER_PRIME
     at: cython.Py_ssize_t
     for at in range(start, end):
-        state = ((state ^ text[at]) * _OTHER_PRIME) & _ALL_BITS
-    return finish_hash(state)
+        state = (state ^ text[at]) * prime
+        if not cython.compiled:
+            state &= _ALL_BITS
+    return cython.cast(cython.longlong, state >> 1)
 
 
 @cython.cfunc
@@ -248,19 +242,22 @@ def _days_before(year: cython.int, month: cython.int, day: cython.int) -> cython
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(-9, check=False)
-def observation_time(text: Bytes, start: cython.Py_ssize_t, end: cython.Py_ssize_t, is_text: cython.bint) -> cython.double:
+def observation_time(
+    text: Bytes, start: cython.Py_ssize_t, end: cython.Py_ssize_t, is_text: cython.bint
+) -> cython.double:
     """Return a time of observation, text or number, as Unix seconds; NaN if it is none that is read here."""
     seconds: cython.double = rfc3339(text, start, end) if is_text else decimal(text, start, end)
     return seconds if 0 < seconds <= _TIME_MAX else _NAN
 
 
+@cython.final
 @cython.cclass
 class WordTable:
     """Codes of known words, found by their hash and compared byte by byte."""
 
-    _letters: Bytes
-    _spans: cython.longlong[::1]  # Of each slot `start, end, code, hash`; start -1 if the slot is free.
-    _mask: cython.longlong
+    letters: Bytes
+    spans: cython.longlong[::1]  # Of each slot `start, end, code, hash`; start -1 if the slot is free.
+    mask: cython.longlong
 
     def __init__(self, codes: Mapping[str, int]) -> None:
         letters = bytearray(b"\0")
@@ -274,7 +271,7 @@ class WordTable:
             while spans[4 * slot] >= 0:
                 slot = (slot + 1) & (size - 1)
             spans[4 * slot : 4 * slot + 4] = array("q", [start, len(letters), code, hashed])
-        self._letters, self._spans, self._mask = letters, spans, size - 1
+        self.letters, self.spans, self.mask = letters, spans, size - 1
 
     @cython.cfunc
     @cython.nogil
@@ -283,18 +280,18 @@ class WordTable:
         self, hashed: cython.longlong, text: Bytes, start: cython.Py_ssize_t, end: cython.Py_ssize_t
     ) -> cython.int:
         """Return the code of `text[start:end]`, whose hash is given; -1 if the table does not have the word."""
-        slot: cython.Py_ssize_t = hashed & self._mask
+        slot: cython.Py_ssize_t = hashed & self.mask
         begin: cython.Py_ssize_t
         at: cython.Py_ssize_t
-        while self._spans[4 * slot] >= 0:
-            begin = self._spans[4 * slot]
-            if self._spans[4 * slot + 3] == hashed and self._spans[4 * slot + 1] - begin == end - start:
+        while self.spans[4 * slot] >= 0:
+            begin = self.spans[4 * slot]
+            if self.spans[4 * slot + 3] == hashed and self.spans[4 * slot + 1] - begin == end - start:
                 at = start
-                while at < end and text[at] == self._letters[begin + at - start]:
+                while at < end and text[at] == self.letters[begin + at - start]:
                     at += 1
                 if at == end:
-                    return self._spans[4 * slot + 2]
-            slot = (slot + 1) & self._mask
+                    return self.spans[4 * slot + 2]
+            slot = (slot + 1) & self.mask
         return -1
 
 

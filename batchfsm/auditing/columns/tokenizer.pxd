@@ -1,4 +1,8 @@
 # What other compiled modules use; the types of everything else are in tokenizer.py.
+cimport cython
+
+
+@cython.final
 cdef class Tokenizer:
     cdef const unsigned char[::1] text
     cdef bint is_utf8

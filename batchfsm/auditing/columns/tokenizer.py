@@ -13,11 +13,6 @@ from typing import Any
 
 import cython
 
-if cython.compiled:
-    from cython.cimports.batchfsm.auditing.columns.text_values import finish_hash
-else:
-    from batchfsm.auditing.columns.text_values import finish_hash
-
 Bytes = cython.typedef(cython.const[cython.uchar][::1])
 
 OBJECT, LIST, KEY, TEXT, UTF8_TEXT, ESCAPED_TEXT, INTEGER, NUMBER, TRUE, FALSE, NULL = range(11)
@@ -54,6 +49,7 @@ _OFFSET = cython.declare(cython.ulonglong, 0xCBF29CE484222325)  # As in `text_va
 _PRIME = cython.declare(cython.ulonglong, 0x100000001B3)
 
 
+@cython.final
 @cython.cclass
 class Tokenizer:
     """The text, and the tokens of the value that was scanned last."""
@@ -186,12 +182,13 @@ class Tokenizer:
         """Scan the text behind a quote; return the position behind the closing quote, or INVALID."""
         start: cython.Py_ssize_t = at
         state: cython.ulonglong = _OFFSET
+        prime: cython.ulonglong = _PRIME
         kind: cython.uchar = _TEXT
         byte: cython.uchar
         while True:
             byte = self.text[at]
             if byte == 34:
-                return at + 1 if self._add(kind, start, at, finish_hash(state)) >= 0 else -1
+                return at + 1 if self._add(kind, start, at, cython.cast(cython.longlong, state >> 1)) >= 0 else -1
             if byte < 32:
                 return -1
             if byte == 92:
@@ -205,7 +202,9 @@ class Tokenizer:
                     return -1
                 if kind == _TEXT:
                     kind = _UTF8_TEXT
-            state = ((state ^ byte) * _PRIME) & _ALL_BITS
+            state = (state ^ byte) * prime
+            if not cython.compiled:
+                state &= _ALL_BITS
             at += 1
 
     @cython.cfunc
