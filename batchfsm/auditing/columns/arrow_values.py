@@ -54,7 +54,7 @@ def given(validity: Any, offset: int, count: int) -> Any:
     first: cython.Py_ssize_t = offset
     row: cython.Py_ssize_t
     with cython.nogil:
-        for row in range(marks.shape[0]):
+        for row in range(len(marks)):
             marks[row] = bits[(first + row) >> 3] >> ((first + row) & 7) & 1
     return found
 
@@ -72,7 +72,7 @@ def int_column(values: Any, mask: Any) -> Any:
     column: cython.longlong[::1] = found
     row: cython.Py_ssize_t
     with cython.nogil:
-        for row in range(column.shape[0]):
+        for row in range(len(column)):
             if not marks[row]:
                 column[row] = _NULL
             elif -_EXACT_MAX < source[row] < _EXACT_MAX:
@@ -91,7 +91,7 @@ def float_column(values: Any, mask: Any) -> Any:
     row: cython.Py_ssize_t
     whole: cython.longlong
     with cython.nogil:
-        for row in range(column.shape[0]):
+        for row in range(len(column)):
             if not marks[row]:
                 column[row] = _NULL
                 continue
@@ -121,9 +121,9 @@ def read_times(column: Any, null_times: Any, milliseconds: bool, decoded: Any) -
     index: cython.Py_ssize_t
     value: cython.longlong
     with cython.nogil:
-        for row in range(values.shape[0]):
+        for row in range(len(values)):
             value = values[row]
-            for index in range(nulls.shape[0]):
+            for index in range(len(nulls)):
                 if value == nulls[index]:
                     value = _NULL
             if is_milliseconds and value > _TIME_MAX and value != _NOT_AN_INT:
@@ -141,7 +141,7 @@ def hash_column(text: Any, offsets: Any) -> Any:
     column: cython.longlong[::1] = found
     row: cython.Py_ssize_t
     with cython.nogil:
-        for row in range(column.shape[0]):
+        for row in range(len(column)):
             column[row] = hash_text(letters, starts[row], starts[row + 1])
     return found
 
@@ -155,7 +155,7 @@ def id_columns(text: Any, offsets: Any) -> tuple[Any, Any]:
     seconds: cython.longlong[::1] = times
     row: cython.Py_ssize_t
     with cython.nogil:
-        for row in range(high.shape[0]):
+        for row in range(len(high)):
             high[row] = other_hash(letters, starts[row], starts[row + 1])
             seconds[row] = id_seconds(letters, starts[row], starts[row + 1])
     return hashes, times
@@ -169,7 +169,7 @@ def window_column(text: Any, offsets: Any) -> Any:
     column: cython.longlong[::1] = found
     row: cython.Py_ssize_t
     with cython.nogil:
-        for row in range(column.shape[0]):
+        for row in range(len(column)):
             column[row] = window_seconds(letters, starts[row], starts[row + 1])
     return found
 
@@ -183,7 +183,7 @@ def word_column(text: Any, offsets: Any, words: WordTable) -> Any:
     column: cython.longlong[::1] = found
     row: cython.Py_ssize_t
     with cython.nogil:
-        for row in range(column.shape[0]):
+        for row in range(len(column)):
             column[row] = table.find(
                 hash_text(letters, starts[row], starts[row + 1]), letters, starts[row], starts[row + 1]
             )
@@ -208,7 +208,7 @@ def time_column(text: Any, offsets: Any, mask: Any, decoded: Any) -> Any:
     column: cython.double[::1] = found
     row: cython.Py_ssize_t
     with cython.nogil:
-        for row in range(column.shape[0]):
+        for row in range(len(column)):
             column[row] = _NAN
             if marks[row]:
                 column[row] = observation_time(letters, starts[row], starts[row + 1], True)
@@ -236,7 +236,7 @@ def spread(values: Any, indices: Any, mask: Any, null: int) -> Any:
     column: cython.longlong[::1] = found
     row: cython.Py_ssize_t
     with cython.nogil:
-        for row in range(column.shape[0]):
+        for row in range(len(column)):
             if not marks[row]:
                 column[row] = absent
             elif has_indices:
@@ -257,7 +257,7 @@ def widen(offsets: Any) -> Any:
         return found
     narrow: cython.const[cython.int][::1] = offsets
     with cython.nogil:
-        for row in range(column.shape[0]):
+        for row in range(len(column)):
             column[row] = narrow[row]
     return found
 
@@ -270,7 +270,7 @@ def flags(mask: Any, flag: int) -> Any:
     bit: cython.longlong = flag
     row: cython.Py_ssize_t
     with cython.nogil:
-        for row in range(column.shape[0]):
+        for row in range(len(column)):
             column[row] = bit if marks[row] else 0
     return found
 
@@ -282,7 +282,7 @@ def check_times(times: Any, mask: Any, decoded: Any) -> None:
     rows: cython.uchar[::1] = decoded
     row: cython.Py_ssize_t
     with cython.nogil:
-        for row in range(rows.shape[0]):
+        for row in range(len(rows)):
             if marks[row] and not 0 < values[row] <= _TIME_MAX:
                 rows[row] = 0
 
@@ -295,7 +295,7 @@ def combine(flags: Any, others: Any) -> Any:
     column: cython.longlong[::1] = found
     row: cython.Py_ssize_t
     with cython.nogil:
-        for row in range(column.shape[0]):
+        for row in range(len(column)):
             column[row] = one[row] | other[row]
     return found
 
@@ -308,7 +308,7 @@ def shift(values: Any, number: int) -> Any:
     added: cython.longlong = number
     row: cython.Py_ssize_t
     with cython.nogil:
-        for row in range(column.shape[0]):
+        for row in range(len(column)):
             column[row] = source[row] + added
     return found
 
@@ -320,7 +320,7 @@ def differences(offsets: Any) -> Any:
     column: cython.longlong[::1] = found
     row: cython.Py_ssize_t
     with cython.nogil:
-        for row in range(column.shape[0]):
+        for row in range(len(column)):
             column[row] = source[row + 1] - source[row]
     return found
 
@@ -341,7 +341,7 @@ def require_counts(column: Any, mask: Any, null_counts: bool, decoded: Any) -> N
     is_allowed: cython.bint = null_counts
     row: cython.Py_ssize_t
     with cython.nogil:
-        for row in range(rows.shape[0]):
+        for row in range(len(rows)):
             if values[row] == _NOT_AN_INT or (values[row] == _NULL and marks[row] and not is_allowed):
                 rows[row] = 0
 
@@ -383,7 +383,7 @@ def limit_pairs(offsets: Any, keys: Any, key_offsets: Any, sizes: Any, mask: Any
     one: cython.Py_ssize_t
     other: cython.Py_ssize_t
     with cython.nogil:
-        for row in range(rows.shape[0]):
+        for row in range(len(rows)):
             if not marks[row]:
                 continue
             if begins[row + 1] - begins[row] > most[0]:

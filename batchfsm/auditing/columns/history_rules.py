@@ -125,7 +125,7 @@ class BatchTable:
         """Enter all batches into an empty hash table."""
         slot: cython.int
         at: cython.longlong
-        mask: cython.longlong = self._slots.shape[0] - 1
+        mask: cython.longlong = len(self._slots) - 1
         with cython.nogil:
             for slot in range(cython.cast(cython.int, self.count)):
                 at = self._keys[2 * slot] & mask
@@ -147,7 +147,7 @@ class BatchTable:
         marks: cython.uchar[::1] = decoded
         found: cython.int[::1] = slots
         row: cython.Py_ssize_t = 0
-        while row < found.shape[0]:
+        while row < len(found):
             if self.count == self._capacity:
                 self._grow()
             with cython.nogil:
@@ -160,12 +160,12 @@ class BatchTable:
         self, row: cython.Py_ssize_t, rows: cython.longlong[::1], decoded: cython.uchar[::1], slots: cython.int[::1]
     ) -> cython.Py_ssize_t:
         """Find the slots of the rows from one on; return the first row for which there was no room."""
-        mask: cython.longlong = self._slots.shape[0] - 1
+        mask: cython.longlong = len(self._slots) - 1
         low: cython.longlong
         high: cython.longlong
         at: cython.longlong
         slot: cython.int
-        while row < slots.shape[0] and self.count < self._capacity:
+        while row < len(slots) and self.count < self._capacity:
             slots[row] = -1
             if decoded[row]:
                 low, high = rows[row * _WIDTH + _ID_LOW], rows[row * _WIDTH + _ID_HIGH]
@@ -204,7 +204,7 @@ class BatchTable:
         slot: cython.Py_ssize_t
         is_ordered: cython.bint = True
         with cython.nogil:
-            for row in range(found.shape[0]):
+            for row in range(len(found)):
                 slot = places[row]
                 if slot < 0:
                     continue

@@ -221,7 +221,7 @@ class RowReader:
         self._rows = rows
         self._tokens.load(text, True)
         with cython.nogil:
-            for row in range(marks.shape[0]):
+            for row in range(len(marks)):
                 at = self._scan_span(starts[row], starts[row + 1])
                 self._observed_at = self._timestamp = _NAN
                 if at < 0 or not self._read_document(row * _WIDTH):
@@ -248,7 +248,7 @@ class RowReader:
         self._rows = rows
         self._tokens.load(text, True)
         with cython.nogil:
-            for row in range(marks.shape[0]):
+            for row in range(len(marks)):
                 if starts[row] == starts[row + 1]:
                     continue
                 if self._scan_span(starts[row], starts[row + 1]) < 0 or not self._read_value(field, 0, row * _WIDTH):
@@ -456,7 +456,7 @@ class RowReader:
     @cython.exceptval(-9, check=False)
     def _read_time(self, column: cython.int, value: cython.longlong, base: cython.Py_ssize_t) -> cython.int:
         index: cython.Py_ssize_t
-        for index in range(self._null_times.shape[0]):
+        for index in range(len(self._null_times)):
             if value == self._null_times[index]:
                 return True
         if self._milliseconds and value > _TIME_MAX:

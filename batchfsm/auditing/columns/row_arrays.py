@@ -42,7 +42,7 @@ def split_masks(masks: Any, slots: Any, excluded: Any) -> tuple[Any, Any]:
     row: cython.Py_ssize_t
     count: cython.Py_ssize_t = 0
     with cython.nogil:
-        for row in range(values.shape[0]):
+        for row in range(len(values)):
             if places[row] < 0:
                 values[row] = 0
                 continue
@@ -55,7 +55,7 @@ def split_masks(masks: Any, slots: Any, excluded: Any) -> tuple[Any, Any]:
     indices: cython.longlong[::1] = found
     count = 0
     with cython.nogil:
-        for row in range(values.shape[0]):
+        for row in range(len(values)):
             if values[row]:
                 indices[count] = row
                 count += 1
@@ -72,7 +72,7 @@ def take(values: Any, indices: Any, stride: int, offset: int) -> Any:
     first: cython.Py_ssize_t = offset
     at: cython.Py_ssize_t
     with cython.nogil:
-        for at in range(places.shape[0]):
+        for at in range(len(places)):
             target[at] = source[step * places[at] + first]
     return found
 
@@ -85,7 +85,7 @@ def take_slots(slots: Any, indices: Any) -> Any:
     target: cython.int[::1] = found
     at: cython.Py_ssize_t
     with cython.nogil:
-        for at in range(places.shape[0]):
+        for at in range(len(places)):
             target[at] = source[places[at]]
     return found
 
@@ -98,7 +98,7 @@ def take_floats(values: Any, indices: Any) -> Any:
     target: cython.double[::1] = found
     at: cython.Py_ssize_t
     with cython.nogil:
-        for at in range(places.shape[0]):
+        for at in range(len(places)):
             target[at] = source[places[at]]
     return found
 
@@ -111,7 +111,7 @@ def add_to_each(values: Any, number: int) -> Any:
     added: cython.longlong = number
     at: cython.Py_ssize_t
     with cython.nogil:
-        for at in range(source.shape[0]):
+        for at in range(len(source)):
             target[at] = source[at] + added
     return found
 
@@ -129,14 +129,14 @@ def select(slots: Any, wanted: Any) -> Any:
     row: cython.Py_ssize_t
     count: cython.Py_ssize_t = 0
     with cython.nogil:
-        for row in range(places.shape[0]):
+        for row in range(len(places)):
             count += places[row] >= 0 and marks[places[row]] != 0
     found = array("q", bytes(8 * count))
     indices: cython.longlong[::1] = found
     count = 0
     if len(found):
         with cython.nogil:
-            for row in range(places.shape[0]):
+            for row in range(len(places)):
                 if places[row] >= 0 and marks[places[row]] != 0:
                     indices[count] = row
                     count += 1
@@ -161,7 +161,7 @@ def count_rules(masks: Any, slots: Any, excluded: Any, counts: Any) -> None:
     bit: cython.int
     left: cython.longlong
     with cython.nogil:
-        for row in range(values.shape[0]):
+        for row in range(len(values)):
             if marks[places[row]]:
                 continue
             left, bit = values[row], 0
@@ -183,7 +183,7 @@ def select_violations(masks: Any, slots: Any, excluded: Any, wanted: int) -> Any
     row: cython.Py_ssize_t
     count: cython.Py_ssize_t = 0
     with cython.nogil:
-        for row in range(values.shape[0]):
+        for row in range(len(values)):
             if values[row] & bits and not marks[places[row]]:
                 indices[count] = row
                 count += 1
@@ -200,7 +200,7 @@ def any_set(rows: Any, decoded: Any, column: int) -> bool:
     row: cython.Py_ssize_t
     found: cython.bint = False
     with cython.nogil:
-        for row in range(marks.shape[0]):
+        for row in range(len(marks)):
             if marks[row] and values[row * _WIDTH + place] != _NULL:
                 found = True
                 break
@@ -215,7 +215,7 @@ def any_flag(rows: Any, decoded: Any, flag: int) -> bool:
     row: cython.Py_ssize_t
     found: cython.bint = False
     with cython.nogil:
-        for row in range(marks.shape[0]):
+        for row in range(len(marks)):
             if marks[row] and values[row * _WIDTH + _FLAGS] & wanted:
                 found = True
                 break
@@ -248,7 +248,7 @@ def group_by_bucket(rows: Any, time_bits: Any, decoded: Any, first: int, buckets
     bucket: cython.longlong
     to: cython.longlong
     with cython.nogil:
-        for row in range(marks.shape[0]):
+        for row in range(len(marks)):
             if marks[row]:
                 starts[values[row * _WIDTH + _ID_LOW] % count + 1] += 1
         for bucket in range(count):
@@ -258,7 +258,7 @@ def group_by_bucket(rows: Any, time_bits: Any, decoded: Any, first: int, buckets
     ends: cython.longlong[::1] = targets
     target: cython.longlong[::1] = records
     with cython.nogil:
-        for row in range(marks.shape[0]):
+        for row in range(len(marks)):
             if not marks[row]:
                 continue
             bucket = values[row * _WIDTH + _ID_LOW] % count
@@ -273,7 +273,7 @@ def group_by_bucket(rows: Any, time_bits: Any, decoded: Any, first: int, buckets
 def split_records(records: Any) -> tuple[Any, Any, Any]:
     """Return the values, the times as bits, and the numbers of records; each `array('q')`."""
     source: cython.longlong[::1] = records
-    count: cython.Py_ssize_t = source.shape[0] // _RECORD
+    count: cython.Py_ssize_t = len(source) // _RECORD
     rows, times, numbers = layout.new_rows(count), array("q", bytes(8 * count)), array("q", bytes(8 * count))
     values: cython.longlong[::1] = rows
     bits: cython.longlong[::1] = times
@@ -312,15 +312,15 @@ def observation_order(slots: Any, observed_at: Any, batches: int) -> Any:
     slot: cython.Py_ssize_t
     start: cython.Py_ssize_t
     with cython.nogil:
-        for row in range(places.shape[0]):
+        for row in range(len(places)):
             begins[places[row] + 1] += 1
-        for slot in range(begins.shape[0] - 1):
+        for slot in range(len(begins) - 1):
             begins[slot + 1] += begins[slot]
-        for row in range(places.shape[0]):
+        for row in range(len(places)):
             order[begins[places[row]]] = row
             begins[places[row]] += 1  # Afterwards each is the end of its batch.
         start = 0
-        for slot in range(begins.shape[0] - 1):
+        for slot in range(len(begins) - 1):
             _sort_batch(order, other, times, start, begins[slot])
             start = begins[slot]
     return ordered
@@ -382,7 +382,7 @@ def gather_rows(rows: Any, order: Any) -> Any:
     row: cython.Py_ssize_t
     column: cython.Py_ssize_t
     with cython.nogil:
-        for row in range(places.shape[0]):
+        for row in range(len(places)):
             for column in range(_WIDTH):
                 target[row * _WIDTH + column] = values[places[row] * _WIDTH + column]
     return found

@@ -83,7 +83,7 @@ class SnapshotRules:
         found: cython.longlong[::1] = masks
         row: cython.Py_ssize_t
         with cython.nogil:
-            for row in range(found.shape[0]):
+            for row in range(len(found)):
                 found[row] = self._check_row(values, row * _WIDTH, times[row])
 
     @cython.cfunc
@@ -100,10 +100,10 @@ class SnapshotRules:
         index: cython.Py_ssize_t
         earlier: cython.longlong
         later: cython.longlong
-        for index in range(0, self._must_be_set.shape[0], 3):
+        for index in range(0, len(self._must_be_set), 3):
             if self._must_be_set[index + 1] & status_bit and self._must_be_set[index] & ~is_set:
                 mask |= self._must_be_set[index + 2]
-        for index in range(0, self._must_be_null.shape[0], 3):
+        for index in range(0, len(self._must_be_null), 3):
             if self._must_be_null[index + 1] & status_bit and self._must_be_null[index] & is_set:
                 mask |= self._must_be_null[index + 2]
         if rows[base + _STATUS] < 0:
@@ -112,7 +112,7 @@ class SnapshotRules:
             mask |= self._s003
         if rows[base + _FLAGS] & _METADATA_LIMIT:
             mask |= self._s006
-        for index in range(0, self._stamp_pairs.shape[0], 2):
+        for index in range(0, len(self._stamp_pairs), 2):
             earlier = rows[base + self._stamp_pairs[index]]
             later = rows[base + self._stamp_pairs[index + 1]]
             if later != _NULL and earlier > later:
@@ -133,7 +133,7 @@ class SnapshotRules:
         is_open: cython.bint = status != self._unknown and not self._final[status]
         time: cython.double
         limit: cython.double
-        for index in range(self._slacks_s.shape[0]):
+        for index in range(len(self._slacks_s)):
             if self._limits[4 * index + 2] and not is_open:
                 continue
             time, limit = observed_at, observed_at

@@ -298,22 +298,22 @@ class WordTable:
 def hash_bytes(text: Any) -> int:
     """Return the hash of a whole buffer of bytes."""
     view: Bytes = text
-    return hash_text(view, 0, view.shape[0])
+    return hash_text(view, 0, len(view))
 
 
 def id_hashes(batch_id: str) -> tuple[int, int]:
     """Return the hashes of an id: the columns `id_low` and `id_high`."""
     view: Bytes = batch_id.encode("utf-8", "surrogatepass")
-    return hash_text(view, 0, view.shape[0]), other_hash(view, 0, view.shape[0])
+    return hash_text(view, 0, len(view)), other_hash(view, 0, len(view))
 
 
 def read_observation_time(text: Any, is_text: bool) -> float:  # noqa: FBT001  # Compiled code takes no keywords.
     """Return a time of observation as Unix seconds, NaN if it is none; as `observation_time`, of a whole buffer."""
     view: Bytes = text
-    return observation_time(view, 0, view.shape[0], is_text)
+    return observation_time(view, 0, len(view), is_text)
 
 
 def find_word(table: WordTable, word: Any) -> int:
     """Return the code of a word in a table; -1 if the table does not have it."""
     view: Bytes = word
-    return table.find(hash_text(view, 0, view.shape[0]), view, 0, view.shape[0])
+    return table.find(hash_text(view, 0, len(view)), view, 0, len(view))
