@@ -1,22 +1,23 @@
-"""Small logs read in columns, which are for large ones."""
+"""Audits of small logs in columns, which are for large ones."""
 
 import pytest
 
-from batchfsm.auditing import running
+from support.columns import enable_columns
 
 
 @pytest.fixture
-def always(monkeypatch):
-    """Read in columns whatever the size, and count how often that went through."""
-    columnar = pytest.importorskip("batchfsm.auditing.columnar", reason="the extra `audit` is not installed")
-    monkeypatch.setattr(running, "COLUMNS_BYTES_MIN", 0)
+def column_runs(monkeypatch):
+    """Audit logs of any size in columns; a list that gets the tally of each run that was completed in columns."""
+    enable_columns(monkeypatch)
+    from batchfsm.auditing import columns  # noqa: PLC0415  # It cannot be imported everywhere.
+
     runs = []
-    real = columnar.Columnar.run
+    real = columns.ColumnEngine.run
 
     def run(self, sources):
         tally = real(self, sources)
         runs.append(tally)
         return tally
 
-    monkeypatch.setattr(columnar.Columnar, "run", run)
+    monkeypatch.setattr(columns.ColumnEngine, "run", run)
     return runs

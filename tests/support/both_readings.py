@@ -24,6 +24,11 @@ def both(path, **options):
     return row_by_row, in_columns
 
 
+def everything(report):
+    """Return all that a report says, with the messages and places that equality of findings leaves out."""
+    return report.to_dict(), report.not_looked, report.remarks
+
+
 def written(tmp_path, log):
     """Write a log into a file of its own."""
     path = tmp_path / "log.jsonl"

@@ -16,7 +16,7 @@ from typing import Final
 import attrs
 
 from batchfsm.auditing.columns import row_arrays
-from batchfsm.auditing.columns.layout import COLUMNS, COUNTS_SET, WARNING_BITS, RowBatch, RowSource
+from batchfsm.auditing.columns.layout import COLUMNS, COUNTS_SET, UNKNOWN, WARNING_BITS, RowBatch, RowSource
 from batchfsm.auditing.columns.lookup_tables import BIT, lookup_tables
 from batchfsm.auditing.columns.partition import OutOfOrderError, Partition
 from batchfsm.auditing.columns.partitioner import HashPartitioner
@@ -210,7 +210,8 @@ class ColumnEngine:
                 times = counts[bit.bit_length() - 1]
                 warnings = counts[WARNING_BITS[code].bit_length() - 1] if code in WARNING_BITS else 0
                 tally.count(code, times, is_error=weight == "error" and times > warnings)
-        if tally.select is not None and partition.rows_count > partition.table.size():
+        # A batch that the row engine checks may have no decoded row, and then has no status, not even an unknown one.
+        if tally.select is not None and partition.rows_count > sum(status >= UNKNOWN for status in statuses):
             tally.given.add(HISTORY)
         self._selection.add(partition, wanted)
         return partition.rows_of(excluded) if any(excluded) else []

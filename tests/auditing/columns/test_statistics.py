@@ -42,7 +42,7 @@ def test_dialects_whose_stamps_tell():
 
 @pytest.mark.parametrize("dialect", BY_STAMPS)
 @pytest.mark.parametrize("is_sorted", [True, False])
-def test_any_log_draws_the_same(dialect, is_sorted, tmp_path, always):
+def test_any_log_draws_the_same(dialect, is_sorted, tmp_path, column_runs):
     """Ways, stays, times, severities and lives, of logs in order and out of it, plain and not."""
     for seed in range(12):
         path = written(tmp_path, any_log(random.Random(f"{dialect} {is_sorted} {seed}"), dialect, is_sorted=is_sorted))  # noqa: S311
@@ -64,18 +64,18 @@ def sent(row):
 
 
 @pytest.mark.parametrize("dialect", BY_STAMPS)
-def test_a_medley_draws_the_same(dialect, tmp_path, always):
+def test_a_medley_draws_the_same(dialect, tmp_path, column_runs):
     """Whole lives and rows of anything, of many batches among each other."""
     rows = medley(random.Random(dialect), dialect, 120, 120)  # noqa: S311
     row_by_row, in_columns = both(written(tmp_path, lines(map(sent, rows))), dialect=dialect, flow=True)
 
-    assert 1 == len(always)
+    assert 1 == len(column_runs)
     assert pictures(row_by_row) == pictures(in_columns)
 
 
 @pytest.mark.parametrize("name", ["data/observed_snapshots.jsonl", "recordings/server_aibrix_dryrun.jsonl", "recordings/server_ogx.jsonl", "recordings/server_llmock.jsonl"])  # fmt: skip
 @pytest.mark.parametrize("dialect", BY_STAMPS)
-def test_real_logs_draw_the_same(name, dialect, always):
+def test_real_logs_draw_the_same(name, dialect, column_runs):
     """The corpus and the recordings."""
     path = SHARED / name
     if not path.exists():
@@ -98,7 +98,7 @@ def stamped(dialect):
 
 
 @pytest.mark.parametrize("dialect", BY_STAMPS)
-def test_every_set_of_stamps_draws_the_same(dialect, tmp_path, always):
+def test_every_set_of_stamps_draws_the_same(dialect, tmp_path, column_runs):
     """Each status with each set of stamps, alone in a batch of its own; healthy ones are told by columns alone."""
     log = [batch | {"id": f"b{number}"} for number, batch in enumerate(stamped(dialect))]
     row_by_row, in_columns = both(written(tmp_path, lines(log)), dialect=dialect, flow=True)
@@ -107,7 +107,7 @@ def test_every_set_of_stamps_draws_the_same(dialect, tmp_path, always):
 
 
 @pytest.mark.parametrize("dialect", BY_STAMPS)
-def test_every_pair_of_sound_rows_draws_the_same(dialect, tmp_path, always):
+def test_every_pair_of_sound_rows_draws_the_same(dialect, tmp_path, column_runs):
     """A way that was followed in two looks is that of the stamps of the second, or a rule says otherwise."""
     sound = sound_rows(dialect)
     pairs = [[batch | {"id": f"b{number}"} for batch in pair] for number, pair in enumerate(product(sound, repeat=2))]
@@ -129,7 +129,7 @@ def sound_rows(dialect):
 
 
 @pytest.mark.parametrize("memory", ["1GB", 1])
-def test_healthy_batches_need_no_second_look(memory, tmp_path, always):
+def test_healthy_batches_need_no_second_look(memory, tmp_path, column_runs):
     """Ways of batches that went as their stamps say are read off columns, in one part or in many."""
     log = [batch for number in range(60) for batch in seen("vpzc", id=f"b{number}", at=(0, 5, 1_234, 9_999))]
     row_by_row, in_columns = both(written(tmp_path, lines(log)), flow=True, memory=memory)
@@ -139,7 +139,7 @@ def test_healthy_batches_need_no_second_look(memory, tmp_path, always):
     assert CLEAN_MAX == len(in_columns.flow.clean)
 
 
-def test_a_status_that_the_lifecycle_does_not_have(tmp_path, always):
+def test_a_status_that_the_lifecycle_does_not_have(tmp_path, column_runs):
     """A batch of which nothing else is known has a life, and no way."""
     row_by_row, in_columns = both(written(tmp_path, lines([snap("v") | {"status": "paused"}])), flow=True)
 
@@ -147,7 +147,7 @@ def test_a_status_that_the_lifecycle_does_not_have(tmp_path, always):
     assert ((), {}, 1) == (in_columns.flow.taken, in_columns.flow.now, len(in_columns.flow.troubled))
 
 
-def test_only_so_many_are_shown(tmp_path, always):
+def test_only_so_many_are_shown(tmp_path, column_runs):
     """Of many batches with findings the first with the worst are shown, whoever followed them."""
     log = [snap("v", id=f"noted{number}", expires_at=None) for number in range(TROUBLED_MAX + 9)]
     log += [snap("vpzc", id="wrong", request_counts={"total": 8, "completed": 1, "failed": 1})]
@@ -158,7 +158,7 @@ def test_only_so_many_are_shown(tmp_path, always):
     assert ["wrong", "odd0", "odd1"] == [life.batch_id for life in in_columns.flow.troubled[:3]]
 
 
-def test_a_sample_of_columns_is_drawn_by_one_digest(tmp_path, always):
+def test_a_sample_of_columns_is_drawn_by_one_digest(tmp_path, column_runs):
     """Clean batches that columns could not read have no better place in the sample than others."""
     clean = [snap("vp", id=f"c{number}") for number in range(3 * CLEAN_MAX)]
     spelled = [json.dumps(batch, indent=None).replace('"id"', '"\\u0069d"') for batch in clean]
@@ -171,34 +171,34 @@ def test_a_sample_of_columns_is_drawn_by_one_digest(tmp_path, always):
 # ---------------------------------------------------------------- who asks
 
 
-def test_unasked_columns_gather_nothing(tmp_path, always):
+def test_unasked_columns_gather_nothing(tmp_path, column_runs):
     """Where no report is asked for, columns gather nothing."""
     _, in_columns = both(written(tmp_path, lines(seen("vpzc"))))
 
     assert in_columns.flow is None
 
 
-def test_where_stamps_do_not_tell_rows_do(tmp_path, always):
+def test_where_stamps_do_not_tell_rows_do(tmp_path, column_runs):
     """With a dialect whose stamps may be null, a log is judged row by row if a report is asked for."""
     row_by_row, other = both(written(tmp_path, lines(seen("vpzc"))), dialect="groq", flow=True)
 
-    assert [] == always
+    assert [] == column_runs
     assert pictures(row_by_row) == pictures(other)
 
 
-def test_the_command_draws_out_of_columns_and_says_nothing(tmp_path, always):
+def test_the_command_draws_out_of_columns_and_says_nothing(tmp_path, column_runs):
     """`--report` of a log that is large enough is read in columns, and no remark is made of it."""
     path, page = written(tmp_path, lines(seen("vpzc"))), tmp_path / "report.html"
     result = CliRunner().invoke(app, ["audit", path, "--report", str(page)])
 
-    assert (0, "", 1) == (result.exit_code, result.stderr, len(always))
+    assert (0, "", 1) == (result.exit_code, result.stderr, len(column_runs))
     assert "The lifecycle" in page.read_text()
 
 
-def test_a_report_that_nobody_gathered_for_says_so(tmp_path, always):
+def test_a_report_that_nobody_gathered_for_says_so(tmp_path, column_runs):
     """Columns that were not asked leave a page without pictures."""
     page = tmp_path / "report.html"
     report(audit(written(tmp_path, lines(seen("vpzc")))), page)
 
-    assert 1 == len(always)
+    assert 1 == len(column_runs)
     assert "The lifecycle" not in page.read_text()
