@@ -149,12 +149,12 @@ def decimal(text: Bytes, start: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cy
 @cython.nogil
 @cython.exceptval(-9, check=False)
 def _two_digits(text: Bytes, at: cython.Py_ssize_t, most: cython.int) -> cython.int:
-    """Return two digits as a number up to `most`; else -1000000, so low that every sum with it is negative."""
+    """Return two digits as a number up to `most`; else -100,000: every sum of a time with it is negative, and an int."""
     tens: cython.int = text[at] - 48
     ones: cython.int = text[at + 1] - 48
     if 0 <= tens <= 9 and 0 <= ones <= 9 and 10 * tens + ones <= most:
         return 10 * tens + ones
-    return -1_000_000
+    return -100_000
 
 
 @cython.cfunc
@@ -206,7 +206,8 @@ def rfc3339(text: Bytes, start: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cy
     else:
         return _NAN
     second += _days_before(year, month, day) * 86_400 - offset_s
-    return (second * 1_000_000 + micros) / 1e6
+    # Nine seconds before 1970 would be the value that means an exception.
+    return (second * 1_000_000 + micros) / 1e6 if second >= 0 else _NAN
 
 
 @cython.cfunc
@@ -305,15 +306,3 @@ def id_hashes(batch_id: str) -> tuple[int, int]:
     """Return the hashes of an id: the columns `id_low` and `id_high`."""
     view: Bytes = batch_id.encode("utf-8", "surrogatepass")
     return hash_text(view, 0, len(view)), other_hash(view, 0, len(view))
-
-
-def read_observation_time(text: Any, is_text: bool) -> float:  # noqa: FBT001  # Compiled code takes no keywords.
-    """Return a time of observation as Unix seconds, NaN if it is none; as `observation_time`, of a whole buffer."""
-    view: Bytes = text
-    return observation_time(view, 0, len(view), is_text)
-
-
-def find_word(table: WordTable, word: Any) -> int:
-    """Return the code of a word in a table; -1 if the table does not have it."""
-    view: Bytes = word
-    return table.find(hash_text(view, 0, len(view)), view, 0, len(view))
