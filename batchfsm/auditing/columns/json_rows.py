@@ -97,7 +97,6 @@ _NOT_A_BATCH = cython.declare(cython.longlong, layout.NOT_A_BATCH)
 _PAIRS_MAX = cython.declare(cython.int, _LIMITS.pairs_max)
 _KEY_BYTES_MAX = cython.declare(cython.int, _LIMITS.key_chars_max)
 _VALUE_BYTES_MAX = cython.declare(cython.int, _LIMITS.value_chars_max)
-_LINE_BYTES_MAX = cython.declare(cython.Py_ssize_t, OBJECT_CHARS_MAX)
 _ENVELOPE = cython.declare(cython.longlong, -2)
 
 _OBJECT_TOKEN = cython.declare(cython.uchar, tokenizer.OBJECT)
@@ -129,6 +128,7 @@ class RowReader:
     _null_text: cython.bint
     _null_counts: cython.bint
     _batch_hash: cython.longlong
+    _line_bytes_max: cython.Py_ssize_t
     _rows: cython.longlong[::1]
     _observed_at: cython.double
     _timestamp: cython.double
@@ -148,6 +148,7 @@ class RowReader:
         self._milliseconds = "milliseconds" in dialect.times
         self._null_text, self._null_counts = dialect.null_text, dialect.null_counts
         self._batch_hash = hash_text(b"batch", 0, 5)
+        self._line_bytes_max = OBJECT_CHARS_MAX
         self._rows = array("q")
         self._observed_at = self._timestamp = _NAN
 
@@ -193,7 +194,7 @@ class RowReader:
                 while self._tokens.text[at] != 10:
                     at += 1
                 at += 1
-                if at - start > _LINE_BYTES_MAX:
+                if at - start > self._line_bytes_max:
                     marks[kept] = 0
                 kept += 1
         self._tokens.unload()

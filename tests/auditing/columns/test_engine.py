@@ -1,0 +1,70 @@
+"""The engine for large logs: which rows the row engine reads, and the comparison of the two engines."""
+
+import json
+
+import pytest
+
+from batchfsm import audit
+from batchfsm.auditing.columns import DisagreementError, engine, partition
+from batchfsm.errors import UnknownNameError
+from support.both_readings import both, everything, written
+from support.notation import CREATED, snap
+
+
+def test_a_log_of_which_few_rows_can_be_decoded(tmp_path, column_runs, monkeypatch):
+    """The row engine reads all of it."""
+    monkeypatch.setattr(engine, "_UNDECODED_MAX", 3)
+
+    row_by_row, report = both(written(tmp_path, '{"id":1,"status":"x"}\n' * 9))
+
+    assert ([], 9) == (column_runs, report.counts["S001"])
+    assert everything(row_by_row) == everything(report)
+
+
+def test_unknown_codes(tmp_path, column_runs):
+    """They are refused before the log is read, as by the row engine."""
+    with pytest.raises(UnknownNameError, match="no rule is called 'Z9'"):
+        audit(written(tmp_path, "x"), select="Z9")
+
+
+@pytest.mark.parametrize("select", ["H5", "H501,T2", "T203", "S001", "C3", "P"])
+@pytest.mark.parametrize(
+    "log",
+    [
+        [snap("v"), snap("vp")],
+        [snap("v"), snap("vp", id="batch_2")],
+        [snap("v"), snap("vp"), snap("v", id="batch_2") | {"created_at": float(CREATED)}],
+        [snap("v") | {"created_at": float(CREATED)}, snap("vp") | {"created_at": float(CREATED)}],
+        [snap("v") | {"created_at": float(CREATED)}, snap("vp")],
+        [{"observed_at": CREATED + 5, "batch": snap("v")}],
+        [snap("v", expires_at=None), snap("v", completion_window=None, id="batch_2")],
+        [snap("v") | {"request_counts": None, "id": None}],
+    ],
+    ids=["two rows", "two batches", "another not decoded", "not decoded", "one decoded", "time", "nulls", "no id"],
+)
+@pytest.mark.parametrize("memory", ["1GB", 1])
+def test_which_selected_rules_could_not_be_checked(select, log, memory, tmp_path, column_runs):
+    """A rule that needs a field or a history that the log does not have is named, and no other rule."""
+    row_by_row, in_columns = both(written(tmp_path, "\n".join(map(json.dumps, log))), select=select, memory=memory)
+
+    assert everything(row_by_row) == everything(in_columns)
+    assert 1 == len(column_runs)
+
+
+def test_engines_that_disagree(tmp_path, column_runs, monkeypatch):
+    """A violation that only the compiled rules find is an error, and no report."""
+
+    class Rules:
+        def __init__(self, tables):
+            self.real = partition_rules(tables)
+            self.bit = tables.rule_bits["T201"]
+
+        def check(self, rows, observed_at, masks):
+            self.real.check(rows, observed_at, masks)
+            masks[0] |= self.bit
+
+    partition_rules = partition.SnapshotRules
+    monkeypatch.setattr(partition, "SnapshotRules", Rules)
+
+    with pytest.raises(DisagreementError, match=r"the two readings of T201 disagree at .*log\.jsonl:1: please report"):
+        audit(written(tmp_path, json.dumps(snap("v"))))

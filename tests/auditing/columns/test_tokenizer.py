@@ -1,0 +1,250 @@
+"""The tokenizer of JSON, compiled or not, against Python's `json`."""
+
+import json
+import re
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+pytest.importorskip("batchfsm.auditing.columns", reason="columns are not compiled, and Cython is not installed")
+
+from batchfsm.auditing.columns import tokenizer
+from batchfsm.auditing.columns.tokenizer import INVALID, tokens
+from support.columns import text_hash
+
+WORDS = {tokenizer.TRUE: (b"true", True), tokenizer.FALSE: (b"false", False), tokenizer.NULL: (b"null", None)}
+
+
+def unique_keys(pairs):
+    """Return the object of some pairs; ValueError if a key stands twice."""
+    if len(dict(pairs)) < len(pairs):
+        raise ValueError("a key stands twice")
+    return dict(pairs)
+
+
+class _Value:
+    """The value that tokens spell, read off them one by one."""
+
+    def __init__(self, text, found):
+        self.text, self.found, self.at = text, found, 0
+
+    def read(self):
+        """Return the value of the next token, and of those inside it."""
+        kind, start, end, value = self.found[self.at]
+        self.at += 1
+        spelled = self.text[start:end]
+        if kind in (tokenizer.OBJECT, tokenizer.LIST):
+            assert ("{" if kind == tokenizer.OBJECT else "[") == chr(spelled[0])
+            read = {} if kind == tokenizer.OBJECT else []
+            while self.at < value:
+                if kind == tokenizer.OBJECT:
+                    key = self.read_key()
+                    assert key not in read
+                    read[key] = self.read()
+                else:
+                    read.append(self.read())
+            assert self.at == value
+            return read
+        if kind in WORDS:
+            assert WORDS[kind][0] == spelled
+            return WORDS[kind][1]
+        if kind in (tokenizer.INTEGER, tokenizer.NUMBER):
+            assert (kind == tokenizer.INTEGER) == bool(re.fullmatch(rb"-?\d{1,17}", spelled))
+            if kind == tokenizer.INTEGER:
+                assert int(spelled) == value
+            return json.loads(spelled)
+        is_escaped = b"\\" in spelled
+        assert kind == (
+            tokenizer.ESCAPED_TEXT if is_escaped else tokenizer.TEXT if spelled.isascii() else tokenizer.UTF8_TEXT
+        )
+        if not is_escaped:
+            assert text_hash(spelled) == value
+        return json.loads(self.text[start - 1 : end + 1])
+
+    def read_key(self):
+        """Return the key of the next token."""
+        kind, start, end, value = self.found[self.at]
+        self.at += 1
+        assert tokenizer.KEY == kind
+        assert text_hash(self.text[start:end]) == value
+        assert b'""' == self.text[start - 1 : start] + self.text[end : end + 1]
+        return self.text[start:end].decode("ascii")
+
+
+def check(text):
+    """Tokenize bytes; return where the value ends, which `json` must read alike, or INVALID."""
+    end, found = tokens(text)
+    if end != INVALID:
+        expected = json.loads(text[:end], object_pairs_hook=unique_keys)
+        value = _Value(text, found)
+
+        assert repr(expected) == repr(value.read())
+        assert len(found) == value.at
+        assert [token[1] for token in found] == sorted(token[1] for token in found)
+    return end
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=3), inner, max_size=4),
+    max_leaves=12,
+)
+plain_texts = st.text(st.characters(blacklist_categories=["Cs"]))
+simple_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-(10**99), 10**99) | st.floats(allow_nan=False, allow_infinity=False) | plain_texts,
+    lambda inner: st.lists(inner, max_size=4)
+    | st.dictionaries(st.text("abcdefghij_. {[\x7f", max_size=3), inner, max_size=4),
+    max_leaves=12,
+)
+spaces = st.sampled_from([(None, None), (None, (",", ":")), (1, None), (None, (" ,\t", " : \r"))])
+
+
+def spelled(value, space, *, is_ascii):
+    """Return a value as JSON on one line."""
+    indent, separators = space
+    return json.dumps(value, ensure_ascii=is_ascii, indent=indent, separators=separators).replace("\n", " ")
+
+
+@given(values, spaces, st.booleans())
+def test_what_it_accepts_is_what_json_reads(value, space, is_ascii):
+    """Kinds, spans and values of the tokens spell the value; a value is accepted whole or not at all."""
+    text = spelled(value, space, is_ascii=is_ascii).encode("utf-8", "surrogatepass")
+    is_utf8 = not re.search(b"\xed[\xa0-\xbf]", text)
+
+    assert not is_utf8 or check(text) in (len(text), INVALID)
+
+
+@given(simple_values, spaces)
+def test_what_is_simple_is_accepted(value, space):
+    """Of its limits, none refuses texts, numbers, words and short ASCII keys."""
+    text = spelled(value, space, is_ascii=False).encode()
+
+    assert len(text) == check(text)
+
+
+@given(plain_texts.filter(lambda text: max(text, default="") < "\U00010000"))
+def test_escapes_are_accepted_but_for_surrogates(text):
+    """A text of the first 65,536 characters is accepted however it is escaped."""
+    escaped = "".join(f"\\u{ord(letter):04x}" for letter in text)
+
+    for spelling in (json.dumps(text), f'"{escaped}"', f'"{escaped.upper()}"'.replace("\\U", "\\u")):
+        assert len(spelling) == check(spelling.encode())
+
+
+PIECES = ["{", "}", "[", "]", '"', ",", ":", "\\", "\\u", " ", "\t", "\n", "\r", "0", "1", "12", ".", "e", "E", "+", "-", "true", "false", "null", "tru", "NaN", "a", '"a"', '"b":', '"a":', "é", "\x00", "\x1f", "\x7f", "\ufeff", "dead", "\\ud83d", "\\n", "\\x"]  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=16).map("".join))
+@example("1e5")
+@example("1E-5")
+@example("1.5e+5")
+@example("[true,false,null]")
+@example('{"a":1,}')
+@example("[1,]")
+@example('{"a":1 "b":2}')
+@example("01")
+@example("-01")
+@example("1.")
+@example("1e")
+@example("1e+")
+@example("-")
+@example("-0")
+@example('"\\u12"')
+@example('"\\x"')
+@example("tru")
+@example("fals")
+@example("nul")
+@example("[")
+@example('{"a"}')
+@example('{"a" 1}')
+@example("{1:2}")
+@example('{"a":1,"a":1}')
+@example('{"a":{"a":1},"b":[{"a":2}]}')
+@example('{"\\u0061":1}')
+@example('{"é":1}')
+@example('"\\ud83d\\ude00"')
+@example("[1}")
+@example('{"a":1]')
+def test_it_accepts_nothing_that_json_rejects(text):
+    """Whatever it takes for a value is JSON, and spells the same value."""
+    check(text.encode())
+
+
+REFUSED = [
+    "", "x", "tru", "nul", "fals", "truE", "nulL", "falsE", "fAlse", "-", "+1", "01", "1.", "1e", "1e+", ".5", "-x", "NaN", "Infinity", "[", "[1", "[1,", "[1,]", "[,1]", "[1 2]", "[1}", "{", '{"a"', '{"a"}', '{"a" 1}', '{"a":', '{"a":1', '{"a":1,', '{"a":1,}', '{"a":1]', "{1:2}", "{a:1}", "{'a':1}", '"', '"a', '"\\', '"\\x"', '"\\u12"', '"\\u123g"', '"\t"', '"\x00"', "\ufeff1",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", REFUSED)
+def test_what_is_no_json(text):
+    """It is invalid."""
+    with pytest.raises(ValueError, match=r".|^$"):
+        json.loads(text, parse_constant=int)
+    assert INVALID == check(text.encode())
+
+
+LEFT = {
+    "a key that stands twice": '{"a":1,"a":1}',
+    "a key with an escape": '{"\\u0061":1}',
+    "a key beyond ASCII": '{"é":1}',
+    "a pair of surrogates": '"\\ud83d\\ude00"',
+    "half a pair": '"\\ud83d"',
+    "an integer of 101 digits": "1" * 101,
+    "a fraction of 101 digits": "1." + "1" * 101,
+    "an exponent of 101 digits": "1e" + "0" * 100 + "1",
+    "17 levels": "[" * 17 + "]" * 17,
+    "17 levels of objects": '{"a":' * 17 + "1" + "}" * 17,
+    "65 keys": "{" + ",".join(f'"{number}":1' for number in range(65)) + "}",
+    "65 open keys": '{"a":{"b":' + "{" + ",".join(f'"{number}":1' for number in range(63)) + "}}}",
+    "1,025 tokens": "[" + ",".join("1" * 1024) + "]",
+    "1,025 tokens, the last a list": "[" + ",".join("1" * 1023) + ",[]]",
+    "1,025 tokens, the last a text": "[" + ",".join("1" * 1023) + ',"a"]',
+    "1,025 tokens, the last null": "[" + ",".join("1" * 1023) + ",null]",
+    "1,025 tokens, the last true": "[" + ",".join("1" * 1023) + ",true]",
+    "1,025 tokens, the last false": "[" + ",".join("1" * 1023) + ",false]",
+}
+"""What is JSON and is left to the row engine."""
+
+
+@pytest.mark.parametrize("name", LEFT)
+def test_what_is_left_to_the_row_engine(name):
+    """It is invalid here, and JSON."""
+    text = LEFT[name]
+    json.loads(text)
+
+    assert INVALID == check(text.encode())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 16 + "]" * 16,
+        "{" + ",".join(f'"{number}":1' for number in range(64)) + "}",
+        "[{" + '},{'.join(f'"{number}":1' for number in range(200)) + "}]",
+        "[" + ",".join("1" * 1023) + "]",
+        "1" * 100,
+        "-" + "1" * 100,
+        "1." + "1" * 100,
+        "1e" + "0" * 99 + "1",
+        "-12345678901234567",
+        "123456789012345678",
+    ],
+    ids=["levels", "keys", "keys of many objects", "tokens", "digits", "negative", "fraction", "exponent", "17", "18"],
+)  # fmt: skip
+def test_what_is_just_within_the_limits(text):
+    """It is accepted."""
+    assert len(text) == check(text.encode())
+
+
+@pytest.mark.parametrize("byte", range(256))
+def test_any_byte_in_a_text(byte):
+    """Wherever it stands in the text, only the bytes of JSON end it or make it invalid."""
+    ends = set()
+    for place in range(17):
+        text = bytearray(b'"' + b"a" * 17 + b'"')
+        text[place + 1] = byte
+        found = tokens(bytes(text))[0]
+        ends.add("end" if found == len(text) else "place" if found == place + 2 else found)
+
+    assert ends == {"place" if byte == ord('"') else INVALID if byte < 32 or byte == ord("\\") else "end"}

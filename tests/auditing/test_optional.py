@@ -1,0 +1,53 @@
+"""Audits of an installation without compiled columns."""
+
+import json
+import sys
+
+import pytest
+
+from batchfsm import audit
+from batchfsm.auditing import optional, running
+from support.both_readings import written
+from support.notation import snap
+
+BUILT = {"history_rules.cpython-311-x86_64-linux-gnu.so": True, "history_rules.pyd": True, "history_rules.py": False}
+
+
+@pytest.mark.parametrize("name, is_compiled", BUILT.items())
+def test_columns_are_compiled_if_their_module_is_no_python(name, is_compiled, monkeypatch):
+    """The file of the module tells, and the module is not loaded."""
+    spec = type("Spec", (), {"origin": f"/site-packages/batchfsm/auditing/columns/{name}"})
+    monkeypatch.setattr(optional, "find_spec", lambda _: spec)
+
+    assert is_compiled == optional.is_compiled()
+
+
+def test_columns_that_are_not_there_are_not_compiled(monkeypatch):
+    """Neither is a module without a file."""
+    for spec in (None, type("Spec", (), {"origin": None})):
+        monkeypatch.setattr(optional, "find_spec", lambda _, spec=spec: spec)
+
+        assert not optional.is_compiled()
+
+
+def test_an_audit_without_compiled_columns(tmp_path, monkeypatch):
+    """The row engine reads a large log; one remark says what to install, and none is made of a small log."""
+    monkeypatch.setattr(optional, "is_compiled", lambda: False)
+    path = written(tmp_path, json.dumps(snap("vpzc")))
+    small = audit(path)
+    monkeypatch.setattr(running, "COLUMNS_BYTES_MIN", 0)
+    large = audit(path)
+
+    assert ("consistent", ()) == (small.verdict, small.remarks)
+    assert ("consistent", (optional.NOT_COMPILED,)) == (large.verdict, large.remarks)
+    assert "install a C compiler" in optional.NOT_COMPILED
+
+
+def test_a_failed_import_of_compiled_columns_is_raised(tmp_path, monkeypatch):
+    """A damaged installation is not audited as if columns were not compiled."""
+    monkeypatch.setattr(running, "COLUMNS_BYTES_MIN", 0)
+    monkeypatch.setattr(optional, "is_compiled", lambda: True)
+    monkeypatch.setitem(sys.modules, "batchfsm.auditing.columns", None)
+
+    with pytest.raises(ImportError, match=r"batchfsm\.auditing\.columns"):
+        audit(written(tmp_path, json.dumps(snap("vpzc"))))
