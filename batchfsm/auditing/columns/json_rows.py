@@ -350,8 +350,8 @@ class RowReader:
         Read the object at a token as a batch.
 
         Returns:
-            The bits of the codes of its keys; `_ENVELOPE` if the object is an envelope and not itself inside one;
-            INVALID if a field is not of the wire's type or spelling.
+            The bits of the codes of its keys; `_ENVELOPE` if the object may be an envelope and is not itself inside
+            one; INVALID if a field is not of the wire's type or spelling.
         """
         end: cython.Py_ssize_t = self._behind(token)
         met: cython.longlong = 0
@@ -367,7 +367,7 @@ class RowReader:
                     return _ENVELOPE
             elif code >= 0 and code != _WRAPPER and code != _OBSERVED_AT and code != _TIMESTAMP:
                 if not self._read_value(code, token, base):
-                    return -1
+                    return -1 if is_inside else _ENVELOPE  # An envelope may have a `status` of HTTP: 200.
                 met |= cython.cast(cython.longlong, 1) << code
             token = self._behind(token)
         return met
