@@ -1,11 +1,17 @@
-"""Audits in columns, compiled or not."""
+"""Audits in columns, compiled or not; and decoded rows as plain Python reads them off snapshots."""
 
+import re
 from array import array
 from itertools import accumulate
 
 import pytest
 
 from batchfsm.auditing import optional, running
+from batchfsm.snapshot import COUNT_FIELDS, TIME_FIELDS
+
+NULL = -(2**63)
+COUNTS_SET, METADATA_LIMIT, NOT_A_BATCH = 1, 2, 4
+TEXT_FIELDS = ("endpoint", "input_file_id", "completion_window", "output_file_id", "error_file_id")
 
 
 def enable_columns(patch, *, bytes_min=0):
@@ -32,8 +38,11 @@ def text_buffer(texts):
     return bytearray(b"".join(texts) + b"\n" * PAD), offsets
 
 
+# ---------------------------------------------------------------- a second reading
+
+
 def text_hash(text):
-    """Return the hash of bytes: FNV-1a of 64 bits, mixed once more; by itself, without `batchfsm`."""
+    """Return the hash of bytes: FNV-1a of 64 bits, mixed once more."""
     return _hash(text, 0xCBF29CE484222325, 0x100000001B3)
 
 
@@ -47,3 +56,77 @@ def _hash(text, state, prime):
         state = (state ^ byte) * prime % 2**64
     state = (state ^ state >> 32) * 0xBF58476D1CE4E5B9 % 2**64
     return (state ^ state >> 29) >> 1
+
+
+def window_seconds(text):
+    """Return a completion window in seconds, NULL for what is none."""
+    found = re.fullmatch(r"([0-9]{1,9})([smhd])", text or "")
+    return int(found[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86_400}[found[2]] if found else NULL
+
+
+def id_seconds(text):
+    """Return the time that an id of OpenAI's form begins with, NULL for any other id."""
+    found = re.fullmatch(r"batch_([0-9a-f]{8})[0-9a-f]{24}", text)
+    return int(found[1], 16) if found else NULL
+
+
+def expected_row(snapshot, dialect):
+    """
+    Return the columns of a decoded row by name, but for `errors`.
+
+    Args:
+        snapshot: The row as the row engine read it; it has an id and a status.
+        dialect: The dialect of the log.
+    """
+    statuses, batch_id = dialect.lifecycle.statuses, snapshot.id.encode()
+    counts = snapshot.request_counts
+    row = {
+        "id_low": text_hash(batch_id),
+        "id_high": other_text_hash(batch_id),
+        "status": statuses.index(snapshot.status) if snapshot.status in statuses else -1,
+        **{name: getattr(snapshot, name) for name in TIME_FIELDS},
+        **{name: None if (text := getattr(snapshot, name)) is None else text_hash(text.encode()) for name in TEXT_FIELDS},
+        **{f"request_counts.{name}": counts and getattr(counts, name) for name in COUNT_FIELDS},
+        "window_s": window_seconds(snapshot.completion_window),
+        "id_time": id_seconds(snapshot.id),
+        "flags": (counts is not None) * COUNTS_SET
+        + _is_beyond(snapshot.metadata or {}) * METADATA_LIMIT
+        + ("object" in snapshot.bad) * NOT_A_BATCH,
+    }  # fmt: skip
+    return {name: NULL if value is None else value for name, value in row.items()}
+
+
+def _is_beyond(metadata):
+    """Tell whether metadata has over 16 pairs, a key over 64 characters, or a value over 512 or that is no text."""
+    return len(metadata) > 16 or any(
+        len(key) > 64 or not isinstance(value, str) or len(value) > 512 for key, value in metadata.items()
+    )
+
+
+class RowComparison:
+    """Compares decoded rows of one log with the snapshots of the row engine."""
+
+    def __init__(self, dialect):
+        self.dialect = dialect
+        self.errors = {}
+
+    def compare(self, values, observed_at, snapshot):
+        """
+        Assert that a decoded row says what the row engine reads.
+
+        Args:
+            values: The columns of the row, in order.
+            observed_at: Its time of observation; NaN for none.
+            snapshot: The row as the row engine read it.
+        """
+        from batchfsm.auditing.columns.layout import COLUMNS  # noqa: PLC0415  # It cannot be imported everywhere.
+
+        found = dict(zip(COLUMNS, values, strict=True))
+        errors = found.pop("errors")
+
+        assert {*snapshot.bad} <= {"object"}
+        assert expected_row(snapshot, self.dialect) == found
+        assert (errors == NULL) == (snapshot.errors is None)
+        # Equal hashes mean equal errors; different ones may be spellings of equal errors.
+        assert self.errors.setdefault(errors, snapshot.errors) == snapshot.errors
+        assert (None if observed_at != observed_at else observed_at) == snapshot.observed_at  # noqa: PLR0124  # NaN
