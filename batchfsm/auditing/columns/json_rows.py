@@ -208,12 +208,14 @@ class RowReader:
         Read texts of one JSON document each.
 
         Args:
-            text: The texts, one behind the other, and `PAD` line ends; without line ends inside.
+            text: The texts, one behind the other, and `PAD` line ends; without line ends inside. A bytearray, in
+                which one byte is written over for a moment.
             offsets: Where each text begins, and the last one ends; `array('q')`.
             rows: Filled with the values of each row.
             observed_at: Filled with the times that the documents give; NaN for none.
             decoded: Set to 0 for each row that is not decoded.
         """
+        letters: cython.uchar[::1] = text
         starts: cython.longlong[::1] = offsets
         times: cython.double[::1] = observed_at
         marks: cython.uchar[::1] = decoded
@@ -223,7 +225,7 @@ class RowReader:
         self._tokens.load(text, True)
         with cython.nogil:
             for row in range(len(marks)):
-                at = self._scan_span(starts[row], starts[row + 1])
+                at = self._scan_span(letters, starts[row], starts[row + 1])
                 self._observed_at = self._timestamp = _NAN
                 if at < 0 or not self._read_document(row * _WIDTH):
                     marks[row] = 0
@@ -242,9 +244,11 @@ class RowReader:
             rows: The columns of the field are filled.
             decoded: Set to 0 for each row whose text is not of the wire's type.
         """
+        letters: cython.uchar[::1] = text
         starts: cython.longlong[::1] = offsets
         marks: cython.uchar[::1] = decoded
         row: cython.Py_ssize_t
+        at: cython.Py_ssize_t
         field: cython.int = code
         self._rows = rows
         self._tokens.load(text, True)
@@ -252,7 +256,8 @@ class RowReader:
             for row in range(len(marks)):
                 if starts[row] == starts[row + 1]:
                     continue
-                if self._scan_span(starts[row], starts[row + 1]) < 0 or not self._read_value(field, 0, row * _WIDTH):
+                at = self._scan_span(letters, starts[row], starts[row + 1])
+                if at < 0 or not self._read_value(field, 0, row * _WIDTH):
                     marks[row] = 0
         self._tokens.unload()
         self._rows = None
@@ -260,11 +265,20 @@ class RowReader:
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(-9, check=False)
-    def _scan_span(self, start: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.Py_ssize_t:
+    def _scan_span(
+        self, text: cython.uchar[::1], start: cython.Py_ssize_t, end: cython.Py_ssize_t
+    ) -> cython.Py_ssize_t:
         """Scan the one value of `text[start:end]`; return its end, or INVALID if anything else is there."""
-        at: cython.Py_ssize_t = self._tokens.skip_space(start)
+        behind: cython.uchar = text[end]
+        at: cython.Py_ssize_t
+        # A value that breaks off ends here. Else it could reach to the end of the buffer, and so could the next one.
+        text[end] = 10
+        at = self._tokens.skip_space(start)
         at = self._tokens.scan(at) if at < end else -1
-        return -1 if at < 0 or at > end or self._tokens.skip_space(at) < end else at
+        if at >= 0 and self._tokens.skip_space(at) < end:
+            at = -1
+        text[end] = behind
+        return at
 
     @cython.cfunc
     @cython.nogil
