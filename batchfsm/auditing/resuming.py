@@ -12,14 +12,14 @@ from batchfsm.auditing.progress import Meter
 from batchfsm.auditing.report import Report
 from batchfsm.auditing.scalar import one_by_one
 from batchfsm.auditing.state import StateFile
-from batchfsm.auditing.tabular import Mixed
+from batchfsm.auditing.tables import MixedInput
 from batchfsm.auditing.tally import Tally
 from batchfsm.dialects import Dialect
 from batchfsm.logs import Source
 
 
 def go_on(
-    log: Source | Mixed,
+    log: Source | MixedInput,
     state: str | PathLike[str] | StateFile,
     dialect: Dialect,
     blank: Tally,

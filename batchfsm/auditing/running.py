@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import attrs
 
-from batchfsm.auditing import optional, spark, tabular
+from batchfsm.auditing import optional, spark, tables
 from batchfsm.auditing.flow import are_told_by_stamps
 from batchfsm.auditing.progress import Meter, Progress
 from batchfsm.auditing.report import FINDINGS_MAX, Report
@@ -111,9 +111,9 @@ def audit(
         if state is not None:
             raise DefinitionError("an audit in Spark", ["it keeps no state"])
         return _in_spark(source, plan, input_format)
-    with tabular.opened(source, input_format, plan.meter.read) as log:
-        if isinstance(log, tabular.Mixed):
-            plan = plan.narrowed(log)
+    with tables.open_input(source, input_format, plan.meter.read) as log:
+        if isinstance(log, tables.MixedInput):
+            plan = plan.restricted_to_columns(log)
         report = _judged(log, plan) if state is None else _resumed(log, plan, state)
     plan.meter.tell()
     return report
@@ -133,17 +133,17 @@ class _Plan:
     flow: bool
     meter: Meter
 
-    def narrowed(self, log: tabular.Mixed) -> _Plan:
-        """Return it for tables in which some columns may be missing."""
-        dialect, blank = log.narrowed(self.dialect, self.blank)
+    def restricted_to_columns(self, log: tables.MixedInput) -> _Plan:
+        """Return the plan for tables that may lack columns."""
+        dialect, blank = log.restrict_to_columns(self.dialect, self.blank)
         return attrs.evolve(self, dialect=dialect, blank=blank)
 
-    def takes_columns(self, log: Source | tabular.Mixed) -> bool:
+    def takes_columns(self, log: Source | tables.MixedInput) -> bool:
         """Tell whether a log is to be read in columns, if what that needs is installed."""
         return self.columns and _is_large(log) and (not self.flow or are_told_by_stamps(self.dialect))
 
 
-def _judged(log: Source | tabular.Mixed, plan: _Plan) -> Report:
+def _judged(log: Source | tables.MixedInput, plan: _Plan) -> Report:
     """Judge a log here; in columns if it can be."""
     remarks = tuple[str, ...]()
     if plan.takes_columns(log):
@@ -159,7 +159,7 @@ def _judged(log: Source | tabular.Mixed, plan: _Plan) -> Report:
     return attrs.evolve(tally.report(), flow=flow, remarks=remarks)
 
 
-def _resumed(log: Source | tabular.Mixed, plan: _Plan, state: str | PathLike[str] | StateFile) -> Report:
+def _resumed(log: Source | tables.MixedInput, plan: _Plan, state: str | PathLike[str] | StateFile) -> Report:
     """Judge a log row by row, after all that a state has taken in."""
     remarks = ("read row by row: columns keep no state",) if plan.takes_columns(log) else ()
     report = go_on(log, state, plan.dialect, plan.blank, plan.skew_s, meter=plan.meter)
@@ -180,27 +180,27 @@ def parse_size(size: int | str) -> int:
     return number
 
 
-def _is_large(source: Source | tabular.Mixed) -> bool:
+def _is_large(source: Source | tables.MixedInput) -> bool:
     """Tell whether reading in columns is worth its start: it takes a second, and half a minute when it is new."""
-    parts = source.parts if isinstance(source, tabular.Mixed) else (source,)
+    parts = source.parts if isinstance(source, tables.MixedInput) else (source,)
     others = [part for part in parts if isinstance(part, Source)]
     for part in others:
         if not part.names or part.input_format not in ("auto", "json") or not part.is_repeatable:
             return False
     paths = [Path(name) for part in others for name in part.names]
     sizes = [path.stat().st_size * _PACKED.get(path.suffix, 1) for path in paths]
-    sizes += [part.table.rows_count * _LINE_BYTES for part in parts if isinstance(part, tabular.Rows)]
+    sizes += [part.table.rows_count * _LINE_BYTES for part in parts if isinstance(part, tables.TableRows)]
     return sum(sizes) >= COLUMNS_BYTES_MIN
 
 
-def _in_columns(columns: ModuleType, log: Source | tabular.Mixed, plan: _Plan) -> Report | None:
+def _in_columns(columns: ModuleType, log: Source | tables.MixedInput, plan: _Plan) -> Report | None:
     """Judge tables and files of JSON lines in columns; None if they are none, or few of their rows can be decoded."""
-    parts = log.parts if isinstance(log, tabular.Mixed) else (log,)
+    parts = log.parts if isinstance(log, tables.MixedInput) else (log,)
     sources: list[Any] = []
     with ExitStack() as stack:
         try:
             for part in parts:
-                if isinstance(part, tabular.Rows):
+                if isinstance(part, tables.TableRows):
                     sources.append(columns.TableSource(part, plan.dialect))
                 else:
                     files = (columns.JsonLinesSource(name, plan.dialect, plan.meter) for name in part.names)
@@ -231,4 +231,4 @@ def _in_spark(source: Any, plan: _Plan, input_format: str) -> Report:
         source = [name for each in local for name in ([each] if "://" in each else opened(each).names)]
         if input_format == "parquet" and not all(name.endswith(".parquet") for name in source):
             raise DefinitionError("an audit in Spark", ["it knows Parquet by names that end in .parquet"])
-    return spark.run(source, plan.dialect, plan.blank, plan.skew_s, plan.memory).report()
+    return spark.run(source, plan.dialect, plan.blank, plan.skew_s, plan.memory)

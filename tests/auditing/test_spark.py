@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-from functools import partial
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
@@ -23,13 +22,13 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from batchfsm import DefinitionError, MissingExtraError, SourceError, UnknownNameError, audit
-from batchfsm.auditing import columnar
-from batchfsm.auditing.columnar import cutting, scanner
+from batchfsm.auditing import optional
 from batchfsm.auditing.scalar import one_by_one
-from batchfsm.auditing.spark import stretches
-from batchfsm.auditing.spark.dealing import deal, opened
-from batchfsm.auditing.spark.frames import COLUMNS, GROUPS, STRETCHES, TEXT
-from batchfsm.auditing.spark.run import _judge, _sentence, _share
+from batchfsm.auditing.spark import splits
+from batchfsm.auditing.spark.driver import _error_line, _listing_quota
+from batchfsm.auditing.spark.inputs import ROW_GROUPS, ROWS, SPLITS, TEXTS
+from batchfsm.auditing.spark.partition import check_partition, read_streams
+from batchfsm.auditing.spark.shuffle import hash_id, shuffle
 from batchfsm.auditing.spool import packed, unpacked
 from batchfsm.auditing.sql import Table, query
 from batchfsm.auditing.tally import Tally
@@ -110,7 +109,7 @@ ODD = [
     json.dumps(seen("vp")[1] | {"id": "half of a pair: \ud83d"}),
     json.dumps([seen("v")[0] | {"id": "in-array"}, "nothing"]),
 ]  # fmt: skip
-"""Lines that are not plain, and some that are no batch at all."""
+"""Lines that compiled code does not decode, and some that are no batch at all."""
 
 
 def same(report, other):
@@ -127,10 +126,11 @@ def same(report, other):
 
 @pytest.fixture(scope="module")
 def logs(tmp_path_factory):
-    """Return two files, one in no order and of several blocks, one of lines that are not plain."""
+    """Return two files, one in no order and of several blocks, one of odd lines."""
     folder = tmp_path_factory.mktemp("logs")
     truth = write(folder / "a log.jsonl", rows=1_500, share=0.3, order="shuffled")
     (folder / "odd.jsonl").write_text("\n".join(ODD))
+    (folder / "marked.jsonl").write_text("\ufeff" + "\n".join(map(json.dumps, seen("vpzcp"))))
     to_parquet(folder / "a log.jsonl", folder / "log.parquet")
     return folder, truth
 
@@ -240,7 +240,7 @@ def test_a_frame(form, spark, logs):
 
 
 @marked
-def test_a_batch_that_has_more_than_its_share(spark, tmp_path):
+def test_a_batch_that_has_more_than_its_listing_quota(spark, tmp_path):
     """Each bucket is asked for its share of the first findings; where one has more, that is noticed."""
     rows = [row for number in range(60) for row in seen("vp", at=(0, number + 1), id="b0")]
     rows += [row for number in range(40) for row in seen("v", id=f"b{number}")]
@@ -287,28 +287,39 @@ def test_a_session_of_its_own(logs):
 # ---------------------------------------------------------------- without Spark
 
 
-def dealt(kind, found, dialect, files=()):
-    """Deal rows out to three buckets, as workers do."""
-    buckets = {}
-    for each in deal(iter(found), packed((kind, packed(dialect), files, 3))):
+@pytest.fixture(params=["columns", "rows"])
+def engine(request, monkeypatch):
+    """Let workers read in columns, compiled or not, or as without compiled code."""
+    if request.param == "columns":
+        pytest.importorskip("cython", reason="neither compiled code nor Cython is installed")
+    monkeypatch.setattr(optional, "is_compiled", lambda: request.param == "columns")
+    return request.param
+
+
+def shuffled(kind, found, dialect, files=()):
+    """Shuffle rows to three partitions, as workers do."""
+    partitions = {}
+    for each in shuffle(iter(found), packed((kind, packed(dialect), files, 3))):
         for row in each.to_pylist():
-            buckets.setdefault(row["bucket"], []).append(row["rows"])
-    return buckets
+            partitions.setdefault(row["partition"], []).append(row["rows"])
+    return partitions
 
 
-def tally_of(buckets, dialect, blank, sources, files=()):
-    """Judge buckets, as workers do, and bring the tallies together."""
-    tally, tallies = attrs.evolve(blank), []
-    for rows in buckets.values():
+def tally_of(partitions, dialect, blank, names, files=()):
+    """Check partitions, as workers do, and merge the tallies."""
+    tally, results = attrs.evolve(blank), []
+    for rows in partitions.values():
         found = pa.RecordBatch.from_pydict({"rows": rows})
-        (judged,) = _judge(iter([found]), packed((packed(dialect), blank, 60.0, 10**9, sources, files)))
-        tallies.append(unpacked(judged.to_pylist()[0]["tally"]))
-    tally.merge(tallies, lambda place: (sources.index(place.source), place.line))
+        settings = packed((packed(dialect), blank, 60.0, 10**9, names, files))
+        (checked,) = check_partition(iter([found]), settings)
+        results.append(unpacked(checked.to_pylist()[0]["result"]))
+    assert {optional.is_compiled()} == {is_compiled for _, is_compiled in results}
+    tally.merge([each for each, _ in results], lambda place: (names.index(place.source), place.line))
     return tally
 
 
 def tables(path):
-    """Return a table in which some rows are not plain, and write it in groups of rows."""
+    """Return a table in which some rows are odd, and write it in groups of rows."""
     table = pq.read_table(path)
     columns = {name: table[name].to_pylist() for name in ("id", "created_at", "metadata")}
     columns["id"][3] = columns["id"][4] = None
@@ -349,30 +360,24 @@ class Here:
         return [Counted(**row) for batch in reversed(self.batches) for row in batch.to_pylist()]
 
 
-def cut(names):
-    """Return files, and the stretches that they are cut into, as workers get them, and how many lines they have."""
-    files = stretches.files_of(names)
-    found, count = stretches.stretches(Here(), files)
+def split(names):
+    """Return files and their splits, as workers get them, and how many lines they have."""
+    files = splits.find_files(names)
+    found, count = splits.find_splits(Here(), files)
     keys = ("file_nr", "begin", "end", "line")
     return files, [pa.RecordBatch.from_pylist([dict(zip(keys, each, strict=True))]) for each in found], count
 
 
-def piece_of(file, begin, end):
-    """Return the lines that begin in a piece of a file."""
-    with file.open() as binary:
-        return columnar.cut(partial(file.fill, binary), begin, end, file.size)
-
-
-@pytest.mark.parametrize("patience", [50_000, 0], ids=["columns", "rows"])
-@pytest.mark.parametrize("kind", [TEXT, STRETCHES], ids=["text", "stretches"])
-def test_lines_are_dealt_and_judged(kind, patience, logs, monkeypatch, tmp_path):
-    """What runs in workers, without Spark: all lines of a batch meet, pages are opened; little of it plain, or most."""
-    monkeypatch.setattr("batchfsm.auditing.columnar.judging._PATIENCE_ROWS", patience)
-    monkeypatch.setattr(stretches, "STRETCH_BYTES", 20_000)
+@pytest.mark.parametrize("undecoded_max", [50_000, 0], ids=["mostly decoded", "mostly odd"])
+@pytest.mark.parametrize("kind", [TEXTS, SPLITS], ids=["texts", "splits"])
+def test_lines_are_shuffled_and_checked(kind, undecoded_max, engine, logs, monkeypatch):
+    """All lines of a batch meet in one partition, pages are split, and the report is that of one machine."""
+    if engine == "columns":
+        monkeypatch.setattr("batchfsm.auditing.columns.engine._UNDECODED_MAX", undecoded_max)
+    monkeypatch.setattr(splits, "SPLIT_BYTES", 20_000)
     folder, dialect = logs[0], find("openai")
-    (tmp_path / "marked.jsonl").write_text("\ufeff" + "\n".join(map(json.dumps, seen("vpzcp"))))
-    names = [str(folder / "odd.jsonl"), str(tmp_path / "marked.jsonl")]
-    names += [str(folder / "a log.jsonl")] if patience else []
+    names = [str(folder / "odd.jsonl"), str(folder / "marked.jsonl")]
+    names += [str(folder / "a log.jsonl")] if undecoded_max else []
     texts = [
         (number, line, text.encode())
         for number, name in enumerate(names)
@@ -380,40 +385,66 @@ def test_lines_are_dealt_and_judged(kind, patience, logs, monkeypatch, tmp_path)
     ]
     found = pa.table([*zip(*texts, strict=True)], ["file_nr", "line", "text"])
     found = found.cast(pa.schema({"file_nr": pa.int32(), "line": pa.int64(), "text": pa.binary()})).to_batches(500)
-    files, cuts, _ = cut(names)
-    assert len(cuts) > (20 if patience else 1)
-    if kind == STRETCHES:
-        found = cuts
-    buckets = dealt(kind, found, dialect, files)
-    ids = [{row["cells"][:16] for row in opened(rows).to_pylist() if row["plain"]} for rows in buckets.values()]
-    tally = tally_of(buckets, dialect, Tally(select=None, ignore=(), listed_max=10**6), names, files)
+    files, parts, _ = split(names)
+    assert len(parts) > (20 if undecoded_max else 1)
+    if kind == SPLITS:
+        found = parts
+    partitions = shuffled(kind, found, dialect, files)
+    tally = tally_of(partitions, dialect, Tally(select=None, ignore=(), listed_max=10**6), names, files)
 
-    assert 3 == len(buckets)
-    assert sum(map(len, ids)) == len(set().union(*ids)) > (100 if patience else 0)
+    assert 3 == len(partitions)
     assert same(tally.report(), audit(names, max_findings=10**6))
+    if engine == "columns":
+        ids = [
+            {row["values"][:16] for row in read_streams(rows).to_pylist() if row["decoded"]}
+            for rows in partitions.values()
+        ]
+        assert sum(map(len, ids)) == len(set().union(*ids)) > (100 if undecoded_max else 0)
+
+
+@pytest.mark.parametrize("is_compiled", [True, False])
+def test_some_workers_have_no_compiled_code(is_compiled, engine, logs, monkeypatch):
+    """Rows of one batch meet whoever shuffled them, and any worker can check them."""
+    names, dialect = [str(logs[0] / name) for name in ("odd.jsonl", "a log.jsonl")], find("openai")
+    monkeypatch.setattr(splits, "SPLIT_BYTES", 200_000)
+    files, parts, _ = split(names)
+    partitions = {}
+    for number, part in enumerate(parts):
+        monkeypatch.setattr(optional, "is_compiled", lambda number=number: engine == "columns" and number % 2)
+        for partition, rows in shuffled(SPLITS, [part], dialect, files).items():
+            partitions.setdefault(partition, []).extend(rows)
+    monkeypatch.setattr(optional, "is_compiled", lambda: engine == "columns" and is_compiled)
+    tally = tally_of(partitions, dialect, Tally(select=None, ignore=(), listed_max=10**6), names, files)
+
+    assert len(parts) > 3
+    assert same(tally.report(), audit(names, max_findings=10**6))
+
+
+@given(st.text(st.characters()))
+def test_the_hash_of_an_id_is_that_of_compiled_code(batch_id):
+    """The first of the two: the column `id_low`."""
+    columns = pytest.importorskip("batchfsm.auditing.columns", reason="neither compiled code nor Cython is installed")
+
+    assert columns.id_hashes(batch_id)[0] == hash_id(batch_id)
 
 
 bodies = st.lists(st.text("ab\n", max_size=30).map(str.encode), min_size=1, max_size=2)
 
 
 @given(bodies, st.integers(1, 12), st.integers(1, 5))
-def test_files_may_be_cut_anywhere(bodies, stretch_bytes, piece_bytes):
-    """Each line is in one stretch, whole, and has its number."""
+def test_files_may_be_split_anywhere(bodies, split_bytes, read_bytes):
+    """Each line is in one split, whole, and has its number."""
     with pytest.MonkeyPatch.context() as patch, TemporaryDirectory() as folder:
-        patch.setattr(stretches, "STRETCH_BYTES", stretch_bytes)
-        patch.setattr(stretches, "_PIECE_BYTES", piece_bytes)
-        patch.setattr(cutting, "_MORE_BYTES", piece_bytes)
+        patch.setattr(splits, "SPLIT_BYTES", split_bytes)
+        patch.setattr(splits, "_READ_BYTES", read_bytes)
         names = [f"{folder}/{number}" for number in range(len(bodies))]
         for name, body in zip(names, bodies, strict=True):
             Path(name).write_bytes(body)
-        files, cuts, count = cut(names)
+        files, parts, count = split(names)
         found = {}
-        for each in (row for batch in cuts for row in batch.to_pylist()):
-            piece = piece_of(files[each["file_nr"]], each["begin"], each["end"])
-            offset = piece.offset
-            assert piece.is_whole
-            assert b"\n" * scanner.PAD == piece.buffer[piece.size :].tobytes()
-            for line, text in enumerate(piece.buffer[: piece.size].tobytes().splitlines(keepends=True), each["line"]):
+        for each in (row for batch in parts for row in batch.to_pylist()):
+            offset, lines = files[each["file_nr"]].read_lines(each["begin"], each["end"])
+            for line, text in enumerate(lines.splitlines(keepends=True), each["line"]):
                 assert (bodies[each["file_nr"]] + b"\n")[offset:].startswith(text)
                 assert (each["file_nr"], line) not in found
                 found[each["file_nr"], line] = text
@@ -424,21 +455,20 @@ def test_files_may_be_cut_anywhere(bodies, stretch_bytes, piece_bytes):
     assert count == len(found)
 
 
-def test_a_line_that_nobody_could_read(tmp_path, monkeypatch):
-    """It is cut off before it fills the memory, named, and what follows is judged."""
-    monkeypatch.setattr(stretches, "STRETCH_BYTES", 100)
-    monkeypatch.setattr(cutting, "LINE_BYTES_MAX", 900)
-    monkeypatch.setattr(cutting, "_MORE_BYTES", 50)
+def test_a_line_that_is_too_long(engine, tmp_path, monkeypatch):
+    """It is cut off before it fills the memory, reported, and the next line is checked."""
+    monkeypatch.setattr(splits, "SPLIT_BYTES", 100)
+    monkeypatch.setattr(splits, "LINE_BYTES_MAX", 900)
+    monkeypatch.setattr(splits, "_READ_BYTES", 50)
     name, dialect = str(tmp_path / "log.jsonl"), find("openai")
     (tmp_path / "log.jsonl").write_text("\n".join(['{"id": "' + 3000 * "x" + '"}', json.dumps(seen("v")[0])]))
-    files, cuts, count = cut([name])
-    pieces = [piece_of(files[0], begin, begin + 100) for begin in range(0, 3000, 100)]
-    buckets = dealt(STRETCHES, cuts, dialect, files)
-    tally = tally_of(buckets, dialect, Tally(select=None, ignore=(), listed_max=9), [name], files)
+    files, parts, count = split([name])
+    sizes = [len(files[0].read_lines(begin, begin + 100)[1]) for begin in range(0, 3000, 100)]
+    partitions = shuffled(SPLITS, parts, dialect, files)
+    tally = tally_of(partitions, dialect, Tally(select=None, ignore=(), listed_max=9), [name], files)
 
-    assert 900 < pieces[0].size < 2000
-    assert {0} == {each.size for each in pieces[1:]}
-    assert [False] + [True] * 29 == [each.is_whole for each in pieces]
+    assert 900 < sizes[0] < 1100
+    assert {0} == {*sizes[1:]}
     assert 2 == count
     assert (1, 1) == (tally.report().snapshots, tally.report().unreadable_count)
 
@@ -448,38 +478,41 @@ def test_files_that_are_not_what_they_were(tmp_path, monkeypatch):
     path = tmp_path / "log.jsonl"
     path.write_bytes(b"{}\n{}\n")
     (tmp_path / "log.jsonl.gz").write_bytes(gzip.compress(b"{}\n"))
-    files = stretches.files_of([str(path)])
+    files = splits.find_files([str(path)])
 
-    assert stretches.files_of([str(path), str(tmp_path)]) is None
-    assert stretches.files_of([str(tmp_path / "log.jsonl.gz")]) is None
+    assert splits.find_files([str(path), str(tmp_path)]) is None
+    assert splits.find_files([str(tmp_path / "log.jsonl.gz")]) is None
     with path.open("ab") as more:
         more.write(b"{}\n")
     with pytest.raises(SourceError, match="changed while it was read"):
         files[0].open()
-    with path.open("rb") as binary, pytest.raises(SourceError, match="changed while it was read"):
-        files[0].fill(binary, 6, bytearray(4))
     path.unlink()
     with pytest.raises(SourceError, match="No such file"):
         files[0].open()
-    monkeypatch.setattr(stretches, "is_packed", _refuse)
+    monkeypatch.setattr(splits, "is_packed", _refuse)
     path.write_bytes(b"{}\n")
     with pytest.raises(SourceError, match="Permission denied"):
-        stretches.files_of([str(path)])
+        splits.find_files([str(path)])
+    monkeypatch.setattr(splits.FileSnapshot, "open", lambda _: path.open("rb"))
+    for begin in (0, 2, 4):
+        with pytest.raises(SourceError, match="changed while it was read"):
+            files[0].read_lines(begin, 6)
 
 
 def _refuse(_):
     raise PermissionError(13, "Permission denied")
 
 
-@pytest.mark.parametrize("patience", [50_000, 0], ids=["columns", "rows"])
-@pytest.mark.parametrize("kind", [COLUMNS, GROUPS], ids=["columns", "groups"])
-def test_tables_are_dealt_and_judged(kind, patience, logs, monkeypatch):
-    """As they come from Spark, or are read group by group; rows that are not plain come to the others of their batch."""
-    monkeypatch.setattr("batchfsm.auditing.columnar.judging._PATIENCE_ROWS", patience)
-    monkeypatch.setattr("batchfsm.auditing.columnar.judging._ODD_SHARE_MAX", 1 if patience else 0)
+@pytest.mark.parametrize("undecoded_max", [50_000, 0], ids=["mostly decoded", "mostly odd"])
+@pytest.mark.parametrize("kind", [ROWS, ROW_GROUPS], ids=["rows", "row groups"])
+def test_tables_are_shuffled_and_checked(kind, undecoded_max, engine, logs, monkeypatch):
+    """As record batches of Spark, or read by row group; rows that are not decoded meet the others of their batch."""
+    if engine == "columns":
+        monkeypatch.setattr("batchfsm.auditing.columns.engine._UNDECODED_MAX", undecoded_max)
+        monkeypatch.setattr("batchfsm.auditing.columns.engine._UNDECODED_SHARE_MAX", 1 if undecoded_max else 0)
     folder, dialect = logs[0], find("openai")
     table, name = tables(folder / "log.parquet"), str(folder / "odd.parquet")
-    if kind == COLUMNS:
+    if kind == ROWS:
         lines = pa.array(range(1, len(table) + 1), pa.int64())
         found = (
             table.append_column("line", lines)
@@ -489,9 +522,9 @@ def test_tables_are_dealt_and_judged(kind, patience, logs, monkeypatch):
     else:
         groups = [{"file_nr": 0, "name": name, "group": group, "line": 1 + 400 * group} for group in range(4)]
         found = [pa.RecordBatch.from_pylist(groups)]
-    buckets = dealt(kind, found, dialect)
-    ids = [{*opened(rows)["id"].to_pylist()} - {None} for rows in buckets.values()]
-    tally = tally_of(buckets, dialect, Tally(select=None, ignore=(), listed_max=10**6), [name])
+    partitions = shuffled(kind, found, dialect)
+    ids = [{*read_streams(rows)["id"].to_pylist()} - {None} for rows in partitions.values()]
+    tally = tally_of(partitions, dialect, Tally(select=None, ignore=(), listed_max=10**6), [name])
 
     assert sum(map(len, ids)) == len(set().union(*ids)) > 100
     assert audit(name, max_findings=10**6).to_dict() == tally.report().to_dict()
@@ -500,12 +533,18 @@ def test_tables_are_dealt_and_judged(kind, patience, logs, monkeypatch):
 
 def test_a_worker_without_rows():
     """It yields nothing."""
-    assert [] == list(_judge(iter([]), packed((packed(find("openai")), None, 60.0, 10**9, (), ()))))
+    assert [] == list(check_partition(iter([]), packed((packed(find("openai")), None, 60.0, 10**9, (), ()))))
 
 
 def test_shares():
-    """More than falls to a bucket by chance, and never more than all."""
-    assert [1000, 351, 116, 0, 5] == [_share(1000, 1), _share(1000, 4), _share(1000, 16), _share(0, 4), _share(5, 4)]
+    """More than a partition has by chance, and never more than all."""
+    assert [1000, 351, 116, 0, 5] == [
+        _listing_quota(1000, 1),
+        _listing_quota(1000, 4),
+        _listing_quota(1000, 16),
+        _listing_quota(0, 4),
+        _listing_quota(5, 4),
+    ]
 
 
 @pytest.mark.parametrize("listed_max", [5, 10_000])
@@ -575,4 +614,4 @@ def test_another_engine():
 )
 def test_the_line_that_says_what_is_wrong(said, sentence):
     """The last of a worker's traceback, else the first."""
-    assert sentence == _sentence(said)
+    assert sentence == _error_line(said)

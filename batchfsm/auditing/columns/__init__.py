@@ -2,20 +2,22 @@
 
 from batchfsm.auditing.columns.engine import ColumnEngine, DisagreementError, NotColumnarError
 from batchfsm.auditing.columns.json_lines import JsonLinesSource, NotLinesError, ParserPool
-from batchfsm.auditing.columns.layout import partition_keys
-from batchfsm.auditing.columns.line_splits import read_split
+from batchfsm.auditing.columns.layout import COLUMNS
+from batchfsm.auditing.columns.parsed_lines import ParsedLinesSource
 from batchfsm.auditing.columns.table_source import TableSource
 from batchfsm.auditing.columns.text_values import id_hashes
+from batchfsm.auditing.columns.tokenizer import PAD
 
 __all__ = [
+    "COLUMNS",
+    "PAD",
     "ColumnEngine",
     "DisagreementError",
     "JsonLinesSource",
     "NotColumnarError",
     "NotLinesError",
+    "ParsedLinesSource",
     "ParserPool",
     "TableSource",
     "id_hashes",
-    "partition_keys",
-    "read_split",
 ]

@@ -12,7 +12,7 @@ from batchfsm.auditing.columns import arrow_values, layout
 from batchfsm.auditing.columns.json_rows import FIELD_CODES, RowReader
 from batchfsm.auditing.columns.text_values import WordTable, hash_bytes
 from batchfsm.auditing.columns.tokenizer import KEYS_MAX, PAD
-from batchfsm.auditing.tabular import CLOCKS, COUNTS, JSON_TEXT, Piece, places
+from batchfsm.auditing.tables import COUNTS, JSON_TEXT, OBSERVED_AT_FIELDS, NormalizedBatch, index_array
 from batchfsm.dialects import Dialect
 from batchfsm.logs import OBJECT_CHARS_MAX
 from batchfsm.rules import RULES
@@ -79,41 +79,41 @@ class TableDecoder:
         self._milliseconds = "milliseconds" in dialect.times
         self._null_text, self._null_counts = dialect.null_text, dialect.null_counts
 
-    def decode(self, piece: Piece) -> tuple[Any, Any, Any]:
+    def decode(self, batch: NormalizedBatch) -> tuple[Any, Any, Any]:
         """Return the values of the rows, their times of observation, and which are decoded; as in a `RowBatch`."""
-        decoded = bytearray(b"\1") * piece.count
-        if JSON_TEXT in piece.arrays:
-            return self._decode_documents(piece, decoded)
-        columns: dict[int, Any] = {layout.FLAGS: array("q", bytes(8 * piece.count))}
-        for field, values in piece.arrays.items():
+        decoded = bytearray(b"\1") * batch.count
+        if JSON_TEXT in batch.arrays:
+            return self._decode_documents(batch, decoded)
+        columns: dict[int, Any] = {layout.FLAGS: array("q", bytes(8 * batch.count))}
+        for field, values in batch.arrays.items():
             if field in TIME_FIELDS:
                 times = columns[layout.COLUMNS.index(field)] = _to_int_column(values)
                 arrow_values.read_times(times, self._null_times, self._milliseconds, decoded)
             elif field in _TEXT_FIELDS:
                 columns |= self._decode_text(field, _to_string_column(values))
-        columns |= _decode_id(_to_string_column(piece.arrays["id"]), decoded)
-        columns[layout.STATUS] = self._decode_status(_to_string_column(piece.arrays["status"]), decoded)
-        if "object" in piece.arrays:
-            _add_flags(columns, _decode_object(_to_string_column(piece.arrays["object"]), decoded))
-        if _COUNTS[0] in piece.arrays:
-            self._decode_counts(piece, columns, decoded)
+        columns |= _decode_id(_to_string_column(batch.arrays["id"]), decoded)
+        columns[layout.STATUS] = self._decode_status(_to_string_column(batch.arrays["status"]), decoded)
+        if "object" in batch.arrays:
+            _add_flags(columns, _decode_object(_to_string_column(batch.arrays["object"]), decoded))
+        if _COUNTS[0] in batch.arrays:
+            self._decode_counts(batch, columns, decoded)
         for field in _JSON_COLUMNS:
-            if field in piece.arrays and str(piece.arrays[field].type) != "bool":
-                self._decode_nested(field, piece.arrays[field], columns, decoded)
-        return _to_rows(columns, piece.count), _observation_times(piece, decoded), decoded
+            if field in batch.arrays and str(batch.arrays[field].type) != "bool":
+                self._decode_nested(field, batch.arrays[field], columns, decoded)
+        return _to_rows(columns, batch.count), _observation_times(batch, decoded), decoded
 
-    def _decode_documents(self, piece: Piece, decoded: bytearray) -> tuple[Any, Any, Any]:
+    def _decode_documents(self, batch: NormalizedBatch, decoded: bytearray) -> tuple[Any, Any, Any]:
         """Decode a column of JSON text, a batch or an envelope each."""
-        values = piece.arrays[JSON_TEXT]
+        values = batch.arrays[JSON_TEXT]
         column = _to_string_column(values.dictionary_decode() if hasattr(values, "dictionary") else values)
-        rows, inner = layout.new_rows(piece.count), array("d", [nan]) * piece.count
+        rows, inner = layout.new_rows(batch.count), array("d", [nan]) * batch.count
         # Between two values a line end is a space; inside a text both are invalid.
         text = column.text[:-PAD].replace(b"\n", b"\r") + PAD * b"\n"
         self._reader.read_documents(text, column.offsets, rows, inner, decoded)
         for row, (start, end) in enumerate(zip(column.offsets, column.offsets[1:], strict=False)):
             if end - start > OBJECT_CHARS_MAX or not column.given[row]:
                 decoded[row] = 0
-        beside = _observation_times(piece, decoded)
+        beside = _observation_times(batch, decoded)
         times = array("d", [mine if mine == mine else other for mine, other in zip(inner, beside, strict=True)])  # noqa: PLR0124
         return rows, times, decoded
 
@@ -132,11 +132,11 @@ class TableDecoder:
         _require_text(column, decoded)
         return column.spread(arrow_values.word_column(column.text, column.offsets, self._statuses))
 
-    def _decode_counts(self, piece: Piece, columns: dict[int, Any], decoded: bytearray) -> None:
-        flags = piece.arrays[COUNTS]
+    def _decode_counts(self, batch: NormalizedBatch, columns: dict[int, Any], decoded: bytearray) -> None:
+        flags = batch.arrays[COUNTS]
         is_set = _bits(flags.buffers()[1], flags)
         for name in _COUNTS:
-            values = columns[layout.COLUMNS.index(name)] = _to_int_column(piece.arrays[name])
+            values = columns[layout.COLUMNS.index(name)] = _to_int_column(batch.arrays[name])
             arrow_values.require_counts(values, is_set, self._null_counts, decoded)
         _add_flags(columns, arrow_values.flags(is_set, layout.COUNTS_SET))
 
@@ -160,20 +160,20 @@ class TableDecoder:
         own[layout.FLAGS :: layout.WIDTH] = array("q", bytes(8 * count))
         self._reader.read_fields(FIELD_CODES[field], column.text, column.offsets, own, sound)
         if 0 in sound:
-            _clear(decoded, bytearray(value == 0 for value in column.spread(array("q", sound), null=1)))
+            _clear(decoded, bytearray(value == 0 for value in column.spread(array("q", [*sound]), null=1)))
         for index in _JSON_COLUMNS[field]:
             columns[index] = column.spread(own[index :: layout.WIDTH])
         _add_flags(columns, column.spread(own[layout.FLAGS :: layout.WIDTH], null=0))
 
 
-def _observation_times(piece: Piece, decoded: bytearray) -> Any:
+def _observation_times(batch: NormalizedBatch, decoded: bytearray) -> Any:
     """Return when each row was observed, by the first of the fields for it that is set; `array('d')`."""
-    found = array("d", [nan]) * piece.count
-    for values in (piece.arrays[clock] for clock in reversed(CLOCKS) if clock in piece.arrays):
+    found = array("d", [nan]) * batch.count
+    for values in (batch.arrays[field] for field in reversed(OBSERVED_AT_FIELDS) if field in batch.arrays):
         mask = _given(values)
         if str(values.type) == "double":
             times = array("d")
-            times.frombytes(memoryview(values.buffers()[1]).cast("B")[8 * values.offset :][: 8 * piece.count])
+            times.frombytes(memoryview(values.buffers()[1]).cast("B")[8 * values.offset :][: 8 * batch.count])
             arrow_values.check_times(times, mask, decoded)
         else:
             column = _to_string_column(values.dictionary_decode() if hasattr(values, "dictionary") else values)
@@ -277,7 +277,7 @@ def _decode_errors(values: Any, decoded: bytearray) -> Any:
     kind = entries.type.value_type
     parts = {member.name: str(member.type) for member in kind} if str(kind).startswith("struct") else {"": ""}
     is_known = all(each in _ERROR_TYPES.get(name, ()) for name, each in parts.items())
-    listed = entries.take(places(rows)).to_pylist() if is_known and rows else [[None]] * len(rows)
+    listed = entries.take(index_array(rows)).to_pylist() if is_known and rows else [[None]] * len(rows)
     for row, errors in zip(rows, listed, strict=True):
         if None in errors:
             decoded[row] = 0

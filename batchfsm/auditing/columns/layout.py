@@ -156,12 +156,3 @@ def number_rows(rows: Iterator[Row | Unreadable], number: int) -> Iterator[Row |
 def new_rows(count: int) -> array[int]:
     """Return `count` rows of zeros."""
     return array("q", [0]) * (WIDTH * count)
-
-
-def partition_keys(source: RowSource) -> tuple[array[int], bytearray]:
-    """Return the column `id_low` of each row, and whether the row is decoded; else the key means nothing."""
-    keys, decoded = array("q"), bytearray()
-    for batch in source.batches():
-        keys.extend(batch.values[ID_LOW::WIDTH])
-        decoded += batch.decoded
-    return keys, decoded

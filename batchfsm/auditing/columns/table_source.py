@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from batchfsm.auditing.columns.arrow_rows import TableDecoder
 from batchfsm.auditing.columns.layout import RowBatch, number_rows
-from batchfsm.auditing.tabular import Rows
+from batchfsm.auditing.tables import TableRows
 from batchfsm.dialects import Dialect
 from batchfsm.logs import Row, Unreadable, rows
 from batchfsm.wire import reader
@@ -22,7 +22,7 @@ _BATCHES_AHEAD: Final = 2
 class TableSource:
     """One table; its rows are the table's."""
 
-    def __init__(self, table_rows: Rows, dialect: Dialect) -> None:
+    def __init__(self, table_rows: TableRows, dialect: Dialect) -> None:
         self._rows, self._dialect = table_rows, dialect
         self._free: list[TableDecoder] = []
         self.size = table_rows.table.size
@@ -74,7 +74,7 @@ class TableSource:
             SourceError: If the table has changed.
         """
         wire = reader(self._dialect)
-        for number, sighting in self._rows.at(numbers, self._recent):
+        for number, sighting in self._rows.reread(numbers, self._recent):
             yield from number_rows(rows([sighting], wire), base + number)
 
     def _decode(self, batch: Any) -> tuple[Any, Any, Any]:
@@ -83,6 +83,6 @@ class TableSource:
             decoder = self._free.pop()
         except IndexError:
             decoder = TableDecoder(self._dialect)
-        found = decoder.decode(self._rows.pieced(batch))
+        found = decoder.decode(self._rows.normalized(batch))
         self._free.append(decoder)
         return found

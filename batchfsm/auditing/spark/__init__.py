@@ -1,5 +1,5 @@
-"""Spark as the engine, for a log larger than a machine: the same core, in workers, bucket by bucket."""
+"""Audits in Spark, for a log larger than a machine: rows are shuffled by batch, workers check the partitions."""
 
-from batchfsm.auditing.spark.run import is_frame, run
+from batchfsm.auditing.spark.driver import is_frame, run
 
 __all__ = ["is_frame", "run"]

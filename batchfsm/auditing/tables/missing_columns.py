@@ -1,4 +1,4 @@
-"""What a table without some column costs: rules that cannot look, and stamps that say nothing."""
+"""The effect of columns that a table lacks: some rules cannot check it, and some null timestamps mean nothing."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ from batchfsm.lifecycle import STAMP_FIELDS
 from batchfsm.rules import RULES, kinds
 
 
-def blind(given: frozenset[str]) -> tuple[str, ...]:
+def unavailable_rules(given: frozenset[str]) -> tuple[str, ...]:
     """
-    Return the codes of the rules that cannot look at a table.
+    Return the codes of the rules that cannot check a table.
 
-    A rule about several fields looks at those that are there. One that finds fault with a null cannot look
-    where the field has no column: nobody knows what the server sent.
+    A rule about several fields checks those that have a column. A rule that rejects nulls cannot check a field
+    without column, because the server may have sent a value.
 
     Args:
         given: The fields that the table has columns for.
     """
-    # When a row was seen may be left out of any log.
-    return tuple(code for code, rule in RULES.items() if not _looks(rule.kind, given | {"observed_at"}))
+    # The time of observation may be absent in any log.
+    return tuple(code for code, rule in RULES.items() if not _can_check(rule.kind, given | {"observed_at"}))
 
 
-def narrowed(dialect: Dialect, blank: Tally, given: frozenset[str]) -> tuple[Dialect, Tally]:
-    """Return the dialect and the tally of a run over columns, of which some may be missing; `given` as for `blind`."""
-    missing = [code for code in blind(given) if dialect.severities.get(code) != "off"]
-    return excused(dialect, given), attrs.evolve(blank, missing=tuple(missing))
+def restrict_to_columns(dialect: Dialect, blank: Tally, given: frozenset[str]) -> tuple[Dialect, Tally]:
+    """Return the dialect and the tally for a table that may lack columns; `given` as for `unavailable_rules`."""
+    missing = [code for code in unavailable_rules(given) if dialect.severities.get(code) != "off"]
+    return with_optional_stamps(dialect, given), attrs.evolve(blank, missing=tuple(missing))
 
 
-def excused(dialect: Dialect, given: frozenset[str]) -> Dialect:
-    """Return a dialect in which the null of a stamp that has no column says nothing."""
+def with_optional_stamps(dialect: Dialect, given: frozenset[str]) -> Dialect:
+    """Return a dialect in which a timestamp without column may be null in every status."""
     absent = {state.name for state in dialect.lifecycle.states if state.stamp is not None} - {
         state.name for state in dialect.lifecycle.states if state.stamp in given
     }
     return attrs.evolve(dialect, optional=dialect.optional | absent) if absent else dialect
 
 
-def _looks(kind: kinds.Kind, given: frozenset[str]) -> bool:
+def _can_check(kind: kinds.Kind, given: frozenset[str]) -> bool:
     fields: Iterable[str] = getattr(kind, "fields", ())
     names = {each.partition(".")[0] for each in fields}
     stamps = {*STAMP_FIELDS[1:]}

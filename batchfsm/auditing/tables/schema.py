@@ -1,4 +1,4 @@
-"""Which columns of a table hold which fields of a batch, told by their names and types, never by their values."""
+"""The columns of a table that hold the fields of a batch, found by name and type, never by value."""
 
 from __future__ import annotations
 
@@ -7,29 +7,31 @@ from typing import Any, Final
 
 import attrs
 
-from batchfsm.auditing.tabular.arrow import arrow
+from batchfsm.auditing.tables.arrow import load_arrow
 from batchfsm.errors import SourceError
 from batchfsm.snapshot import COUNT_FIELDS, TEXT_FIELDS, TIME_FIELDS, VITAL_FIELDS, WIRE_FIELDS
 from batchfsm.wire import SPELLINGS
 
-CLOCKS: Final = ("observed_at", "timestamp")
-"""What says when a row was seen; the first that is not null counts."""
+OBSERVED_AT_FIELDS: Final = ("observed_at", "timestamp")
+"""The fields that hold the time of observation; the first that is not null counts."""
 
 COUNTS: Final = "request_counts"
 
 JSON_TEXT: Final = "text"
-"""Instead of a field: the whole batch, an envelope or a page, as JSON text."""
+"""The field of a column of JSON text, a whole batch, envelope or page each."""
 
 _WRAPPERS: Final = ("snapshot", "batch", "body", "data")
 _FLAT: Final = tuple(f"{COUNTS}.{name}" for name in COUNT_FIELDS)
 _FLAT_COUNTS: Final = {f"{COUNTS}{sign}{name}": f"{COUNTS}.{name}" for name in COUNT_FIELDS for sign in "._"}
 _JSON: Final = ("struct", "map", "text")
 _NUMBER: Final = ("a whole number", ("whole", "real"))
-_DUE: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
+_EXPECTED_TYPES: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "times": ("whole Unix seconds or a timestamp", ("whole", "real", "moment", "text")),
     "texts": ("text", ("text", "bytes")),
     "object": ("text", ("text", "bytes")),
-    **dict.fromkeys(CLOCKS, ("Unix seconds, a timestamp or RFC 3339 text", ("whole", "real", "moment", "text"))),
+    **dict.fromkeys(
+        OBSERVED_AT_FIELDS, ("Unix seconds, a timestamp or RFC 3339 text", ("whole", "real", "moment", "text"))
+    ),
     COUNTS: ("a struct, a map or JSON text", _JSON),
     **dict.fromkeys(_FLAT, _NUMBER),
     "usage": ("a struct, a map or JSON text", _JSON),
@@ -37,40 +39,42 @@ _DUE: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "metadata": ("a struct, a map or JSON text", ("list", *_JSON)),
     JSON_TEXT: ("JSON text", ("text",)),
 }
-"""What may hold each field, in words and as kinds of types."""
+"""The types that each field may have, in words and as kinds."""
 
 
 @attrs.frozen(kw_only=True)
-class Layout:
-    """Where the fields of a batch stand in a table."""
+class TableSchema:
+    """Where a table holds the fields of a batch."""
 
     columns: tuple[str, ...]
     """The columns that are read."""
 
     paths: Mapping[str, tuple[str, ...]]
-    """The column of each field, and the member of it if it is a struct. Numbers of requests are fields of their
-    own where each has a column: `request_counts.total`."""
+    """
+    The column of each field, and its member if the column is a struct. Numbers of requests are fields of their own
+    if each has a column: `request_counts.total`.
+    """
 
     texts: tuple[str, ...]
-    """Columns of text whose values come again and again: worth a dictionary."""
+    """The paths of the columns of text whose values repeat: worth a dictionary."""
 
     @property
     def given(self) -> frozenset[str]:
-        """The fields of a batch that the table has a place for; JSON text has one for each."""
+        """The fields of a batch that the table has columns for; JSON text may hold every field."""
         names = WIRE_FIELDS if JSON_TEXT in self.paths else self.paths
         return frozenset(name.partition(".")[0] for name in names)
 
 
-def layout(schema: Any, name: str) -> Layout:
+def find_fields(schema: Any, name: str) -> TableSchema:
     """
     Find the fields in a table.
 
     Args:
-        schema: Arrow's.
-        name: What the table is called.
+        schema: An Arrow schema.
+        name: The name of the table, for errors.
 
     Raises:
-        SourceError: If a column that is needed is missing, stands twice, or is of a type that holds no such field.
+        SourceError: If a column that is needed is missing, occurs twice, or has a type that the field cannot have.
     """
     top = [*schema]
     found = _fields(top, (), name)
@@ -85,7 +89,7 @@ def layout(schema: Any, name: str) -> Layout:
             found = {JSON_TEXT: ((top[0].name,), top[0].type)}
     if missing := [field for field in VITAL_FIELDS if not found.keys() & {field, JSON_TEXT}]:
         raise SourceError(f"{name}: no column for {', '.join(missing)}; there are {', '.join(schema.names) or 'none'}")
-    found |= {each.name: ((each.name,), each.type) for each in top if each.name in CLOCKS}
+    found |= {each.name: ((each.name,), each.type) for each in top if each.name in OBSERVED_AT_FIELDS}
     for field, (path, kind) in found.items():
         _check(field, kind, name, ".".join(path))
     columns = tuple(dict.fromkeys(path[0] for path, _ in found.values()))
@@ -95,7 +99,7 @@ def layout(schema: Any, name: str) -> Layout:
     texts = tuple(
         ".".join(path) for field, (path, kind) in found.items() if field != JSON_TEXT and _is_any(kind, "text")
     )
-    return Layout(columns=columns, paths=paths, texts=texts)
+    return TableSchema(columns=columns, paths=paths, texts=texts)
 
 
 def _members(kind: Any) -> list[Any]:
@@ -103,7 +107,7 @@ def _members(kind: Any) -> list[Any]:
 
 
 def _fields(columns: Iterable[Any], above: tuple[str, ...], name: str) -> dict[str, tuple[tuple[str, ...], Any]]:
-    """Return where each field stands, and its type; a field of which two columns could be meant is refused."""
+    """Return the path and the type of each field; SourceError if two columns may hold the same field."""
     found: dict[str, tuple[tuple[str, ...], Any]] = {}
     for column in columns:
         field = SPELLINGS.get(column.name, "")
@@ -116,25 +120,25 @@ def _fields(columns: Iterable[Any], above: tuple[str, ...], name: str) -> dict[s
     if COUNTS in found and flat:
         raise SourceError(f"{name}: two columns hold {flat[0]}: {COUNTS}, {found[flat[0]][0][-1]}")
     if len(flat) < len(_FLAT):
-        # Without one of its numbers nothing can be said of the others: as if there were none.
+        # The rules compare the numbers with each other: without one of them the others are of no use.
         found = {field: held for field, held in found.items() if field not in flat}
     return found
 
 
 def _check(field: str, kind: Any, name: str, column: str) -> None:
-    """Refuse a column whose type holds no such field, whatever its values are."""
-    due, kinds = _DUE["times" if field in TIME_FIELDS else "texts" if field in TEXT_FIELDS else field]
+    """Raise SourceError if a column has a type that its field cannot have, whatever its values."""
+    expected, kinds = _EXPECTED_TYPES["times" if field in TIME_FIELDS else "texts" if field in TEXT_FIELDS else field]
     if not _is_any(kind, *kinds):
-        raise SourceError(f"{name}: the column {column} is {kind}; it should be {due}")
+        raise SourceError(f"{name}: the column {column} is {kind}; it should be {expected}")
     for member in _members(kind) if field == COUNTS and _is_any(kind, "struct") else ():
         if SPELLINGS.get(member.name) in COUNT_FIELDS:
             _check(f"{COUNTS}.{SPELLINGS[member.name]}", member.type, name, f"{column}.{member.name}")
 
 
 def _is_any(kind: Any, *kinds: str) -> bool:
-    """Tell whether a type of Arrow's is of one of some kinds; a column of nothing but nulls is of any."""
-    types = arrow().types
-    kind = getattr(kind, "storage_type", kind)  # DuckDB marks text that is JSON by a type of its own.
+    """Tell whether an Arrow type is of one of some kinds; the type of a column of nulls is of every kind."""
+    types = load_arrow().types
+    kind = getattr(kind, "storage_type", kind)  # DuckDB marks JSON text by an extension type.
     if types.is_dictionary(kind):
         kind = kind.value_type
     if types.is_null(kind):

@@ -1,0 +1,136 @@
+"""The run of an audit in Spark: rows are shuffled by batch, workers check the partitions, their results are merged."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from math import ceil, sqrt
+from typing import Any, Final
+
+import attrs
+
+from batchfsm.auditing import optional
+from batchfsm.auditing.report import Report
+from batchfsm.auditing.spark.inputs import SparkInput, load_spark_sql, open_files, open_frame
+from batchfsm.auditing.spark.partition import check_partition
+from batchfsm.auditing.spark.shuffle import SHUFFLE_SCHEMA, shuffle
+from batchfsm.auditing.spool import packed, unpacked
+from batchfsm.auditing.tables import restrict_to_columns
+from batchfsm.auditing.tally import Tally
+from batchfsm.dialects import Dialect
+from batchfsm.errors import SourceError
+from batchfsm.finding import Place
+
+PARTITION_BYTES: Final = 64 * 2**20
+"""How much text a partition holds, about."""
+
+PARTITION_ROWS: Final = 2**18
+"""How many rows a partition holds, about."""
+
+
+def is_frame(source: object) -> bool:
+    """Tell whether an object is a DataFrame of Spark, without loading Spark."""
+    kind = type(source)
+    return kind.__name__ == "DataFrame" and kind.__module__.startswith("pyspark.sql.")
+
+
+def run(source: Any, dialect: Dialect, blank: Tally, skew_s: float, memory: int) -> Report:
+    """
+    Audit a log in Spark.
+
+    Args:
+        source: Names of files of JSON lines or Parquet, as Spark reads them; or a DataFrame.
+        dialect: The dialect of the log.
+        blank: The empty tally that the run starts from.
+        skew_s: How far a stamp may lie after its observation; seconds.
+        memory: Memory for batches and rows in each worker; bytes.
+
+    Raises:
+        MissingExtraError: If Spark is not installed.
+        SourceError: If Spark cannot run, or cannot read the log.
+    """
+    with _session(source) as session:
+        log = open_frame(source) if is_frame(source) else open_files(session, source)
+        if log.fields is not None:
+            dialect, blank = restrict_to_columns(dialect, blank, log.fields.given)
+        partitions, count = _shuffle(log, dialect)
+
+        def run_partitions(listed_max: int) -> tuple[list[Tally], tuple[str, ...]]:
+            quota = attrs.evolve(blank, listed_max=listed_max)
+            settings = packed((packed(dialect), quota, skew_s, memory, log.names, log.files))
+            checked = partitions.mapInArrow(partial(check_partition, settings=settings), "result binary").collect()
+            results = [unpacked(row.result) for row in checked]
+            is_compiled = all(is_compiled for _, is_compiled in results)
+            return [tally for tally, _ in results], () if is_compiled else (optional.NOT_COMPILED,)
+
+        # The hash spreads the batches evenly, so each partition lists about its share of the first findings.
+        tallies, remarks = run_partitions(_listing_quota(blank.listed_max, count))
+        report = _merge(blank, tallies, log)
+        if not _listing_is_complete(report, [each.report() for each in tallies], blank.listed_max, log.rank):
+            tallies, remarks = run_partitions(blank.listed_max)
+            report = _merge(blank, tallies, log)
+    return attrs.evolve(report, remarks=remarks)
+
+
+def _merge(blank: Tally, tallies: Iterable[Tally], log: SparkInput) -> Report:
+    tally = attrs.evolve(blank)
+    tally.merge(tallies, log.rank)
+    return tally.report()
+
+
+def _listing_quota(listed_max: int, count: int) -> int:
+    """Return how many of the first findings a partition has at most, unless by rare chance; `count`: of partitions."""
+    mean = listed_max / count
+    return min(listed_max, ceil(mean + 6 * sqrt(mean)) + 6)
+
+
+def _listing_is_complete(whole: Report, parts: Iterable[Report], listed_max: int, rank: Callable[[Place], Any]) -> bool:
+    """Tell whether a report lists the first findings of all parts: False if a part may have more of them."""
+    listed = [each.where[-1] for each in whole.findings], [each.place for each in whole.unreadable]
+    for part in parts:
+        own = [each.where[-1] for each in part.findings], [each.place for each in part.unreadable]
+        found = sum(part.counts.values()), part.unreadable_count
+        for all_places, places, number in zip(listed, own, found, strict=True):
+            is_cut = len(places) < min(number, listed_max)
+            if is_cut and (len(all_places) < listed_max or rank(places[-1]) < rank(all_places[-1])):
+                return False
+    return True
+
+
+@contextmanager
+def _session(source: Any) -> Iterator[Any]:
+    """Yield the session of a DataFrame, the active one, or a new one, which ends with the run."""
+    sql = load_spark_sql()
+    from pyspark.errors import PySparkException  # noqa: PLC0415  # As in `load_spark_sql`.
+
+    active = source.sparkSession if is_frame(source) else sql.SparkSession.getActiveSession()
+    session = active
+    try:
+        if session is None:
+            session = sql.SparkSession.builder.appName("batchfsm").getOrCreate()
+            context = session.sparkContext
+            # Spark takes the first python3 that it finds; on this machine the running one has what workers need.
+            context.pythonExec = sys.executable if context.master.startswith("local") else context.pythonExec
+        yield session
+    except PySparkException as error:
+        raise SourceError(f"spark: {_error_line(str(error))}") from error
+    finally:
+        if active is None and session is not None:
+            session.stop()
+
+
+def _error_line(message: str) -> str:
+    """Return the line that names the error: the last one of a worker's traceback, else the first."""
+    lines = [line.strip() for line in message.splitlines() if line.strip() and not line[0].isspace()]
+    return lines[-1 if any(line.startswith("Traceback") for line in lines) else 0]
+
+
+def _shuffle(log: SparkInput, dialect: Dialect) -> tuple[Any, int]:
+    """Bring the rows of each batch together, in no order; return them and the number of partitions."""
+    cores = log.rows.sparkSession.sparkContext.defaultParallelism
+    count = max(2 * cores, -(-log.text_bytes // PARTITION_BYTES), -(-log.count // PARTITION_ROWS))
+    settings = packed((log.kind, packed(dialect), log.files, count))
+    shuffled = log.rows.mapInArrow(partial(shuffle, settings=settings), SHUFFLE_SCHEMA)
+    return shuffled.repartitionById(count, "partition"), count

@@ -1,0 +1,104 @@
+"""A partition: the rows of some batches, in the order of the log, checked by one worker."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, suppress
+from functools import cache, partial
+from typing import Any
+
+import attrs
+
+from batchfsm.auditing.optional import load_columns
+from batchfsm.auditing.scalar import one_by_one
+from batchfsm.auditing.spark.shuffle import load_dialect
+from batchfsm.auditing.spool import packed, unpacked
+from batchfsm.auditing.tables import Frame, TableRows, load_arrow
+from batchfsm.finding import Place
+from batchfsm.logs import Sighting
+
+
+def check_partition(found: Iterator[Any], settings: bytes) -> Iterator[Any]:
+    """
+    Check a partition, in a worker.
+
+    Args:
+        found: Arrow record batches, as the shuffle yields them.
+        settings: The packed dialect, the empty tally, the skew, the memory, the names of the files, and the files
+            that hold the texts of decoded lines; packed.
+
+    Yields:
+        The tally, and whether compiled code checked the rows; packed.
+    """
+    packed_dialect, blank, skew_s, memory, names, files = unpacked(settings)
+    dialect, columns = load_dialect(packed_dialect), load_columns()
+    streams = [stream for batch in found for stream in batch.column("rows").to_pylist()]
+    if not streams:
+        return
+    table = read_streams(streams)
+    file_numbers, line_numbers = table["file_nr"].to_pylist(), table["line"].to_pylist()
+
+    def place_of(row: int) -> Place:
+        return Place(names[file_numbers[row]], line_numbers[row])
+
+    with ExitStack() as stack:
+        source, tally = None, None
+        if "decoded" in table.column_names:
+            open_file = cache(lambda file_nr: stack.enter_context(files[file_nr].open()))
+            read_line = partial(_read_line, table, place_of, open_file)
+            if columns is not None and "values" in table.column_names:
+                parsed = [_to_bytes(table[name]) for name in ("values", "observed_at", "decoded")]
+                arrays = array("q", parsed[0]), array("d", parsed[1]), bytearray(parsed[2])
+                source = columns.ParsedLinesSource(*arrays, read_line, dialect)
+            records: Any = _Records(read_line, len(table))
+        else:
+            records = TableRows(Frame(table.drop_columns(["file_nr", "line"])), place_of=place_of)
+            source = columns and columns.TableSource(records, dialect)
+        if columns is not None and source is not None:
+            with suppress(columns.NotColumnarError):
+                tally = columns.ColumnEngine(dialect, blank, skew_s, memory).run([source])
+        if tally is None:
+            tally, _ = one_by_one(records, dialect, blank, skew_s, is_repeatable=True)
+    yield load_arrow().RecordBatch.from_pydict({"result": [packed((tally, columns is not None))]})
+
+
+def read_streams(streams: Sequence[bytes]) -> Any:
+    """Return the rows of Arrow streams as one table, in the order of the log."""
+    pa = load_arrow()
+    tables = [pa.ipc.open_stream(stream).read_all() for stream in streams]
+    # Rows of workers without compiled code have no values.
+    table = pa.concat_tables(tables, promote_options="default")
+    keys = [(name, "ascending") for name in ("file_nr", "line")]
+    # The sort is stable: the batches of one line stay in order.
+    return table.take(pa.compute.sort_indices(table, sort_keys=keys))
+
+
+def _to_bytes(column: Any) -> bytes:
+    """Return the values of a column of values of one size, without gaps."""
+    size = column.type.bit_width // 8
+    return b"".join(
+        memoryview(chunk.buffers()[1])[size * chunk.offset : size * (chunk.offset + len(chunk))]
+        for chunk in column.chunks
+    )
+
+
+def _read_line(table: Any, place_of: Callable[[int], Place], open_file: Any, row: int) -> Sighting:
+    """Return a line; if its text was not shuffled, read it from its file."""
+    text = table["text"][row].as_py()
+    if text is None:
+        binary = open_file(table["file_nr"][row].as_py())
+        binary.seek(table["begin"][row].as_py())
+        text = binary.read(table["size"][row].as_py())
+    return Sighting(place_of(row), text)
+
+
+@attrs.frozen
+class _Records:
+    """The lines of a partition as raw records; can be read several times."""
+
+    read_line: Callable[[int], Sighting]
+    count: int
+
+    def __iter__(self) -> Iterator[Sighting]:
+        return map(self.read_line, range(self.count))

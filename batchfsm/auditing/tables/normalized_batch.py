@@ -1,0 +1,113 @@
+"""A batch of a table's rows, field by field, converted to few Arrow types."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import attrs
+
+from batchfsm.auditing.tables.arrow import first_line, load_arrow
+from batchfsm.auditing.tables.schema import COUNTS, OBSERVED_AT_FIELDS, TableSchema
+from batchfsm.errors import SourceError
+from batchfsm.snapshot import COUNT_FIELDS, TIME_FIELDS
+from batchfsm.wire import SPELLINGS
+
+_MICROS: Final = 10**6
+
+
+@attrs.frozen(eq=False)
+class NormalizedBatch:
+    """Consecutive rows of a table."""
+
+    count: int
+
+    arrays: Mapping[str, Any]
+    """
+    The Arrow array of each field. Times and numbers of requests are int64, uint64, float64 or text; times of
+    observation float64 or text; text is text, plain or by dictionary; other fields are nested as in the table.
+    Numbers of requests are fields of their own: `request_counts.total`; `request_counts` (bool) is then True
+    where they are set.
+    """
+
+
+def normalize(batch: Any, fields: TableSchema, name: str) -> NormalizedBatch:
+    """
+    Convert a record batch.
+
+    Args:
+        batch: An Arrow record batch.
+        fields: Where its fields are.
+        name: The name of the table, for errors.
+
+    Raises:
+        SourceError: If a text is not UTF-8, a number has more than 64 bits, or a column is damaged.
+    """
+    pa = load_arrow()
+    arrays: dict[str, Any] = {}
+    for field, path in fields.paths.items():
+        array = batch.column(path[0])
+        try:
+            for member in path[1:]:
+                array = array.flatten()[array.type.get_field_index(member)]
+            if field == COUNTS and pa.types.is_struct(array.type):
+                arrays |= _count_arrays(array)
+            else:
+                arrays[field] = _to_supported_type(field, array)
+        except pa.ArrowException as error:
+            raise SourceError(f"{name}: the column {'.'.join(path)} cannot be read: {first_line(error)}") from error
+    if f"{COUNTS}.total" in arrays and COUNTS not in arrays:
+        given = [arrays[f"{COUNTS}.{each}"].is_valid() for each in COUNT_FIELDS]
+        # Three columns of nulls are no counts.
+        arrays[COUNTS] = pa.compute.or_(pa.compute.or_(given[0], given[1]), given[2])
+    return NormalizedBatch(batch.num_rows, arrays)
+
+
+def _count_arrays(struct: Any) -> dict[str, Any]:
+    """Return the counts of a struct, and where it is set."""
+    pa = load_arrow()
+    held = {SPELLINGS.get(member.name): array for member, array in zip(struct.type, struct.flatten(), strict=True)}
+    nulls = pa.nulls(len(struct), pa.int64())
+    found = {
+        f"{COUNTS}.{each}": _to_supported_type(COUNTS, held[each]) if each in held else nulls for each in COUNT_FIELDS
+    }
+    return {**found, COUNTS: struct.is_valid()}
+
+
+def _to_supported_type(field: str, array: Any) -> Any:
+    pa = load_arrow()
+    array = getattr(array, "storage", array)  # Of an extension type, such as JSON.
+    types, kind = pa.types, array.type
+    if types.is_dictionary(kind):
+        array.validate(full=True)  # In a damaged file, an index may lie outside the dictionary.
+        if types.is_string(kind.value_type) and not array.dictionary.null_count:
+            array.dictionary.validate(full=True)
+            return array
+        array, kind = array.dictionary_decode(), kind.value_type
+    if types.is_binary(kind) or types.is_large_binary(kind):
+        return array.cast(pa.large_string())
+    if types.is_string(kind) or types.is_large_string(kind) or types.is_nested(kind):
+        array.validate(full=True)  # Parquet does not promise that text is UTF-8.
+        return array
+    is_observed_at = field in OBSERVED_AT_FIELDS
+    if types.is_null(kind) and not (is_observed_at or field in TIME_FIELDS or field.startswith(COUNTS)):
+        return array.cast(pa.string())
+    return _to_number(array, is_observed_at=is_observed_at)
+
+
+def _to_number(array: Any, *, is_observed_at: bool) -> Any:
+    """Convert numbers and timestamps to integers; times of observation, and all floats, to floats."""
+    pa, kind = load_arrow(), array.type
+    if pa.types.is_timestamp(kind):
+        return _to_unix_seconds(array, is_observed_at=is_observed_at)
+    if is_observed_at or pa.types.is_floating(kind):
+        return array.cast(pa.float64(), safe=False)
+    return array if pa.types.is_uint64(kind) else array.cast(pa.int64())
+
+
+def _to_unix_seconds(array: Any, *, is_observed_at: bool) -> Any:
+    """Convert timestamps to whole seconds; times of observation to floats, exact to the microsecond."""
+    pa = load_arrow()
+    unit = "us" if is_observed_at else "s"
+    whole = array.cast(pa.timestamp(unit), safe=False).cast(pa.int64())  # Fractions of the unit are cut off.
+    return pa.compute.divide(whole.cast(pa.float64(), safe=False), float(_MICROS)) if is_observed_at else whole

@@ -1,0 +1,275 @@
+"""Tables: a Parquet file or a dataframe, read batch by batch; any of its rows can be read again."""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import attrs
+
+from batchfsm.auditing.tables.arrow import index_array, load_arrow, translate_errors
+from batchfsm.auditing.tables.normalized_batch import NormalizedBatch, normalize
+from batchfsm.auditing.tables.row_objects import raw_records
+from batchfsm.auditing.tables.schema import TableSchema, find_fields
+from batchfsm.errors import SourceError
+from batchfsm.finding import Place
+from batchfsm.logs import Sighting, Unreadable
+
+FRAME: Final = "dataframe"
+"""The name of a dataframe in places."""
+
+BATCH_ROWS: Final = 2**16
+"""How many rows are read together."""
+
+_CHUNK_ROWS_MIN: Final = BATCH_ROWS // 8
+"""A dataframe whose chunks have fewer rows on average is copied into one chunk."""
+
+_DICTIONARY_ENCODINGS: Final = frozenset({"PLAIN", "PLAIN_DICTIONARY", "RLE_DICTIONARY", "RLE", "BIT_PACKED"})
+"""The encodings of text that Arrow reads by dictionary, and those of its levels."""
+
+
+class Table(Protocol):
+    """An open table."""
+
+    name: str
+    """Its name in places."""
+    fields: TableSchema
+    size: int
+    """About how many bytes it takes in memory."""
+    rows_count: int
+
+    def batches(self) -> Generator[Any, None, None]:
+        """Yield all rows in order, as Arrow record batches; SourceError if they cannot be read."""
+
+    def reread(self, numbers: list[int]) -> Iterator[tuple[list[int], Any]]:
+        """Yield some rows: their numbers, and a record batch of these rows only; `numbers` are sorted."""
+
+    def close(self) -> None:
+        """Close the file."""
+
+
+class Parquet:
+    """A Parquet file."""
+
+    def __init__(self, name: str, *, by_dictionary: bool = True) -> None:
+        """
+        Open the file and read its schema.
+
+        Args:
+            name: The path of the file.
+            by_dictionary: Read text by dictionaries of the values in a row group.
+
+        Raises:
+            MissingExtraError: If pyarrow is not installed.
+            SourceError: If the file cannot be opened, is not Parquet, is damaged, or holds no batches.
+        """
+        parquet = load_arrow().parquet
+        self.name = name
+        with translate_errors(name):
+            self._state = _file_state(name)
+            # An extension type, such as JSON, would hide that a column is text.
+            options = {"page_checksum_verification": True, "arrow_extensions_enabled": False}
+            with parquet.ParquetFile(name, **options) as file:
+                self.arrow_schema, metadata = file.schema_arrow, file.metadata
+            self.fields = find_fields(self.arrow_schema, name)
+            texts = _dictionary_columns(metadata, self.fields.texts) if by_dictionary else None
+            self._file = parquet.ParquetFile(name, metadata=metadata, read_dictionary=texts, **options)
+            groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
+        self.group_rows = [group.num_rows for group in groups]
+        """How many rows each row group has."""
+        self.size = sum(group.total_byte_size for group in groups)
+        self.rows_count = sum(self.group_rows)
+
+    def batches(self) -> Generator[Any, None, None]:
+        """Yield all rows in order; SourceError if a page is damaged, or the file has changed."""
+        yield from self._read_groups([*range(len(self.group_rows))])
+
+    def group_batches(self, group: int) -> Generator[Any, None, None]:
+        """Yield the rows of a row group; SourceError as `batches`."""
+        yield from self._read_groups([group])
+
+    def reread(self, numbers: list[int]) -> Iterator[tuple[list[int], Any]]:
+        """Yield some rows; only the row groups that hold one of them are read."""
+        first = 0
+        for group, rows in enumerate(self.group_rows):
+            if mine := _numbers_between(numbers, first, rows):
+                with closing(self._read_groups([group])) as batches:
+                    yield from _take_rows(batches, mine, first)
+            first += rows
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _read_groups(self, groups: list[int]) -> Generator[Any, None, None]:
+        columns = [*self.fields.columns]
+        with translate_errors(self.name):
+            self._require_unchanged()
+            for portion in self._portions(groups):
+                for batch in self._file.iter_batches(BATCH_ROWS, row_groups=portion, columns=columns):
+                    yield _without_views(batch)
+            self._require_unchanged()
+
+    def _require_unchanged(self) -> None:
+        if _file_state(self.name) != self._state:
+            raise SourceError(f"{self.name}: changed while it was read")
+
+    def _portions(self, groups: list[int]) -> Iterator[list[int]]:
+        """Yield row groups, small ones together: Arrow fetches the pages of all that are asked for together."""
+        portion, rows = list[int](), 0
+        for group in groups:
+            portion.append(group)
+            rows += self.group_rows[group]
+            if rows >= BATCH_ROWS:
+                yield portion
+                portion, rows = [], 0
+        if portion:
+            yield portion
+
+
+class Frame:
+    """A dataframe of any library; the columns that are read stay in memory, as Arrow has them."""
+
+    def __init__(self, frame: Any) -> None:
+        """
+        Import its columns.
+
+        Raises:
+            MissingExtraError: If pyarrow is not installed.
+            SourceError: If a column has no Arrow type, or the columns hold no batches.
+        """
+        pa = load_arrow()
+        self.name = FRAME
+        with translate_errors(self.name):
+            whole = frame if isinstance(frame, pa.Table) else pa.table(frame)
+            self.fields = find_fields(whole.schema, self.name)
+            table = _without_views(whole.select([*self.fields.columns]))
+            chunks = sum(column.num_chunks for column in table.columns)
+            if chunks * _CHUNK_ROWS_MIN > table.num_rows * table.num_columns:
+                table = table.combine_chunks()
+            self._batches = table.to_batches(BATCH_ROWS)
+        self.size = table.nbytes
+        self.rows_count = table.num_rows
+
+    def batches(self) -> Generator[Any, None, None]:
+        """Yield all rows in order."""
+        yield from self._batches
+
+    def reread(self, numbers: list[int]) -> Iterator[tuple[list[int], Any]]:
+        """Yield some rows."""
+        yield from _take_rows(iter(self._batches), numbers, 0)
+
+    def close(self) -> None:
+        """Do nothing: the memory belongs to the dataframe."""
+
+
+def _dictionary_columns(metadata: Any, texts: tuple[str, ...]) -> list[str]:
+    """Return the columns of text that Arrow can read by dictionary: not those of an encoding by differences."""
+    schema = metadata.schema
+    indices = {schema.column(index).path: index for index in range(len(schema))}
+    groups = [metadata.row_group(group) for group in range(metadata.num_row_groups)]
+    return [
+        path
+        for path in texts
+        if path in indices
+        and all(_DICTIONARY_ENCODINGS.issuperset(group.column(indices[path]).encodings) for group in groups)
+    ]
+
+
+def _without_views(rows: Any) -> Any:
+    """Convert views of text to text, because Arrow cannot take rows of views."""
+    kinds = [field.with_type(_without_view(field.type)) for field in rows.schema]
+    schema = load_arrow().schema(kinds)
+    return rows if schema.equals(rows.schema) else rows.cast(schema)
+
+
+def _without_view(kind: Any) -> Any:
+    pa = load_arrow()
+    if pa.types.is_string_view(kind):
+        return pa.large_string()
+    if pa.types.is_struct(kind):
+        return pa.struct([member.with_type(_without_view(member.type)) for member in kind])
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        make = pa.list_ if pa.types.is_list(kind) else pa.large_list
+        return make(kind.value_field.with_type(_without_view(kind.value_type)))
+    return kind
+
+
+def _file_state(name: str) -> tuple[int, int]:
+    """Return the size and the time of modification, which tell that a file has changed."""
+    found = Path(name).stat()
+    return found.st_size, found.st_mtime_ns
+
+
+def _take_rows(batches: Iterator[Any], numbers: list[int], first: int) -> Iterator[tuple[list[int], Any]]:
+    """Yield the rows of some batches that have certain numbers; `first` is the number of the first row."""
+    for batch in batches:
+        if mine := _numbers_between(numbers, first, batch.num_rows):
+            yield mine, batch.take(index_array(array("q", [number - first for number in mine])))
+        first += batch.num_rows
+        if not numbers or numbers[-1] < first:
+            return
+
+
+def _numbers_between(numbers: list[int], first: int, count: int) -> list[int]:
+    """Return the numbers from `first` on, below `first + count`."""
+    return numbers[bisect_left(numbers, first) : bisect_left(numbers, first + count)]
+
+
+@attrs.frozen(eq=False)
+class TableRows:
+    """The rows of a table as raw records; can be read several times."""
+
+    table: Table
+
+    passed: Callable[[int], object] = lambda _: None
+    """Called with about the number of bytes that were read since the last call; must not raise."""
+
+    place_of: Callable[[int], Place] | None = attrs.field(default=None, kw_only=True)
+    """Returns the place of a row by its number, if that is not its place in this table."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The name of the file; none for a dataframe."""
+        return () if self.table.name == FRAME else (self.table.name,)
+
+    @property
+    def size(self) -> int:
+        """About how many bytes the table takes in memory."""
+        return self.table.size
+
+    def __iter__(self) -> Iterator[Sighting | Unreadable]:
+        """Yield the raw record of each row in order."""
+        first = 0
+        for batch in self.table.batches():
+            self.passed(self.table.size * batch.num_rows // max(self.table.rows_count, 1))
+            yield from self._raw_records(batch, range(first, first + batch.num_rows))
+            first += batch.num_rows
+
+    def reread(
+        self, numbers: list[int], recent: tuple[int, Any] | None = None
+    ) -> Iterator[tuple[int, Sighting | Unreadable]]:
+        """
+        Yield the raw records of some rows, each with its number.
+
+        Args:
+            numbers: Sorted, without duplicates.
+            recent: A record batch in memory, with the number of its first row: used if it has all these rows.
+        """
+        found = self.table.reread(numbers)
+        if recent is not None and _numbers_between(numbers, recent[0], recent[1].num_rows) == numbers:
+            found = _take_rows(iter([recent[1]]), numbers, recent[0])
+        for mine, batch in found:
+            yield from zip(mine, self._raw_records(batch, mine), strict=True)
+
+    def normalized(self, batch: Any) -> NormalizedBatch:
+        """Convert a record batch; SourceError as `normalize`."""
+        return normalize(batch, self.table.fields, self.table.name)
+
+    def _raw_records(self, batch: Any, numbers: Sequence[int]) -> Iterator[Sighting | Unreadable]:
+        place_of = self.place_of or (lambda number: Place(self.table.name, number + 1))
+        return raw_records(self.normalized(batch), map(place_of, numbers))
