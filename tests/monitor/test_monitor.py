@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchfsm import (
@@ -267,6 +267,7 @@ def test_hooks_hear_the_same_in_whatever_order_snapshots_come(path: str):
             assert {"H507"} >= {rule for each in found for rule in each}, order
 
 
+@pytest.mark.logic
 @given(log=logs, dialect=st.sampled_from(list(DIALECTS)))
 def test_no_key_of_a_batch_is_ever_emitted_twice(log: list[Any], dialect: str):
     """Whatever comes, in whatever order, adopted moves and garbage included."""
@@ -362,6 +363,7 @@ def test_another_policy_is_refused():
         Monitor(on_illegal="ignore")
 
 
+@pytest.mark.logic
 @given(log=logs, policy=st.sampled_from(["hold", "raise"]), dialect=st.sampled_from([*DIALECTS.values(), BLIND]))
 def test_raise_is_hold_with_an_error(log: list[Any], policy: str, dialect: Dialect):
     """Both fold alike; the one raises exactly where the move has no walk, with the very same observation."""
@@ -422,20 +424,12 @@ def compared(  # noqa: PLR0917  # All that two readings of one snapshot need.
     ]
 
 
-@pytest.mark.parametrize("dialect", [*DIALECTS.values(), BLIND], ids=[*DIALECTS, "blind"])
-@given(first=logs, second=logs, times=st.integers(1, 3), clocked=st.booleans())
-def test_the_monitor_reports_what_the_fold_finds(
-    dialect: Dialect,
-    first: list[Any],
-    second: list[Any],
-    times: int,
-    clocked: bool,  # noqa: FBT001
-):
+def monitor_against_fold(dialect: Dialect, first: list[Any], second: list[Any], times: int, *, clocked: bool) -> None:
     """
-    Whatever a monitor remembers of other batches and of the last row, it says what the fold says.
+    Observe two logs as two batches and fold them, and compare after each row.
 
-    Healthy lives first, so that all ways are beaten; then any two logs as two batches, each row several times,
-    through one dict that the caller reuses.
+    The healthy paths come first, so the monitor's cached transitions meet both logs. Each row of the logs comes
+    `times` times, in one dict that the caller reuses.
     """
     fold, read, monitor = Fold(dialect), reader(dialect).read, Monitor(dialect)
     tracks: dict[str, Track] = {}
@@ -448,6 +442,27 @@ def test_the_monitor_reports_what_the_fold_finds(
             wire = wire | ({"id": name} if wire["id"] == "batch_1" else {})  # noqa: PLW2901
             compared(monitor, fold, tracks, reused(batch, wire), clock, read)
     assert len(tracks) == len(monitor)
+
+
+TWO_LOGS = st.tuples(logs, logs, st.integers(1, 3), st.booleans())
+
+
+@pytest.mark.logic
+@given(dialect=st.sampled_from([*DIALECTS.values(), BLIND]), case=TWO_LOGS)
+@settings(max_examples=80)
+def test_the_monitor_reports_what_the_fold_finds(dialect: Dialect, case: Any):
+    """A monitor that has seen other batches returns the findings and transitions of a fold without a cache."""
+    *log, clocked = case
+    monitor_against_fold(dialect, *log, clocked=clocked)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dialect", [*DIALECTS.values(), BLIND], ids=[*DIALECTS, "blind"])
+@given(case=TWO_LOGS)
+def test_the_monitor_reports_what_the_fold_finds_in_every_dialect(dialect: Dialect, case: Any):
+    """Many pairs of logs in each dialect give the findings and transitions of a fold without a cache."""
+    *log, clocked = case
+    monitor_against_fold(dialect, *log, clocked=clocked)
 
 
 LATE = ("endpoint", "model", "input_file_id", "completion_window", "request_counts", "metadata")
@@ -467,10 +482,13 @@ def life(path: str, batch_id: str, *, late: bool) -> list[Row]:
     return rows
 
 
+@pytest.mark.logic
 @pytest.mark.parametrize("clocked, late", [(False, False), (False, True), (True, False)])
-@pytest.mark.parametrize("path", ["vpzc", "vpze", "vf", "vgx", "vpgx"])
+@pytest.mark.parametrize(
+    "path", ["vpzc", "vf", *(pytest.param(each, marks=pytest.mark.slow) for each in ("vpze", "vgx", "vpgx"))]
+)
 def test_a_beaten_way_is_taken_by_no_other_values(path: str, clocked: bool, late: bool):  # noqa: FBT001
-    """One batch lives; the next lives so too, but for one field of one row: each field, each row, any value."""
+    """A batch that differs from an earlier one in one field of one row is judged as by a fold: each field, row and value."""
     fold, read = Fold(DIALECTS["openai"]), reader(DIALECTS["openai"]).read
     monitor, tracks = Monitor(), {}
     clocks = [CREATED + 2.0 * DAY_S + number if clocked else None for number in range(9)]
@@ -497,12 +515,27 @@ CIRCLES = ("v", "vpzg", "vpgz", "vpzgx", "vpgzx", "vgzx", "vpzgzc", "vgzc", "vx"
 """Ways on a cycle, where only seconds tell which status came first."""
 
 
+FEW = {
+    ("openai", "v"),
+    ("openai", "vpzc"),
+    ("openai", "vpgx"),
+    ("circle", "vpzg"),
+    ("circle", "vgzc"),
+    ("compatible", "vpgz"),
+}
+"""The first lives with which the default run begins; all others are slow."""
+
+
+@pytest.mark.logic
 @pytest.mark.parametrize(
     "dialect, first",
-    [("openai", path) for path in PATHS] + [(name, path) for name in ("circle", "compatible") for path in CIRCLES],
+    [
+        pytest.param(*each, marks=() if each in FEW else pytest.mark.slow)
+        for each in [*product(["openai"], PATHS), *product(["circle", "compatible"], CIRCLES)]
+    ],
 )
 def test_a_strange_way_is_as_strange_the_second_time(dialect: str, first: str):
-    """Three lives under one id, at other seconds, each row twice, legal or not; then another batch does the same."""
+    """Three lives under one id, legal or not, are judged as by a fold, and so is a second batch that repeats them."""
     named = CIRCLE if dialect == "circle" else DIALECTS[dialect]
     read, paths = reader(named).read, PATHS if dialect == "openai" else CIRCLES
     for policy in ("adopt", "hold"):
@@ -514,10 +547,8 @@ def test_a_strange_way_is_as_strange_the_second_time(dialect: str, first: str):
                     compared(monitor, fold, tracks, row | {"id": f"{name} {then} {last}"}, None, read)
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
-@given(first=logs, second=logs, clock=st.sampled_from([None, 0.0, 10.0, 3600.0, 1.0 * DAY_S]))
-def test_the_monitor_reports_what_the_auditor_reports(dialect: str, first: list[Any], second: list[Any], clock: Any):
-    """Two batches taking turns, in order of observation: the same findings in the same order, and the same verdict."""
+def monitor_against_auditor(dialect: str, first: list[Any], second: list[Any], clock: float | None) -> None:
+    """Observe two batches by turns and audit the same rows: compare the findings, their order and the verdict."""
     monitor, rows, findings = Monitor(dialect), [], []
     for number, pair in enumerate(zip_longest(written(first), written(second))):
         for name, row in zip(("batch_1", "batch_2"), pair, strict=True):
@@ -533,6 +564,25 @@ def test_the_monitor_reports_what_the_auditor_reports(dialect: str, first: list[
     assert ("inconsistent" in [monitor[name].verdict for name in ("batch_1", "batch_2") if name in monitor]) == (
         "inconsistent" == report.verdict
     )
+
+
+TWO_LOGS_BY_TURNS = st.tuples(logs, logs, st.sampled_from([None, 0.0, 10.0, 3600.0, 1.0 * DAY_S]))
+
+
+@pytest.mark.logic
+@given(dialect=st.sampled_from([*DIALECTS]), case=TWO_LOGS_BY_TURNS)
+@settings(max_examples=60)
+def test_the_monitor_reports_what_the_auditor_reports(dialect: str, case: Any):
+    """Two batches by turns, in order of observation, have the findings and the verdict of an audit."""
+    monitor_against_auditor(dialect, *case)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dialect", DIALECTS)
+@given(case=TWO_LOGS_BY_TURNS)
+def test_the_monitor_reports_what_the_auditor_reports_in_every_dialect(dialect: str, case: Any):
+    """Many pairs of logs in each dialect have the findings and the verdict of an audit."""
+    monitor_against_auditor(dialect, *case)
 
 
 # ---------------------------------------------------------------- the shortcut for an unchanged snapshot
