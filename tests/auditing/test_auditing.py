@@ -517,9 +517,10 @@ def audited(log, way, tmp_path, monkeypatch, **options):
     return audit(log if way == "list" else (each for each in log), **options)
 
 
+@pytest.mark.parametrize("seeds", [range(4), pytest.param(range(4, 24), marks=pytest.mark.slow)], ids=["few", "many"])
 @pytest.mark.parametrize("way", WAYS)
-def test_any_order_in_any_way(way, tmp_path, monkeypatch):
-    """A log that says when it was observed gives the same findings in any order, however it is read."""
+def test_any_order_in_any_way(way, seeds, tmp_path, monkeypatch):
+    """If each row says when it was seen, the order of the rows changes no finding, from each kind of source."""
     lives = [
         LEFT,
         seen("vpzc"),
@@ -534,7 +535,7 @@ def test_any_order_in_any_way(way, tmp_path, monkeypatch):
         for at, batch in enumerate({key: value for key, value in each.items() if key != "id"} for each in life)
     ]
     expected = told(audit(log))
-    for seed in range(20):
+    for seed in seeds:
         shuffled = random.Random(seed).sample(log, len(log))  # noqa: S311
         assert expected == told(audited(shuffled, way, tmp_path, monkeypatch))
 
@@ -606,30 +607,40 @@ def by_row(findings, number_of):
     return found
 
 
-@pytest.mark.parametrize("dialect", sorted(DIALECTS))
-@settings(max_examples=60)
-@given(steps=steps)
-def test_audit_agrees_with_the_oracle(dialect, steps):
-    """Row by row, the audit finds what a naive reading of the contract finds."""
+def audit_against_oracle(dialect, steps):
+    """Compare rules, severities and fields of an audit with the oracle's, row by row."""
     log = made(steps)
-    report = audit(enveloped(log), dialect=dialect)
+    report, judged = audit(enveloped(log), dialect=dialect), list(enumerate(oracle.judge(log, dialect), 1))
     expected = {
         number: [(code, severity, frozenset() if code in FREE else names) for code, severity, names in findings]
-        for number, findings in enumerate(oracle.judge(log, dialect), 1)
+        for number, findings in judged
         if findings
     }
-    unreadable = [number for number, found in enumerate(oracle.judge(log, dialect), 1) if found is None]
+    unreadable = [number for number, found in judged if found is None]
 
     assert expected == by_row(report.findings, lambda finding: finding.where[-1].line)
     assert unreadable == [each.place.line for each in report.unreadable]
     assert len(log) - len(unreadable) == report.snapshots
 
 
+@pytest.mark.logic
+@settings(max_examples=80)
+@given(dialect=st.sampled_from(sorted(DIALECTS)), steps=steps)
+def test_audit_agrees_with_the_oracle(dialect, steps):
+    """An audit finds in each row what the oracle, a second implementation of the rules, finds there."""
+    audit_against_oracle(dialect, steps)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("dialect", sorted(DIALECTS))
-@settings(max_examples=40)
 @given(steps=steps)
-def test_the_monitor_and_the_auditor_agree(dialect, steps):
-    """A monitor that takes a log in its order reports the findings of the audit, in their order."""
+def test_audit_agrees_with_the_oracle_in_every_dialect(dialect, steps):
+    """Many logs in each dialect: an audit finds in each row what the oracle finds there."""
+    audit_against_oracle(dialect, steps)
+
+
+def monitor_against_auditor(dialect, steps):
+    """Compare the findings of a monitor with those of an audit of the same log."""
     log = made(steps, in_order=True)
     monitor = Monitor(dialect)
     report = audit(enveloped(log), dialect=dialect)
@@ -643,20 +654,52 @@ def test_the_monitor_and_the_auditor_agree(dialect, steps):
     assert expected == list(report.findings)
 
 
-@pytest.mark.parametrize("dialect", ["openai", "compatible"])
-@given(steps=steps, seed=st.randoms(use_true_random=False))
-def test_any_order_gives_the_same_findings(dialect, steps, seed):
-    """Whatever a log holds, if each row says when it was seen, its order does not matter."""
+@pytest.mark.logic
+@settings(max_examples=80)
+@given(dialect=st.sampled_from(sorted(DIALECTS)), steps=steps)
+def test_the_monitor_and_the_auditor_agree(dialect, steps):
+    """A monitor that observes a log in its order returns the findings of the audit, in their order."""
+    monitor_against_auditor(dialect, steps)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dialect", sorted(DIALECTS))
+@given(steps=steps)
+def test_the_monitor_and_the_auditor_agree_in_every_dialect(dialect, steps):
+    """Many logs in each dialect: a monitor returns the findings of the audit, in their order."""
+    monitor_against_auditor(dialect, steps)
+
+
+def ordered_against_shuffled(dialect, steps, seed):
+    """Compare the audit of a log whose rows say when they were seen with audits of the same rows shuffled."""
     log = enveloped([(wire, CREATED + 1000.0 + at) for at, (wire, _) in enumerate(made(steps))])
-    shuffled = seed.sample(log, len(log))
+    shuffled, expected = seed.sample(log, len(log)), told(audit(log, dialect=dialect))
 
-    assert told(audit(log, dialect=dialect)) == told(audit(shuffled, dialect=dialect))
-    assert told(audit(log, dialect=dialect)) == told(audit(iter(shuffled), dialect=dialect))
+    assert expected == told(audit(shuffled, dialect=dialect))
+    assert expected == told(audit(iter(shuffled), dialect=dialect))
 
 
-@given(steps=steps, most=st.integers(0, 6), seed=st.randoms(use_true_random=False))
-def test_the_first_findings_are_listed(steps, most, seed):
-    """However a log is ordered, the listed findings are the first of all in its order."""
+DICE = st.randoms(use_true_random=False)
+
+
+@pytest.mark.logic
+@settings(max_examples=30)
+@given(dialect=st.sampled_from(["openai", "compatible"]), steps=steps, seed=DICE)
+def test_any_order_gives_the_same_findings(dialect, steps, seed):
+    """If each row says when it was seen, the order of the rows changes no finding."""
+    ordered_against_shuffled(dialect, steps, seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dialect", ["openai", "compatible"])
+@given(steps=steps, seed=DICE)
+def test_any_order_gives_the_same_findings_in_many_logs(dialect, steps, seed):
+    """In many logs of two dialects, the order of rows that say when they were seen changes no finding."""
+    ordered_against_shuffled(dialect, steps, seed)
+
+
+def first_findings_of_all(steps, most, seed):
+    """Compare the listed findings of an audit with a bound with those of an audit without."""
     log = enveloped(seed.sample(made(steps), len(steps)))
     whole, report = audit(log), audit(log, max_findings=most)
 
@@ -664,14 +707,47 @@ def test_the_first_findings_are_listed(steps, most, seed):
     assert (whole.findings[:most], whole.counts) == (report.findings, report.counts)
 
 
-@given(steps=steps, select=st.sets(st.sampled_from([*RULES, "S", "P", "T2", "C30", "H"]), min_size=1))
-def test_select_is_a_sieve(steps, select):
-    """What is selected is what would have been found anyway."""
+@pytest.mark.logic
+@settings(max_examples=40)
+@given(steps=steps, most=st.integers(0, 6), seed=DICE)
+def test_the_first_findings_are_listed(steps, most, seed):
+    """With `max_findings` the listed findings are the first of all in the order of the log, whatever that is."""
+    first_findings_of_all(steps, most, seed)
+
+
+@pytest.mark.slow
+@given(steps=steps, most=st.integers(0, 6), seed=DICE)
+def test_the_first_findings_are_listed_in_many_logs(steps, most, seed):
+    """In many logs the listed findings are the first of all in the order of the log."""
+    first_findings_of_all(steps, most, seed)
+
+
+def selected_of_all(steps, select):
+    """Compare audits that select or ignore rules with the findings of all rules."""
     log = enveloped(made(steps))
-    expected = [each for each in audit(log).findings if each.rule.startswith(tuple(select))]
+    every = audit(log).findings
+    expected = [each for each in every if each.rule.startswith(tuple(select))]
 
     assert expected == list(audit(log, select=select).findings)
-    assert [each for each in audit(log).findings if each not in expected] == list(audit(log, ignore=select).findings)
+    assert [each for each in every if each not in expected] == list(audit(log, ignore=select).findings)
+
+
+SELECTIONS = st.sets(st.sampled_from([*RULES, "S", "P", "T2", "C30", "H"]), min_size=1)
+
+
+@pytest.mark.logic
+@settings(max_examples=40)
+@given(steps=steps, select=SELECTIONS)
+def test_select_is_a_sieve(steps, select):
+    """`select` lists the findings of the selected rules and no others; `ignore` lists the rest."""
+    selected_of_all(steps, select)
+
+
+@pytest.mark.slow
+@given(steps=steps, select=SELECTIONS)
+def test_select_is_a_sieve_for_many_logs(steps, select):
+    """In many logs `select` lists the findings of the selected rules, and `ignore` lists the rest."""
+    selected_of_all(steps, select)
 
 
 # ---------------------------------------------------------------- memory
@@ -701,14 +777,32 @@ class Poll:
         return report.counts.get("P104", 0)
 
 
+@pytest.fixture
+def few_objects_to_collect():
+    """Let the garbage collector skip all objects that were there before the test: else a collection takes 0.1 s."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.mark.usefixtures("few_objects_to_collect")
 @pytest.mark.parametrize("is_repeatable", [True, False])
-@pytest.mark.parametrize("changes, findings", [({}, 0), ({"expires_at": None}, 10_000)])
-def test_nothing_is_kept_of_a_row(changes, findings, is_repeatable):
-    """However many snapshots of ten batches come, with findings or without, they leave nothing behind."""
-    poll = Poll(10_000, changes)
+@pytest.mark.parametrize(
+    "changes, rows, findings",
+    [
+        ({}, 5_000, 0),
+        ({"expires_at": None}, 5_000, 5_000),
+        pytest.param({}, 20_000, 0, marks=pytest.mark.slow),
+        pytest.param({"expires_at": None}, 20_000, 20_000, marks=pytest.mark.slow),
+    ],
+)
+def test_nothing_is_kept_of_a_row(changes, rows, findings, is_repeatable):
+    """The memory blocks of Python do not grow with the snapshots of ten batches, with findings or without."""
+    poll = Poll(rows, changes)
 
     assert findings == poll.audited(is_repeatable=is_repeatable)
-    # A report's spans of time fill up, two hundred at the most; what is kept of each row would be ten thousand.
+    # A report's spans of time fill up, two hundred at the most; one block for each row would be 3,000.
     assert 1_000 > poll.blocks[-1] - poll.blocks[1]
 
 
