@@ -5,7 +5,8 @@ from typing import Any
 
 import attrs
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from batchfsm import DIALECTS, OPENAI, SnapshotError, Transition
 from batchfsm.history import Fold, Track
@@ -527,10 +528,8 @@ def fields_of(rule: str, fields: Any) -> frozenset[str]:
     return frozenset() if rule in WITHOUT_FIELDS else frozenset(fields) - {"observed_at"}
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
-@given(log=logs)
-def test_the_fold_reads_any_log_as_the_oracle_does(dialect: str, log: list[Any]):
-    """Legal, broken and garbage rows: the same findings and the same transitions, row by row, in every dialect."""
+def fold_against_oracle(dialect: str, log: list[Any]) -> None:
+    """Compare findings, transitions and status of the fold with the oracle's, row by row."""
     rows = written(log)
     expected, steps, status = oracle.fold(rows, dialect)
     fold, track, read = Fold(DIALECTS[dialect]), Track(), reader(DIALECTS[dialect]).read
@@ -550,3 +549,20 @@ def test_the_fold_reads_any_log_as_the_oracle_does(dialect: str, log: list[Any])
         ]
         assert emitted == [(each.source, each.target, each.at, each.evidence) for each in transitions]
     assert status == track.status
+
+
+@pytest.mark.logic
+@settings(max_examples=100)
+@given(dialect=st.sampled_from([*DIALECTS]), log=logs)
+def test_the_fold_reads_any_log_as_the_oracle_does(dialect: str, log: list[Any]):
+    """The fold returns the findings and transitions of the oracle for legal, broken and garbage rows."""
+    fold_against_oracle(dialect, log)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dialect", DIALECTS)
+@given(log=logs)
+@settings(max_examples=300)
+def test_the_fold_reads_any_log_as_the_oracle_does_in_every_dialect(dialect: str, log: list[Any]):
+    """Many logs in each dialect: the fold returns the findings and transitions of the oracle."""
+    fold_against_oracle(dialect, log)

@@ -4,7 +4,7 @@ import re
 from unicodedata import category
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchfsm import DIALECTS, RULES, audit, parse
@@ -259,14 +259,28 @@ def test_long_words_are_cut():
     assert WIDTH >= max(map(len, text.splitlines()))
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
-@given(steps=steps)
-def test_any_life_fits_the_page(dialect, steps):
-    """Whatever a log holds, its timelines have 80 columns and no control but line ends."""
+def timelines_fit_the_page(dialect, steps):
+    """Check that the timelines of a log have at most 80 columns of ASCII, and lines without trailing blanks."""
     for text in drawn(enveloped(made(steps)), dialect):
         assert WIDTH >= max(map(len, text.splitlines()))
         assert "" == re.sub(r"[ -~\n]", "", text)
         assert text == "".join(line.rstrip() + "\n" for line in text.splitlines())
+
+
+@pytest.mark.logic
+@settings(max_examples=60)
+@given(dialect=st.sampled_from([*DIALECTS]), steps=steps)
+def test_any_life_fits_the_page(dialect, steps):
+    """The timelines of any log have at most 80 columns, and no control character but line ends."""
+    timelines_fit_the_page(dialect, steps)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dialect", DIALECTS)
+@given(steps=steps)
+def test_any_life_fits_the_page_in_every_dialect(dialect, steps):
+    """The timelines of many logs in each dialect have at most 80 columns, and no control character but line ends."""
+    timelines_fit_the_page(dialect, steps)
 
 
 def test_snapshots_need_no_log():

@@ -515,16 +515,28 @@ def damage(draw):
     return bytes(log), first
 
 
-@settings(max_examples=400)
-@given(damage())
-def test_damaged_logs(damaged_log):
-    """However a log is damaged, its whole lines before the first damage are judged, and nothing raises."""
-    log, first = damaged_log
+def damaged_log_is_audited(log, first):
+    """Check that an audit judges the whole lines before the first damage, and names what it cannot read."""
     whole = log[:first].count(b"\n")
     report = audited(log)
 
     assert whole <= report.snapshots
     assert json.loads(report.to_json())["unreadable_count"] == len(report.unreadable)
+
+
+@settings(max_examples=100)
+@given(damage())
+def test_damaged_logs(damaged_log):
+    """However a log is damaged, its whole lines before the first damage are judged, and nothing raises."""
+    damaged_log_is_audited(*damaged_log)
+
+
+@pytest.mark.slow
+@settings(max_examples=1000)
+@given(damage())
+def test_many_damaged_logs(damaged_log):
+    """The same holds for a thousand damaged logs."""
+    damaged_log_is_audited(*damaged_log)
 
 
 @settings(max_examples=100)
@@ -538,15 +550,31 @@ def test_damaged_gzip(damaged_log):
     assert audited(bytes(packed)).snapshots <= 20
 
 
-@settings(max_examples=100)
-@given(damage(), st.sampled_from(["text", "json", "jsonl", "github"]))
-def test_damaged_logs_on_a_terminal(damaged_log, form):
-    """Whatever a log holds, what is printed of it has no control but line ends, and a proper exit status."""
-    result = printed(damaged_log[0], "--format", form)
+def damaged_log_is_printed(log, form):
+    """Check that the command prints no control character but line ends, and ends with a status of its own."""
+    result = printed(log, "--format", form)
 
     assert set() == {char for char in result.output if not char.isprintable()} - {"\n"}
     assert result.exit_code in {0, 1, 2}
     assert result.exception is None or isinstance(result.exception, SystemExit)
+
+
+FORMS = st.sampled_from(["text", "json", "jsonl", "github"])
+
+
+@settings(max_examples=40)
+@given(damage(), FORMS)
+def test_damaged_logs_on_a_terminal(damaged_log, form):
+    """Of a damaged log the command prints no control character but line ends, and the exit status is 0, 1 or 2."""
+    damaged_log_is_printed(damaged_log[0], form)
+
+
+@pytest.mark.slow
+@settings(max_examples=400)
+@given(damage(), FORMS)
+def test_many_damaged_logs_on_a_terminal(damaged_log, form):
+    """The same holds for four hundred damaged logs."""
+    damaged_log_is_printed(damaged_log[0], form)
 
 
 anything = st.recursive(
@@ -571,13 +599,12 @@ names = st.sampled_from(
 )
 
 
-@settings(max_examples=200)
-@given(
-    st.lists(st.dictionaries(names, anything) | anything, max_size=5),
-    st.sampled_from(["openai", "compatible", "azure"]),
-)
-def test_anything_that_json_can_hold(log, dialect):
-    """Any JSON is judged or named, on its line, and makes a report that is JSON."""
+LOGS = st.lists(st.dictionaries(names, anything) | anything, max_size=5)
+NAMED = st.sampled_from(["openai", "compatible", "azure"])
+
+
+def json_is_audited(log, dialect):
+    """Check that an audit of JSON lines names lines of the log only, and that its report is JSON."""
     text = "\n".join(map(json.dumps, log)).encode()
     report = audited(text, dialect=dialect)
     places = [finding.where[-1] for finding in report.findings] + [each.place for each in report.unreadable]
@@ -586,9 +613,37 @@ def test_anything_that_json_can_hold(log, dialect):
     assert json.loads(report.to_json())["snapshots"] == report.snapshots
 
 
-@settings(max_examples=200)
-@given(st.lists(st.dictionaries(names, anything) | anything, max_size=5))
-def test_any_object_at_hand(log):
-    """Any objects are judged or named, in order or not, and make a report that is JSON."""
+@settings(max_examples=60)
+@given(LOGS, NAMED)
+def test_anything_that_json_can_hold(log, dialect):
+    """Any JSON is judged or named, on its line, and makes a report that is JSON."""
+    json_is_audited(log, dialect)
+
+
+@pytest.mark.slow
+@settings(max_examples=600)
+@given(LOGS, NAMED)
+def test_much_that_json_can_hold(log, dialect):
+    """The same holds for six hundred logs of any JSON."""
+    json_is_audited(log, dialect)
+
+
+def objects_are_audited(log):
+    """Check that an audit of objects, in order or not, makes a report that is JSON."""
     for source in (dict(enumerate(log)).values(), iter(log)):
         assert json.loads(audit(source).to_json())["verdict"] in {"consistent", "inconsistent", "undetermined"}
+
+
+@settings(max_examples=60)
+@given(LOGS)
+def test_any_object_at_hand(log):
+    """Any objects are judged or named, in order or not, and make a report that is JSON."""
+    objects_are_audited(log)
+
+
+@pytest.mark.slow
+@settings(max_examples=600)
+@given(LOGS)
+def test_many_objects_at_hand(log):
+    """The same holds for six hundred lists of objects."""
+    objects_are_audited(log)

@@ -6,6 +6,7 @@ import json
 import pickle
 import shutil
 import subprocess
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -628,10 +629,8 @@ WIRES = st.fixed_dictionaries(
 ).map(lambda wire: {name: wire[name] for name in WIRE_FIELDS if name in wire})  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None)
-@given(st.sampled_from([kotlin, dart, go]), WIRES, st.sampled_from(["", " ok", "})", " {x}]"]))
-def test_what_is_read_is_what_was_printed(printer, wire, suffix):
-    """Any text in messages and metadata: a field has its own value, or is unread, or all is refused."""
+def printed_and_read(printer, wire, suffix):
+    """Check that each field of a printed text is read with its own value or not at all, or that the text is refused."""
     form: TextForm = "kotlin" if printer is kotlin else "dart" if printer is dart else "go"
     try:
         fields, unread = read(printer(wire) + suffix, form)
@@ -646,6 +645,26 @@ def test_what_is_read_is_what_was_printed(printer, wire, suffix):
     assert set(wire) <= {*fields, *unread}
 
 
+PRINTED = st.tuples(st.sampled_from([kotlin, dart, go]), WIRES, st.sampled_from(["", " ok", "})", " {x}]"]))
+
+
+@pytest.mark.logic
+@settings(max_examples=100)
+@given(PRINTED)
+def test_what_is_read_is_what_was_printed(printed):
+    """With any text in messages and metadata, a field is read with its own value or not at all."""
+    printed_and_read(*printed)
+
+
+@pytest.mark.slow
+@settings(max_examples=1000)
+@given(PRINTED)
+def test_what_is_read_is_what_was_printed_in_many_texts(printed):
+    """In a thousand texts each field is read with its own value or not at all."""
+    printed_and_read(*printed)
+
+
+@pytest.mark.logic
 @settings(max_examples=100, deadline=None)
 @given(WIRES)
 def test_python_texts_survive(wire):
@@ -656,35 +675,64 @@ def test_python_texts_survive(wire):
     )
 
 
-@pytest.mark.parametrize(
-    "piece",
-    [
-        "(",
-        "[",
-        "{",
-        ",",
-        "'",
-        "<",
-        "\\",
-        " ",
-        "a",
-        "]], status=x",
-        ", param=x",
-        "{ a: ",
-        "', ",
-        "{id: ",
-        "' +\n'",
-        "{'",
-    ],
-)
-def test_no_text_takes_time_out_of_proportion(piece):
-    """A megabyte of one thing, alone or inside a batch, is read or refused in time that is linear in it."""
-    alone = piece * (1_000_000 // len(piece))
+BUILDING_BLOCKS = [
+    "(",
+    "[",
+    "{",
+    ",",
+    "'",
+    "<",
+    "\\",
+    " ",
+    "a",
+    "]], status=x",
+    ", param=x",
+    "{ a: ",
+    "', ",
+    "{id: ",
+    "' +\n'",
+    "{'",
+]
+"""Texts that a reader may take for the beginning or the end of something."""
+
+
+def long_texts(piece, chars):
+    """Yield texts of so many characters made of one piece: alone, and as a field of a batch, with their form."""
+    alone = piece * (chars // len(piece))
     for form, text in SAMPLES:
-        for long in (
-            alone,
-            text.replace("24h", "24h" + alone[:50_000]),
-            text.replace("batch_7", alone[:50_000]),
-        ):
-            assert outcome(long, form)
-    assert detect(alone) in (None, "node", "python")
+        yield form, alone
+        yield form, text.replace("24h", "24h" + alone[: chars // 20])
+        yield form, text.replace("batch_7", alone[: chars // 20])
+
+
+def calls(read_long, *arguments):
+    """Return how many functions a call runs, C functions included."""
+    number = 0
+
+    def count(_frame, event, _arg):
+        nonlocal number
+        number += event in {"call", "c_call"}
+
+    sys.setprofile(count)
+    try:
+        read_long(*arguments)
+    finally:
+        sys.setprofile(None)
+    return number
+
+
+@pytest.mark.parametrize("piece", BUILDING_BLOCKS)
+def test_the_work_of_a_long_text_is_linear(piece):
+    """A text of twice the length takes at most twice as many calls of functions, and some."""
+    for (form, once), (_, twice) in zip(long_texts(piece, 2_000), long_texts(piece, 4_000), strict=True):
+        for read_long in (outcome, lambda text, _: detect(text)):
+            assert calls(read_long, twice, form) < 2.2 * calls(read_long, once, form) + 200
+
+
+@pytest.mark.parametrize("chars", [100_000, pytest.param(1_000_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("piece", BUILDING_BLOCKS)
+def test_a_long_text_of_one_piece_is_read_or_refused(piece, chars):
+    """A long text of one repeated piece, alone or inside a batch, is read or refused."""
+    for form, text in long_texts(piece, chars):
+        assert outcome(text, form)
+    assert detect(piece * (chars // len(piece))) in (None, "node", "python")
