@@ -24,6 +24,11 @@ LEFT = seen("vpzcp")
 ID = "batch_" + f"{CREATED:08x}" + "0123456789abcdef01234567"
 
 
+def slow(command):
+    """Mark the parameter of a test that starts a process: one command is enough for the default run."""
+    return pytest.param(command, marks=pytest.mark.slow)
+
+
 def lines(log):
     """Write a log as JSON lines."""
     return "".join(json.dumps(each) + "\n" for each in log)
@@ -41,13 +46,25 @@ def log(tmp_path, monkeypatch):
 # ---------------------------------------------------------------- exit statuses
 
 
-@pytest.mark.parametrize("name, status", [("good", 0), ("left", 1), ("blank", 2)])
-def test_exit_statuses(name, status, log):
-    """The exit status is 0 for consistent, 1 for inconsistent, 2 for undetermined; nothing is said beside it."""
-    result = run("audit", f"{name}.jsonl")
+STATUSES = pytest.mark.parametrize("name, status", [("good", 0), ("left", 1), ("blank", 2)])
 
-    assert (status, "") == (result.returncode, result.stderr)
+
+@STATUSES
+def test_exit_statuses(name, status, log):
+    """The exit status is 0 for consistent, 1 for inconsistent, 2 for undetermined; standard error is empty."""
+    result = ran("audit", f"{name}.jsonl")
+
+    assert (status, "") == (result.exit_code, result.stderr)
     assert result.stdout.startswith(f"{dict(zip(STATUS.values(), STATUS, strict=True))[status]}: ")
+
+
+@pytest.mark.slow
+@STATUSES
+def test_exit_statuses_of_a_process(name, status, log):
+    """A process of its own has the exit status of the command and prints the same."""
+    result, expected = run("audit", f"{name}.jsonl"), ran("audit", f"{name}.jsonl")
+
+    assert (status, "", expected.stdout) == (result.returncode, result.stderr, result.stdout)
 
 
 @pytest.mark.parametrize(
@@ -150,13 +167,15 @@ def test_a_flaw_of_our_own_is_not_inconsistent(monkeypatch, capsys):
     assert "ZeroDivisionError" in capsys.readouterr().err
 
 
-def test_help_fits_a_terminal():
-    """Help says what each command does, in 80 columns."""
-    for command in [[], ["audit"], ["rules"], ["timeline"], ["diagram"], ["demo"]]:
-        result = run(*command, "--help", COLUMNS="80")
+@pytest.mark.parametrize("command", [[], ["audit"], ["rules"], ["timeline"], ["diagram"], ["demo"]])
+def test_help_fits_a_terminal(command, monkeypatch):
+    """The help of each command has lines of at most 80 columns in a terminal of 80 columns."""
+    monkeypatch.setenv("COLUMNS", "80")
+    result = ran(*command, "--help")
 
-        assert (0, "") == (result.returncode, result.stderr)
-        assert 80 >= max(map(len, result.stdout.splitlines()))
+    assert (0, "") == (result.exit_code, result.stderr)
+    assert "Usage: " in result.stdout
+    assert 80 >= max(map(len, result.stdout.splitlines()))
 
 
 def test_version(monkeypatch):
@@ -355,12 +374,12 @@ def test_input_format(log):
 
 
 def test_how_much_memory_columns_may_take(log):
-    """A size with a unit, or a clear refusal."""
-    assert 0 == run("audit", "good.jsonl", "--memory", "500MB").returncode
+    """`--memory` takes a size with a unit; another text is refused, and the message names what is allowed."""
+    assert 0 == ran("audit", "good.jsonl", "--memory", "500MB").exit_code
 
-    result = run("audit", "good.jsonl", "--memory", "much")
+    result = ran("audit", "good.jsonl", "--memory", "much")
 
-    assert 2 == result.returncode
+    assert 2 == result.exit_code
     assert "a size is a number of bytes, or text such as 500MB" in " ".join(result.stderr.split())
 
 
@@ -456,20 +475,40 @@ def test_colours_on_a_terminal(log):
 
     assert "\x1b[1;31minconsistent\x1b[0m: 5 snapshots" in written
     assert "\x1b[1;31merror\x1b[0m H502 " in written
-    assert run("audit", "left.jsonl").stdout == re.sub(r"\x1b\[[\d;]*m", "", written).replace("\r\n", "\n")
+    assert ran("audit", "left.jsonl").stdout == re.sub(r"\x1b\[[\d;]*m", "", written).replace("\r\n", "\n")
 
 
-@pytest.mark.parametrize("command", [["audit", "left.jsonl"], ["demo"], ["timeline", "left.jsonl"], ["--help"]])
+@pytest.mark.parametrize(
+    "command", [["audit", "left.jsonl"], *map(slow, [["demo"], ["timeline", "left.jsonl"], ["--help"]])]
+)
 def test_no_colours_where_they_are_not_wanted(command, log):
-    """With NO_COLOR a terminal gets no escape."""
-    assert "\x1b" not in on_terminal(*command, NO_COLOR="1")
+    """With NO_COLOR a terminal gets no escape sequence."""
+    written = on_terminal(*command, NO_COLOR="1")
+
+    assert written.strip()
+    assert "\x1b" not in written
 
 
 @pytest.mark.parametrize("command", [["audit", "left.jsonl"], ["demo"], ["rules", "T"]])
 @pytest.mark.parametrize("wish", [{}, {"FORCE_COLOR": "1"}, {"CLICOLOR_FORCE": "1"}])
+def test_no_colours_without_a_terminal(command, wish, log, monkeypatch):
+    """Output that is no terminal gets no escape sequence, even if the environment asks for colours."""
+    for name, value in wish.items():
+        monkeypatch.setenv(name, value)
+    result = ran(*command)
+
+    assert result.stdout.strip()
+    assert "\x1b" not in result.stdout
+
+
+@pytest.mark.parametrize("command", [["audit", "left.jsonl"], *map(slow, [["demo"], ["rules", "T"]])])
+@pytest.mark.parametrize("wish", [{"FORCE_COLOR": "1", "CLICOLOR_FORCE": "1"}, *map(slow, [{}, {"FORCE_COLOR": "1"}])])
 def test_no_colours_in_a_pipe(command, wish, log):
-    """What is not a terminal gets no escape, whatever the environment wishes."""
-    assert "\x1b" not in run(*command, **wish).stdout
+    """The pipe of a process gets no escape sequence, even if the environment asks for colours."""
+    result = run(*command, **wish)
+
+    assert result.stdout.strip()
+    assert "\x1b" not in result.stdout
 
 
 def test_what_a_terminal_cannot_show_is_spelled_out(log):
@@ -482,10 +521,10 @@ def test_what_a_terminal_cannot_show_is_spelled_out(log):
 
 
 @pytest.mark.parametrize(
-    "command", [["audit", "left.jsonl"], ["rules"], ["timeline", "left.jsonl"], ["diagram"], ["demo"]]
+    "command", [["audit", "left.jsonl"], ["rules"], *map(slow, [["timeline", "left.jsonl"], ["diagram"], ["demo"]])]
 )
 def test_a_reader_who_has_seen_enough(command, log):
-    """If whoever reads along goes away, that is no finding and no traceback."""
+    """If the reader of standard output has closed it, the exit status is 2 and there is no traceback."""
     reading, writing = os.pipe()
     os.close(reading)
     result = subprocess.run(

@@ -62,11 +62,11 @@ def test_machines_get_json_lines(path):
 
 @pytest.mark.parametrize("verb", ["pending", "dead", "retry"])
 def test_a_place_without_a_journal_is_one_line_and_status_two(tmp_path, verb):
-    """And stays without one."""
-    result = run("journal", verb, tmp_path / "typo.db")
+    """A path without a journal is one line on standard error and exit status 2, and no file is made there."""
+    result = ran("journal", verb, tmp_path / "typo.db")
 
     assert (2, "", f"batchfsm: {tmp_path}/typo.db: there is no journal\n") == (
-        result.returncode, result.stdout, result.stderr
+        result.exit_code, result.stdout, result.stderr
     )  # fmt: skip
     assert [] == list(tmp_path.iterdir())
 
