@@ -4,9 +4,13 @@ import signal
 import socket
 import subprocess
 from contextlib import closing
+from types import SimpleNamespace
 
 import httpx
+import pytest
+from typer.testing import CliRunner
 
+from batchfsm.cli import app, serving
 from support.server import SELF
 
 SERVE = [*SELF, "serve", "--port", "0"]
@@ -46,27 +50,44 @@ def test_it_serves_until_it_is_interrupted():
     assert ("expired", 0) == (status, stopped(process))
 
 
-def test_time_may_run():
-    """At a multiple of the real one."""
-    process, url = served("--speed", "3600")
-    clock = f"{url.removesuffix('/v1')}/batchfsm/clock"
-    first, second = asked(clock, b"{}")["now"], asked(clock, b"{}")["now"]
+def ran(monkeypatch, *options, meanwhile):
+    """Run the command in this process; where it would wait for an interrupt, call `meanwhile` with its address."""
+    said = []
 
-    assert 0 < first < second
-    assert 0 == stopped(process)
+    class Interrupt:
+        def wait(self):
+            meanwhile(said[0].partition("=")[2])
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(serving, "Event", Interrupt)
+    monkeypatch.setattr(serving, "typer", SimpleNamespace(echo=said.append))
+    return CliRunner().invoke(app, ["serve", *options])
 
 
-def test_what_cannot_be_served_says_why():
-    """A scenario that cannot be, a dialect that is none, a port that is taken."""
+def test_time_may_run(monkeypatch):
+    """With `--speed` the clock runs without being told to."""
+    times = []
+
+    def ask_twice(url):
+        times.extend(asked(f"{url.removesuffix('/v1')}/batchfsm/clock", b"{}")["now"] for _ in range(2))
+
+    result = ran(monkeypatch, "--port", "0", "--speed", "3600", meanwhile=ask_twice)
+
+    assert 0 == result.exit_code
+    assert 0 < times[0] < times[1]
+
+
+def test_what_cannot_be_served_says_why(monkeypatch):
+    """A scenario or a dialect that does not exist, or a port in use, is one line and exit status 2."""
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:
         port = str(taken.getsockname()[1])
-        ran = [
-            subprocess.run([*SERVE[:4], *options], capture_output=True, text=True, check=False)
+        ran_with = [
+            ran(monkeypatch, *options, meanwhile=lambda url: pytest.fail(f"it serves {url}"))
             for options in (["--scenario", "x"], ["--dialect", "x"], ["--port", port])
         ]
 
-    assert [2, 2, 2] == [each.returncode for each in ran]
-    assert ran[0].stderr.startswith("batchfsm: scenario 'x': openai has no status 'x'; it has validating,")
-    assert ran[1].stderr.startswith("batchfsm: no dialect is called 'x'; known: openai, azure,")
-    assert "Address already in use" in ran[2].stderr
-    assert [1, 1, 1] == [each.stderr.count("\n") for each in ran]
+    assert [2, 2, 2] == [each.exit_code for each in ran_with]
+    assert ran_with[0].stderr.startswith("batchfsm: scenario 'x': openai has no status 'x'; it has validating,")
+    assert ran_with[1].stderr.startswith("batchfsm: no dialect is called 'x'; known: openai, azure,")
+    assert "Address already in use" in ran_with[2].stderr
+    assert [1, 1, 1] == [each.stderr.count("\n") for each in ran_with]

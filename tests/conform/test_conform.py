@@ -1,14 +1,14 @@
 """Conformance: what a client can find out of a server, good ones and bad ones."""
 
 import json
-import subprocess
-import sys
 import time
 
 import attrs
 import pytest
+from typer.testing import CliRunner
 
 from batchfsm import RULES, UnknownNameError, audit, parse
+from batchfsm.cli import app
 from batchfsm.conform import Score, Scorecard, UnreachableError, caller, conform
 from batchfsm.conform.looked import looked
 from batchfsm.testing import FakeBatchAPI, Request, SpeedClock
@@ -394,13 +394,12 @@ def test_a_card_is_text_and_json():
 
 
 def ran(*arguments):
-    """Run the command."""
-    command = [sys.executable, "-m", "batchfsm", "conform", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    """Run the command in this process."""
+    return CliRunner().invoke(app, ["conform", *arguments])
 
 
 def test_the_command_judges_a_server(tmp_path):
-    """As text and as JSON; the exit status is the verdict's."""
+    """The command prints the scorecard as text or JSON; the exit status is that of the verdict."""
     log = tmp_path / "log.jsonl"
     # Fast, and half a day behind: what is stamped has not happened in the future.
     clock = SpeedClock(2_000, begins_at=time.time() - 43_200)
@@ -408,9 +407,9 @@ def test_the_command_judges_a_server(tmp_path):
         text = ran(server.base_url, "--poll", "0.01")
         document = ran(server.base_url, "--poll", "0.01", "--format", "json", "--log", str(log), "--dialect", "ogx")
 
-    assert (0, "") == (text.returncode, text.stderr)
+    assert (0, "") == (text.exit_code, text.stderr)
     assert text.stdout.startswith(f"consistent: {server.base_url} as openai, ")
-    assert (1, "inconsistent") == (document.returncode, json.loads(document.stdout)["verdict"])
+    assert (1, "inconsistent") == (document.exit_code, json.loads(document.stdout)["verdict"])
     assert json.loads(document.stdout)["snapshots"] == len(log.read_text().splitlines())
 
 
@@ -423,10 +422,10 @@ def test_the_command_judges_a_server(tmp_path):
     ],
 )
 def test_a_server_that_is_not_there_stops_the_run(url, said):
-    """One line, exit status 2."""
+    """An address without a server is one line on standard error, and exit status 2."""
     found = ran(url)
 
-    assert (2, 1, "") == (found.returncode, found.stderr.count("\n"), found.stdout)
+    assert (2, 1, "") == (found.exit_code, found.stderr.count("\n"), found.stdout)
     assert found.stderr.startswith(said)
 
 
