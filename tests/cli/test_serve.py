@@ -4,7 +4,6 @@ import signal
 import socket
 import subprocess
 from contextlib import closing
-from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -52,7 +51,7 @@ def test_it_serves_until_it_is_interrupted():
 
 def ran(monkeypatch, *options, meanwhile):
     """Run the command in this process; where it would wait for an interrupt, call `meanwhile` with its address."""
-    said = []
+    said, echo = [], serving.typer.echo
 
     class Interrupt:
         def wait(self):
@@ -60,7 +59,7 @@ def ran(monkeypatch, *options, meanwhile):
             raise KeyboardInterrupt
 
     monkeypatch.setattr(serving, "Event", Interrupt)
-    monkeypatch.setattr(serving, "typer", SimpleNamespace(echo=said.append))
+    monkeypatch.setattr(serving.typer, "echo", lambda text, **how: said.append(text) or echo(text, **how))
     return CliRunner().invoke(app, ["serve", *options])
 
 
