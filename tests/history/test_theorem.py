@@ -20,8 +20,6 @@ from support.notation import CREATED, WORDS, snap, words
 LETTERS = {word: letter for letter, word in WORDS.items()}
 STATUSES = tuple(WORDS.values())
 
-pytestmark = pytest.mark.logic
-
 Walk = tuple[str, ...]
 
 
@@ -188,6 +186,7 @@ def twice(timeline: Timeline, *, clock: bool) -> list[Snapshot]:
 # ---------------------------------------------------------------- the theorem
 
 
+@pytest.mark.logic
 def test_openai_has_nineteen_walks_and_five_of_them_are_strict():
     """The world is small enough to be walked whole: nineteen ways to an end, five of them documented."""
     assert 19 == len(walks("openai"))
@@ -196,6 +195,7 @@ def test_openai_has_nineteen_walks_and_five_of_them_are_strict():
     ]
 
 
+@pytest.mark.logic
 def test_a_legal_timeline_in_order_has_no_finding_of_severity_error():
     """The timelines that the theorem is tested on are legal themselves, whatever is tied or left null."""
     for dialect in DIALECTS:
@@ -206,18 +206,21 @@ def test_a_legal_timeline_in_order_has_no_finding_of_severity_error():
             assert found <= late, (timeline, found)
 
 
+@pytest.mark.logic
 def test_no_order_matters_on_openai():
     """Every order of every sub-sampling of every timeline with every tie proves what the timeline in order does."""
     # The empty sub-sampling is no order; there are 148 timelines.
     assert 24_908 - 148 == sum(hold_the_theorem(timeline) for timeline in timelines("openai"))
 
 
+@pytest.mark.logic
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_no_order_matters_in_any_dialect(dialect: str):
     """Twenty timelines of each dialect, seen in any order, emit the keys of the timeline in order."""
     assert 400 < sum(hold_the_theorem(timeline) for timeline in spread(dialect, 20))
 
 
+@pytest.mark.logic
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_duplicates_change_nothing(dialect: str):
     """Snapshots that come twice, apart or in a row, add no key and remove none: eight timelines of each dialect."""
@@ -230,6 +233,7 @@ def two_snapshots_of_each_status(found: list[Timeline], *, clock: bool) -> None:
         assert 0 < hold_the_theorem(timeline, twice(timeline, clock=clock), length_max=3)
 
 
+@pytest.mark.logic
 @pytest.mark.parametrize("clock", [False, True])
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_two_snapshots_of_one_status_change_nothing(dialect: str, clock: bool):  # noqa: FBT001
@@ -237,6 +241,7 @@ def test_two_snapshots_of_one_status_change_nothing(dialect: str, clock: bool): 
     two_snapshots_of_each_status(spread(dialect, 4), clock=clock)
 
 
+@pytest.mark.logic
 @pytest.mark.slow
 @pytest.mark.parametrize("clock", [False, True])
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -245,6 +250,7 @@ def test_two_snapshots_of_one_status_change_nothing_in_many_timelines(dialect: s
     two_snapshots_of_each_status(list(timelines(dialect))[::7], clock=clock)
 
 
+@pytest.mark.logic
 def test_the_route_of_the_furthest_snapshot_is_emitted_though_an_earlier_one_left_a_gap():
     """Finalizing and then cancelling, in_progress unstamped: the second alone implies in_progress."""
     walk = ("validating", "in_progress", "finalizing", "cancelling", "cancelled")
@@ -256,6 +262,7 @@ def test_the_route_of_the_furthest_snapshot_is_emitted_though_an_earlier_one_lef
     assert sighted(fold, cancelling) <= both.keys
 
 
+@pytest.mark.logic
 @pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_no_order_matters_in_the_whole_world_of_a_dialect(dialect: str):
@@ -263,6 +270,7 @@ def test_no_order_matters_in_the_whole_world_of_a_dialect(dialect: str):
     assert 3000 < sum(hold_the_theorem(timeline) for timeline in timelines(dialect))
 
 
+@pytest.mark.logic
 @pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_duplicates_change_nothing_in_the_whole_world_of_a_dialect(dialect: str):
@@ -279,6 +287,7 @@ def accused(timeline: Timeline, *, length_max: int) -> set[str]:
     return {rule for seen in orders(fold, snapshots, length_max=length_max) for rule in seen.errors if rule[0] == "H"}
 
 
+@pytest.mark.logic
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_with_observed_at_no_order_accuses_a_legal_timeline(dialect: str):
     """Given when each was seen, two snapshots of one status out of order are a stale read and no decrease."""
@@ -286,6 +295,7 @@ def test_with_observed_at_no_order_accuses_a_legal_timeline(dialect: str):
         assert set() == accused(timeline, length_max=2), timeline
 
 
+@pytest.mark.logic
 @pytest.mark.parametrize(
     "path, length_max",
     [("vpzc", 4), ("vf", 4), ("vgx", 6), pytest.param("vpzc", 8, marks=pytest.mark.slow)],
@@ -297,6 +307,7 @@ def test_with_observed_at_no_order_of_a_whole_life_accuses_it(path: str, length_
     assert set() == accused(timeline, length_max=length_max)
 
 
+@pytest.mark.logic
 @pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_with_observed_at_no_order_accuses_any_legal_timeline(dialect: str):
@@ -305,6 +316,7 @@ def test_with_observed_at_no_order_accuses_any_legal_timeline(dialect: str):
         assert set() == accused(timeline, length_max=4), timeline
 
 
+@pytest.mark.logic
 def test_without_observed_at_two_snapshots_of_one_status_can_accuse():
     """Nobody can tell then which came first: a count that goes down stays an error."""
     fold, snapshots = (

@@ -15,6 +15,8 @@ from batchfsm.wire import reader
 from support import oracle
 from support.notation import CREATED, WORDS, snap
 
+pytestmark = pytest.mark.logic
+
 FORK = Lifecycle(
     name="fork",
     initial="new",

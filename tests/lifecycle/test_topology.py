@@ -9,6 +9,8 @@ from batchfsm.lifecycle import OPENAI, Lifecycle, State, Step
 from batchfsm.topology import Topology, topology
 from support.notation import WORDS, words
 
+pytestmark = pytest.mark.logic
+
 GRAPH = topology(OPENAI)
 
 # What a row says (v p z c f e g x) to a batch that is known to be in the status at the left.

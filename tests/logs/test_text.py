@@ -591,6 +591,7 @@ PIECES = st.sampled_from(
 )  # fmt: skip
 
 
+@pytest.mark.logic
 @settings(max_examples=300, deadline=None)
 @given(st.sampled_from(SAMPLES), st.lists(st.tuples(st.integers(0, 900), st.integers(0, 9), PIECES), max_size=4))
 def test_damage_never_crashes(sample, damage):

@@ -10,6 +10,8 @@ from batchfsm.history import Fold, Track
 from batchfsm.wire import reader
 from support.notation import CREATED, DAY_S, WORDS, seconds, snap
 
+pytestmark = pytest.mark.logic
+
 Row = dict[str, Any]
 Found = list[tuple[str, str]]
 
