@@ -507,6 +507,18 @@ def test_a_beaten_way_is_taken_by_no_other_values(path: str, clocked: bool, late
             compared(monitor, fold, tracks, row, clock, read)
 
 
+@pytest.mark.parametrize("path", PATHS)
+def test_a_beaten_way_is_not_taken_by_an_earlier_view(path: str):
+    """After a batch was seen twice in one status, a second batch whose second view is older has the fold's findings."""
+    fold, read, monitor, tracks = Fold(DIALECTS["openai"]), reader(DIALECTS["openai"]).read, Monitor(), {}
+    for name, second in (("teacher", 200.0), ("batch_1", 50.0)):
+        for clock, team in ((100.0, "search"), (second, "other")):  # Other metadata: else it is an unchanged snapshot.
+            row = snap(path, id=name, metadata={"team": team})
+            compared(monitor, fold, tracks, row, CREATED + DAY_S + 1000 + clock, read)
+
+    assert {"consistent"} == {monitor[name].verdict for name in ("teacher", "batch_1")}
+
+
 CIRCLE = Dialect(
     name="circle",
     steps=(Step("finalizing", "cancel", "cancelling"), Step("cancelling", "finalize", "finalizing")),
