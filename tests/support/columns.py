@@ -42,7 +42,7 @@ def text_buffer(texts):
 
 
 def text_hash(text):
-    """Return the hash of bytes: FNV-1a of 64 bits, mixed once more."""
+    """Return the hash of bytes: the upper 63 bits of FNV-1a of 64 bits."""
     return _hash(text, 0xCBF29CE484222325, 0x100000001B3)
 
 
@@ -54,8 +54,7 @@ def other_text_hash(text):
 def _hash(text, state, prime):
     for byte in text:
         state = (state ^ byte) * prime % 2**64
-    state = (state ^ state >> 32) * 0xBF58476D1CE4E5B9 % 2**64
-    return (state ^ state >> 29) >> 1
+    return state >> 1
 
 
 def window_seconds(text):

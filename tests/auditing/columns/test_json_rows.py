@@ -48,7 +48,7 @@ class Lines:
         text += b"" if text.endswith(b"\n") else b"\n"
         lines = text.split(b"\n")[:-1]
         count, values, observed_at, decoded, offsets, indices = self.reader.read_lines(
-            bytearray(text + b"\n" * PAD), len(text), json_lines._is_utf8(bytearray(text))
+            bytearray(text + b"\n" * PAD), len(lines), json_lines._is_utf8(bytearray(text))
         )
         numbers = [number for number, line in enumerate(lines) if line.strip(SPACE)]
 
