@@ -137,7 +137,7 @@ def _parse_lines(text: bytearray, dialect: Dialect) -> Any:
     """Return the `ParsedLines` of a text of whole lines; without compiled code no line is decoded."""
     columns = load_columns()
     if columns is not None:
-        return _parser_pool(dialect).parse(text + columns.PAD * b"\n", len(text))
+        return _parser_pool(dialect).parse(text + columns.PAD * b"\n", text.count(b"\n"))
     offsets, indices, offset = array("q"), array("q"), 0
     for index, line in enumerate(text.split(b"\n")):
         if line.strip(_SPACE):
@@ -218,9 +218,7 @@ def hash_id(batch_id: str) -> int:
     state = 0xCBF29CE484222325
     for byte in batch_id.encode("utf-8", "surrogatepass"):
         state = ((state ^ byte) * 0x100000001B3) & _ALL_BITS
-    state ^= state >> 32
-    state = (state * 0xBF58476D1CE4E5B9) & _ALL_BITS
-    return (state ^ state >> 29) >> 1
+    return state >> 1
 
 
 _READERS: Final[dict[int, Callable[..., Iterator[Shuffled]]]] = {
