@@ -42,7 +42,7 @@ def text_buffer(texts):
 
 
 def text_hash(text):
-    """Return the hash of bytes: the upper 63 bits of FNV-1a of 64 bits."""
+    """Return the hash of bytes: FNV-1a of 64 bits, without the lowest one."""
     return _hash(text, 0xCBF29CE484222325, 0x100000001B3)
 
 

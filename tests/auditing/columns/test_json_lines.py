@@ -12,9 +12,8 @@ from support.notation import seen, snap
 
 pytest.importorskip("batchfsm.auditing.columns", reason="columns are not compiled, and Cython is not installed")
 
-from batchfsm.auditing.columns import JsonLinesSource, json_lines, json_rows, line_splits, read_split
-from batchfsm.auditing.columns.line_splits import Split
-from batchfsm.auditing.columns.tokenizer import PAD
+from batchfsm.auditing.columns import PAD, JsonLinesSource, json_lines, json_rows, line_splits
+from batchfsm.auditing.columns.line_splits import Split, read_split
 
 OPENAI = DIALECTS["openai"]
 DISK_FULL = OSError(28, "No space left on device")
