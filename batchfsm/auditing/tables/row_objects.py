@@ -36,7 +36,7 @@ def _to_list(array: Any, *, is_observed_at: bool) -> list[Any]:
     if types.is_floating(array.type) and not is_observed_at:
         # They may be integers: pandas turns a column of integers with a gap into floats.
         return [int(each) if each is not None and each % 1 == 0 else each for each in values]
-    return [each and _Pairs(each) for each in values] if types.is_map(array.type) else values
+    return [None if each is None else _Pairs(each) for each in values] if types.is_map(array.type) else values
 
 
 class _Pairs(list[tuple[str, Any]]):
