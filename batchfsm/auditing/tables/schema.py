@@ -56,7 +56,7 @@ class TableSchema:
     """
 
     texts: tuple[str, ...]
-    """The paths of the columns of text whose values repeat: worth a dictionary."""
+    """The columns of text whose values repeat: worth a dictionary."""
 
     @property
     def given(self) -> frozenset[str]:
@@ -96,8 +96,11 @@ def find_fields(schema: Any, name: str) -> TableSchema:
     if twice := [each for each in columns if schema.names.count(each) > 1]:
         raise SourceError(f"{name}: the column {twice[0]} stands twice")
     paths = {field: path for field, (path, _) in found.items()}
+    # Out of several groups of rows, Arrow cannot read a member of a struct by dictionary.
     texts = tuple(
-        ".".join(path) for field, (path, kind) in found.items() if field != JSON_TEXT and _is_any(kind, "text")
+        path[0]
+        for field, (path, kind) in found.items()
+        if field != JSON_TEXT and len(path) == 1 and _is_any(kind, "text")
     )
     return TableSchema(columns=columns, paths=paths, texts=texts)
 
