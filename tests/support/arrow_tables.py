@@ -221,7 +221,7 @@ ODD = {
     "metadata as a list": ("metadata", pa.list_(pa.string()), [[], ["a"], None]),
     "usage": ("usage", pa.string(), ["{}", '{"a": [1]}', "5", "null", "{"]),
     "usage as a struct": ("usage", pa.struct({"a": pa.int64()}), [{"a": 1}, None]),
-    "usage as a map": ("usage", pa.map_(pa.string(), pa.int64()), [[("a", 1)], [("a", 1), ("a", 2)], None]),
+    "usage as a map": ("usage", pa.map_(pa.string(), pa.int64()), [[("a", 1)], [("a", 1), ("a", 2)], [], None]),
     "counts of null": ("request_counts", pa.struct({"total": pa.int64(), "Completed": pa.int64()}), [{"total": 1, "Completed": 1}, None]),
     "counts of no JSON": ("request_counts", pa.string(), ["{", '{"total": 1, "completed": 0, "failed": 0}', "[]"]),
 }  # fmt: skip
