@@ -2,12 +2,18 @@
 
 import json
 import random
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from batchfsm import DIALECTS, RULES
 from batchfsm.rules import HEALTHY
 from support.both_readings import LINES, ODDITIES, any_log, both, everything, written
+from support.few_batches import enveloped as in_envelopes
+from support.few_batches import made, steps
 from support.notation import CREATED, snap
 from support.paths import SHARED
 
@@ -50,6 +56,18 @@ def test_every_oddity(dialect, tmp_path, column_runs):
 
     assert everything(row_by_row) == everything(in_columns)
     assert 1 == len(column_runs)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(steps, st.booleans(), st.sampled_from(["openai", "azure", "compatible", "dashscope"]), st.sampled_from(OPTIONS))
+def test_a_few_rows(column_runs, steps, in_order, dialect, options):
+    """Rows that each change the row before it, odd values and missing times included."""
+    with TemporaryDirectory() as folder:
+        log = "".join(json.dumps(row) + "\n" for row in in_envelopes(made(steps, in_order=in_order)))
+
+        row_by_row, in_columns = both(written(Path(folder), log), dialect=dialect, **options)
+
+    assert everything(row_by_row) == everything(in_columns)
 
 
 GOOD = json.dumps(snap("v"))

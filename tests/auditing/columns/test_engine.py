@@ -5,10 +5,13 @@ import json
 import pytest
 
 from batchfsm import audit
-from batchfsm.auditing.columns import DisagreementError, engine, partition
 from batchfsm.errors import UnknownNameError
 from support.both_readings import both, everything, written
 from support.notation import CREATED, snap
+
+pytest.importorskip("batchfsm.auditing.columns", reason="columns are not compiled, and Cython is not installed")
+
+from batchfsm.auditing.columns import DisagreementError, engine, partition
 
 
 def test_a_log_of_which_few_rows_can_be_decoded(tmp_path, column_runs, monkeypatch):

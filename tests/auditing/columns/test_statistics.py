@@ -1,4 +1,4 @@
-"""What a report draws, read off columns: the same as row by row, but for which of many clean batches are shown."""
+"""Statistics of a report, read off columns: as row by row, except for which of many clean batches are drawn."""
 
 import json
 import random
@@ -17,11 +17,13 @@ from support.medley import medley
 from support.notation import CREATED, seen, snap
 from support.paths import SHARED
 
+pytest.importorskip("batchfsm.auditing.columns", reason="columns are not compiled, and Cython is not installed")
+
 BY_STAMPS = [name for name, dialect in DIALECTS.items() if are_told_by_stamps(dialect)]
 
 
-def pictures(report):
-    """Return all that a report draws; of more clean batches than are shown, only how many are."""
+def drawn(report):
+    """Return all that a report draws; if there are more clean batches than are drawn, only their number."""
     whole = attrs.asdict(report.flow, recurse=False)
     clean = whole.pop("clean")
     return whole, len(clean) if len(clean) == CLEAN_MAX else sorted(clean, key=lambda life: life.batch_id)
@@ -32,8 +34,8 @@ def lines(log):
     return "".join(json.dumps(each) + "\n" for each in log)
 
 
-def test_dialects_whose_stamps_tell():
-    """Where a stamp is optional, or a cycle hides an entry, columns do not tell the way."""
+def test_dialects_whose_stamps_give_the_route():
+    """Columns do not give the route where a stamp is optional, or a cycle hides an entry."""
     assert ["openai", "zhipu", "dashscope"] == BY_STAMPS
 
 
@@ -42,15 +44,15 @@ def test_dialects_whose_stamps_tell():
 
 @pytest.mark.parametrize("dialect", BY_STAMPS)
 @pytest.mark.parametrize("is_sorted", [True, False])
-def test_any_log_draws_the_same(dialect, is_sorted, tmp_path, column_runs):
-    """Ways, stays, times, severities and lives, of logs in order and out of it, plain and not."""
+def test_any_log(dialect, is_sorted, tmp_path, column_runs):
+    """Routes, dwell times, severities and timelines are equal, for logs in order and out of order."""
     for seed in range(12):
         path = written(tmp_path, any_log(random.Random(f"{dialect} {is_sorted} {seed}"), dialect, is_sorted=is_sorted))  # noqa: S311
         options = [{}, {"select": "T,H5"}, {"ignore": "P"}, {"memory": 1}, {"max_findings": 0}][seed % 5]
 
         row_by_row, in_columns = both(path, dialect=dialect, flow=True, **options)
 
-        assert pictures(row_by_row) == pictures(in_columns), seed
+        assert drawn(row_by_row) == drawn(in_columns), seed
 
 
 def sent(row):
@@ -64,29 +66,29 @@ def sent(row):
 
 
 @pytest.mark.parametrize("dialect", BY_STAMPS)
-def test_a_medley_draws_the_same(dialect, tmp_path, column_runs):
-    """Whole lives and rows of anything, of many batches among each other."""
+def test_many_batches(dialect, tmp_path, column_runs):
+    """Complete and damaged histories of many batches, mixed, give equal statistics."""
     rows = medley(random.Random(dialect), dialect, 120, 120)  # noqa: S311
     row_by_row, in_columns = both(written(tmp_path, lines(map(sent, rows))), dialect=dialect, flow=True)
 
     assert 1 == len(column_runs)
-    assert pictures(row_by_row) == pictures(in_columns)
+    assert drawn(row_by_row) == drawn(in_columns)
 
 
 @pytest.mark.parametrize("name", ["data/observed_snapshots.jsonl", "recordings/server_aibrix_dryrun.jsonl", "recordings/server_ogx.jsonl", "recordings/server_llmock.jsonl"])  # fmt: skip
 @pytest.mark.parametrize("dialect", BY_STAMPS)
-def test_real_logs_draw_the_same(name, dialect, column_runs):
-    """The corpus and the recordings."""
+def test_real_logs(name, dialect, column_runs):
+    """The corpus and the recordings give equal statistics."""
     path = SHARED / name
     if not path.exists():
         pytest.skip(f"{path} is not there; BATCHFSM_SHARED says where else to look")
 
     row_by_row, in_columns = both(str(path), dialect=dialect, flow=True)
 
-    assert pictures(row_by_row) == pictures(in_columns)
+    assert drawn(row_by_row) == drawn(in_columns)
 
 
-# ---------------------------------------------------------------- all ways
+# ---------------------------------------------------------------- all routes
 
 
 def stamped(dialect):
@@ -98,68 +100,68 @@ def stamped(dialect):
 
 
 @pytest.mark.parametrize("dialect", BY_STAMPS)
-def test_every_set_of_stamps_draws_the_same(dialect, tmp_path, column_runs):
-    """Each status with each set of stamps, alone in a batch of its own; healthy ones are told by columns alone."""
+def test_every_set_of_stamps(dialect, tmp_path, column_runs):
+    """Each status with each set of stamps, in a batch of its own, gives equal statistics."""
     log = [batch | {"id": f"b{number}"} for number, batch in enumerate(stamped(dialect))]
     row_by_row, in_columns = both(written(tmp_path, lines(log)), dialect=dialect, flow=True)
 
-    assert pictures(row_by_row) == pictures(in_columns)
+    assert drawn(row_by_row) == drawn(in_columns)
 
 
 @pytest.mark.parametrize("dialect", BY_STAMPS)
-def test_every_pair_of_sound_rows_draws_the_same(dialect, tmp_path, column_runs):
-    """A way that was followed in two looks is that of the stamps of the second, or a rule says otherwise."""
+def test_every_pair_of_sound_rows(dialect, tmp_path, column_runs):
+    """The route of two rows is that of the stamps of the second, or a rule is violated and the batch is replayed."""
     sound = sound_rows(dialect)
     pairs = [[batch | {"id": f"b{number}"} for batch in pair] for number, pair in enumerate(product(sound, repeat=2))]
     row_by_row, in_columns = both(
         written(tmp_path, lines(batch for pair in pairs for batch in pair)), dialect=dialect, flow=True
     )
 
-    assert pictures(row_by_row) == pictures(in_columns)
+    assert drawn(row_by_row) == drawn(in_columns)
 
 
 def sound_rows(dialect):
-    """Return the rows that breach no rule of which stamps are there."""
+    """Return the rows that violate no rule about set and missing stamps."""
     rows = [batch | {"id": f"s{number}"} for number, batch in enumerate(stamped(dialect))]
     found = audit(rows, dialect=dialect, select="P101,P102,P103", max_findings=100_000).by_batch()
     return [row for row in rows if row["id"] not in found]
 
 
-# ---------------------------------------------------------------- what is read again
+# ---------------------------------------------------------------- which rows are read again
 
 
 @pytest.mark.parametrize("memory", ["1GB", 1])
-def test_healthy_batches_need_no_second_look(memory, tmp_path, column_runs):
-    """Ways of batches that went as their stamps say are read off columns, in one part or in many."""
+def test_healthy_batches(memory, tmp_path, column_runs):
+    """Their routes are read off columns, in one partition and in many."""
     log = [batch for number in range(60) for batch in seen("vpzc", id=f"b{number}", at=(0, 5, 1_234, 9_999))]
     row_by_row, in_columns = both(written(tmp_path, lines(log)), flow=True, memory=memory)
 
-    assert pictures(row_by_row) == pictures(in_columns)
+    assert drawn(row_by_row) == drawn(in_columns)
     assert {"validating": {5: 60}, "in_progress": {1_220: 60}, "finalizing": {8_760: 60}} == in_columns.flow.dwell
     assert CLEAN_MAX == len(in_columns.flow.clean)
 
 
 def test_a_status_that_the_lifecycle_does_not_have(tmp_path, column_runs):
-    """A batch of which nothing else is known has a life, and no way."""
+    """A batch with no other status has a timeline and no route."""
     row_by_row, in_columns = both(written(tmp_path, lines([snap("v") | {"status": "paused"}])), flow=True)
 
-    assert pictures(row_by_row) == pictures(in_columns)
+    assert drawn(row_by_row) == drawn(in_columns)
     assert ((), {}, 1) == (in_columns.flow.taken, in_columns.flow.now, len(in_columns.flow.troubled))
 
 
-def test_only_so_many_are_shown(tmp_path, column_runs):
-    """Of many batches with findings the first with the worst are shown, whoever followed them."""
+def test_more_failing_batches_than_are_drawn(tmp_path, column_runs):
+    """The first ones with the worst findings are drawn, whichever engine checked them."""
     log = [snap("v", id=f"noted{number}", expires_at=None) for number in range(TROUBLED_MAX + 9)]
     log += [snap("vpzc", id="wrong", request_counts={"total": 8, "completed": 1, "failed": 1})]
     log += [snap("v", id=f"odd{number}", completed_at=1.5) for number in range(TROUBLED_MAX)]
     row_by_row, in_columns = both(written(tmp_path, lines(log)), flow=True)
 
-    assert pictures(row_by_row) == pictures(in_columns)
+    assert drawn(row_by_row) == drawn(in_columns)
     assert ["wrong", "odd0", "odd1"] == [life.batch_id for life in in_columns.flow.troubled[:3]]
 
 
-def test_a_sample_of_columns_is_drawn_by_one_digest(tmp_path, column_runs):
-    """Clean batches that columns could not read have no better place in the sample than others."""
+def test_the_sample_of_clean_batches(tmp_path, column_runs):
+    """It does not depend on which batches the row engine checked."""
     clean = [snap("vp", id=f"c{number}") for number in range(3 * CLEAN_MAX)]
     spelled = [json.dumps(batch, indent=None).replace('"id"', '"\\u0069d"') for batch in clean]
     _, plain = both(written(tmp_path, lines(clean)), flow=True)
@@ -168,26 +170,26 @@ def test_a_sample_of_columns_is_drawn_by_one_digest(tmp_path, column_runs):
     assert [life.batch_id for life in plain.flow.clean] == [life.batch_id for life in other.flow.clean]
 
 
-# ---------------------------------------------------------------- who asks
+# ---------------------------------------------------------------- reports
 
 
-def test_unasked_columns_gather_nothing(tmp_path, column_runs):
-    """Where no report is asked for, columns gather nothing."""
+def test_an_audit_without_a_report(tmp_path, column_runs):
+    """Columns collect no statistics."""
     _, in_columns = both(written(tmp_path, lines(seen("vpzc"))))
 
     assert in_columns.flow is None
 
 
-def test_where_stamps_do_not_tell_rows_do(tmp_path, column_runs):
-    """With a dialect whose stamps may be null, a log is judged row by row if a report is asked for."""
+def test_a_dialect_whose_stamps_may_be_null(tmp_path, column_runs):
+    """The row engine reads the log if a report is wanted."""
     row_by_row, other = both(written(tmp_path, lines(seen("vpzc"))), dialect="groq", flow=True)
 
     assert [] == column_runs
-    assert pictures(row_by_row) == pictures(other)
+    assert drawn(row_by_row) == drawn(other)
 
 
-def test_the_command_draws_out_of_columns_and_says_nothing(tmp_path, column_runs):
-    """`--report` of a log that is large enough is read in columns, and no remark is made of it."""
+def test_the_command(tmp_path, column_runs):
+    """`--report` reads a large log in columns, and prints no remark."""
     path, page = written(tmp_path, lines(seen("vpzc"))), tmp_path / "report.html"
     result = CliRunner().invoke(app, ["audit", path, "--report", str(page)])
 
@@ -195,8 +197,8 @@ def test_the_command_draws_out_of_columns_and_says_nothing(tmp_path, column_runs
     assert "The lifecycle" in page.read_text()
 
 
-def test_a_report_that_nobody_gathered_for_says_so(tmp_path, column_runs):
-    """Columns that were not asked leave a page without pictures."""
+def test_a_report_without_statistics(tmp_path, column_runs):
+    """Its page has no charts."""
     page = tmp_path / "report.html"
     report(audit(written(tmp_path, lines(seen("vpzc")))), page)
 
