@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchfsm import RULES, Finding, Monitor, Place, SnapshotError, UnknownNameError, audit, parse
-from batchfsm.auditing import FINDINGS_MAX, Report
+from batchfsm.auditing import FINDINGS_MAX, Report, parse_size
 from batchfsm.auditing import spool as spools
 from batchfsm.dialects import DIALECTS
 from batchfsm.errors import SourceError
@@ -436,6 +436,21 @@ def test_a_thousand_by_default():
     report = audit(snap("vp", id=f"batch_{number}", in_progress_at=None) for number in range(FINDINGS_MAX + 7))
 
     assert (1000, 1007) == (len(report.findings), report.counts["P101"])
+
+
+@pytest.mark.parametrize(
+    "size, expected", [(5, 5), ("77", 77), ("1.5GB", 1_500_000_000), (" 500 mb", 500_000_000), ("2k", 2000)]
+)
+def test_sizes(size, expected):
+    """A size is a number of bytes, or text with a decimal unit."""
+    assert expected == parse_size(size)
+
+
+@pytest.mark.parametrize("size", ["", "0", "-1", "GB", "1XB", -7, "1e9", "0.1"])
+def test_what_is_no_size(size):
+    """It is refused, and the message has its value."""
+    with pytest.raises(ValueError, match="not " + repr(size).replace("(", r"\(")):
+        audit([], memory=size)
 
 
 # ---------------------------------------------------------------- order

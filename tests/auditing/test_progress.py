@@ -8,9 +8,9 @@ import pytest
 
 from batchfsm import Progress, audit
 from batchfsm.auditing import progress as metering
-from batchfsm.auditing import running
 from batchfsm.auditing.progress import Meter
 from batchfsm.cli.progress import Bar
+from support.columns import enable_columns
 from support.notation import CREATED, seen
 
 LOG = [
@@ -32,7 +32,7 @@ def often(monkeypatch):
 def engine(request, monkeypatch):
     """Read in rows, or in columns however small the log."""
     if request.param == "columns":
-        monkeypatch.setattr(running, "COLUMNS_BYTES_MIN", 1)
+        enable_columns(monkeypatch, bytes_min=1)
         return "auto"
     return "rows"
 

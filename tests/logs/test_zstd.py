@@ -10,6 +10,7 @@ import pytest
 from batchfsm import MissingExtraError, audit
 from batchfsm.auditing import running
 from batchfsm.logs import packed
+from support.columns import enable_columns
 from support.notation import snap
 
 try:
@@ -88,8 +89,8 @@ def test_zstd_is_unpacked_in_pieces():
 
 
 def test_zstd_in_columns(tmp_path, monkeypatch):
-    """The same report; one that breaks off is the scalar core's."""
-    pytest.importorskip("numba", reason="the extra `audit` is not installed")
+    """The report is that of the row engine, for a log that breaks off, too."""
+    enable_columns(monkeypatch)
     path = tmp_path / "log"
     for log in (zstd.compress(LOG), zstd.compress(LOG)[:-200]):
         path.write_bytes(log)
