@@ -16,17 +16,15 @@ from statistics import median
 from typing import Any
 
 from batchfsm import audit
-from batchfsm.auditing.columnar import Columnar, Grid, part
-from batchfsm.auditing.columnar.desks import Desks
-from batchfsm.auditing.columnar.kernel import Batches
+from batchfsm.auditing.columns import ColumnEngine, ParserPool, TableSource
+from batchfsm.auditing.columns.partition import Partition
 
 PARTS = {
-    "decoding to whole numbers": [(Desks, "scanned"), (Grid, "_read")],
-    "judging each row by itself": [(part, "judge_alone")],
-    "judging it after those before it": [(Batches, "locate"), (Batches, "judge")],
-    "telling the findings that are listed": [(Columnar, "_tell")],
+    "decoding rows": [(ParserPool, "parse"), (TableSource, "_decode")],
+    "checking rows": [(Partition, "check")],
+    "explaining the findings that are listed": [(ColumnEngine, "_explain")],
 }
-"""Who does what; what is left over is reading the file, handing rows on, and counting."""
+"""The methods of each part; the rest is reading the file, handing rows on, and counting."""
 
 
 def watch(spent: dict[str, float]) -> None:

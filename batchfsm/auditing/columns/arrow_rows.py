@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from itertools import pairwise
 from math import nan
 from typing import Any, Final
 
@@ -220,7 +221,7 @@ def _to_string_column(values: Any) -> StringColumn:
     mask, indices = _given(values), None
     if hasattr(values, "dictionary"):
         kind = {"int8": "b", "int16": "h", "int32": "i", "int64": "q"}[str(values.indices.type)]
-        numbers = memoryview(values.indices.buffers()[1]).cast(kind)
+        numbers = _cast(values.indices.buffers()[1], kind)
         numbers = numbers[values.indices.offset : values.indices.offset + len(values)]
         indices = array("i", numbers.tobytes() if kind == "i" else numbers)
         values = values.dictionary
@@ -228,12 +229,18 @@ def _to_string_column(values: Any) -> StringColumn:
         return StringColumn(bytearray(PAD * b"\n"), array("q", [0] * (len(values) + 1)), mask, indices)
     _, ends, letters = values.buffers()
     width = "i" if str(values.type) == "string" else "q"
-    offsets = arrow_values.widen(memoryview(ends).cast(width)[values.offset : values.offset + len(values) + 1])
+    offsets = arrow_values.widen(_cast(ends, width)[values.offset : values.offset + len(values) + 1])
     first, end = offsets[0], offsets[-1]
     text = bytearray(memoryview(letters)[first:end] if end > first else b"") + PAD * b"\n"
     if first:
         offsets = arrow_values.shift(offsets, -first)
     return StringColumn(text, offsets, mask, indices)
+
+
+def _cast(buffer: Any, kind: str) -> Any:
+    """Return a buffer of Arrow's as numbers; `kind`: a type code of `array`."""
+    view: Any = memoryview(buffer)
+    return view.cast(kind)
 
 
 def _require_text(column: StringColumn, decoded: bytearray) -> None:
@@ -291,7 +298,7 @@ def _non_empty(values: Any) -> bytearray:
     mask = _given(values)
     if hasattr(values, "offsets"):
         offsets = _offsets(values)
-        for row, (start, end) in enumerate(zip(offsets, offsets[1:], strict=False)):
+        for row, (start, end) in enumerate(pairwise(offsets)):
             if start == end:
                 mask[row] = 0
     return mask
@@ -303,7 +310,7 @@ def _offsets(values: Any) -> Any:
     buffer = values.buffers()[1]
     if buffer is None:
         return array("q", [0])
-    return arrow_values.widen(memoryview(buffer).cast(width)[values.offset : values.offset + len(values) + 1])
+    return arrow_values.widen(_cast(buffer, width)[values.offset : values.offset + len(values) + 1])
 
 
 def _limit(values: Any, mask: bytearray, limits: Any, decoded: bytearray) -> None:

@@ -103,7 +103,7 @@ def float_column(values: Any, mask: Any) -> Any:
     return found
 
 
-def read_times(column: Any, null_times: Any, milliseconds: bool, decoded: Any) -> None:  # noqa: FBT001
+def read_times(column: Any, null_times: Any, milliseconds: bool, decoded: Any) -> None:
     """
     Read a column of times in place, as a dialect writes them.
 
@@ -325,7 +325,7 @@ def differences(offsets: Any) -> Any:
     return found
 
 
-def require_counts(column: Any, mask: Any, null_counts: bool, decoded: Any) -> None:  # noqa: FBT001
+def require_counts(column: Any, mask: Any, null_counts: bool, decoded: Any) -> None:
     """
     Clear the rows whose count is no integer, or null where counts are set.
 

@@ -114,14 +114,17 @@ class ColumnEngine:
             for base, batch in self._decoded_batches(sources, partition):
                 numbers = range(base + batch.first, base + batch.first + batch.count)
                 partition.check(batch.values, batch.observed_at, batch.decoded, numbers)
-                if partition.table.size() * _BATCH_BYTES + numbers.stop * _ROW_BYTES > self._memory:
-                    raise _TooManyBatchesError
+                self._check_memory(partition.table.size(), numbers.stop)
             scalar_rows = self._close(partition)
         except (OutOfOrderError, _TooManyBatchesError):
             self._reset(is_partitioned=True)
             scalar_rows = self._run_partitioned(sources)
         self._explain(sources, scalar_rows)
         return self._tally
+
+    def _check_memory(self, batches: int, rows: int) -> None:
+        if batches * _BATCH_BYTES + rows * _ROW_BYTES > self._memory:
+            raise _TooManyBatchesError
 
     def _run_partitioned(self, sources: Sequence[RowSource]) -> list[int]:
         """Check the rows bucket by bucket; return the numbers of the rows that the row engine must check."""

@@ -211,8 +211,7 @@ class BatchTable:
                 if times[row] < self._latest_at[slot]:
                     is_ordered = False
                     break
-                if times[row] > self._latest_at[slot]:
-                    self._latest_at[slot] = times[row]
+                self._latest_at[slot] = max(self._latest_at[slot], times[row])
                 found[row] |= self._check_row(values, row * _WIDTH, times[row], slot)
         return bool(is_ordered)
 
@@ -379,8 +378,7 @@ class BatchTable:
         for field in range(_TRACKED_COUNT):
             value, kind = rows[base + _TRACKED + field], self._kinds[field]
             if kind == _DONE:
-                if value > self._first[first + field]:
-                    self._first[first + field] = value
+                self._first[first + field] = max(self._first[first + field], value)
             elif self._first[first + field] == _NULL and not (kind == _SUM and value <= 0):
                 self._first[first + field] = value
             if value != _NULL or _STAMP <= kind < _SUM:

@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryFile
 from threading import Lock
-from typing import Any, BinaryIO, Final, NamedTuple, cast
+from typing import Any, BinaryIO, Final, cast
 
 import attrs
 
@@ -48,7 +48,8 @@ class NotLinesError(Exception):
     """An object continues on the next line, or a line is too long for memory: the row engine has to read the file."""
 
 
-class ParsedLines(NamedTuple):
+@attrs.frozen(eq=False)
+class ParsedLines:
     """The rows of whole lines, blank lines left out."""
 
     count: int

@@ -17,7 +17,7 @@ from batchfsm.auditing.columns import layout, tokenizer
 from batchfsm.dialects import Dialect
 from batchfsm.logs import OBJECT_CHARS_MAX
 from batchfsm.rules import RULES
-from batchfsm.snapshot import FILE_FIELDS, TIME_FIELDS, WIRE_FIELDS
+from batchfsm.snapshot import TIME_FIELDS, WIRE_FIELDS
 from batchfsm.wire import SPELLINGS, TIME_MAX
 
 if cython.compiled:
@@ -152,7 +152,7 @@ class RowReader:
         self._rows = array("q")
         self._observed_at = self._timestamp = _NAN
 
-    def read_lines(self, text: Any, count: int, is_utf8: bool) -> tuple[int, Any, Any, Any, Any, Any]:  # noqa: FBT001
+    def read_lines(self, text: Any, count: int, is_utf8: bool) -> tuple[int, Any, Any, Any, Any, Any]:
         """
         Read whole lines.
 

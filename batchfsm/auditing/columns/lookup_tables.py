@@ -57,7 +57,7 @@ class LookupTables:
     window_slack_s: int
     id_slack_s: int
     moves: Any
-    """By known status, status of the row, and 1 if the row is below the known values: `[2 * (known * n + seen) + b]`."""
+    """Moves: `[2 * (known * n + seen) + is_below]` of the known status, the row's, and whether the row is below."""
     field_kinds: Any
     """The kind of each tracked field; bytes."""
     field_bits: Any

@@ -75,7 +75,7 @@ class StatisticsReader:
         return [numbers for _, _, numbers in (*self._failing, *self._clean)]
 
     def _rank_batches(self, partition: Partition) -> tuple[bytearray, Any]:
-        """Count the findings; return the rank of the worst one of each batch, and the number of the first row with one."""
+        """Count the findings; return the rank of each batch's worst one, and the number of the first row with one."""
         found, size = partition.violations, partition.table.size()
         ranks, first = bytearray([_NO_FINDING]) * size, array("q", [2**63 - 1]) * size
         counts = Counter[tuple[str, Severity, int | None]]()

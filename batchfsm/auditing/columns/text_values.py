@@ -149,7 +149,7 @@ def decimal(text: Bytes, start: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cy
 @cython.nogil
 @cython.exceptval(-9, check=False)
 def _two_digits(text: Bytes, at: cython.Py_ssize_t, most: cython.int) -> cython.int:
-    """Return two digits as a number up to `most`; else -100,000: every sum of a time with it is negative, and an int."""
+    """Return two digits as a number up to `most`; else -100,000, so low that every sum with it is negative."""
     tens: cython.int = text[at] - 48
     ones: cython.int = text[at + 1] - 48
     if 0 <= tens <= 9 and 0 <= ones <= 9 and 10 * tens + ones <= most:

@@ -66,7 +66,7 @@ class Tokenizer:
         self.is_utf8 = False
         self.count = self._keys_count = 0
 
-    def load(self, text: Any, is_utf8: bool) -> None:  # noqa: FBT001  # Compiled code takes no keywords.
+    def load(self, text: Any, is_utf8: bool) -> None:  # Compiled code takes no keywords.
         """
         Set the text.
 

@@ -54,7 +54,7 @@ class WitnessSelection:
         for index in first:
             if found.masks[index] & wanted & _HISTORY_BITS:
                 needs_history[found.slots[index]] = 1
-        place, at = {}, needs_history.find(1)
+        place, at = dict[int, int](), needs_history.find(1)
         while at >= 0:
             place[at] = len(self._histories) + len(place)
             at = needs_history.find(1, at + 1)

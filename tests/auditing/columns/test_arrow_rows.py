@@ -37,9 +37,7 @@ def compare(table, dialect):
             if batch.decoded[row]:
                 (read,) = found
                 assert isinstance(read, Row)
-                comparison.compare(
-                    batch.values[row * WIDTH : (row + 1) * WIDTH], batch.observed_at[row], read.snapshot
-                )
+                comparison.compare(batch.values[row * WIDTH : (row + 1) * WIDTH], batch.observed_at[row], read.snapshot)
         decoded += batch.decoded
     assert next(raw, None) is None
     return decoded
@@ -170,7 +168,9 @@ def nested(rnd, count, field):
         "usage": [pa.struct({"a": pa.string()}), pa.map_(pa.string(), pa.string()), pa.map_(pa.string(), pa.list_(pa.int64()))],
         "request_counts": [pa.struct(dict.fromkeys(COUNTS, pa.int64())), pa.struct(dict.fromkeys(COUNTS, pa.float64())), pa.struct({"total": pa.int64(), "Completed": pa.int32()}), pa.map_(pa.string(), pa.int64())],
     }[field]  # fmt: skip
-    kind = rnd.choice([*kinds, *kinds, pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.string()), pa.null()])
+    kind = rnd.choice(
+        [*kinds, *kinds, pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.string()), pa.null()]
+    )
     if "string" in str(kind) and not pa.types.is_nested(kind):
         return array_of(rnd, [value and json.dumps(value) for value in values] * 3 + JSON_ODDITIES, kind, count)
     if pa.types.is_map(kind):

@@ -48,7 +48,9 @@ def lines_of(text, split_bytes):
         yield found
 
 
-@pytest.mark.parametrize("text", [b"", b"\n", b"a", b"a\nbb\n\nccc", b"a\nbb\n\nccc\n", b"\n\n\n", b"a" * 50 + b"\n" + b"b" * 50])
+@pytest.mark.parametrize(
+    "text", [b"", b"\n", b"a", b"a\nbb\n\nccc", b"a\nbb\n\nccc\n", b"\n\n\n", b"a" * 50 + b"\n" + b"b" * 50]
+)
 @pytest.mark.parametrize("more_bytes", [1, 3, 1000])
 def test_each_line_is_in_the_split_in_which_it_begins(text, more_bytes, monkeypatch):
     """Cut after any number of bytes, the splits have all lines once, at their offsets."""

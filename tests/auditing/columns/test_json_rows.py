@@ -123,7 +123,9 @@ def test_any_oddity(dialect):
         for value in values:
             fields = {name: json.dumps(each) for name, each in snap("vpzc").items()} | {key: value}
             batch = "{" + ", ".join(f'"{name}": {each}' for name, each in fields.items()) + "}"
-            found += lines.read(f'{batch}\n{{"batch":{batch},"observed_at":{CREATED}}}'.encode("utf-8", "surrogatepass"))
+            found += lines.read(
+                f'{batch}\n{{"batch":{batch},"observed_at":{CREATED}}}'.encode("utf-8", "surrogatepass")
+            )
     for line in LINES:
         found += lines.read(line.encode())
 
@@ -133,7 +135,9 @@ def test_any_oddity(dialect):
 def test_bytes_beyond_ascii_in_a_text_that_is_not_utf_8():
     """No line with such bytes is decoded, valid or not; the others are."""
     lines = Lines("openai")
-    texts = [json.dumps(snap("v", endpoint=text), ensure_ascii=False).encode("latin-1") for text in ("/v1", "caf\u00e9")]
+    texts = [
+        json.dumps(snap("v", endpoint=text), ensure_ascii=False).encode("latin-1") for text in ("/v1", "caf\u00e9")
+    ]
     valid = json.dumps(snap("v", endpoint="caf\u00e9"), ensure_ascii=False).encode()
 
     assert [1, 0, 0] == lines.read(b"\n".join([*texts, valid]))
@@ -145,9 +149,9 @@ def test_envelopes():
     batch = json.dumps(snap("v"))
     whole = batch[:-1]
     left = [
-        f'{{"batch":{batch},"body":{batch}}}', f'{{"data":[{batch}]}}', f'{{"data":[]}}', f'{whole},"body":{batch}}}', f'{{"object":"x","batch":{batch}}}',
+        f'{{"batch":{batch},"body":{batch}}}', f'{{"data":[{batch}]}}', '{"data":[]}', f'{whole},"body":{batch}}}', f'{{"object":"x","batch":{batch}}}',
         f'{{"createdAt":1,"batch":{batch}}}', f'{{"batch":{whole},"createdAt":1}}}}', f'{{"observed_at":true,"batch":{batch}}}', f'{{"timestamp":"x","batch":{batch}}}',
-        f'{{"id":"b","status":"failed","created_at":1,"batch":{batch}}}', f'{{"batch":{{"id":"b"}}}}', '{"note":{"id":"b","status":"failed","created_at":1}}', '{"id":"b","status":"failed"}',
+        f'{{"id":"b","status":"failed","created_at":1,"batch":{batch}}}', '{"batch":{"id":"b"}}', '{"note":{"id":"b","status":"failed","created_at":1}}', '{"id":"b","status":"failed"}',
         f'{{"batch":{{"batch":{batch}}}}}', "[]", f"[{batch}]", batch + batch, f"{batch} x", f'{{"batch":{batch},"body":[]}}',
     ]  # fmt: skip
     read = [
@@ -221,7 +225,33 @@ def test_a_line_cut_at_every_byte(line):
         assert 0 == lines.read(line[at:])[0]
 
 
-@pytest.mark.parametrize("tail", [b"", b'"', b"\\", b"\\u", b"\\u1", b'"\\u00', b"tru", b"nul", b"fals", b"-", b"1", b"1.", b"1e", b"1e+", b"{", b'{"', b'{"a', b'{"a"', b'{"a":', b"[", b"[1,", b" " * 20])
+@pytest.mark.parametrize(
+    "tail",
+    [
+        b"",
+        b'"',
+        b"\\",
+        b"\\u",
+        b"\\u1",
+        b'"\\u00',
+        b"tru",
+        b"nul",
+        b"fals",
+        b"-",
+        b"1",
+        b"1.",
+        b"1e",
+        b"1e+",
+        b"{",
+        b'{"',
+        b'{"a',
+        b'{"a"',
+        b'{"a":',
+        b"[",
+        b"[1,",
+        b" " * 20,
+    ],
+)
 def test_the_end_of_the_buffer(tail):
     """A value that breaks off at the end of the text does not let the tokenizer read behind the buffer."""
     lines = Lines("openai")

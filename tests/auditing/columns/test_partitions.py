@@ -2,6 +2,7 @@
 
 import random
 from array import array
+from itertools import chain
 from math import nan
 
 import pytest
@@ -115,7 +116,9 @@ def test_rows_in_any_order():
     partition = Partition(TABLES)
     paths = ["vpz", "v", "vpzc", "vp"]
     rows = rows_of(*(snap(path) for path in paths))
-    partition.check_unordered(rows, array("d", [CREATED + 99_000 + len(path) for path in paths]), array("q", [5, 6, 7, 8]))
+    partition.check_unordered(
+        rows, array("d", [CREATED + 99_000 + len(path) for path in paths]), array("q", [5, 6, 7, 8])
+    )
 
     history = BIT["H501"] | BIT["H502"] | BIT["H507"]
     assert [] == [mask for mask in partition.violations.masks if mask & history]
@@ -176,10 +179,15 @@ def test_rows_come_back_by_bucket():
             numbers.setdefault((index, batch["id"]), []).append(number)
     assert all(sorted(each) == each for each in numbers.values())
     assert 40 == len(numbers)
-    assert [1000 + number for number in range(100) if number % 50 % 3 < 2] == sorted(sum(numbers.values(), []))
+    assert [1000 + number for number in range(100) if number % 50 % 3 < 2] == sorted(
+        chain.from_iterable(numbers.values())
+    )
 
 
-@pytest.mark.parametrize("log_bytes, memory, expected", [(0, 1, 16), (10**9, 10**7 * RECORD_BYTES // 4, 32), (10**12, 10**9, 256), (10**12, 0, 256)])
+@pytest.mark.parametrize(
+    "log_bytes, memory, expected",
+    [(0, 1, 16), (10**9, 10**7 * RECORD_BYTES // 4, 32), (10**12, 10**9, 256), (10**12, 0, 256)],
+)
 def test_the_number_of_buckets(log_bytes, memory, expected):
     """The rows of a bucket take an eighth of the memory, at 100 bytes of log a row; there are 16 to 256 buckets."""
     assert expected == HashPartitioner(log_bytes, memory).count

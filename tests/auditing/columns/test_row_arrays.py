@@ -68,7 +68,9 @@ def test_masks_are_counted_and_selected(drawn, wanted):
 
     assert [7 + sum(mask >> bit & 1 for mask in kept) for bit in range(64)] == [*counts]
     assert [
-        index for index, (mask, slot) in enumerate(zip(values, slots, strict=True)) if mask & wanted and not excluded[slot]
+        index
+        for index, (mask, slot) in enumerate(zip(values, slots, strict=True))
+        if mask & wanted and not excluded[slot]
     ] == [*row_arrays.select_violations(*arguments, wanted)]
 
 

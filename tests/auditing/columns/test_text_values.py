@@ -130,7 +130,11 @@ def test_text(moment, offset_min, separator, zone, places):
         moment = moment.astimezone(timezone(timedelta(minutes=offset_min)))
     base, micros = moment.strftime(f"%Y-%m-%d{separator}%H:%M:%S"), f"{moment.microsecond:06}"[:places]
     sign, minutes = "-" if offset_min < 0 else "+", abs(offset_min)
-    text = base + (f".{micros}" if micros else "") + (f"{sign}{minutes // 60:02}:{minutes % 60:02}" if zone == "+" else zone)
+    text = (
+        base
+        + (f".{micros}" if micros else "")
+        + (f"{sign}{minutes // 60:02}:{minutes % 60:02}" if zone == "+" else zone)
+    )
     expected = time_of(text)
     found = read_time(text.encode())
 
@@ -144,7 +148,9 @@ def test_text_with_a_wrong_byte(data):
     text = bytearray(data.draw(st.sampled_from([b"2024-02-29T23:59:59.123456+23:59", b"2000-12-31t00:00:00Z", b"1970-01-01 00:00:00.5-00:00"])))  # fmt: skip
     for _ in range(data.draw(st.integers(1, 3))):
         at = data.draw(st.integers(0, len(text) - 1))
-        text[at : at + data.draw(st.integers(0, 1))] = data.draw(st.sampled_from(b"0123456789-+:.TZz /;@\xff")).to_bytes()
+        text[at : at + data.draw(st.integers(0, 1))] = data.draw(
+            st.sampled_from(b"0123456789-+:.TZz /;@\xff")
+        ).to_bytes()
     found = read_time(bytes(text))
 
     try:

@@ -92,9 +92,14 @@ values = st.recursive(
 )
 plain_texts = st.text(st.characters(blacklist_categories=["Cs"]))
 simple_values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(10**99), 10**99) | st.floats(allow_nan=False, allow_infinity=False) | plain_texts,
-    lambda inner: st.lists(inner, max_size=4)
-    | st.dictionaries(st.text("abcdefghij_. {[\x7f", max_size=3), inner, max_size=4),
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**99), 10**99)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | plain_texts,
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text("abcdefghij_. {[\x7f", max_size=3), inner, max_size=4)
+    ),
     max_leaves=12,
 )
 spaces = st.sampled_from([(None, None), (None, (",", ":")), (1, None), (None, (" ,\t", " : \r"))])
@@ -221,7 +226,7 @@ def test_what_is_left_to_the_row_engine(name):
     [
         "[" * 16 + "]" * 16,
         "{" + ",".join(f'"{number}":1' for number in range(64)) + "}",
-        "[{" + '},{'.join(f'"{number}":1' for number in range(200)) + "}]",
+        "[{" + "},{".join(f'"{number}":1' for number in range(200)) + "}]",
         "[" + ",".join("1" * 1023) + "]",
         "1" * 100,
         "-" + "1" * 100,
