@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Final
 
 import attrs
 
 from batchfsm.errors import SnapshotError
 from batchfsm.finding import Place
 from batchfsm.logs.stream import Sighting, Unreadable
-from batchfsm.snapshot import UNREAD, Snapshot
-from batchfsm.wire import Reader, batches, decode
+from batchfsm.snapshot import UNREAD, Snapshot, maker
+from batchfsm.wire import ParsedRow, Reader, batches, decode, only_batch
+
+
+def _parsed(found: ParsedRow | Snapshot) -> ParsedRow:
+    return ParsedRow.of(found) if isinstance(found, Snapshot) else found
 
 
 @attrs.frozen
@@ -20,7 +25,16 @@ class Row:
     number: float
     """Its place in the order of the log, from 0; a fraction tells rows of one line apart, where lines are counted."""
     place: Place
-    snapshot: Snapshot
+    parsed: ParsedRow = attrs.field(converter=_parsed)
+    """Its plain values; a snapshot is taken too."""
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The snapshot, built when somebody asks."""
+        return self.parsed.snapshot
+
+
+_make_row: Final[Callable[[float, Place, ParsedRow], Row]] = maker(Row)
 
 
 def rows(source: Iterable[Sighting | Unreadable], reader: Reader) -> Iterator[Row | Unreadable]:
@@ -30,33 +44,40 @@ def rows(source: Iterable[Sighting | Unreadable], reader: Reader) -> Iterator[Ro
         if isinstance(sighting, Unreadable):
             yield sighting
             continue
-        for row in _opened(sighting, reader):
-            if isinstance(row, Snapshot):
-                if unread := [name for name, value in row.bad.items() if value is UNREAD]:
-                    yield Unreadable(sighting.place, f"read but for {', '.join(unread)}, which this text form hides")
-                yield Row(number, sighting.place, row)
-                number += 1
+        place = sighting.place
+        try:
+            found = _unpacked(sighting.found)
+            batch = only_batch(found)
+            if batch is None and isinstance(found, Mapping | list | tuple):
+                several: Iterable[tuple[object, object]] = batches(found)
+            elif batch is None:
+                several = ((reader.read_row(found), None),)
             else:
-                yield row
-
-
-def _opened(sighting: Sighting, reader: Reader) -> Iterator[Snapshot | Unreadable]:
-    try:
-        found = _unpacked(sighting.found)
-        if not isinstance(found, Mapping | list | tuple):
-            yield reader.read(found)
-            return
-        for batch, observed_at in batches(found):
+                several = (batch,)
+        except SnapshotError as error:
+            yield Unreadable(place, error.problems[0][1])
+            continue
+        for each, observed_at in several:
             try:
-                yield reader.read_bare(batch, observed_at)
+                parsed = reader.read_bare_row(each, observed_at)
             except SnapshotError as error:
-                yield Unreadable(sighting.place, error.problems[0][1])
-    except SnapshotError as error:
-        yield Unreadable(sighting.place, error.problems[0][1])
+                yield Unreadable(place, error.problems[0][1])
+                continue
+            # A field that is unread is a bad one, and a row with a bad field has no pattern.
+            if parsed.pattern is None and (unread := _unread(parsed.snapshot)):
+                yield Unreadable(place, f"read but for {', '.join(unread)}, which this text form hides")
+            yield _make_row(number, place, parsed)
+            number += 1
+
+
+def _unread(snapshot: Snapshot) -> list[str]:
+    return [name for name, value in snapshot.bad.items() if value is UNREAD]
 
 
 def _unpacked(found: object) -> object:
     """Return what JSON text holds, and what a page of an SDK does; anything else as it is."""
+    if type(found) is dict or type(found) is Snapshot:
+        return found
     if isinstance(found, str | bytes | bytearray):
         return decode(found)
     page = getattr(found, "data", None)

@@ -13,7 +13,7 @@ import attrs
 from batchfsm.finding import Place
 from batchfsm.logs.packed import BrokenError, unpacked
 from batchfsm.logs.text import TextError, TextForm, begins, detect, ends, read_text
-from batchfsm.snapshot import UNREAD
+from batchfsm.snapshot import UNREAD, maker
 from batchfsm.wire import decode_problem, decoder
 
 OBJECT_CHARS_MAX: Final = 32 * 2**20
@@ -48,6 +48,10 @@ class Unreadable:
     """What is wrong, in half a sentence."""
 
 
+_make_place: Final[Callable[[str, int], Place]] = maker(Place)
+_make_sighting: Final[Callable[[Place, object], Sighting]] = maker(Sighting)
+
+
 class Stream:
     """A window that moves over a binary stream; gzip and zstd are recognised by their first bytes."""
 
@@ -76,7 +80,13 @@ class Stream:
         """Yield every object, and whatever else stands there, in order."""
         self._open()
         in_array = False
-        while (char := self._skip(_SPACE_OR_COMMA if in_array else _SPACE)) is not None:
+        while True:
+            if self._form is None and not in_array:
+                while (sighting := self._whole_object()) is not None:
+                    yield sighting
+            char = self._skip(_SPACE_OR_COMMA if in_array else _SPACE)
+            if char is None:
+                break
             if char == "]" and in_array:
                 in_array = False
                 self._move(1)
@@ -89,6 +99,27 @@ class Stream:
             yield Unreadable(self._place(), self._broken)
         elif in_array:
             yield Unreadable(self._place(), "the array is not closed: the log may be cut off")
+
+    def _whole_object(self) -> Sighting | None:
+        """Decode and pass the object that begins here, if it ends inside the window; None to read with more care."""
+        text, start = self._text, self._at
+        if not text.startswith("{", start):
+            return None
+        try:
+            found, end = decoder.raw_decode(text, start)
+            if end == len(text):
+                return None
+            if not text.isascii():
+                text[start:end].encode()  # Bytes that are not UTF-8 were let in as lone surrogates.
+        except (ValueError, RecursionError):
+            return None
+        sighting = _make_sighting(_make_place(self._name, self._line), found)
+        if text[end] == "\n" and text.find("\n", start, end) < 0 and self._patience == _PATIENCE_MAX:
+            self._line += 1
+            self._at = end + 1
+        else:
+            self._move(end - start)
+        return sighting
 
     def _next(self, char: str, *, in_array: bool) -> Sighting | Unreadable:
         """Return what stands here: an object, a text form, or a line that is neither."""

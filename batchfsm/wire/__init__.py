@@ -1,19 +1,21 @@
 """What came over the wire, read into a `Snapshot`: nothing coerced, every refusal with its `$.path`."""
 
-from batchfsm.wire.envelope import SPELLINGS, batches, decode, decode_problem, decoder
+from batchfsm.wire.envelope import SPELLINGS, batches, decode, decode_problem, decoder, only_batch
 from batchfsm.wire.fields import TIME_MAX, refusal, shown, time_of
-from batchfsm.wire.lane import Plain
+from batchfsm.wire.lane import ParsedRow, TypePattern
 from batchfsm.wire.reading import Reader, parse, reader
 
 __all__ = [
     "SPELLINGS",
     "TIME_MAX",
-    "Plain",
+    "ParsedRow",
     "Reader",
+    "TypePattern",
     "batches",
     "decode",
     "decode_problem",
     "decoder",
+    "only_batch",
     "parse",
     "reader",
     "refusal",

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
 from types import NoneType
-from typing import Final
+from typing import Any, Final
 
 import attrs
 
@@ -30,6 +30,8 @@ _LISTS: Final = (list, tuple)
 _ATOMS: Final = (str, bytes, int, float, NoneType)
 _WRAPPERS: Final = ("snapshot", "batch", "body", "data")
 _CLOCKS: Final = ("observed_at", "timestamp")
+_ENVELOPES_MAX: Final = 4096  # Healthy logs show one or two; a hostile one shall not grow the table.
+_KEYS_MAX: Final = 64
 _FLOORS_MAX: Final = 4  # An array of envelopes of pages of envelopes; nobody wraps deeper.
 
 
@@ -99,6 +101,43 @@ def batches(obj: object, observed_at: object = None) -> Iterator[tuple[object, o
             pending.append((inner, seen, floors - 1))
 
 
+def only_batch(found: object) -> tuple[object, object] | None:
+    """
+    Open a bare batch, or the usual envelope of one: the same as `batches` yields, at a tenth of its price.
+
+    Returns:
+        `(batch, observed_at)`; None if `batches` has to look.
+    """
+    if type(found) is not dict:
+        return None
+    if found.get("object") == "batch":
+        return found, None
+    wrapper, clock = _ENVELOPES[tuple(found)]
+    inner = found.get(wrapper)
+    if wrapper is None or isinstance(inner, _ATOMS) or isinstance(inner, _LISTS):
+        return None
+    if isinstance(inner, Mapping) and not is_batch(inner):
+        return None
+    return inner, found.get(clock)
+
+
+class _Envelopes(dict[tuple[Any, ...], tuple[str | None, str | None]]):
+    """Which key of an envelope holds the batch, and which the time, by its keys; `(None, None)` if they do not say."""
+
+    def __missing__(self, keys: tuple[Any, ...]) -> tuple[str | None, str | None]:
+        wrappers, clocks = ([name for name in names if name in keys] for names in (_WRAPPERS, _CLOCKS))
+        may_be_batch = "object" in keys or "Object" in keys or _has_vital_fields(keys)
+        found = (None, None)
+        if len(wrappers) == 1 and len(clocks) <= 1 and not may_be_batch:
+            found = (wrappers[0], next(iter(clocks), None))
+        if len(self) < _ENVELOPES_MAX and len(keys) <= _KEYS_MAX:
+            self[keys] = found
+        return found
+
+
+_ENVELOPES: Final = _Envelopes()
+
+
 def _inside(found: object) -> object:
     """Return what an array, page or envelope holds; None for a batch, and for what is none of them."""
     if isinstance(found, _LISTS):
@@ -113,4 +152,29 @@ def is_batch(found: Mapping[object, object]) -> bool:
     # An envelope may have an id of its own, or an HTTP status, beside the body: never all three.
     if found.get("object", found.get("Object")) == "batch":
         return True
-    return {SPELLINGS.get(key) for key in found if isinstance(key, str)}.issuperset(VITAL_FIELDS)
+    return _has_vital_fields(found)
+
+
+def _has_vital_fields(keys: Iterable[object]) -> bool:
+    return {SPELLINGS.get(key) for key in keys if isinstance(key, str)}.issuperset(VITAL_FIELDS)
+
+
+def canonical(inner: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return counts, or an entry of errors, under the wire's own names."""
+    named: dict[str, Any] = {}
+    for key, value in inner.items():
+        name = SPELLINGS.get(key, key) if isinstance(key, str) else str(key)
+        before = named.get(name)
+        if before is None:
+            named[name] = value
+        elif value is not None and (value != before or type(value) is not type(before)):
+            named[name] = (before, value)  # Two spellings that disagree: no hook takes a pair for either.
+    return named
+
+
+def canonical_errors(errors: Any) -> Any:
+    """Return the entries of `errors` under the wire's own names; what has no entries as it is."""
+    entries = errors.get("data", errors.get("Data")) if isinstance(errors, Mapping) else errors
+    if not isinstance(entries, list | tuple):
+        return errors
+    return [canonical(each) if isinstance(each, Mapping) else each for each in entries]

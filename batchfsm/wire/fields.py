@@ -59,11 +59,11 @@ def converter(dialect: Dialect) -> Converter:
     )
     register(
         Snapshot,
-        dict.fromkeys(TIME_FIELDS, _time_hook(dialect))
+        dict.fromkeys(TIME_FIELDS, time_hook(dialect))
         | {name: file if name in FILE_FIELDS else text for name in TEXT_FIELDS}
         | {
             "status": lambda value, kind: _aliased(dialect, text(value, kind)),
-            "errors": _errors_hook(strict),
+            "errors": errors_hook(strict),
             "request_counts": _counts_hook(strict),
             "usage": _mapping_hook,
             "metadata": _metadata_hook,
@@ -152,7 +152,8 @@ def shown(value: object) -> str:
     return text if len(text) <= _SHOWN_CHARS_MAX else f"{text[: _SHOWN_CHARS_MAX - 3]}..."
 
 
-def _time_hook(dialect: Dialect) -> Hook:
+def time_hook(dialect: Dialect) -> Hook:
+    """Return a reader of one time, as the dialect writes it."""
     nulls = {(type(null), null) for null in dialect.null_times}
 
     def time(value: object, _: object) -> int | None:
@@ -216,7 +217,7 @@ def _counts_hook(strict: Converter) -> Hook:
     return counts
 
 
-def _errors_hook(strict: Converter) -> Hook:
+def errors_hook(strict: Converter) -> Hook:
     """Return a reader of the four shapes of `errors`: object with data, page, list of objects, of texts."""
     text = _text_hook(null_text=False)
 

@@ -1,162 +1,297 @@
 """
-The fast lane: objects of known keys and well-typed values, which is what nearly every server sends.
+The fast path of the reader: objects whose values have the wire's types, which is what nearly every server sends.
 
-What it reads, it reads exactly as the converter of `fields` does (tests/wire/test_wire.py holds
-the two against each other); what it cannot vouch for, it leaves to that.
+It reads a mapping through the layout of its keys, which is worked out once for each set of
+keys: how an SDK spells them, which are unknown, which are absent. What it reads, it reads
+exactly as the converter of `fields` does (tests/wire/test_wire.py compares the two); any object
+that it cannot read so, it leaves to the converter.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from operator import itemgetter
 from types import MappingProxyType, NoneType
 from typing import Any, Final
 
 import attrs
+from cattrs import ClassValidationError
 
 from batchfsm.dialects import Dialect
 from batchfsm.snapshot import (
     COUNT_FIELDS,
+    FILE_FIELDS,
     FLAT_FIELDS,
+    TEXT_FIELDS,
     TIME_FIELDS,
+    WIRE_FIELDS,
+    BatchError,
     Row,
     Snapshot,
     make_counts,
     make_snapshot,
+    row_of,
 )
-from batchfsm.wire.fields import TIME_MAX
+from batchfsm.wire.envelope import SPELLINGS, canonical, canonical_errors
+from batchfsm.wire.fields import TIME_MAX, Hook, frozen, time_hook
 
-_LANE: Final = ("id", *FLAT_FIELDS, "request_counts", "usage", "metadata", "object", "errors")
-_NESTED: Final = frozenset({"request_counts", "usage", "metadata"})
-_ALLOWED: Final = tuple(
-    frozenset({NoneType, int if name in TIME_FIELDS else dict if name in _NESTED else str}) for name in _LANE[:-1]
-)
-_FLAT: Final = slice(1, 1 + len(FLAT_FIELDS))
-_REST: Final = slice(_FLAT.stop, None)
-_INTEGER: Final = frozenset({int})
+_PICKED: Final = (*FLAT_FIELDS, "id", "object", "request_counts", "usage", "metadata", "errors")
+_KNOWN: Final = frozenset(WIRE_FIELDS)
+_FLAT: Final = len(FLAT_FIELDS)
+_ALLOWED: Final = tuple(frozenset({NoneType, int if name in TIME_FIELDS else str}) for name in FLAT_FIELDS[1:])
+_TIMES: Final = tuple(index for index, name in enumerate(FLAT_FIELDS) if name in TIME_FIELDS)
+_FILES: Final = frozenset(index for index, name in enumerate(FLAT_FIELDS) if name in FILE_FIELDS)
+_TEXTS: Final = frozenset(index for index, name in enumerate(FLAT_FIELDS) if name in TEXT_FIELDS)
+_NUMBERS: Final = frozenset({int})
+_NUMBERS_OR_NULLS: Final = frozenset({int, NoneType})
+_COUNT_KEYS: Final = frozenset(COUNT_FIELDS)
 _NO_COUNTS: Final = (None, None, None)
-_PATTERNS_MAX: Final = 4096  # Healthy logs show a few dozen; a hostile one shall not grow the table.
+_ATOMS: Final = frozenset({str, int, float, bool, NoneType})
+_PATTERNS_MAX: Final = 4096  # Healthy logs show a few dozen; a hostile one shall not grow the tables.
+_KEYS_MAX: Final = 64
 
-_NULLS: Final[dict[Any, Any]] = dict.fromkeys(_LANE)  # Absent equals null.
-_values_of: Final = itemgetter(*_LANE)
 _counts_of: Final = itemgetter(*COUNT_FIELDS)
+_no_extra: Final[Mapping[str, object]] = MappingProxyType({})
 
 
 @attrs.frozen(eq=False)
-class Pattern:
-    """Which fields of a row are set, shared by all rows of that pattern; what reads them asks no more."""
+class TypePattern:
+    """The types of a row's values: which fields are set. One object for all rows of that pattern."""
 
     texts: Callable[[Row], Sequence[str]]
     times: Callable[[Row], Sequence[int]]
 
 
-class _Patterns(dict[tuple[type, ...], Pattern | None]):
-    """The pattern of each tuple of types along the lane; None if they are not the wire's."""
+@attrs.frozen(eq=False)
+class _Layout:
+    """Where the fields stand among the values of a mapping with certain keys."""
 
-    def __missing__(self, types: tuple[type, ...]) -> Pattern | None:
-        *front, errors = types
-        well = front[0] is front[1] is str and errors is NoneType and all(map(_allows, _ALLOWED, front))
-        pattern = _pattern(types[_FLAT]) if well else None
+    pick: Callable[[Sequence[Any]], Sequence[Any]]
+    """Picks the values of `_PICKED`, given the mapping's own and None behind them."""
+
+    extra: tuple[int, ...]
+    """Where the unknown keys stand."""
+
+
+class _Patterns(dict[tuple[type, ...], TypePattern | None]):
+    """The pattern of each tuple of types of a row; None if they are not the wire's."""
+
+    def __missing__(self, types: tuple[type, ...]) -> TypePattern | None:
+        flat, numbers = types[1:_FLAT], {*types[_FLAT:]}
+        allowed = all(map(_allows, _ALLOWED, flat)) and numbers <= _NUMBERS_OR_NULLS
+        pattern = TypePattern(_getter(types, str), _getter(types, int)) if allowed and types[0] is str else None
         if len(self) < _PATTERNS_MAX:
             self[types] = pattern
         return pattern
+
+
+class _Layouts(dict[tuple[Any, ...], _Layout | None]):
+    """The layout of each tuple of keys; None if the converter has to read the mapping."""
+
+    def __missing__(self, keys: tuple[Any, ...]) -> _Layout | None:
+        if len(self) >= _PATTERNS_MAX or len(keys) > _KEYS_MAX:
+            return None
+        self[keys] = layout = _layout(keys)
+        return layout
+
+
+def _layout(keys: tuple[Any, ...]) -> _Layout | None:
+    found: dict[str, int] = {}
+    extra: list[int] = []
+    for index, key in enumerate(keys):
+        if not isinstance(key, str):
+            return None  # 1 and True are one key of a table.
+        name = SPELLINGS.get(key)
+        if name not in _KNOWN:
+            extra.append(index)
+        elif name in found:
+            return None  # Two spellings may disagree.
+        else:
+            found[name] = index
+    return _Layout(itemgetter(*(found.get(name, -1) for name in _PICKED)), tuple(extra))
 
 
 def _allows(allowed: frozenset[type], kind: type) -> bool:
     return kind in allowed
 
 
-def _pattern(types: tuple[type, ...]) -> Pattern:
-    return Pattern(*(_getter([index for index, kind in enumerate(types) if kind is due]) for due in (str, int)))
-
-
-def _getter(indices: list[int]) -> Callable[[Row], Any]:
-    """Return an `itemgetter` whose answer is a tuple even of one item or none."""
+def _getter(types: tuple[type, ...], due: type) -> Callable[[Row], Any]:
+    """Return what picks the values of a type, before the counts, as a tuple."""
+    indices = [index for index, kind in enumerate(types[:_FLAT]) if kind is due]
     return itemgetter(*indices) if len(indices) > 1 else lambda row: tuple(row[index] for index in indices)
 
 
 _PATTERNS: Final = _Patterns()
+_LAYOUTS: Final = _Layouts()
 
 
 @attrs.define(eq=False)  # Frozen would cost as much as a third of the reading.
-class Plain:
-    """What the fast lane read: copies of plain values, and nested ones still the caller's."""
+class ParsedRow:
+    """
+    One batch object as it was read: its plain values, and what its snapshot is built from when somebody asks.
+
+    Nested values may still be the caller's: it is used, or its snapshot taken, before the caller goes on.
+    """
 
     id: str
+    """The batch's id; from the auditor alone it may be None."""
+
     row: Row
-    usage: dict[str, Any] | None
-    metadata: dict[str, str] | None
-    pattern: Pattern
+    """The plain values, as `row_of` has them."""
 
-    def is_sound(self, dialect: Dialect) -> bool:
-        """Tell whether texts and times are what the converter would take as they are."""
-        status = self.row[0]
-        texts = self.pattern.texts(self.row)
-        if status in dialect.aliases or not (self.id and all(texts) and self.id.isascii() and "".join(texts).isascii()):
-            return False
-        for time in self.pattern.times(self.row):  # noqa: SIM110  # A generator would take half as long again.
-            if not 0 < time <= TIME_MAX:
-                return False
-        return True
+    pattern: TypePattern | None
+    """Stands for their types; None if a field is bad, or the counts are no three numbers or nulls."""
 
-    def snapshot(self, observed_at: float | None) -> Snapshot:
-        """Return it as a snapshot that shares nothing with the caller's object."""
-        total, completed, failed = self.row[-3:]
-        counts = None if total is None else make_counts(total, completed, failed)
-        usage = None if self.usage is None else _frozen(self.usage)
-        metadata = MappingProxyType({**self.metadata}) if self.metadata else None
-        return make_snapshot(self.id, *self.row[:-3], counts, None, usage, metadata, observed_at)
+    observed_at: float | None
+    errors: tuple[BatchError, ...] | None
+    metadata: Mapping[str, Any] | None
+    _usage: Mapping[str, Any] | None = None
+    _extra: Mapping[str, object] = _no_extra
+    _snapshot: Snapshot | None = None
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The whole of it, sharing nothing with the caller's object."""
+        snapshot = self._snapshot
+        if snapshot is None:
+            row, usage, metadata = self.row, self._usage, self.metadata
+            self._snapshot = snapshot = make_snapshot(
+                self.id,
+                *row[:_FLAT],
+                None if row[_FLAT:] == _NO_COUNTS else make_counts(*row[_FLAT:]),
+                self.errors,
+                None if usage is None else frozen(usage),
+                None if metadata is None else MappingProxyType({**metadata}),
+                self.observed_at,
+                _no_extra,
+                self._extra,
+            )
+        return snapshot
+
+    @classmethod
+    def of(cls, snapshot: Snapshot) -> ParsedRow:
+        """Return a snapshot as a row."""
+        row, counts = row_of(snapshot), snapshot.request_counts
+        pattern = None if snapshot.bad or type(snapshot.id) is not str else _PATTERNS[tuple(map(type, row))]
+        if counts is not None and row[_FLAT:] == _NO_COUNTS:
+            pattern = None  # A row of nulls would pass for one without counts.
+        return cls(
+            snapshot.id, row, pattern, snapshot.observed_at, snapshot.errors, snapshot.metadata or None,
+            snapshot.usage, snapshot.extra, snapshot,
+        )  # fmt: skip
 
 
-def glance(wire: dict[Any, Any], dialect: Dialect) -> Plain | None:  # noqa: PLR0911  # It gives up early, often.
-    """
-    Read an object, or return None if it is not of plain types through and through.
+class FastPath:
+    """Reads plain mappings as one dialect writes them."""
 
-    Whether it `is_sound` is still to be asked, unless it equals a row that was.
-    """
-    whole = wire if len(wire) == len(_NULLS) else _NULLS | wire
-    if len(whole) > len(_NULLS) or dialect.null_times:
-        return None
-    try:
-        values = _values_of(whole)
-        pattern = _PATTERNS[tuple(map(type, values))]
-        if pattern is None:
+    def __init__(self, dialect: Dialect, errors: Hook) -> None:
+        """
+        Take what the dialect does differently.
+
+        Args:
+            dialect: Whose habits of writing are taken for granted.
+            errors: Reads `errors` whose keys are canonical.
+        """
+        self._aliases = dialect.aliases
+        self._blanks = _TEXTS if dialect.null_text else _FILES
+        self._null_times = frozenset(dialect.null_times)
+        self._numbers = _NUMBERS_OR_NULLS if dialect.null_counts else _NUMBERS
+        self._kinds = ("batch", None, "") if dialect.null_text else ("batch", None)
+        self._time, self._errors = time_hook(dialect), errors
+
+    def parse(self, wire: dict[Any, Any], observed_at: float | None) -> ParsedRow | None:
+        """Read an object; None if the converter has to read it."""
+        layout = _LAYOUTS[tuple(wire)]
+        if layout is None:
             return None
-        counts, usage, metadata, kind, _ = values[_REST]
-        numbers: tuple[Any, ...] = _NO_COUNTS if counts is None else _counts_of(counts)
-    except KeyError:
-        return None  # There is a key that is not known in the place of one that is.
-    total, completed, failed = numbers
-    if counts is not None and not (
-        type(total) is type(completed) is type(failed) is int and len(counts) == len(numbers)
-    ):
-        return None
-    if kind != "batch" and kind is not None:
-        return None
-    if (metadata and not _texts(metadata)) or (usage and not _shallow(usage)):
-        return None
-    return Plain(values[0], values[_FLAT] + numbers, usage, metadata, pattern)
+        values = (*wire.values(), None)
+        picked = layout.pick(values)
+        batch_id, kind, counts, usage, metadata, errors = picked[_FLAT:]
+        if kind not in self._kinds or type(batch_id) is not str or not batch_id:
+            return None
+        try:
+            row = picked[:_FLAT] + (_NO_COUNTS if counts is None else self._numbers_of(counts))
+            pattern = _PATTERNS[tuple(map(type, row))]
+            if pattern is None or not self._is_canonical(row, pattern):
+                row = self._canonical(row)
+                pattern = _PATTERNS[tuple(map(type, row))]
+            if pattern is None:
+                return None
+            text = batch_id + "".join(pattern.texts(row))
+            if metadata is not None:
+                text += _text_of(metadata)
+                metadata = metadata or None
+            if not text.isascii():
+                text.encode()  # A lone surrogate is not text.
+            if usage is not None and not _is_shallow(usage):
+                usage = frozen(usage)
+            extra = _no_extra
+            if layout.extra or row[0] is not picked[0]:
+                extra = _extra(wire, values, layout.extra, picked[0], row[0])
+            return ParsedRow(
+                batch_id, row, pattern, observed_at, None if errors is None else self._errors_of(errors), metadata,
+                usage, extra,
+            )  # fmt: skip
+        except (ValueError, TypeError, ArithmeticError, KeyError, ClassValidationError):
+            return None  # Some value is odd.
 
-
-def _texts(metadata: dict[Any, Any]) -> bool:
-    for key, value in metadata.items():  # noqa: SIM110  # As above.
-        if not (type(key) is type(value) is str and key.isascii() and value.isascii()):
+    def _is_canonical(self, row: Row, pattern: TypePattern) -> bool:
+        """Tell whether no text is blank, no status an alias, and every time whole seconds."""
+        if row[0] in self._aliases or not all(pattern.texts(row)):
             return False
-    return True
+        times = pattern.times(row)
+        return not times or (0 < min(times) and max(times) <= TIME_MAX and self._null_times.isdisjoint(times))
+
+    def _canonical(self, row: Row) -> Row:
+        """Return a row with blanks and sentinels as None, times in seconds, and the lifecycle's word for the status."""
+        values = [*row]
+        values[0] = self._aliases.get(row[0], row[0])
+        for index in _TIMES:
+            values[index] = self._time(values[index], None)
+        for index in self._blanks:
+            values[index] = None if values[index] == "" else values[index]
+        return tuple(values)
+
+    def _numbers_of(self, counts: Any) -> tuple[Any, ...]:
+        """Return the three numbers of `request_counts`; ValueError or TypeError if they are none."""
+        if type(counts) is not dict:
+            raise TypeError
+        if counts.keys() != _COUNT_KEYS:
+            counts = dict.fromkeys(COUNT_FIELDS) | canonical(counts)
+        numbers = _counts_of(counts)
+        if not self._numbers.issuperset(map(type, numbers)) or numbers == _NO_COUNTS:
+            raise ValueError
+        return numbers
+
+    def _errors_of(self, errors: Any) -> tuple[BatchError, ...] | None:
+        found: tuple[BatchError, ...] | None = self._errors(canonical_errors(errors), None)
+        return found
 
 
-def _shallow(usage: dict[Any, Any]) -> bool:
-    """Tell whether usage holds numbers, and objects of numbers, only: then it is surely not nested too deep."""
+def _text_of(metadata: Any) -> str:
+    """Return all text of metadata; TypeError if it holds anything else."""
+    if type(metadata) is not dict:
+        if metadata != []:
+            raise TypeError
+        return ""  # PHP writes an empty map as [].
+    return "".join(chain(metadata, metadata.values()))
+
+
+def _is_shallow(usage: Any) -> bool:
+    """Tell whether usage holds plain values, and objects of plain values, only: then it is not nested too deep."""
+    if type(usage) is not dict:
+        raise TypeError
     for value in usage.values():
-        if type(value) is not int and not (type(value) is dict and _INTEGER.issuperset(map(type, value.values()))):
+        if type(value) not in _ATOMS and not (type(value) is dict and _ATOMS.issuperset(map(type, value.values()))):
             return False
     return True
 
 
-def _frozen(usage: dict[str, Any]) -> Mapping[str, object]:
-    """Return a read-only copy of what is shallow, as `fields.frozen` does of anything."""
-    copy = usage.copy()
-    for key, value in usage.items():
-        if type(value) is dict:
-            copy[key] = MappingProxyType(value.copy())
-    return MappingProxyType(copy)
+def _extra(
+    wire: dict[str, Any], values: Sequence[Any], places: Sequence[int], word: str, status: str
+) -> Mapping[str, object]:
+    """Return a read-only copy of the unknown keys, and the wire's word of an alias."""
+    keys = [*wire]
+    extra = {keys[place]: frozen(values[place]) for place in places}
+    return MappingProxyType(extra if word == status else extra | {"status": word})

@@ -15,12 +15,11 @@ from batchfsm.dialects import Dialect, find
 from batchfsm.errors import SnapshotError
 from batchfsm.lifecycle import Lifecycle
 from batchfsm.snapshot import COUNT_FIELDS, UNREAD, VITAL_FIELDS, WIRE_FIELDS, Snapshot
-from batchfsm.wire.envelope import SPELLINGS, batches, decode
-from batchfsm.wire.fields import TIME_MAX, converter, culprits, frozen, refusal, shown, time_of
-from batchfsm.wire.lane import Plain, glance
+from batchfsm.wire.envelope import SPELLINGS, batches, canonical, canonical_errors, decode, only_batch
+from batchfsm.wire.fields import converter, culprits, errors_hook, frozen, refusal, shown, time_of
+from batchfsm.wire.lane import FastPath, ParsedRow
 
 _KNOWN: Final = frozenset(WIRE_FIELDS)
-_NUMBERS: Final = frozenset({int, float})
 
 
 def parse(
@@ -63,6 +62,7 @@ class Reader:
         """Build the converter once: that is the dear part."""
         self._dialect = dialect
         self._converter = converter(dialect)
+        self._fast = FastPath(dialect, errors_hook(self._converter))
 
     def read(self, obj: object, observed_at: object = None) -> Snapshot:
         """
@@ -76,44 +76,47 @@ class Reader:
             SnapshotError: If there is not exactly one object, or it has no
                 id, status or time of creation at all.
         """
-        if type(obj) is dict and obj.get("object") == "batch":
-            return self.read_bare(obj, observed_at)  # The common case, without a look for an envelope.
+        return self.read_row(obj, observed_at).snapshot
+
+    def read_row(self, obj: object, observed_at: object = None) -> ParsedRow:
+        """Read one object as `read` does, into its plain values; a row that was read before is returned as it is."""
+        if type(obj) is Snapshot or type(obj) is ParsedRow:
+            return self.read_bare_row(obj, observed_at)
         obj = decode(obj) if isinstance(obj, str | bytes | bytearray) else _dumped(obj)
-        found = list(batches(obj))
-        if len(found) != 1:
-            raise SnapshotError([("$", f"expected one batch, found {len(found)}")])
-        batch, seen = found[0]
-        return self.read_bare(batch, seen if observed_at is None else observed_at)
+        found = only_batch(obj)
+        if found is None:
+            several = list(batches(obj))
+            if len(several) != 1:
+                raise SnapshotError([("$", f"expected one batch, found {len(several)}")])
+            found = several[0]
+        batch, seen = found
+        return self.read_bare_row(batch, seen if observed_at is None else observed_at)
 
     def read_bare(self, batch: object, observed_at: object = None) -> Snapshot:
         """Read one batch whose envelope is open; as `read` otherwise."""
+        return self.read_bare_row(batch, observed_at).snapshot
+
+    def read_bare_row(self, batch: object, observed_at: object = None) -> ParsedRow:
+        """Read one batch whose envelope is open, into its plain values; as `read` otherwise."""
         wire = batch if type(batch) is dict else _dumped(batch)
         if type(wire) is Snapshot:
-            return self._reseen(wire, observed_at)
-        if not isinstance(wire, dict | Mapping):
-            raise SnapshotError([("$", f"expected an object, got {shown(wire)}")])
-        plain = self.plain(wire)
-        if plain is None:
-            return self._read(wire, observed_at)
-        if observed_at is None:
-            return plain.snapshot(None)
-        if type(observed_at) in _NUMBERS and 0 < cast("float", observed_at) <= TIME_MAX:
-            return plain.snapshot(float(cast("float", observed_at)))
-        return self._read(wire, observed_at)
+            return ParsedRow.of(self._reseen(wire, observed_at))
+        if type(wire) is ParsedRow:
+            return wire if observed_at is None else self.read_bare_row(wire.snapshot, observed_at)
+        if type(wire) is not dict:
+            if not isinstance(wire, Mapping):
+                raise SnapshotError([("$", f"expected an object, got {shown(wire)}")])
+            wire = dict(wire)
+        row = self.parse_fast(wire, observed_at)
+        return ParsedRow.of(self._read(wire, observed_at)) if row is None else row
 
-    def plain(self, wire: Mapping[Any, Any]) -> Plain | None:
-        """Read a bare object by the fast lane; None if it has to be read field by field."""
-        plain = glance(wire, self._dialect) if type(wire) is dict else None
-        return plain if plain is not None and self.is_sound(plain) else None
-
-    def glance(self, obj: object) -> Plain | None:
-        """As `plain`, of any form, and before its texts and times are looked at: `is_sound` is still to be asked."""
-        # Any other object might be an envelope.
-        return glance(obj, self._dialect) if type(obj) is dict and obj.get("object") == "batch" else None
-
-    def is_sound(self, plain: Plain) -> bool:
-        """Tell whether the texts and times of what was only glanced at can be taken as they are."""
-        return plain.is_sound(self._dialect)
+    def parse_fast(self, wire: dict[Any, Any], observed_at: object = None) -> ParsedRow | None:
+        """Read a bare object without the converter; None if it has to be read field by field."""
+        try:
+            seen = None if observed_at is None else time_of(observed_at)
+        except ValueError:
+            return None
+        return self._fast.parse(wire, seen)
 
     def _read(self, wire: Mapping[Any, Any], observed_at: object) -> Snapshot:
         """Read any mapping through the converter; a second time without what it refused."""
@@ -178,23 +181,9 @@ def _nested(named: dict[str, Any]) -> dict[str, Any]:
     """Spell the keys of counts and errors canonically too; an absent count is a null one."""
     counts, errors = named.get("request_counts"), named.get("errors")
     if isinstance(counts, Mapping):
-        named["request_counts"] = dict.fromkeys(COUNT_FIELDS) | _canonical(counts)
-    if isinstance(errors, Mapping):
-        errors = errors.get("data", errors.get("Data"))
-    if isinstance(errors, list | tuple):
-        named["errors"] = [_canonical(each) if isinstance(each, Mapping) else each for each in errors]
-    return named
-
-
-def _canonical(inner: Mapping[Any, Any]) -> dict[str, Any]:
-    named: dict[str, Any] = {}
-    for key, value in inner.items():
-        name = SPELLINGS.get(key, key) if isinstance(key, str) else str(key)
-        before = named.get(name)
-        if before is None:
-            named[name] = value
-        elif value is not None and (value != before or type(value) is not type(before)):
-            named[name] = (before, value)  # Two spellings that disagree: no hook takes a pair for either.
+        named["request_counts"] = dict.fromkeys(COUNT_FIELDS) | canonical(counts)
+    if errors is not None:
+        named["errors"] = canonical_errors(errors)
     return named
 
 
@@ -229,7 +218,9 @@ def _kept(value: object) -> object:
 
 def _dumped(obj: object) -> object:
     """Return an SDK object as a mapping; anything else as it is."""
-    if isinstance(obj, Mapping | Snapshot | str | bytes | list | tuple | type):
+    if type(obj) is dict:
+        return obj
+    if isinstance(obj, Mapping | Snapshot | ParsedRow | str | bytes | list | tuple | type):
         return obj
     for name in ("model_dump", "to_dict"):
         if callable(dump := getattr(obj, name, None)):
