@@ -78,14 +78,16 @@ def stream(log: Iterable[Row | Unreadable], judge: Judging) -> bool:
     for row in log:
         if isinstance(row, Unreadable):
             judge.tally.miss(row)
-        elif not row.snapshot.is_named:
+            continue
+        batch_id, seen_at = row.parsed.id, row.parsed.observed_at
+        if batch_id is None:
             judge.alone(row)
-        else:
-            if row.snapshot.observed_at is not None:
-                if row.snapshot.observed_at < latest.get(row.snapshot.id, -inf):
-                    return False
-                latest[row.snapshot.id] = row.snapshot.observed_at
-            judge.next(row)
+            continue
+        if seen_at is not None:
+            if seen_at < latest.get(batch_id, -inf):
+                return False
+            latest[batch_id] = seen_at
+        judge.next(row)
     judge.forget()
     return True
 
@@ -147,14 +149,17 @@ class Judging:
 
     def next(self, row: Row) -> None:
         """Judge the next row of its batch."""
-        track = self._tracks.get(row.snapshot.id)
+        parsed = row.parsed
+        track = self._tracks.get(parsed.id)
         if track is None:
-            known = None if self.past is None else self.past.track(row.snapshot.id)
-            track = self._tracks[row.snapshot.id] = known or Track()
+            known = None if self.past is None else self.past.track(parsed.id)
+            track = self._tracks[parsed.id] = known or Track()
             self.batches += 1
-        self._note(row, track)
-        self.told(row, self.fold.fold(track, row.snapshot, place=row.place).findings)
-        self.tally.judged = self.tally.judged or self.fold.knows(row.snapshot)
+        if self.tally.select is not None:
+            self._note(row, track)
+        self.told(row, self.fold.advance(track, parsed, row.place))
+        if not self.tally.judged:
+            self.tally.judged = self.fold.knows(row.parsed)
 
     def forget(self) -> None:
         """Drop the batches: no more of their rows will come."""

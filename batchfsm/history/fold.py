@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from hashlib import blake2b
 from typing import Any, Final, Literal
 
 import attrs
 
 from batchfsm.dialects import Dialect
 from batchfsm.finding import Finding, Place, Verdict, verdict_of
-from batchfsm.history.track import DONE, KEPT, NEVER, TOTAL, Change, Track
+from batchfsm.history.track import DONE, KEPT, NEVER, TOTAL, Change, Track, digest
 from batchfsm.history.way import Ways
 from batchfsm.machine import engine
 from batchfsm.route import Leg, Router, Transition, router
-from batchfsm.rules import SKEW_S, Judge, judge_of, listed
-from batchfsm.snapshot import FLAT_FIELDS, Row, Snapshot, row_of
+from batchfsm.rules import SKEW_S, Judge, faults, judge_of, listed
+from batchfsm.snapshot import FLAT_FIELDS, BatchError, Row, Snapshot, row_of
 from batchfsm.topology import Move, topology
-from batchfsm.wire import shown
+from batchfsm.wire import ParsedRow, shown
 
 OnIllegal = Literal["adopt", "hold"]
 """What an illegal move does to the known status: it follows the server, or it stays."""
@@ -72,7 +71,7 @@ class Fold:
         # A batch that goes on as it should breaches nothing; after the end it should not go on.
         well = goes_on and move in _WELL and not ended
         changes = [] if well and place is None else track.changes(row, snapshot.bad)
-        errors = track.errors if "errors" in snapshot.bad else _digest(snapshot)
+        errors = track.errors if "errors" in snapshot.bad else _digest(snapshot.errors)
         findings = self._judge.judge(snapshot)
         if place is not None:
             findings = [_placed(found, (place,)) for found in findings]
@@ -94,37 +93,57 @@ class Fold:
         track.observed_at, track.errors = snapshot.observed_at, errors
         return Folded(findings, transitions, move)
 
-    def follow(self, track: Track, snapshot: Snapshot, row: Row, pattern: object) -> tuple[Track, Folded]:
-        """
-        As `fold`, but leave the track as it is and return the next one; along a beaten way, if there is one.
+    def follow(self, track: Track, parsed: ParsedRow) -> tuple[Track, Folded]:
+        """As `fold`, but leave the track as it is and return the next one; by a cached transition, if there is one."""
+        after = track.copy()
+        way = self._ways.find(key := self._ways.key(track, parsed))
+        if way is None or not way.take(after, parsed, None):
+            return after, self._fold_anew(key, track, after, parsed, None)
+        if not way.steps:
+            return after, Folded([], [], None)
+        snapshot, times = parsed.snapshot, after.ats[len(track.ats) :]
+        transitions = [leg.of(parsed.id, at, snapshot) for (leg, _), at in zip(way.steps, times, strict=True)]
+        return after, Folded([], transitions, None)
 
-        Args:
-            track: What is known of its batch.
-            snapshot: The next one.
-            row: Its plain values.
-            pattern: What stands for their types; None if the fast lane did not read it.
-        """
-        key = self._ways.key(track, snapshot, row, pattern)
-        way = self._ways.find(key)
-        if way is not None and (taken := way.take(track, snapshot, row)) is not None:
-            after, transitions = taken
-            return after, Folded([], transitions, None)
-        after = attrs.evolve(track)
-        folded = self.fold(after, snapshot, row=row)
+    def advance(self, track: Track, parsed: ParsedRow, place: Place) -> list[Finding]:
+        """As `fold`, by a cached transition, if there is one, and for its findings alone."""
+        way = self._ways.find(key := self._ways.key(track, parsed))
+        if way is not None and way.take(track, parsed, place):
+            return []
+        return self._fold_anew(key, track.copy(), track, parsed, place).findings
+
+    def _fold_anew(
+        self, key: object, before: Track, after: Track, parsed: ParsedRow, place: Place | None
+    ) -> Folded:
+        """Fold a row, and cache the transition if it brought no finding."""
+        folded = self.fold(after, parsed.snapshot, row=parsed.row, place=place)
         # Silence may be a rule's that is off; what it would have told of is no beaten way all the same.
-        if not folded.findings and folded.move in _WELL and self.knows(snapshot):
-            after.pattern = pattern
-            self._ways.beat(key, track, after, row, self._judge.plan(snapshot))
-        return after, folded
+        if not folded.findings and folded.move in _WELL and self.knows(parsed):
+            after.pattern = parsed.pattern
+            self._ways.beat(key, before, after, parsed, self._judge.plan(parsed.snapshot))
+        return folded
+
+    def repeats(self, track: Track, parsed: ParsedRow) -> bool:
+        """Tell whether a row says exactly what the last one said, and that was nothing to find fault with."""
+        if parsed.pattern is None or track.pattern is not parsed.pattern or track.row != parsed.row:
+            return False
+        if parsed.metadata and next(faults(parsed.metadata), None) is not None:
+            return False  # It is not kept, so it is judged again (S006).
+        if track.errors != _digest(parsed.errors):
+            return False
+        seen, seen_before = parsed.observed_at, track.observed_at
+        if seen is None:
+            return seen_before is None
+        return seen_before is not None and seen >= seen_before and not self.is_overdue(parsed.row, seen)
 
     def judge(self, snapshot: Snapshot, place: Place | None = None) -> list[Finding]:
         """Judge a snapshot alone: one without a readable id has no history."""
         findings = self._judge.judge(snapshot)
         return findings if place is None else [_placed(found, (place,)) for found in findings]
 
-    def knows(self, snapshot: Snapshot) -> bool:
-        """Tell whether a snapshot can be judged: it has a readable id and a status of the lifecycle."""
-        return snapshot.is_named and snapshot.status in self._graph.bit
+    def knows(self, parsed: ParsedRow) -> bool:
+        """Tell whether a row can be judged: it has a readable id and a status of the lifecycle."""
+        return parsed.id is not None and parsed.row[0] in self._graph.bit
 
     def is_overdue(self, row: Row, observed_at: float) -> bool:
         """Tell whether time alone makes a row breach T207, which a repeated row has to be asked again."""
@@ -270,9 +289,8 @@ def _moved_on(
         yield "H508", fields, f"was {track.status}, and then {listed(fields)} changed"
 
 
-def _digest(snapshot: Snapshot) -> bytes | None:
-    """Return what stands for `errors` in memory: they may be long, and only their change matters."""
-    return None if snapshot.errors is None else blake2b(repr(snapshot.errors).encode(), digest_size=16).digest()
+def _digest(errors: tuple[BatchError, ...] | None) -> bytes | None:
+    return None if errors is None else digest(errors)
 
 
 def _known_place(track: Track, found: Finding) -> Iterable[Place]:

@@ -1,10 +1,10 @@
 """
-The beaten ways: what one snapshot did to a batch, done again to each that comes the same way.
+Cached transitions: the effect of one row on a batch, applied again to each row that comes to a like batch.
 
-The fold is written to be right about everything, and nearly every snapshot is nothing much:
-a step that thousands of batches took before, with the same fields set. So the fold is asked
-once for each such step that brought no finding, and what is left to ask of the next snapshot
-are the values: is what was set still the same, and do the rules that look at values stay silent?
+The fold is written to be right about everything, and nearly every row is nothing much: a step
+that thousands of batches took before, with the same fields set, or a count that went up. So the
+fold is asked once for each such step that brought no finding. Of the next row only the values
+are left to compare: is what was set still the same, and do the rules that read values stay silent?
 """
 
 from __future__ import annotations
@@ -15,36 +15,52 @@ from typing import Any, Final
 
 import attrs
 
-from batchfsm.history.track import COMMON, Track, shared
+from batchfsm.finding import Place
+from batchfsm.history.track import COMMON, COUNTS, NEVER, WATCHED, Track, digest, shared
 from batchfsm.lifecycle import STAMP_FIELDS
-from batchfsm.route import Leg, Transition
+from batchfsm.route import Leg
 from batchfsm.rules.judging import Plan
-from batchfsm.rules.kinds import IdTime, Ordered, Window
+from batchfsm.rules.kinds import Bound, IdTime, Kind, Limit, Ordered, Overflow, OutputMissing, Unsettled, Window
 from batchfsm.rules.scalar import Look
-from batchfsm.snapshot import COUNT_FIELDS, FLAT_FIELDS, Row, Snapshot
+from batchfsm.snapshot import COUNT_FIELDS, FLAT_FIELDS, Row
 from batchfsm.topology import Topology
+from batchfsm.wire import ParsedRow, TypePattern
 
 _WAYS_MAX: Final = 4096  # Healthy logs show a few dozen; a hostile one shall not grow the memory.
 _FLAT: Final = len(FLAT_FIELDS)
 _SIZE: Final = _FLAT + len(COUNT_FIELDS)
 _BLANK: Final[Row] = (None,) * _SIZE
-_READ: Final[dict[type, frozenset[str]]] = {
+
+
+def _reads(kind: Kind) -> frozenset[str]:
+    """Return the fields that can make a rule of a kind break; `any` for the kinds whose fields are not listed here."""
+    if isinstance(kind, Bound):
+        # The time of observation only grows: with the same stamps, what was not in the future is not now.
+        return frozenset(kind.times if kind.limit == "observed_at" else (*kind.times, kind.limit))
+    if isinstance(kind, Overflow | Unsettled | OutputMissing):
+        return frozenset({"request_counts"})
+    return _READS.get(type(kind), frozenset({"any"}))
+
+
+_READS: Final[dict[type, frozenset[str]]] = {
     Ordered: frozenset(STAMP_FIELDS),
     Window: frozenset({"created_at", "expires_at", "completion_window"}),
     IdTime: frozenset({"created_at"}),
+    Limit: frozenset({"metadata"}),
 }
-"""What rules read that only kept fields can breach: silent once, they stay so until another one is set."""
-
-_ANY: Final = frozenset({"any"})
-"""Stands for what every row may have changed."""
+_NOT_KEPT: Final = frozenset({"any", "metadata", "observed_at"})
+"""The fields that may be different though a row has the values of the last one."""
 
 
 @attrs.frozen(eq=False, kw_only=True)
 class Way:
-    """What a snapshot does to any batch of its pattern, but for values."""
+    """What a row does to any batch of its pattern, but for values."""
 
-    kept: Callable[[Row], Any]
-    """Picks what has to be as it was."""
+    kept: Callable[[Row], Any] | None
+    """Picks what has to be as it was; None if no field is new: then it is all but the counts."""
+
+    is_exact: bool
+    """True if nothing may have changed: the batch had ended."""
 
     counted: bool
     """True if the last row gave counts."""
@@ -58,6 +74,9 @@ class Way:
     words: tuple[int, ...]
     """Where words are new that many batches share."""
 
+    learned: tuple[tuple[int, str], ...]
+    """Which fields may have new values, that a place is kept for."""
+
     status: tuple[str]
     """What it is in then, as a row of its own."""
 
@@ -68,40 +87,54 @@ class Way:
     steps: tuple[tuple[Leg, int | None], ...]
     """What it takes now, each with the place of its stamp in a row."""
 
-    pattern: object
+    pattern: TypePattern
 
-    def take(self, track: Track, snapshot: Snapshot, row: Row) -> tuple[Track, list[Transition]] | None:
-        """Return the batch after a snapshot, and its transitions; None if the fold has to be asked."""
-        last = track.row or _BLANK
-        seen, seen_before = snapshot.observed_at, track.observed_at
-        if self.kept(row) != self.kept(last) or (seen and seen_before and seen < seen_before):
-            return None
-        if self.counted and not (
-            row[-2] >= last[-2] and row[-1] >= last[-1] and (row[-3] == last[-3] or last[-3] <= 0)
+    def take(self, track: Track, parsed: ParsedRow, place: Place | None) -> bool:
+        """Change a batch as a row changes it; False, and nothing is changed, if the fold has to be asked."""
+        last, row = track.row or _BLANK, parsed.row
+        seen, seen_before = parsed.observed_at, track.observed_at
+        if seen is not None and track.row is not None and (seen_before is None or seen < seen_before):
+            return False
+        if self.is_exact:
+            if row != last:
+                return False
+        elif (
+            row[:_FLAT] != last[:_FLAT] if self.kept is None else self.kept(row) != self.kept(last)
+        ) or (
+            self.counted and not (row[-2] >= last[-2] and row[-1] >= last[-1] and (row[-3] == last[-3] or last[-3] <= 0))
         ):
-            return None
-        for look in self.looks:
-            if look(snapshot) is not None:
-                return None
+            return False
+        errors = None if parsed.errors is None else digest(parsed.errors)
+        if self.is_exact and track.errors not in (errors, NEVER):
+            return False
+        if self.looks:
+            snapshot = parsed.snapshot
+            for look in self.looks:
+                if look(snapshot) is not None:
+                    return False
+        if place is not None:
+            track.places = places = track.places or {}
+            for index, name in self.learned:
+                if row[index] != last[index]:
+                    places[name] = place
+            places[""] = place
+        track.observed_at, track.errors = seen, errors
+        if self.is_exact:
+            return True
+        if self.kept is None:
+            track.row = last[:_FLAT] + row[_FLAT:]
+            return True
         row = self.newest(last + row + self.status)
-        if self.words:
-            row = shared(row, self.words)
-        ats = track.ats
-        transitions: list[Transition] = []
-        for leg, place in self.steps:
-            at = None if place is None else row[place]
-            ats += (at,)
-            transitions.append(leg.of(snapshot.id, at, snapshot))
-        verdict = "consistent" if track.verdict == "undetermined" else track.verdict
-        # By place: names would cost a tenth of an observation.
-        after = Track(
-            row[0], self.entered, self.legs, ats, False, row, None, None, seen, None, self.pattern, verdict,  # noqa: FBT003
-        )  # fmt: skip
-        return after, transitions
+        track.row = shared(row, self.words) if self.words else row
+        track.status, track.entered, track.legs, track.pattern = row[0], self.entered, self.legs, self.pattern
+        track.ats += tuple([None if index is None else row[index] for _, index in self.steps])
+        if track.verdict == "undetermined":
+            track.verdict = "consistent"
+        return True
 
 
 class Ways:
-    """The beaten ways of one fold."""
+    """The cached transitions of one fold."""
 
     def __init__(self, graph: Topology, *, are_timeless: bool) -> None:
         """Know none yet; where times decide the route, as on a cycle, none is ever known."""
@@ -121,18 +154,19 @@ class Ways:
             self._grown[key] = (legs + new, entered.union(leg.target for leg in taken))
         return self._grown[key]
 
-    def key(self, track: Track, snapshot: Snapshot, row: Row, pattern: object) -> object:
+    def key(self, track: Track, parsed: ParsedRow) -> object:
         """Return all that the fold's answer depends on, but for values; None if there is more to it."""
-        if pattern is None or track.adopted or track.first or track.given:
+        if parsed.pattern is None or track.adopted or track.first or track.given:
             return None
         if track.pattern is None and track.row is not None:
             return None
         # The legs tell the status and what was entered: only an adopted move comes without any.
         return (
-            pattern,
-            row[0],
-            snapshot.observed_at is None,
-            snapshot.metadata is None,
+            parsed.pattern,
+            parsed.row[0],
+            parsed.observed_at is None,
+            parsed.metadata is None,
+            parsed.errors is None,
             track.pattern,
             track.legs,
         )
@@ -141,29 +175,40 @@ class Ways:
         """Return the way of a key, if one was beaten."""
         return self._found.get(key)
 
-    def beat(self, key: object, before: Track, after: Track, row: Row, plan: Plan) -> None:
-        """Remember what the fold made of a snapshot without findings, if it makes that of all with this key."""
-        last = before.row or _BLANK
+    def beat(self, key: object, before: Track, after: Track, parsed: ParsedRow, plan: Plan) -> None:
+        """Remember what the fold made of a row without findings, if it makes that of all with this key."""
+        last, row = before.row or _BLANK, parsed.row
         kept = [index for index in range(1, _FLAT) if last[index] is not None]
         lost = any(row[index] is None for index in kept) or (last[-1] is not None and row[-1] is None)
-        set_aside = after.first or after.given or before.status in self._graph.terminal
-        if key is None or lost or set_aside or after.status != row[0] or len(self._found) >= self._max:
+        is_exact = before.status in self._graph.terminal
+        if (
+            key is None or parsed.pattern is None or lost or after.first or after.given or after.status != row[0]
+            or (is_exact and row != last) or _is_partial(last) or _is_partial(row) or len(self._found) >= self._max
+        ):  # fmt: skip
             return
         fresh = {name for name, old, new in zip(FLAT_FIELDS, last, row, strict=False) if old is None is not new}
+        asked = fresh | _NOT_KEPT | (set() if is_exact else {"request_counts"})
         steps = after.legs[len(before.legs) :]
         self._found[key] = Way(
-            kept=itemgetter(*kept) if kept else len,  # Rows are equally long.
+            kept=None if before.row and not fresh and not steps else itemgetter(*kept) if kept else len,
+            is_exact=is_exact,
             counted=last[-1] is not None,
-            looks=tuple(look for rule, look in plan if not _READ.get(type(rule.kind), _ANY).isdisjoint(fresh | _ANY)),
+            looks=tuple(look for rule, look in plan if not _reads(rule.kind).isdisjoint(asked)),
             newest=itemgetter(2 * _SIZE, *(index if index in kept else _SIZE + index for index in range(1, _SIZE))),
             words=tuple(index for index in COMMON if index and FLAT_FIELDS[index] in fresh),
+            learned=() if before.row is None else tuple(each for each in WATCHED if each[1] in fresh | COUNTS),
             status=(row[0],),
             entered=after.entered,
             legs=after.legs,
             steps=tuple((leg, self._place(leg)) for leg in steps),
-            pattern=after.pattern,
+            pattern=parsed.pattern,
         )
 
     def _place(self, leg: Leg) -> int | None:
         stamp = self._graph.stamp[leg.target]
         return None if stamp is None else FLAT_FIELDS.index(stamp)
+
+
+def _is_partial(row: Row) -> bool:
+    """Tell whether some counts are null and others are not: those cannot be compared one by one."""
+    return 0 < row[_FLAT:].count(None) < len(COUNT_FIELDS)

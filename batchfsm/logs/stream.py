@@ -102,7 +102,10 @@ class Stream:
 
     def _whole_object(self) -> Sighting | None:
         """Decode and pass the object that begins here, if it ends inside the window; None to read with more care."""
-        text, start = self._text, self._at
+        text = self._text
+        if text.startswith("\n", self._at):
+            self._move(1)
+        start = self._at
         if not text.startswith("{", start):
             return None
         try:

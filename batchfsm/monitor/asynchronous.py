@@ -12,7 +12,7 @@ from batchfsm.dialects import Dialect
 from batchfsm.errors import JournalError
 from batchfsm.journal import Journal, Outcome
 from batchfsm.lifecycle import Lifecycle
-from batchfsm.monitor.core import Core, OnIllegal
+from batchfsm.monitor.core import UNCHANGED, Core, OnIllegal
 from batchfsm.monitor.observation import Observation
 from batchfsm.monitor.outbox import Outbox, Turn, hook_error
 
@@ -45,14 +45,13 @@ class AsyncMonitor(Core):
 
     async def observe(self, batch: object, *, observed_at: float | str | None = None) -> Observation:
         """Take in one snapshot and await the hooks of what it brings; otherwise as `Monitor.observe`."""
-        plain = self._glance(batch, observed_at)
-        if isinstance(plain, Observation):
-            return plain
-        turn = Turn()
+        # Read here and now, the snapshot too: while the journal is waited for, the caller's object may change.
+        parsed = self._read(batch, observed_at)
+        if self._is_unchanged(parsed):
+            return UNCHANGED
+        _, turn = parsed.snapshot, Turn()
         try:
-            # Read here and now: while the journal is waited for, the caller's object may change.
-            read = self._read(batch, plain, observed_at)
-            await self._aside(self._take, turn, *read)
+            await self._aside(self._take, turn, parsed)
             if turn.outbox is not None:
                 await self._deliver(turn, turn.outbox)
         except BaseException as error:

@@ -14,8 +14,8 @@ from batchfsm.monitor.hooks import Delivery, Hooks
 from batchfsm.monitor.ledger import RACES_MAX, Ledger
 from batchfsm.monitor.observation import IllegalTransitionError, make_observation
 from batchfsm.monitor.outbox import Outbox, Turn, of_batch
-from batchfsm.snapshot import Row, Snapshot
 from batchfsm.topology import Topology
+from batchfsm.wire import ParsedRow
 
 
 class Batches:
@@ -36,27 +36,27 @@ class Batches:
         self._lock = Lock()
         self._ledger = None if journal is None else Ledger(journal, hooks, graph)
 
-    def _take(self, turn: Turn, snapshot: Snapshot, row: Row, pattern: object) -> None:
-        """Fold a snapshot, queue its hooks, and take them over if nobody else calls hooks of its batch."""
-        turn.batch_id = batch_id = snapshot.id
-        turn.now = snapshot.observed_at
+    def _take(self, turn: Turn, parsed: ParsedRow) -> None:
+        """Fold a row, queue its hooks, and take them over if nobody else calls hooks of its batch."""
+        turn.batch_id = batch_id = parsed.id
+        turn.now = parsed.observed_at
         if self._ledger is not None:
-            self._take_in(self._ledger, turn, snapshot, row, pattern)
+            self._take_in(self._ledger, turn, parsed)
             return
         with self._lock:
             track = self._tracks.get(batch_id) or Track()
-            after, folded = self._fold.follow(track, snapshot, row, pattern)
-            self._install(turn, snapshot, after, folded, self._hooks.wanting(folded.transitions, folded.findings))
+            after, folded = self._fold.follow(track, parsed)
+            self._install(turn, parsed, after, folded, self._hooks.wanting(folded.transitions, folded.findings))
 
-    def _take_in(self, ledger: Ledger, turn: Turn, snapshot: Snapshot, row: Row, pattern: object) -> None:
+    def _take_in(self, ledger: Ledger, turn: Turn, parsed: ParsedRow) -> None:
         """Do it with a journal: what an observation changes is written before anybody here knows of it."""
         with ledger.lock:
             ledger.settle()
             for _ in range(RACES_MAX):
                 track = self._recall(ledger, turn.batch_id)
-                moved = self._fold.follow(track, snapshot, row, pattern)
+                moved = self._fold.follow(track, parsed)
                 try:
-                    if self._write(ledger, turn, snapshot, track, moved):
+                    if self._write(ledger, turn, parsed, track, moved):
                         return
                 except BaseException:
                     # Written or not, who knows: the journal does, and is asked the next time.
@@ -66,7 +66,7 @@ class Batches:
             raise ledger.error(f"other processes were faster to observe {turn.batch_id}, {RACES_MAX} times")
 
     def _write(
-        self, ledger: Ledger, turn: Turn, snapshot: Snapshot, before: Track, moved: tuple[Track, Folded]
+        self, ledger: Ledger, turn: Turn, parsed: ParsedRow, before: Track, moved: tuple[Track, Folded]
     ) -> bool:
         """Write what a snapshot brought, then let everybody here know of it; False if another process was faster."""
         after, folded = moved
@@ -77,7 +77,7 @@ class Batches:
         is_left = written == "left" or ledger.is_remote
         here = self._behind(ledger, turn.batch_id, wanting) if is_left else wanting
         with self._lock:
-            self._install(turn, snapshot, after, folded, here, is_elsewhere=len(here) < len(wanting))
+            self._install(turn, parsed, after, folded, here, is_elsewhere=len(here) < len(wanting))
         return True
 
     def _behind(self, ledger: Ledger, batch_id: str, wanting: list[Delivery]) -> list[Delivery]:
@@ -107,7 +107,7 @@ class Batches:
     def _install(
         self,
         turn: Turn,
-        snapshot: Snapshot,
+        parsed: ParsedRow,
         after: Track,
         folded: Folded,
         wanting: list[Delivery],
@@ -121,14 +121,14 @@ class Batches:
             outbox = Outbox([])
         waits = outbox is not None and bool(outbox.queue or wanting)
         idle = outbox is None or outbox.turn is None
-        judged = self._fold.knows(snapshot)
+        judged = self._fold.knows(parsed)
         verdict = verdict_of(findings, judged=judged) if findings or not judged else "consistent"
         delivered = (idle or not waits) and not is_elsewhere
         turn.observation = make_observation(tuple(transitions), tuple(findings), verdict, delivered)
         if self._raises and folded.illegal:
             known = str(after.status)  # It was held.
             reachable = [name for name in self._graph.statuses if name in self._graph.reach[known]]
-            turn.error = IllegalTransitionError(batch_id, known, snapshot.status, reachable, turn.observation)
+            turn.error = IllegalTransitionError(batch_id, known, parsed.snapshot.status, reachable, turn.observation)
         # Queued before it is known: an interrupt may make a hook run twice, and never not at all.
         if outbox is not None:
             self._outboxes[batch_id] = outbox

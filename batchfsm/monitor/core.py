@@ -15,19 +15,16 @@ from batchfsm.monitor.batches import Batches
 from batchfsm.monitor.hooks import Hooks
 from batchfsm.monitor.ledger import Ledger
 from batchfsm.monitor.observation import BatchState, Observation
-from batchfsm.rules import faults
-from batchfsm.snapshot import Row, Snapshot, row_of
 from batchfsm.topology import topology
-from batchfsm.wire import TIME_MAX, Plain, reader
+from batchfsm.wire import ParsedRow, reader
 
 HookT = TypeVar("HookT", bound=Callable[..., Any])
 AnswerT = TypeVar("AnswerT")
 P = ParamSpec("P")
 OnIllegal = Literal["adopt", "hold", "raise"]
-Read = tuple[Snapshot, Row, object]
-"""A snapshot, its plain values, and what stands for their types."""
 
-_UNCHANGED: Final = Observation((), (), "consistent")
+UNCHANGED: Final = Observation((), (), "consistent")
+"""The observation of a row that says what the last one said."""
 
 
 class Core(Batches):
@@ -156,46 +153,22 @@ class Core(Batches):
         """Do what needs the journal; where it is done, the monitors decide."""
         return work(*args, **kwargs)
 
-    def _glance(self, batch: object, observed_at: object) -> Plain | Observation | None:
-        """Return the observation if a snapshot says what the last one said, else what the fast lane read of it."""
-        if not (observed_at is None or (type(observed_at) is float and 0 < observed_at <= TIME_MAX)):
-            return None
-        plain = self._reader.glance(batch)
-        if plain is None:
-            return None
-        track = self._tracks.get(plain.id)
-        # Looked at without the lock first: most that comes here has changed.
-        if track is not None and track.row == plain.row and track.pattern is plain.pattern:
-            with self._lock:
-                if self._repeats(plain, observed_at):
-                    return _UNCHANGED
-        return plain if self._reader.is_sound(plain) else None
+    def _is_unchanged(self, parsed: ParsedRow) -> bool:
+        """Tell whether a row says what the last one said, and note when it was seen."""
+        track = self._tracks.get(parsed.id)
+        # Looked at without the lock first: most rows that come here have changed.
+        if track is None or track.row != parsed.row:
+            return False
+        with self._lock:
+            track = self._tracks.get(parsed.id)
+            if track is None or parsed.id in self._outboxes or not self._fold.repeats(track, parsed):
+                return False
+            track.observed_at = parsed.observed_at
+            return True
 
-    def _repeats(self, plain: Plain, observed_at: Any) -> bool:
-        """Tell whether a snapshot says exactly what the last row said, and that was nothing to find fault with."""
-        track = self._tracks.get(plain.id)
-        if track is None or track.pattern is not plain.pattern or track.row != plain.row:
-            return False
-        if plain.id in self._outboxes:
-            return False
-        if plain.metadata and next(faults(plain.metadata), None) is not None:
-            return False  # It is not kept, so it is judged again (S006).
-        if observed_at is None:
-            return track.observed_at is None
-        if (
-            track.observed_at is None
-            or observed_at < track.observed_at
-            or self._fold.is_overdue(plain.row, observed_at)
-        ):
-            return False
-        track.observed_at = observed_at
-        return True
-
-    def _read(self, batch: object, plain: Plain | None, observed_at: Any) -> Read:
-        """Read a snapshot that is not plainly the last one again."""
-        if plain is not None:
-            return plain.snapshot(observed_at), plain.row, plain.pattern
-        snapshot = self._reader.read(batch, observed_at)
-        if snapshot.id is None:
+    def _read(self, batch: object, observed_at: object) -> ParsedRow:
+        """Read a snapshot of any form."""
+        parsed = self._reader.read_row(batch, observed_at)
+        if parsed.id is None:
             raise SnapshotError([("$.id", "a batch without a readable id cannot be tracked")])
-        return snapshot, row_of(snapshot), None
+        return parsed

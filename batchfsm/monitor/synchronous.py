@@ -6,7 +6,7 @@ from batchfsm.dialects import Dialect
 from batchfsm.errors import JournalError
 from batchfsm.journal import Journal, Outcome
 from batchfsm.lifecycle import Lifecycle
-from batchfsm.monitor.core import Core, OnIllegal
+from batchfsm.monitor.core import UNCHANGED, Core, OnIllegal
 from batchfsm.monitor.observation import Observation
 from batchfsm.monitor.outbox import Outbox, Turn, hook_error
 
@@ -56,12 +56,12 @@ class Monitor(Core):
                 written has not happened: no hook was called for it, and the
                 same snapshot, observed again, brings it again.
         """
-        plain = self._glance(batch, observed_at)
-        if isinstance(plain, Observation):
-            return plain
+        parsed = self._read(batch, observed_at)
+        if self._is_unchanged(parsed):
+            return UNCHANGED
         turn = Turn()
         try:
-            self._take(turn, *self._read(batch, plain, observed_at))
+            self._take(turn, parsed)
             if turn.outbox is not None:
                 self._deliver(turn, turn.outbox)
         except BaseException as error:

@@ -169,6 +169,13 @@ class ParsedRow:
             )
         return snapshot
 
+    def __reduce__(self) -> tuple[Callable[..., ParsedRow], tuple[Any, ...]]:
+        """Pickle plain values, which are the same in another process; a pattern is not."""
+        if self.pattern is None:
+            return ParsedRow.of, (self.snapshot,)
+        extra = None if self._extra is _no_extra else self._extra
+        return _restored, (self.id, self.row, self.observed_at, self.errors, self.metadata, self._usage, extra)
+
     @classmethod
     def of(cls, snapshot: Snapshot) -> ParsedRow:
         """Return a snapshot as a row."""
@@ -180,6 +187,13 @@ class ParsedRow:
             snapshot.id, row, pattern, snapshot.observed_at, snapshot.errors, snapshot.metadata or None,
             snapshot.usage, snapshot.extra, snapshot,
         )  # fmt: skip
+
+
+def _restored(
+    batch_id: str, row: Row, observed_at: float | None, errors: Any, metadata: Any, usage: Any, extra: Any
+) -> ParsedRow:
+    pattern = _PATTERNS[tuple(map(type, row))]
+    return ParsedRow(batch_id, row, pattern, observed_at, errors, metadata, usage, _no_extra if extra is None else extra)
 
 
 class FastPath:

@@ -16,7 +16,7 @@ from batchfsm.errors import SnapshotError
 from batchfsm.lifecycle import Lifecycle
 from batchfsm.snapshot import COUNT_FIELDS, UNREAD, VITAL_FIELDS, WIRE_FIELDS, Snapshot
 from batchfsm.wire.envelope import SPELLINGS, batches, canonical, canonical_errors, decode, only_batch
-from batchfsm.wire.fields import converter, culprits, errors_hook, frozen, refusal, shown, time_of
+from batchfsm.wire.fields import TIME_MAX, converter, culprits, errors_hook, frozen, refusal, shown, time_of
 from batchfsm.wire.lane import FastPath, ParsedRow
 
 _KNOWN: Final = frozenset(WIRE_FIELDS)
@@ -107,16 +107,16 @@ class Reader:
             if not isinstance(wire, Mapping):
                 raise SnapshotError([("$", f"expected an object, got {shown(wire)}")])
             wire = dict(wire)
-        row = self.parse_fast(wire, observed_at)
-        return ParsedRow.of(self._read(wire, observed_at)) if row is None else row
+        return self.parse_fast(wire, observed_at) or ParsedRow.of(self._read(wire, observed_at))
 
     def parse_fast(self, wire: dict[Any, Any], observed_at: object = None) -> ParsedRow | None:
         """Read a bare object without the converter; None if it has to be read field by field."""
+        if observed_at is None or (type(observed_at) is float and 0 < observed_at <= TIME_MAX):
+            return self._fast.parse(wire, observed_at)
         try:
-            seen = None if observed_at is None else time_of(observed_at)
+            return self._fast.parse(wire, time_of(observed_at))
         except ValueError:
             return None
-        return self._fast.parse(wire, seen)
 
     def _read(self, wire: Mapping[Any, Any], observed_at: object) -> Snapshot:
         """Read any mapping through the converter; a second time without what it refused."""

@@ -12,8 +12,8 @@ from batchfsm import DIALECTS, Dialect, Snapshot, SnapshotError, Transition, par
 from batchfsm.history import Fold, Track, dump, restore
 from batchfsm.journal.stored import snapshot_of, snapshot_text, transition_of, transition_text
 from batchfsm.route import Leg
-from batchfsm.snapshot import UNREAD, row_of
-from batchfsm.wire import reader
+from batchfsm.snapshot import UNREAD
+from batchfsm.wire import ParsedRow, reader
 from support.histories import logs, written
 from support.notation import CREATED, seen, snap
 
@@ -60,11 +60,11 @@ def test_observing_after_a_restore_equals_observing_without(
     for number, (wire, clock) in enumerate(written(log)):
         if (snapshot := read(wire, clock, dialect)) is None:
             continue
-        row = reader(dialect).glance(wire | {"id": "batch_1"})
+        row = ParsedRow.of(snapshot)
         if number in restarts:
             restored = copied(restored)
-        lasting, told = fold.follow(lasting, snapshot, row_of(snapshot), row and row.pattern)
-        restored, told_again = fold.follow(restored, snapshot, row_of(snapshot), row and row.pattern)
+        lasting, told = fold.follow(lasting, row)
+        restored, told_again = fold.follow(restored, row)
 
         assert (told.transitions, told.findings) == (told_again.transitions, told_again.findings)
         assert known(lasting) == known(restored)

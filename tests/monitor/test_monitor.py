@@ -31,7 +31,7 @@ from batchfsm import (
 )
 from batchfsm.finding import verdict_of
 from batchfsm.history import Fold, Track
-from batchfsm.wire import reader
+from batchfsm.wire import ParsedRow, reader
 from support import oracle
 from support.histories import FIELDS, logs, written
 from support.notation import CREATED, DAY_S, WORDS, seen, snap
@@ -415,7 +415,7 @@ def compared(  # noqa: PLR0917  # All that two readings of one snapshot need.
 
     assert folded.findings == [*observation.findings]
     assert folded.transitions == [*observation.transitions]
-    assert verdict_of(folded.findings, judged=fold.knows(snapshot)) == observation.verdict
+    assert verdict_of(folded.findings, judged=fold.knows(ParsedRow.of(snapshot))) == observation.verdict
     known = monitor[snapshot.id]
     assert (track.snapshot(snapshot.id), track.verdict) == (known.snapshot, known.verdict)
     assert track.status in (None, known.status)
