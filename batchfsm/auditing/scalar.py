@@ -64,7 +64,7 @@ def one_by_one(
         spool = None if is_repeatable else stack.enter_context(closing(Spool()))
         live = read()
         judging, gathering = _judging(fold, attrs.evolve(blank), dialect, past)
-        if not stream(_kept(live, spool), judging):
+        if not stream(live if spool is None else _kept(live, spool), judging):
             # Somewhere a snapshot came after a later one. What was judged so far may be wrong: begin again.
             judging, gathering = _judging(fold, attrs.evolve(blank), dialect, past)
             sort(read() if spool is None else chain(spool, live), judging, counter)
@@ -190,9 +190,8 @@ def _judging(fold: Fold, tally: Tally, dialect: Dialect, past: Past | None) -> t
     return Judging(fold, tally, told, gathering.ended, past), gathering
 
 
-def _kept(live: Iterator[Row | Unreadable], spool: Spool | None) -> Iterator[Row | Unreadable]:
+def _kept(live: Iterator[Row | Unreadable], spool: Spool) -> Iterator[Row | Unreadable]:
     """Pass rows on, and keep those of a source that cannot be read twice."""
     for row in live:
-        if spool is not None:
-            spool.add(row)
+        spool.add(row)
         yield row

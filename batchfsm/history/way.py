@@ -22,6 +22,7 @@ from batchfsm.route import Leg
 from batchfsm.rules.judging import Plan
 from batchfsm.rules.kinds import Bound, IdTime, Kind, Limit, Ordered, Overflow, OutputMissing, Unsettled, Window
 from batchfsm.rules.scalar import Look
+from batchfsm.rules.silence import IsSilent
 from batchfsm.snapshot import COUNT_FIELDS, FLAT_FIELDS, Row
 from batchfsm.topology import Topology
 from batchfsm.wire import ParsedRow, TypePattern
@@ -65,8 +66,8 @@ class Way:
     counted: bool
     """True if the last row gave counts."""
 
-    looks: tuple[Look, ...]
-    """What has to be asked of the snapshot."""
+    looks: tuple[tuple[IsSilent, Look], ...]
+    """What has to be asked of the row, and of its snapshot where the row leaves it open."""
 
     newest: Callable[[Row], Row]
     """Picks the new row out of the last one, this one and the status: what is kept stays the object it was."""
@@ -107,11 +108,9 @@ class Way:
         errors = None if parsed.errors is None else digest(parsed.errors)
         if self.is_exact and track.errors not in (errors, NEVER):
             return False
-        if self.looks:
-            snapshot = parsed.snapshot
-            for look in self.looks:
-                if look(snapshot) is not None:
-                    return False
+        for is_silent, look in self.looks:
+            if not is_silent(parsed) and look(parsed.snapshot) is not None:
+                return False
         if place is not None:
             track.places = places = track.places or {}
             for index, name in self.learned:
@@ -193,7 +192,7 @@ class Ways:
             kept=None if before.row and not fresh and not steps else itemgetter(*kept) if kept else len,
             is_exact=is_exact,
             counted=last[-1] is not None,
-            looks=tuple(look for rule, look in plan if not _reads(rule.kind).isdisjoint(asked)),
+            looks=tuple((quick, look) for rule, look, quick in plan if not _reads(rule.kind).isdisjoint(asked)),
             newest=itemgetter(2 * _SIZE, *(index if index in kept else _SIZE + index for index in range(1, _SIZE))),
             words=tuple(index for index in COMMON if index and FLAT_FIELDS[index] in fresh),
             learned=() if before.row is None else tuple(each for each in WATCHED if each[1] in fresh | COUNTS),

@@ -14,12 +14,13 @@ from batchfsm.finding import Finding
 from batchfsm.lifecycle import STAMP_FIELDS, Severity
 from batchfsm.rules.rule import Rule
 from batchfsm.rules.scalar import Look, World, questions
+from batchfsm.rules.silence import IsSilent, silence
 from batchfsm.rules.table import RULES
 from batchfsm.snapshot import Snapshot
 from batchfsm.topology import topology
 
-Plan = tuple[tuple[Rule, Look], ...]
-"""The rules that snapshots of one pattern can breach, each with what is to be asked of them."""
+Plan = tuple[tuple[Rule, Look, IsSilent], ...]
+"""The rules that snapshots of one pattern can breach, each with what is to be asked of them, and of their rows."""
 
 _ID_CHARS_MAX: Final = 80
 
@@ -54,7 +55,7 @@ class Judge:
     def judge(self, snapshot: Snapshot) -> list[Finding]:
         """Return what one snapshot breaches by itself, in the order of the table."""
         findings = []
-        for rule, look in self.plan(snapshot):
+        for rule, look, _ in self.plan(snapshot):
             if (breach := look(snapshot)) is not None:
                 fields, sentence, severity = breach
                 findings.append(self.finding(rule.code, snapshot, fields, sentence, severity))
@@ -110,7 +111,7 @@ class Judge:
             for code, rule in RULES.items()
             if self._severities[code] != "off"
         )
-        return tuple((rule, look) for rule, look in plan if look is not None)
+        return tuple((rule, look, silence(rule.kind, self._world, fields)) for rule, look in plan if look is not None)
 
 
 @cache

@@ -79,10 +79,10 @@ def unknown_status(_: kinds.UnknownStatus, world: World, status: str | None, fie
 
 def faults(metadata: Mapping[str, object], kind: kinds.Limit = _METADATA) -> Iterator[str]:
     """Return what is too much of metadata."""
-    return iter(()) if _is_small(metadata, kind) else _faults(metadata, kind)
+    return iter(()) if is_small(metadata, kind) else _faults(metadata, kind)
 
 
-def _is_small(metadata: Mapping[str, Any], kind: kinds.Limit) -> bool:
+def is_small(metadata: Mapping[str, Any], kind: kinds.Limit = _METADATA) -> bool:
     """Tell whether all keys, and all values, are together no longer than one of them may be: nearly always so."""
     try:
         keys, values = "".join(metadata), "".join(metadata.values())
@@ -108,7 +108,7 @@ def limit(kind: kinds.Limit, _world: World, _status: str | None, fields: Fields)
 
     def look(snapshot: Snapshot) -> Breach | None:
         metadata = snapshot.metadata
-        if not metadata or _is_small(metadata, kind):
+        if not metadata or is_small(metadata, kind):
             return None
         # Named, not repeated: metadata is private, and reports get around.
         fault = next(_faults(metadata, kind), None)

@@ -15,7 +15,7 @@ from batchfsm.snapshot import Snapshot
 _WINDOW: Final = re.compile(r"(\d{1,9})([smhd])", re.ASCII)
 _UNIT_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _ID_TIME: Final = re.compile(r"batch_([0-9a-f]{8})[0-9a-f]{24}")
-_ID_CHARS: Final = 38
+ID_CHARS: Final = 38
 
 
 def ordered(_: kinds.Ordered, world: World, _status: str | None, fields: Fields) -> Look | None:
@@ -81,7 +81,7 @@ def window(_: kinds.Window, world: World, _status: str | None, fields: Fields) -
     def look(snapshot: Snapshot) -> Breach | None:
         window: Any = snapshot.completion_window
         given_s: Any = snapshot.expires_at - snapshot.created_at  # type: ignore[operator]
-        window_s = _seconds(window)
+        window_s = seconds_of(window)
         if window_s == given_s or window_s is None or abs(given_s - window_s) <= tolerance_s:
             return None
         named = {name: getattr(snapshot, name) for name in ("created_at", "expires_at", "completion_window")}
@@ -95,7 +95,7 @@ def window(_: kinds.Window, world: World, _status: str | None, fields: Fields) -
 
 
 @lru_cache(maxsize=256)
-def _seconds(window: str) -> int | None:
+def seconds_of(window: str) -> int | None:
     """Return `24h`, `7d`, `90m` or `30s` in seconds; None for what is none of them."""
     found = _WINDOW.fullmatch(window)
     return int(found[1]) * _UNIT_S[found[2]] if found else None
@@ -105,7 +105,7 @@ def id_time(kind: kinds.IdTime, _world: World, _status: str | None, fields: Fiel
     """Ask whether the id was made when the batch was."""
 
     def look(snapshot: Snapshot) -> Breach | None:
-        if len(snapshot.id) != _ID_CHARS or (found := _ID_TIME.match(snapshot.id)) is None:
+        if len(snapshot.id) != ID_CHARS or (found := _ID_TIME.match(snapshot.id)) is None:
             return None
         off_s = int(found[1], 16) - snapshot.created_at  # type: ignore[operator]
         if -kind.tolerance_s <= off_s <= kind.tolerance_s:

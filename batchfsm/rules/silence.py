@@ -1,0 +1,130 @@
+"""
+The quick reading of the kinds that compare values: is a row surely no breach, by its plain values alone?
+
+It spares a healthy row its snapshot. Whenever it is not sure, the scalar reading of the kind
+decides; tests compare the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from operator import itemgetter
+from typing import Any, Final
+
+from batchfsm.rules import kinds
+from batchfsm.rules.presence import is_small
+from batchfsm.rules.values import ID_CHARS, seconds_of
+from batchfsm.rules.world import Fields, World
+from batchfsm.snapshot import FLAT_FIELDS
+from batchfsm.wire import ParsedRow
+
+IsSilent = Callable[[ParsedRow], bool]
+"""True if a row surely does not breach the rule."""
+
+_INDEX: Final = {name: index for index, name in enumerate(FLAT_FIELDS)}
+
+
+def _picks(names: list[str]) -> Callable[[Any], Any]:
+    """Return what picks the values of at least one field as a tuple."""
+    indices = [_INDEX[name] for name in names]
+    return itemgetter(*indices) if len(indices) > 1 else itemgetter(slice(indices[0], indices[0] + 1))
+
+
+def _ordered(_: kinds.Ordered, world: World, fields: Fields) -> IsSilent | None:
+    graph = world.topology
+    stamps = sorted(
+        ((name, stamp) for name, stamp in graph.stamp.items() if stamp is not None and stamp in fields),
+        key=lambda pair: graph.rank[pair[0]],
+    )
+    # Where each stamp precedes the next, as on every lawful walk, one comparison of neighbours is enough.
+    if not stamps or not all(graph.precedes(first, second) for (first, _), (second, _) in pairwise(stamps)):
+        return None
+    times_of = _picks([stamp for _, stamp in stamps])
+
+    def is_silent(parsed: ParsedRow) -> bool:
+        times = times_of(parsed.row)
+        return sorted(times) == [*times]
+
+    return is_silent
+
+
+def _bound(kind: kinds.Bound, world: World, fields: Fields) -> IsSilent | None:
+    slack_s = world.skew_s if kind.slack_s is None else kind.slack_s
+    if kind.times == ("observed_at",):
+        limit = _INDEX[kind.limit]
+        return lambda parsed: parsed.observed_at <= parsed.row[limit] + slack_s  # type: ignore[operator]
+    names = [name for name in kind.times if name in fields]
+    times_of = _picks(names)
+    if kind.limit == "observed_at":
+        return lambda parsed: max(times_of(parsed.row)) <= parsed.observed_at + slack_s
+    limit = _INDEX[kind.limit]
+    return lambda parsed: max(times_of(parsed.row)) <= parsed.row[limit] + slack_s
+
+
+def _window(_: kinds.Window, _world: World, _fields: Fields) -> IsSilent:
+    created, expires, window = (_INDEX[name] for name in ("created_at", "expires_at", "completion_window"))
+
+    def is_silent(parsed: ParsedRow) -> bool:
+        row = parsed.row
+        return bool(row[expires] - row[created] == seconds_of(row[window]))
+
+    return is_silent
+
+
+def _id_time(_: kinds.IdTime, _world: World, _fields: Fields) -> IsSilent:
+    return lambda parsed: len(parsed.id) != ID_CHARS
+
+
+def _overflow(_: kinds.Overflow, _world: World, _fields: Fields) -> IsSilent:
+    def is_silent(parsed: ParsedRow) -> bool:
+        total, completed, failed = parsed.row[-3:]
+        return None not in (total, completed, failed) and bool(total >= completed + failed and completed >= 0 <= failed)
+
+    return is_silent
+
+
+def _unsettled(_: kinds.Unsettled, _world: World, _fields: Fields) -> IsSilent:
+    def is_silent(parsed: ParsedRow) -> bool:
+        total, completed, failed = parsed.row[-3:]
+        return None not in (total, completed, failed) and bool(completed + failed >= total)
+
+    return is_silent
+
+
+def _given(kind: kinds.Set, _world: World, _fields: Fields) -> IsSilent | None:
+    return (lambda parsed: not parsed.row[-3]) if kind.fields == ("request_counts.total",) else None
+
+
+def _limit(kind: kinds.Limit, _world: World, _fields: Fields) -> IsSilent:
+    return lambda parsed: not parsed.metadata or is_small(parsed.metadata, kind)
+
+
+_READINGS: Final[dict[type, Callable[[Any, World, Fields], IsSilent | None]]] = {
+    kinds.Ordered: _ordered,
+    kinds.Bound: _bound,
+    kinds.Window: _window,
+    kinds.IdTime: _id_time,
+    kinds.Overflow: _overflow,
+    kinds.Unsettled: _unsettled,
+    kinds.Set: _given,
+    kinds.Limit: _limit,
+}
+
+
+def silence(kind: kinds.Kind, world: World, fields: Fields) -> IsSilent:
+    """
+    Return whether a row of one pattern surely does not breach a rule that its pattern leaves open.
+
+    Args:
+        kind: The rule's kind, with its parameters.
+        world: What it is asked under.
+        fields: The fields that are set.
+    """
+    reading = _READINGS.get(type(kind))
+    found = None if reading is None else reading(kind, world, fields)
+    return _never if found is None else found
+
+
+def _never(_: ParsedRow) -> bool:
+    return False
