@@ -79,7 +79,8 @@ def stream(log: Iterable[Row | Unreadable], judge: Judging) -> bool:
         if isinstance(row, Unreadable):
             judge.tally.miss(row)
             continue
-        batch_id, seen_at = row.parsed.id, row.parsed.observed_at
+        parsed = row.parsed
+        batch_id, seen_at = parsed.id, parsed.observed_at
         if batch_id is None:
             judge.alone(row)
             continue

@@ -96,9 +96,9 @@ class Fold:
     def follow(self, track: Track, parsed: ParsedRow) -> tuple[Track, Folded]:
         """As `fold`, but leave the track as it is and return the next one; by a cached transition, if there is one."""
         after = track.copy()
-        way = self._ways.find(key := self._ways.key(track, parsed))
+        way = self._ways.find(track, parsed)
         if way is None or not way.take(after, parsed, None):
-            return after, self._fold_anew(key, track, after, parsed, None)
+            return after, self._fold_anew(track, after, parsed, None)
         if not way.steps:
             return after, Folded([], [], None)
         snapshot, times = parsed.snapshot, after.ats[len(track.ats) :]
@@ -107,20 +107,18 @@ class Fold:
 
     def advance(self, track: Track, parsed: ParsedRow, place: Place) -> list[Finding]:
         """As `fold`, by a cached transition, if there is one, and for its findings alone."""
-        way = self._ways.find(key := self._ways.key(track, parsed))
+        way = self._ways.find(track, parsed)
         if way is not None and way.take(track, parsed, place):
             return []
-        return self._fold_anew(key, track.copy(), track, parsed, place).findings
+        return self._fold_anew(track.copy(), track, parsed, place).findings
 
-    def _fold_anew(
-        self, key: object, before: Track, after: Track, parsed: ParsedRow, place: Place | None
-    ) -> Folded:
+    def _fold_anew(self, before: Track, after: Track, parsed: ParsedRow, place: Place | None) -> Folded:
         """Fold a row, and cache the transition if it brought no finding."""
         folded = self.fold(after, parsed.snapshot, row=parsed.row, place=place)
         # Silence may be a rule's that is off; what it would have told of is no beaten way all the same.
         if not folded.findings and folded.move in _WELL and self.knows(parsed):
             after.pattern = parsed.pattern
-            self._ways.beat(key, before, after, parsed, self._judge.plan(parsed.snapshot))
+            self._ways.beat(before, after, parsed, self._judge.plan(parsed.snapshot))
         return folded
 
     def repeats(self, track: Track, parsed: ParsedRow) -> bool:

@@ -153,29 +153,13 @@ class Ways:
             self._grown[key] = (legs + new, entered.union(leg.target for leg in taken))
         return self._grown[key]
 
-    def key(self, track: Track, parsed: ParsedRow) -> object:
-        """Return all that the fold's answer depends on, but for values; None if there is more to it."""
-        if parsed.pattern is None or track.adopted or track.first or track.given:
-            return None
-        if track.pattern is None and track.row is not None:
-            return None
-        # The legs tell the status and what was entered: only an adopted move comes without any.
-        return (
-            parsed.pattern,
-            parsed.row[0],
-            parsed.observed_at is None,
-            parsed.metadata is None,
-            parsed.errors is None,
-            track.pattern,
-            track.legs,
-        )
+    def find(self, track: Track, parsed: ParsedRow) -> Way | None:
+        """Return the cached transition of a batch and its next row, if there is one."""
+        return self._found.get(_key(track, parsed))
 
-    def find(self, key: object) -> Way | None:
-        """Return the way of a key, if one was beaten."""
-        return self._found.get(key)
-
-    def beat(self, key: object, before: Track, after: Track, parsed: ParsedRow, plan: Plan) -> None:
+    def beat(self, before: Track, after: Track, parsed: ParsedRow, plan: Plan) -> None:
         """Remember what the fold made of a row without findings, if it makes that of all with this key."""
+        key = _key(before, parsed)
         last, row = before.row or _BLANK, parsed.row
         kept = [index for index in range(1, _FLAT) if last[index] is not None]
         lost = any(row[index] is None for index in kept) or (last[-1] is not None and row[-1] is None)
@@ -195,7 +179,7 @@ class Ways:
             looks=tuple((quick, look) for rule, look, quick in plan if not _reads(rule.kind).isdisjoint(asked)),
             newest=itemgetter(2 * _SIZE, *(index if index in kept else _SIZE + index for index in range(1, _SIZE))),
             words=tuple(index for index in COMMON if index and FLAT_FIELDS[index] in fresh),
-            learned=() if before.row is None else tuple(each for each in WATCHED if each[1] in fresh | COUNTS),
+            learned=() if before.row is None or is_exact else tuple(each for each in WATCHED if each[1] in fresh | COUNTS),
             status=(row[0],),
             entered=after.entered,
             legs=after.legs,
@@ -211,3 +195,21 @@ class Ways:
 def _is_partial(row: Row) -> bool:
     """Tell whether some counts are null and others are not: those cannot be compared one by one."""
     return 0 < row[_FLAT:].count(None) < len(COUNT_FIELDS)
+
+
+def _key(track: Track, parsed: ParsedRow) -> object:
+    """Return all that the fold's answer depends on, but for values; None if there is more to it."""
+    if parsed.pattern is None or track.adopted or track.first or track.given:
+        return None
+    if track.pattern is None and track.row is not None:
+        return None
+    # The legs tell the status and what was entered: only an adopted move comes without any.
+    return (
+        parsed.pattern,
+        parsed.row[0],
+        parsed.observed_at is None,
+        parsed.metadata is None,
+        parsed.errors is None,
+        track.pattern,
+        track.legs,
+    )

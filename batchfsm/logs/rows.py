@@ -48,12 +48,12 @@ def rows(source: Iterable[Sighting | Unreadable], reader: Reader) -> Iterator[Ro
         try:
             found = _unpacked(sighting.found)
             batch = only_batch(found)
-            if batch is None and isinstance(found, Mapping | list | tuple):
-                several: Iterable[tuple[object, object]] = batches(found)
-            elif batch is None:
-                several = ((reader.read_row(found), None),)
+            if batch is not None:
+                several: Iterable[tuple[object, object]] = (batch,)
+            elif isinstance(found, Mapping | list | tuple):
+                several = batches(found)
             else:
-                several = (batch,)
+                several = ((reader.read_row(found), None),)
         except SnapshotError as error:
             yield Unreadable(place, error.problems[0][1])
             continue

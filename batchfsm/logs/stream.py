@@ -82,8 +82,7 @@ class Stream:
         in_array = False
         while True:
             if self._form is None and not in_array:
-                while (sighting := self._whole_object()) is not None:
-                    yield sighting
+                yield from self._whole_objects()
             char = self._skip(_SPACE_OR_COMMA if in_array else _SPACE)
             if char is None:
                 break
@@ -100,29 +99,28 @@ class Stream:
         elif in_array:
             yield Unreadable(self._place(), "the array is not closed: the log may be cut off")
 
-    def _whole_object(self) -> Sighting | None:
-        """Decode and pass the object that begins here, if it ends inside the window; None to read with more care."""
-        text = self._text
-        if text.startswith("\n", self._at):
-            self._move(1)
-        start = self._at
-        if not text.startswith("{", start):
-            return None
-        try:
-            found, end = decoder.raw_decode(text, start)
-            if end == len(text):
-                return None
-            if not text.isascii():
-                text[start:end].encode()  # Bytes that are not UTF-8 were let in as lone surrogates.
-        except (ValueError, RecursionError):
-            return None
-        sighting = _make_sighting(_make_place(self._name, self._line), found)
-        if text[end] == "\n" and text.find("\n", start, end) < 0 and self._patience == _PATIENCE_MAX:
-            self._line += 1
-            self._at = end + 1
-        else:
-            self._move(end - start)
-        return sighting
+    def _whole_objects(self) -> Iterator[Sighting]:
+        """Decode and pass objects, one a line, as long as they end inside the window; what follows needs more care."""
+        text, name, scan = self._text, self._name, decoder.scan_once
+        is_ascii, size = text.isascii(), len(text)
+        self._move(text.startswith("\n", self._at))
+        while text.startswith("{", self._at):
+            start = self._at
+            try:
+                found, end = scan(text, start)
+                if end == size:
+                    return
+                if not is_ascii:
+                    text[start:end].encode()  # Bytes that are not UTF-8 were let in as lone surrogates.
+            except (ValueError, RecursionError, StopIteration):
+                return
+            sighting = _make_sighting(_make_place(name, self._line), found)
+            if text[end] == "\n" and self._patience == _PATIENCE_MAX and text.find("\n", start, end) < 0:
+                self._line += 1
+                self._at = end + 1
+            else:
+                self._move(end - start + text.startswith("\n", end))
+            yield sighting
 
     def _next(self, char: str, *, in_array: bool) -> Sighting | Unreadable:
         """Return what stands here: an object, a text form, or a line that is neither."""

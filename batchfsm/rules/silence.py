@@ -2,7 +2,7 @@
 The quick reading of the kinds that compare values: is a row surely no breach, by its plain values alone?
 
 It spares a healthy row its snapshot. Whenever it is not sure, the scalar reading of the kind
-decides; tests compare the two.
+decides; tests compare the two. It reads rows whose counts are three numbers, or none.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def _id_time(_: kinds.IdTime, _world: World, _fields: Fields) -> IsSilent:
 def _overflow(_: kinds.Overflow, _world: World, _fields: Fields) -> IsSilent:
     def is_silent(parsed: ParsedRow) -> bool:
         total, completed, failed = parsed.row[-3:]
-        return None not in (total, completed, failed) and bool(total >= completed + failed and completed >= 0 <= failed)
+        return bool(total >= completed + failed and completed >= 0 <= failed)
 
     return is_silent
 
@@ -87,7 +87,7 @@ def _overflow(_: kinds.Overflow, _world: World, _fields: Fields) -> IsSilent:
 def _unsettled(_: kinds.Unsettled, _world: World, _fields: Fields) -> IsSilent:
     def is_silent(parsed: ParsedRow) -> bool:
         total, completed, failed = parsed.row[-3:]
-        return None not in (total, completed, failed) and bool(completed + failed >= total)
+        return bool(completed + failed >= total and completed >= 0 <= failed)
 
     return is_silent
 
@@ -97,7 +97,15 @@ def _given(kind: kinds.Set, _world: World, _fields: Fields) -> IsSilent | None:
 
 
 def _limit(kind: kinds.Limit, _world: World, _fields: Fields) -> IsSilent:
-    return lambda parsed: not parsed.metadata or is_small(parsed.metadata, kind)
+    pairs_max, chars_max = kind.pairs_max, min(kind.key_chars_max, kind.value_chars_max)
+
+    def is_silent(parsed: ParsedRow) -> bool:
+        metadata = parsed.metadata
+        if metadata is None or (parsed.chars <= chars_max and len(metadata) <= pairs_max):
+            return True
+        return is_small(metadata, kind)
+
+    return is_silent
 
 
 _READINGS: Final[dict[type, Callable[[Any, World, Fields], IsSilent | None]]] = {

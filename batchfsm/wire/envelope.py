@@ -113,12 +113,15 @@ def only_batch(found: object) -> tuple[object, object] | None:
     if found.get("object") == "batch":
         return found, None
     wrapper, clock = _ENVELOPES[tuple(found)]
-    inner = found.get(wrapper)
-    if wrapper is None or isinstance(inner, _ATOMS) or isinstance(inner, _LISTS):
+    if wrapper is None:
         return None
-    if isinstance(inner, Mapping) and not is_batch(inner):
-        return None
-    return inner, found.get(clock)
+    inner = found[wrapper]
+    if type(inner) is not dict or inner.get("object") != "batch":
+        if isinstance(inner, _ATOMS) or isinstance(inner, _LISTS):
+            return None
+        if isinstance(inner, Mapping) and not is_batch(inner):
+            return None
+    return inner, None if clock is None else found[clock]
 
 
 class _Envelopes(dict[tuple[Any, ...], tuple[str | None, str | None]]):

@@ -88,10 +88,10 @@ def time_of(value: object) -> float | None:
     Raises:
         ValueError: If it is neither.
     """
+    if isinstance(value, (int, float)) and type(value) is not bool and 0 < value <= TIME_MAX:
+        return float(value)
     if isinstance(value, str):
         return _rfc3339(value).timestamp()
-    if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= TIME_MAX:
-        return float(value)
     raise ValueError
 
 

@@ -10,7 +10,7 @@ that it cannot read so, it leaves to the converter.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from itertools import chain
+from math import inf
 from operator import itemgetter
 from types import MappingProxyType, NoneType
 from typing import Any, Final
@@ -34,7 +34,7 @@ from batchfsm.snapshot import (
     row_of,
 )
 from batchfsm.wire.envelope import SPELLINGS, canonical, canonical_errors
-from batchfsm.wire.fields import TIME_MAX, Hook, frozen, time_hook
+from batchfsm.wire.fields import TIME_MAX, Hook, frozen, time_hook, time_of
 
 _PICKED: Final = (*FLAT_FIELDS, "id", "object", "request_counts", "usage", "metadata", "errors")
 _KNOWN: Final = frozenset(WIRE_FIELDS)
@@ -146,6 +146,9 @@ class ParsedRow:
     observed_at: float | None
     errors: tuple[BatchError, ...] | None
     metadata: Mapping[str, Any] | None
+    chars: float = inf
+    """How many characters metadata has, if they were counted."""
+
     _usage: Mapping[str, Any] | None = None
     _extra: Mapping[str, object] = _no_extra
     _snapshot: Snapshot | None = None
@@ -185,7 +188,7 @@ class ParsedRow:
             pattern = None  # A row of nulls would pass for one without counts.
         return cls(
             snapshot.id, row, pattern, snapshot.observed_at, snapshot.errors, snapshot.metadata or None,
-            snapshot.usage, snapshot.extra, snapshot,
+            inf, snapshot.usage, snapshot.extra, snapshot,
         )  # fmt: skip
 
 
@@ -193,7 +196,9 @@ def _restored(
     batch_id: str, row: Row, observed_at: float | None, errors: Any, metadata: Any, usage: Any, extra: Any
 ) -> ParsedRow:
     pattern = _PATTERNS[tuple(map(type, row))]
-    return ParsedRow(batch_id, row, pattern, observed_at, errors, metadata, usage, _no_extra if extra is None else extra)
+    return ParsedRow(
+        batch_id, row, pattern, observed_at, errors, metadata, inf, usage, _no_extra if extra is None else extra
+    )
 
 
 class FastPath:
@@ -207,15 +212,15 @@ class FastPath:
             dialect: Whose habits of writing are taken for granted.
             errors: Reads `errors` whose keys are canonical.
         """
-        self._aliases = dialect.aliases
+        self._aliases = dict(dialect.aliases)
         self._blanks = _TEXTS if dialect.null_text else _FILES
         self._null_times = frozenset(dialect.null_times)
         self._numbers = _NUMBERS_OR_NULLS if dialect.null_counts else _NUMBERS
         self._kinds = ("batch", None, "") if dialect.null_text else ("batch", None)
         self._time, self._errors = time_hook(dialect), errors
 
-    def parse(self, wire: dict[Any, Any], observed_at: float | None) -> ParsedRow | None:
-        """Read an object; None if the converter has to read it."""
+    def parse(self, wire: dict[Any, Any], observed_at: Any = None) -> ParsedRow | None:
+        """Read an object, and the time it was seen; None if the converter has to read it."""
         layout = _LAYOUTS[tuple(wire)]
         if layout is None:
             return None
@@ -225,6 +230,7 @@ class FastPath:
         if kind not in self._kinds or type(batch_id) is not str or not batch_id:
             return None
         try:
+            seen = None if observed_at is None else time_of(observed_at)
             row = picked[:_FLAT] + (_NO_COUNTS if counts is None else self._numbers_of(counts))
             pattern = _PATTERNS[tuple(map(type, row))]
             if pattern is None or not self._is_canonical(row, pattern):
@@ -232,30 +238,31 @@ class FastPath:
                 pattern = _PATTERNS[tuple(map(type, row))]
             if pattern is None:
                 return None
-            text = batch_id + "".join(pattern.texts(row))
+            text, chars = batch_id + "".join(pattern.texts(row)), 0
             if metadata is not None:
-                text += _text_of(metadata)
-                metadata = metadata or None
+                inner = _text_of(metadata)
+                text, chars, metadata = text + inner, len(inner), metadata or None
             if not text.isascii():
                 text.encode()  # A lone surrogate is not text.
             if usage is not None and not _is_shallow(usage):
                 usage = frozen(usage)
+            if errors is not None:
+                errors = self._errors(canonical_errors(errors), None)
             extra = _no_extra
             if layout.extra or row[0] is not picked[0]:
                 extra = _extra(wire, values, layout.extra, picked[0], row[0])
-            return ParsedRow(
-                batch_id, row, pattern, observed_at, None if errors is None else self._errors_of(errors), metadata,
-                usage, extra,
-            )  # fmt: skip
         except (ValueError, TypeError, ArithmeticError, KeyError, ClassValidationError):
             return None  # Some value is odd.
+        return ParsedRow(batch_id, row, pattern, seen, errors, metadata, chars, usage, extra)
 
     def _is_canonical(self, row: Row, pattern: TypePattern) -> bool:
         """Tell whether no text is blank, no status an alias, and every time whole seconds."""
-        if row[0] in self._aliases or not all(pattern.texts(row)):
+        if row[0] in self._aliases or "" in pattern.texts(row):
             return False
         times = pattern.times(row)
-        return not times or (0 < min(times) and max(times) <= TIME_MAX and self._null_times.isdisjoint(times))
+        if times and (min(times) <= 0 or max(times) > TIME_MAX):
+            return False
+        return not self._null_times or self._null_times.isdisjoint(times)
 
     def _canonical(self, row: Row) -> Row:
         """Return a row with blanks and sentinels as None, times in seconds, and the lifecycle's word for the status."""
@@ -273,14 +280,13 @@ class FastPath:
             raise TypeError
         if counts.keys() != _COUNT_KEYS:
             counts = dict.fromkeys(COUNT_FIELDS) | canonical(counts)
-        numbers = _counts_of(counts)
+        numbers: tuple[Any, ...] = _counts_of(counts)
+        total, completed, failed = numbers
+        if type(total) is type(completed) is type(failed) is int:
+            return numbers
         if not self._numbers.issuperset(map(type, numbers)) or numbers == _NO_COUNTS:
             raise ValueError
         return numbers
-
-    def _errors_of(self, errors: Any) -> tuple[BatchError, ...] | None:
-        found: tuple[BatchError, ...] | None = self._errors(canonical_errors(errors), None)
-        return found
 
 
 def _text_of(metadata: Any) -> str:
@@ -289,7 +295,7 @@ def _text_of(metadata: Any) -> str:
         if metadata != []:
             raise TypeError
         return ""  # PHP writes an empty map as [].
-    return "".join(chain(metadata, metadata.values()))
+    return "".join([*metadata, *metadata.values()])
 
 
 def _is_shallow(usage: Any) -> bool:

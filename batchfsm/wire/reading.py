@@ -16,7 +16,7 @@ from batchfsm.errors import SnapshotError
 from batchfsm.lifecycle import Lifecycle
 from batchfsm.snapshot import COUNT_FIELDS, UNREAD, VITAL_FIELDS, WIRE_FIELDS, Snapshot
 from batchfsm.wire.envelope import SPELLINGS, batches, canonical, canonical_errors, decode, only_batch
-from batchfsm.wire.fields import TIME_MAX, converter, culprits, errors_hook, frozen, refusal, shown, time_of
+from batchfsm.wire.fields import converter, culprits, errors_hook, frozen, refusal, shown, time_of
 from batchfsm.wire.lane import FastPath, ParsedRow
 
 _KNOWN: Final = frozenset(WIRE_FIELDS)
@@ -62,7 +62,8 @@ class Reader:
         """Build the converter once: that is the dear part."""
         self._dialect = dialect
         self._converter = converter(dialect)
-        self._fast = FastPath(dialect, errors_hook(self._converter))
+        self.parse_fast = FastPath(dialect, errors_hook(self._converter)).parse
+        """Reads a bare mapping without the converter; None if it has to be read field by field."""
 
     def read(self, obj: object, observed_at: object = None) -> Snapshot:
         """
@@ -99,24 +100,16 @@ class Reader:
     def read_bare_row(self, batch: object, observed_at: object = None) -> ParsedRow:
         """Read one batch whose envelope is open, into its plain values; as `read` otherwise."""
         wire = batch if type(batch) is dict else _dumped(batch)
-        if type(wire) is Snapshot:
-            return ParsedRow.of(self._reseen(wire, observed_at))
+        if type(wire) is dict and (parsed := self.parse_fast(wire, observed_at)) is not None:
+            return parsed
         if type(wire) is ParsedRow:
             return wire if observed_at is None else self.read_bare_row(wire.snapshot, observed_at)
-        if type(wire) is not dict:
-            if not isinstance(wire, Mapping):
-                raise SnapshotError([("$", f"expected an object, got {shown(wire)}")])
-            wire = dict(wire)
-        return self.parse_fast(wire, observed_at) or ParsedRow.of(self._read(wire, observed_at))
-
-    def parse_fast(self, wire: dict[Any, Any], observed_at: object = None) -> ParsedRow | None:
-        """Read a bare object without the converter; None if it has to be read field by field."""
-        if observed_at is None or (type(observed_at) is float and 0 < observed_at <= TIME_MAX):
-            return self._fast.parse(wire, observed_at)
-        try:
-            return self._fast.parse(wire, time_of(observed_at))
-        except ValueError:
-            return None
+        if type(wire) is Snapshot:
+            return ParsedRow.of(self._reseen(wire, observed_at))
+        if not isinstance(wire, Mapping):
+            raise SnapshotError([("$", f"expected an object, got {shown(wire)}")])
+        parsed = None if type(wire) is dict else self.parse_fast(dict(wire), observed_at)
+        return ParsedRow.of(self._read(wire, observed_at)) if parsed is None else parsed
 
     def _read(self, wire: Mapping[Any, Any], observed_at: object) -> Snapshot:
         """Read any mapping through the converter; a second time without what it refused."""
