@@ -13,7 +13,7 @@ from batchfsm.history.track import DONE, KEPT, NEVER, TOTAL, Change, Track, dige
 from batchfsm.history.way import Ways
 from batchfsm.machine import engine
 from batchfsm.route import Leg, Router, Transition, router
-from batchfsm.rules import SKEW_S, Judge, faults, judge_of, listed
+from batchfsm.rules import SKEW_S, Judge, faults, has_small_metadata, judge_of, listed
 from batchfsm.snapshot import FLAT_FIELDS, BatchError, Row, Snapshot, row_of
 from batchfsm.topology import Move, topology
 from batchfsm.wire import ParsedRow, shown
@@ -122,10 +122,10 @@ class Fold:
         return folded
 
     def repeats(self, track: Track, parsed: ParsedRow) -> bool:
-        """Tell whether a row says exactly what the last one said, and that was nothing to find fault with."""
-        if parsed.pattern is None or track.pattern is not parsed.pattern or track.row != parsed.row:
+        """Tell whether a row with the values of the last one says no more, and that was nothing to find fault with."""
+        if parsed.pattern is None or track.pattern is not parsed.pattern:
             return False
-        if parsed.metadata and next(faults(parsed.metadata), None) is not None:
+        if not has_small_metadata(parsed) and next(faults(parsed.metadata or {}), None) is not None:
             return False  # It is not kept, so it is judged again (S006).
         if track.errors != _digest(parsed.errors):
             return False

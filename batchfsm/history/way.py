@@ -160,12 +160,14 @@ class Ways:
     def beat(self, before: Track, after: Track, parsed: ParsedRow, plan: Plan) -> None:
         """Remember what the fold made of a row without findings, if it makes that of all with this key."""
         key = _key(before, parsed)
+        if key is None:
+            return
         last, row = before.row or _BLANK, parsed.row
         kept = [index for index in range(1, _FLAT) if last[index] is not None]
         lost = any(row[index] is None for index in kept) or (last[-1] is not None and row[-1] is None)
         is_exact = before.status in self._graph.terminal
         if (
-            key is None or parsed.pattern is None or lost or after.first or after.given or after.status != row[0]
+            parsed.pattern is None or lost or after.first or after.given or after.status != row[0]
             or (is_exact and row != last) or _is_partial(last) or _is_partial(row) or len(self._found) >= self._max
         ):  # fmt: skip
             return

@@ -14,7 +14,7 @@ from batchfsm.finding import Place
 from batchfsm.logs.packed import BrokenError, unpacked
 from batchfsm.logs.text import TextError, TextForm, begins, detect, ends, read_text
 from batchfsm.snapshot import UNREAD, maker
-from batchfsm.wire import decode_problem, decoder
+from batchfsm.wire import Scanner, decode_problem, decoder
 
 OBJECT_CHARS_MAX: Final = 32 * 2**20
 """The longest object, or line, that is read; a longer one is passed over in pieces, and named."""
@@ -48,6 +48,7 @@ class Unreadable:
     """What is wrong, in half a sentence."""
 
 
+_scanner: Final = Scanner()
 _make_place: Final[Callable[[str, int], Place]] = maker(Place)
 _make_sighting: Final[Callable[[Place, object], Sighting]] = maker(Sighting)
 
@@ -70,7 +71,8 @@ class Stream:
         """
         self._binary, self._name, self._form, self._detects = binary, name, form, detects
         self._read: Callable[[int], bytes] = binary.read
-        self._utf8 = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+        self._utf8 = codecs.getincrementaldecoder("utf-8")("strict")
+        self._is_utf8 = True
         self._text, self._at, self._line = "", 0, line
         self._ended = False
         self._broken: str | None = None
@@ -101,8 +103,8 @@ class Stream:
 
     def _whole_objects(self) -> Iterator[Sighting]:
         """Decode and pass objects, one a line, as long as they end inside the window; what follows needs more care."""
-        text, name, scan = self._text, self._name, decoder.scan_once
-        is_ascii, size = text.isascii(), len(text)
+        text, name, scan = self._text, self._name, _scanner.scan
+        is_utf8, size = self._is_utf8 or text.isascii(), len(text)
         self._move(text.startswith("\n", self._at))
         while text.startswith("{", self._at):
             start = self._at
@@ -110,9 +112,9 @@ class Stream:
                 found, end = scan(text, start)
                 if end == size:
                     return
-                if not is_ascii:
+                if not is_utf8:
                     text[start:end].encode()  # Bytes that are not UTF-8 were let in as lone surrogates.
-            except (ValueError, RecursionError, StopIteration):
+            except (ValueError, RecursionError):
                 return
             sighting = _make_sighting(_make_place(name, self._line), found)
             if text[end] == "\n" and self._patience == _PATIENCE_MAX and text.find("\n", start, end) < 0:
@@ -204,11 +206,21 @@ class Stream:
             except BrokenError as error:
                 chunk, self._broken = b"", f"the log breaks off: {error}"
             self._ended = not chunk
-            piece = self._utf8.decode(chunk, final=self._ended)
-            pieces.append(piece)
+            pieces.append(self._decoded(chunk))
             wanted -= len(chunk)
         self._text, self._at = "".join(pieces), 0
         return len(self._text) > len(unread) or not self._ended
+
+    def _decoded(self, chunk: bytes) -> str:
+        """Decode the next bytes; once they are not UTF-8, the wrong ones become lone surrogates."""
+        state = self._utf8.getstate()
+        try:
+            return self._utf8.decode(chunk, final=self._ended)
+        except UnicodeDecodeError:
+            self._is_utf8 = False
+            self._utf8 = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+            self._utf8.setstate(state)
+            return self._utf8.decode(chunk, final=self._ended)
 
     def _skip(self, blank: re.Pattern[str]) -> str | None:
         """Pass what is blank and return the next character without passing it; None at the end."""

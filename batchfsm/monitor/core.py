@@ -15,8 +15,9 @@ from batchfsm.monitor.batches import Batches
 from batchfsm.monitor.hooks import Hooks
 from batchfsm.monitor.ledger import Ledger
 from batchfsm.monitor.observation import BatchState, Observation
+from batchfsm.snapshot import Row
 from batchfsm.topology import topology
-from batchfsm.wire import ParsedRow, reader
+from batchfsm.wire import ParsedRow, TypePattern, reader
 
 HookT = TypeVar("HookT", bound=Callable[..., Any])
 AnswerT = TypeVar("AnswerT")
@@ -153,22 +154,30 @@ class Core(Batches):
         """Do what needs the journal; where it is done, the monitors decide."""
         return work(*args, **kwargs)
 
+    def _last(self, batch_id: str, row: Row, pattern: TypePattern) -> Row | None:
+        """Return the last row of a batch, if this one says the same."""
+        track = self._tracks.get(batch_id)
+        return track.row if track is not None and track.pattern is pattern and track.row == row else None
+
     def _is_unchanged(self, parsed: ParsedRow) -> bool:
         """Tell whether a row says what the last one said, and note when it was seen."""
         track = self._tracks.get(parsed.id)
         # Looked at without the lock first: most rows that come here have changed.
-        if track is None or track.row != parsed.row:
+        if track is None or track.pattern is not parsed.pattern or track.row != parsed.row:
             return False
+        row = track.row
         with self._lock:
             track = self._tracks.get(parsed.id)
-            if track is None or parsed.id in self._outboxes or not self._fold.repeats(track, parsed):
+            if track is None or track.row is not row or parsed.id in self._outboxes:
+                return False
+            if not self._fold.repeats(track, parsed):
                 return False
             track.observed_at = parsed.observed_at
             return True
 
     def _read(self, batch: object, observed_at: object) -> ParsedRow:
         """Read a snapshot of any form."""
-        parsed = self._reader.read_row(batch, observed_at)
+        parsed = self._reader.read_row(batch, observed_at, self._last)
         if parsed.id is None:
             raise SnapshotError([("$.id", "a batch without a readable id cannot be tracked")])
         return parsed

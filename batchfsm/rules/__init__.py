@@ -5,6 +5,7 @@ from batchfsm.rules.examples import HEALTHY
 from batchfsm.rules.judging import SKEW_S, Judge, judge_of, who
 from batchfsm.rules.rule import Rule
 from batchfsm.rules.scalar import faults, listed
+from batchfsm.rules.silence import has_small_metadata
 from batchfsm.rules.table import RULES
 from batchfsm.rules.world import World
 
@@ -18,6 +19,7 @@ __all__ = [
     "World",
     "chosen",
     "faults",
+    "has_small_metadata",
     "judge_of",
     "listed",
     "needs",

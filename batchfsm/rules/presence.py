@@ -12,7 +12,7 @@ from batchfsm.rules.world import Breach, Fields, Look, World, listed, many, valu
 from batchfsm.snapshot import UNREAD, Snapshot
 from batchfsm.wire import refusal, shown
 
-_METADATA: Final[Any] = RULES["S006"].kind
+METADATA: Final[Any] = RULES["S006"].kind
 
 
 def refused(kind: kinds.Refused, _world: World, _status: str | None, fields: Fields) -> Look | None:
@@ -77,12 +77,12 @@ def unknown_status(_: kinds.UnknownStatus, world: World, status: str | None, fie
     return look
 
 
-def faults(metadata: Mapping[str, object], kind: kinds.Limit = _METADATA) -> Iterator[str]:
+def faults(metadata: Mapping[str, object], kind: kinds.Limit = METADATA) -> Iterator[str]:
     """Return what is too much of metadata."""
     return iter(()) if is_small(metadata, kind) else _faults(metadata, kind)
 
 
-def is_small(metadata: Mapping[str, Any], kind: kinds.Limit = _METADATA) -> bool:
+def is_small(metadata: Mapping[str, Any], kind: kinds.Limit = METADATA) -> bool:
     """Tell whether all keys, and all values, are together no longer than one of them may be: nearly always so."""
     try:
         keys, values = "".join(metadata), "".join(metadata.values())

@@ -13,7 +13,7 @@ from operator import itemgetter
 from typing import Any, Final
 
 from batchfsm.rules import kinds
-from batchfsm.rules.presence import is_small
+from batchfsm.rules.presence import METADATA, is_small
 from batchfsm.rules.values import ID_CHARS, seconds_of
 from batchfsm.rules.world import Fields, World
 from batchfsm.snapshot import FLAT_FIELDS
@@ -96,7 +96,7 @@ def _given(kind: kinds.Set, _world: World, _fields: Fields) -> IsSilent | None:
     return (lambda parsed: not parsed.row[-3]) if kind.fields == ("request_counts.total",) else None
 
 
-def _limit(kind: kinds.Limit, _world: World, _fields: Fields) -> IsSilent:
+def _limit(kind: kinds.Limit, _world: World | None, _fields: Fields | None) -> IsSilent:
     pairs_max, chars_max = kind.pairs_max, min(kind.key_chars_max, kind.value_chars_max)
 
     def is_silent(parsed: ParsedRow) -> bool:
@@ -107,6 +107,9 @@ def _limit(kind: kinds.Limit, _world: World, _fields: Fields) -> IsSilent:
 
     return is_silent
 
+
+has_small_metadata: Final[IsSilent] = _limit(METADATA, None, None)
+"""True if the metadata of a row is surely within the limits of S006."""
 
 _READINGS: Final[dict[type, Callable[[Any, World, Fields], IsSilent | None]]] = {
     kinds.Ordered: _ordered,

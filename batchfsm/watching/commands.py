@@ -9,9 +9,9 @@ import attrs
 
 from batchfsm.monitor import AsyncMonitor, Monitor
 from batchfsm.route import Transition
-from batchfsm.snapshot import Snapshot
 from batchfsm.watching.events import Event, Stalled
 from batchfsm.watching.schedule import Schedule
+from batchfsm.wire import ParsedRow
 
 
 @attrs.frozen
@@ -26,7 +26,8 @@ class Look:
 class Observe:
     """Show a snapshot to the monitor; its `Observation` is sent back, or thrown what it raised."""
 
-    snapshot: Snapshot
+    row: ParsedRow
+    """The snapshot as it was read: the monitor need not read it again."""
 
 
 @attrs.frozen

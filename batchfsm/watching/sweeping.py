@@ -32,13 +32,13 @@ class Finder:
             return
         if batch_id in self._agenda.ended or batch_id in self._agenda.dropped:
             return
-        snapshot = self._taker.read(batch_id, batch)
-        if isinstance(snapshot, Transient):
+        row = self._taker.read(batch_id, batch)
+        if isinstance(row, Transient):
             return
         is_new = self.has_swept and made_at >= self._newest - OVERLAP_S
-        if is_new or not self._taker.is_over(snapshot) or self._taker.is_open(batch_id):
+        if is_new or not self._taker.is_over(row.snapshot) or self._taker.is_open(batch_id):
             self._agenda.add(batch_id, now)
-            yield from self._taker.take(batch_id, batch)
+            yield from self._taker.take(batch_id, batch, row)
         else:
             self._agenda.ended[batch_id] = made_at
 

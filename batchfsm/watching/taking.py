@@ -15,7 +15,7 @@ from batchfsm.watching.events import Dropped, Event, HooksFailed, Looked, Missed
 from batchfsm.watching.failing import WatchError
 from batchfsm.watching.log import SnapshotLog
 from batchfsm.watching.saying import say
-from batchfsm.wire import reader
+from batchfsm.wire import ParsedRow, reader
 
 GONE_AFTER: Final = 3
 """So many 404 in a row, and a batch is gone; one alone may be a replica that lags behind."""
@@ -28,13 +28,13 @@ class Taker:
         """Take together what an answer has to be told to."""
         self._set, self._agenda, self._log, self._now = setting, agenda, log, now
         dialect = setting.monitor.dialect
-        self._read, self._terminal = reader(dialect).read, dialect.lifecycle.terminal
+        self._read, self._terminal = reader(dialect).read_row, dialect.lifecycle.terminal
         self._stamps = {state.name: state.stamp for state in dialect.lifecycle.states}
         self.errors: list[Exception] = []
         """What is raised at the end, where nobody is told of it at once."""
 
-    def take(self, batch_id: str, answer: Any) -> Commands:
-        """Take in what one open batch answered."""
+    def take(self, batch_id: str, answer: Any, read: ParsedRow | None = None) -> Commands:
+        """Take in what one open batch answered; `read`: the answer as `read` returned it, if it was read already."""
         if isinstance(answer, Fatal):
             yield from self.tell(Missed(batch_id=batch_id, kind="fatal", reason=answer.reason))
             yield from self._drop(batch_id, WatchError(batch_id, "fatal", answer.reason))
@@ -45,24 +45,25 @@ class Taker:
             if self._agenda.open[batch_id].missing >= GONE_AFTER:
                 yield from self._drop(batch_id, WatchError(batch_id, "gone", answer.reason))
             return
-        read = answer if isinstance(answer, Transient) else self.read(batch_id, answer)
-        if isinstance(read, Transient):
-            yield from self.tell(Missed(batch_id=batch_id, kind="transient", reason=read.reason))
-            self._agenda.failed(batch_id, self._now(), read)
+        row = read or (answer if isinstance(answer, Transient) else self.read(batch_id, answer))
+        if isinstance(row, Transient):
+            yield from self.tell(Missed(batch_id=batch_id, kind="transient", reason=row.reason))
+            self._agenda.failed(batch_id, self._now(), row)
         else:
-            self._log.write(answer if self._set.is_wire else None, read)
-            yield from self._see(batch_id, read)
+            self._log.write(answer if self._set.is_wire else None, row.snapshot)
+            yield from self._see(batch_id, row)
 
-    def read(self, batch_id: str, answer: Any) -> Snapshot | Transient:
+    def read(self, batch_id: str, answer: Any) -> ParsedRow | Transient:
         """Read an answer; what is no batch, or another one, is no observation of this one."""
         seen_at = getattr(answer, "observed_at", None)
         try:
-            snapshot = self._read(answer, self._set.clock() if seen_at is None else None)
+            row = self._read(answer, self._set.clock() if seen_at is None else None)
         except SnapshotError:
             return Transient("an answer that is no batch")
-        if snapshot.id != batch_id:
-            return Transient("an answer for another batch" if snapshot.is_named else "an answer without an id")
-        return snapshot
+        if row.id != batch_id:
+            named = row.snapshot.is_named
+            return Transient("an answer for another batch" if named else "an answer without an id")
+        return row
 
     def is_open(self, batch_id: str) -> bool:
         """Tell whether the monitor knows a batch, and not its end: it may have ended while nobody watched."""
@@ -95,10 +96,11 @@ class Taker:
         if self._set.on_stalled is not None:
             yield Call(self._set.on_stalled, stalled)
 
-    def _see(self, batch_id: str, snapshot: Snapshot) -> Commands:
+    def _see(self, batch_id: str, row: ParsedRow) -> Commands:
         """Show a snapshot to the monitor, and hand over what it brings."""
+        snapshot = row.snapshot
         try:
-            observation: Observation = yield Observe(snapshot)
+            observation: Observation = yield Observe(row)
         except HookError as error:
             yield from self.tell(HooksFailed(error=error))
             yield from self.fail(error)

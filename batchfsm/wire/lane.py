@@ -63,6 +63,10 @@ class TypePattern:
     times: Callable[[Row], Sequence[int]]
 
 
+Known = Callable[[str, Row, TypePattern], Row | None]
+"""Returns the last row of a batch if it was read here and equals this one of the same pattern, else None."""
+
+
 @attrs.frozen(eq=False)
 class _Layout:
     """Where the fields stand among the values of a mapping with certain keys."""
@@ -123,6 +127,7 @@ def _getter(types: tuple[type, ...], due: type) -> Callable[[Row], Any]:
 
 
 _PATTERNS: Final = _Patterns()
+_UNCHECKED: Final = _Patterns()  # Of rows whose values nobody has checked: a caller can build any snapshot.
 _LAYOUTS: Final = _Layouts()
 
 
@@ -164,7 +169,7 @@ class ParsedRow:
                 *row[:_FLAT],
                 None if row[_FLAT:] == _NO_COUNTS else make_counts(*row[_FLAT:]),
                 self.errors,
-                None if usage is None else frozen(usage),
+                None if usage is None else _frozen(usage),
                 None if metadata is None else MappingProxyType({**metadata}),
                 self.observed_at,
                 _no_extra,
@@ -183,7 +188,7 @@ class ParsedRow:
     def of(cls, snapshot: Snapshot) -> ParsedRow:
         """Return a snapshot as a row."""
         row, counts = row_of(snapshot), snapshot.request_counts
-        pattern = None if snapshot.bad or type(snapshot.id) is not str else _PATTERNS[tuple(map(type, row))]
+        pattern = None if snapshot.bad or type(snapshot.id) is not str else _UNCHECKED[tuple(map(type, row))]
         if counts is not None and row[_FLAT:] == _NO_COUNTS:
             pattern = None  # A row of nulls would pass for one without counts.
         return cls(
@@ -219,8 +224,18 @@ class FastPath:
         self._kinds = ("batch", None, "") if dialect.null_text else ("batch", None)
         self._time, self._errors = time_hook(dialect), errors
 
-    def parse(self, wire: dict[Any, Any], observed_at: Any = None) -> ParsedRow | None:
-        """Read an object, and the time it was seen; None if the converter has to read it."""
+    def parse(self, wire: dict[Any, Any], observed_at: Any = None, known: Known | None = None) -> ParsedRow | None:
+        """
+        Read an object.
+
+        Args:
+            wire: The object, bare.
+            observed_at: When it was seen, not checked yet.
+            known: Finds the last row of the batch, which need not be checked again.
+
+        Returns:
+            None if the converter has to read it.
+        """
         layout = _LAYOUTS[tuple(wire)]
         if layout is None:
             return None
@@ -233,17 +248,14 @@ class FastPath:
             seen = None if observed_at is None else time_of(observed_at)
             row = picked[:_FLAT] + (_NO_COUNTS if counts is None else self._numbers_of(counts))
             pattern = _PATTERNS[tuple(map(type, row))]
-            if pattern is None or not self._is_canonical(row, pattern):
-                row = self._canonical(row)
-                pattern = _PATTERNS[tuple(map(type, row))]
-            if pattern is None:
-                return None
-            text, chars = batch_id + "".join(pattern.texts(row)), 0
+            last = None if known is None or pattern is None else known(batch_id, row, pattern)
+            if last is None:
+                row, pattern = self._checked(batch_id, row, pattern)
+            else:
+                row = last
+            chars = 0
             if metadata is not None:
-                inner = _text_of(metadata)
-                text, chars, metadata = text + inner, len(inner), metadata or None
-            if not text.isascii():
-                text.encode()  # A lone surrogate is not text.
+                chars, metadata = _chars_of(metadata), metadata or None
             if usage is not None and not _is_shallow(usage):
                 usage = frozen(usage)
             if errors is not None:
@@ -255,11 +267,22 @@ class FastPath:
             return None  # Some value is odd.
         return ParsedRow(batch_id, row, pattern, seen, errors, metadata, chars, usage, extra)
 
-    def _is_canonical(self, row: Row, pattern: TypePattern) -> bool:
-        """Tell whether no text is blank, no status an alias, and every time whole seconds."""
-        if row[0] in self._aliases or "" in pattern.texts(row):
-            return False
-        times = pattern.times(row)
+    def _checked(self, batch_id: str, row: Row, pattern: TypePattern | None) -> tuple[Row, TypePattern]:
+        """Return a row in canonical form, with its pattern; ValueError or TypeError if it cannot be taken as it is."""
+        texts = () if pattern is None else pattern.texts(row)
+        if pattern is None or "" in texts or row[0] in self._aliases or not self._are_seconds(pattern.times(row)):
+            row = self._canonical(row)
+            pattern = _PATTERNS[tuple(map(type, row))]
+            if pattern is None:
+                raise TypeError
+            texts = pattern.texts(row)
+        text = batch_id + "".join(texts)
+        if not text.isascii():
+            text.encode()  # A lone surrogate is not text.
+        return row, pattern
+
+    def _are_seconds(self, times: Sequence[int]) -> bool:
+        """Tell whether times are whole seconds, and none of them stands for null."""
         if times and (min(times) <= 0 or max(times) > TIME_MAX):
             return False
         return not self._null_times or self._null_times.isdisjoint(times)
@@ -289,13 +312,16 @@ class FastPath:
         return numbers
 
 
-def _text_of(metadata: Any) -> str:
-    """Return all text of metadata; TypeError if it holds anything else."""
+def _chars_of(metadata: Any) -> int:
+    """Return how many characters metadata has; TypeError if it holds anything but text."""
     if type(metadata) is not dict:
         if metadata != []:
             raise TypeError
-        return ""  # PHP writes an empty map as [].
-    return "".join([*metadata, *metadata.values()])
+        return 0  # PHP writes an empty map as [].
+    text = "".join([*metadata, *metadata.values()])
+    if not text.isascii():
+        text.encode()  # As above.
+    return len(text)
 
 
 def _is_shallow(usage: Any) -> bool:
@@ -306,6 +332,15 @@ def _is_shallow(usage: Any) -> bool:
         if type(value) not in _ATOMS and not (type(value) is dict and _ATOMS.issuperset(map(type, value.values()))):
             return False
     return True
+
+
+def _frozen(usage: Mapping[str, Any]) -> Mapping[str, object]:
+    """Return a read-only copy of usage, which is shallow or frozen already."""
+    copy = {**usage}
+    for key, value in copy.items():
+        if type(value) is dict:
+            copy[key] = MappingProxyType({**value})
+    return MappingProxyType(copy)
 
 
 def _extra(

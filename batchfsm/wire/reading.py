@@ -17,7 +17,7 @@ from batchfsm.lifecycle import Lifecycle
 from batchfsm.snapshot import COUNT_FIELDS, UNREAD, VITAL_FIELDS, WIRE_FIELDS, Snapshot
 from batchfsm.wire.envelope import SPELLINGS, batches, canonical, canonical_errors, decode, only_batch
 from batchfsm.wire.fields import converter, culprits, errors_hook, frozen, refusal, shown, time_of
-from batchfsm.wire.lane import FastPath, ParsedRow
+from batchfsm.wire.lane import FastPath, Known, ParsedRow
 
 _KNOWN: Final = frozenset(WIRE_FIELDS)
 
@@ -79,11 +79,19 @@ class Reader:
         """
         return self.read_row(obj, observed_at).snapshot
 
-    def read_row(self, obj: object, observed_at: object = None) -> ParsedRow:
-        """Read one object as `read` does, into its plain values; a row that was read before is returned as it is."""
-        if type(obj) is Snapshot or type(obj) is ParsedRow:
-            return self.read_bare_row(obj, observed_at)
-        obj = decode(obj) if isinstance(obj, str | bytes | bytearray) else _dumped(obj)
+    def read_row(self, obj: object, observed_at: object = None, known: Known | None = None) -> ParsedRow:
+        """
+        Read one object as `read` does, into its plain values.
+
+        Args:
+            obj: As for `parse`; a row that was read before is returned as it is.
+            observed_at: As for `read`.
+            known: As for `FastPath.parse`.
+        """
+        kind = type(obj)
+        if kind is ParsedRow or kind is Snapshot or (kind is dict and obj.get("object") == "batch"):  # type: ignore[attr-defined]
+            return self.read_bare_row(obj, observed_at, known)
+        obj = decode(obj) if isinstance(obj, (str, bytes, bytearray)) else _dumped(obj)
         found = only_batch(obj)
         if found is None:
             several = list(batches(obj))
@@ -91,16 +99,16 @@ class Reader:
                 raise SnapshotError([("$", f"expected one batch, found {len(several)}")])
             found = several[0]
         batch, seen = found
-        return self.read_bare_row(batch, seen if observed_at is None else observed_at)
+        return self.read_bare_row(batch, seen if observed_at is None else observed_at, known)
 
     def read_bare(self, batch: object, observed_at: object = None) -> Snapshot:
         """Read one batch whose envelope is open; as `read` otherwise."""
         return self.read_bare_row(batch, observed_at).snapshot
 
-    def read_bare_row(self, batch: object, observed_at: object = None) -> ParsedRow:
-        """Read one batch whose envelope is open, into its plain values; as `read` otherwise."""
+    def read_bare_row(self, batch: object, observed_at: object = None, known: Known | None = None) -> ParsedRow:
+        """Read one batch whose envelope is open, into its plain values; as `read_row` otherwise."""
         wire = batch if type(batch) is dict else _dumped(batch)
-        if type(wire) is dict and (parsed := self.parse_fast(wire, observed_at)) is not None:
+        if type(wire) is dict and (parsed := self.parse_fast(wire, observed_at, known)) is not None:
             return parsed
         if type(wire) is ParsedRow:
             return wire if observed_at is None else self.read_bare_row(wire.snapshot, observed_at)
@@ -108,7 +116,7 @@ class Reader:
             return ParsedRow.of(self._reseen(wire, observed_at))
         if not isinstance(wire, Mapping):
             raise SnapshotError([("$", f"expected an object, got {shown(wire)}")])
-        parsed = None if type(wire) is dict else self.parse_fast(dict(wire), observed_at)
+        parsed = None if type(wire) is dict else self.parse_fast(dict(wire), observed_at, known)
         return ParsedRow.of(self._read(wire, observed_at)) if parsed is None else parsed
 
     def _read(self, wire: Mapping[Any, Any], observed_at: object) -> Snapshot:

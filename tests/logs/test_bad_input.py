@@ -476,6 +476,12 @@ class Watched(stream.Stream):
         self.spans.append(range(first, self._line + 1))
         return found
 
+    def _whole_objects(self):
+        for found in super()._whole_objects():
+            first = found.place.line
+            self.spans.append(range(first, max(first + 1, self._line)))
+            yield found
+
 
 piece = st.sampled_from(GOOD) | noise.map(lambda text: text.replace(b"\n", b"").removeprefix(b"\x1f\x8b"))
 
