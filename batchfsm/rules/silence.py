@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from batchfsm.rules import kinds
 from batchfsm.rules.presence import METADATA, is_small
-from batchfsm.rules.values import ID_CHARS, seconds_of
+from batchfsm.rules.values import ID_CHARS, ID_TIME, seconds_of
 from batchfsm.rules.world import Fields, World
 from batchfsm.snapshot import FLAT_FIELDS
 from batchfsm.wire import ParsedRow
@@ -72,8 +72,19 @@ def _window(_: kinds.Window, _world: World, _fields: Fields) -> IsSilent:
     return is_silent
 
 
-def _id_time(_: kinds.IdTime, _world: World, _fields: Fields) -> IsSilent:
-    return lambda parsed: len(parsed.id) != ID_CHARS
+def _id_time(kind: kinds.IdTime, _world: World, _fields: Fields) -> IsSilent:
+    created, tolerance_s = _INDEX["created_at"], kind.tolerance_s
+
+    def is_silent(parsed: ParsedRow) -> bool:
+        if len(parsed.id) != ID_CHARS:
+            return True
+        try:
+            off_s = int(parsed.id[ID_TIME], 16) - parsed.row[created]
+        except ValueError:
+            return False
+        return bool(-tolerance_s <= off_s <= tolerance_s)
+
+    return is_silent
 
 
 def _overflow(_: kinds.Overflow, _world: World, _fields: Fields) -> IsSilent:

@@ -16,6 +16,8 @@ _WINDOW: Final = re.compile(r"(\d{1,9})([smhd])", re.ASCII)
 _UNIT_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _ID_TIME: Final = re.compile(r"batch_([0-9a-f]{8})[0-9a-f]{24}")
 ID_CHARS: Final = 38
+ID_TIME: Final = slice(6, 14)
+"""Where the time stands in an id of so many characters; hexadecimal."""
 
 
 def ordered(_: kinds.Ordered, world: World, _status: str | None, fields: Fields) -> Look | None:

@@ -43,7 +43,6 @@ _ALLOWED: Final = tuple(frozenset({NoneType, int if name in TIME_FIELDS else str
 _TIMES: Final = tuple(index for index, name in enumerate(FLAT_FIELDS) if name in TIME_FIELDS)
 _FILES: Final = frozenset(index for index, name in enumerate(FLAT_FIELDS) if name in FILE_FIELDS)
 _TEXTS: Final = frozenset(index for index, name in enumerate(FLAT_FIELDS) if name in TEXT_FIELDS)
-_NUMBERS: Final = frozenset({int})
 _NUMBERS_OR_NULLS: Final = frozenset({int, NoneType})
 _COUNT_KEYS: Final = frozenset(COUNT_FIELDS)
 _NO_COUNTS: Final = (None, None, None)
@@ -220,7 +219,7 @@ class FastPath:
         self._aliases = dict(dialect.aliases)
         self._blanks = _TEXTS if dialect.null_text else _FILES
         self._null_times = frozenset(dialect.null_times)
-        self._numbers = _NUMBERS_OR_NULLS if dialect.null_counts else _NUMBERS
+        self._null_counts = dialect.null_counts
         self._kinds = ("batch", None, "") if dialect.null_text else ("batch", None)
         self._time, self._errors = time_hook(dialect), errors
 
@@ -246,7 +245,12 @@ class FastPath:
             return None
         try:
             seen = None if observed_at is None else time_of(observed_at)
-            row = picked[:_FLAT] + (_NO_COUNTS if counts is None else self._numbers_of(counts))
+            if type(counts) is dict and counts.keys() == _COUNT_KEYS:
+                row = picked[:_FLAT] + _counts_of(counts)
+            else:
+                row = picked[:_FLAT] + (_NO_COUNTS if counts is None else _canonical_counts(counts))
+            if counts is not None and None in row[_FLAT:] and not self._takes_null_counts(row):
+                return None
             pattern = _PATTERNS[tuple(map(type, row))]
             last = None if known is None or pattern is None else known(batch_id, row, pattern)
             if last is None:
@@ -297,19 +301,17 @@ class FastPath:
             values[index] = None if values[index] == "" else values[index]
         return tuple(values)
 
-    def _numbers_of(self, counts: Any) -> tuple[Any, ...]:
-        """Return the three numbers of `request_counts`; ValueError or TypeError if they are none."""
-        if type(counts) is not dict:
-            raise TypeError
-        if counts.keys() != _COUNT_KEYS:
-            counts = dict.fromkeys(COUNT_FIELDS) | canonical(counts)
-        numbers: tuple[Any, ...] = _counts_of(counts)
-        total, completed, failed = numbers
-        if type(total) is type(completed) is type(failed) is int:
-            return numbers
-        if not self._numbers.issuperset(map(type, numbers)) or numbers == _NO_COUNTS:
-            raise ValueError
-        return numbers
+    def _takes_null_counts(self, row: Row) -> bool:
+        """Tell whether a row may have null counts: not all of them, which would pass for no counts."""
+        return self._null_counts and row[_FLAT:] != _NO_COUNTS
+
+
+def _canonical_counts(counts: Any) -> tuple[Any, ...]:
+    """Return the three numbers of `request_counts` spelled otherwise; TypeError if they are none."""
+    if type(counts) is not dict:
+        raise TypeError
+    numbers: tuple[Any, ...] = _counts_of(dict.fromkeys(COUNT_FIELDS) | canonical(counts))
+    return numbers
 
 
 def _chars_of(metadata: Any) -> int:
