@@ -102,7 +102,7 @@ class Fold:
         if not way.steps:
             return after, Folded([], [], None)
         snapshot, times = parsed.snapshot, after.ats[len(track.ats) :]
-        transitions = [leg.of(parsed.id, at, snapshot) for (leg, _), at in zip(way.steps, times, strict=True)]
+        transitions = [leg.of(parsed.id, at, snapshot) for leg, at in zip(way.steps, times, strict=True)]
         return after, Folded([], transitions, None)
 
     def advance(self, track: Track, parsed: ParsedRow, place: Place) -> list[Finding]:

@@ -249,13 +249,14 @@ def shared(row: Row, places: Iterable[int]) -> Row:
     fresh = list(row)
     for index in places:
         if fresh[index] is not None:
-            fresh[index] = _word(fresh[index])
+            fresh[index] = word(fresh[index])
     return tuple(fresh)
 
 
 @lru_cache(maxsize=1024)  # `sys.intern` would keep a hostile log's words for ever, from Python 3.12 on.
-def _word(word: str) -> str:
-    return word
+def word(text: str) -> str:
+    """Return the one copy of a word that many batches share."""
+    return text
 
 
 def _first(name: str, value: Any) -> Any:

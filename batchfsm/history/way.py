@@ -16,7 +16,7 @@ from typing import Any, Final
 import attrs
 
 from batchfsm.finding import Place
-from batchfsm.history.track import COMMON, COUNTS, NEVER, WATCHED, Track, digest, shared
+from batchfsm.history.track import COMMON, COUNTS, NEVER, WATCHED, Track, digest, word
 from batchfsm.lifecycle import STAMP_FIELDS
 from batchfsm.route import Leg
 from batchfsm.rules.judging import Plan
@@ -70,10 +70,10 @@ class Way:
     """What has to be asked of the row, and of its snapshot where the row leaves it open."""
 
     newest: Callable[[Row], Row]
-    """Picks the new row out of the last one, this one and the status: what is kept stays the object it was."""
+    """Picks the new row out of the last one, this one, the status and `words`: what is kept stays the object it was."""
 
-    words: tuple[int, ...]
-    """Where words are new that many batches share."""
+    words: Callable[[Row], tuple[str, ...]]
+    """Picks the new words that many batches share."""
 
     learned: tuple[tuple[int, str], ...]
     """Which fields may have new values, that a place is kept for."""
@@ -85,8 +85,11 @@ class Way:
     legs: tuple[Leg, ...]
     """All that the batch has taken afterwards."""
 
-    steps: tuple[tuple[Leg, int | None], ...]
-    """What it takes now, each with the place of its stamp in a row."""
+    steps: tuple[Leg, ...]
+    """What it takes now."""
+
+    times: Callable[[Row], tuple[int | None, ...]]
+    """Picks their stamps."""
 
     pattern: TypePattern
 
@@ -123,10 +126,9 @@ class Way:
         if self.kept is None:
             track.row = last[:_FLAT] + row[_FLAT:]
             return True
-        row = self.newest(last + row + self.status)
-        track.row = shared(row, self.words) if self.words else row
-        track.status, track.entered, track.legs, track.pattern = row[0], self.entered, self.legs, self.pattern
-        track.ats += tuple([None if index is None else row[index] for _, index in self.steps])
+        track.row = self.newest(last + row + self.status + tuple(map(word, self.words(row))))
+        track.ats += self.times(row)
+        track.status, track.entered, track.legs, track.pattern = self.status[0], self.entered, self.legs, self.pattern
         if track.verdict == "undetermined":
             track.verdict = "consistent"
         return True
@@ -173,25 +175,44 @@ class Ways:
             return
         fresh = {name for name, old, new in zip(FLAT_FIELDS, last, row, strict=False) if old is None is not new}
         asked = fresh | _NOT_KEPT | (set() if is_exact else {"request_counts"})
+        words = [index for index in COMMON if index and FLAT_FIELDS[index] in fresh]
         steps = after.legs[len(before.legs) :]
+        sources = [
+            2 * _SIZE,  # The status.
+            *(
+                index if index in kept else 2 * _SIZE + 1 + words.index(index) if index in words else _SIZE + index
+                for index in range(1, _SIZE)
+            ),
+        ]
         self._found[key] = Way(
             kept=None if before.row and not fresh and not steps else itemgetter(*kept) if kept else len,
             is_exact=is_exact,
             counted=last[-1] is not None,
             looks=tuple((quick, look) for rule, look, quick in plan if not _reads(rule.kind).isdisjoint(asked)),
-            newest=itemgetter(2 * _SIZE, *(index if index in kept else _SIZE + index for index in range(1, _SIZE))),
-            words=tuple(index for index in COMMON if index and FLAT_FIELDS[index] in fresh),
+            newest=itemgetter(*sources),
+            words=_picker(words),
             learned=() if before.row is None or is_exact else tuple(each for each in WATCHED if each[1] in fresh | COUNTS),
             status=(row[0],),
             entered=after.entered,
             legs=after.legs,
-            steps=tuple((leg, self._place(leg)) for leg in steps),
+            steps=steps,
+            times=_picker([self._place(leg) for leg in steps]),
             pattern=parsed.pattern,
         )
 
     def _place(self, leg: Leg) -> int | None:
         stamp = self._graph.stamp[leg.target]
         return None if stamp is None else FLAT_FIELDS.index(stamp)
+
+
+def _picker(places: list[int | None] | list[int]) -> Callable[[Row], tuple[Any, ...]]:
+    """Return what picks values of a row as a tuple; None stands for no place, and picks None."""
+    spread = [place if place is not None else _SIZE for place in places]
+    if _SIZE in spread:
+        return lambda row: tuple([(*row, None)[place] for place in spread])
+    if len(spread) > 1:
+        return itemgetter(*spread)
+    return itemgetter(slice(spread[0], spread[0] + 1) if spread else slice(0))
 
 
 def _is_partial(row: Row) -> bool:

@@ -14,7 +14,7 @@ from batchfsm.finding import Place
 from batchfsm.logs.packed import BrokenError, unpacked
 from batchfsm.logs.text import TextError, TextForm, begins, detect, ends, read_text
 from batchfsm.snapshot import UNREAD, maker
-from batchfsm.wire import Scanner, decode_problem, decoder
+from batchfsm.wire import decode_problem, decoder, make_scanner
 
 OBJECT_CHARS_MAX: Final = 32 * 2**20
 """The longest object, or line, that is read; a longer one is passed over in pieces, and named."""
@@ -48,7 +48,6 @@ class Unreadable:
     """What is wrong, in half a sentence."""
 
 
-_scanner: Final = Scanner()
 _make_place: Final[Callable[[str, int], Place]] = maker(Place)
 _make_sighting: Final[Callable[[Place, object], Sighting]] = maker(Sighting)
 
@@ -73,6 +72,7 @@ class Stream:
         self._read: Callable[[int], bytes] = binary.read
         self._utf8 = codecs.getincrementaldecoder("utf-8")("strict")
         self._is_utf8 = True
+        self._scan = make_scanner()
         self._text, self._at, self._line = "", 0, line
         self._ended = False
         self._broken: str | None = None
@@ -103,7 +103,7 @@ class Stream:
 
     def _whole_objects(self) -> Iterator[Sighting]:
         """Decode and pass objects, one a line, as long as they end inside the window; what follows needs more care."""
-        text, name, scan = self._text, self._name, _scanner.scan
+        text, name, scan = self._text, self._name, self._scan
         is_utf8, size = self._is_utf8 or text.isascii(), len(text)
         self._move(text.startswith("\n", self._at))
         while text.startswith("{", self._at):

@@ -94,8 +94,8 @@ class Turn:
 
     def result(self) -> Observation:
         """Return the observation, or raise what it ends with: the illegal move goes before what hooks raised."""
-        if not self.failures and self.error is None:
-            return cast("Observation", self.observation)
+        if self.observation is not None and not self.failures and self.error is None:
+            return self.observation
         failed = hook_error(self.failures, self.observation)
         if self.error is not None:
             raise self.error from failed

@@ -1,6 +1,6 @@
 """What came over the wire, read into a `Snapshot`: nothing coerced, every refusal with its `$.path`."""
 
-from batchfsm.wire.envelope import SPELLINGS, Scanner, batches, decode, decode_problem, decoder, only_batch
+from batchfsm.wire.envelope import SPELLINGS, batches, decode, decode_problem, decoder, make_scanner, only_batch
 from batchfsm.wire.fields import TIME_MAX, refusal, shown, time_of
 from batchfsm.wire.lane import ParsedRow, TypePattern
 from batchfsm.wire.reading import Reader, parse, reader
@@ -10,12 +10,12 @@ __all__ = [
     "TIME_MAX",
     "ParsedRow",
     "Reader",
-    "Scanner",
     "TypePattern",
     "batches",
     "decode",
     "decode_problem",
     "decoder",
+    "make_scanner",
     "only_batch",
     "parse",
     "reader",

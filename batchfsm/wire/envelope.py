@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import pairwise
 from threading import local
 from types import NoneType
@@ -26,6 +26,9 @@ SPELLINGS: Final[Mapping[str, str]] = {
 }
 """The wire's name of every key, however an SDK spells it."""
 
+Scan = Callable[[str, int], tuple[Any, int]]
+"""Returns the value that begins at a place of a text, and where it ends; raises as `JSONDecoder.raw_decode`."""
+
 _MARK: Final = "\ufeff"
 _LISTS: Final = (list, tuple)
 _ATOMS: Final = (str, bytes, int, float, NoneType)
@@ -45,12 +48,13 @@ def decode(text: str | bytes | bytearray) -> object:
             object twice.
     """
     try:
-        if isinstance(text, str) and not text.startswith(_MARK):
+        if isinstance(text, str):
             if text.startswith("{"):
                 found, end = _scanner.scan(text, 0)
-                if end == len(text):
+                if end == len(text) or not text[end:].strip(" \t\r\n"):
                     return found
-            return decoder.decode(text)  # `json.loads` would make a decoder each time.
+            if not text.startswith(_MARK):
+                return decoder.decode(text)  # `json.loads` would make a decoder each time.
         return json.loads(text, object_pairs_hook=_object)
     except (ValueError, RecursionError) as error:
         raise SnapshotError([("$", decode_problem(error))]) from None
@@ -84,32 +88,41 @@ decoder: Final = json.JSONDecoder(object_pairs_hook=_object)
 """What `decode` reads with, for those who decode piece by piece."""
 
 
-class Scanner(local):
+def make_scanner() -> Scan:
     """
-    Decodes JSON text as `decoder` does, in two thirds of its time; each thread has a state of its own.
+    Return what decodes JSON text as `decoder.raw_decode` does, in two thirds of its time; for one thread.
 
     `decoder` has every object reported pair by pair. This one counts the keys of what was decoded, and
     compares that with the text: where both are as many, no key stands twice in an object.
     """
+    keys = 0
 
-    def __init__(self) -> None:
-        self._scan = json.JSONDecoder(object_hook=self._count).scan_once
-        self._keys = 0
+    def count(found: dict[str, object]) -> dict[str, object]:
+        nonlocal keys
+        keys += len(found)
+        return found
 
-    def scan(self, text: str, start: int) -> tuple[Any, int]:
-        """Return the value that begins at `start`, and where it ends; raise as `decoder.raw_decode` does."""
-        self._keys = 0
+    scan_once = json.JSONDecoder(object_hook=count).scan_once
+
+    def scan(text: str, start: int) -> tuple[Any, int]:
+        nonlocal keys
+        keys = 0
         try:
-            found, end = self._scan(text, start)
+            found, end = scan_once(text, start)
         except StopIteration as error:
             raise json.JSONDecodeError("Expecting value", text, error.value) from None
-        if text.count(":", start, end) == self._keys or _has_keys(text, start, end, self._keys):
+        if text.count(":", start, end) == keys or _has_keys(text, start, end, keys):
             return found, end
         return decoder.raw_decode(text, start)
 
-    def _count(self, found: dict[str, object]) -> dict[str, object]:
-        self._keys += len(found)
-        return found
+    return scan
+
+
+class _Scanner(local):
+    """A scanner for each thread."""
+
+    def __init__(self) -> None:
+        self.scan = make_scanner()
 
 
 def _has_keys(text: str, start: int, end: int, keys: int) -> bool:
@@ -123,7 +136,7 @@ def _has_keys(text: str, start: int, end: int, keys: int) -> bool:
     )
 
 
-_scanner: Final = Scanner()
+_scanner: Final = _Scanner()
 
 
 def batches(obj: object, observed_at: object = None) -> Iterator[tuple[object, object]]:

@@ -163,10 +163,11 @@ class ParsedRow:
         snapshot = self._snapshot
         if snapshot is None:
             row, usage, metadata = self.row, self._usage, self.metadata
+            counts = row[_FLAT:]
             self._snapshot = snapshot = make_snapshot(
                 self.id,
                 *row[:_FLAT],
-                None if row[_FLAT:] == _NO_COUNTS else make_counts(*row[_FLAT:]),
+                None if counts == _NO_COUNTS else make_counts(*counts),
                 self.errors,
                 None if usage is None else _frozen(usage),
                 None if metadata is None else MappingProxyType({**metadata}),
@@ -273,8 +274,17 @@ class FastPath:
 
     def _checked(self, batch_id: str, row: Row, pattern: TypePattern | None) -> tuple[Row, TypePattern]:
         """Return a row in canonical form, with its pattern; ValueError or TypeError if it cannot be taken as it is."""
-        texts = () if pattern is None else pattern.texts(row)
-        if pattern is None or "" in texts or row[0] in self._aliases or not self._are_seconds(pattern.times(row)):
+        texts: Sequence[str] = ()
+        is_canonical = False
+        if pattern is not None:
+            texts, times = pattern.texts(row), pattern.times(row)
+            is_canonical = (
+                "" not in texts
+                and row[0] not in self._aliases
+                and (not times or (min(times) > 0 and max(times) <= TIME_MAX))
+                and (not self._null_times or self._null_times.isdisjoint(times))
+            )
+        if not is_canonical or pattern is None:
             row = self._canonical(row)
             pattern = _PATTERNS[tuple(map(type, row))]
             if pattern is None:
@@ -284,12 +294,6 @@ class FastPath:
         if not text.isascii():
             text.encode()  # A lone surrogate is not text.
         return row, pattern
-
-    def _are_seconds(self, times: Sequence[int]) -> bool:
-        """Tell whether times are whole seconds, and none of them stands for null."""
-        if times and (min(times) <= 0 or max(times) > TIME_MAX):
-            return False
-        return not self._null_times or self._null_times.isdisjoint(times)
 
     def _canonical(self, row: Row) -> Row:
         """Return a row with blanks and sentinels as None, times in seconds, and the lifecycle's word for the status."""
@@ -331,7 +335,11 @@ def _is_shallow(usage: Any) -> bool:
     if type(usage) is not dict:
         raise TypeError
     for value in usage.values():
-        if type(value) not in _ATOMS and not (type(value) is dict and _ATOMS.issuperset(map(type, value.values()))):
+        if type(value) is dict:
+            for inner in value.values():
+                if type(inner) is not int and type(inner) not in _ATOMS:
+                    return False
+        elif type(value) is not int and type(value) not in _ATOMS:
             return False
     return True
 

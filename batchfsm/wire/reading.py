@@ -88,11 +88,15 @@ class Reader:
             observed_at: As for `read`.
             known: As for `FastPath.parse`.
         """
-        kind = type(obj)
-        if kind is ParsedRow or kind is Snapshot or (kind is dict and obj.get("object") == "batch"):  # type: ignore[attr-defined]
+        if type(obj) is not dict:
+            obj = decode(obj) if isinstance(obj, (str, bytes, bytearray)) else _dumped(obj)
+        if type(obj) is dict and obj.get("object") == "batch":
             return self.read_bare_row(obj, observed_at, known)
-        obj = decode(obj) if isinstance(obj, (str, bytes, bytearray)) else _dumped(obj)
-        found = only_batch(obj)
+        return self._read_opened(obj, observed_at, known)
+
+    def _read_opened(self, obj: object, observed_at: object, known: Known | None) -> ParsedRow:
+        """Read what may be in an envelope."""
+        found = (obj, None) if isinstance(obj, ParsedRow | Snapshot) else only_batch(obj)
         if found is None:
             several = list(batches(obj))
             if len(several) != 1:
@@ -108,16 +112,16 @@ class Reader:
     def read_bare_row(self, batch: object, observed_at: object = None, known: Known | None = None) -> ParsedRow:
         """Read one batch whose envelope is open, into its plain values; as `read_row` otherwise."""
         wire = batch if type(batch) is dict else _dumped(batch)
-        if type(wire) is dict and (parsed := self.parse_fast(wire, observed_at, known)) is not None:
-            return parsed
+        if type(wire) is dict:
+            parsed = self.parse_fast(wire, observed_at, known)
+            return ParsedRow.of(self._read(wire, observed_at)) if parsed is None else parsed
         if type(wire) is ParsedRow:
             return wire if observed_at is None else self.read_bare_row(wire.snapshot, observed_at)
         if type(wire) is Snapshot:
             return ParsedRow.of(self._reseen(wire, observed_at))
         if not isinstance(wire, Mapping):
             raise SnapshotError([("$", f"expected an object, got {shown(wire)}")])
-        parsed = None if type(wire) is dict else self.parse_fast(dict(wire), observed_at, known)
-        return ParsedRow.of(self._read(wire, observed_at)) if parsed is None else parsed
+        return self.read_bare_row(dict(wire), observed_at, known)
 
     def _read(self, wire: Mapping[Any, Any], observed_at: object) -> Snapshot:
         """Read any mapping through the converter; a second time without what it refused."""
@@ -219,7 +223,7 @@ def _kept(value: object) -> object:
 
 def _dumped(obj: object) -> object:
     """Return an SDK object as a mapping; anything else as it is."""
-    if type(obj) is dict:
+    if type(obj) is dict or type(obj) is Snapshot or type(obj) is ParsedRow:
         return obj
     if isinstance(obj, Mapping | Snapshot | ParsedRow | str | bytes | list | tuple | type):
         return obj
