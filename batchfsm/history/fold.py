@@ -10,7 +10,7 @@ import attrs
 from batchfsm.dialects import Dialect
 from batchfsm.finding import Finding, Place, Verdict, verdict_of
 from batchfsm.history.track import DONE, KEPT, NEVER, TOTAL, Change, Track, digest
-from batchfsm.history.way import Ways
+from batchfsm.history.transition_cache import TransitionCache
 from batchfsm.machine import engine
 from batchfsm.route import Leg, Router, Transition, router
 from batchfsm.rules import SKEW_S, Judge, faults, has_small_metadata, judge_of, listed
@@ -51,7 +51,7 @@ class Fold:
         self._graph = topology(dialect.lifecycle)
         self._on_illegal = on_illegal
         self._events = engine(dialect.lifecycle).events
-        self._ways = Ways(self._graph, are_timeless=not self._router.is_cyclic)
+        self._cache = TransitionCache(self._graph, are_timeless=not self._router.is_cyclic)
 
     def fold(self, track: Track, snapshot: Snapshot, *, row: Row | None = None, place: Place | None = None) -> Folded:
         """
@@ -96,36 +96,36 @@ class Fold:
     def follow(self, track: Track, parsed: ParsedRow) -> tuple[Track, Folded]:
         """As `fold`, but leave the track as it is and return the next one; by a cached transition, if there is one."""
         after = track.copy()
-        way = self._ways.find(track, parsed)
-        if way is None or not way.take(after, parsed, None):
+        cached = self._cache.find(track, parsed)
+        if cached is None or not cached.apply(after, parsed, None):
             return after, self._fold_anew(track, after, parsed, None)
-        if not way.steps:
+        if not cached.steps:
             return after, Folded([], [], None)
         snapshot, times = parsed.snapshot, after.ats[len(track.ats) :]
-        transitions = [leg.of(parsed.id, at, snapshot) for leg, at in zip(way.steps, times, strict=True)]
+        transitions = [leg.of(parsed.id, at, snapshot) for leg, at in zip(cached.steps, times, strict=True)]
         return after, Folded([], transitions, None)
 
     def advance(self, track: Track, parsed: ParsedRow, place: Place) -> list[Finding]:
         """As `fold`, by a cached transition, if there is one, and for its findings alone."""
-        way = self._ways.find(track, parsed)
-        if way is not None and way.take(track, parsed, place):
+        cached = self._cache.find(track, parsed)
+        if cached is not None and cached.apply(track, parsed, place):
             return []
         return self._fold_anew(track.copy(), track, parsed, place).findings
 
     def _fold_anew(self, before: Track, after: Track, parsed: ParsedRow, place: Place | None) -> Folded:
         """Fold a row, and cache the transition if it brought no finding."""
         folded = self.fold(after, parsed.snapshot, row=parsed.row, place=place)
-        # Silence may be a rule's that is off; what it would have told of is no beaten way all the same.
+        # A rule that is off finds nothing either; what it would have found is not cached all the same.
         if not folded.findings and folded.move in _WELL and self.knows(parsed):
             after.pattern = parsed.pattern
-            self._ways.beat(before, after, parsed, self._judge.plan(parsed.snapshot))
+            self._cache.add(before, after, parsed, self._judge.plan(parsed.snapshot))
         return folded
 
     def repeats(self, track: Track, parsed: ParsedRow) -> bool:
         """Tell whether a row with the values of the last one says no more, and that was nothing to find fault with."""
         if parsed.pattern is None or track.pattern is not parsed.pattern:
             return False
-        if not has_small_metadata(parsed) and next(faults(parsed.metadata or {}), None) is not None:
+        if not has_small_metadata(parsed) and any(faults(parsed.metadata or {})):
             return False  # It is not kept, so it is judged again (S006).
         if track.errors != _digest(parsed.errors):
             return False
@@ -179,7 +179,7 @@ class Fold:
             if not ((track.adopted or leg.target in track.entered) and track.has_emitted(leg.target, at)):
                 timed.append((leg, at))
         new = legs if len(timed) == len(legs) else tuple(leg for leg, _ in timed)
-        track.legs, track.entered = self._ways.grown(track.legs, track.entered, legs, new)
+        track.legs, track.entered = self._cache.extended(track.legs, track.entered, legs, new)
         track.ats += tuple([at for _, at in timed])
         return [leg.of(snapshot.id, at, snapshot) for leg, at in timed]
 

@@ -42,9 +42,7 @@ FIELDS: Final = (*FLAT_FIELDS, *(f"request_counts.{name}" for name in COUNT_FIEL
 
 COUNTS: Final = DONE | {TOTAL}
 
-WATCHED: Final = tuple(
-    (index, name) for index, name in enumerate(FIELDS) if name in KEPT or name in COUNTS
-)
+WATCHED: Final = tuple((index, name) for index, name in enumerate(FIELDS) if name in KEPT or name in COUNTS)
 """The fields that history rules read, with their place in a row."""
 _INDEX: Final = {name: index for index, name in enumerate(FIELDS)}
 _UNWATCHED: Final = frozenset(FIELDS) - {name for _, name in WATCHED}

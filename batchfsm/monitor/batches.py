@@ -65,9 +65,7 @@ class Batches:
                 self._tracks.pop(turn.batch_id, None)
             raise ledger.error(f"other processes were faster to observe {turn.batch_id}, {RACES_MAX} times")
 
-    def _write(
-        self, ledger: Ledger, turn: Turn, parsed: ParsedRow, before: Track, moved: tuple[Track, Folded]
-    ) -> bool:
+    def _write(self, ledger: Ledger, turn: Turn, parsed: ParsedRow, before: Track, moved: tuple[Track, Folded]) -> bool:
         """Write what a snapshot brought, then let everybody here know of it; False if another process was faster."""
         after, folded = moved
         wanting = self._hooks.wanting(folded.transitions, folded.findings)

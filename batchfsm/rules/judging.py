@@ -12,14 +12,14 @@ from batchfsm.dialects import Dialect
 from batchfsm.errors import DefinitionError
 from batchfsm.finding import Finding
 from batchfsm.lifecycle import STAMP_FIELDS, Severity
+from batchfsm.rules.quick_checks import QuickCheck, quick_check
 from batchfsm.rules.rule import Rule
 from batchfsm.rules.scalar import Look, World, questions
-from batchfsm.rules.silence import IsSilent, silence
 from batchfsm.rules.table import RULES
 from batchfsm.snapshot import Snapshot
 from batchfsm.topology import topology
 
-Plan = tuple[tuple[Rule, Look, IsSilent], ...]
+Plan = tuple[tuple[Rule, Look, QuickCheck], ...]
 """The rules that snapshots of one pattern can breach, each with what is to be asked of them, and of their rows."""
 
 _ID_CHARS_MAX: Final = 80
@@ -111,7 +111,9 @@ class Judge:
             for code, rule in RULES.items()
             if self._severities[code] != "off"
         )
-        return tuple((rule, look, silence(rule.kind, self._world, fields)) for rule, look in plan if look is not None)
+        return tuple(
+            (rule, look, quick_check(rule.kind, self._world, fields)) for rule, look in plan if look is not None
+        )
 
 
 @cache

@@ -102,7 +102,7 @@ def make_scanner() -> Scan:
         keys += len(found)
         return found
 
-    scan_once = json.JSONDecoder(object_hook=count).scan_once
+    scan_once: Scan = json.JSONDecoder(object_hook=count).scan_once  # type: ignore[attr-defined]
 
     def scan(text: str, start: int) -> tuple[Any, int]:
         nonlocal keys
@@ -175,13 +175,12 @@ def only_batch(found: object) -> tuple[object, object] | None:
     wrapper, clock = _ENVELOPES[tuple(found)]
     if wrapper is None:
         return None
-    inner = found[wrapper]
-    if type(inner) is not dict or inner.get("object") != "batch":
-        if isinstance(inner, _ATOMS) or isinstance(inner, _LISTS):
-            return None
-        if isinstance(inner, Mapping) and not is_batch(inner):
-            return None
-    return inner, None if clock is None else found[clock]
+    inner, seen = found[wrapper], None if clock is None else found[clock]
+    if type(inner) is dict and inner.get("object") == "batch":
+        return inner, seen  # The common case first: to ask for a mapping takes as long as all the rest.
+    if isinstance(inner, (*_ATOMS, *_LISTS)) or (isinstance(inner, Mapping) and not is_batch(inner)):
+        return None
+    return inner, seen
 
 
 class _Envelopes(dict[tuple[Any, ...], tuple[str | None, str | None]]):
@@ -190,7 +189,7 @@ class _Envelopes(dict[tuple[Any, ...], tuple[str | None, str | None]]):
     def __missing__(self, keys: tuple[Any, ...]) -> tuple[str | None, str | None]:
         wrappers, clocks = ([name for name in names if name in keys] for names in (_WRAPPERS, _CLOCKS))
         may_be_batch = "object" in keys or "Object" in keys or _has_vital_fields(keys)
-        found = (None, None)
+        found: tuple[str | None, str | None] = (None, None)
         if len(wrappers) == 1 and len(clocks) <= 1 and not may_be_batch:
             found = (wrappers[0], next(iter(clocks), None))
         if len(self) < _ENVELOPES_MAX and len(keys) <= _KEYS_MAX:

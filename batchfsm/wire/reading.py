@@ -16,8 +16,8 @@ from batchfsm.errors import SnapshotError
 from batchfsm.lifecycle import Lifecycle
 from batchfsm.snapshot import COUNT_FIELDS, UNREAD, VITAL_FIELDS, WIRE_FIELDS, Snapshot
 from batchfsm.wire.envelope import SPELLINGS, batches, canonical, canonical_errors, decode, only_batch
+from batchfsm.wire.fast_path import FastPath, Known, ParsedRow
 from batchfsm.wire.fields import converter, culprits, errors_hook, frozen, refusal, shown, time_of
-from batchfsm.wire.lane import FastPath, Known, ParsedRow
 
 _KNOWN: Final = frozenset(WIRE_FIELDS)
 

@@ -14,7 +14,6 @@ import json
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from copy import deepcopy
 from pathlib import Path
 from statistics import median
 from time import process_time
@@ -23,13 +22,13 @@ from typing import Any, Final
 HERE: Final = Path(__file__).resolve()
 sys.path.insert(0, str(HERE.parents[1]))
 
-from bench import snapshot_log  # noqa: E402  # A script finds its neighbours so.
 from openai.types import Batch  # noqa: E402
 
 from batchfsm import Report, audit  # noqa: E402
-from batchfsm.logs import opened, rows  # noqa: E402
 from batchfsm.dialects import DIALECTS  # noqa: E402
+from batchfsm.logs import opened, rows  # noqa: E402
 from batchfsm.wire import reader  # noqa: E402
+from bench import snapshot_log  # noqa: E402  # A script finds its neighbours so.
 
 ROWS: Final = 30_000
 ROUNDS: Final = 5
@@ -48,7 +47,7 @@ class Dumped:
     def __init__(self, wire: dict[str, Any]) -> None:
         self.id, self._wire = wire["id"], wire
 
-    def model_dump(self, *, warnings: bool = True) -> dict[str, Any]:  # noqa: ARG002  # As pydantic's.
+    def model_dump(self, *, warnings: bool = True) -> dict[str, Any]:  # As pydantic's.
         """Return the object of the wire."""
         return self._wire
 
@@ -57,13 +56,13 @@ def real(number: int, line: dict[str, Any]) -> dict[str, Any]:
     """Return a line with what real logs have beside the bare fields; what a batch has depends on its id."""
     snapshot = line["snapshot"]
     kind = int(snapshot["id"][-2:], 16) % 10
-    if kind < 7:  # noqa: PLR2004  # Seven in ten batches are of models that report usage.
+    if kind < 7:  ## Seven in ten batches are of models that report usage.
         snapshot |= {"model": "gpt-5-2025-08-07", "usage": USAGE if snapshot["output_file_id"] else None}
-    if kind < 2:  # noqa: PLR2004
+    if kind < 2:
         snapshot["metadata"] = {"customer": "Zoë", "run": str(number)}
-    elif kind < 4:  # noqa: PLR2004
+    elif kind < 4:
         snapshot["metadata"] = None
-    if kind == 5:  # noqa: PLR2004
+    if kind == 5:
         snapshot |= {"cost": 0.25, "output_blob": "https://example.com/out", "tags": ["nightly"]}
     if snapshot["errors"]:
         snapshot["errors"] = {"object": "list", "data": snapshot["errors"]}
@@ -85,7 +84,10 @@ def forms(path: Path) -> dict[str, tuple[Callable[[], Any], Any]]:
     lines = path.read_text(encoding="utf-8").splitlines()
     objects = [json.loads(line) for line in lines]
     dumped = [
-        {"observed_at": each["observed_at"], "batch": Dumped(Batch.construct(**each["snapshot"]).model_dump(warnings=False))}
+        {
+            "observed_at": each["observed_at"],
+            "batch": Dumped(Batch.construct(**each["snapshot"]).model_dump(warnings=False)),
+        }
         for each in objects
     ]
     snapshots = [row.snapshot for row in rows(opened(str(path)), reader(DIALECTS["openai"]))]

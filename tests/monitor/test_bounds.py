@@ -3,18 +3,22 @@
 import asyncio
 
 from batchfsm import DIALECTS, AsyncMonitor, Dialect, HookError, Monitor, parse
-from batchfsm.history import Track, way
+from batchfsm.history import Track, transition_cache
 from batchfsm.rules import judging
 from batchfsm.snapshot import UNREAD
-from batchfsm.wire import lane, reader
+from batchfsm.wire import fast_path, reader
 from support.notation import snap
 
 
 def test_full_tables_answer_all_the_same(monkeypatch):
     """Once a table is full, what it does not hold is worked out anew, and the answer is the same."""
-    for module, name in ((way, "_WAYS_MAX"), (judging, "_PATTERNS_MAX"), (lane, "_PATTERNS_MAX")):
+    for module, name in (
+        (transition_cache, "_TRANSITIONS_MAX"),
+        (judging, "_PATTERNS_MAX"),
+        (fast_path, "_PATTERNS_MAX"),
+    ):
         monkeypatch.setattr(module, name, 0)
-    monkeypatch.setattr(lane, "_PATTERNS", lane._Patterns())  # The shared one knows these from other tests.
+    monkeypatch.setattr(fast_path, "_PATTERNS", fast_path._Patterns())  # The shared one knows these from other tests.
     monitor, usual = Monitor(Dialect(name="crowded")), Monitor()
 
     for path in ("v", "vp", "vpz", "vpzc", "vpzc"):

@@ -70,7 +70,7 @@ Known = Callable[[str, Row, TypePattern], Row | None]
 class _Layout:
     """Where the fields stand among the values of a mapping with certain keys."""
 
-    pick: Callable[[Sequence[Any]], Sequence[Any]]
+    pick: Callable[[Row], Row]
     """Picks the values of `_PICKED`, given the mapping's own and None behind them."""
 
     extra: tuple[int, ...]
@@ -138,8 +138,8 @@ class ParsedRow:
     Nested values may still be the caller's: it is used, or its snapshot taken, before the caller goes on.
     """
 
-    id: str
-    """The batch's id; from the auditor alone it may be None."""
+    id: Any
+    """The batch's id, text; from the auditor alone it may be None."""
 
     row: Row
     """The plain values, as `row_of` has them."""
@@ -197,9 +197,8 @@ class ParsedRow:
         )  # fmt: skip
 
 
-def _restored(
-    batch_id: str, row: Row, observed_at: float | None, errors: Any, metadata: Any, usage: Any, extra: Any
-) -> ParsedRow:
+def _restored(batch_id: str, row: Row, *rest: Any) -> ParsedRow:
+    observed_at, errors, metadata, usage, extra = rest
     pattern = _PATTERNS[tuple(map(type, row))]
     return ParsedRow(
         batch_id, row, pattern, observed_at, errors, metadata, inf, usage, _no_extra if extra is None else extra
@@ -211,7 +210,7 @@ class FastPath:
 
     def __init__(self, dialect: Dialect, errors: Hook) -> None:
         """
-        Take what the dialect does differently.
+        Prepare for a dialect.
 
         Args:
             dialect: Whose habits of writing are taken for granted.
@@ -224,7 +223,9 @@ class FastPath:
         self._kinds = ("batch", None, "") if dialect.null_text else ("batch", None)
         self._time, self._errors = time_hook(dialect), errors
 
-    def parse(self, wire: dict[Any, Any], observed_at: Any = None, known: Known | None = None) -> ParsedRow | None:
+    def parse(  # noqa: C901  # One more call for each object would be felt.
+        self, wire: dict[Any, Any], observed_at: Any = None, known: Known | None = None
+    ) -> ParsedRow | None:
         """
         Read an object.
 

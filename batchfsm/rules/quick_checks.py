@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import pairwise
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Any, Final
 
 from batchfsm.rules import kinds
@@ -19,8 +19,8 @@ from batchfsm.rules.world import Fields, World
 from batchfsm.snapshot import FLAT_FIELDS
 from batchfsm.wire import ParsedRow
 
-IsSilent = Callable[[ParsedRow], bool]
-"""True if a row surely does not breach the rule."""
+QuickCheck = Callable[[ParsedRow], bool]
+"""Returns True if a row surely does not breach a rule; False says nothing."""
 
 _INDEX: Final = {name: index for index, name in enumerate(FLAT_FIELDS)}
 
@@ -31,7 +31,10 @@ def _picks(names: list[str]) -> Callable[[Any], Any]:
     return itemgetter(*indices) if len(indices) > 1 else itemgetter(slice(indices[0], indices[0] + 1))
 
 
-def _ordered(_: kinds.Ordered, world: World, fields: Fields) -> IsSilent | None:
+_seen_at: Final[Callable[[ParsedRow], Any]] = attrgetter("observed_at")
+
+
+def _ordered(_: kinds.Ordered, world: World, fields: Fields) -> QuickCheck | None:
     graph = world.topology
     stamps = sorted(
         ((name, stamp) for name, stamp in graph.stamp.items() if stamp is not None and stamp in fields),
@@ -49,20 +52,19 @@ def _ordered(_: kinds.Ordered, world: World, fields: Fields) -> IsSilent | None:
     return is_silent
 
 
-def _bound(kind: kinds.Bound, world: World, fields: Fields) -> IsSilent | None:
+def _bound(kind: kinds.Bound, world: World, fields: Fields) -> QuickCheck | None:
     slack_s = world.skew_s if kind.slack_s is None else kind.slack_s
     if kind.times == ("observed_at",):
         limit = _INDEX[kind.limit]
-        return lambda parsed: parsed.observed_at <= parsed.row[limit] + slack_s  # type: ignore[operator]
-    names = [name for name in kind.times if name in fields]
-    times_of = _picks(names)
+        return lambda parsed: bool(_seen_at(parsed) <= parsed.row[limit] + slack_s)
+    times_of = _picks([name for name in kind.times if name in fields])
     if kind.limit == "observed_at":
-        return lambda parsed: max(times_of(parsed.row)) <= parsed.observed_at + slack_s
+        return lambda parsed: bool(max(times_of(parsed.row)) <= _seen_at(parsed) + slack_s)
     limit = _INDEX[kind.limit]
-    return lambda parsed: max(times_of(parsed.row)) <= parsed.row[limit] + slack_s
+    return lambda parsed: bool(max(times_of(parsed.row)) <= parsed.row[limit] + slack_s)
 
 
-def _window(_: kinds.Window, _world: World, _fields: Fields) -> IsSilent:
+def _window(_: kinds.Window, _world: World, _fields: Fields) -> QuickCheck:
     created, expires, window = (_INDEX[name] for name in ("created_at", "expires_at", "completion_window"))
 
     def is_silent(parsed: ParsedRow) -> bool:
@@ -72,7 +74,7 @@ def _window(_: kinds.Window, _world: World, _fields: Fields) -> IsSilent:
     return is_silent
 
 
-def _id_time(kind: kinds.IdTime, _world: World, _fields: Fields) -> IsSilent:
+def _id_time(kind: kinds.IdTime, _world: World, _fields: Fields) -> QuickCheck:
     created, tolerance_s = _INDEX["created_at"], kind.tolerance_s
 
     def is_silent(parsed: ParsedRow) -> bool:
@@ -87,7 +89,7 @@ def _id_time(kind: kinds.IdTime, _world: World, _fields: Fields) -> IsSilent:
     return is_silent
 
 
-def _overflow(_: kinds.Overflow, _world: World, _fields: Fields) -> IsSilent:
+def _overflow(_: kinds.Overflow, _world: World, _fields: Fields) -> QuickCheck:
     def is_silent(parsed: ParsedRow) -> bool:
         total, completed, failed = parsed.row[-3:]
         return bool(total >= completed + failed and completed >= 0 <= failed)
@@ -95,7 +97,7 @@ def _overflow(_: kinds.Overflow, _world: World, _fields: Fields) -> IsSilent:
     return is_silent
 
 
-def _unsettled(_: kinds.Unsettled, _world: World, _fields: Fields) -> IsSilent:
+def _unsettled(_: kinds.Unsettled, _world: World, _fields: Fields) -> QuickCheck:
     def is_silent(parsed: ParsedRow) -> bool:
         total, completed, failed = parsed.row[-3:]
         return bool(completed + failed >= total and completed >= 0 <= failed)
@@ -103,11 +105,11 @@ def _unsettled(_: kinds.Unsettled, _world: World, _fields: Fields) -> IsSilent:
     return is_silent
 
 
-def _given(kind: kinds.Set, _world: World, _fields: Fields) -> IsSilent | None:
+def _given(kind: kinds.Set, _world: World, _fields: Fields) -> QuickCheck | None:
     return (lambda parsed: not parsed.row[-3]) if kind.fields == ("request_counts.total",) else None
 
 
-def _limit(kind: kinds.Limit, _world: World | None, _fields: Fields | None) -> IsSilent:
+def _limit(kind: kinds.Limit, _world: World | None, _fields: Fields | None) -> QuickCheck:
     pairs_max, chars_max = kind.pairs_max, min(kind.key_chars_max, kind.value_chars_max)
 
     def is_silent(parsed: ParsedRow) -> bool:
@@ -119,10 +121,10 @@ def _limit(kind: kinds.Limit, _world: World | None, _fields: Fields | None) -> I
     return is_silent
 
 
-has_small_metadata: Final[IsSilent] = _limit(METADATA, None, None)
+has_small_metadata: Final[QuickCheck] = _limit(METADATA, None, None)
 """True if the metadata of a row is surely within the limits of S006."""
 
-_READINGS: Final[dict[type, Callable[[Any, World, Fields], IsSilent | None]]] = {
+_READINGS: Final[dict[type, Callable[[Any, World, Fields], QuickCheck | None]]] = {
     kinds.Ordered: _ordered,
     kinds.Bound: _bound,
     kinds.Window: _window,
@@ -134,9 +136,9 @@ _READINGS: Final[dict[type, Callable[[Any, World, Fields], IsSilent | None]]] = 
 }
 
 
-def silence(kind: kinds.Kind, world: World, fields: Fields) -> IsSilent:
+def quick_check(kind: kinds.Kind, world: World, fields: Fields) -> QuickCheck:
     """
-    Return whether a row of one pattern surely does not breach a rule that its pattern leaves open.
+    Return the quick check of a rule that a pattern leaves open.
 
     Args:
         kind: The rule's kind, with its parameters.

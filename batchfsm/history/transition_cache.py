@@ -20,14 +20,14 @@ from batchfsm.history.track import COMMON, COUNTS, NEVER, WATCHED, Track, digest
 from batchfsm.lifecycle import STAMP_FIELDS
 from batchfsm.route import Leg
 from batchfsm.rules.judging import Plan
-from batchfsm.rules.kinds import Bound, IdTime, Kind, Limit, Ordered, Overflow, OutputMissing, Unsettled, Window
+from batchfsm.rules.kinds import Bound, IdTime, Kind, Limit, Ordered, OutputMissing, Overflow, Unsettled, Window
+from batchfsm.rules.quick_checks import QuickCheck
 from batchfsm.rules.scalar import Look
-from batchfsm.rules.silence import IsSilent
 from batchfsm.snapshot import COUNT_FIELDS, FLAT_FIELDS, Row
 from batchfsm.topology import Topology
 from batchfsm.wire import ParsedRow, TypePattern
 
-_WAYS_MAX: Final = 4096  # Healthy logs show a few dozen; a hostile one shall not grow the memory.
+_TRANSITIONS_MAX: Final = 4096  # Healthy logs show a few dozen; a hostile one shall not grow the memory.
 _FLAT: Final = len(FLAT_FIELDS)
 _SIZE: Final = _FLAT + len(COUNT_FIELDS)
 _BLANK: Final[Row] = (None,) * _SIZE
@@ -54,64 +54,60 @@ _NOT_KEPT: Final = frozenset({"any", "metadata", "observed_at"})
 
 
 @attrs.frozen(eq=False, kw_only=True)
-class Way:
-    """What a row does to any batch of its pattern, but for values."""
+class CachedTransition:
+    """The effect of a row on any batch of one pattern, but for values."""
 
-    kept: Callable[[Row], Any] | None
-    """Picks what has to be as it was; None if no field is new: then it is all but the counts."""
+    immutable: Callable[[Row], Any] | None
+    """Picks the values that must be as they were; None if no field is new: then all but the counts must."""
 
-    is_exact: bool
-    """True if nothing may have changed: the batch had ended."""
+    is_repeat: bool
+    """True if no value may have changed: the batch had ended."""
 
     counted: bool
     """True if the last row gave counts."""
 
-    looks: tuple[tuple[IsSilent, Look], ...]
-    """What has to be asked of the row, and of its snapshot where the row leaves it open."""
+    checks: tuple[tuple[QuickCheck, Look], ...]
+    """The rules that read values; the second one decides where the first one is not sure."""
 
-    newest: Callable[[Row], Row]
-    """Picks the new row out of the last one, this one, the status and `words`: what is kept stays the object it was."""
+    merge: Callable[[Row], Row]
+    """Picks the new row out of the last one, this one, the status and `words`: equal values stay the same objects."""
 
     words: Callable[[Row], tuple[str, ...]]
     """Picks the new words that many batches share."""
 
     learned: tuple[tuple[int, str], ...]
-    """Which fields may have new values, that a place is kept for."""
+    """The fields whose place is remembered if they change, each with its index in a row."""
 
     status: tuple[str]
-    """What it is in then, as a row of its own."""
+    """The status afterwards, as a row of its own."""
 
     entered: frozenset[str]
+    """The statuses entered by then."""
+
     legs: tuple[Leg, ...]
-    """All that the batch has taken afterwards."""
+    """All transitions of the batch by then."""
 
     steps: tuple[Leg, ...]
-    """What it takes now."""
+    """The transitions of this row."""
 
     times: Callable[[Row], tuple[int | None, ...]]
-    """Picks their stamps."""
+    """Picks the stamps of `steps`."""
 
     pattern: TypePattern
+    """The types of the row."""
 
-    def take(self, track: Track, parsed: ParsedRow, place: Place | None) -> bool:
-        """Change a batch as a row changes it; False, and nothing is changed, if the fold has to be asked."""
+    def apply(self, track: Track, parsed: ParsedRow, place: Place | None) -> bool:
+        """
+        Change a batch as a row changes it.
+
+        Returns:
+            False, and nothing is changed, if the fold has to do it.
+        """
         last, row = track.row or _BLANK, parsed.row
-        seen, seen_before = parsed.observed_at, track.observed_at
-        if seen is not None and track.row is not None and (seen_before is None or seen < seen_before):
-            return False
-        if self.is_exact:
-            if row != last:
-                return False
-        elif (
-            row[:_FLAT] != last[:_FLAT] if self.kept is None else self.kept(row) != self.kept(last)
-        ) or (
-            self.counted and not (row[-2] >= last[-2] and row[-1] >= last[-1] and (row[-3] == last[-3] or last[-3] <= 0))
-        ):
-            return False
         errors = None if parsed.errors is None else digest(parsed.errors)
-        if self.is_exact and track.errors not in (errors, NEVER):
+        if not self._fits(track, parsed, last, errors):
             return False
-        for is_silent, look in self.looks:
+        for is_silent, look in self.checks:
             if not is_silent(parsed) and look(parsed.snapshot) is not None:
                 return False
         if place is not None:
@@ -120,61 +116,74 @@ class Way:
                 if row[index] != last[index]:
                     places[name] = place
             places[""] = place
-        track.observed_at, track.errors = seen, errors
-        if self.is_exact:
+        track.observed_at, track.errors = parsed.observed_at, errors
+        if self.is_repeat:
             return True
-        if self.kept is None:
+        if self.immutable is None:
             track.row = last[:_FLAT] + row[_FLAT:]
             return True
-        track.row = self.newest(last + row + self.status + tuple(map(word, self.words(row))))
+        track.row = self.merge(last + row + self.status + tuple(map(word, self.words(row))))
         track.ats += self.times(row)
         track.status, track.entered, track.legs, track.pattern = self.status[0], self.entered, self.legs, self.pattern
         if track.verdict == "undetermined":
             track.verdict = "consistent"
         return True
 
+    def _fits(self, track: Track, parsed: ParsedRow, last: Row, errors: bytes | None) -> bool:
+        """Tell whether the values of a row are what they may be after those of the last one."""
+        row, seen, seen_before = parsed.row, parsed.observed_at, track.observed_at
+        if seen is not None and track.row is not None and (seen_before is None or seen < seen_before):
+            return False
+        if self.is_repeat:
+            return row == last and track.errors in (errors, NEVER)
+        if row[:_FLAT] != last[:_FLAT] if self.immutable is None else self.immutable(row) != self.immutable(last):
+            return False
+        if not self.counted:
+            return True
+        return bool(row[-2] >= last[-2] and row[-1] >= last[-1] and (row[-3] == last[-3] or last[-3] <= 0))
 
-class Ways:
+
+class TransitionCache:
     """The cached transitions of one fold."""
 
     def __init__(self, graph: Topology, *, are_timeless: bool) -> None:
-        """Know none yet; where times decide the route, as on a cycle, none is ever known."""
+        """Begin empty; where times decide the route, as on a cycle, nothing is ever cached."""
         self._graph = graph
-        self._max = _WAYS_MAX if are_timeless else 0
-        self._found: dict[object, Way] = {}
-        self._grown: dict[object, tuple[tuple[Leg, ...], frozenset[str]]] = {}
+        self._max = _TRANSITIONS_MAX if are_timeless else 0
+        self._found: dict[object, CachedTransition] = {}
+        self._extended: dict[object, tuple[tuple[Leg, ...], frozenset[str]]] = {}
 
-    def grown(
+    def extended(
         self, legs: tuple[Leg, ...], entered: frozenset[str], taken: tuple[Leg, ...], new: tuple[Leg, ...]
     ) -> tuple[tuple[Leg, ...], frozenset[str]]:
-        """Return the legs and statuses of a batch after some more; one copy for all batches of one way."""
+        """Return the legs and statuses of a batch after some more; one copy for all batches that took the same."""
         key = (legs, entered, taken, new)
-        if key not in self._grown:
-            if len(self._grown) >= _WAYS_MAX:
-                self._grown.clear()
-            self._grown[key] = (legs + new, entered.union(leg.target for leg in taken))
-        return self._grown[key]
+        if key not in self._extended:
+            if len(self._extended) >= _TRANSITIONS_MAX:
+                self._extended.clear()
+            self._extended[key] = (legs + new, entered.union(leg.target for leg in taken))
+        return self._extended[key]
 
-    def find(self, track: Track, parsed: ParsedRow) -> Way | None:
+    def find(self, track: Track, parsed: ParsedRow) -> CachedTransition | None:
         """Return the cached transition of a batch and its next row, if there is one."""
         return self._found.get(_key(track, parsed))
 
-    def beat(self, before: Track, after: Track, parsed: ParsedRow, plan: Plan) -> None:
-        """Remember what the fold made of a row without findings, if it makes that of all with this key."""
+    def add(self, before: Track, after: Track, parsed: ParsedRow, plan: Plan) -> None:
+        """Cache what the fold made of a row without findings, if it makes the same of every row with this key."""
         key = _key(before, parsed)
         if key is None:
             return
         last, row = before.row or _BLANK, parsed.row
         kept = [index for index in range(1, _FLAT) if last[index] is not None]
         lost = any(row[index] is None for index in kept) or (last[-1] is not None and row[-1] is None)
-        is_exact = before.status in self._graph.terminal
+        is_repeat = before.status in self._graph.terminal
         if (
             parsed.pattern is None or lost or after.first or after.given or after.status != row[0]
-            or (is_exact and row != last) or _is_partial(last) or _is_partial(row) or len(self._found) >= self._max
+            or (is_repeat and row != last) or _is_partial(last) or _is_partial(row) or len(self._found) >= self._max
         ):  # fmt: skip
             return
         fresh = {name for name, old, new in zip(FLAT_FIELDS, last, row, strict=False) if old is None is not new}
-        asked = fresh | _NOT_KEPT | (set() if is_exact else {"request_counts"})
+        asked = fresh | _NOT_KEPT | (set() if is_repeat else {"request_counts"})
         words = [index for index in COMMON if index and FLAT_FIELDS[index] in fresh]
         steps = after.legs[len(before.legs) :]
         sources = [
@@ -184,14 +193,16 @@ class Ways:
                 for index in range(1, _SIZE)
             ),
         ]
-        self._found[key] = Way(
-            kept=None if before.row and not fresh and not steps else itemgetter(*kept) if kept else len,
-            is_exact=is_exact,
+        self._found[key] = CachedTransition(
+            immutable=None if before.row and not fresh and not steps else itemgetter(*kept) if kept else len,
+            is_repeat=is_repeat,
             counted=last[-1] is not None,
-            looks=tuple((quick, look) for rule, look, quick in plan if not _reads(rule.kind).isdisjoint(asked)),
-            newest=itemgetter(*sources),
+            checks=tuple((quick, look) for rule, look, quick in plan if not _reads(rule.kind).isdisjoint(asked)),
+            merge=itemgetter(*sources),
             words=_picker(words),
-            learned=() if before.row is None or is_exact else tuple(each for each in WATCHED if each[1] in fresh | COUNTS),
+            learned=()
+            if before.row is None or is_repeat
+            else tuple(each for each in WATCHED if each[1] in fresh | COUNTS),
             status=(row[0],),
             entered=after.entered,
             legs=after.legs,
