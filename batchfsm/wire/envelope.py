@@ -109,8 +109,8 @@ def make_scanner() -> Scan:
         keys = 0
         try:
             found, end = scan_once(text, start)
-        except StopIteration as error:
-            raise json.JSONDecodeError("Expecting value", text, error.value) from None
+        except (StopIteration, ValueError):
+            return decoder.raw_decode(text, start)  # It says what is wrong, and which fault comes first.
         if text.count(":", start, end) == keys or _has_keys(text, start, end, keys):
             return found, end
         return decoder.raw_decode(text, start)

@@ -180,7 +180,7 @@ class ParsedRow:
     def __reduce__(self) -> tuple[Callable[..., ParsedRow], tuple[Any, ...]]:
         """Pickle plain values, which are the same in another process; a pattern is not."""
         if self.pattern is None:
-            return ParsedRow.of, (self.snapshot,)
+            return _of_snapshot, (self.snapshot,)
         extra = None if self._extra is _no_extra else self._extra
         return _restored, (self.id, self.row, self.observed_at, self.errors, self.metadata, self._usage, extra)
 
@@ -197,9 +197,13 @@ class ParsedRow:
         )  # fmt: skip
 
 
+def _of_snapshot(snapshot: Snapshot) -> ParsedRow:
+    return ParsedRow.of(snapshot)
+
+
 def _restored(batch_id: str, row: Row, *rest: Any) -> ParsedRow:
     observed_at, errors, metadata, usage, extra = rest
-    pattern = _PATTERNS[tuple(map(type, row))]
+    pattern = _UNCHECKED[tuple(map(type, row))]
     return ParsedRow(
         batch_id, row, pattern, observed_at, errors, metadata, inf, usage, _no_extra if extra is None else extra
     )
