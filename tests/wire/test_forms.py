@@ -77,7 +77,9 @@ def answer(read):
     except SnapshotError as error:
         return error.problems
     assert parsed.row == row_of(parsed.snapshot)
-    return repr((parsed.snapshot, parsed.row, parsed.id, parsed.observed_at, parsed.errors, dict(parsed.metadata or {})))
+    return repr(
+        (parsed.snapshot, parsed.row, parsed.id, parsed.observed_at, parsed.errors, dict(parsed.metadata or {}))
+    )
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -1,0 +1,138 @@
+"""A cached transition does to a batch what the fold does, to the last place; and healthy rows of any form use it."""
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batchfsm import DIALECTS, Finding, Monitor, SnapshotError, parse
+from batchfsm.finding import Place
+from batchfsm.history import Fold, Track
+from batchfsm.route import Leg
+from batchfsm.rules import judge_of
+from batchfsm.wire import ParsedRow, reader
+from support.histories import Row, logs, written
+from support.notation import CREATED, snap
+
+CACHED = {name: Fold(dialect) for name, dialect in DIALECTS.items()}
+"""Folds that all examples share: what one example has taught them, the next one meets in the cache."""
+
+FORMS: dict[str, Any] = {
+    "mapping": dict,
+    "text": json.dumps,
+    "SDK object": lambda wire: SimpleNamespace(model_dump=lambda: wire),
+    "snapshot": parse,
+}
+USAGE = {"input_tokens": 3, "input_tokens_details": {"cached_tokens": 1}}
+
+
+def known(track: Track) -> dict[str, Any]:
+    """Return all that a track knows; `pattern` only says how it came to know it."""
+    values = {field.name: getattr(track, field.name) for field in attrs.fields(Track) if field.name != "pattern"}
+    legs = [tuple(getattr(leg, field.name) for field in attrs.fields(Leg)) for leg in track.legs]
+    return values | {"legs": legs, "row": repr(track.row)}
+
+
+def told(findings: list[Finding]) -> list[Any]:
+    """Return all of some findings, places and messages too."""
+    return [(found, found.message, found.where, found.observed_at) for found in findings]
+
+
+def read(dialect: str, wire: Row, clock: float | None) -> ParsedRow | None:
+    """Return a row of `batch_1`; None if there is none."""
+    try:
+        return reader(DIALECTS[dialect]).read_row(wire | {"id": "batch_1"}, clock)
+    except SnapshotError:
+        return None
+
+
+def life(batch_id: str, **more: Any) -> list[Row]:
+    """Return a healthy life, each status seen twice."""
+    return [snap(path, id=batch_id, **more) for path in ("v", "vp", "vpz", "vpzc") for _ in range(2)]
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@given(log=logs)
+def test_a_cached_transition_does_what_the_fold_does(dialect: str, log: list[Any]):
+    """The same findings with the same places, and the same knowledge, row by row; also if nothing is changed in place."""
+    fold, expected, changed, kept = Fold(DIALECTS[dialect]), Track(), Track(), Track()
+    for number, (wire, clock) in enumerate(written(log), 1):
+        if (parsed := read(dialect, wire, clock)) is None:
+            continue
+        place = Place("log", number)
+        folded = fold.fold(expected, parsed.snapshot, place=place)
+        assert told(folded.findings) == told(CACHED[dialect].advance(changed, parsed, place))
+        assert known(expected) == known(changed)
+
+        before = known(kept)
+        after, followed = CACHED[dialect].follow(kept, parsed)
+        assert before == known(kept)
+        assert (folded.findings, folded.transitions) == (followed.findings, followed.transitions)
+        assert known(expected) | {"places": None} == known(after)
+        kept = after
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@given(log=logs)
+def test_a_repeated_row_is_one_that_brings_nothing(dialect: str, log: list[Any]):
+    """Whenever a row is taken for the last one again, the fold finds nothing in it, and learns nothing but the time."""
+    fold, track = Fold(DIALECTS[dialect]), Track()
+    for wire, clock in written([each for each in log for _ in range(2)]):
+        if (parsed := read(dialect, wire, clock)) is None:
+            continue
+        repeats = track.row == parsed.row and CACHED[dialect].repeats(track, parsed)
+        before = known(track)
+        folded = fold.fold(track.copy(), parsed.snapshot)
+        track, _ = CACHED[dialect].follow(track, parsed)
+        if repeats:
+            assert ([], [], "same") == (folded.findings, folded.transitions, folded.move)
+            assert before | {"observed_at": parsed.observed_at} == known(track)
+
+
+@given(log=logs, dialect=st.sampled_from(sorted(DIALECTS)), skew_s=st.sampled_from([0, 60]))
+def test_a_quick_check_is_silent_only_where_the_rule_is(log: list[Any], dialect: str, skew_s: float):
+    """The two scalar readings of a rule agree on every row with three counts or none."""
+    judge = judge_of(DIALECTS[dialect], skew_s)
+    for wire, clock in written(log):
+        parsed = read(dialect, wire, clock)
+        if parsed is None or parsed.pattern is None or 0 < parsed.row[-3:].count(None) < 3:
+            continue
+        for _, look, is_silent in judge.plan(parsed.snapshot):
+            assert not is_silent(parsed) or look(parsed.snapshot) is None
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("more", [{}, {"usage": USAGE, "metadata": {"a": "é"}, "model": "gpt"}, {"novel": [1]}])
+def test_the_second_life_of_a_kind_needs_no_fold(form: str, more: Row, monkeypatch: pytest.MonkeyPatch):
+    """Whatever form rows come in: once a life was folded, others like it are not."""
+    monitor, folded = Monitor(), []
+    for wire in life("batch_1", **more):
+        monitor.observe(FORMS[form](wire))
+    monkeypatch.setattr(Fold, "fold", lambda *_, **__: folded.append(1))
+
+    for wire in life("batch_2", **more):
+        monitor.observe(FORMS[form](wire))
+    assert [] == folded
+    assert "completed" == monitor["batch_2"].status
+
+
+@pytest.mark.parametrize("batch_id", ["batch_2", f"batch_{CREATED:08x}{'0' * 24}"])
+def test_a_healthy_row_of_an_audit_builds_no_snapshot(batch_id: str):
+    """The plain values are enough for every rule."""
+    fold, first, second = Fold(DIALECTS["openai"]), Track(), Track()
+    for number, wire in enumerate(life("batch_1"), 1):
+        fold.advance(first, ParsedRow.of(parse(wire)), Place("log", number))
+    rows = [
+        reader(DIALECTS["openai"]).read_row(wire, CREATED + 900 + number) for number, wire in enumerate(life(batch_id))
+    ]
+    for _ in range(2):
+        second = Track()
+        for number, parsed in enumerate(rows, 1):
+            parsed._snapshot = None
+            assert [] == fold.advance(second, parsed, Place("log", number))
+
+    assert [None] * len(rows) == [parsed._snapshot for parsed in rows]
