@@ -1,6 +1,7 @@
 """What only a history can tell: H501 to H508, stale reads, adopted moves, and the fold against the oracle."""
 
 from collections.abc import Sequence
+from itertools import product
 from typing import Any
 
 import attrs
@@ -552,7 +553,15 @@ def fold_against_oracle(dialect: str, log: list[Any]) -> None:
 
 
 @pytest.mark.logic
-@settings(max_examples=100)
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_the_fold_reads_any_two_snapshots_as_the_oracle_does(dialect: str):
+    """Any snapshot after any other, legal or not, gives the findings and transitions of the oracle."""
+    for pair in product(PATHS, repeat=2):
+        fold_against_oracle(dialect, [(path, {}, None) for path in pair])
+
+
+@pytest.mark.logic
+@settings(max_examples=200)
 @given(dialect=st.sampled_from([*DIALECTS]), log=logs)
 def test_the_fold_reads_any_log_as_the_oracle_does(dialect: str, log: list[Any]):
     """The fold returns the findings and transitions of the oracle for legal, broken and garbage rows."""
