@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.util import find_spec
+from importlib.machinery import PathFinder
+from pathlib import Path
 from types import ModuleType
 from typing import Final
 
-_COMPILED: Final = "batchfsm.auditing.columns.history_rules"
+_COMPILED: Final = "history_rules"
 """One of the modules that are compiled when the package is built: all of them are, or none."""
 
 NOT_COMPILED: Final = (
@@ -23,6 +24,6 @@ def load_columns() -> ModuleType | None:
 
 
 def is_compiled() -> bool:
-    """Tell whether the compiled modules are there, without loading them."""
-    spec = find_spec(_COMPILED)
+    """Tell whether the compiled modules are there, without importing one: uncompiled, they need Cython."""
+    spec = PathFinder.find_spec(_COMPILED, [str(Path(__file__).with_name("columns"))])
     return spec is not None and spec.origin is not None and not spec.origin.endswith(".py")
