@@ -28,9 +28,6 @@ BATCH_ROWS: Final = 2**16
 _CHUNK_ROWS_MIN: Final = BATCH_ROWS // 8
 """A dataframe whose chunks have fewer rows on average is copied into one chunk."""
 
-_DICTIONARY_ENCODINGS: Final = frozenset({"PLAIN", "PLAIN_DICTIONARY", "RLE_DICTIONARY", "RLE", "BIT_PACKED"})
-"""The encodings of text that Arrow reads by dictionary, and those of its levels."""
-
 
 class Table(Protocol):
     """An open table."""
@@ -67,18 +64,15 @@ class Parquet:
             MissingExtraError: If pyarrow is not installed.
             SourceError: If the file cannot be opened, is not Parquet, is damaged, or holds no batches.
         """
-        parquet = load_arrow().parquet
-        self.name = name
+        self.name, self._dictionaries = name, tuple[str, ...]()
         with translate_errors(name):
             self._state = _file_state(name)
-            # An extension type, such as JSON, would hide that a column is text.
-            options = {"page_checksum_verification": True, "arrow_extensions_enabled": False}
-            with parquet.ParquetFile(name, **options) as file:
+            with self._open(None) as file:
                 self.arrow_schema, metadata = file.schema_arrow, file.metadata
             self.fields = find_fields(self.arrow_schema, name)
-            texts = _dictionary_columns(metadata, self.fields.texts) if by_dictionary else None
-            self._file = parquet.ParquetFile(name, metadata=metadata, read_dictionary=texts, **options)
             groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
+            self._dictionaries = self.fields.texts if by_dictionary else ()
+            self._file = self._open(metadata)
         self.group_rows = [group.num_rows for group in groups]
         """How many rows each row group has."""
         self.size = sum(group.total_byte_size for group in groups)
@@ -105,14 +99,41 @@ class Parquet:
         """Close the file."""
         self._file.close()
 
+    def _open(self, metadata: Any) -> Any:
+        texts = [*self._dictionaries]
+        # An extension type, such as JSON, would hide that a column is text.
+        options = {"page_checksum_verification": True, "arrow_extensions_enabled": False}
+        return load_arrow().parquet.ParquetFile(self.name, metadata=metadata, read_dictionary=texts, **options)
+
     def _read_groups(self, groups: list[int]) -> Generator[Any, None, None]:
-        columns = [*self.fields.columns]
         with translate_errors(self.name):
             self._require_unchanged()
             for portion in self._portions(groups):
-                for batch in self._file.iter_batches(BATCH_ROWS, row_groups=portion, columns=columns):
+                for batch in self._read_portion(portion):
                     yield _without_views(batch)
             self._require_unchanged()
+
+    def _read_portion(self, groups: list[int]) -> Iterator[Any]:
+        """Yield the rows of some row groups; if Arrow cannot read their texts by dictionary, read them plainly."""
+        done, skipped = 0, 0
+        try:
+            for batch in self._iterate(groups):
+                yield batch
+                done += batch.num_rows
+        except (load_arrow().ArrowException, OSError):
+            if not self._dictionaries:
+                raise
+            # Of the encodings by differences (DELTA_BYTE_ARRAY ...) it can make no dictionaries.
+            self._file.close()
+            self._dictionaries = ()
+            self._file = self._open(None)
+            for batch in self._iterate(groups):
+                if skipped + batch.num_rows > done:
+                    yield batch[max(done - skipped, 0) :]
+                skipped += batch.num_rows
+
+    def _iterate(self, groups: list[int]) -> Iterator[Any]:
+        return iter(self._file.iter_batches(BATCH_ROWS, row_groups=groups, columns=[*self.fields.columns]))
 
     def _require_unchanged(self) -> None:
         if _file_state(self.name) != self._state:
@@ -165,19 +186,6 @@ class Frame:
 
     def close(self) -> None:
         """Do nothing: the memory belongs to the dataframe."""
-
-
-def _dictionary_columns(metadata: Any, texts: tuple[str, ...]) -> list[str]:
-    """Return the columns of text that Arrow can read by dictionary: not those of an encoding by differences."""
-    schema = metadata.schema
-    indices = {schema.column(index).path: index for index in range(len(schema))}
-    groups = [metadata.row_group(group) for group in range(metadata.num_row_groups)]
-    return [
-        path
-        for path in texts
-        if path in indices
-        and all(_DICTIONARY_ENCODINGS.issuperset(group.column(indices[path]).encodings) for group in groups)
-    ]
 
 
 def _without_views(rows: Any) -> Any:
