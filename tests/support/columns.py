@@ -51,6 +51,10 @@ def other_text_hash(text):
     return _hash(text, 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9)
 
 
+COLLIDING = ("iL7t3TLTg6D", "2qjS9MCYUOD")
+"""Two texts with the same hash."""
+
+
 def _hash(text, state, prime):
     for byte in text:
         state = (state ^ byte) * prime % 2**64

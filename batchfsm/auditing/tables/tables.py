@@ -190,9 +190,11 @@ class Frame:
 
 def _without_views(rows: Any) -> Any:
     """Convert views of text to text, because Arrow cannot take rows of views."""
-    kinds = [field.with_type(_without_view(field.type)) for field in rows.schema]
-    schema = load_arrow().schema(kinds)
-    return rows if schema.equals(rows.schema) else rows.cast(schema)
+    for index, field in enumerate(rows.schema):
+        kind = _without_view(field.type)
+        if kind != field.type:  # Other columns stay as they are: Arrow cannot cast every slice of a struct.
+            rows = rows.set_column(index, field.with_type(kind), rows.column(index).cast(kind))
+    return rows
 
 
 def _without_view(kind: Any) -> Any:

@@ -10,6 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from batchfsm import DIALECTS, RULES
+from batchfsm.auditing.scalar import one_by_one
+from batchfsm.auditing.tally import Tally
+from batchfsm.finding import Place
+from batchfsm.logs import Sighting
 from batchfsm.rules import HEALTHY
 from support.both_readings import LINES, ODDITIES, any_log, both, everything, written
 from support.few_batches import enveloped as in_envelopes
@@ -19,7 +23,7 @@ from support.paths import SHARED
 
 pytest.importorskip("batchfsm.auditing.columns", reason="columns are not compiled, and Cython is not installed")
 
-from batchfsm.auditing.columns import JsonLinesSource, json_lines
+from batchfsm.auditing.columns import PAD, ColumnEngine, JsonLinesSource, ParsedLinesSource, ParserPool, json_lines
 
 OPTIONS = [{}, {"max_findings": 3}, {"select": "T,H5"}, {"ignore": "P"}, {"memory": 1}, {"skew_s": 0}]
 
@@ -132,6 +136,17 @@ def test_a_change_in_a_final_status(change, tmp_path, column_runs):
     assert everything(row_by_row) == everything(in_columns)
 
 
+def test_a_stamp_that_comes_back_in_a_final_status(tmp_path, column_runs):
+    """It violates H504 where it is missing, and nothing where it is set again."""
+    whole = snap("vpzc")
+    log = [whole, whole | {"in_progress_at": None}, whole]
+
+    row_by_row, in_columns = both(written(tmp_path, "\n".join(map(json.dumps, log))), select="H")
+
+    assert {"H504": 1} == in_columns.counts
+    assert everything(row_by_row) == everything(in_columns)
+
+
 @pytest.mark.parametrize(
     "done", [{"completed": 9, "failed": 0}, {"completed": 5, "failed": 0}, {"completed": 0, "failed": 0}], ids=str
 )
@@ -199,6 +214,23 @@ def test_each_rule(code, tmp_path, column_runs):
     assert code in in_columns.counts
     assert everything(row_by_row) == everything(in_columns)
     assert 1 == len(column_runs)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_lines_in_memory(dialect):
+    """Lines that were parsed before, with a place each, give the report of the row engine."""
+    named, blank = DIALECTS[dialect], Tally(select=None, ignore=(), listed_max=5)
+    pool = ParserPool(named)
+    for seed in range(20):
+        rnd = random.Random(f"{dialect} {seed}")  # noqa: S311
+        texts = [each.encode() for each in any_log(rnd, dialect, is_sorted=seed % 2 == 0).split("\n") if each.strip()]
+        log = [Sighting(Place(f"file {number % 3}", number), text) for number, text in enumerate(texts, 1)]
+        expected, _ = one_by_one(iter(log), named, blank, 60.0)
+        parsed = pool.parse(bytearray(b"\n".join([*texts, b"\n" * PAD])), len(texts))
+        source = ParsedLinesSource(parsed.values, parsed.observed_at, parsed.decoded, log.__getitem__, named)
+        found = ColumnEngine(named, blank, 60.0, 10**9).run([source])
+
+        assert everything(expected.report()) == everything(found.report()), seed
 
 
 # ---------------------------------------------------------------- which rows are read again

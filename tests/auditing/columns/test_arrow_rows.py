@@ -3,6 +3,7 @@
 import json
 import random
 from array import array
+from itertools import pairwise
 
 import pytest
 
@@ -164,7 +165,7 @@ def nested(rnd, count, field):
     values = {"errors": ERRORS, "metadata": METADATA, "usage": METADATA, "request_counts": COUNT_VALUES}[field]
     kinds = {
         "errors": [pa.list_(ENTRY), pa.large_list(ENTRY), pa.struct({"object": pa.string(), "data": pa.list_(ENTRY)}), pa.struct({"code": pa.string()}), pa.list_(pa.string()), pa.list_(pa.struct({"code": pa.int64()}))],
-        "metadata": [pa.struct({"a": pa.string(), "b": pa.large_string(), "k" * 65: pa.string()}), pa.struct({"a": pa.int64()}), pa.struct({f"k{number}": pa.string() for number in range(17)}), pa.map_(pa.string(), pa.string()), pa.map_(pa.string(), pa.int64()), pa.map_(pa.int64(), pa.string()), pa.map_(pa.large_string(), pa.large_string()), pa.list_(pa.string()), pa.struct({})],
+        "metadata": [pa.struct({"a": pa.string(), "b": pa.large_string(), "k" * 65: pa.string()}), pa.struct({"a": pa.int64(), "n": pa.null()}), pa.struct({f"k{number}": pa.string() for number in range(17)}), pa.map_(pa.string(), pa.string()), pa.map_(pa.string(), pa.int64()), pa.map_(pa.int64(), pa.string()), pa.map_(pa.large_string(), pa.large_string()), pa.list_(pa.string()), pa.struct({})],
         "usage": [pa.struct({"a": pa.string()}), pa.map_(pa.string(), pa.string()), pa.map_(pa.string(), pa.list_(pa.int64()))],
         "request_counts": [pa.struct(dict.fromkeys(COUNTS, pa.int64())), pa.struct(dict.fromkeys(COUNTS, pa.float64())), pa.struct({"total": pa.int64(), "Completed": pa.int32()}), pa.map_(pa.string(), pa.int64())],
     }[field]  # fmt: skip
@@ -226,12 +227,16 @@ many_seeds = pytest.mark.parametrize(
 @many_seeds
 @pytest.mark.parametrize("dialect", ["openai", "azure", "compatible"])
 def test_any_table(dialect, seeds, monkeypatch):
-    """Each row is decoded as the row engine reads it, or not decoded; nothing is raised."""
+    """Each row is decoded as the row engine reads it, or not decoded, in one chunk or in many, some of them empty."""
     decoded = bytearray()
     for seed in seeds:
         rnd = random.Random(f"{dialect} {seed}")  # noqa: S311
         monkeypatch.setattr(tables, "BATCH_ROWS", rnd.choice([1, 3, 8, 100]))
-        decoded += compare(Frame(any_table(rnd, dialect)), dialect)
+        monkeypatch.setattr(tables, "_CHUNK_ROWS_MIN", rnd.choice([0, 2**13]))
+        table = any_table(rnd, dialect)
+        places = sorted(rnd.randrange(table.num_rows + 1) for _ in range(rnd.choice([0, 0, 3])))
+        chunks = [table.slice(first, end - first) for first, end in pairwise([0, *places, *places[-1:], table.num_rows])]
+        decoded += compare(Frame(pa.concat_tables(chunks)), dialect)
 
     assert 0.05 * len(decoded) < sum(decoded) < 0.8 * len(decoded)
 

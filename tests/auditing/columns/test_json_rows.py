@@ -9,6 +9,7 @@ import random
 from array import array
 from math import nan
 
+import attrs
 import pytest
 
 from batchfsm import DIALECTS
@@ -17,7 +18,7 @@ from batchfsm.finding import Place
 from batchfsm.logs import Row, Sighting, rows
 from batchfsm.wire import decode, reader
 from support.both_readings import LINES, ODDITIES, any_log
-from support.columns import NULL, RowComparison, text_buffer
+from support.columns import COLLIDING, NULL, RowComparison, text_buffer
 from support.notation import CREATED, seen, snap
 
 pytest.importorskip("batchfsm.auditing.columns", reason="columns are not compiled, and Cython is not installed")
@@ -142,6 +143,17 @@ def test_bytes_beyond_ascii_in_a_text_that_is_not_utf_8():
 
     assert [1, 0, 0] == lines.read(b"\n".join([*texts, valid]))
     assert [1, 1] == lines.read(b"\n".join([texts[0], valid]))
+
+
+def test_texts_with_the_hash_of_another():
+    """A status that collides with a known one is unknown; a line with two colliding keys is left to the row engine."""
+    one, other = COLLIDING
+    lines = Lines("openai")
+    lines.dialect = attrs.evolve(lines.dialect, aliases={one: "failed"})
+    lines.reader, lines.comparison = RowReader(lines.dialect), RowComparison(lines.dialect)
+    rows = [snap("v") | {"status": one}, snap("v") | {"status": other}, snap("v") | {one: 1}, snap("v") | {one: 1, other: 1}]  # fmt: skip
+
+    assert [1, 1, 1, 0] == lines.read("\n".join(map(json.dumps, rows)).encode())
 
 
 def test_envelopes():

@@ -56,10 +56,10 @@ def test_each_id_has_a_slot(low):
     """Ids are told apart by both hashes, in the order in which they came, and are found again when the table grows."""
     rnd = random.Random(low)  # noqa: S311
     # Equal first hashes, or such that differ by the size of a hash table only, share a place in it.
-    keys = [(low * (number % 7), number) for number in range(3 * BATCHES_FIRST)]
+    keys = [(low * (number % 7), number) for number in range(5 * BATCHES_FIRST)]
     table, known = BatchTable(TABLES), {}
-    for _ in range(20):
-        drawn = rnd.choices(keys[: rnd.choice([10, len(keys)])], k=rnd.choice([0, 1, 500]))
+    for count in [*[0, 1, 500] * 5, 3 * len(keys)]:
+        drawn = rnd.choices(keys[: rnd.choice([10, len(keys)]) if count < len(keys) else None], k=count)
         decoded = bytearray(rnd.random() < 0.9 for _ in drawn)
         slots = array("i", [9] * len(drawn))
         table.find_slots(keys_as_rows(drawn), decoded, slots)
@@ -67,6 +67,7 @@ def test_each_id_has_a_slot(low):
         assert [known.setdefault(key, len(known)) if is_decoded else -1 for key, is_decoded in zip(drawn, decoded, strict=True)] == [*slots]  # fmt: skip
         assert (len(known), [key[0] for key in known]) == (table.size(), [*table.ids()])
         assert [-2] * len(known) == [*table.statuses()]
+    assert len(known) > 4 * BATCHES_FIRST
 
 
 def test_what_is_known_of_a_batch():

@@ -18,7 +18,7 @@ from batchfsm.auditing.columns.json_rows import RowReader
 from batchfsm.auditing.columns.text_values import WordTable, hash_bytes
 from batchfsm.auditing.columns.tokenizer import PAD
 from batchfsm.wire import TIME_MAX, time_of
-from support.columns import other_text_hash, text_buffer, text_hash
+from support.columns import COLLIDING, other_text_hash, text_buffer, text_hash
 
 READER = RowReader(DIALECTS["openai"])
 
@@ -52,6 +52,16 @@ def test_words_are_known_by_their_bytes(known, asked):
     found = arrow_values.word_column(*text_buffer([asked.encode(), known[-1].encode()]), table)
 
     assert [known.index(asked) if asked in known else -1, len(known) - 1] == [*found]
+
+
+def test_words_with_the_hash_of_another():
+    """They are told apart by their bytes, as the known word and as the asked one."""
+    one, other = COLLIDING
+    asked = text_buffer([one.encode(), other.encode()])
+
+    assert text_hash(one.encode()) == text_hash(other.encode())
+    assert [5, -1] == [*arrow_values.word_column(*asked, WordTable({one: 5}))]
+    assert [5, 6] == [*arrow_values.word_column(*asked, WordTable({one: 5, other: 6}))]
 
 
 # ---------------------------------------------------------------- windows, times inside ids
