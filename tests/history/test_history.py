@@ -15,7 +15,7 @@ from batchfsm.history.fold import OnIllegal
 from batchfsm.topology import topology
 from batchfsm.wire import reader
 from support import oracle
-from support.histories import Row, counts, logs, written
+from support.histories import PATHS, Row, counts, logs, written
 from support.notation import CREATED, DAY_S, WORDS, seen, snap
 
 Step = tuple[str | None, str, int | None, str]

@@ -235,7 +235,9 @@ def test_any_table(dialect, seeds, monkeypatch):
         monkeypatch.setattr(tables, "_CHUNK_ROWS_MIN", rnd.choice([0, 2**13]))
         table = any_table(rnd, dialect)
         places = sorted(rnd.randrange(table.num_rows + 1) for _ in range(rnd.choice([0, 0, 3])))
-        chunks = [table.slice(first, end - first) for first, end in pairwise([0, *places, *places[-1:], table.num_rows])]
+        chunks = [
+            table.slice(first, end - first) for first, end in pairwise([0, *places, *places[-1:], table.num_rows])
+        ]
         decoded += compare(Frame(pa.concat_tables(chunks)), dialect)
 
     assert 0.05 * len(decoded) < sum(decoded) < 0.8 * len(decoded)
