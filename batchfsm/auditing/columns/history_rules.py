@@ -53,7 +53,7 @@ class BatchTable:
 
     count: cython.Py_ssize_t
     _capacity: cython.Py_ssize_t
-    _arrays: tuple
+    _arrays: tuple[Any, ...]
     _slots: cython.int[::1]  # A hash table of slots by id; -1 where it is free.
     _keys: cython.longlong[::1]
     _statuses: cython.longlong[::1]
@@ -86,7 +86,7 @@ class BatchTable:
 
     def size(self) -> int:
         """Return the number of batches."""
-        return self.count
+        return int(self.count)
 
     def ids(self) -> Any:
         """Return the column `id_low` of each batch; `array('q')`."""

@@ -299,7 +299,7 @@ class WordTable:
 def hash_bytes(text: Any) -> int:
     """Return the hash of a whole buffer of bytes."""
     view: Bytes = text
-    return hash_text(view, 0, len(view))
+    return int(hash_text(view, 0, len(view)))
 
 
 def id_hashes(batch_id: str) -> tuple[int, int]:
