@@ -15,7 +15,7 @@ from batchfsm.history import Fold, Track
 from batchfsm.route import Leg
 from batchfsm.rules import judge_of
 from batchfsm.wire import ParsedRow, reader
-from support.histories import Row, logs, written
+from support.histories import FIELDS, Row, counts, logs, written
 from support.notation import CREATED, snap
 
 CACHED = {name: Fold(dialect) for name, dialect in DIALECTS.items()}
@@ -74,6 +74,52 @@ def test_a_cached_transition_does_what_the_fold_does(dialect: str, log: list[Any
         assert (folded.findings, folded.transitions) == (followed.findings, followed.transitions)
         assert known(expected) | {"places": None} == known(after)
         kept = after
+
+
+LIVES = [
+    ["v", "vp", "vp", "vpz", "vpzc", "vpzc"],
+    ["v", "v", "vf", "vf"],
+    ["v", "vp", "vpg", "vpgx", "vpgx"],
+    ["vpze", "vpze"],
+]
+COUNTS = [counts(total, done, failed) for total in (0, 7, 8, 9) for done in (0, 3, 4, 9) for failed in (0, 1)]
+CHANGES = {
+    **FIELDS,
+    "request_counts": [*FIELDS["request_counts"], *COUNTS],
+    "errors": [*FIELDS["errors"], [{"code": "a", "line": 7}]],
+    "expires_at": [*FIELDS["expires_at"], CREATED + 86_401],
+}
+CHANGED = [{name: value} for name, values in CHANGES.items() for value in values]
+CLOCKS = [None, CREATED + 1.0, CREATED + 500.0, CREATED + 90_000.0, CREATED + 500_000.0]
+"""Before the stamps of a life, after them, and when it is overdue."""
+
+
+@pytest.mark.parametrize("path", LIVES)
+@pytest.mark.parametrize("clock", CLOCKS)
+def test_one_change_to_a_healthy_life_is_judged_as_the_fold_does(path: list[str], clock: float | None):
+    """Every value of every field, in every row of a life that the cache knows, whatever the clock said before."""
+    fold, cached = Fold(DIALECTS["openai"]), Fold(DIALECTS["openai"])
+    read_row = reader(DIALECTS["openai"]).read_row
+    rows = [snap(each, **({} if each in ("v", "vf", "vpzc") else {"request_counts": counts(8, 3)})) for each in path]
+    for known_clock in (None, CREATED + 500.0):
+        for then in (known_clock, CREATED + 500.0, clock):
+            track = Track()
+            for wire in rows:
+                for seen_at in (known_clock, then, then):
+                    cached.advance(track, read_row(wire, seen_at), Place("log", 1))
+        before = Track()
+        for index, wire in enumerate(rows):
+            cached.advance(before, read_row(wire, known_clock), Place("log", index))
+            for base in rows[index : index + 2]:
+                for change in CHANGED:
+                    if (parsed := read("openai", base | change, clock)) is None:
+                        continue
+                    expected, changed = (attrs.evolve(before, places={**before.places}) for _ in range(2))
+                    folded = fold.fold(expected, parsed.snapshot, place=Place("log", 99))
+                    repeats = before.row == parsed.row and cached.repeats(before, parsed)
+                    assert told(folded.findings) == told(cached.advance(changed, parsed, Place("log", 99)))
+                    assert known(expected) == known(changed)
+                    assert not repeats or ([], []) == (folded.findings, folded.transitions)
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
