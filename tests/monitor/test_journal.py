@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from collections import Counter
 from contextlib import suppress
@@ -854,6 +855,7 @@ def test_under_tasks_the_same_holds(desk):
     with pytest.raises(CrashError):
         awaited(lambda: monitor.observe(LIFE[3]))
     monitor = desk.monitor(hook, kind=AsyncMonitor)
+    gc.collect()  # The crashed monitor and its exception refer to each other; while it lives, it owns the batch.
     awaited(monitor.redeliver)
     assert () == awaited(lambda: monitor.observe(LIFE[3])).transitions
     assert ("completed", 1, True) == (monitor["batch_1"].status, len(monitor), "batch_1" in monitor)
