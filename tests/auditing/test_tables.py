@@ -489,6 +489,36 @@ def test_many_small_groups(tmp_path):
     assert judged(str(path), SMALL) == found
 
 
+def test_one_group_of_rows(tmp_path):
+    """It is read by itself."""
+    path = tmp_path / "log.parquet"
+    pq.write_table(flat_table(healthy()), path, row_group_size=2)
+    file = tables.Parquet(str(path))
+
+    assert [2, 3] == [row for batch in file.group_batches(1) for row in rows_like(batch, healthy())]
+    file.close()
+
+
+def rows_like(batch, rows):
+    """Return the indices of the rows that a record batch holds."""
+    times = [row["observed_at"] for row in rows]
+    return [times.index(at) for at in batch.column("observed_at").to_pylist()]
+
+
+def test_a_column_name_that_is_not_utf_8(tmp_path):
+    """The file is damaged, and one line says so."""
+    path = tmp_path / "log.parquet"
+    pq.write_table(flat_table(healthy()), path, store_schema=False)
+    path.write_bytes(path.read_bytes().replace(b"finalizing_at", b"finalizing\xff\xff\xff"))
+
+    assert f"{path}: damaged: the name of a column is not UTF-8" == refused(str(path))
+
+
+def test_no_rows_of_an_empty_table():
+    """None are read again."""
+    assert [] == [*tables.Frame(flat_table([])).reread([])]
+
+
 def test_an_empty_table():
     """It says nothing, and so the verdict is `undetermined`."""
     empty = flat_table([])

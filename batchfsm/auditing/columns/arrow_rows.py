@@ -307,10 +307,7 @@ def _non_empty(values: Any) -> bytearray:
 def _offsets(values: Any) -> Any:
     """Return where the entries of each row begin and end in `values.values`; `array('q')`."""
     width = "q" if str(values.type).startswith("large") else "i"
-    buffer = values.buffers()[1]
-    if buffer is None:
-        return array("q", [0])
-    return arrow_values.widen(_cast(buffer, width)[values.offset : values.offset + len(values) + 1])
+    return arrow_values.widen(_cast(values.buffers()[1], width)[values.offset : values.offset + len(values) + 1])
 
 
 def _limit(values: Any, mask: bytearray, limits: Any, decoded: bytearray) -> None:
