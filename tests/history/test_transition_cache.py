@@ -151,6 +151,19 @@ def test_a_quick_check_is_silent_only_where_the_rule_is(log: list[Any], dialect:
             assert not is_silent(parsed) or look(parsed.snapshot) is None
 
 
+@pytest.mark.parametrize("digits", [f"{CREATED:08x}", f"{CREATED - 999:08x}", "no-hex-8", "0x00_001"])
+def test_the_quick_check_of_an_id_is_sure_only_of_its_own_second(digits: str):
+    """T206 is broken by a readable second that is another one; what is no time at all is left to the rule."""
+    parsed = ParsedRow.of(parse(snap("v", id=f"batch_{digits}{'0' * 24}")))
+    checks = {
+        rule.code: (look, is_silent) for rule, look, is_silent in judge_of(DIALECTS["openai"]).plan(parsed.snapshot)
+    }
+    look, is_silent = checks["T206"]
+
+    assert (digits == f"{CREATED:08x}") == is_silent(parsed)
+    assert (digits == f"{CREATED - 999:08x}") == (look(parsed.snapshot) is not None)
+
+
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("more", [{}, {"usage": USAGE, "metadata": {"a": "é"}, "model": "gpt"}, {"novel": [1]}])
 def test_the_second_life_of_a_kind_needs_no_fold(form: str, more: Row, monkeypatch: pytest.MonkeyPatch):

@@ -19,6 +19,7 @@ from openai.types import Batch
 from batchfsm import UnknownNameError, audit, parse
 from batchfsm.dialects import DIALECTS
 from batchfsm.errors import SourceError
+from batchfsm.finding import Place
 from batchfsm.logs import INPUT_FORMATS, Row, Unreadable, opened, packed, rows, stream
 from batchfsm.wire import reader
 from support.notation import CREATED, seen, snap, words
@@ -764,3 +765,12 @@ def test_places_point_at_what_is_there(pieces, line_end):
         line = lines[each.place.line - 1] if each.place.line <= len(lines) else ""
         found_there = isinstance(getattr(each, "found", None), Mapping)
         assert line.lstrip("[, \r").startswith("{") if found_there else True
+
+
+def test_a_row_can_be_made_of_a_snapshot():
+    """Whoever has read it already gives it as it is."""
+    snapshot = parse(snap("vp"), observed_at=CREATED + 5)
+    row = Row(1, Place("log", 2), snapshot)
+
+    assert (snapshot, CREATED + 5.0) == (row.snapshot, row.parsed.observed_at)
+    assert row.parsed is Row(2, row.place, row.parsed).parsed

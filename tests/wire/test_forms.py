@@ -12,7 +12,18 @@ from hypothesis import strategies as st
 from batchfsm import DIALECTS, SnapshotError
 from batchfsm.auditing.spool import packed, unpacked
 from batchfsm.snapshot import COUNT_FIELDS, row_of, spelled
-from batchfsm.wire import ParsedRow, batches, decode, decode_problem, decoder, make_scanner, only_batch, reader
+from batchfsm.wire import (
+    ParsedRow,
+    batches,
+    decode,
+    decode_problem,
+    decoder,
+    envelope,
+    fast_path,
+    make_scanner,
+    only_batch,
+    reader,
+)
 from batchfsm.wire.envelope import SPELLINGS
 from support.histories import FIELDS
 from support.notation import CREATED, snap
@@ -245,3 +256,33 @@ def test_a_key_that_stands_twice_is_always_seen(text):
     """Counting colons finds what looking at every pair does, and nothing else."""
     assert outcome(lambda: decoder.raw_decode(text, 0)) == outcome(lambda: make_scanner()(text, 0))
     assert outcome(lambda: decoder.decode(text)) == outcome(lambda: decode(text))
+
+
+def test_text_with_a_mark_is_refused():
+    """A byte order mark belongs to bytes; in text it is no JSON."""
+    assert outcome(lambda: decode("\ufeff{}")).startswith("not JSON: Unexpected UTF-8 BOM")
+
+
+# ---------------------------------------------------------------- tables that a hostile log shall not grow
+
+
+@pytest.mark.parametrize("table", ["_LAYOUTS", "_PATTERNS"])
+def test_full_tables_read_all_the_same(table, monkeypatch):
+    """Once a table is full, what it does not hold is read anew, and the row is the same."""
+    wire_reader = reader(DIALECTS["openai"])
+    expected = answer(lambda: wire_reader.read_row(snap("vpzc")))
+    monkeypatch.setattr(fast_path, "_PATTERNS_MAX", 0)
+    monkeypatch.setattr(fast_path, table, type(getattr(fast_path, table))())
+
+    assert expected == answer(lambda: wire_reader.read_row(snap("vpzc")))
+    assert {} == getattr(fast_path, table)
+
+
+def test_objects_of_very_many_keys_are_read_without_a_table():
+    """They are read by the converter, and their envelopes each time anew."""
+    many = {f"key_{number}": number for number in range(100)}
+    sizes = len(fast_path._LAYOUTS), len(envelope._ENVELOPES)
+
+    assert many == reader(DIALECTS["openai"]).read(snap("vp") | many).extra
+    assert (snap("vp"), 5) == only_batch({"observed_at": 5, "batch": snap("vp")} | many)
+    assert sizes == (len(fast_path._LAYOUTS), len(envelope._ENVELOPES))
