@@ -78,6 +78,6 @@ def _restored(form: dict[str, Any]) -> Track:
     )
 
 
-@lru_cache(maxsize=4096)  # As many as there are beaten ways: batches that took the same way share its legs.
+@lru_cache(maxsize=4096)  # As many as there are cached transitions: batches that took the same way share its legs.
 def _legs(legs: tuple[tuple[Any, ...], ...]) -> tuple[Leg, ...]:
     return tuple(Leg(*leg) for leg in legs)

@@ -45,10 +45,10 @@ class AsyncMonitor(Core):
 
     async def observe(self, batch: object, *, observed_at: float | str | None = None) -> Observation:
         """Take in one snapshot and await the hooks of what it brings; otherwise as `Monitor.observe`."""
-        # Read here and now, the snapshot too: while the journal is waited for, the caller's object may change.
         parsed = self._read(batch, observed_at)
         if self._is_unchanged(parsed):
             return UNCHANGED
+        # Copied here and now: while the journal is waited for, the caller's object may change.
         _, turn = parsed.snapshot, Turn()
         try:
             await self._aside(self._take, turn, parsed)
