@@ -24,7 +24,7 @@ from typer.testing import CliRunner
 from batchfsm import DefinitionError, MissingExtraError, SourceError, UnknownNameError, audit
 from batchfsm.auditing import optional
 from batchfsm.auditing.scalar import one_by_one
-from batchfsm.auditing.spark import splits
+from batchfsm.auditing.spark import driver, splits
 from batchfsm.auditing.spark.driver import _error_line, _listing_quota
 from batchfsm.auditing.spark.inputs import ROW_GROUPS, ROWS, SPLITS, TEXTS
 from batchfsm.auditing.spark.partition import check_partition, read_streams
@@ -251,6 +251,35 @@ def test_a_batch_that_has_more_than_its_listing_quota(spark, tmp_path):
     assert audit(name).unreadable_count < len(audit(name).findings) > 100
 
 
+def uncompiled(work):
+    """Let a worker do something as without compiled code."""
+
+    def run(found, settings):
+        from batchfsm.auditing import optional  # noqa: PLC0415  # In the worker.
+
+        real, optional.is_compiled = optional.is_compiled, lambda: False
+        try:
+            yield from work(found, settings)
+        finally:
+            optional.is_compiled = real
+
+    run.__module__ = "__main__"  # So it is sent as it is: workers cannot import this module.
+    return run
+
+
+@marked
+@pytest.mark.parametrize("form", ["a log.jsonl", "log.parquet"])
+def test_workers_without_compiled_code(form, spark, logs, monkeypatch):
+    """They check rows one by one, and the report says so."""
+    name = str(logs[0] / form)
+    monkeypatch.setattr(driver, "check_partition", uncompiled(check_partition))
+    monkeypatch.setattr(driver, "shuffle", uncompiled(shuffle))
+    report = audit(name, engine="spark")
+
+    assert (optional.NOT_COMPILED,) == report.remarks
+    assert audit(name, engine="rows").to_dict() == attrs.evolve(report, remarks=()).to_dict()
+
+
 @marked
 def test_what_stops_spark_is_one_line(spark, tmp_path):
     """And the session of whoever asked goes on."""
@@ -313,7 +342,7 @@ def tally_of(partitions, dialect, blank, names, files=()):
         settings = packed((packed(dialect), blank, 60.0, 10**9, names, files))
         (checked,) = check_partition(iter([found]), settings)
         results.append(unpacked(checked.to_pylist()[0]["result"]))
-    assert {optional.is_compiled()} == {is_compiled for _, is_compiled in results}
+    assert {optional.is_compiled()}.issuperset(is_compiled for _, is_compiled in results)
     tally.merge([each for each, _ in results], lambda place: (names.index(place.source), place.line))
     return tally
 
@@ -426,6 +455,19 @@ def test_the_hash_of_an_id_is_that_of_compiled_code(batch_id):
     columns = pytest.importorskip("batchfsm.auditing.columns", reason="neither compiled code nor Cython is installed")
 
     assert columns.id_hashes(batch_id)[0] == hash_id(batch_id)
+
+
+@pytest.mark.parametrize("lines", [["[]"], ["[]", seen("v")[0]], [" ", "[]"], [seen("v")[0]], [" "]])
+def test_a_line_without_batches(lines, engine, tmp_path):
+    """It has no row, whatever stands beside it."""
+    path = tmp_path / "log.jsonl"
+    path.write_text("\n".join(line if isinstance(line, str) else json.dumps(line) for line in lines))
+    (files, parts, _), dialect = split([str(path)]), find("openai")
+    partitions = shuffled(SPLITS, parts, dialect, files)
+    tally = tally_of(partitions, dialect, Tally(select=None, ignore=(), listed_max=9), [str(path)], files)
+
+    assert audit(path).to_dict() == tally.report().to_dict()
+    assert len(partitions) == isinstance(lines[-1], dict)
 
 
 bodies = st.lists(st.text("ab\n", max_size=30).map(str.encode), min_size=1, max_size=2)

@@ -7,6 +7,7 @@ from array import array
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from functools import cache
+from itertools import compress
 from types import SimpleNamespace
 from typing import Any, Final
 from zlib import crc32
@@ -15,7 +16,7 @@ import attrs
 
 from batchfsm.auditing.optional import load_columns
 from batchfsm.auditing.spark.inputs import ROW_GROUPS, ROWS, SPLITS, TEXTS
-from batchfsm.auditing.spark.splits import FileSnapshot
+from batchfsm.auditing.spark.splits import FileSnapshot, to_objects
 from batchfsm.auditing.spool import unpacked
 from batchfsm.auditing.tables import FRAME, Parquet, find_fields, index_array, load_arrow, normalize
 from batchfsm.dialects import Dialect
@@ -63,10 +64,6 @@ def shuffle(found: Iterator[Any], settings: bytes) -> Iterator[Any]:
         yield pa.RecordBatch.from_arrays([numbers, pa.array(parts, pa.binary())], ["partition", "rows"])
 
 
-def _to_objects(found: Iterator[Any]) -> Iterator[dict[str, Any]]:
-    return (row for batch in found for row in batch.to_pylist())
-
-
 def _to_stream(rows: Any) -> bytes:
     pa = load_arrow()
     sink = pa.BufferOutputStream()
@@ -80,7 +77,7 @@ def _to_stream(rows: Any) -> bytes:
 
 def _read_row_groups(found: Iterator[Any], _: Dialect, __: Sequence[FileSnapshot]) -> Iterator[Shuffled]:
     pa = load_arrow()
-    for group in _to_objects(found):
+    for group in to_objects(found):
         line = group["line"]
         with closing(Parquet(group["name"], by_dictionary=False)) as file:
             for batch in file.group_batches(group["group"]):
@@ -118,10 +115,10 @@ def _read_texts(found: Iterator[Any], dialect: Dialect, _: Sequence[FileSnapshot
 def _read_splits(found: Iterator[Any], dialect: Dialect, files: Sequence[FileSnapshot]) -> Iterator[Shuffled]:
     """Read splits of files; the texts of decoded lines are not shuffled, but read again if they are needed."""
     pa = load_arrow()
-    for split in _to_objects(found):
+    for split in to_objects(found):
         offset, text = files[split["file_nr"]].read_lines(split["begin"], split["end"])
-        lines = _parse_lines(text, dialect)
-        ends = array("q", [*lines.offsets[1:], len(text)][: lines.count])
+        size, lines = len(text), _parse_lines(text, dialect)
+        ends = array("q", [*lines.offsets[1:], size][: lines.count])
         columns = {
             "file_nr": pa.repeat(pa.scalar(split["file_nr"], pa.int32()), lines.count),
             "line": pa.compute.add(index_array(lines.indices), split["line"]),
@@ -134,10 +131,16 @@ def _read_splits(found: Iterator[Any], dialect: Dialect, files: Sequence[FileSna
 
 
 def _parse_lines(text: bytearray, dialect: Dialect) -> Any:
-    """Return the `ParsedLines` of a text of whole lines; without compiled code no line is decoded."""
+    """
+    Return the `ParsedLines` of a text of whole lines; without compiled code no line is decoded.
+
+    Line ends are appended to the text.
+    """
     columns = load_columns()
     if columns is not None:
-        return _parser_pool(dialect).parse(text + columns.PAD * b"\n", text.count(b"\n"))
+        count = text.count(b"\n")
+        text += columns.PAD * b"\n"
+        return _parser_pool(dialect).parse(text, count)
     offsets, indices, offset = array("q"), array("q"), 0
     for index, line in enumerate(text.split(b"\n")):
         if line.strip(_SPACE):
@@ -156,7 +159,7 @@ def _parser_pool(dialect: Dialect) -> Any:
 
 def _to_rows(lines: Any, columns: dict[str, Any], texts: Sequence[bytes | None], dialect: Dialect) -> Shuffled:
     """
-    Return the rows of lines: of a line with several batches, a row for each.
+    Return the rows of lines, in no order: of a line with several batches, a row for each.
 
     Args:
         lines: `ParsedLines`.
@@ -164,30 +167,31 @@ def _to_rows(lines: Any, columns: dict[str, Any], texts: Sequence[bytes | None],
         texts: The text of each line, or None if it is not shuffled.
         dialect: The dialect of the log.
     """
-    pa, read, count = load_arrow(), reader(dialect), lines.count
+    pa, read = load_arrow(), reader(dialect)
+    parts = [
+        (row, document, key)
+        for row, text in enumerate(texts)
+        if text is not None and not lines.decoded[row]
+        for document, key in _split_document(text, columns["line"][row].as_py(), read)
+    ]
+    keys = array("q", [key for *_, key in parts])
     buffers = [(pa.uint8(), "decoded", lines.decoded)]
-    ids = array("q")
-    if count and lines.values is not None:
-        width = len(lines.values) // count
-        ids = lines.values[::width]
+    if lines.count and lines.values is not None:
+        width = len(lines.values) // lines.count
         buffers += [(pa.binary(8 * width), "values", lines.values), (pa.float64(), "observed_at", lines.observed_at)]
+        keys = array("q", compress(lines.values[::width], lines.decoded)) + keys
     for kind, name, buffer in buffers:
-        columns[name] = pa.Array.from_buffers(kind, count, [None, pa.py_buffer(buffer)])
-    rows, keys, documents = array("q"), array("q"), []
-    for row, text in enumerate(texts):
-        if lines.decoded[row]:
-            found = [(text, ids[row])]
-        else:
-            found = _split_document(text or b"", columns["line"][row].as_py(), read)
-        for document, key in found:
-            rows.append(row)
-            documents.append(document)
-            keys.append(key)
-    whole = pa.RecordBatch.from_pydict(columns).take(index_array(rows))
-    return whole.append_column("text", pa.array(documents, pa.binary())), index_array(keys)
+        columns[name] = pa.Array.from_buffers(kind, lines.count, [None, pa.py_buffer(buffer)])
+    rows = pa.RecordBatch.from_pydict(columns)
+    if 0 in lines.decoded:
+        order = array("q", compress(range(lines.count), lines.decoded))
+        order.extend([row for row, *_ in parts])
+        rows = rows.take(index_array(order))
+    documents = [*compress(texts, lines.decoded), *(text for _, text, _ in parts)]
+    return rows.append_column("text", pa.array(documents, pa.binary())), index_array(keys)
 
 
-def _split_document(text: bytes, line: int, read: Reader) -> list[tuple[bytes | None, int]]:
+def _split_document(text: bytes, line: int, read: Reader) -> list[tuple[bytes, int]]:
     """
     Return the batches in a JSON document, each with its key.
 

@@ -111,14 +111,14 @@ def find_splits(session: Any, files: Sequence[FileSnapshot]) -> tuple[list[tuple
     return found, lines
 
 
-def count_lines(batches: Iterator[Any], settings: bytes) -> Iterator[Any]:
+def count_lines(found: Iterator[Any], settings: bytes) -> Iterator[Any]:
     """Count the lines that begin in ranges of bytes, in a worker."""
     files = unpacked(settings)
-    for split in (row for batch in batches for row in batch.to_pylist()):
-        with files[split["file_nr"]].open() as binary:
-            binary.seek(max(split["begin"] - 1, 0))  # A line begins behind the end of the line before it.
-            left, lines = split["end"] - 1 - binary.tell(), int(split["begin"] == 0)
-            while left > 0 and (piece := binary.read(min(left, _READ_BYTES))):
-                lines += piece.count(b"\n")
-                left -= len(piece)
-        yield load_arrow().RecordBatch.from_pylist([{**split, "lines": lines}])
+    for split in to_objects(found):
+        _, text = files[split["file_nr"]].read_lines(split["begin"], split["end"])
+        yield load_arrow().RecordBatch.from_pylist([{**split, "lines": text.count(b"\n")}])
+
+
+def to_objects(found: Iterator[Any]) -> Iterator[dict[str, Any]]:
+    """Yield the rows of Arrow record batches."""
+    return (row for batch in found for row in batch.to_pylist())
