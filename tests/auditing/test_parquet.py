@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from batchfsm import SourceError, audit
 from batchfsm.auditing import optional, running
-from batchfsm.auditing.tables.tables import Parquet
+from batchfsm.auditing.tables.tables import Frame, Parquet
 from support.notation import seen
 
 pa = pytest.importorskip("pyarrow", reason="the extra `audit` is not installed")
@@ -84,6 +84,41 @@ def test_a_row_group_of_two_encodings(monkeypatch, tmp_path):
 
     assert [[0, 1]] == tried
     assert rows.select(["id", "observed_at"]).to_pylist() == found
+
+
+def test_rows_are_read_again(tmp_path):
+    """From the first to the last, of one row group or of all; a file may have none."""
+    rows = table()
+    pq.write_table(rows, tmp_path / "log.parquet", row_group_size=400)
+    pq.ParquetWriter(tmp_path / "empty.parquet", rows.schema).close()
+    file, empty = Parquet(str(tmp_path / "log.parquet")), Parquet(str(tmp_path / "empty.parquet"))
+    wanted = [0, 399, 400, len(rows) - 1]
+    found = [
+        (number, row["id"])
+        for numbers, batch in file.reread(wanted)
+        for number, row in zip(numbers, batch.to_pylist(), strict=True)
+    ]
+    group = [batch.num_rows for batch in file.group_batches(1)]
+    nothing = [*empty.batches(), *empty.reread([]), *Frame(rows[:0]).reread([])]
+    file.close()
+    empty.close()
+
+    assert [(number, rows["id"][number].as_py()) for number in wanted] == found
+    assert [400] == group
+    assert [] == nothing
+
+
+@pytest.mark.parametrize("by_dictionary", [True, False])
+def test_a_damaged_page(by_dictionary, tmp_path):
+    """It is found by its checksum, by dictionary or not."""
+    path = tmp_path / "log.parquet"
+    pq.write_table(table(), path, write_page_checksum=True, compression="none")
+    path.write_bytes(path.read_bytes().replace(b"batch-7", b"batch_7"))
+    file = Parquet(str(path), by_dictionary=by_dictionary)
+
+    with pytest.raises(SourceError, match=r"log\.parquet: [^\n]*CRC[^\n]*$"):
+        [*file.batches()]
+    file.close()
 
 
 def footer(binary):
