@@ -35,6 +35,7 @@ def test_unknown_codes(tmp_path, column_runs):
     "log",
     [
         [snap("v"), snap("vp")],
+        [snap("v") | {"request_counts": None}, snap("vp") | {"request_counts": None}],
         [snap("v"), snap("vp", id="batch_2")],
         [snap("v"), snap("vp"), snap("v", id="batch_2") | {"created_at": float(CREATED)}],
         [snap("v") | {"created_at": float(CREATED)}, snap("vp") | {"created_at": float(CREATED)}],
@@ -43,7 +44,17 @@ def test_unknown_codes(tmp_path, column_runs):
         [snap("v", expires_at=None), snap("v", completion_window=None, id="batch_2")],
         [snap("v") | {"request_counts": None, "id": None}],
     ],
-    ids=["two rows", "two batches", "another not decoded", "not decoded", "one decoded", "time", "nulls", "no id"],
+    ids=[
+        "two rows",
+        "no counts",
+        "two batches",
+        "another not decoded",
+        "not decoded",
+        "one decoded",
+        "time",
+        "nulls",
+        "no id",
+    ],
 )
 @pytest.mark.parametrize("memory", ["1GB", 1])
 def test_which_selected_rules_could_not_be_checked(select, log, memory, tmp_path, column_runs):
