@@ -154,6 +154,15 @@ def test_a_column_name_that_is_no_utf8(tmp_path):
         audit(path)
 
 
+def test_a_column_name_with_a_line_end(tmp_path):
+    """The message escapes it and stays one line."""
+    path, binary = small(tmp_path)
+    path.write_bytes(binary.replace(b"created_at", b"created\rat"))
+
+    with pytest.raises(SourceError, match=r"log\.parquet: no column for created_at; there are .*created\\rat"):
+        audit(path)
+
+
 @given(st.floats(0, 1, exclude_max=True), st.integers(1, 255))
 def test_a_damaged_byte(part, mask):
     """Whatever byte of a file is damaged, the audit ends with a report or one line."""

@@ -88,7 +88,9 @@ def find_fields(schema: Any, name: str) -> TableSchema:
         elif len(top) == 1 and _is_any(top[0].type, "text"):
             found = {JSON_TEXT: ((top[0].name,), top[0].type)}
     if missing := [field for field in VITAL_FIELDS if not found.keys() & {field, JSON_TEXT}]:
-        raise SourceError(f"{name}: no column for {', '.join(missing)}; there are {', '.join(schema.names) or 'none'}")
+        raise SourceError(
+            f"{name}: no column for {', '.join(missing)}; there are {_printable(', '.join(schema.names)) or 'none'}"
+        )
     found |= {each.name: ((each.name,), each.type) for each in top if each.name in OBSERVED_AT_FIELDS}
     for field, (path, kind) in found.items():
         _check(field, kind, name, ".".join(path))
@@ -103,6 +105,11 @@ def find_fields(schema: Any, name: str) -> TableSchema:
         if field != JSON_TEXT and len(path) == 1 and _is_any(kind, "text")
     )
     return TableSchema(columns=columns, paths=paths, texts=texts)
+
+
+def _printable(names: str) -> str:
+    """Return names of columns with escapes for what a damaged file may hold in them, such as line ends."""
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in names)
 
 
 def _members(kind: Any) -> list[Any]:
@@ -132,7 +139,7 @@ def _check(field: str, kind: Any, name: str, column: str) -> None:
     """Raise SourceError if a column has a type that its field cannot have, whatever its values."""
     expected, kinds = _EXPECTED_TYPES["times" if field in TIME_FIELDS else "texts" if field in TEXT_FIELDS else field]
     if not _is_any(kind, *kinds):
-        raise SourceError(f"{name}: the column {column} is {kind}; it should be {expected}")
+        raise SourceError(f"{name}: the column {column} is {_printable(str(kind))}; it should be {expected}")
     for member in _members(kind) if field == COUNTS and _is_any(kind, "struct") else ():
         if SPELLINGS.get(member.name) in COUNT_FIELDS:
             _check(f"{COUNTS}.{SPELLINGS[member.name]}", member.type, name, f"{column}.{member.name}")
