@@ -65,7 +65,7 @@ def command(peer: str, path: Path) -> list[str]:
     """Return the command of a checker."""
     if peer in LISTED:
         options = ["--format", "json", "--max-findings", str(LISTED[peer])]
-        return [sys.executable, "-m", "batchfsm", "audit", str(path), *options]
+        return [sys.executable, "-P", "-m", "batchfsm", "audit", str(path), *options]
     return [sys.executable, str(TURN), peer, str(path)]
 
 
