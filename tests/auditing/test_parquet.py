@@ -108,6 +108,20 @@ def test_rows_are_read_again(tmp_path):
     assert [] == nothing
 
 
+@pytest.mark.parametrize("chunks", [1, 3])
+def test_small_chunks_of_a_dataframe_are_joined(chunks):
+    """A large one is not copied."""
+    rows = pa.table({"id": ["b"] * 8192, "status": ["validating"] * 8192, "created_at": [1_760_000_000] * 8192})
+    step = -(-8192 // chunks)
+    parts = pa.concat_tables([rows[start : start + step] for start in range(0, 8192, step)])
+    (batch,) = Frame(parts).batches()
+
+    assert 8192 == batch.num_rows
+    assert (chunks == 1) == (
+        batch["created_at"].buffers()[1].address == rows["created_at"].chunks[0].buffers()[1].address
+    )
+
+
 @pytest.mark.parametrize("by_dictionary", [True, False])
 def test_a_damaged_page(by_dictionary, tmp_path):
     """It is found by its checksum, by dictionary or not."""
