@@ -38,6 +38,26 @@ def text_buffer(texts):
     return bytearray(b"".join(texts) + b"\n" * PAD), offsets
 
 
+class FullFile:
+    """A temporary file on a full disk."""
+
+    def __enter__(self):
+        """Return the file."""
+        return self
+
+    def __exit__(self, *args):
+        """Close nothing."""
+
+    def write(self, _):
+        """Fail."""
+        no_file()
+
+
+def no_file():
+    """Fail to open a temporary file on a full disk."""
+    raise OSError(28, "No space left on device")
+
+
 # ---------------------------------------------------------------- a second reading
 
 

@@ -82,7 +82,7 @@ GOOD = json.dumps(snap("v"))
     [*LINES, GOOD + '{"status":"failed"}', GOOD + "[]", f'{{"batch":{GOOD},"snapshot":{GOOD}}}', f'{{"data":[{GOOD},{{"status":"x"}}]}}', f'{{"at":5,"data":[{GOOD}]}}'],
 )  # fmt: skip
 def test_any_other_line(line, tmp_path, column_runs):
-    """The lines before and behind it are checked, whatever it is."""
+    """A line that is no batch leaves the lines before and behind it readable."""
     log = "\n".join([json.dumps(snap("vpz")), line, json.dumps(snap("vpzc")), json.dumps(snap("vpzcp"))])
 
     row_by_row, in_columns = both(written(tmp_path, log))
@@ -92,7 +92,7 @@ def test_any_other_line(line, tmp_path, column_runs):
 
 
 def test_a_line_that_is_not_utf_8(tmp_path, column_runs):
-    """It is unreadable, and no other line is."""
+    """A byte that is not UTF-8 makes its own line unreadable, and no other."""
     good = [json.dumps(snap(path)).encode() for path in ("vpz", "vpzc")]
 
     row_by_row, in_columns = both(
@@ -137,7 +137,7 @@ def test_a_change_in_a_final_status(change, tmp_path, column_runs):
 
 
 def test_a_stamp_that_comes_back_in_a_final_status(tmp_path, column_runs):
-    """It violates H504 where it is missing, and nothing where it is set again."""
+    """The row without the stamp violates H504; the row that sets it again violates nothing."""
     whole = snap("vpzc")
     log = [whole, whole | {"in_progress_at": None}, whole]
 

@@ -280,7 +280,7 @@ def test_tables_of_json_text(seeds):
 
 
 def test_a_document_longer_than_an_object_may_be(monkeypatch):
-    """It is not decoded."""
+    """A document of too many bytes is not decoded."""
     monkeypatch.setattr(arrow_rows, "OBJECT_CHARS_MAX", 600)
     batch = json.loads(line(healthy()[0]))["batch"]
     table = pa.table({"text": [json.dumps(batch), json.dumps(batch | {"note": "x" * 600})]})

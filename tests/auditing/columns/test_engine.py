@@ -15,7 +15,7 @@ from batchfsm.auditing.columns import DisagreementError, engine, partition
 
 
 def test_a_log_of_which_few_rows_can_be_decoded(tmp_path, column_runs, monkeypatch):
-    """The row engine reads all of it."""
+    """The row engine reads a log with too many rows that cannot be decoded."""
     monkeypatch.setattr(engine, "_UNDECODED_MAX", 3)
 
     row_by_row, report = both(written(tmp_path, '{"id":1,"status":"x"}\n' * 9))
@@ -25,7 +25,7 @@ def test_a_log_of_which_few_rows_can_be_decoded(tmp_path, column_runs, monkeypat
 
 
 def test_unknown_codes(tmp_path, column_runs):
-    """They are refused before the log is read, as by the row engine."""
+    """A code that names no rule is refused before the log is read."""
     with pytest.raises(UnknownNameError, match="no rule is called 'Z9'"):
         audit(written(tmp_path, "x"), select="Z9")
 

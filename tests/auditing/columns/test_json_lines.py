@@ -8,6 +8,7 @@ import pytest
 from batchfsm import DIALECTS, SourceError
 from batchfsm.logs import Unreadable, stream
 from support.both_readings import both, everything, written
+from support.columns import FullFile, no_file
 from support.notation import seen, snap
 
 pytest.importorskip("batchfsm.auditing.columns", reason="columns are not compiled, and Cython is not installed")
@@ -16,7 +17,6 @@ from batchfsm.auditing.columns import PAD, JsonLinesSource, json_lines, json_row
 from batchfsm.auditing.columns.line_splits import Split, read_split
 
 OPENAI = DIALECTS["openai"]
-DISK_FULL = OSError(28, "No space left on device")
 
 
 # ---------------------------------------------------------------- splits
@@ -91,7 +91,7 @@ def test_a_line_too_long_for_memory(tmp_path, column_runs, monkeypatch):
 
 
 def test_a_line_longer_than_an_object_may_be(tmp_path, column_runs, monkeypatch):
-    """The row engine names it; the other lines are read in columns."""
+    """The row engine reports the line as unreadable; the other lines are read in columns."""
     for module in (json_lines, json_rows, stream):
         monkeypatch.setattr(module, "OBJECT_CHARS_MAX", 2048)
     monkeypatch.setattr(stream, "_CHUNK_CHARS", 256)
@@ -115,7 +115,7 @@ def test_a_line_longer_than_an_object_may_be(tmp_path, column_runs, monkeypatch)
     ids=["indented", "array", "text form", "two lines", "an array on one line"],
 )
 def test_an_object_that_continues_on_the_next_line(log, tmp_path, column_runs):
-    """The row engine reads the file."""
+    """The row engine reads a file in which a line is not a whole object."""
     row_by_row, report = both(written(tmp_path, log))
 
     assert [] == column_runs or log.startswith("[{")
@@ -141,26 +141,6 @@ def test_gzip(tmp_path, column_runs):
     assert 1 == len(column_runs)
 
 
-class FullFile:
-    """A temporary file on a full disk."""
-
-    def __enter__(self):
-        """Return the file."""
-        return self
-
-    def __exit__(self, *args):
-        """Close nothing."""
-
-    def write(self, _):
-        """Fail."""
-        raise DISK_FULL
-
-
-def no_file():
-    """Fail to open a temporary file."""
-    raise DISK_FULL
-
-
 @pytest.mark.parametrize("file", [FullFile, no_file])
 def test_no_room_to_decompress(file, tmp_path, monkeypatch):
     """A full disk is one clear error, at the first byte and later."""
@@ -181,7 +161,7 @@ def source_of(tmp_path, text):
 
 
 def test_a_file_that_shrinks_while_it_is_read(tmp_path):
-    """It stops the audit: there is no report of the rest."""
+    """A file that is shorter than before stops the audit, and there is no report of the rest."""
     source = source_of(tmp_path, json.dumps(snap("v")) + "\n")
     written(tmp_path, "")
 
@@ -251,7 +231,7 @@ def test_rows_that_are_read_again_are_those_of_their_numbers(tmp_path, monkeypat
 
 
 def test_an_empty_file(tmp_path, column_runs):
-    """It has no rows, and the verdict is `undetermined`."""
+    """An empty file has no rows, and the verdict is `undetermined`."""
     row_by_row, in_columns = both(written(tmp_path, ""))
 
     assert ("undetermined", 0, 1) == (in_columns.verdict, in_columns.snapshots, len(column_runs))

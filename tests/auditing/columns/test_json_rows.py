@@ -216,7 +216,7 @@ many_seeds = pytest.mark.parametrize(
 @many_seeds
 @pytest.mark.parametrize("dialect", ["openai", "compatible", "azure"])
 def test_mutated_lines(dialect, seeds):
-    """Each is decoded as the row engine reads it, or not decoded; nothing is raised."""
+    """A mutated line is decoded as the row engine reads it, or not decoded; nothing is raised."""
     lines, found = Lines(dialect), []
     for seed in seeds:
         rnd = random.Random(f"mutated {dialect} {seed}")  # noqa: S311
@@ -287,7 +287,7 @@ def read_documents(reader, texts):
 
 @many_seeds
 def test_mutated_documents(seeds):
-    """Each is decoded as the row engine reads it by itself, whatever stands before and behind it in the buffer."""
+    """A document is decoded as the row engine reads it by itself, whatever stands before and behind it."""
     dialect, found = DIALECTS["openai"], []
     row_reader, comparison = RowReader(dialect), RowComparison(dialect)
     for seed in seeds:
@@ -319,7 +319,7 @@ FIELDS = {
 @pytest.mark.parametrize("dialect", ["openai", "azure"])
 @pytest.mark.parametrize("field", FIELDS)
 def test_mutated_fields(field, dialect, seeds):
-    """Each is decoded as the row engine reads it in a batch; an empty text is null; no other column is written."""
+    """A field is decoded as the row engine reads it in a batch; an empty text is null; no other column is written."""
     dialect, found = DIALECTS[dialect], []
     row_reader, comparison, plain = RowReader(dialect), RowComparison(dialect), snap("v")
     del plain["request_counts"]
@@ -341,7 +341,7 @@ def test_mutated_fields(field, dialect, seeds):
 
 
 def test_a_field_that_is_no_json_is_not_decoded():
-    """Neither is one that the row engine cannot read either."""
+    """Text that is not JSON, and an object with a key twice, is left to the row engine."""
     for text in ("{", '{"a":1,"a":2}', "nul"):
         with pytest.raises(SnapshotError):
             decode(text)

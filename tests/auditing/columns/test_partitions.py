@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchfsm import DIALECTS, SourceError
-from support.columns import expected_row
+from support.columns import FullFile, expected_row, no_file
 from support.notation import CREATED, snap
 
 pytest.importorskip("batchfsm.auditing.columns", reason="columns are not compiled, and Cython is not installed")
@@ -71,7 +71,7 @@ def test_each_id_has_a_slot(low):
 
 
 def test_what_is_known_of_a_batch():
-    """Its last known status, and the first values of its fields."""
+    """The table keeps the last known status of a batch, and the first values of its fields."""
     partition = Partition(TABLES)
     checked(partition, [snap("vp"), snap("vpz"), snap("v", id="b2") | {"status": "strange"}])
     (status, values), (strange, _) = partition.table.state(0), partition.table.state(1)
@@ -82,7 +82,7 @@ def test_what_is_known_of_a_batch():
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from([1.0, 2.0, 2.0, 3.0, nan])), max_size=8))
 def test_rows_behind_a_later_row_of_their_batch(steps):
-    """They are refused; rows without time are in order wherever they stand."""
+    """A row with an earlier time than one before it is refused; rows without time are in order anywhere."""
     rows, times = [snap("v", id=name) for name, _ in steps], [time for _, time in steps]
     own = [[time for name, time in steps if name == each and time == time] for each in "ab"]  # noqa: PLR0124
     partition = Partition(TABLES)
@@ -139,7 +139,7 @@ def test_excluded_batches():
 
 @pytest.mark.parametrize("in_log_order", [True, False])
 def test_the_first_violations_are_selected(in_log_order):
-    """By number, whatever the order in which they were checked; independent ones need no other row."""
+    """Rows are selected by number, in whatever order they were checked; independent rows need no other row."""
     partition, selection = Partition(TABLES), WitnessSelection(3)
     batches = [snap("vpzc"), snap("v", id="b2", expires_at=None), snap("vp"), snap("vpzcp"), snap("v", id="b3", expires_at=None)]  # fmt: skip
     checked(partition, batches, numbers=range(5) if in_log_order else array("q", [4, 3, 2, 1, 0]))
@@ -192,26 +192,6 @@ def test_rows_come_back_by_bucket():
 def test_the_number_of_buckets(log_bytes, memory, expected):
     """The rows of a bucket take an eighth of the memory, at 100 bytes of log a row; there are 16 to 256 buckets."""
     assert expected == HashPartitioner(log_bytes, memory).count
-
-
-class FullFile:
-    """A temporary file on a full disk."""
-
-    def __enter__(self):
-        """Return the file."""
-        return self
-
-    def __exit__(self, *args):
-        """Close nothing."""
-
-    def write(self, _):
-        """Fail."""
-        raise OSError(28, "No space left on device")
-
-
-def no_file():
-    """Fail to open a temporary file."""
-    raise OSError(28, "No space left on device")
 
 
 def test_no_room_to_sort(monkeypatch):

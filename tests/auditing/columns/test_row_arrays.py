@@ -59,7 +59,7 @@ def test_split_masks(drawn):
 
 @given(with_slots(0), st.integers(0, 2**50))
 def test_masks_are_counted_and_selected(drawn, wanted):
-    """Each bit of the rows of batches that are not excluded."""
+    """Each bit is counted, and rows are selected by bits, except those of excluded batches."""
     values, slots, excluded = drawn
     arguments = array("q", values), array("i", slots), bytearray(excluded)
     counts = array("q", [7] * 64)
@@ -76,7 +76,7 @@ def test_masks_are_counted_and_selected(drawn, wanted):
 
 @given(with_slots(-1))
 def test_rows_of_batches_are_selected(drawn):
-    """Those whose slot is marked."""
+    """Selected rows are those whose slot is marked."""
     _, slots, wanted = drawn
 
     assert [index for index, slot in enumerate(slots) if slot >= 0 and wanted[slot]] == [
@@ -86,7 +86,7 @@ def test_rows_of_batches_are_selected(drawn):
 
 @given(st.lists(INT64, min_size=1, max_size=9).flatmap(lambda values: st.tuples(st.just(values), st.lists(st.integers(0, len(values) - 1)))))  # fmt: skip
 def test_values_are_taken(drawn):
-    """By index, by index and stride, or moved by a number."""
+    """Values are taken by index, by index and stride, or with a number added."""
     values, indices = drawn
     places = array("q", indices)
     spread = array("q", [each for value in values for each in (0, value, 1)])
@@ -102,7 +102,7 @@ def test_values_are_taken(drawn):
 
 
 def test_an_index_beyond_the_values():
-    """It raises IndexError, and reads nothing."""
+    """An index out of range raises IndexError, compiled too."""
     with pytest.raises(IndexError):
         row_arrays.take(array("q", [1]), array("q", [1]), 1, 0)
     with pytest.raises(IndexError):
@@ -153,7 +153,7 @@ def test_buckets(seed):
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from([0.0, 1.0, 2.0, 3.0, math.nan])), max_size=40))
 def test_order_of_observation(rows):
-    """Batch by batch, by time; a row without time stays behind the row before it of its batch; equal times keep order."""
+    """Rows are sorted by batch and time; a row without time has that of the row before it; equal times keep order."""
     slots, times = array("i", [slot for slot, _ in rows]), array("d", [time for _, time in rows])
     known, keys = {}, []
     for index, (slot, time) in enumerate(rows):

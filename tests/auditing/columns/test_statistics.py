@@ -132,7 +132,7 @@ def sound_rows(dialect):
 
 @pytest.mark.parametrize("memory", ["1GB", 1])
 def test_healthy_batches(memory, tmp_path, column_runs):
-    """Their routes are read off columns, in one partition and in many."""
+    """Routes of healthy batches are read off columns, in one partition and in many."""
     log = [batch for number in range(60) for batch in seen("vpzc", id=f"b{number}", at=(0, 5, 1_234, 9_999))]
     row_by_row, in_columns = both(written(tmp_path, lines(log)), flow=True, memory=memory)
 
@@ -161,7 +161,7 @@ def test_more_failing_batches_than_are_drawn(tmp_path, column_runs):
 
 
 def test_the_sample_of_clean_batches(tmp_path, column_runs):
-    """It does not depend on which batches the row engine checked."""
+    """The sample does not depend on which batches the row engine checked."""
     clean = [snap("vp", id=f"c{number}") for number in range(3 * CLEAN_MAX)]
     spelled = [json.dumps(batch, indent=None).replace('"id"', '"\\u0069d"') for batch in clean]
     _, plain = both(written(tmp_path, lines(clean)), flow=True)
@@ -198,7 +198,7 @@ def test_the_command(tmp_path, column_runs):
 
 
 def test_a_report_without_statistics(tmp_path, column_runs):
-    """Its page has no charts."""
+    """A report of an audit without statistics has no charts."""
     page = tmp_path / "report.html"
     report(audit(written(tmp_path, lines(seen("vpzc")))), page)
 

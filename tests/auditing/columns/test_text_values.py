@@ -2,7 +2,6 @@
 
 import json
 import math
-import re
 from array import array
 from datetime import UTC, datetime, timedelta, timezone
 
@@ -18,7 +17,7 @@ from batchfsm.auditing.columns.json_rows import RowReader
 from batchfsm.auditing.columns.text_values import WordTable, hash_bytes
 from batchfsm.auditing.columns.tokenizer import PAD
 from batchfsm.wire import TIME_MAX, time_of
-from support.columns import COLLIDING, other_text_hash, text_buffer, text_hash
+from support.columns import COLLIDING, id_seconds, other_text_hash, text_buffer, text_hash, window_seconds
 
 READER = RowReader(DIALECTS["openai"])
 
@@ -27,7 +26,7 @@ READER = RowReader(DIALECTS["openai"])
 
 @given(st.lists(st.binary(max_size=40), min_size=2, unique=True))
 def test_hashes(texts):
-    """They are those of plain Python wherever a text stands, differ where texts differ, and are never negative."""
+    """Hashes are those of plain Python wherever a text stands, differ where texts differ, and are never negative."""
     buffer, offsets = text_buffer([b"xyz", *texts])
     low, (high, _) = arrow_values.hash_column(buffer, offsets), arrow_values.id_columns(buffer, offsets)
 
@@ -55,7 +54,7 @@ def test_words_are_known_by_their_bytes(known, asked):
 
 
 def test_words_with_the_hash_of_another():
-    """They are told apart by their bytes, as the known word and as the asked one."""
+    """Words with equal hashes are told apart by their bytes."""
     one, other = COLLIDING
     asked = text_buffer([one.encode(), other.encode()])
 
@@ -65,12 +64,6 @@ def test_words_with_the_hash_of_another():
 
 
 # ---------------------------------------------------------------- windows, times inside ids
-
-
-def window_s(text):
-    """Return a completion window in seconds, NULL for what is none."""
-    found = re.fullmatch(rb"([0-9]{1,9})([smhd])", text)
-    return int(found[1]) * {b"s": 1, b"m": 60, b"h": 3600, b"d": 86_400}[found[2]] if found else layout.NULL
 
 
 @given(st.binary(max_size=12) | st.from_regex(rb"\A[0-9]{0,11}[smhdx]?\Z"))
@@ -84,7 +77,7 @@ def test_completion_windows(text):
     """Up to nine digits and a unit are seconds; nothing else is a window."""
     found = arrow_values.window_column(*text_buffer([b"9", text, b"9h"]))
 
-    assert [layout.NULL, window_s(text), 32_400] == [*found]
+    assert [layout.NULL, window_seconds(text.decode("latin-1")), 32_400] == [*found]
 
 
 @given(st.from_regex(rb"\Abatch_[0-9a-f]{30}[0-9a-f/:`gG]{0,3}\Z") | st.binary(min_size=38, max_size=38))
@@ -98,10 +91,9 @@ def test_completion_windows(text):
 @example(b"batch-" + b"f" * 32)
 def test_times_inside_ids(batch_id):
     """The first eight of 32 hexadecimal digits are Unix seconds; any other id has no time."""
-    found = re.fullmatch(rb"batch_([0-9a-f]{8})[0-9a-f]{24}", batch_id)
     _, (before, seconds) = arrow_values.id_columns(*text_buffer([b"batch_", batch_id]))
 
-    assert (layout.NULL, int(found[1], 16) if found else layout.NULL) == (before, seconds)
+    assert (layout.NULL, id_seconds(batch_id.decode("latin-1"))) == (before, seconds)
 
 
 # ---------------------------------------------------------------- times of observation
@@ -182,14 +174,14 @@ def test_text_with_a_wrong_byte(data):
     ],
 )  # fmt: skip
 def test_text_that_is_no_time_or_is_left_to_the_row_engine(text):
-    """It is not decoded."""
+    """Text that is no time, or a time of an unusual form, is not decoded."""
     assert read_time(text.encode()) is None
     assert not read_line(json.dumps(text))[1]
 
 
 @pytest.mark.parametrize("text", ["2000-02-29T00:00:00Z", "2024-02-29T00:00:00Z", "2023-02-28T00:00:00Z", *(f"2023-{month:02}-30T00:00:00Z" for month in range(3, 13)), *(f"2023-{month:02}-31T00:00:00Z" for month in (1, 3, 5, 7, 8, 10, 12))])  # fmt: skip
 def test_the_last_days_of_months(text):
-    """They are read as the row engine reads them."""
+    """The last day of each month is read as the row engine reads it, in leap years too."""
     assert time_of(text) == read_time(text.encode())
 
 
@@ -204,18 +196,18 @@ def test_numbers(number):
 
 @pytest.mark.parametrize("number", ["0", "-1", "1e9", "1E9", "-1.5", "0.0", "100000000001", "1.0000000000000000", "1234567890123456", "true", "[]", "{}", '""', '"1"'])  # fmt: skip
 def test_numbers_that_are_no_time_or_are_left_to_the_row_engine(number):
-    """The line is not decoded."""
+    """A line with a number that is no time, or has an exponent or over 15 digits, is not decoded."""
     assert not read_line(number)[1]
 
 
 @pytest.mark.parametrize("number", ["1", "0.001", "99999999999.9999", "100000000000", "1711471533", "1711471533.25"])
 def test_numbers_at_the_bounds(number):
-    """They are read as `float` reads them."""
+    """The smallest and largest times are read as `float` reads them."""
     assert (float(number), True) == read_line(number)
 
 
 def test_null_is_no_time():
-    """It is decoded as the absence of a time."""
+    """Null is decoded as the absence of a time."""
     found, is_decoded = read_line("null")
 
     assert (True, True) == (math.isnan(found), is_decoded)

@@ -122,7 +122,7 @@ def test_what_it_accepts_is_what_json_reads(value, space, is_ascii):
 
 @given(simple_values, spaces)
 def test_what_is_simple_is_accepted(value, space):
-    """Of its limits, none refuses texts, numbers, words and short ASCII keys."""
+    """Texts, numbers of up to 100 digits, words and ASCII keys are accepted."""
     text = spelled(value, space, is_ascii=False).encode()
 
     assert len(text) == check(text)
@@ -172,7 +172,7 @@ PIECES = ["{", "}", "[", "]", '"', ",", ":", "\\", "\\u", " ", "\t", "\n", "\r",
 @example("[1}")
 @example('{"a":1]')
 def test_it_accepts_nothing_that_json_rejects(text):
-    """Whatever it takes for a value is JSON, and spells the same value."""
+    """Accepted text is JSON, and its tokens spell the value that `json` reads."""
     check(text.encode())
 
 
@@ -183,7 +183,7 @@ REFUSED = [
 
 @pytest.mark.parametrize("text", REFUSED)
 def test_what_is_no_json(text):
-    """It is invalid."""
+    """Text that `json` rejects is invalid."""
     with pytest.raises(ValueError, match=r".|^$"):
         json.loads(text, parse_constant=int)
     assert INVALID == check(text.encode())
@@ -214,7 +214,7 @@ LEFT = {
 
 @pytest.mark.parametrize("name", LEFT)
 def test_what_is_left_to_the_row_engine(name):
-    """It is invalid here, and JSON."""
+    """JSON beyond the limits, or with keys and texts of unusual forms, is invalid."""
     text = LEFT[name]
     json.loads(text)
 
@@ -238,13 +238,13 @@ def test_what_is_left_to_the_row_engine(name):
     ids=["levels", "keys", "keys of many objects", "tokens", "digits", "negative", "fraction", "exponent", "17", "18"],
 )  # fmt: skip
 def test_what_is_just_within_the_limits(text):
-    """It is accepted."""
+    """JSON at the limits is accepted."""
     assert len(text) == check(text.encode())
 
 
 @pytest.mark.parametrize("byte", range(256))
 def test_any_byte_in_a_text(byte):
-    """Wherever it stands in the text, only the bytes of JSON end it or make it invalid."""
+    """A quote ends a text; backslashes and control bytes make it invalid; other bytes belong to it."""
     ends = set()
     for place in range(17):
         text = bytearray(b'"' + b"a" * 17 + b'"')
