@@ -87,6 +87,10 @@ WIRE = [
     snap("v", status="never heard", input_file_id="", id="\u00e9", metadata={"a": {"b": [1]}}),
     snap("v") | {"created_at": None, "request_counts": None, "note": {"a": [1, [2.5, None]]}, "data": "x"},
     snap("v") | {"usage": {"a": 1}, "metadata": {f"k{number}": "v" for number in range(17)}},
+    snap("v") | {"metadata": {f"k{number}": "v" for number in range(16)}},
+    snap("v") | {"metadata": {"k" * 64: "v" * 512}},
+    snap("v") | {"metadata": {"k" * 65: "v"}},
+    snap("v") | {"metadata": {"k": "\u00e9" * 85}},
 ]
 """Lines as servers write them."""
 
