@@ -31,7 +31,7 @@ _SHAPES: Final = (
 
 
 @attrs.frozen
-class Taken:
+class StepCount:
     """How many batches went from one status to another."""
 
     source: str | None
@@ -61,7 +61,7 @@ def mermaid(lifecycle: Lifecycle = OPENAI) -> str:
     return "\n".join(lines) + "\n"
 
 
-def dot(lifecycle: Lifecycle = OPENAI, *, taken: Iterable[Taken] = ()) -> str:
+def dot(lifecycle: Lifecycle = OPENAI, *, taken: Iterable[StepCount] = ()) -> str:
     """
     Draw a lifecycle in Graphviz's language.
 
@@ -137,7 +137,7 @@ def text(lifecycle: Lifecycle = OPENAI) -> str:
     return "\n".join(lines) + "\n"
 
 
-def svg(lifecycle: Lifecycle = OPENAI, *, taken: Iterable[Taken] = ()) -> str:
+def svg(lifecycle: Lifecycle = OPENAI, *, taken: Iterable[StepCount] = ()) -> str:
     """
     Draw a lifecycle as SVG, laid out by Graphviz.
 
@@ -152,7 +152,7 @@ def svg(lifecycle: Lifecycle = OPENAI, *, taken: Iterable[Taken] = ()) -> str:
     return _graphviz(dot(lifecycle, taken=taken), "-Tsvg").decode()
 
 
-def png(lifecycle: Lifecycle = OPENAI, *, taken: Iterable[Taken] = ()) -> bytes:
+def png(lifecycle: Lifecycle = OPENAI, *, taken: Iterable[StepCount] = ()) -> bytes:
     """Draw a lifecycle as PNG, 144 dots per inch; otherwise as `svg`."""
     return _graphviz(dot(lifecycle, taken=taken), "-Tpng", "-Gdpi=144")
 

@@ -11,10 +11,10 @@ from typing import Final
 
 import attrs
 
-from batchfsm.diagram import Taken
+from batchfsm.diagram import StepCount
 from batchfsm.dialects import DIALECTS, Dialect
-from batchfsm.history import Fold, Life, Track
-from batchfsm.logs import Row, Unreadable
+from batchfsm.history import BatchRecord, BatchTimeline, Fold
+from batchfsm.logs import Record, UnreadableEntry
 from batchfsm.route import Transition
 from batchfsm.rules import HEALTHY, RULES, Rule
 from batchfsm.snapshot import Snapshot
@@ -63,7 +63,7 @@ def rule_page(rule: Rule, *, width: int = WIDTH) -> str:
 
 def example(rule: Rule) -> str:
     """Return the message of a rule's own example, judged here and now."""
-    fold, track = Fold(DIALECTS["openai"]), Track()
+    fold, track = Fold(DIALECTS["openai"]), BatchRecord()
     findings = []
     for changes in rule.example:
         wire = {**HEALTHY, **changes}
@@ -77,7 +77,9 @@ def rule_list() -> str:
     return "".join(f"{rule.code}  {rule.severity:<7}  {rule.name}\n" for rule in RULES.values())
 
 
-def lives(log: Iterable[Row | Unreadable], dialect: Dialect, batch_id: str | None = None) -> Iterator[Life]:
+def lives(
+    log: Iterable[Record | UnreadableEntry], dialect: Dialect, batch_id: str | None = None
+) -> Iterator[BatchTimeline]:
     """
     Gather a log by batch.
 
@@ -90,18 +92,18 @@ def lives(log: Iterable[Row | Unreadable], dialect: Dialect, batch_id: str | Non
         A life for each batch, in order of first sight.
     """
     fold = Fold(dialect)
-    found: dict[str, tuple[Track, list[Transition], set[str], list[Snapshot]]] = {}
+    found: dict[str, tuple[BatchRecord, list[Transition], set[str], list[Snapshot]]] = {}
     for row in log:
-        if isinstance(row, Unreadable) or not row.snapshot.is_named or batch_id not in (None, row.snapshot.id):
+        if isinstance(row, UnreadableEntry) or not row.snapshot.is_named or batch_id not in (None, row.snapshot.id):
             continue
-        track, transitions, seen, last = found.setdefault(row.snapshot.id, (Track(), [], set(), []))
+        track, transitions, seen, last = found.setdefault(row.snapshot.id, (BatchRecord(), [], set(), []))
         folded = fold.fold(track, row.snapshot)
         transitions += [attrs.evolve(transition, snapshot=None) for transition in folded.transitions]
         seen.add(row.snapshot.status)
         if folded.move != "stale":
             last[:] = [row.snapshot]
     for each, (_, transitions, seen, last) in found.items():
-        yield Life(each, tuple(transitions), frozenset(seen), last[0])
+        yield BatchTimeline(each, tuple(transitions), frozenset(seen), last[0])
 
 
 @attrs.frozen
@@ -120,7 +122,7 @@ class Bar:
     """False if no snapshot had the status: its stamp, or the way, proves it."""
 
 
-def bars(life: Life) -> list[Bar]:
+def bars(life: BatchTimeline) -> list[Bar]:
     """
     Return what a batch entered, in order.
 
@@ -138,7 +140,7 @@ def bars(life: Life) -> list[Bar]:
     ]
 
 
-def timeline(life: Life) -> str:
+def timeline(life: BatchTimeline) -> str:
     """
     Draw a life: a bar for each status, with its duration; `*` where only a stamp, or the way, proves it.
 
@@ -160,7 +162,7 @@ def timeline(life: Life) -> str:
     return "\n".join(lines) + "\n"
 
 
-def gantt(drawn: Iterable[Life]) -> str:
+def gantt(drawn: Iterable[BatchTimeline]) -> str:
     """Draw lives as a Mermaid Gantt chart: a section for each batch, a task for each status with a stamp."""
     lines = ["gantt", "    dateFormat X", "    axisFormat %Y-%m-%d %H:%M:%S"]
     for life in drawn:
@@ -173,11 +175,11 @@ def gantt(drawn: Iterable[Life]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def taken(drawn: Iterable[Life]) -> list[Taken]:
+def taken(drawn: Iterable[BatchTimeline]) -> list[StepCount]:
     """Return how many batches took each step, and each way that nothing proves, in order of first sight."""
     ways = ((each.source, each.target, each.event) for life in drawn for each in life.transitions)
     return [
-        Taken(source, target, times, "step" if event is not None else "gap")
+        StepCount(source, target, times, "step" if event is not None else "gap")
         for (source, target, event), times in Counter(ways).items()
     ]
 
@@ -199,14 +201,14 @@ def span(seconds: int) -> str:
     return f"{minutes} m {second:02} s" if minutes else f"{second} s"
 
 
-def caption(life: Life) -> str:
+def caption(life: BatchTimeline) -> str:
     """Return who a batch is, in which status, and how far; safe for a terminal."""
     counts = _counts(life.last).strip().replace("  ", ", ")
     parts = (_cut(printable(life.batch_id), 40), _cut(printable(str(life.last.status)), 20), counts)
     return " · ".join(filter(None, parts))
 
 
-def _head(life: Life, span: str) -> list[str]:
+def _head(life: BatchTimeline, span: str) -> list[str]:
     """Return who, what, how far and how long, on two lines where one is too short."""
     who = f"{_cut(printable(life.batch_id), 40)}  {_cut(printable(str(life.last.status)), 20)}"
     counts, room = _counts(life.last), WIDTH - _SPAN - 1

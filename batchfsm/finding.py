@@ -17,7 +17,7 @@ _BITS_MAX: Final = 4096
 
 
 @attrs.frozen
-class Place:
+class LogPosition:
     """Where a snapshot stands in a log."""
 
     source: str
@@ -58,7 +58,7 @@ class Finding:
     message: str = attrs.field(eq=False)
     """What, where, and what could have been; one sentence. Names places, so it is no part of equality."""
 
-    where: tuple[Place, ...] = attrs.field(default=(), eq=False)
+    where: tuple[LogPosition, ...] = attrs.field(default=(), eq=False)
     """The one or two places that prove it, the known one first; empty from a monitor. No part of equality."""
 
     observed_at: float | None = attrs.field(default=None, eq=False)

@@ -38,7 +38,7 @@ def build(lifecycle: Lifecycle = OPENAI, *, model: object = None, **options: Any
 @cache
 def engine(lifecycle: Lifecycle) -> Machine:
     """Return the one machine of a lifecycle, which moves the `status` of every batch and has no model of its own."""
-    return _Engine(**_described(lifecycle), model=None, model_attribute="status")
+    return _LeanMachine(**_described(lifecycle), model=None, model_attribute="status")
 
 
 def _described(lifecycle: Lifecycle) -> dict[str, Any]:
@@ -51,7 +51,7 @@ def _described(lifecycle: Lifecycle) -> dict[str, Any]:
     }
 
 
-class _Trigger(Event):
+class _LeanEvent(Event):
     """
     An event without conditions, queue and callbacks.
 
@@ -69,8 +69,8 @@ class _Trigger(Event):
         return True
 
 
-class _Engine(Machine):
-    event_cls = _Trigger
+class _LeanMachine(Machine):
+    event_cls = _LeanEvent
 
 
 __all__ = ["Machine", "MachineError", "Model", "build", "engine"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from batchfsm.errors import MissingExtraError
-from batchfsm.watching import Event, HooksFailed, Looked, Missed, Stalled
+from batchfsm.watching import Event, HooksFailed, PollFailed, PollSucceeded, Stalled
 
 SPANS_S: Final = (1, 5, 15, 60, 300, 900, 3600, 10_800, 21_600, 43_200, 86_400)
 """Bounds of the buckets of durations: a second to a day."""
@@ -58,9 +58,9 @@ class Metrics:
 
     def __call__(self, event: Event) -> None:
         """Count an event."""
-        if isinstance(event, Looked):
+        if isinstance(event, PollSucceeded):
             self._look(event)
-        elif isinstance(event, Missed):
+        elif isinstance(event, PollFailed):
             self._errors.labels(event.kind).inc()
         elif isinstance(event, Stalled):
             self._stalls.labels("yes" if event.is_overdue else "no").inc()
@@ -70,7 +70,7 @@ class Metrics:
             self._dropped.inc()
             self._leave(event.batch_id)
 
-    def _look(self, event: Looked) -> None:
+    def _look(self, event: PollSucceeded) -> None:
         if event.snapshot.observed_at is not None:
             self._looked_at.set(event.snapshot.observed_at)
         for finding in event.findings:

@@ -12,10 +12,10 @@ import attrs
 
 from batchfsm.dialects import Dialect
 from batchfsm.lifecycle import Step
-from batchfsm.snapshot import Snapshot, maker
+from batchfsm.snapshot import Snapshot, fast_constructor
 from batchfsm.topology import Topology, topology
 
-How = Literal["observed", "stamped", "implied", "gap"]
+TransitionEvidence = Literal["observed", "stamped", "implied", "gap"]
 """How a transition is known: from the snapshot's own status, from a stamp, because every walk passes there,
 or not at all (`gap`: the way is unknown, while the target is as certain as its stamp or status)."""
 
@@ -44,7 +44,7 @@ class Transition:
     at: int | None
     """When it was entered, by its stamp; Unix seconds. None if the server gave none."""
 
-    evidence: How
+    evidence: TransitionEvidence
     """How it is known."""
 
     terminal: bool
@@ -69,17 +69,17 @@ class Transition:
         return f"{self.batch_id}/{self.target}/{'' if self.at is None else self.at}"
 
 
-_make_transition: Final[Callable[..., Transition]] = maker(Transition)
+_make_transition: Final[Callable[..., Transition]] = fast_constructor(Transition)
 
 
 @attrs.frozen(eq=False)
-class Leg:
+class RouteStep:
     """One part of a route: a transition without its batch and time, shared by all batches that took it."""
 
     source: str | None
     target: str
     event: str | None
-    evidence: How
+    evidence: TransitionEvidence
     terminal: bool
 
     def of(self, batch_id: str, at: int | None, snapshot: Snapshot | None = None) -> Transition:
@@ -91,7 +91,7 @@ class Leg:
 
 
 @attrs.frozen
-class _Ways:
+class _SearchSpace:
     """What walks between stops may use, for one snapshot."""
 
     through: frozenset[str]
@@ -116,9 +116,9 @@ class Router:
         self._optional = frozenset(dialect.optional) | (stamps.keys() - self._stamps.keys())
         # Times decide an order only between statuses of one cycle.
         self.is_cyclic = any(name in self.topology.reach[name] for name in self._stamps)
-        self._found: dict[object, tuple[Leg, ...]] = {}
+        self._found: dict[object, tuple[RouteStep, ...]] = {}
 
-    def legs(self, snapshot: Snapshot, known: str | None, entered: frozenset[str]) -> tuple[Leg, ...]:
+    def legs(self, snapshot: Snapshot, known: str | None, entered: frozenset[str]) -> tuple[RouteStep, ...]:
         """
         Return the way from what is known to a snapshot's status.
 
@@ -150,7 +150,7 @@ class Router:
         entered: frozenset[str],
         times: Mapping[str, int | None],
         bad: frozenset[str],
-    ) -> Iterator[Leg]:
+    ) -> Iterator[RouteStep]:
         graph, initial = self.topology, self.topology.lifecycle.initial
         stamped = frozenset(name for name, time in times.items() if time is not None)
         stops = [
@@ -159,10 +159,12 @@ class Router:
             if name in stamped | {initial} and name not in entered | {status} and status in graph.reach[name]
         ]
         through = frozenset(graph.statuses) - stamped - entered - {status, initial}
-        ways = _Ways(through, through & (self._optional | bad), frozenset({*stops, status}), status)
+        ways = _SearchSpace(through, through & (self._optional | bad), frozenset({*stops, status}), status)
         if known is None:
-            born: How = "observed" if status == initial else "stamped" if initial in stamped else "implied"
-            yield Leg(None, initial, "create", born, initial in graph.terminal)
+            born: TransitionEvidence = (
+                "observed" if status == initial else "stamped" if initial in stamped else "implied"
+            )
+            yield RouteStep(None, initial, "create", born, initial in graph.terminal)
             yield from self._way(initial, [name for name in stops if name != initial], ways, times)
             return
         # Where a stamp is optional, it may show up after the batch has moved past it; and what an earlier
@@ -176,7 +178,9 @@ class Router:
             yield from self._between(max(before, key=self._place, default=initial), stop, ways)
         yield from self._way(known, [name for name in stops if name not in late], ways, times)
 
-    def _way(self, source: str, stops: list[str], ways: _Ways, times: Mapping[str, int | None]) -> Iterator[Leg]:
+    def _way(
+        self, source: str, stops: list[str], ways: _SearchSpace, times: Mapping[str, int | None]
+    ) -> Iterator[RouteStep]:
         """Yield the legs from one status over stops to the present one."""
         if source == ways.status:
             return
@@ -184,7 +188,7 @@ class Router:
         for before, after in pairwise((source, *best, ways.status)):
             yield from self._between(before, after, ways)
 
-    def _between(self, source: str, target: str, ways: _Ways) -> Iterator[Leg]:
+    def _between(self, source: str, target: str, ways: _SearchSpace) -> Iterator[RouteStep]:
         graph = self.topology
         for inner, strict in (
             (ways.optional, True),
@@ -198,13 +202,15 @@ class Router:
                 return
         yield self._leg(source, target, None, ways)
 
-    def _leg(self, source: str, target: str, step: Step | None, ways: _Ways) -> Leg:
-        how: How = "observed" if target == ways.status else "stamped" if target in ways.stops else "implied"
+    def _leg(self, source: str, target: str, step: Step | None, ways: _SearchSpace) -> RouteStep:
+        how: TransitionEvidence = (
+            "observed" if target == ways.status else "stamped" if target in ways.stops else "implied"
+        )
         terminal = target in self.topology.terminal
         return (
-            Leg(source, target, None, "gap", terminal)
+            RouteStep(source, target, None, "gap", terminal)
             if step is None
-            else Leg(source, target, step.event, how, terminal)
+            else RouteStep(source, target, step.event, how, terminal)
         )
 
     def _orders(self, stops: list[str], times: Mapping[str, int | None]) -> Iterator[tuple[str, ...]]:
@@ -216,7 +222,7 @@ class Router:
             for groups in islice(product(*(list(permutations(tie)) for _, tie in ties)), _ORDERS_MAX)
         )
 
-    def _unstamped(self, source: str, order: tuple[str, ...], ways: _Ways) -> int:
+    def _unstamped(self, source: str, order: tuple[str, ...], ways: _SearchSpace) -> int:
         """Return how many unstamped statuses an order needs; a pair without any walk counts as all of them."""
         graph = self.topology
         return sum(

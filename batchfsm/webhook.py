@@ -103,7 +103,7 @@ def verify(payload: bytes | str, headers: Mapping[str, str], secret: str, *, now
     return _hint(text, webhook_id, int(sent))
 
 
-class Hints:
+class HintQueue:
     """
     Hands hints over from a webhook receiver to whoever watches; safe to share between threads.
 
@@ -114,7 +114,7 @@ class Hints:
         """Remember no webhook yet."""
         self._lock = Lock()
         self._known: OrderedDict[str, None] = OrderedDict()
-        self._listeners: list[Listener] = []
+        self._listeners: list[Subscription] = []
 
     def add(self, hint: Hint) -> bool:
         """
@@ -139,33 +139,33 @@ class Hints:
             listener.wake()
         return True
 
-    def listen(self, wake: Callable[[], object]) -> Listener:
+    def listen(self, wake: Callable[[], object]) -> Subscription:
         """
         Begin to collect hints.
 
         Args:
             wake: Called after each, perhaps from another thread.
         """
-        listener = Listener(wake)
+        listener = Subscription(wake)
         with self._lock:
             self._listeners.append(listener)
         return listener
 
-    def take(self, listener: Listener) -> tuple[str, ...]:
+    def take(self, listener: Subscription) -> tuple[str, ...]:
         """Return the batches hinted at since the last time, each once."""
         with self._lock:
             ids = tuple(listener.ids)
             listener.ids.clear()
             return ids
 
-    def leave(self, listener: Listener) -> None:
+    def leave(self, listener: Subscription) -> None:
         """Collect no more."""
         with self._lock:
             self._listeners.remove(listener)
 
 
 @attrs.frozen(eq=False)
-class Listener:
+class Subscription:
     """One watch's share of the hints."""
 
     wake: Callable[[], object]

@@ -6,8 +6,8 @@ import json
 import zlib
 from typing import Final
 
-from batchfsm.finding import Place
-from batchfsm.history import Track, dump, restore
+from batchfsm.finding import LogPosition
+from batchfsm.history import BatchRecord, dump, restore
 
 # Part of the form of a state's version 1: what is known of one batch is mostly what is known of any other. What stands
 # at the end costs least.
@@ -28,9 +28,9 @@ _COMMON: Final = (
 )
 
 
-def packed(track: Track) -> bytes:
+def packed(track: BatchRecord) -> bytes:
     """Return what is known of a batch, where it was learned included."""
-    names: dict[Place, list[str]] = {}
+    names: dict[LogPosition, list[str]] = {}
     for name, place in (track.places or {}).items():
         names.setdefault(place, []).append(name)
     places = json.dumps([[place.source, place.line, found] for place, found in names.items()], separators=(",", ":"))
@@ -38,7 +38,7 @@ def packed(track: Track) -> bytes:
     return deflate.compress(f"{dump(track, observed_at=track.observed_at)}\n{places}".encode()) + deflate.flush()
 
 
-def unpacked(binary: bytes) -> Track:
+def decompressing_reader(binary: bytes) -> BatchRecord:
     """
     Return what `packed` packed.
 
@@ -52,7 +52,7 @@ def unpacked(binary: bytes) -> Track:
         track.places = {
             name: place
             for source, line, names in json.loads(places)
-            for place in (Place(source, line),)
+            for place in (LogPosition(source, line),)
             for name in names
         }
     except (zlib.error, TypeError) as error:

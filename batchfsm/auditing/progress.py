@@ -34,7 +34,7 @@ class Progress:
     """How many rows of the log this stage has passed."""
 
 
-class Meter:
+class ProgressMeter:
     """Counts what a run does, and tells of it now and then."""
 
     def __init__(self, tell: Callable[[Progress], object] | None, clock: Callable[[], float] = monotonic) -> None:

@@ -8,10 +8,10 @@ from typing import Any, Final
 
 import attrs
 
-from batchfsm.auditing.flow import Flow
-from batchfsm.auditing.frame import frame
+from batchfsm.auditing.findings_table import frame
+from batchfsm.auditing.statistics import LogStatistics
 from batchfsm.finding import Finding, Verdict
-from batchfsm.logs import Unreadable
+from batchfsm.logs import UnreadableEntry
 
 FINDINGS_MAX: Final = 1_000
 """How many findings, and how many unreadable places, a report lists by default."""
@@ -33,7 +33,7 @@ class Report:
     unreadable_count: int
     """How many objects or lines could not be read, or not in full; exact."""
 
-    unreadable: tuple[Unreadable, ...]
+    unreadable: tuple[UnreadableEntry, ...]
     """The first of them, each with its place."""
 
     counts: Mapping[str, int]
@@ -48,7 +48,7 @@ class Report:
     remarks: tuple[str, ...] = ()
     """What there is to say of the run itself, such as how it could have been faster."""
 
-    flow: Flow | None = None
+    flow: LogStatistics | None = None
     """What the batches went through, for the pictures of a report; None if it was not gathered."""
 
     @property

@@ -7,25 +7,25 @@ from os import PathLike
 
 import attrs
 
-from batchfsm.auditing.past import Past
-from batchfsm.auditing.progress import Meter
+from batchfsm.auditing.accumulator import FindingsAccumulator
+from batchfsm.auditing.incremental import IncrementalState
+from batchfsm.auditing.progress import ProgressMeter
 from batchfsm.auditing.report import Report
-from batchfsm.auditing.scalar import one_by_one
-from batchfsm.auditing.state import StateFile
+from batchfsm.auditing.row_engine import one_by_one
+from batchfsm.auditing.state_file import StateFile
 from batchfsm.auditing.tables import MixedInput
-from batchfsm.auditing.tally import Tally
 from batchfsm.dialects import Dialect
-from batchfsm.logs import Source
+from batchfsm.logs import LogSource
 
 
 def go_on(
-    log: Source | MixedInput,
+    log: LogSource | MixedInput,
     state: str | PathLike[str] | StateFile,
     dialect: Dialect,
-    blank: Tally,
+    blank: FindingsAccumulator,
     skew_s: float,
     *,
-    meter: Meter,
+    meter: ProgressMeter,
 ) -> Report:
     """
     Judge a log row by row, after all that a state has taken in, and take it in too.
@@ -44,7 +44,7 @@ def go_on(
     with ExitStack() as stack:
         file = state if isinstance(state, StateFile) else stack.enter_context(StateFile(state))
         stack.enter_context(file.run(dialect, skew_s))
-        fresh, past = log.only(file.new_logs(log.names)), Past(file)
+        fresh, past = log.only(file.new_logs(log.names)), IncrementalState(file)
         meter.begin("reading", fresh.size)
         is_repeatable = fresh.is_repeatable
         tally, flow = one_by_one(fresh, dialect, blank, skew_s, is_repeatable=is_repeatable, past=past, meter=meter)

@@ -14,23 +14,22 @@ from typing import Annotated, Literal
 import typer
 
 from batchfsm.auditing import FINDINGS_MAX, MEMORY, StateFile, audit, parse_size, suffix
-from batchfsm.cli.conforming import conform_command
+from batchfsm.cli.conform import conform_command
 from batchfsm.cli.demo import play
+from batchfsm.cli.diagrams import TIMELINES, StopError, write
 from batchfsm.cli.findings import ending, write_findings
 from batchfsm.cli.formats import FORMATS, STATUS, paint
-from batchfsm.cli.pending import listed, revived
-from batchfsm.cli.pictures import TIMELINES, StopError, write
-from batchfsm.cli.progress import Bar
-from batchfsm.cli.serving import serve_command
+from batchfsm.cli.journal import listed, revived
+from batchfsm.cli.progress import ProgressBar
+from batchfsm.cli.serve import serve_command
 from batchfsm.cli.sql import add_sql
-from batchfsm.cli.watching import watch_command
+from batchfsm.cli.watch import watch_command
 from batchfsm.diagram import FORMATS as DIAGRAMS
 from batchfsm.dialects import DIALECTS, find
 from batchfsm.errors import BatchfsmError
 from batchfsm.explain import lives, printable, rule_list, rule_page
-from batchfsm.logs import INPUT_FORMATS, opened, rows
-from batchfsm.reporting import ready
-from batchfsm.reporting import report as write_report
+from batchfsm.logs import INPUT_FORMATS, parse_records, resolve_source
+from batchfsm.reporting import ready, write_report
 from batchfsm.rules import RULES, SKEW_S, chosen
 from batchfsm.wire import reader
 
@@ -48,7 +47,9 @@ app.add_typer(journal_app, name="journal")
 _DIALECTS = ", ".join(DIALECTS)
 
 DialectName = Annotated[str, typer.Option("--dialect", help=f"Whose lifecycle: {_DIALECTS}.")]
-Place = Annotated[str, typer.Argument(metavar="JOURNAL", help="The path of a SQLite journal, or postgresql://...")]
+LogPosition = Annotated[
+    str, typer.Argument(metavar="JOURNAL", help="The path of a SQLite journal, or postgresql://...")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
 Output = Annotated[Path | None, typer.Option("--output", help="Write to a file instead of the terminal.")]
 
@@ -116,7 +117,7 @@ def audit_command(
             suffix(findings)  # What it lacks is better said before the audit than after it.
         if report_file is not None:
             ready()  # The same.
-        with Bar() as bar:
+        with ProgressBar() as bar:
             report = audit(
                 path, dialect=dialect, select=select, ignore=ignore, max_findings=max_findings, skew_s=skew,
                 input_format=input_format, memory=memory, engine=engine, flow=report_file is not None, state=kept,
@@ -164,7 +165,7 @@ def timeline_command(
     """Draw a bar for each status of each batch, with its duration; * where only a stamp proves it."""
     with _told():
         named = find(dialect)
-        found = list(lives(rows(opened(path, input_format), reader(named)), named, batch))
+        found = list(lives(parse_records(resolve_source(path, input_format), reader(named)), named, batch))
         if not found:
             whose = "no batch" if batch is None else f"no snapshot of {printable(batch)}"
             raise StopError(f"{whose} in {printable(', '.join(path))}")
@@ -186,21 +187,21 @@ def diagram_command(
 
 
 @journal_app.command("pending")
-def pending_command(journal: Place, *, as_json: AsJson = False) -> None:
+def pending_command(journal: LogPosition, *, as_json: AsJson = False) -> None:
     """List the hooks that have yet to return, with what they raised."""
     with _told():
         write(listed(journal, dead=False, as_json=as_json), None)
 
 
 @journal_app.command("dead")
-def dead_command(journal: Place, *, as_json: AsJson = False) -> None:
+def dead_command(journal: LogPosition, *, as_json: AsJson = False) -> None:
     """List the hooks that were given up after too many tries."""
     with _told():
         write(listed(journal, dead=True, as_json=as_json), None)
 
 
 @journal_app.command("retry")
-def retry_command(journal: Place) -> None:
+def retry_command(journal: LogPosition) -> None:
     """Make what is dead pending again; it runs no hook: a monitor's redeliver does."""
     with _told():
         write(revived(journal), None)

@@ -10,7 +10,7 @@ from batchfsm.cli.formats import text
 from batchfsm.dialects import DIALECTS
 from batchfsm.explain import clock, lives, timeline
 from batchfsm.finding import Finding
-from batchfsm.logs import opened, rows
+from batchfsm.logs import parse_records, resolve_source
 from batchfsm.monitor import Monitor
 from batchfsm.route import Transition
 from batchfsm.wire import reader
@@ -40,11 +40,11 @@ def play(show: Callable[[str], None]) -> None:
 
     with as_file(files("batchfsm.cli") / "demo.jsonl") as log:
         show(f"A poller looked at three batches now and then ({log.name}).\nWhat it saw, and what fires:\n")
-        for row in rows(opened(log), reader(DIALECTS["openai"])):
+        for row in parse_records(resolve_source(log), reader(DIALECTS["openai"])):
             show(f"  {row.snapshot.id} is {row.snapshot.status}")  # type: ignore[union-attr]
             monitor.observe(row.snapshot)  # type: ignore[union-attr]
         show("\nThe same batches in time (* was never seen, its stamp proves it):\n")
-        for life in lives(rows(opened(log), reader(DIALECTS["openai"])), DIALECTS["openai"]):
+        for life in lives(parse_records(resolve_source(log), reader(DIALECTS["openai"])), DIALECTS["openai"]):
             show(timeline(life))
         show("And what an audit of the log says:\n")
         show(text(audit(log)).replace(str(log), log.name).removesuffix("\n"))

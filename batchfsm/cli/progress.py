@@ -19,7 +19,7 @@ PATIENCE_S: Final = 1.0
 _STAGES: Final = {"unpacking": "unpacking", "reading": "reading", "judging": "sorting"}
 
 
-class Bar:
+class ProgressBar:
     """A bar that is there while a block runs, and leaves no trace."""
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:

@@ -9,10 +9,10 @@ from typing import Annotated, Literal
 
 import typer
 
-from batchfsm.auditing.sql import COLUMNS, Table, query
 from batchfsm.dialects import DIALECTS
 from batchfsm.errors import DefinitionError
 from batchfsm.rules import SKEW_S
+from batchfsm.sql import COLUMNS, Table, query
 
 _HELP = """
 Print the rules as one SQL query, for a log that lives in a warehouse.

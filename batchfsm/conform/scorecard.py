@@ -20,7 +20,7 @@ _RESULTS: Final[tuple[Result, ...]] = ("kept", "broken", "not seen")
 
 
 @attrs.frozen
-class Score:
+class Check:
     """What became of one thing that is asked of a server."""
 
     name: str
@@ -52,10 +52,10 @@ class Scorecard:
     snapshots: int
     """How many views of batches were judged."""
 
-    endpoints: tuple[Score, ...]
+    endpoints: tuple[Check, ...]
     """What was asked for, and how it was answered."""
 
-    rules: tuple[Score, ...]
+    rules: tuple[Check, ...]
     """Each rule, in the order of the rules."""
 
     @property
@@ -92,7 +92,7 @@ class Scorecard:
         return "\n".join(lines) + "\n"
 
 
-def _section(title: str, scores: Iterable[Score]) -> list[str]:
+def _section(title: str, scores: Iterable[Check]) -> list[str]:
     """Return the numbers of a section, and its rows: what is broken first, what was not seen last."""
     found = Counter(score.result for score in scores)
     lines = [f"{title}: {', '.join(f'{found[result]} {result}' for result in _RESULTS)}"]

@@ -1,6 +1,6 @@
 """Server families that deviate from the OpenAI lifecycle, as data layered on it."""
 
+from batchfsm.dialects.builtin import DIALECTS, find
 from batchfsm.dialects.dialect import Dialect, TimeForm
-from batchfsm.dialects.named import DIALECTS, find
 
 __all__ = ["DIALECTS", "Dialect", "TimeForm", "find"]

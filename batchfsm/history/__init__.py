@@ -1,8 +1,8 @@
 """The one fold of snapshots into what is known of a batch, shared by the monitor and the auditor."""
 
-from batchfsm.history.fold import Fold, Folded, OnIllegal
-from batchfsm.history.life import Life, life_of
-from batchfsm.history.stored import dump, restore
-from batchfsm.history.track import Track
+from batchfsm.history.batch_record import BatchRecord
+from batchfsm.history.fold import Fold, FoldResult, OnIllegal
+from batchfsm.history.life import BatchTimeline, timeline_of
+from batchfsm.history.serialization import dump, restore
 
-__all__ = ["Fold", "Folded", "Life", "OnIllegal", "Track", "dump", "life_of", "restore"]
+__all__ = ["BatchRecord", "BatchTimeline", "Fold", "FoldResult", "OnIllegal", "dump", "restore", "timeline_of"]

@@ -8,13 +8,13 @@ from typing import Any, Final, Literal
 import attrs
 
 from batchfsm.dialects import Dialect
-from batchfsm.finding import Finding, Place, Verdict, verdict_of
-from batchfsm.history.track import DONE, KEPT, NEVER, TOTAL, Change, Track, digest
+from batchfsm.finding import Finding, LogPosition, Verdict, verdict_of
+from batchfsm.history.batch_record import DONE, KEPT, NEVER, TOTAL, BatchRecord, FieldChange, digest
 from batchfsm.history.transition_cache import TransitionCache
 from batchfsm.machine import engine
-from batchfsm.route import Leg, Router, Transition, router
-from batchfsm.rules import SKEW_S, Judge, faults, has_small_metadata, judge_of, listed
-from batchfsm.snapshot import FLAT_FIELDS, BatchError, Row, Snapshot, row_of
+from batchfsm.route import Router, RouteStep, Transition, router
+from batchfsm.rules import SKEW_S, RuleEngine, engine_for, faults, has_small_metadata, listed
+from batchfsm.snapshot import FLAT_FIELDS, BatchErrorEntry, Row, Snapshot, row_of
 from batchfsm.topology import Move, topology
 from batchfsm.wire import ParsedRow, shown
 
@@ -27,7 +27,7 @@ _ILLEGAL: Final = frozenset({"illegal", "left"})
 
 
 @attrs.define(eq=False)
-class Folded:
+class FoldResult:
     """What one snapshot brought."""
 
     findings: list[Finding]
@@ -46,14 +46,16 @@ class Fold:
 
     def __init__(self, dialect: Dialect, *, skew_s: float = SKEW_S, on_illegal: OnIllegal = "adopt") -> None:
         """Take the readings of the dialect's lifecycle together."""
-        self._judge: Judge = judge_of(dialect, skew_s)
+        self._judge: RuleEngine = engine_for(dialect, skew_s)
         self._router: Router = router(dialect)
         self._graph = topology(dialect.lifecycle)
         self._on_illegal = on_illegal
         self._events = engine(dialect.lifecycle).events
         self._cache = TransitionCache(self._graph, are_timeless=not self._router.is_cyclic)
 
-    def fold(self, track: Track, snapshot: Snapshot, *, row: Row | None = None, place: Place | None = None) -> Folded:
+    def fold(
+        self, track: BatchRecord, snapshot: Snapshot, *, row: Row | None = None, place: LogPosition | None = None
+    ) -> FoldResult:
         """
         Judge a snapshot and learn from it.
 
@@ -82,37 +84,39 @@ class Fold:
             track.verdict = _worse(track.verdict, findings, judged=status is not None)
         if move == "stale":
             track.learn_identity(changes)
-            return Folded(findings, [], move)
+            return FoldResult(findings, [], move)
         if move in _ILLEGAL and self._on_illegal == "hold":
             # What is not followed is not believed either: learned, it would be an earlier view when it comes again.
-            return Folded(findings, [], move)
+            return FoldResult(findings, [], move)
         transitions = [] if status is None or move == "same" else self._enter(track, snapshot, status, move)
         if place is not None:
             track.learn_places(changes, place)
         track.learn(row, snapshot.bad, goes_on=goes_on)
         track.observed_at, track.errors = snapshot.observed_at, errors
-        return Folded(findings, transitions, move)
+        return FoldResult(findings, transitions, move)
 
-    def follow(self, track: Track, parsed: ParsedRow) -> tuple[Track, Folded]:
+    def follow(self, track: BatchRecord, parsed: ParsedRow) -> tuple[BatchRecord, FoldResult]:
         """As `fold`, but leave the track as it is and return the next one; by a cached transition, if there is one."""
         after = track.copy()
         cached = self._cache.find(track, parsed)
         if cached is None or not cached.apply(after, parsed, None):
             return after, self._fold_anew(track, after, parsed, None)
         if not cached.steps:
-            return after, Folded([], [], None)
+            return after, FoldResult([], [], None)
         snapshot, times = parsed.snapshot, after.ats[len(track.ats) :]
         transitions = [leg.of(parsed.id, at, snapshot) for leg, at in zip(cached.steps, times, strict=True)]
-        return after, Folded([], transitions, None)
+        return after, FoldResult([], transitions, None)
 
-    def advance(self, track: Track, parsed: ParsedRow, place: Place) -> list[Finding]:
+    def advance(self, track: BatchRecord, parsed: ParsedRow, place: LogPosition) -> list[Finding]:
         """As `fold`, by a cached transition, if there is one, and for its findings alone."""
         cached = self._cache.find(track, parsed)
         if cached is not None and cached.apply(track, parsed, place):
             return []
         return self._fold_anew(track.copy(), track, parsed, place).findings
 
-    def _fold_anew(self, before: Track, after: Track, parsed: ParsedRow, place: Place | None) -> Folded:
+    def _fold_anew(
+        self, before: BatchRecord, after: BatchRecord, parsed: ParsedRow, place: LogPosition | None
+    ) -> FoldResult:
         """Fold a row, and cache the transition if it brought no finding."""
         folded = self.fold(after, parsed.snapshot, row=parsed.row, place=place)
         # A rule that is off finds nothing either; what it would have found is not cached all the same.
@@ -121,7 +125,7 @@ class Fold:
             self._cache.add(before, after, parsed, self._judge.plan(parsed.snapshot))
         return folded
 
-    def repeats(self, track: Track, parsed: ParsedRow) -> bool:
+    def repeats(self, track: BatchRecord, parsed: ParsedRow) -> bool:
         """Tell whether a row with the values of the last one says no more, and that was nothing to find fault with."""
         if parsed.pattern is None or track.pattern is not parsed.pattern:
             return False
@@ -134,7 +138,7 @@ class Fold:
             return seen_before is None
         return seen_before is not None and seen >= seen_before and not self.is_overdue(parsed.row, seen)
 
-    def judge(self, snapshot: Snapshot, place: Place | None = None) -> list[Finding]:
+    def judge(self, snapshot: Snapshot, place: LogPosition | None = None) -> list[Finding]:
         """Judge a snapshot alone: one without a readable id has no history."""
         findings = self._judge.judge(snapshot)
         return findings if place is None else [_placed(found, (place,)) for found in findings]
@@ -148,7 +152,7 @@ class Fold:
         expires_at = row[_DEADLINE]
         return expires_at is not None and observed_at > expires_at and row[0] not in self._graph.terminal
 
-    def _move(self, track: Track, snapshot: Snapshot, status: str | None, row: Row) -> Move | None:
+    def _move(self, track: BatchRecord, snapshot: Snapshot, status: str | None, row: Row) -> Move | None:
         known = track.status
         if status is None or known is None:
             return None
@@ -163,7 +167,7 @@ class Fold:
         news = not late and status in self._graph.reach[known] and status not in track.entered
         return self._graph.moves[known, status, not news and track.covers(row)]
 
-    def _enter(self, track: Track, snapshot: Snapshot, status: str, move: Move | None) -> list[Transition]:
+    def _enter(self, track: BatchRecord, snapshot: Snapshot, status: str, move: Move | None) -> list[Transition]:
         """Move the known status along, and return what was not emitted before."""
         if move in _ILLEGAL:
             # It did not come here by any way we know: that is a finding, no transition. It was born, though.
@@ -183,7 +187,7 @@ class Fold:
         track.ats += tuple([at for _, at in timed])
         return [leg.of(snapshot.id, at, snapshot) for leg, at in timed]
 
-    def _drive(self, track: Track, leg: Leg) -> None:
+    def _drive(self, track: BatchRecord, leg: RouteStep) -> None:
         """Let the machine take a leg; only births and gaps, which are no rows of the table, go past it."""
         if leg.source == track.status:
             if leg.event is None or leg.source is None:
@@ -193,12 +197,12 @@ class Fold:
 
     def _told(
         self,
-        track: Track,
+        track: BatchRecord,
         snapshot: Snapshot,
         move: Move | None,
-        changes: list[Change],
+        changes: list[FieldChange],
         *,
-        place: Place | None,
+        place: LogPosition | None,
         errors: bytes | None,
     ) -> Iterator[Finding]:
         """Yield what only the history tells, in the order of the rules."""
@@ -224,10 +228,10 @@ class Fold:
             if (found := self._judge.finding(code, snapshot, fields, sentence, weight)) is not None:
                 yield found if place is None else _placed(found, (*_known_place(track, found), place))
 
-    def _pair(self, track: Track, snapshot: Snapshot) -> dict[str, object]:
+    def _pair(self, track: BatchRecord, snapshot: Snapshot) -> dict[str, object]:
         return {"known_status": track.status, "status": snapshot.status}
 
-    def _no_way(self, track: Track, snapshot: Snapshot, move: Move) -> str:
+    def _no_way(self, track: BatchRecord, snapshot: Snapshot, move: Move) -> str:
         onward = [name for name in self._graph.statuses if name in self._graph.reach_strict[str(track.status)]]
         why = "only tolerated steps lead there" if move == "tolerated" else "no walk leads there"
         return f"{_went(track, snapshot)}; {why}, {track.status} leads to {listed(onward)}"
@@ -241,13 +245,13 @@ def _worse(verdict: Verdict, findings: list[Finding], *, judged: bool) -> Verdic
     return verdict if after == "undetermined" else after
 
 
-def _went(track: Track, snapshot: Snapshot) -> str:
+def _went(track: BatchRecord, snapshot: Snapshot) -> str:
     return f"went from {track.status} to {snapshot.status}"
 
 
-def _kept(changes: list[Change]) -> dict[str, tuple[str, dict[str, object], str]]:
+def _kept(changes: list[FieldChange]) -> dict[str, tuple[str, dict[str, object], str]]:
     """Return the breaches of H503 to H506 among the changes of a row."""
-    breaches: dict[str, list[Change]] = {}
+    breaches: dict[str, list[FieldChange]] = {}
     for change in changes:
         if change.name in DONE:
             if change.last is not None and change.value < change.last:
@@ -264,12 +268,12 @@ def _kept(changes: list[Change]) -> dict[str, tuple[str, dict[str, object], str]
     }
 
 
-def _was(change: Change) -> object:
+def _was(change: FieldChange) -> object:
     return change.last if change.name in DONE else change.first
 
 
 def _moved_on(
-    track: Track, snapshot: Snapshot, changes: list[Change], errors: bytes | None
+    track: BatchRecord, snapshot: Snapshot, changes: list[FieldChange], errors: bytes | None
 ) -> Iterator[tuple[str, dict[str, object], str]]:
     """Yield H508: what changed after the end, beyond what other rules name."""
     fields: dict[str, object] = {
@@ -287,17 +291,17 @@ def _moved_on(
         yield "H508", fields, f"was {track.status}, and then {listed(fields)} changed"
 
 
-def _digest(errors: tuple[BatchError, ...] | None) -> bytes | None:
+def _digest(errors: tuple[BatchErrorEntry, ...] | None) -> bytes | None:
     return None if errors is None else digest(errors)
 
 
-def _known_place(track: Track, found: Finding) -> Iterable[Place]:
+def _known_place(track: BatchRecord, found: Finding) -> Iterable[LogPosition]:
     """Return where that stands which a finding's row contradicts."""
     places = track.places or {}
     return [place for place in (places.get(next(iter(found.fields)), places.get("")),) if place is not None]
 
 
-def _placed(found: Finding, where: tuple[Place, ...]) -> Finding:
+def _placed(found: Finding, where: tuple[LogPosition, ...]) -> Finding:
     first, *then = map(str, where)
     if len(where) > 1 and where[0].source == where[1].source:
         then = [f":{where[1].line}"]

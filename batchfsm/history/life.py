@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import attrs
 
-from batchfsm.history.track import Track
+from batchfsm.history.batch_record import BatchRecord
 from batchfsm.route import Transition
 from batchfsm.snapshot import Snapshot
 
 
 @attrs.frozen
-class Life:
+class BatchTimeline:
     """What a log tells of one batch."""
 
     batch_id: str
@@ -22,10 +22,10 @@ class Life:
     """The last snapshot, as the log has them."""
 
 
-def life_of(batch_id: str, track: Track) -> Life:
+def timeline_of(batch_id: str, track: BatchRecord) -> BatchTimeline:
     """Return the life of a batch that a fold has followed, one row at the least."""
     last = track.snapshot(batch_id)
     assert last is not None  # noqa: S101  # A batch has a live row from its first one on.
     transitions = tuple(leg.of(batch_id, at) for leg, at in zip(track.legs, track.ats, strict=True))
     seen = frozenset(leg.target for leg in track.legs if leg.evidence == "observed")
-    return Life(batch_id, transitions, seen, last)
+    return BatchTimeline(batch_id, transitions, seen, last)

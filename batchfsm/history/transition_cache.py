@@ -15,14 +15,24 @@ from typing import Any, Final
 
 import attrs
 
-from batchfsm.finding import Place
-from batchfsm.history.track import COMMON, COUNTS, NEVER, WATCHED, Track, digest, word
+from batchfsm.finding import LogPosition
+from batchfsm.history.batch_record import COMMON, COUNTS, NEVER, WATCHED, BatchRecord, digest, word
 from batchfsm.lifecycle import STAMP_FIELDS
-from batchfsm.route import Leg
-from batchfsm.rules.judging import Plan
-from batchfsm.rules.kinds import Bound, IdTime, Kind, Limit, Ordered, OutputMissing, Overflow, Unsettled, Window
+from batchfsm.route import RouteStep
+from batchfsm.rules.engine import Plan
+from batchfsm.rules.kinds import (
+    CountsOverflow,
+    CountsUnfinished,
+    DeadlineWindow,
+    IdTime,
+    Kind,
+    Limit,
+    OutputMissing,
+    StampOrder,
+    TimeLimit,
+)
 from batchfsm.rules.quick_checks import QuickCheck
-from batchfsm.rules.scalar import Look
+from batchfsm.rules.scalar import SnapshotCheck
 from batchfsm.snapshot import COUNT_FIELDS, FLAT_FIELDS, Row
 from batchfsm.topology import Topology
 from batchfsm.wire import ParsedRow, TypePattern
@@ -35,17 +45,17 @@ _BLANK: Final[Row] = (None,) * _SIZE
 
 def _reads(kind: Kind) -> frozenset[str]:
     """Return the fields that can make a rule of a kind break; `any` for the kinds whose fields are not listed here."""
-    if isinstance(kind, Bound):
+    if isinstance(kind, TimeLimit):
         # The time of observation only grows: with the same stamps, what was not in the future is not now.
         return frozenset(kind.times if kind.limit == "observed_at" else (*kind.times, kind.limit))
-    if isinstance(kind, Overflow | Unsettled | OutputMissing):
+    if isinstance(kind, CountsOverflow | CountsUnfinished | OutputMissing):
         return frozenset({"request_counts"})
     return _READS.get(type(kind), frozenset({"any"}))
 
 
 _READS: Final[dict[type, frozenset[str]]] = {
-    Ordered: frozenset(STAMP_FIELDS),
-    Window: frozenset({"created_at", "expires_at", "completion_window"}),
+    StampOrder: frozenset(STAMP_FIELDS),
+    DeadlineWindow: frozenset({"created_at", "expires_at", "completion_window"}),
     IdTime: frozenset({"created_at"}),
     Limit: frozenset({"metadata"}),
 }
@@ -66,7 +76,7 @@ class CachedTransition:
     counted: bool
     """True if the last row gave counts."""
 
-    checks: tuple[tuple[QuickCheck, Look], ...]
+    checks: tuple[tuple[QuickCheck, SnapshotCheck], ...]
     """The rules that read values; the second one decides where the first one is not sure."""
 
     merge: Callable[[Row], Row]
@@ -84,10 +94,10 @@ class CachedTransition:
     entered: frozenset[str]
     """The statuses entered by then."""
 
-    legs: tuple[Leg, ...]
+    legs: tuple[RouteStep, ...]
     """All transitions of the batch by then."""
 
-    steps: tuple[Leg, ...]
+    steps: tuple[RouteStep, ...]
     """The transitions of this row."""
 
     times: Callable[[Row], tuple[int | None, ...]]
@@ -96,7 +106,7 @@ class CachedTransition:
     pattern: TypePattern
     """The types of the row."""
 
-    def apply(self, track: Track, parsed: ParsedRow, place: Place | None) -> bool:
+    def apply(self, track: BatchRecord, parsed: ParsedRow, place: LogPosition | None) -> bool:
         """
         Change a batch as a row changes it.
 
@@ -129,7 +139,7 @@ class CachedTransition:
             track.verdict = "consistent"
         return True
 
-    def _fits(self, track: Track, parsed: ParsedRow, last: Row, errors: bytes | None) -> bool:
+    def _fits(self, track: BatchRecord, parsed: ParsedRow, last: Row, errors: bytes | None) -> bool:
         """Tell whether the values of a row are what they may be after those of the last one."""
         row, seen, seen_before = parsed.row, parsed.observed_at, track.observed_at
         if seen is not None and track.row is not None and (seen_before is None or seen < seen_before):
@@ -151,11 +161,15 @@ class TransitionCache:
         self._graph = graph
         self._max = _TRANSITIONS_MAX if are_timeless else 0
         self._found: dict[object, CachedTransition] = {}
-        self._extended: dict[object, tuple[tuple[Leg, ...], frozenset[str]]] = {}
+        self._extended: dict[object, tuple[tuple[RouteStep, ...], frozenset[str]]] = {}
 
     def extended(
-        self, legs: tuple[Leg, ...], entered: frozenset[str], taken: tuple[Leg, ...], new: tuple[Leg, ...]
-    ) -> tuple[tuple[Leg, ...], frozenset[str]]:
+        self,
+        legs: tuple[RouteStep, ...],
+        entered: frozenset[str],
+        taken: tuple[RouteStep, ...],
+        new: tuple[RouteStep, ...],
+    ) -> tuple[tuple[RouteStep, ...], frozenset[str]]:
         """Return the legs and statuses of a batch after some more; one copy for all batches that took the same."""
         key = (legs, entered, taken, new)
         if key not in self._extended:
@@ -164,11 +178,11 @@ class TransitionCache:
             self._extended[key] = (legs + new, entered.union(leg.target for leg in taken))
         return self._extended[key]
 
-    def find(self, track: Track, parsed: ParsedRow) -> CachedTransition | None:
+    def find(self, track: BatchRecord, parsed: ParsedRow) -> CachedTransition | None:
         """Return the cached transition of a batch and its next row, if there is one."""
         return self._found.get(_key(track, parsed))
 
-    def add(self, before: Track, after: Track, parsed: ParsedRow, plan: Plan) -> None:
+    def add(self, before: BatchRecord, after: BatchRecord, parsed: ParsedRow, plan: Plan) -> None:
         """Cache what the fold made of a row without findings, if it makes the same of every row with this key."""
         key = _key(before, parsed)
         if key is None:
@@ -211,7 +225,7 @@ class TransitionCache:
             pattern=parsed.pattern,
         )
 
-    def _place(self, leg: Leg) -> int | None:
+    def _place(self, leg: RouteStep) -> int | None:
         stamp = self._graph.stamp[leg.target]
         return None if stamp is None else FLAT_FIELDS.index(stamp)
 
@@ -231,7 +245,7 @@ def _is_partial(row: Row) -> bool:
     return 0 < row[_FLAT:].count(None) < len(COUNT_FIELDS)
 
 
-def _key(track: Track, parsed: ParsedRow) -> object:
+def _key(track: BatchRecord, parsed: ParsedRow) -> object:
     """Return all that the fold's answer depends on, but for values; None if there is more to it."""
     if parsed.pattern is None or track.adopted or track.first or track.given:
         return None

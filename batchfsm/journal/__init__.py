@@ -1,25 +1,33 @@
 """What outlives a process: the state of each batch, its transitions, and which hooks have yet to hear of them."""
 
-from batchfsm.journal.jobs import ProcrastinateJournal
-from batchfsm.journal.places import open_journal
+from batchfsm.journal.opening import open_journal
 from batchfsm.journal.postgres import PostgresJournal
-from batchfsm.journal.protocol import Change, Entry, Journal, Kept, Outcome, Pending, Written
-from batchfsm.journal.retries import BACKOFF_S, BACKOFF_S_MAX, TRIES_MAX, backoff_s, error_text
+from batchfsm.journal.procrastinate import ProcrastinateJournal
+from batchfsm.journal.protocol import (
+    BatchUpdate,
+    DeliveryOutcome,
+    Journal,
+    OutboxEntry,
+    PendingDelivery,
+    StoredBatch,
+    Written,
+)
+from batchfsm.journal.retry import BACKOFF_S, BACKOFF_S_MAX, TRIES_MAX, backoff_s, error_text
 from batchfsm.journal.sqlite import SQLiteJournal
 
 __all__ = [
     "BACKOFF_S",
     "BACKOFF_S_MAX",
     "TRIES_MAX",
-    "Change",
-    "Entry",
+    "BatchUpdate",
+    "DeliveryOutcome",
     "Journal",
-    "Kept",
-    "Outcome",
-    "Pending",
+    "OutboxEntry",
+    "PendingDelivery",
     "PostgresJournal",
     "ProcrastinateJournal",
     "SQLiteJournal",
+    "StoredBatch",
     "Written",
     "backoff_s",
     "error_text",

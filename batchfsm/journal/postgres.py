@@ -11,8 +11,8 @@ from typing import Any, Final, Self, TypeVar
 from zlib import crc32
 
 from batchfsm.errors import JournalError, MissingExtraError
-from batchfsm.journal.relational import Execute, RelationalJournal
-from batchfsm.journal.schema import MIGRATIONS
+from batchfsm.journal.migrations import MIGRATIONS
+from batchfsm.journal.sql import Execute, SQLJournal
 
 AnswerT = TypeVar("AnswerT")
 
@@ -27,7 +27,7 @@ SELECT 1 FROM pg_locks JOIN pg_database ON pg_database.oid = database AND datnam
 WHERE locktype = 'advisory' AND objsubid = 1 AND (classid::bigint << 32) + objid::bigint = ?"""
 
 
-class PostgresJournal(RelationalJournal):
+class PostgresJournal(SQLJournal):
     """
     A journal in tables `batchfsm_*` of a PostgreSQL database, shared by processes on any number of machines.
 

@@ -18,7 +18,7 @@ Written = Literal["held", "left"]
 
 
 @attrs.frozen(kw_only=True)
-class Kept:
+class StoredBatch:
     """What a journal knows of one batch."""
 
     revision: int
@@ -29,7 +29,7 @@ class Kept:
 
 
 @attrs.frozen
-class Entry:
+class OutboxEntry:
     """One transition, and who is to hear of it."""
 
     transition: Transition
@@ -39,7 +39,7 @@ class Entry:
 
 
 @attrs.frozen(kw_only=True)
-class Change:
+class BatchUpdate:
     """What one observation did to one batch: all of it is written, or nothing."""
 
     batch_id: str
@@ -52,11 +52,11 @@ class Change:
 
     state: str
 
-    entries: Sequence[Entry]
+    entries: Sequence[OutboxEntry]
 
 
 @attrs.frozen(kw_only=True)
-class Pending:
+class PendingDelivery:
     """One hook that has yet to return for one transition."""
 
     transition: Transition
@@ -72,7 +72,7 @@ class Pending:
 
 
 @attrs.frozen(kw_only=True)
-class Outcome:
+class DeliveryOutcome:
     """What became of one call of one hook."""
 
     batch_id: str
@@ -115,10 +115,10 @@ class Journal(Protocol):
     def enlist(self, call: Call) -> str:
         """Return a name for one monitor, which counts as alive for as long as its process and the journal live."""
 
-    def load(self, batch_id: str) -> Kept | None:
+    def load(self, batch_id: str) -> StoredBatch | None:
         """Return what is known of a batch; None if nothing is."""
 
-    def commit(self, change: Change) -> Written | None:
+    def commit(self, change: BatchUpdate) -> Written | None:
         """
         Write a batch, its transitions and their deliveries in one transaction.
 
@@ -134,7 +134,7 @@ class Journal(Protocol):
 
     def claim(
         self, batch_id: str, owner: str, hooks: Collection[str], *, retry: bool, now: float | None
-    ) -> list[Pending]:
+    ) -> list[PendingDelivery]:
         """
         Hold the deliveries of a batch that no living monitor holds, and those that the owner holds already.
 
@@ -151,7 +151,7 @@ class Journal(Protocol):
             Them, in order of transitions, then of registration.
         """
 
-    def record(self, outcome: Outcome) -> None:
+    def record(self, outcome: DeliveryOutcome) -> None:
         """Forget a delivery whose hook returned; let go of one whose hook raised."""
 
     def release(self, batch_id: str, owner: str) -> None:
@@ -163,7 +163,7 @@ class Journal(Protocol):
     def count(self) -> int:
         """Return how many batches are kept."""
 
-    def pending(self, *, dead: bool = False) -> list[Pending]:
+    def pending(self, *, dead: bool = False) -> list[PendingDelivery]:
         """Return the deliveries that are not dead, or those that are; in order of batches."""
 
     def revive(self) -> int:

@@ -13,9 +13,9 @@ from threading import Lock
 from typing import Any, Final, Self, TypeVar
 
 from batchfsm.errors import JournalError
-from batchfsm.journal.alive import Sign, is_alive
-from batchfsm.journal.relational import Execute, RelationalJournal
-from batchfsm.journal.schema import MIGRATIONS
+from batchfsm.journal.liveness import LivenessLock, is_alive
+from batchfsm.journal.migrations import MIGRATIONS
+from batchfsm.journal.sql import Execute, SQLJournal
 
 AnswerT = TypeVar("AnswerT")
 
@@ -25,7 +25,7 @@ APPLICATION: Final = 0x6266736D
 _WAL_WAIT_S: Final = 0.025
 
 
-class SQLiteJournal(RelationalJournal):
+class SQLiteJournal(SQLJournal):
     """
     A journal in one file: what was committed survives the end of the process, of the system, and a power cut.
 
@@ -49,7 +49,7 @@ class SQLiteJournal(RelationalJournal):
         self._path = Path(path).resolve()  # However it is called, its signs of life stand in one place.
         self._timeout_s = timeout_s
         self._lock = Lock()
-        self._sign: Sign | None = None
+        self._sign: LivenessLock | None = None
         is_new = self._is_new()
         if is_new and not create:
             raise JournalError(self.name, "there is no journal")
@@ -156,7 +156,7 @@ class SQLiteJournal(RelationalJournal):
         with self._lock:
             if self._sign is None:
                 try:
-                    self._sign = Sign(self._path)
+                    self._sign = LivenessLock(self._path)
                 except (sqlite3.Error, OSError) as error:
                     raise self._error(error) from error
             return self._sign.name

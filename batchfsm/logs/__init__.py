@@ -1,24 +1,24 @@
 """Logs of batch objects: JSON lines, arrays, pages, gzip, zstd, text forms, or objects at hand."""
 
-from batchfsm.logs.packed import BrokenError, Counted, is_packed, unpacked
-from batchfsm.logs.rows import Row, rows
-from batchfsm.logs.sources import INPUT_FORMATS, InputFormat, Source, is_parquet, opened
-from batchfsm.logs.stream import OBJECT_CHARS_MAX, Sighting, Stream, Unreadable
+from batchfsm.logs.compression import CountingReader, TruncatedStreamError, decompressing_reader, is_packed
+from batchfsm.logs.json_reader import OBJECT_CHARS_MAX, RawRecord, RecordReader, UnreadableEntry
+from batchfsm.logs.records import Record, parse_records
+from batchfsm.logs.sources import INPUT_FORMATS, InputFormat, LogSource, is_parquet, resolve_source
 
 __all__ = [
     "INPUT_FORMATS",
     "OBJECT_CHARS_MAX",
-    "BrokenError",
-    "Counted",
+    "CountingReader",
     "InputFormat",
-    "Row",
-    "Sighting",
-    "Source",
-    "Stream",
-    "Unreadable",
+    "LogSource",
+    "RawRecord",
+    "Record",
+    "RecordReader",
+    "TruncatedStreamError",
+    "UnreadableEntry",
+    "decompressing_reader",
     "is_packed",
     "is_parquet",
-    "opened",
-    "rows",
-    "unpacked",
+    "parse_records",
+    "resolve_source",
 ]

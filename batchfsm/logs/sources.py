@@ -12,10 +12,10 @@ from typing import BinaryIO, Final, Literal, cast, get_args
 import attrs
 
 from batchfsm.errors import SourceError, UnknownNameError
-from batchfsm.finding import Place
-from batchfsm.logs.packed import Counted
-from batchfsm.logs.stream import Sighting, Stream, Unreadable
-from batchfsm.logs.text import TextForm
+from batchfsm.finding import LogPosition
+from batchfsm.logs.compression import CountingReader
+from batchfsm.logs.json_reader import RawRecord, RecordReader, UnreadableEntry
+from batchfsm.logs.sdk_text.parsers import TextForm
 from batchfsm.snapshot import Snapshot
 
 InputFormat = Literal["auto", "json", "parquet", "python", "kotlin", "dart", "go", "node"]
@@ -27,7 +27,7 @@ _PARQUET: Final = b"PAR1"
 
 
 @attrs.frozen
-class Source:
+class LogSource:
     """Where sightings come from."""
 
     names: tuple[str, ...]
@@ -41,7 +41,7 @@ class Source:
     passed: Callable[[int], object] = lambda _: None
     """What takes how many more bytes were read, packed as they are; it must not raise."""
 
-    def only(self, names: Iterable[str]) -> Source:
+    def only(self, names: Iterable[str]) -> LogSource:
         """Return those of its files that have some names; objects at hand as they are."""
         return attrs.evolve(self, names=tuple(names))
 
@@ -58,10 +58,10 @@ class Source:
             return "-" not in self.names and all(Path(name).is_file() for name in self.names)
         return iter(self.objects) is not self.objects
 
-    def __iter__(self) -> Iterator[Sighting | Unreadable]:
+    def __iter__(self) -> Iterator[RawRecord | UnreadableEntry]:
         """Yield every object, and whatever could not be read; SourceError if a file cannot be opened."""
         if not self.names:
-            yield from (Sighting(Place("iterable", number), each) for number, each in enumerate(self.objects, 1))
+            yield from (RawRecord(LogPosition("iterable", number), each) for number, each in enumerate(self.objects, 1))
         for name in self.names:
             if self.input_format == "parquet" or (self.input_format == "auto" and is_parquet(name)):
                 msg = f"{name}: Parquet is read by an audit only, and from files"
@@ -69,11 +69,15 @@ class Source:
             form = None if self.input_format in ("auto", "json") else cast("TextForm", self.input_format)
             detects = self.input_format == "auto"
             if name == "-":
-                yield from Stream(cast("BinaryIO", Counted(sys.stdin.buffer, self.passed)), name, form, detects=detects)
+                yield from RecordReader(
+                    cast("BinaryIO", CountingReader(sys.stdin.buffer, self.passed)), name, form, detects=detects
+                )
                 continue
             try:
                 with Path(name).open("rb") as binary:
-                    yield from Stream(cast("BinaryIO", Counted(binary, self.passed)), name, form, detects=detects)
+                    yield from RecordReader(
+                        cast("BinaryIO", CountingReader(binary, self.passed)), name, form, detects=detects
+                    )
             except OSError as error:
                 msg = f"{name}: {error.strerror or error}"
                 raise SourceError(msg) from error
@@ -92,7 +96,7 @@ def is_parquet(name: str) -> bool:
         return False  # Whoever reads it says what is wrong.
 
 
-def opened(source: object, input_format: str = "auto") -> Source:
+def resolve_source(source: object, input_format: str = "auto") -> LogSource:
     """
     Find out what is meant.
 
@@ -110,16 +114,16 @@ def opened(source: object, input_format: str = "auto") -> Source:
         raise UnknownNameError("input format", input_format, INPUT_FORMATS)
     found = cast("InputFormat", input_format)
     if isinstance(source, str | PathLike):
-        return Source(tuple(_files(source)), (), found)
+        return LogSource(tuple(_files(source)), (), found)
     # A page of an SDK's list can be dumped too, but iterating it goes on to the next page; a batch has an id.
     if isinstance(source, Mapping | Snapshot | bytes) or (_is_dumpable(source) and hasattr(source, "id")):
-        return Source((), (source,))
+        return LogSource((), (source,))
     if not isinstance(source, Iterable) or hasattr(source, "__aiter__"):
         msg = f"cannot audit {type(source).__name__}: expected paths, or an iterable of batch objects"
         raise TypeError(msg)
     if isinstance(source, list | tuple) and source and all(isinstance(each, str | PathLike) for each in source):
-        return Source(tuple(name for each in source for name in _files(each)), (), found)
-    return Source((), source)
+        return LogSource(tuple(name for each in source for name in _files(each)), (), found)
+    return LogSource((), source)
 
 
 def _is_dumpable(source: object) -> bool:

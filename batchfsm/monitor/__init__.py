@@ -1,7 +1,7 @@
 """The live machine: it observes snapshots and calls hooks on each transition."""
 
-from batchfsm.monitor.asynchronous import AsyncMonitor
-from batchfsm.monitor.observation import BatchState, HookError, IllegalTransitionError, Observation
-from batchfsm.monitor.synchronous import Monitor
+from batchfsm.monitor.async_monitor import AsyncMonitor
+from batchfsm.monitor.observation import HookError, IllegalTransitionError, Observation, TrackedBatch
+from batchfsm.monitor.sync_monitor import Monitor
 
-__all__ = ["AsyncMonitor", "BatchState", "HookError", "IllegalTransitionError", "Monitor", "Observation"]
+__all__ = ["AsyncMonitor", "HookError", "IllegalTransitionError", "Monitor", "Observation", "TrackedBatch"]

@@ -10,7 +10,7 @@ import attrs
 from batchfsm.errors import BatchfsmError
 from batchfsm.finding import Finding, Verdict
 from batchfsm.route import Transition
-from batchfsm.snapshot import Snapshot, maker
+from batchfsm.snapshot import Snapshot, fast_constructor
 
 
 @attrs.frozen
@@ -30,11 +30,11 @@ class Observation:
     """False if the batch was busy: then whoever is delivering its hooks calls those of this snapshot too."""
 
 
-make_observation: Final[Callable[..., Observation]] = maker(Observation)
+make_observation: Final[Callable[..., Observation]] = fast_constructor(Observation)
 
 
 @attrs.frozen(kw_only=True)
-class BatchState:
+class TrackedBatch:
     """What a monitor knows of one batch, at the moment of asking."""
 
     id: str

@@ -1,6 +1,6 @@
 """Pictures of histories, and the page that shows an audit: what people look at."""
 
-from batchfsm.reporting.page import ready, report
+from batchfsm.reporting.html import ready, write_report
 from batchfsm.reporting.timelines import LIVES_MAX, timeline_png, timeline_svg
 
-__all__ = ["LIVES_MAX", "ready", "report", "timeline_png", "timeline_svg"]
+__all__ = ["LIVES_MAX", "ready", "timeline_png", "timeline_svg", "write_report"]

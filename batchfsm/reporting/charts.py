@@ -8,7 +8,7 @@ from itertools import accumulate
 from math import floor, log10
 from typing import Any, Final
 
-from batchfsm.auditing import Flow
+from batchfsm.auditing import LogStatistics
 from batchfsm.diagram import svg as drawn_lifecycle
 from batchfsm.explain import clock, span
 from batchfsm.reporting.vega import COLOURS, FONT, OTHER, date_format, svg
@@ -44,13 +44,13 @@ _THEME: Final[Mapping[str, Any]] = {
 }
 
 
-def lifecycle(flow: Flow) -> str:
+def lifecycle(flow: LogStatistics) -> str:
     """Draw the lifecycle with what batches did, as an element of a page."""
     drawn = drawn_lifecycle(flow.dialect.lifecycle, taken=flow.taken)
     return drawn[drawn.index("<svg") :]
 
 
-def dwell(flow: Flow) -> str:
+def dwell(flow: LogStatistics) -> str:
     """Draw how long batches stayed in each status, on a logarithmic axis; the line is the median."""
     bars = [bar for status, stays in flow.dwell.items() for bar in _bars(status, stays)]
     medians = [
@@ -111,7 +111,7 @@ def dwell(flow: Flow) -> str:
     )
 
 
-def over_time(flow: Flow) -> str:
+def over_time(flow: LogStatistics) -> str:
     """Draw when findings came: a row for each rule, in the colours of the severities."""
     values = []
     stacked: dict[tuple[str, int], int] = {}  # Severities stand on each other: a rule may have two of them.

@@ -7,7 +7,7 @@ from json import dumps
 from typing import Any, Final
 
 from batchfsm.explain import Bar, bars, caption, clock, span
-from batchfsm.history import Life
+from batchfsm.history import BatchTimeline
 from batchfsm.reporting.vega import COLOURS, FONT, OTHER, png, svg, time_format
 
 LIVES_MAX: Final = 200
@@ -16,17 +16,17 @@ LIVES_MAX: Final = 200
 _WIDTH: Final = 560
 
 
-def timeline_svg(lives: Iterable[Life]) -> str:
+def timeline_svg(lives: Iterable[BatchTimeline]) -> str:
     """Draw lives as SVG: for each batch a bar for each status, hollow where no snapshot had it."""
     return svg(_timelines(lives))
 
 
-def timeline_png(lives: Iterable[Life]) -> bytes:
+def timeline_png(lives: Iterable[BatchTimeline]) -> bytes:
     """Draw lives as PNG, 144 dots per inch; otherwise as `timeline_svg`."""
     return png(timeline_svg(lives))
 
 
-def _timelines(lives: Iterable[Life]) -> dict[str, Any]:
+def _timelines(lives: Iterable[BatchTimeline]) -> dict[str, Any]:
     return {
         "vconcat": [_timeline(life) for life in lives],
         "spacing": 24,
@@ -37,7 +37,7 @@ def _timelines(lives: Iterable[Life]) -> dict[str, Any]:
     }
 
 
-def _timeline(life: Life) -> dict[str, Any]:
+def _timeline(life: BatchTimeline) -> dict[str, Any]:
     drawn = bars(life)
     # A status may be entered twice, and has a row each time: so rows are numbers, and names their labels.
     names = "".join(f'datum.value == "{number}" ? {dumps(bar.status)} : ' for number, bar in enumerate(drawn))

@@ -38,7 +38,7 @@ def svg(spec: Mapping[str, Any]) -> str:
     Draw a Vega-Lite chart as SVG.
 
     Raises:
-        MissingExtraError: If the extra `report` is not installed.
+        MissingExtraError: If the extra `write_report` is not installed.
     """
     # Nothing is loaded from anywhere: all values stand in the chart itself.
     drawn: str = converter().vegalite_to_svg(dict(spec), vl_version=_VERSION, allowed_base_urls=[])

@@ -6,7 +6,7 @@ import attrs
 
 
 @attrs.frozen
-class Refused:
+class InvalidField:
     """A field of another type or range than the wire allows."""
 
     fields: tuple[str, ...]
@@ -14,7 +14,7 @@ class Refused:
 
 
 @attrs.frozen
-class Null:
+class MustBeSet:
     """A field is null where it should be set."""
 
     fields: tuple[str, ...]
@@ -28,7 +28,7 @@ class Null:
 
 
 @attrs.frozen
-class Set:
+class MustBeNull:
     """A field is set, a list not empty, or a number above zero, where it should not be."""
 
     fields: tuple[str, ...]
@@ -56,27 +56,27 @@ class Limit:
 
 
 @attrs.frozen
-class OwnStamp:
+class OwnStampMissing:
     """The present status has no stamp."""
 
 
 @attrs.frozen
-class Passed:
+class ImpossibleStamps:
     """No walk passes all stamped statuses."""
 
 
 @attrs.frozen
-class Missed:
+class SkippedStamp:
     """Every walk through the stamped statuses passes one without a stamp."""
 
 
 @attrs.frozen
-class Ordered:
+class StampOrder:
     """Of two set stamps, the one that comes first on every walk has the later second."""
 
 
 @attrs.frozen
-class Bound:
+class TimeLimit:
     """A time is later than another one and its slack allow."""
 
     times: tuple[str, ...]
@@ -93,7 +93,7 @@ class Bound:
 
 
 @attrs.frozen
-class Window:
+class DeadlineWindow:
     """The deadline is not the time of creation plus the completion window."""
 
 
@@ -105,12 +105,12 @@ class IdTime:
 
 
 @attrs.frozen
-class Overflow:
+class CountsOverflow:
     """A count is negative, or more requests are done than there are."""
 
 
 @attrs.frozen
-class Unsettled:
+class CountsUnfinished:
     """The batch is completed, and some requests are not."""
 
 
@@ -120,12 +120,12 @@ class OutputMissing:
 
 
 @attrs.frozen
-class Moved:
+class IllegalMove:
     """A status after another that no strict walk, no walk, or only time running back explains."""
 
 
 @attrs.frozen
-class Kept:
+class Immutable:
     """A field that was set has another value, or (where `null_counts`) none."""
 
     fields: tuple[str, ...]
@@ -133,17 +133,18 @@ class Kept:
 
 
 @attrs.frozen
-class Grown:
+class Monotonic:
     """A count went down, or the total changed."""
 
 
 @attrs.frozen
-class Settled:
+class ChangedAfterEnd:
     """Something moved on after the end."""
 
 
 # fmt: off
 Kind = (
-    Refused | Null | Set | UnknownStatus | Limit | OwnStamp | Passed | Missed | Ordered | Bound | Window
-    | IdTime | Overflow | Unsettled | OutputMissing | Moved | Kept | Grown | Settled
+    InvalidField | MustBeSet | MustBeNull | UnknownStatus | Limit | OwnStampMissing | ImpossibleStamps | SkippedStamp
+    | StampOrder | TimeLimit | DeadlineWindow
+    | IdTime | CountsOverflow | CountsUnfinished | OutputMissing | IllegalMove | Immutable | Monotonic | ChangedAfterEnd
 )

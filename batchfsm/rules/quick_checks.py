@@ -13,9 +13,9 @@ from operator import attrgetter, itemgetter
 from typing import Any, Final
 
 from batchfsm.rules import kinds
-from batchfsm.rules.presence import METADATA, is_small
-from batchfsm.rules.values import ID_CHARS, ID_TIME, seconds_of
-from batchfsm.rules.world import Fields, World
+from batchfsm.rules.checks import RuleContext, SetFields
+from batchfsm.rules.presence_checks import METADATA, is_small
+from batchfsm.rules.value_checks import ID_CHARS, ID_TIME, seconds_of
 from batchfsm.snapshot import FLAT_FIELDS
 from batchfsm.wire import ParsedRow
 
@@ -34,7 +34,7 @@ def _picks(names: list[str]) -> Callable[[Any], Any]:
 _seen_at: Final[Callable[[ParsedRow], Any]] = attrgetter("observed_at")
 
 
-def _ordered(_: kinds.Ordered, world: World, fields: Fields) -> QuickCheck | None:
+def _ordered(_: kinds.StampOrder, world: RuleContext, fields: SetFields) -> QuickCheck | None:
     graph = world.topology
     stamps = sorted(
         ((name, stamp) for name, stamp in graph.stamp.items() if stamp is not None and stamp in fields),
@@ -52,7 +52,7 @@ def _ordered(_: kinds.Ordered, world: World, fields: Fields) -> QuickCheck | Non
     return is_silent
 
 
-def _bound(kind: kinds.Bound, world: World, fields: Fields) -> QuickCheck | None:
+def _bound(kind: kinds.TimeLimit, world: RuleContext, fields: SetFields) -> QuickCheck | None:
     slack_s = world.skew_s if kind.slack_s is None else kind.slack_s
     if kind.times == ("observed_at",):
         limit = _INDEX[kind.limit]
@@ -64,7 +64,7 @@ def _bound(kind: kinds.Bound, world: World, fields: Fields) -> QuickCheck | None
     return lambda parsed: bool(max(times_of(parsed.row)) <= parsed.row[limit] + slack_s)
 
 
-def _window(_: kinds.Window, _world: World, _fields: Fields) -> QuickCheck:
+def _window(_: kinds.DeadlineWindow, _world: RuleContext, _fields: SetFields) -> QuickCheck:
     created, expires, window = (_INDEX[name] for name in ("created_at", "expires_at", "completion_window"))
 
     def is_silent(parsed: ParsedRow) -> bool:
@@ -74,7 +74,7 @@ def _window(_: kinds.Window, _world: World, _fields: Fields) -> QuickCheck:
     return is_silent
 
 
-def _id_time(kind: kinds.IdTime, _world: World, _fields: Fields) -> QuickCheck:
+def _id_time(kind: kinds.IdTime, _world: RuleContext, _fields: SetFields) -> QuickCheck:
     created, tolerance_s = _INDEX["created_at"], kind.tolerance_s
 
     def is_silent(parsed: ParsedRow) -> bool:
@@ -89,7 +89,7 @@ def _id_time(kind: kinds.IdTime, _world: World, _fields: Fields) -> QuickCheck:
     return is_silent
 
 
-def _overflow(_: kinds.Overflow, _world: World, _fields: Fields) -> QuickCheck:
+def _overflow(_: kinds.CountsOverflow, _world: RuleContext, _fields: SetFields) -> QuickCheck:
     def is_silent(parsed: ParsedRow) -> bool:
         total, completed, failed = parsed.row[-3:]
         return bool(total >= completed + failed and completed >= 0 <= failed)
@@ -97,7 +97,7 @@ def _overflow(_: kinds.Overflow, _world: World, _fields: Fields) -> QuickCheck:
     return is_silent
 
 
-def _unsettled(_: kinds.Unsettled, _world: World, _fields: Fields) -> QuickCheck:
+def _unsettled(_: kinds.CountsUnfinished, _world: RuleContext, _fields: SetFields) -> QuickCheck:
     def is_silent(parsed: ParsedRow) -> bool:
         total, completed, failed = parsed.row[-3:]
         return bool(completed + failed >= total and completed >= 0 <= failed)
@@ -105,11 +105,11 @@ def _unsettled(_: kinds.Unsettled, _world: World, _fields: Fields) -> QuickCheck
     return is_silent
 
 
-def _given(kind: kinds.Set, _world: World, _fields: Fields) -> QuickCheck | None:
+def _given(kind: kinds.MustBeNull, _world: RuleContext, _fields: SetFields) -> QuickCheck | None:
     return (lambda parsed: not parsed.row[-3]) if kind.fields == ("request_counts.total",) else None
 
 
-def _limit(kind: kinds.Limit, _world: World | None, _fields: Fields | None) -> QuickCheck:
+def _limit(kind: kinds.Limit, _world: RuleContext | None, _fields: SetFields | None) -> QuickCheck:
     pairs_max, chars_max = kind.pairs_max, min(kind.key_chars_max, kind.value_chars_max)
 
     def is_silent(parsed: ParsedRow) -> bool:
@@ -124,19 +124,19 @@ def _limit(kind: kinds.Limit, _world: World | None, _fields: Fields | None) -> Q
 has_small_metadata: Final[QuickCheck] = _limit(METADATA, None, None)
 """True if the metadata of a row is surely within the limits of S006."""
 
-_READINGS: Final[dict[type, Callable[[Any, World, Fields], QuickCheck | None]]] = {
-    kinds.Ordered: _ordered,
-    kinds.Bound: _bound,
-    kinds.Window: _window,
+_READINGS: Final[dict[type, Callable[[Any, RuleContext, SetFields], QuickCheck | None]]] = {
+    kinds.StampOrder: _ordered,
+    kinds.TimeLimit: _bound,
+    kinds.DeadlineWindow: _window,
     kinds.IdTime: _id_time,
-    kinds.Overflow: _overflow,
-    kinds.Unsettled: _unsettled,
-    kinds.Set: _given,
+    kinds.CountsOverflow: _overflow,
+    kinds.CountsUnfinished: _unsettled,
+    kinds.MustBeNull: _given,
     kinds.Limit: _limit,
 }
 
 
-def quick_check(kind: kinds.Kind, world: World, fields: Fields) -> QuickCheck:
+def quick_check(kind: kinds.Kind, world: RuleContext, fields: SetFields) -> QuickCheck:
     """
     Return the quick check of a rule that a pattern leaves open.
 

@@ -5,30 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from batchfsm.rules import kinds, presence, values
-from batchfsm.rules.presence import faults
-from batchfsm.rules.world import Fields, Look, World, listed
+from batchfsm.rules import kinds, presence_checks, value_checks
+from batchfsm.rules.checks import RuleContext, SetFields, SnapshotCheck, listed
+from batchfsm.rules.presence_checks import faults
 
-_READINGS: Final[dict[type, Callable[[Any, World, str | None, Fields], Look | None]]] = {
-    kinds.Refused: presence.refused,
-    kinds.Null: presence.null,
-    kinds.Set: presence.given,
-    kinds.UnknownStatus: presence.unknown_status,
-    kinds.Limit: presence.limit,
-    kinds.OwnStamp: presence.own_stamp,
-    kinds.Passed: presence.passed,
-    kinds.Missed: presence.missed,
-    kinds.Ordered: values.ordered,
-    kinds.Bound: values.bound,
-    kinds.Window: values.window,
-    kinds.IdTime: values.id_time,
-    kinds.Overflow: values.overflow,
-    kinds.Unsettled: values.unsettled,
-    kinds.OutputMissing: presence.output_missing,
+_READINGS: Final[dict[type, Callable[[Any, RuleContext, str | None, SetFields], SnapshotCheck | None]]] = {
+    kinds.InvalidField: presence_checks.refused,
+    kinds.MustBeSet: presence_checks.null,
+    kinds.MustBeNull: presence_checks.given,
+    kinds.UnknownStatus: presence_checks.unknown_status,
+    kinds.Limit: presence_checks.limit,
+    kinds.OwnStampMissing: presence_checks.own_stamp,
+    kinds.ImpossibleStamps: presence_checks.passed,
+    kinds.SkippedStamp: presence_checks.missed,
+    kinds.StampOrder: value_checks.ordered,
+    kinds.TimeLimit: value_checks.bound,
+    kinds.DeadlineWindow: value_checks.window,
+    kinds.IdTime: value_checks.id_time,
+    kinds.CountsOverflow: value_checks.overflow,
+    kinds.CountsUnfinished: value_checks.unsettled,
+    kinds.OutputMissing: presence_checks.output_missing,
 }
 
 
-def questions(kind: kinds.Kind, world: World, status: str | None, fields: Fields) -> Look | None:
+def make_check(kind: kinds.Kind, world: RuleContext, status: str | None, fields: SetFields) -> SnapshotCheck | None:
     """
     Return what a row has to ask snapshots of one pattern.
 
@@ -46,4 +46,4 @@ def questions(kind: kinds.Kind, world: World, status: str | None, fields: Fields
     return None if reading is None else reading(kind, world, status, fields)
 
 
-__all__ = ["Fields", "Look", "World", "faults", "listed", "questions"]
+__all__ = ["RuleContext", "SetFields", "SnapshotCheck", "faults", "listed", "make_check"]

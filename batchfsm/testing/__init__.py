@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 
 from batchfsm.errors import MissingExtraError
 from batchfsm.testing.api import FakeBatchAPI
-from batchfsm.testing.asserts import assert_consistent, assert_fired_once, assert_lifecycle
+from batchfsm.testing.assertions import assert_consistent, assert_fired_once, assert_lifecycle
 from batchfsm.testing.clock import Clock, SpeedClock, VirtualClock
 from batchfsm.testing.faults import FAULTS, Fault
-from batchfsm.testing.life import Knot, Life, Timeline
-from batchfsm.testing.messages import Answer, Call, Request
-from batchfsm.testing.outcomes import RequestError
-from batchfsm.testing.recorded import Recording, recordings
-from batchfsm.testing.scenario import Plan, Scenario
-from batchfsm.testing.script import ScenarioError
+from batchfsm.testing.http import Answer, Call, Request
+from batchfsm.testing.recordings import Recording, recordings
+from batchfsm.testing.result_files import RequestError
+from batchfsm.testing.scenario import BatchPlan, Scenario
+from batchfsm.testing.scenario_parser import ScenarioError
 from batchfsm.testing.server import Server
+from batchfsm.testing.timeline import BatchLife, ProgressPoint, Timeline
 from batchfsm.testing.webhooks import Webhook, webhook
 
 if TYPE_CHECKING:
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 __all__ = [
     "FAULTS",
     "Answer",
+    "BatchLife",
+    "BatchPlan",
     "Call",
     "Clock",
     "FakeBatchAPI",
     "Fault",
-    "Knot",
-    "Life",
-    "Plan",
+    "ProgressPoint",
     "Recording",
     "Request",
     "RequestError",

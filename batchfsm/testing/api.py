@@ -11,20 +11,20 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from batchfsm.lifecycle import OPENAI
-from batchfsm.testing import asgi, doors
+from batchfsm.testing import asgi, transports
 from batchfsm.testing.asgi import Message
 from batchfsm.testing.clock import Clock, VirtualClock, seconds
+from batchfsm.testing.control import PREFIX, control
 from batchfsm.testing.endpoints import Endpoints, operation_of
+from batchfsm.testing.fault_queue import FaultQueue
 from batchfsm.testing.faults import Exchange
-from batchfsm.testing.injections import Faults
-from batchfsm.testing.life import Life, Wire
-from batchfsm.testing.messages import Answer, Call, Request
-from batchfsm.testing.outcomes import Respond
-from batchfsm.testing.remote import PREFIX, control
-from batchfsm.testing.scenario import Plan, planned
-from batchfsm.testing.script import HAPPY
+from batchfsm.testing.http import Answer, Call, Request
+from batchfsm.testing.result_files import Respond
+from batchfsm.testing.scenario import BatchPlan, planned
+from batchfsm.testing.scenario_parser import HAPPY
 from batchfsm.testing.server import Server
 from batchfsm.testing.store import Entry, Store
+from batchfsm.testing.timeline import BatchLife, Wire
 from batchfsm.testing.webhooks import SECRET, Webhook, webhook
 
 if TYPE_CHECKING:  # Whichever of them a test has: the fake needs none.
@@ -53,7 +53,7 @@ class FakeBatchAPI:
     """
 
     def __init__(
-        self, scenario: str | Plan = HAPPY, *, clock: Clock | None = None, respond: Respond | None = None
+        self, scenario: str | BatchPlan = HAPPY, *, clock: Clock | None = None, respond: Respond | None = None
     ) -> None:
         """
         Begin without files and batches.
@@ -71,7 +71,7 @@ class FakeBatchAPI:
         self.clock: Any = VirtualClock() if clock is None else clock
         self._store = Store()
         self._endpoints = Endpoints(self._store, planned(scenario), respond)
-        self._faults = Faults()
+        self._faults = FaultQueue()
         self._calls: deque[Call] = deque(maxlen=CALLS_MAX)
         self._numbers = count(1)
 
@@ -80,7 +80,7 @@ class FakeBatchAPI:
         """What was asked, in order."""
         return tuple(self._calls)
 
-    def start(self, scenario: str | Plan | None = None, *, metadata: dict[str, str] | None = None) -> str:
+    def start(self, scenario: str | BatchPlan | None = None, *, metadata: dict[str, str] | None = None) -> str:
         """
         Create a batch without a file of requests, now.
 
@@ -96,7 +96,7 @@ class FakeBatchAPI:
         plan = usual if scenario is None else planned(scenario, usual.dialect)
         return self._endpoints.create(plan, {"metadata": metadata}, self.clock.now()).batch_id
 
-    def add(self, life: Life) -> str:
+    def add(self, life: BatchLife) -> str:
         """
         Take in a batch whose life is known: a `Timeline`, or a `Recording` as it is.
 
@@ -219,11 +219,11 @@ class FakeBatchAPI:
         Raises:
             ModuleNotFoundError: If `openai` is not installed.
         """
-        return doors.openai_client(self.handle, "OpenAI", options)  # type: ignore[no-any-return]
+        return transports.openai_client(self.handle, "OpenAI", options)  # type: ignore[no-any-return]
 
     def async_client(self, **options: Any) -> openai.AsyncOpenAI:
         """Return an `openai.AsyncOpenAI` that asks this API and nobody else; see `client`."""
-        return doors.openai_client(self.handle, "AsyncOpenAI", options)  # type: ignore[no-any-return]
+        return transports.openai_client(self.handle, "AsyncOpenAI", options)  # type: ignore[no-any-return]
 
     def serve(self, *, host: str = "127.0.0.1", port: int = 0) -> Server:
         """
@@ -252,11 +252,11 @@ class FakeBatchAPI:
         Raises:
             ModuleNotFoundError: If `httpx` is not installed.
         """
-        return doors.transport(self.handle, "httpx")  # type: ignore[no-any-return]
+        return transports.transport(self.handle, "httpx")  # type: ignore[no-any-return]
 
     def httpx2_transport(self) -> httpx2.MockTransport:
         """Return a transport for `httpx2.Client` and `httpx2.AsyncClient`: openai-python 3, and others."""
-        return doors.transport(self.handle, "httpx2")  # type: ignore[no-any-return]
+        return transports.transport(self.handle, "httpx2")  # type: ignore[no-any-return]
 
 
 def _dated(answer: Answer, now: float, number: int) -> Answer:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import parse_qsl
 
-from batchfsm.testing.messages import Answer, Request
+from batchfsm.testing.http import Answer, Request
 
 Message = MutableMapping[str, Any]
 """What ASGI passes about."""

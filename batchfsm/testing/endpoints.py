@@ -9,14 +9,14 @@ from typing import Any, Final, cast
 
 import attrs
 
-from batchfsm.testing.inputs import made_up, read
-from batchfsm.testing.life import Life
-from batchfsm.testing.messages import Answer, Operation, RefusedError, Request, answered, refusal
+from batchfsm.testing.http import Answer, Operation, RefusedError, Request, answered, refusal
+from batchfsm.testing.input_file import made_up, read
 from batchfsm.testing.multipart import parts
-from batchfsm.testing.outcomes import Respond, ended_in
-from batchfsm.testing.scenario import Plan, failed, planned
-from batchfsm.testing.script import ScenarioError
+from batchfsm.testing.result_files import Respond, ended_in
+from batchfsm.testing.scenario import BatchPlan, failed, planned
+from batchfsm.testing.scenario_parser import ScenarioError
 from batchfsm.testing.store import Entry, File, Store
+from batchfsm.testing.timeline import BatchLife
 
 ENDPOINTS: Final = tuple(
     f"/v1/{name}"
@@ -63,7 +63,7 @@ class Endpoints:
     """The API without its faults: a request and a time in, an answer out."""
 
     store: Store
-    plan: Plan
+    plan: BatchPlan
     """What becomes of a batch of which nobody says anything."""
     respond: Respond | None
     """What answers the requests of a batch; None: the scenario says how many end well."""
@@ -119,7 +119,7 @@ class Endpoints:
         self.store.remove(self._file(name, now).id)
         return answered({"id": name, "object": "file", "deleted": True})
 
-    def _life(self, batch_id: str, now: float) -> Life:
+    def _life(self, batch_id: str, now: float) -> BatchLife:
         found = self.store.life(batch_id, now)
         if found is None:
             raise RefusedError(404, f"No batch found with id '{batch_id}'.")
@@ -133,7 +133,7 @@ class Endpoints:
         except ScenarioError as error:
             raise RefusedError(400, str(error), param="completion_window") from None
 
-    def create(self, plan: Plan, asked: Mapping[str, Any], now: float) -> Life:
+    def create(self, plan: BatchPlan, asked: Mapping[str, Any], now: float) -> BatchLife:
         """
         Make a batch.
 
@@ -151,7 +151,7 @@ class Endpoints:
         else:
             (lines, errors), respond = made_up(plan.total), None  # Nobody wrote answers for what is made up.
         if errors:
-            life: Life = failed(plan, errors, int(now), number=number, identity=identity)
+            life: BatchLife = failed(plan, errors, int(now), number=number, identity=identity)
             self.store.put(Entry(life))
             return life
         # A test's own code answers the requests: no lock is held here.
@@ -192,7 +192,7 @@ def _asked(request: Request) -> dict[str, Any]:
     return {name: asked[name] for name in fields} | {"metadata": metadata}
 
 
-def _plan(metadata: Mapping[str, str] | None, default: Plan) -> Plan:
+def _plan(metadata: Mapping[str, str] | None, default: BatchPlan) -> BatchPlan:
     if not metadata or SCENARIO_KEY not in metadata:
         return default
     try:

@@ -10,8 +10,8 @@ from typing import Final
 import attrs
 
 from batchfsm.snapshot import FILE_FIELDS, TIME_FIELDS
-from batchfsm.testing.life import Wire
-from batchfsm.testing.messages import Answer, Request, answered, refusal
+from batchfsm.testing.http import Answer, Request, answered, refusal
+from batchfsm.testing.timeline import Wire
 
 _HTML: Final = b"<!DOCTYPE html>\n<html><head><title>%s</title></head><body><h1>%s</h1></body></html>\n"
 _VITAL: Final = frozenset({"created_at", "expires_at"})

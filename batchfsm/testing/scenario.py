@@ -12,8 +12,8 @@ import attrs
 
 from batchfsm.dialects import Dialect, find
 from batchfsm.testing.clock import BEGINS_AT, seconds
-from batchfsm.testing.life import CANCELLING_S, DEADLINE_S, Knot, Life, Timeline
-from batchfsm.testing.script import ScenarioError, Script, counts_problem, script
+from batchfsm.testing.scenario_parser import ScenarioError, Script, counts_problem, script
+from batchfsm.testing.timeline import CANCELLING_S, DEADLINE_S, BatchLife, ProgressPoint, Timeline
 from batchfsm.topology import topology
 
 NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
@@ -26,7 +26,7 @@ _TOTAL: Final = 10
 _DWELLS_S: Final = {"validating": 5, "in_progress": 1800, "finalizing": 60, "cancelling": CANCELLING_S}
 
 
-class Plan(Protocol):
+class BatchPlan(Protocol):
     """What makes the life of a batch that is created: a scenario, or a recording."""
 
     @property
@@ -50,7 +50,7 @@ class Plan(Protocol):
         number: int = 0,
         identity: Mapping[str, Any] = NOTHING,
         outcomes: Sequence[bool] | None = None,
-    ) -> Life:
+    ) -> BatchLife:
         """Return the life of a batch born now; see `Scenario.life`."""
         ...
 
@@ -148,7 +148,7 @@ class Scenario:
         return [stay.counts for stay in self.script.stays if stay.counts is not None]
 
 
-def planned(plan: str | Plan, dialect: str | Dialect = "openai") -> Plan:
+def planned(plan: str | BatchPlan, dialect: str | Dialect = "openai") -> BatchPlan:
     """Return what makes lives, out of a text that follows a dialect's table, or such a thing."""
     return Scenario(plan, dialect=dialect) if isinstance(plan, str) else plan
 
@@ -189,12 +189,12 @@ def _entries(scenario: Scenario, created_at: int, expires_at: int) -> tuple[tupl
 
 def _knots(
     scenario: Scenario, entries: Sequence[tuple[str, int]], ends: Sequence[int], outcomes: Sequence[bool] | None
-) -> Iterator[Knot]:
+) -> Iterator[ProgressPoint]:
     """Yield how many requests are done by when."""
     begun = [at for status, at in entries if status == "in_progress"]
     if not begun:
         return
-    yield Knot(at=begun[0], completed=0, failed=0)
+    yield ProgressPoint(at=begun[0], completed=0, failed=0)
     counted = [
         (end, stay.counts) for stay, end in zip(scenario.script.stays, ends, strict=True) if stay.counts is not None
     ]
@@ -204,15 +204,15 @@ def _knots(
         counted = [(end, (total // 2 if entries[-1][0] in _HALF else total, 0, total))]
     for at, (completed, failed, total) in counted:
         if outcomes is None:
-            yield Knot(at=at, completed=completed, failed=failed)
+            yield ProgressPoint(at=at, completed=completed, failed=failed)
             continue
         done = (completed + failed) * len(outcomes) // total
         well = sum(outcomes[:done])
-        yield Knot(at=at, completed=well, failed=done - well)
+        yield ProgressPoint(at=at, completed=well, failed=done - well)
 
 
 def failed(
-    plan: Plan, errors: Sequence[Mapping[str, Any]], created_at: int, *, number: int, identity: Mapping[str, Any]
+    plan: BatchPlan, errors: Sequence[Mapping[str, Any]], created_at: int, *, number: int, identity: Mapping[str, Any]
 ) -> Timeline:
     """Return the life of a batch whose input file cannot be used, whatever else was planned."""
     born = plan.dialect.lifecycle.initial

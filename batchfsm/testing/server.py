@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import parse_qsl, urlsplit
 
-from batchfsm.testing.messages import Answer, Request, refusal
+from batchfsm.testing.http import Answer, Request, refusal
 
 HANG_S: Final = 60.0
 """How long a request hangs that meets a `timeout`, if its client does not give up before; seconds."""

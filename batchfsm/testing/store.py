@@ -7,8 +7,8 @@ from threading import Lock
 
 import attrs
 
-from batchfsm.testing.life import Life, Wire, made_id
-from batchfsm.testing.outcomes import Requests
+from batchfsm.testing.result_files import Requests
+from batchfsm.testing.timeline import BatchLife, Wire, made_id
 
 
 @attrs.frozen(kw_only=True)
@@ -40,7 +40,7 @@ class File:
 class Entry:
     """One batch: what becomes of it, and of its requests."""
 
-    life: Life
+    life: BatchLife
     requests: Requests | None = None
     """None if nobody knows them: a recording has no results."""
 
@@ -102,19 +102,19 @@ class Store:
                 raise ValueError(f"there is a batch {batch_id} already")
             self._batches[batch_id] = entry
 
-    def life(self, batch_id: str, now: float) -> Life | None:
+    def life(self, batch_id: str, now: float) -> BatchLife | None:
         """Return what becomes of a batch; None if there is none yet."""
         with self._lock:
             entry = self._batches.get(batch_id)
         return None if entry is None or entry.life.begins_at > now else entry.life
 
-    def lives(self, now: float) -> list[Life]:
+    def lives(self, now: float) -> list[BatchLife]:
         """Return what becomes of all batches, newest first."""
         with self._lock:
             found = [entry.life for entry in self._batches.values() if entry.life.begins_at <= now]
         return sorted(found, key=lambda life: life.begins_at)[::-1]
 
-    def change(self, batch_id: str, change: Callable[[Life], Life | None]) -> Life | None:
+    def change(self, batch_id: str, change: Callable[[BatchLife], BatchLife | None]) -> BatchLife | None:
         """Put what `change` makes of a batch's life in its place; None, and nothing changes, if it makes none."""
         with self._lock:
             entry = self._batches[batch_id]

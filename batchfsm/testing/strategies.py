@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from batchfsm.dialects import Dialect, find
 from batchfsm.errors import UnknownNameError
 from batchfsm.rules import RULES
-from batchfsm.testing.breaches import CHANGES, changeable, changed, pairable, paired
 from batchfsm.testing.clock import BEGINS_AT
-from batchfsm.testing.life import DEADLINE_S, Knot, Timeline, Wire
+from batchfsm.testing.timeline import DEADLINE_S, ProgressPoint, Timeline, Wire
+from batchfsm.testing.violations import CHANGES, changeable, changed, pairable, paired
 from batchfsm.topology import Walk, topology
 
 Snapshot = TypeVar("Snapshot")
@@ -90,7 +90,7 @@ def _lives(draw: st.DrawFn, walk: Walk, dialect: Dialect, least: int = 0) -> Tim
         entries.append((status, second))
         second += draw(_DWELL_S)
     total = draw(st.integers(2 * least, TOTAL_MAX))
-    knots: tuple[Knot, ...] = ()
+    knots: tuple[ProgressPoint, ...] = ()
     if "in_progress" in walk:
         place = walk.index("in_progress")
         over = entries[min(place + 1, len(entries) - 1)][1]
@@ -99,7 +99,10 @@ def _lives(draw: st.DrawFn, walk: Walk, dialect: Dialect, least: int = 0) -> Tim
         failed = draw(st.integers(0, most - completed))
         if walk[-1] == "completed":
             failed = total - completed
-        knots = (Knot(at=entries[place][1], completed=0, failed=0), Knot(at=over, completed=completed, failed=failed))
+        knots = (
+            ProgressPoint(at=entries[place][1], completed=0, failed=0),
+            ProgressPoint(at=over, completed=completed, failed=failed),
+        )
     optional = [status for status in walk if status in dialect.optional]
     silent = frozenset(draw(st.lists(st.sampled_from(optional), unique=True))) if optional else frozenset()
     return Timeline(

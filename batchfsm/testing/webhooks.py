@@ -11,7 +11,7 @@ from typing import Final
 
 import attrs
 
-from batchfsm.testing.life import made_id
+from batchfsm.testing.timeline import made_id
 
 SECRET: Final = "whsec_" + base64.b64encode(b"a secret that is none").decode()
 """The secret of a fake API's webhooks."""

@@ -1,24 +1,24 @@
 """Pollers that lose nothing: when to look at which batch, what an answer means, who is told."""
 
-from batchfsm.watching.answers import Fatal, Gone, Transient
-from batchfsm.watching.clients import connect, dialect_of
-from batchfsm.watching.driving import awatch, watch
-from batchfsm.watching.events import Dropped, Event, HooksFailed, Looked, Missed, Stalled
-from batchfsm.watching.failing import WatchError, WatchTimeoutError
+from batchfsm.watching.api import awatch, watch
+from batchfsm.watching.custom_source import AsyncSnapshotSource, SnapshotSource
+from batchfsm.watching.errors import WatchError, WatchTimeoutError
+from batchfsm.watching.events import BatchDropped, Event, HooksFailed, PollFailed, PollSucceeded, Stalled
+from batchfsm.watching.openai_client import connect, dialect_of
+from batchfsm.watching.responses import Fatal, Gone, Transient
 from batchfsm.watching.schedule import Schedule
-from batchfsm.watching.sources import AsyncSource, Source
 
 __all__ = [
-    "AsyncSource",
-    "Dropped",
+    "AsyncSnapshotSource",
+    "BatchDropped",
     "Event",
     "Fatal",
     "Gone",
     "HooksFailed",
-    "Looked",
-    "Missed",
+    "PollFailed",
+    "PollSucceeded",
     "Schedule",
-    "Source",
+    "SnapshotSource",
     "Stalled",
     "Transient",
     "WatchError",

@@ -14,7 +14,7 @@ from batchfsm.snapshot import Snapshot
 
 
 @attrs.frozen(kw_only=True)
-class Looked:
+class PollSucceeded:
     """A look that succeeded, and what the monitor made of it."""
 
     batch_id: str
@@ -31,7 +31,7 @@ class Looked:
 
 
 @attrs.frozen(kw_only=True)
-class Missed:
+class PollFailed:
     """A look that failed, and says nothing of the batch."""
 
     batch_id: str | None
@@ -45,7 +45,7 @@ class Missed:
 
 
 @attrs.frozen(kw_only=True)
-class Dropped:
+class BatchDropped:
     """A batch that is not watched any more, though it has not ended."""
 
     batch_id: str | None
@@ -80,5 +80,5 @@ class HooksFailed:
     """What they raised."""
 
 
-Event = Looked | Missed | Dropped | Stalled | HooksFailed
+Event = PollSucceeded | PollFailed | BatchDropped | Stalled | HooksFailed
 """What `on_event` is called with."""

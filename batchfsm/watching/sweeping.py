@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from batchfsm.watching.agenda import Agenda
-from batchfsm.watching.answers import Transient
-from batchfsm.watching.commands import Commands
-from batchfsm.watching.taking import Taker
+from batchfsm.watching.effects import Commands
+from batchfsm.watching.response_handler import ResponseHandler
+from batchfsm.watching.responses import Transient
+from batchfsm.watching.scheduler import Scheduler
 
 OVERLAP_S: Final = 3600
 """A list may show a batch late: one made within this time before the newest is still taken for new."""
 
 
-class Finder:
+class BatchDiscovery:
     """Remembers which batches sweeps have shown, so that a new one is told from one that ended long ago."""
 
-    def __init__(self, agenda: Agenda, taker: Taker) -> None:
+    def __init__(self, agenda: Scheduler, taker: ResponseHandler) -> None:
         """Have seen nothing yet."""
         self._agenda, self._taker = agenda, taker
         self.has_swept = False

@@ -12,11 +12,11 @@ from typing import Any, Final
 import attrs
 
 from batchfsm.errors import SnapshotError
-from batchfsm.snapshot import COUNT_FIELDS, VITAL_FIELDS, WIRE_FIELDS, BatchError, spelled
+from batchfsm.snapshot import COUNT_FIELDS, VITAL_FIELDS, WIRE_FIELDS, BatchErrorEntry, spelled
 
 SPELLINGS: Final[Mapping[str, str]] = {
     spelling: name
-    for name in (*WIRE_FIELDS, *COUNT_FIELDS, *(field.name for field in attrs.fields(BatchError)))
+    for name in (*WIRE_FIELDS, *COUNT_FIELDS, *(field.name for field in attrs.fields(BatchErrorEntry)))
     for spelling in (
         name,
         spelled(name, "camel"),

@@ -26,15 +26,15 @@ from batchfsm.snapshot import (
     TEXT_FIELDS,
     TIME_FIELDS,
     WIRE_FIELDS,
-    BatchError,
+    BatchErrorEntry,
     Row,
     Snapshot,
     make_counts,
     make_snapshot,
     row_of,
 )
+from batchfsm.wire.converter import TIME_MAX, Hook, frozen, time_hook, time_of
 from batchfsm.wire.envelope import SPELLINGS, canonical, canonical_errors
-from batchfsm.wire.fields import TIME_MAX, Hook, frozen, time_hook, time_of
 
 _PICKED: Final = (*FLAT_FIELDS, "id", "object", "request_counts", "usage", "metadata", "errors")
 _KNOWN: Final = frozenset(WIRE_FIELDS)
@@ -148,7 +148,7 @@ class ParsedRow:
     """Stands for their types; None if a field is bad, or the counts are no three numbers or nulls."""
 
     observed_at: float | None
-    errors: tuple[BatchError, ...] | None
+    errors: tuple[BatchErrorEntry, ...] | None
     metadata: Mapping[str, Any] | None
     chars: float = inf
     """How many characters metadata has, if they were counted."""

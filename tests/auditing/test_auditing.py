@@ -16,12 +16,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchfsm import RULES, Finding, Monitor, Place, SnapshotError, UnknownNameError, audit, parse
+from batchfsm import RULES, Finding, Monitor, SnapshotError, audit, parse
 from batchfsm.auditing import FINDINGS_MAX, Report, parse_size
-from batchfsm.auditing import spool as spools
+from batchfsm.auditing import spill as spools
 from batchfsm.dialects import DIALECTS
-from batchfsm.errors import SourceError
-from batchfsm.logs import Unreadable
+from batchfsm.errors import SourceError, UnknownNameError
+from batchfsm.finding import LogPosition
+from batchfsm.logs import UnreadableEntry
 from support import oracle
 from support.few_batches import (
     enveloped,
@@ -201,7 +202,7 @@ def test_one_place(written):
     (finding,) = audit(path).findings
 
     assert (str(path), 2) == (finding.where[0]["source"], finding.where[0]["line"])
-    assert (Place(str(path), 2),) == finding.where
+    assert (LogPosition(str(path), 2),) == finding.where
     assert f"batch_1 is in_progress and has no in_progress_at (seen at {path}:2)" == finding.message
 
 
@@ -210,7 +211,7 @@ def test_two_places_in_one_file(written):
     path = written(LEFT)
     (finding,) = audit(path).findings
 
-    assert (Place(str(path), 4), Place(str(path), 5)) == finding.where
+    assert (LogPosition(str(path), 4), LogPosition(str(path), 5)) == finding.where
     assert finding.message.endswith(f"completed is final (seen at {path}:4, then :5)")
 
 
@@ -219,7 +220,7 @@ def test_two_places_in_two_files(written):
     monday, tuesday = written(LEFT[:4], "mon.jsonl"), written(LEFT[4:], "tue.jsonl")
     (finding,) = audit([monday, tuesday]).findings
 
-    assert (Place(str(monday), 4), Place(str(tuesday), 1)) == finding.where
+    assert (LogPosition(str(monday), 4), LogPosition(str(tuesday), 1)) == finding.where
     assert finding.message.endswith(f"(seen at {monday}:4, then {tuesday}:1)")
 
 
@@ -839,7 +840,9 @@ def test_a_report_keeps_no_log():
     """A report holds findings and places, and not one snapshot."""
     report = audit(LEFT)
 
-    assert {Finding, Unreadable, Place} >= {type(each) for each in (*report.findings, *report.findings[0].where)}
+    assert {Finding, UnreadableEntry, LogPosition} >= {
+        type(each) for each in (*report.findings, *report.findings[0].where)
+    }
     assert isinstance(report, Report)
     assert parse(LEFT[0]) not in report.to_dict().values()
     assert words("p") == (report.findings[0].fields["status"],)

@@ -12,9 +12,11 @@ import pyarrow.parquet
 import pytest
 from typer.testing import CliRunner
 
-from batchfsm import MissingExtraError, Monitor, Place, UnknownNameError, audit
+from batchfsm import MissingExtraError, Monitor, audit
 from batchfsm.auditing import SUFFIXES, save, suffix
 from batchfsm.cli import app
+from batchfsm.errors import UnknownNameError
+from batchfsm.finding import LogPosition
 from support.notation import CREATED, seen, snap
 
 COLUMNS = {
@@ -99,7 +101,7 @@ def test_without_pyarrow(report, monkeypatch):
 
 def test_half_a_letter_is_spelled_out(report):
     """A name of a file may hold what no table can."""
-    odd = with_message(report, "in \udcff", where=(Place("log\udcff.jsonl", 1),))
+    odd = with_message(report, "in \udcff", where=(LogPosition("log\udcff.jsonl", 1),))
     (row,) = odd.to_frame().to_pylist()
 
     assert (r"log\udcff.jsonl", r"in \udcff") == (row["source"], row["message"])
@@ -153,7 +155,7 @@ def test_no_findings(ending, tmp_path):
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", " =1", "\r=1", "\n1", "＝1"])  # noqa: RUF001
 def test_a_spreadsheet_runs_nothing(text, report, tmp_path):
     """An id or a message that a spreadsheet would take for a formula is text there."""
-    odd = with_message(report, text, batch_id=text, where=(Place(text, 1),))
+    odd = with_message(report, text, batch_id=text, where=(LogPosition(text, 1),))
     save(odd, tmp_path / "findings.csv")
     (row,) = read(tmp_path / "findings.csv")
 

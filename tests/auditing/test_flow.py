@@ -3,7 +3,7 @@
 import pytest
 
 from batchfsm import audit
-from batchfsm.auditing.flow import CLEAN_MAX, SPANS_MAX, TROUBLED_MAX
+from batchfsm.auditing.statistics import CLEAN_MAX, SPANS_MAX, TROUBLED_MAX
 from support.notation import CREATED, DAY_S, seen, snap
 
 

@@ -7,7 +7,7 @@ from importlib.machinery import EXTENSION_SUFFIXES
 import pytest
 
 from batchfsm import audit
-from batchfsm.auditing import optional, running
+from batchfsm.auditing import api, optional
 from support.both_readings import written
 from support.notation import snap
 
@@ -29,7 +29,7 @@ def test_an_audit_without_compiled_columns(tmp_path, monkeypatch):
     monkeypatch.setattr(optional, "is_compiled", lambda: False)
     path = written(tmp_path, json.dumps(snap("vpzc")))
     small = audit(path)
-    monkeypatch.setattr(running, "COLUMNS_BYTES_MIN", 0)
+    monkeypatch.setattr(api, "COLUMNS_BYTES_MIN", 0)
     large = audit(path)
 
     assert ("consistent", ()) == (small.verdict, small.remarks)
@@ -39,7 +39,7 @@ def test_an_audit_without_compiled_columns(tmp_path, monkeypatch):
 
 def test_a_failed_import_of_compiled_columns_is_raised(tmp_path, monkeypatch):
     """A damaged installation is not audited as if columns were not compiled."""
-    monkeypatch.setattr(running, "COLUMNS_BYTES_MIN", 0)
+    monkeypatch.setattr(api, "COLUMNS_BYTES_MIN", 0)
     monkeypatch.setattr(optional, "is_compiled", lambda: True)
     monkeypatch.setitem(sys.modules, "batchfsm.auditing.columns", None)
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchfsm import SourceError, audit
-from batchfsm.auditing import optional, running
+from batchfsm.auditing import api, optional
 from batchfsm.auditing.tables.tables import Frame, Parquet
 from support.notation import seen
 
@@ -32,7 +32,7 @@ def engine(request, monkeypatch):
     """Read the small files of these tests in columns, compiled or not; or row by row."""
     if request.param == "columns":
         pytest.importorskip("cython", reason="neither compiled code nor Cython is installed")
-        monkeypatch.setattr(running, "COLUMNS_BYTES_MIN", 0)
+        monkeypatch.setattr(api, "COLUMNS_BYTES_MIN", 0)
     monkeypatch.setattr(optional, "is_compiled", lambda: request.param == "columns")
     return request.param
 

@@ -6,10 +6,11 @@ import json
 
 import pytest
 
-from batchfsm import Progress, audit
+from batchfsm import audit
+from batchfsm.auditing import Progress
 from batchfsm.auditing import progress as metering
-from batchfsm.auditing.progress import Meter
-from batchfsm.cli.progress import Bar
+from batchfsm.auditing.progress import ProgressMeter
+from batchfsm.cli.progress import ProgressBar
 from support.columns import enable_columns
 from support.notation import CREATED, seen
 
@@ -115,7 +116,7 @@ def test_at_the_end_it_is_told_once_however_short_it_was():
 def test_ten_times_a_second():
     """However many rows there are."""
     now, found = [0.0], []
-    meter = Meter(found.append, lambda: now[0])
+    meter = ProgressMeter(found.append, lambda: now[0])
     for _ in meter.watched(range(100)):
         now[0] += 0.03125
 
@@ -160,7 +161,7 @@ def terminal(monkeypatch):
     def shown(*moments):
         now, screen = [0.0], Terminal()
         monkeypatch.setattr("sys.stderr", screen)
-        with Bar(lambda: now[0]) as bar:
+        with ProgressBar(lambda: now[0]) as bar:
             for now[0], progress in moments:
                 bar(progress)
         return screen.getvalue()
@@ -199,5 +200,5 @@ def test_a_new_stage_begins_at_nothing(terminal):
 
 def test_where_nobody_looks_nothing_is_told(capsys):
     """Standard error of a pipeline stays clean."""
-    with Bar() as bar:
+    with ProgressBar() as bar:
         assert bar is None

@@ -21,21 +21,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from batchfsm import DefinitionError, MissingExtraError, SourceError, UnknownNameError, audit
+from batchfsm import MissingExtraError, SourceError, audit
 from batchfsm.auditing import optional
-from batchfsm.auditing.scalar import one_by_one
+from batchfsm.auditing.accumulator import FindingsAccumulator
+from batchfsm.auditing.row_engine import one_by_one
 from batchfsm.auditing.spark import driver, splits
 from batchfsm.auditing.spark.driver import _error_line, _listing_quota
 from batchfsm.auditing.spark.inputs import ROW_GROUPS, ROWS, SPLITS, TEXTS
 from batchfsm.auditing.spark.partition import check_partition, read_streams
 from batchfsm.auditing.spark.shuffle import hash_id, shuffle
-from batchfsm.auditing.spool import packed, unpacked
-from batchfsm.auditing.sql import Table, query
-from batchfsm.auditing.tally import Tally
+from batchfsm.auditing.spill import pickled, unpickled
 from batchfsm.cli import app
 from batchfsm.dialects import find
-from batchfsm.finding import Place
-from batchfsm.logs import Sighting
+from batchfsm.errors import DefinitionError, UnknownNameError
+from batchfsm.finding import LogPosition
+from batchfsm.logs import RawRecord
+from batchfsm.sql import Table, query
 from bench.snapshot_log import to_parquet, write
 from support.medley import filled, medley
 from support.notation import seen
@@ -328,7 +329,7 @@ def engine(request, monkeypatch):
 def shuffled(kind, found, dialect, files=()):
     """Shuffle rows to three partitions, as workers do."""
     partitions = {}
-    for each in shuffle(iter(found), packed((kind, packed(dialect), files, 3))):
+    for each in shuffle(iter(found), pickled((kind, pickled(dialect), files, 3))):
         for row in each.to_pylist():
             partitions.setdefault(row["partition"], []).append(row["rows"])
     return partitions
@@ -339,9 +340,9 @@ def tally_of(partitions, dialect, blank, names, files=()):
     tally, results = attrs.evolve(blank), []
     for rows in partitions.values():
         found = pa.RecordBatch.from_pydict({"rows": rows})
-        settings = packed((packed(dialect), blank, 60.0, 10**9, names, files))
+        settings = pickled((pickled(dialect), blank, 60.0, 10**9, names, files))
         (checked,) = check_partition(iter([found]), settings)
-        results.append(unpacked(checked.to_pylist()[0]["result"]))
+        results.append(unpickled(checked.to_pylist()[0]["result"]))
     assert {optional.is_compiled()}.issuperset(is_compiled for _, is_compiled in results)
     tally.merge([each for each, _ in results], lambda place: (names.index(place.source), place.line))
     return tally
@@ -360,7 +361,7 @@ def tables(path):
     return table
 
 
-class Counted(NamedTuple):
+class CountingReader(NamedTuple):
     """A row that Spark would bring back."""
 
     file_nr: int
@@ -380,13 +381,13 @@ class Here:
 
     def mapInArrow(self, act, schema):  # noqa: N802  # As above.
         """Let a worker act on them."""
-        assert [field.split()[0] for field in schema.split(", ")] == [*Counted._fields]
+        assert [field.split()[0] for field in schema.split(", ")] == [*CountingReader._fields]
         self.batches = [*act(iter(self.batches))]
         return self
 
     def collect(self):
         """Return them, in no order to rely on."""
-        return [Counted(**row) for batch in reversed(self.batches) for row in batch.to_pylist()]
+        return [CountingReader(**row) for batch in reversed(self.batches) for row in batch.to_pylist()]
 
 
 def split(names):
@@ -419,7 +420,7 @@ def test_lines_are_shuffled_and_checked(kind, undecoded_max, engine, logs, monke
     if kind == SPLITS:
         found = parts
     partitions = shuffled(kind, found, dialect, files)
-    tally = tally_of(partitions, dialect, Tally(select=None, ignore=(), listed_max=10**6), names, files)
+    tally = tally_of(partitions, dialect, FindingsAccumulator(select=None, ignore=(), listed_max=10**6), names, files)
 
     assert 3 == len(partitions)
     assert same(tally.report(), audit(names, max_findings=10**6))
@@ -443,7 +444,7 @@ def test_some_workers_have_no_compiled_code(is_compiled, engine, logs, monkeypat
         for partition, rows in shuffled(SPLITS, [part], dialect, files).items():
             partitions.setdefault(partition, []).extend(rows)
     monkeypatch.setattr(optional, "is_compiled", lambda: engine == "columns" and is_compiled)
-    tally = tally_of(partitions, dialect, Tally(select=None, ignore=(), listed_max=10**6), names, files)
+    tally = tally_of(partitions, dialect, FindingsAccumulator(select=None, ignore=(), listed_max=10**6), names, files)
 
     assert len(parts) > 3
     assert same(tally.report(), audit(names, max_findings=10**6))
@@ -464,7 +465,7 @@ def test_a_line_without_batches(lines, engine, tmp_path):
     path.write_text("\n".join(line if isinstance(line, str) else json.dumps(line) for line in lines))
     (files, parts, _), dialect = split([str(path)]), find("openai")
     partitions = shuffled(SPLITS, parts, dialect, files)
-    tally = tally_of(partitions, dialect, Tally(select=None, ignore=(), listed_max=9), [str(path)], files)
+    tally = tally_of(partitions, dialect, FindingsAccumulator(select=None, ignore=(), listed_max=9), [str(path)], files)
 
     assert audit(path).to_dict() == tally.report().to_dict()
     assert len(partitions) == isinstance(lines[-1], dict)
@@ -507,7 +508,7 @@ def test_a_line_that_is_too_long(engine, tmp_path, monkeypatch):
     files, parts, count = split([name])
     sizes = [len(files[0].read_lines(begin, begin + 100)[1]) for begin in range(0, 3000, 100)]
     partitions = shuffled(SPLITS, parts, dialect, files)
-    tally = tally_of(partitions, dialect, Tally(select=None, ignore=(), listed_max=9), [name], files)
+    tally = tally_of(partitions, dialect, FindingsAccumulator(select=None, ignore=(), listed_max=9), [name], files)
 
     assert 900 < sizes[0] < 1100
     assert {0} == {*sizes[1:]}
@@ -566,7 +567,7 @@ def test_tables_are_shuffled_and_checked(kind, undecoded_max, engine, logs, monk
         found = [pa.RecordBatch.from_pylist(groups)]
     partitions = shuffled(kind, found, dialect)
     ids = [{*read_streams(rows)["id"].to_pylist()} - {None} for rows in partitions.values()]
-    tally = tally_of(partitions, dialect, Tally(select=None, ignore=(), listed_max=10**6), [name])
+    tally = tally_of(partitions, dialect, FindingsAccumulator(select=None, ignore=(), listed_max=10**6), [name])
 
     assert sum(map(len, ids)) == len(set().union(*ids)) > 100
     assert audit(name, max_findings=10**6).to_dict() == tally.report().to_dict()
@@ -575,7 +576,7 @@ def test_tables_are_shuffled_and_checked(kind, undecoded_max, engine, logs, monk
 
 def test_a_worker_without_rows():
     """It yields nothing."""
-    assert [] == list(check_partition(iter([]), packed((packed(find("openai")), None, 60.0, 10**9, (), ()))))
+    assert [] == list(check_partition(iter([]), pickled((pickled(find("openai")), None, 60.0, 10**9, (), ()))))
 
 
 def test_shares():
@@ -594,13 +595,16 @@ def test_tallies_of_parts_make_the_tally_of_the_log(listed_max, tmp_path):
     """Judged in two places, batch by batch, packed, unpacked and merged: the same report."""
     write(tmp_path / "log.jsonl", rows=600, share=0.5)
     lines = [*(tmp_path / "log.jsonl").read_text().splitlines(), "none", "[]", "{}"]
-    blank = Tally(select=("H", "P104"), ignore=("H507",), listed_max=listed_max)
+    blank = FindingsAccumulator(select=("H", "P104"), ignore=("H507",), listed_max=listed_max)
     parts = [[], []]
     for number, line in enumerate(lines, 1):
-        parts["7" in line[40:90]].append(Sighting(Place("log", number), line))
-    tallies = [unpacked(packed(one_by_one(part, find("openai"), blank, 60.0)[0])) for part in parts]
+        parts["7" in line[40:90]].append(RawRecord(LogPosition("log", number), line))
+    tallies = [unpickled(pickled(one_by_one(part, find("openai"), blank, 60.0)[0])) for part in parts]
     whole, _ = one_by_one(
-        (Sighting(Place("log", number), line) for number, line in enumerate(lines, 1)), find("openai"), blank, 60.0
+        (RawRecord(LogPosition("log", number), line) for number, line in enumerate(lines, 1)),
+        find("openai"),
+        blank,
+        60.0,
     )
     merged = attrs.evolve(blank)
     merged.merge(tallies, lambda place: (0, place.source, place.line))

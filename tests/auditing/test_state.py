@@ -7,12 +7,12 @@ from random import Random
 
 import pytest
 
-from batchfsm import DIALECTS, Dialect, SourceError, StateError, StateFile, audit
-from batchfsm.auditing import running
-from batchfsm.auditing.packing import packed, unpacked
-from batchfsm.auditing.state import VERSION
-from batchfsm.errors import DefinitionError
-from batchfsm.history import Track
+from batchfsm import DIALECTS, Dialect, SourceError, audit
+from batchfsm.auditing import StateFile, api
+from batchfsm.auditing.packing import decompressing_reader, packed
+from batchfsm.auditing.state_file import VERSION
+from batchfsm.errors import DefinitionError, StateError
+from batchfsm.history import BatchRecord
 from batchfsm.lifecycle import Lifecycle
 from support.medley import medley
 from support.notation import CREATED, DAY_S, seen, snap
@@ -254,7 +254,9 @@ def test_a_log_that_cannot_be_read_leaves_the_state(tmp_path):
 def test_a_log_that_goes_while_it_is_looked_at(tmp_path, monkeypatch):
     """It is named, as one that cannot be opened."""
     path = written(tmp_path / "log.jsonl", [snap("v")])
-    monkeypatch.setattr("batchfsm.auditing.state.file_digest", lambda *_: (_ for _ in ()).throw(OSError(5, "gone")))
+    monkeypatch.setattr(
+        "batchfsm.auditing.state_file.file_digest", lambda *_: (_ for _ in ()).throw(OSError(5, "gone"))
+    )
     with pytest.raises(SourceError, match=r"log\.jsonl: gone"):
         audit(path, state=tmp_path / "state.db")
 
@@ -300,7 +302,7 @@ def test_nothing_is_written_before_the_block_has_ended(tmp_path):
 
 def test_one_audit_at_a_time(tmp_path, monkeypatch):
     """A second one would take in what the first has not written."""
-    monkeypatch.setattr("batchfsm.auditing.state._TIMEOUT_S", 0.0)
+    monkeypatch.setattr("batchfsm.auditing.state_file._TIMEOUT_S", 0.0)
     with StateFile(tmp_path / "state.db"), pytest.raises(StateError, match=r"state\.db: another audit has it$"):
         StateFile(tmp_path / "state.db")
 
@@ -423,7 +425,7 @@ def test_a_damaged_batch(known, kept):
 
 def test_an_empty_track_is_packed_too():
     """Nothing known, and no places."""
-    assert (None, {}) == ((track := unpacked(packed(Track()))).status, track.places)
+    assert (None, {}) == ((track := decompressing_reader(packed(BatchRecord()))).status, track.places)
 
 
 def test_spark_keeps_no_state(tmp_path):
@@ -434,7 +436,7 @@ def test_spark_keeps_no_state(tmp_path):
 
 def test_columns_keep_no_state(tmp_path, monkeypatch):
     """A large log is read row by row, and one remark says so; nobody says it who asked for rows."""
-    monkeypatch.setattr(running, "COLUMNS_BYTES_MIN", 1)
+    monkeypatch.setattr(api, "COLUMNS_BYTES_MIN", 1)
     log = written(tmp_path / "log.jsonl", seen("vp"))
     remarks = [audit(log, state=tmp_path / engine, engine=engine).remarks for engine in ("auto", "rows")]
 

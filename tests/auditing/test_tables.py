@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from batchfsm import DIALECTS, MissingExtraError, SourceError, audit
-from batchfsm.auditing import running
+from batchfsm.auditing import api
 from batchfsm.auditing.tables import tables
 from batchfsm.auditing.tables.missing_columns import unavailable_rules
 from batchfsm.cli import app
@@ -43,7 +43,7 @@ def set_threshold(patch, size):
     if size == LARGE:
         enable_columns(patch)
     else:
-        patch.setattr(running, "COLUMNS_BYTES_MIN", size)
+        patch.setattr(api, "COLUMNS_BYTES_MIN", size)
 
 
 def judged(source, size, **options):
@@ -91,9 +91,9 @@ def is_large(path):
     """Tell whether a log is read in columns; nothing of it is checked."""
     taken = []
     with pytest.MonkeyPatch.context() as patch:
-        enable_columns(patch, bytes_min=running.COLUMNS_BYTES_MIN)
-        patch.setattr(running, "_in_columns", lambda *_: taken.append(True))
-        patch.setattr(running, "one_by_one", lambda log, dialect, blank, *_, **__: (blank, None))
+        enable_columns(patch, bytes_min=api.COLUMNS_BYTES_MIN)
+        patch.setattr(api, "_in_columns", lambda *_: taken.append(True))
+        patch.setattr(api, "one_by_one", lambda log, dialect, blank, *_, **__: (blank, None))
         audit(str(path))
     return bool(taken)
 

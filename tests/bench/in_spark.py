@@ -20,7 +20,7 @@ from pyspark.sql import SparkSession
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from batchfsm import audit
-from batchfsm.auditing.sql import Table, query
+from batchfsm.sql import Table, query
 from bench import eleven, snapshot_log  # A script finds its neighbours so.
 
 KINDS = {

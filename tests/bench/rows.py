@@ -26,7 +26,7 @@ from openai.types import Batch  # noqa: E402
 
 from batchfsm import Report, audit  # noqa: E402
 from batchfsm.dialects import DIALECTS  # noqa: E402
-from batchfsm.logs import opened, rows  # noqa: E402
+from batchfsm.logs import parse_records, resolve_source  # noqa: E402
 from batchfsm.wire import reader  # noqa: E402
 from bench import snapshot_log  # noqa: E402  # A script finds its neighbours so.
 
@@ -90,7 +90,7 @@ def forms(path: Path) -> dict[str, tuple[Callable[[], Any], Any]]:
         }
         for each in objects
     ]
-    snapshots = [row.snapshot for row in rows(opened(str(path)), reader(DIALECTS["openai"]))]
+    snapshots = [row.snapshot for row in parse_records(resolve_source(str(path)), reader(DIALECTS["openai"]))]
     return {
         "json.loads": (lambda: lines, lambda source: [json.loads(line) and None for line in source]),
         "file of JSON lines": (lambda: str(path), judged),

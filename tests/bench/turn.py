@@ -25,7 +25,7 @@ def checker(name: str) -> Callable[[Path], Any]:
 def _ask_text(path: Path) -> dict[str, int]:
     import duckdb  # noqa: PLC0415
 
-    from batchfsm.auditing.sql import Table, query  # noqa: PLC0415
+    from batchfsm.sql import Table, query  # noqa: PLC0415
     from bench import snapshot_log  # noqa: PLC0415
 
     source = f"(SELECT *, row_number() OVER () AS place FROM ({snapshot_log.typed(path)})) AS log"  # noqa: S608

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from batchfsm import PostgresJournal, SQLiteJournal
-from batchfsm.journal import Outcome, postgres
+from batchfsm.journal import DeliveryOutcome, postgres
 from support.commands import ran, run
 from support.journals import StandIn, change, drop, own_schema, server_or_skip, transitions, unheard
 from support.notation import snap
@@ -19,8 +19,10 @@ def filled(journal):
     """Put one hook that was never tried, one that raised and one that is dead into a journal."""
     me = journal.enlist(unheard)
     journal.commit(change(me, (BORN, ("collect", "bill")), (RUNS, ("collect",))))
-    journal.record(Outcome(batch_id="batch_1", key=BORN.key, hook="bill", error="OSError: no \x1b[31mroom", tries=1))
-    journal.record(Outcome(batch_id="batch_1", key=RUNS.key, hook="collect", error="E: x", tries=10, dead=True))
+    journal.record(
+        DeliveryOutcome(batch_id="batch_1", key=BORN.key, hook="bill", error="OSError: no \x1b[31mroom", tries=1)
+    )
+    journal.record(DeliveryOutcome(batch_id="batch_1", key=RUNS.key, hook="collect", error="E: x", tries=10, dead=True))
     journal.close()
 
 

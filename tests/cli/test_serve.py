@@ -9,7 +9,7 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
-from batchfsm.cli import app, serving
+from batchfsm.cli import app, serve
 from support.server import SELF
 
 SERVE = [*SELF, "serve", "--port", "0"]
@@ -51,15 +51,15 @@ def test_it_serves_until_it_is_interrupted():
 
 def ran(monkeypatch, *options, meanwhile):
     """Run the command in this process; where it would wait for an interrupt, call `meanwhile` with its address."""
-    said, echo = [], serving.typer.echo
+    said, echo = [], serve.typer.echo
 
     class Interrupt:
         def wait(self):
             meanwhile(said[0].partition("=")[2])
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(serving, "Event", Interrupt)
-    monkeypatch.setattr(serving.typer, "echo", lambda text, **how: said.append(text) or echo(text, **how))
+    monkeypatch.setattr(serve, "Event", Interrupt)
+    monkeypatch.setattr(serve.typer, "echo", lambda text, **how: said.append(text) or echo(text, **how))
     return CliRunner().invoke(app, ["serve", *options])
 
 

@@ -19,8 +19,8 @@ from typer.testing import CliRunner
 
 from batchfsm import Monitor, audit
 from batchfsm.cli import app
-from batchfsm.cli.board import Board
-from batchfsm.cli.tally import Tally
+from batchfsm.cli.dashboard import Dashboard
+from batchfsm.cli.watch_summary import WatchSummary
 from support.notation import CREATED, DAY_S, snap, words
 from support.server import SELF, Clock, Life, Server
 
@@ -31,7 +31,7 @@ KEY = "sk-proj-do-not-tell"
 def clock(monkeypatch):
     """Return time that passes only by sleeping, for the command, too."""
     clock = Clock()
-    monkeypatch.setattr("batchfsm.cli.watching.time", clock)
+    monkeypatch.setattr("batchfsm.cli.watch.time", clock)
     return clock
 
 
@@ -498,7 +498,7 @@ def board(*batches, at=CREATED + 1000, statuses=None, observed_at=None, dialect=
     for batch in batches:
         monitor.observe(batch, observed_at=float(observed_at or at - 5))
     found = {batch["id"]: monitor[batch["id"]].status for batch in batches}
-    return Board(monitor, Tally(statuses or found, **fields), lambda: at)
+    return Dashboard(monitor, WatchSummary(statuses or found, **fields), lambda: at)
 
 
 RUNNING = snap("vp", request_counts={"total": 100, "completed": 40, "failed": 10})
@@ -582,12 +582,12 @@ def test_no_batch_has_no_table():
 def test_five_hundred_fit_on_any_screen():
     """What has moved last is on top, what has ended is at the end; the rest is counted."""
     statuses = {f"batch_{index}": "validating" for index in range(500)}
-    tally = Tally(statuses)
+    tally = WatchSummary(statuses)
     tally.enter("batch_7", "in_progress")
     tally.enter("batch_8", "completed")
     tally.enter("batch_9", "cancelling")
 
-    lines = rendered(Board(Monitor(), tally, lambda: 0.0), lines=10)
+    lines = rendered(Dashboard(Monitor(), tally, lambda: 0.0), lines=10)
 
     assert "500 batches: 497 validating, 1 in_progress, 1 completed, 1 cancelling" == lines[0]
     assert ["batch_9", "batch_7", "batch_0"] == [line.split()[0] for line in lines[2:5]]
@@ -597,14 +597,14 @@ def test_five_hundred_fit_on_any_screen():
 
 def test_trouble_and_findings_have_a_line():
     """The last trouble, and how many more there are."""
-    tally = Tally({"batch_1": None})
+    tally = WatchSummary({"batch_1": None})
     assert tally.fret("batch_1", "HTTP 502")
     assert not tally.fret("batch_1", "HTTP 502")
-    assert "batch_1: HTTP 502" == rendered(Board(Monitor(), tally, lambda: 0.0))[-1]
+    assert "batch_1: HTTP 502" == rendered(Dashboard(Monitor(), tally, lambda: 0.0))[-1]
 
     tally.fret("\x1b", "HTTP 503")
     tally.findings["P104", "deadline-missing"] += 2
-    lines = rendered(Board(Monitor(), tally, lambda: 0.0))
+    lines = rendered(Dashboard(Monitor(), tally, lambda: 0.0))
 
     assert "1 batch: 1 not seen yet; findings: 2 P104 deadline-missing" == lines[0]
     assert "\\x1b: HTTP 503 (and 1 more in trouble)" == lines[-1]

@@ -7,12 +7,13 @@ import attrs
 import pytest
 from typer.testing import CliRunner
 
-from batchfsm import RULES, UnknownNameError, audit, parse
+from batchfsm import RULES, audit, parse
 from batchfsm.cli import app
-from batchfsm.conform import Score, Scorecard, UnreachableError, caller, conform
-from batchfsm.conform.looked import looked
+from batchfsm.conform import Check, Scorecard, UnreachableError, caller, conform
+from batchfsm.conform.coverage import looked
+from batchfsm.errors import UnknownNameError
 from batchfsm.testing import FakeBatchAPI, Request, SpeedClock
-from batchfsm.testing.messages import Answer, answered, refusal
+from batchfsm.testing.http import Answer, answered, refusal
 from support.notation import snap
 
 QUICK = "validating 1s > in_progress 1m > finalizing 1s > completed"
@@ -374,9 +375,9 @@ def test_a_card_without_batches_is_undetermined():
 def test_a_card_is_text_and_json():
     """What is broken comes first; nothing that a server said acts on a terminal."""
     scores = (
-        Score("a", "one", "kept"),
-        Score("b", "two", "broken", "\x1b[2J", "warning"),
-        Score("c", "three", "not seen"),
+        Check("a", "one", "kept"),
+        Check("b", "two", "broken", "\x1b[2J", "warning"),
+        Check("c", "three", "not seen"),
     )
     card = Scorecard(server="x", dialect="openai", snapshots=3, endpoints=scores, rules=())
 

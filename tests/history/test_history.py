@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchfsm import DIALECTS, OPENAI, SnapshotError, Transition
-from batchfsm.history import Fold, Track
+from batchfsm.history import BatchRecord, Fold
 from batchfsm.history.fold import OnIllegal
 from batchfsm.topology import topology
 from batchfsm.wire import reader
@@ -40,7 +40,7 @@ def told(
     on_illegal: OnIllegal = "adopt",
 ) -> Told:
     """Fold snapshots of one batch, seen `at` these seconds since creation."""
-    fold, track = Fold(DIALECTS[dialect], on_illegal=on_illegal), Track()
+    fold, track = Fold(DIALECTS[dialect], on_illegal=on_illegal), BatchRecord()
     folded = [
         fold.fold(track, reader(DIALECTS[dialect]).read(row, None if second is None else CREATED + second))
         for row, second in zip(rows, at or [None] * len(rows), strict=True)
@@ -167,7 +167,7 @@ def test_a_count_is_compared_with_the_last_live_row_that_gave_it(done: list[Any]
 
 def test_one_finding_names_every_field_that_changed():
     """Two stamps lost and one moved: one H504 with three fields."""
-    fold, track, read = Fold(DIALECTS["openai"]), Track(), reader(DIALECTS["openai"]).read
+    fold, track, read = Fold(DIALECTS["openai"]), BatchRecord(), reader(DIALECTS["openai"]).read
     fold.fold(track, read(snap("vpzc")))
 
     found = fold.fold(
@@ -341,7 +341,7 @@ def test_after_a_held_move_the_known_way_goes_on():
 def test_severities_do_not_change_the_fold():
     """With H502 off the move is adopted as before; only nobody hears of it."""
     blind = attrs.evolve(DIALECTS["openai"], name="blind", severities={"H502": "off"})
-    fold, track, read = Fold(blind), Track(), reader(blind).read
+    fold, track, read = Fold(blind), BatchRecord(), reader(blind).read
     folded = [fold.fold(track, read(row)) for row in seen("vpzcp")]
 
     assert ([], [], "in_progress", True) == (
@@ -533,7 +533,7 @@ def fold_against_oracle(dialect: str, log: list[Any]) -> None:
     """Compare findings, transitions and status of the fold with the oracle's, row by row."""
     rows = written(log)
     expected, steps, status = oracle.fold(rows, dialect)
-    fold, track, read = Fold(DIALECTS[dialect]), Track(), reader(DIALECTS[dialect]).read
+    fold, track, read = Fold(DIALECTS[dialect]), BatchRecord(), reader(DIALECTS[dialect]).read
     for (wire, clock), findings, emitted in zip(rows, expected, steps, strict=True):
         try:
             snapshot = read(wire, clock)

@@ -11,7 +11,7 @@ from transitions import Machine, MachineError
 
 from batchfsm import DIALECTS, OPENAI, Lifecycle, Snapshot, Transition
 from batchfsm import machine as machines
-from batchfsm.history import Fold, Track
+from batchfsm.history import BatchRecord, Fold
 from batchfsm.snapshot import COUNT_FIELDS, FLAT_FIELDS
 from batchfsm.wire import reader
 from support import oracle
@@ -92,7 +92,7 @@ class Seen:
     """What is known after snapshots came in one order."""
 
     order: tuple[int, ...] = ()
-    track: Track = attrs.field(factory=Track)
+    track: BatchRecord = attrs.field(factory=BatchRecord)
     keys: frozenset[str] = frozenset()
     errors: tuple[str, ...] = ()
     """The rules of severity error that the last snapshot broke."""
@@ -167,7 +167,7 @@ def hold_the_theorem(
 
 def sighted(fold: Fold, snapshot: Snapshot) -> frozenset[str]:
     """Return the keys of a snapshot seen first."""
-    return frozenset(transition.key for transition in fold.fold(Track(), snapshot).transitions)
+    return frozenset(transition.key for transition in fold.fold(BatchRecord(), snapshot).transitions)
 
 
 def twice(timeline: Timeline, *, clock: bool) -> list[Snapshot]:
@@ -373,7 +373,7 @@ def documented(lifecycle: Lifecycle) -> Lifecycle:
 
 def moved(dialect: str, known: str, status: str, *, below: bool) -> list[tuple[str, str]]:
     """Return what the rules of moves say of a status after another, on a row that tells nothing new or something."""
-    read, fold, track = reader(DIALECTS[dialect]).read, Fold(DIALECTS[dialect]), Track()
+    read, fold, track = reader(DIALECTS[dialect]).read, Fold(DIALECTS[dialect]), BatchRecord()
     fold.fold(track, read(snap("v", status=known)))
     counts = None if below else {"total": 8, "completed": 1, "failed": 0}
     found = fold.fold(track, read(snap("v", status=status, request_counts=counts))).findings
@@ -438,7 +438,7 @@ def test_what_is_emitted_drives_a_stock_machine_to_the_same_status(dialect: str)
     machine, fold = stock(dialect), Fold(DIALECTS[dialect])
     for timeline in timelines(dialect, all_ties=False):
         for pair in permutations(timeline.snapshots(), 2):
-            track, model = Track(), Model("unborn")
+            track, model = BatchRecord(), Model("unborn")
             for snapshot in pair:
                 replay(machine, model, fold.fold(track, snapshot).transitions)
             assert track.status == model.state, timeline

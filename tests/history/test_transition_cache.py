@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchfsm import DIALECTS, Finding, Monitor, SnapshotError, parse
-from batchfsm.finding import Place
-from batchfsm.history import Fold, Track
-from batchfsm.route import Leg
-from batchfsm.rules import judge_of
+from batchfsm.finding import LogPosition
+from batchfsm.history import BatchRecord, Fold
+from batchfsm.route import RouteStep
+from batchfsm.rules import engine_for
 from batchfsm.wire import ParsedRow, reader
 from support.histories import FIELDS, Row, counts, logs, written
 from support.notation import CREATED, snap
@@ -30,10 +30,10 @@ FORMS: dict[str, Any] = {
 USAGE = {"input_tokens": 3, "input_tokens_details": {"cached_tokens": 1}}
 
 
-def known(track: Track) -> dict[str, Any]:
+def known(track: BatchRecord) -> dict[str, Any]:
     """Return all that a track knows; `pattern` only says how it came to know it."""
-    values = {field.name: getattr(track, field.name) for field in attrs.fields(Track) if field.name != "pattern"}
-    legs = [tuple(getattr(leg, field.name) for field in attrs.fields(Leg)) for leg in track.legs]
+    values = {field.name: getattr(track, field.name) for field in attrs.fields(BatchRecord) if field.name != "pattern"}
+    legs = [tuple(getattr(leg, field.name) for field in attrs.fields(RouteStep)) for leg in track.legs]
     return values | {"legs": legs, "row": repr(track.row)}
 
 
@@ -59,11 +59,11 @@ def life(batch_id: str, **more: Any) -> list[Row]:
 @given(log=logs)
 def test_a_cached_transition_does_what_the_fold_does(dialect: str, log: list[Any]):
     """The same findings with the same places, and the same knowledge, row by row; also if nothing is changed in place."""
-    fold, expected, changed, kept = Fold(DIALECTS[dialect]), Track(), Track(), Track()
+    fold, expected, changed, kept = Fold(DIALECTS[dialect]), BatchRecord(), BatchRecord(), BatchRecord()
     for number, (wire, clock) in enumerate(written(log), 1):
         if (parsed := read(dialect, wire, clock)) is None:
             continue
-        place = Place("log", number)
+        place = LogPosition("log", number)
         folded = fold.fold(expected, parsed.snapshot, place=place)
         assert told(folded.findings) == told(CACHED[dialect].advance(changed, parsed, place))
         assert known(expected) == known(changed)
@@ -103,21 +103,21 @@ def test_one_change_to_a_healthy_life_is_judged_as_the_fold_does(path: list[str]
     rows = [snap(each, **({} if each in ("v", "vf", "vpzc") else {"request_counts": counts(8, 3)})) for each in path]
     for known_clock in (None, CREATED + 500.0):
         for then in (known_clock, CREATED + 500.0, clock):
-            track = Track()
+            track = BatchRecord()
             for wire in rows:
                 for seen_at in (known_clock, then, then):
-                    cached.advance(track, read_row(wire, seen_at), Place("log", 1))
-        before = Track()
+                    cached.advance(track, read_row(wire, seen_at), LogPosition("log", 1))
+        before = BatchRecord()
         for index, wire in enumerate(rows):
-            cached.advance(before, read_row(wire, known_clock), Place("log", index))
+            cached.advance(before, read_row(wire, known_clock), LogPosition("log", index))
             for base in rows[index : index + 2]:
                 for change in CHANGED:
                     if (parsed := read("openai", base | change, clock)) is None:
                         continue
                     expected, changed = (attrs.evolve(before, places={**before.places}) for _ in range(2))
-                    folded = fold.fold(expected, parsed.snapshot, place=Place("log", 99))
+                    folded = fold.fold(expected, parsed.snapshot, place=LogPosition("log", 99))
                     repeats = before.row == parsed.row and cached.repeats(before, parsed)
-                    assert told(folded.findings) == told(cached.advance(changed, parsed, Place("log", 99)))
+                    assert told(folded.findings) == told(cached.advance(changed, parsed, LogPosition("log", 99)))
                     assert known(expected) == known(changed)
                     assert not repeats or ([], []) == (folded.findings, folded.transitions)
 
@@ -126,7 +126,7 @@ def test_one_change_to_a_healthy_life_is_judged_as_the_fold_does(path: list[str]
 @given(log=logs)
 def test_a_repeated_row_is_one_that_brings_nothing(dialect: str, log: list[Any]):
     """Whenever a row is taken for the last one again, the fold finds nothing in it, and learns nothing but the time."""
-    fold, track = Fold(DIALECTS[dialect]), Track()
+    fold, track = Fold(DIALECTS[dialect]), BatchRecord()
     for wire, clock in written([each for each in log for _ in range(2)]):
         if (parsed := read(dialect, wire, clock)) is None:
             continue
@@ -142,7 +142,7 @@ def test_a_repeated_row_is_one_that_brings_nothing(dialect: str, log: list[Any])
 @given(log=logs, dialect=st.sampled_from(sorted(DIALECTS)), skew_s=st.sampled_from([0, 60]))
 def test_a_quick_check_is_silent_only_where_the_rule_is(log: list[Any], dialect: str, skew_s: float):
     """The two scalar readings of a rule agree on every row with three counts or none."""
-    judge = judge_of(DIALECTS[dialect], skew_s)
+    judge = engine_for(DIALECTS[dialect], skew_s)
     for wire, clock in written(log):
         parsed = read(dialect, wire, clock)
         if parsed is None or parsed.pattern is None or 0 < parsed.row[-3:].count(None) < 3:
@@ -156,7 +156,7 @@ def test_the_quick_check_of_an_id_is_sure_only_of_its_own_second(digits: str):
     """T206 is broken by a readable second that is another one; what is no time at all is left to the rule."""
     parsed = ParsedRow.of(parse(snap("v", id=f"batch_{digits}{'0' * 24}")))
     checks = {
-        rule.code: (look, is_silent) for rule, look, is_silent in judge_of(DIALECTS["openai"]).plan(parsed.snapshot)
+        rule.code: (look, is_silent) for rule, look, is_silent in engine_for(DIALECTS["openai"]).plan(parsed.snapshot)
     }
     look, is_silent = checks["T206"]
 
@@ -182,16 +182,16 @@ def test_the_second_life_of_a_kind_needs_no_fold(form: str, more: Row, monkeypat
 @pytest.mark.parametrize("batch_id", ["batch_2", f"batch_{CREATED:08x}{'0' * 24}"])
 def test_a_healthy_row_of_an_audit_builds_no_snapshot(batch_id: str):
     """The plain values are enough for every rule."""
-    fold, first, second = Fold(DIALECTS["openai"]), Track(), Track()
+    fold, first, second = Fold(DIALECTS["openai"]), BatchRecord(), BatchRecord()
     for number, wire in enumerate(life("batch_1"), 1):
-        fold.advance(first, ParsedRow.of(parse(wire)), Place("log", number))
+        fold.advance(first, ParsedRow.of(parse(wire)), LogPosition("log", number))
     rows = [
         reader(DIALECTS["openai"]).read_row(wire, CREATED + 900 + number) for number, wire in enumerate(life(batch_id))
     ]
     for _ in range(2):
-        second = Track()
+        second = BatchRecord()
         for number, parsed in enumerate(rows, 1):
             parsed._snapshot = None
-            assert [] == fold.advance(second, parsed, Place("log", number))
+            assert [] == fold.advance(second, parsed, LogPosition("log", number))
 
     assert [None] * len(rows) == [parsed._snapshot for parsed in rows]

@@ -16,10 +16,10 @@ from procrastinate.exceptions import ConnectorException, TaskAlreadyRegistered
 from procrastinate.jobs import Job
 from procrastinate.testing import InMemoryConnector
 
-from batchfsm import AsyncMonitor, JournalError, Monitor, ProcrastinateJournal, Transition
+from batchfsm import AsyncMonitor, JournalError, Monitor, Transition
 from batchfsm.errors import MissingExtraError
-from batchfsm.journal import TRIES_MAX, postgres
-from batchfsm.journal.jobs import TASK, _strategy
+from batchfsm.journal import TRIES_MAX, ProcrastinateJournal, postgres
+from batchfsm.journal.procrastinate import TASK, _strategy
 from support.crashing import HEARTBEAT_S, HOOKS, ended, started, tally
 from support.journals import StandIn, drop, own_schema, server_or_skip, short
 from support.notation import seen, snap

@@ -18,8 +18,8 @@ import pytest
 
 import batchfsm
 from batchfsm import JournalError, SQLiteJournal
-from batchfsm.journal import Kept, Outcome, postgres, relational
-from batchfsm.journal.alive import Sign, dead, is_alive
+from batchfsm.journal import DeliveryOutcome, StoredBatch, postgres, sql
+from batchfsm.journal.liveness import LivenessLock, dead, is_alive
 from support.journals import Desk, StandIn, change, drop, own_schema, server_or_skip, short, transitions, unheard
 from support.notation import snap
 
@@ -64,7 +64,7 @@ def test_what_is_committed_is_there_for_everybody(desk):
     assert one.commit(change(me, (BORN, ("h",))))
     assert one.commit(change(me, (RUNS, ("h", "i")), expected=1, state="t"))
     for journal in (one, other):
-        assert (Kept(revision=2, state="t"), 1) == (journal.load("batch_1"), journal.count())
+        assert (StoredBatch(revision=2, state="t"), 1) == (journal.load("batch_1"), journal.count())
         assert [("validating", "h", 0), ("in_progress", "h", 0), ("in_progress", "i", 0)] == short(journal.pending())
         assert ["batch_1"] == journal.waiting(None)
 
@@ -77,7 +77,7 @@ def test_what_is_pending_has_its_snapshot_whole(desk):
 
     first, second = journal.claim("batch_1", me, {"h", "i"}, retry=False, now=None)
     assert [RUNS, RUNS] == [first.transition, second.transition]
-    journal.record(Outcome(batch_id="batch_1", key=RUNS.key, hook="h"))
+    journal.record(DeliveryOutcome(batch_id="batch_1", key=RUNS.key, hook="h"))
     assert [RUNS] == [each.transition for each in journal.pending()]
 
 
@@ -89,7 +89,7 @@ def test_a_snapshot_goes_with_the_last_acknowledgement(tmp_path):
     with sqlite3.connect(tmp_path / "j.db") as db:
         rows = "SELECT key, snapshot IS NULL FROM batchfsm_transitions ORDER BY number"
         assert [(BORN.key, 1), (RUNS.key, 0)] == db.execute(rows).fetchall()
-        journal.record(Outcome(batch_id="batch_1", key=RUNS.key, hook="h"))
+        journal.record(DeliveryOutcome(batch_id="batch_1", key=RUNS.key, hook="h"))
         assert [(BORN.key, 1), (RUNS.key, 1)] == db.execute(rows).fetchall()
     db.close()
     journal.close()
@@ -103,7 +103,7 @@ def test_another_revision_than_expected_writes_nothing(desk):
 
     assert not journal.commit(change(she, (BORN, ("h",)), state="hers"))
     assert not journal.commit(change(she, (RUNS, ("h",)), expected=7, state="hers"))
-    assert Kept(revision=1, state="s") == journal.load("batch_1")
+    assert StoredBatch(revision=1, state="s") == journal.load("batch_1")
     assert [("validating", "h", 0)] == short(journal.pending())
 
 
@@ -121,7 +121,7 @@ def test_a_key_has_one_row(desk):
     journal = desk.open()
     me = journal.enlist(unheard)
     journal.commit(change(me, (BORN, ("h",))))
-    journal.record(Outcome(batch_id="batch_1", key=BORN.key, hook="h"))
+    journal.record(DeliveryOutcome(batch_id="batch_1", key=BORN.key, hook="h"))
 
     assert journal.commit(change(me, (BORN, ("h",)), expected=1))
     assert [] == journal.pending()
@@ -163,10 +163,10 @@ def test_what_comes_behind_somebody_elses_first_try_is_left_to_whoever_has_that(
     assert [] == other.claim("batch_1", she, {"h"}, retry=True, now=None)
     both = [("validating", "h", 0), ("in_progress", "h", 0)]
     assert both == short(journal.claim("batch_1", me, {"h"}, retry=False, now=None))
-    journal.record(Outcome(batch_id="batch_1", key=BORN.key, hook="h", error="E", tries=1))
+    journal.record(DeliveryOutcome(batch_id="batch_1", key=BORN.key, hook="h", error="E", tries=1))
     assert [("validating", "h", 1)] == short(other.claim("batch_1", she, {"h"}, retry=True, now=None))
     assert "left" == other.commit(change(she, (ENDS, ("h",)), expected=2))
-    journal.record(Outcome(batch_id="batch_1", key=RUNS.key, hook="h"))
+    journal.record(DeliveryOutcome(batch_id="batch_1", key=RUNS.key, hook="h"))
     assert [("finalizing", "h", 0)] == short(other.claim("batch_1", she, {"h"}, retry=False, now=None))
 
 
@@ -207,7 +207,9 @@ def test_what_raised_comes_when_it_is_asked_for_and_due(desk):
     journal = desk.open()
     me = journal.enlist(unheard)
     journal.commit(change(me, (BORN, ("h",))))
-    failed = Outcome(batch_id="batch_1", key=BORN.key, hook="h", error="E: no", tries=1, failed_at=100, due_at=110)
+    failed = DeliveryOutcome(
+        batch_id="batch_1", key=BORN.key, hook="h", error="E: no", tries=1, failed_at=100, due_at=110
+    )
     journal.record(failed)
 
     def claimed(*, retry: bool, now: float | None) -> list[Any]:
@@ -231,7 +233,7 @@ def test_the_dead_are_listed_and_can_be_called_back(desk):
     journal = desk.open()
     me = journal.enlist(unheard)
     journal.commit(change(me, (BORN, ("h", "i"))))
-    journal.record(Outcome(batch_id="batch_1", key=BORN.key, hook="h", error="E", tries=10, dead=True))
+    journal.record(DeliveryOutcome(batch_id="batch_1", key=BORN.key, hook="h", error="E", tries=10, dead=True))
 
     assert [("validating", "h", 10)] == short(journal.pending(dead=True))
     assert [("validating", "i", 0)] == short(journal.pending())
@@ -407,9 +409,9 @@ def test_a_journal_is_known_by_its_header_even_after_a_crash(tmp_path):
 @contextmanager
 def upgraded():
     """A batchfsm whose schema has one more version."""
-    later = (*relational.MIGRATIONS, ("ALTER TABLE batchfsm_batches ADD COLUMN note TEXT",))
+    later = (*sql.MIGRATIONS, ("ALTER TABLE batchfsm_batches ADD COLUMN note TEXT",))
     with pytest.MonkeyPatch.context() as patch:
-        for module in (relational, postgres, batchfsm.journal.sqlite):
+        for module in (sql, postgres, batchfsm.journal.sqlite):
             patch.setattr(module, "MIGRATIONS", later)
         yield
 
@@ -421,7 +423,7 @@ def test_an_older_journal_is_migrated(desk):
     with upgraded():
         for _ in range(2):
             again = desk.open()
-            assert Kept(revision=1, state="s") == again.load("batch_1")
+            assert StoredBatch(revision=1, state="s") == again.load("batch_1")
             assert [("validating", "h", 0)] == short(again.pending())
             assert (None,) == again._run(lambda execute: execute("SELECT note FROM batchfsm_batches").fetchone())
 
@@ -439,9 +441,9 @@ def test_a_migration_that_fails_leaves_the_old_journal(tmp_path, monkeypatch):
     """All of it is one transaction."""
     path = tmp_path / "journal.db"
     SQLiteJournal(path).close()
-    broken = (*relational.MIGRATIONS, ("ALTER TABLE batchfsm_batches ADD COLUMN note TEXT", "NONSENSE"))
+    broken = (*sql.MIGRATIONS, ("ALTER TABLE batchfsm_batches ADD COLUMN note TEXT", "NONSENSE"))
     with monkeypatch.context() as patch:
-        for module in (relational, batchfsm.journal.sqlite):
+        for module in (sql, batchfsm.journal.sqlite):
             patch.setattr(module, "MIGRATIONS", broken)
         with pytest.raises(JournalError, match="NONSENSE"):
             SQLiteJournal(path)
@@ -458,7 +460,7 @@ def test_many_processes_may_make_one_journal_at_once(tmp_path):
         for _ in range(4)
     ]
 
-    assert [("0\n", "")] * 4 == [maker.communicate(timeout=60) for maker in makers]
+    assert [("0\n", "")] * 4 == [fast_constructor.communicate(timeout=60) for fast_constructor in makers]
 
 
 def test_what_sqlite_is_asked_for_is_what_durability_needs(tmp_path):
@@ -529,7 +531,7 @@ def test_switching_to_the_log_waits_for_whoever_reads(tmp_path, monkeypatch, wai
 def test_a_sign_of_life_ends_with_its_journal(tmp_path):
     """While it is there it is a file that is locked; then there is nothing."""
     path = tmp_path / "journal.db"
-    sign = Sign(path)
+    sign = LivenessLock(path)
     assert is_alive(path, sign.name)
     assert [f"journal.db-live-{sign.name}"] == [file.name for file in tmp_path.iterdir()]
     sign.end()
@@ -541,14 +543,14 @@ def test_a_sign_of_life_ends_with_its_journal(tmp_path):
 def test_what_a_killed_process_left_is_no_life_and_is_swept_away(tmp_path):
     """By the next monitor on the journal; what is locked, and what is no sign, stays."""
     path = tmp_path / "journal.db"
-    script = f"import os, pathlib\nfrom batchfsm.journal.alive import Sign\nprint(Sign(pathlib.Path({str(path)!r})).name, flush=True)\nos._exit(1)"
+    script = f"import os, pathlib\nfrom batchfsm.journal.liveness import LivenessLock\nprint(LivenessLock(pathlib.Path({str(path)!r})).name, flush=True)\nos._exit(1)"
     name = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False).stdout.strip()
-    living = Sign(path.with_name("other.db"))
+    living = LivenessLock(path.with_name("other.db"))
     (tmp_path / "journal.db-live-x.txt").touch()
     assert (tmp_path / f"journal.db-live-{name}").exists()
     assert (False, [name]) == (is_alive(path, name), list(dead(path)))
 
-    sign = Sign(path)
+    sign = LivenessLock(path)
 
     assert not (tmp_path / f"journal.db-live-{name}").exists()
     assert (tmp_path / "journal.db-live-x.txt").exists()
@@ -569,7 +571,7 @@ def test_a_sign_that_a_sweep_took_is_made_anew(tmp_path, monkeypatch):
 
     real = Path.exists
     monkeypatch.setattr(Path, "exists", swept)
-    sign = Sign(tmp_path / "journal.db")
+    sign = LivenessLock(tmp_path / "journal.db")
     monkeypatch.undo()
 
     assert is_alive(tmp_path / "journal.db", sign.name)
@@ -611,7 +613,7 @@ def test_a_sign_needs_its_lock(tmp_path, monkeypatch):
     monkeypatch.setattr(sqlite3, "connect", lambda path, **words: real(path, factory=Locked, **words))
 
     with pytest.raises(sqlite3.OperationalError, match="locked"):
-        Sign(tmp_path / "journal.db")
+        LivenessLock(tmp_path / "journal.db")
 
 
 # ---------------------------------------------------------------- errors

@@ -9,7 +9,7 @@ import pytest
 
 from batchfsm import JournalError, Monitor, PostgresJournal
 from batchfsm.errors import MissingExtraError
-from batchfsm.journal import Kept, postgres
+from batchfsm.journal import StoredBatch, postgres
 from support.journals import DSN, StandIn, change, drop, own_schema, server_or_skip, short, transitions, unheard
 from support.notation import seen, snap
 
@@ -50,7 +50,7 @@ def test_what_a_broken_connection_cut_short_is_done_again_once(driver, broken):
 
         assert journal.commit(change(me, (RUNS, ("h",)), expected=1, state="t"))
         assert [] == driver.breaks
-        assert Kept(revision=2, state="t") == journal.load("batch_1")
+        assert StoredBatch(revision=2, state="t") == journal.load("batch_1")
         assert [("validating", "h", 0), ("in_progress", "h", 0)] == short(journal.pending())
 
 

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchfsm import DIALECTS, Dialect, Snapshot, SnapshotError, Transition, parse
-from batchfsm.history import Fold, Track, dump, restore
-from batchfsm.journal.stored import snapshot_of, snapshot_text, transition_of, transition_text
-from batchfsm.route import Leg
-from batchfsm.snapshot import UNREAD
+from batchfsm.history import BatchRecord, Fold, dump, restore
+from batchfsm.journal.serialization import snapshot_of, snapshot_text, transition_of, transition_text
+from batchfsm.route import RouteStep
+from batchfsm.snapshot import UNREADABLE
 from batchfsm.wire import ParsedRow, reader
 from support.histories import logs, written
 from support.notation import CREATED, seen, snap
@@ -20,14 +20,14 @@ from support.notation import CREATED, seen, snap
 dialects = st.sampled_from(list(DIALECTS.values()))
 
 
-def known(track: Track) -> dict[str, Any]:
+def known(track: BatchRecord) -> dict[str, Any]:
     """Return all that a track knows, but for what is no knowledge: `pattern` is a shortcut."""
-    values = {field.name: getattr(track, field.name) for field in attrs.fields(Track) if field.name != "pattern"}
-    legs = [tuple(getattr(leg, field.name) for field in attrs.fields(Leg)) for leg in track.legs]
+    values = {field.name: getattr(track, field.name) for field in attrs.fields(BatchRecord) if field.name != "pattern"}
+    legs = [tuple(getattr(leg, field.name) for field in attrs.fields(RouteStep)) for leg in track.legs]
     return values | {"legs": legs}
 
 
-def copied(track: Track) -> Track:
+def copied(track: BatchRecord) -> BatchRecord:
     """Write a track down and read it back."""
     return restore(dump(track, observed_at=track.observed_at))
 
@@ -43,7 +43,7 @@ def read(wire: dict[str, Any], clock: float | None, dialect: Dialect) -> Snapsho
 @given(log=logs, dialect=dialects, policy=st.sampled_from(["adopt", "hold"]))
 def test_every_track_survives_the_round_trip(log: list[Any], dialect: Dialect, policy: Any):
     """Whatever came before: adopted moves, bad fields, lost values, garbage; after each row."""
-    fold, track = Fold(dialect, on_illegal=policy), Track()
+    fold, track = Fold(dialect, on_illegal=policy), BatchRecord()
     assert known(track) == known(copied(track))
     for wire, clock in written(log):
         if (snapshot := read(wire, clock, dialect)) is not None:
@@ -56,7 +56,7 @@ def test_observing_after_a_restore_equals_observing_without(
     log: list[Any], dialect: Dialect, policy: Any, restarts: set[int]
 ):
     """The same transitions, findings and moves, and the same knowledge in the end, along beaten ways or not."""
-    fold, lasting, restored = Fold(dialect, on_illegal=policy), Track(), Track()
+    fold, lasting, restored = Fold(dialect, on_illegal=policy), BatchRecord(), BatchRecord()
     for number, (wire, clock) in enumerate(written(log)):
         if (snapshot := read(wire, clock, dialect)) is None:
             continue
@@ -75,7 +75,7 @@ def test_batches_that_took_one_way_share_its_legs_after_a_restore_too():
     fold = Fold(DIALECTS["openai"])
     tracks = []
     for name in ("batch_1", "batch_2"):
-        track = Track()
+        track = BatchRecord()
         for row in seen("vpz", id=name):
             fold.fold(track, parse(row))
         tracks.append(copied(track))
@@ -126,10 +126,10 @@ def test_a_snapshot_is_as_frozen_as_it_was():
 
 def test_what_a_text_form_hides_stays_hidden():
     """The mark is no value: it is kept apart."""
-    snapshot = reader(DIALECTS["openai"]).read(snap("vp") | {"usage": UNREAD})
+    snapshot = reader(DIALECTS["openai"]).read(snap("vp") | {"usage": UNREADABLE})
     copy = snapshot_of(snapshot_text(snapshot))
 
-    assert UNREAD is copy.bad["usage"]
+    assert UNREADABLE is copy.bad["usage"]
     assert snapshot == copy
 
 
@@ -145,7 +145,7 @@ def test_what_json_has_not_is_kept_as_text():
 @given(log=logs, dialect=dialects)
 def test_every_transition_survives_the_round_trip(log: list[Any], dialect: Dialect):
     """With and without its snapshot."""
-    fold, track = Fold(dialect), Track()
+    fold, track = Fold(dialect), BatchRecord()
     for wire, clock in written(log):
         if (snapshot := read(wire, clock, dialect)) is None:
             continue

@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 
 from batchfsm import DIALECTS, OPENAI, Lifecycle, MissingExtraError, State, Step, diagram
-from batchfsm.diagram import Taken
+from batchfsm.diagram import StepCount
 
 LIFECYCLES = {name: dialect.lifecycle for name, dialect in DIALECTS.items()}
 
@@ -154,7 +154,11 @@ def test_without_graphviz(draw, tmp_path, monkeypatch):
 
 def test_steps_say_how_many_took_them():
     """A step that was taken says how often, thicker the more; one that was not is grey."""
-    taken = [Taken(None, "validating", 1000), Taken("validating", "in_progress", 999), Taken("validating", "failed", 1)]
+    taken = [
+        StepCount(None, "validating", 1000),
+        StepCount("validating", "in_progress", 999),
+        StepCount("validating", "failed", 1),
+    ]
     text = diagram.dot(taken=taken)
 
     assert '  birth -> validating [label="create\\n1,000", penwidth=4.0];\n' in text
@@ -165,7 +169,7 @@ def test_steps_say_how_many_took_them():
 
 def test_what_is_no_step_is_drawn_besides():
     """A way that nothing proves is dotted, a move that no walk explains is red, and none of them moves a status."""
-    taken = [Taken("in_progress", "completed", 1, "gap"), Taken("completed", "in_progress", 2, "illegal")]
+    taken = [StepCount("in_progress", "completed", 1, "gap"), StepCount("completed", "in_progress", 2, "illegal")]
     text = diagram.dot(taken=taken)
 
     assert '  in_progress -> completed [label="1", constraint=false, style=dotted, class=gap, penwidth=1.0];\n' in text
@@ -177,7 +181,7 @@ def test_what_is_no_step_is_drawn_besides():
 def test_a_birth_elsewhere_is_drawn():
     """Also a birth in another status than the first is drawn."""
     assert '  birth -> failed [label="1", constraint=false, penwidth=1.0];\n' in diagram.dot(
-        taken=[Taken(None, "failed", 1)]
+        taken=[StepCount(None, "failed", 1)]
     )
 
 

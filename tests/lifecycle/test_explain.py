@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from batchfsm import DIALECTS, RULES, audit, parse
 from batchfsm.explain import WIDTH, caption, example, gantt, lives, printable, rule_list, rule_page, taken, timeline
-from batchfsm.finding import Place
-from batchfsm.logs import Row, Unreadable, opened, rows
+from batchfsm.finding import LogPosition
+from batchfsm.logs import Record, UnreadableEntry, parse_records, resolve_source
 from batchfsm.rules import HEALTHY
 from batchfsm.wire import reader
 from support.few_batches import enveloped, made, steps
@@ -22,13 +22,13 @@ OPENAI = DIALECTS["openai"]
 def drawn(batches, dialect="openai", batch_id=None):
     """Return the timelines of the batches in a log."""
     named = DIALECTS[dialect]
-    return [timeline(life) for life in lives(rows(opened(batches), reader(named)), named, batch_id)]
+    return [timeline(life) for life in lives(parse_records(resolve_source(batches), reader(named)), named, batch_id)]
 
 
 def lived(batches, dialect="openai"):
     """Return the lives of the batches in a log."""
     named = DIALECTS[dialect]
-    return list(lives(rows(opened(batches), reader(named)), named))
+    return list(lives(parse_records(resolve_source(batches), reader(named)), named))
 
 
 def bars(text):
@@ -115,7 +115,10 @@ def test_nothing_printable_is_acted_on(text):
 def test_lives_are_in_order_of_first_sight():
     """A log gives a life for each batch; of what was missed, only a stamp tells."""
     two, one = lives(
-        rows(opened([snap("v", id="b2"), snap("vpz"), snap("v", id="b2"), snap("vpzc")]), reader(OPENAI)), OPENAI
+        parse_records(
+            resolve_source([snap("v", id="b2"), snap("vpz"), snap("v", id="b2"), snap("vpzc")]), reader(OPENAI)
+        ),
+        OPENAI,
     )
 
     assert ["b2", "batch_1"] == [two.batch_id, one.batch_id]
@@ -126,15 +129,15 @@ def test_lives_are_in_order_of_first_sight():
 
 def test_lives_pass_over_what_tells_nothing():
     """What could not be read, and what has no id, is no life."""
-    place = Place("log", 1)
-    log = [Unreadable(place, "x"), Row(0, place, reader(OPENAI).read(snap("v", id=None)))]
+    place = LogPosition("log", 1)
+    log = [UnreadableEntry(place, "x"), Record(0, place, reader(OPENAI).read(snap("v", id=None)))]
 
     assert [] == list(lives(log, OPENAI))
 
 
 def test_a_stale_read_is_not_the_last_word():
     """The last snapshot of a life is the last that was not stale."""
-    (life,) = lives(rows(opened([*seen("vpzc"), snap("vp")]), reader(OPENAI)), OPENAI)
+    (life,) = lives(parse_records(resolve_source([*seen("vpzc"), snap("vp")]), reader(OPENAI)), OPENAI)
 
     assert "completed" == life.last.status
 
@@ -285,7 +288,7 @@ def test_any_life_fits_the_page_in_every_dialect(dialect, steps):
 
 def test_snapshots_need_no_log():
     """Snapshots at hand make lives too."""
-    log = (Row(number, Place("mine", number + 1), parse(batch)) for number, batch in enumerate(seen("vp")))
+    log = (Record(number, LogPosition("mine", number + 1), parse(batch)) for number, batch in enumerate(seen("vp")))
 
     assert ["batch_1"] == [life.batch_id for life in lives(log, OPENAI)]
 

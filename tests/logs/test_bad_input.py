@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from batchfsm import audit
 from batchfsm.cli import app
-from batchfsm.logs import OBJECT_CHARS_MAX, stream
+from batchfsm.logs import OBJECT_CHARS_MAX, json_reader
 from support.notation import CREATED, seen, snap
 from support.sdk_text import PRINTERS, WIRE
 
@@ -205,7 +205,7 @@ def test_a_gzip_that_breaks_off():
 
 def test_a_line_above_the_limit(monkeypatch):
     """A line too long to be held is named, and those around it are judged."""
-    monkeypatch.setattr(stream, "OBJECT_CHARS_MAX", MEGABYTE)
+    monkeypatch.setattr(json_reader, "OBJECT_CHARS_MAX", MEGABYTE)
     for long in ("x" * 3 * MEGABYTE, line(metadata='{"k": "%s"}' % ("v" * 3 * MEGABYTE))):
         report = audited(damaged(long))
 
@@ -370,8 +370,8 @@ NESTING = {"Node", "Python", "beginnings of objects", "arrays that go on", "brac
 )
 def test_work_is_linear(kind, monkeypatch):
     """Twice as much of anything takes hardly more than twice the work."""
-    monkeypatch.setattr(stream, "_PATIENCE_MAX", 128)
-    monkeypatch.setattr(stream, "TEXT_LINES_MAX", 32)
+    monkeypatch.setattr(json_reader, "_PATIENCE_MAX", 128)
+    monkeypatch.setattr(json_reader, "TEXT_LINES_MAX", 32)
     unit = UNITS[kind]
     once = unit * (12_000 // len(unit))
     audited(once)  # What is made once for each pattern is made now.
@@ -393,14 +393,14 @@ def sighted_chars(log):
             return Text(piece) if isinstance(key, slice) else piece
 
     with pytest.MonkeyPatch.context() as patch:
-        more = stream.Stream._more
+        more = json_reader.RecordReader._more
 
         def more_text(self):
             is_more = more(self)
             self._text = Text(self._text)
             return is_more
 
-        patch.setattr(stream.Stream, "_more", more_text)
+        patch.setattr(json_reader.RecordReader, "_more", more_text)
         audited(log)
     return copied
 
@@ -431,7 +431,7 @@ def test_memory_is_bounded(kind, monkeypatch):
     """However long a log is, it is never held whole: four times as much of it takes no more memory."""
     small = {"OBJECT_CHARS_MAX": 2048, "_CHUNK_CHARS": 256, "_PASSED_CHARS_MAX": 512, "TEXT_LINES_MAX": 16}
     for name, size in (small | {"_PATIENCE_MAX": 64}).items():
-        monkeypatch.setattr(stream, name, size)
+        monkeypatch.setattr(json_reader, name, size)
     unit = UNITS[kind]
     audited(LIFE[1] * 2500)  # Python keeps up to 2,000 tuples of a length, once it has had them.
     once, often = (peak_bytes(unit * (size // len(unit))) for size in (6_000, 24_000))
@@ -464,7 +464,7 @@ def test_good_lines_before_the_damage_are_judged(pieces, before):
     assert before < report.snapshots or {} == report.counts
 
 
-class Watched(stream.Stream):
+class Watched(json_reader.RecordReader):
     """A stream that notes from which line to which each thing goes that it yields."""
 
     spans: list[range]

@@ -16,11 +16,19 @@ from hypothesis import strategies as st
 from openai.pagination import SyncCursorPage
 from openai.types import Batch
 
-from batchfsm import UnknownNameError, audit, parse
+from batchfsm import audit, parse
 from batchfsm.dialects import DIALECTS
-from batchfsm.errors import SourceError
-from batchfsm.finding import Place
-from batchfsm.logs import INPUT_FORMATS, Row, Unreadable, opened, packed, rows, stream
+from batchfsm.errors import SourceError, UnknownNameError
+from batchfsm.finding import LogPosition
+from batchfsm.logs import (
+    INPUT_FORMATS,
+    Record,
+    UnreadableEntry,
+    compression,
+    json_reader,
+    parse_records,
+    resolve_source,
+)
 from batchfsm.wire import reader
 from support.notation import CREATED, seen, snap, words
 from support.sdk_text import PRINTERS, WIRE
@@ -35,9 +43,9 @@ READER = reader(DIALECTS["openai"])
 
 def found(source, input_format="auto"):
     """Return the snapshots of a source, and what could not be read."""
-    log = list(rows(opened(source, input_format), READER))
-    snapshots = [row for row in log if isinstance(row, Row)]
-    return snapshots, [row for row in log if isinstance(row, Unreadable)]
+    log = list(parse_records(resolve_source(source, input_format), READER))
+    snapshots = [row for row in log if isinstance(row, Record)]
+    return snapshots, [row for row in log if isinstance(row, UnreadableEntry)]
 
 
 def statuses(source, input_format="auto"):
@@ -127,8 +135,8 @@ def test_json_alone(layout, written):
 @pytest.mark.parametrize("chunk", [1, 7, 61])
 def test_any_chunk(layout, chunk, written, monkeypatch):
     """However small the pieces are in which a log is read, they come together again."""
-    monkeypatch.setattr(stream, "_CHUNK_CHARS", chunk)
-    monkeypatch.setattr(stream, "_PASSED_CHARS_MAX", chunk)
+    monkeypatch.setattr(json_reader, "_CHUNK_CHARS", chunk)
+    monkeypatch.setattr(json_reader, "_PASSED_CHARS_MAX", chunk)
     text, lines = LAYOUTS[layout]
 
     assert on(*lines) == statuses(written(text))
@@ -161,7 +169,7 @@ def test_a_bad_element_of_an_array(written):
 @pytest.mark.parametrize("chunk", range(1, 12))
 def test_a_number_is_not_cut(chunk, written, monkeypatch):
     """A number in an array is one thing, wherever a piece of the log ends."""
-    monkeypatch.setattr(stream, "_CHUNK_CHARS", chunk)
+    monkeypatch.setattr(json_reader, "_CHUNK_CHARS", chunk)
     _, unreadable = found(written("[{}, 1234567, 8]"))
 
     assert 3 == len(unreadable)
@@ -298,8 +306,8 @@ def test_gzip(log, name, written):
 @pytest.mark.parametrize("chunk", [1, 5, 64])
 def test_gzip_in_small_pieces(chunk, written, monkeypatch):
     """Gzip may be read byte by byte too."""
-    monkeypatch.setattr(stream, "_CHUNK_CHARS", chunk)
-    monkeypatch.setattr(packed, "_CHUNK_BYTES", chunk)
+    monkeypatch.setattr(json_reader, "_CHUNK_CHARS", chunk)
+    monkeypatch.setattr(compression, "_CHUNK_BYTES", chunk)
 
     assert on(1, 2, 3, 4) == statuses(written(members(LOG[:999], LOG[999:]) + bytes(70)))
 
@@ -368,10 +376,10 @@ def test_gzip_of_an_unclosed_array_is_named_once(written):
 
 def test_a_gzip_bomb_is_not_unpacked_at_once(written, monkeypatch):
     """However much a gzip holds, it is unpacked in pieces; a line that is too long is passed over."""
-    monkeypatch.setattr(stream, "OBJECT_CHARS_MAX", 2**17)
+    monkeypatch.setattr(json_reader, "OBJECT_CHARS_MAX", 2**17)
     widths = []
-    more = stream.Stream._more
-    monkeypatch.setattr(stream.Stream, "_more", lambda self: (more(self), widths.append(len(self._text)))[0])
+    more = json_reader.RecordReader._more
+    monkeypatch.setattr(json_reader.RecordReader, "_more", lambda self: (more(self), widths.append(len(self._text)))[0])
     snapshots, unreadable = found(written(gzip.compress(b" " * 10**7 + b"x" * 10**7 + b"\n" + LOG)))
 
     assert (4, ["longer than 131,072 characters"]) == (len(snapshots), [each.problem for each in unreadable])
@@ -384,7 +392,7 @@ def test_a_gzip_bomb_is_not_unpacked_at_once(written, monkeypatch):
 @pytest.mark.parametrize("broken", [True, False])
 def test_a_line_that_is_too_long(broken, written, monkeypatch):
     """A line above the limit is passed over in pieces and named; those around it are read."""
-    monkeypatch.setattr(stream, "OBJECT_CHARS_MAX", 2**17)
+    monkeypatch.setattr(json_reader, "OBJECT_CHARS_MAX", 2**17)
     long = json.dumps(snap("vp", metadata={"a": "x" * 2**20}))
     log = "\n".join([ONE_LINE[0], long[:-1] if broken else long, ONE_LINE[2]])
     snapshots, unreadable = found(written(log))
@@ -395,7 +403,7 @@ def test_a_line_that_is_too_long(broken, written, monkeypatch):
 
 def test_a_last_line_that_is_too_long(written, monkeypatch):
     """A line above the limit may be the last, without a line end."""
-    monkeypatch.setattr(stream, "OBJECT_CHARS_MAX", 2**17)
+    monkeypatch.setattr(json_reader, "OBJECT_CHARS_MAX", 2**17)
     snapshots, unreadable = found(written(f"{ONE_LINE[0]}\n{'x' * 2**20}"))
 
     assert ([1], [2]) == ([row.place.line for row in snapshots], [each.place.line for each in unreadable])
@@ -556,13 +564,13 @@ def test_objects_that_are_none():
 def test_what_cannot_be_audited(source):
     """A source that is nothing of that kind is a wrong use."""
     with pytest.raises(TypeError, match=r"^cannot audit \w+: expected paths, or an iterable of batch objects$"):
-        opened(source)
+        resolve_source(source)
 
 
 def test_unknown_input_format():
     """An input format nobody knows is an error that lists those there are."""
     with pytest.raises(UnknownNameError, match=f"'yaml'; known: {', '.join(INPUT_FORMATS)}$"):
-        opened("log", "yaml")
+        resolve_source("log", "yaml")
 
 
 def test_what_can_be_read_twice(written, tmp_path):
@@ -571,12 +579,12 @@ def test_what_can_be_read_twice(written, tmp_path):
     os.mkfifo(pipe)
     file = written(LOG)
 
-    assert opened([file, file]).is_repeatable
-    assert opened(LIFE).is_repeatable
-    assert opened({}).is_repeatable
-    assert not opened(iter(LIFE)).is_repeatable
-    assert not opened([file, "-"]).is_repeatable
-    assert not opened([file, pipe]).is_repeatable
+    assert resolve_source([file, file]).is_repeatable
+    assert resolve_source(LIFE).is_repeatable
+    assert resolve_source({}).is_repeatable
+    assert not resolve_source(iter(LIFE)).is_repeatable
+    assert not resolve_source([file, "-"]).is_repeatable
+    assert not resolve_source([file, pipe]).is_repeatable
 
 
 def test_a_pipe_with_a_name_is_read(tmp_path):
@@ -625,7 +633,7 @@ def test_text_form_on_many_lines(prefix, asked, written):
 @pytest.mark.parametrize("chunk", [1, 50])
 def test_text_form_in_small_pieces(chunk, written, monkeypatch):
     """A text form comes together from any pieces."""
-    monkeypatch.setattr(stream, "_CHUNK_CHARS", chunk)
+    monkeypatch.setattr(json_reader, "_CHUNK_CHARS", chunk)
     text = PRINTERS["node"](WIRE)
 
     assert [("completed", 1)] == statuses(written(text))
@@ -705,7 +713,7 @@ def test_beginnings_without_an_end_cost_themselves(start, times, written):
 def test_a_log_full_of_beginnings(written):
     """However many beginnings there are, only so many lines are tried for each that is passed."""
     tried = []
-    read = stream.ends
+    read = json_reader.ends
 
     def ends(text, form):
         tried.append(text.count("\n"))
@@ -714,11 +722,11 @@ def test_a_log_full_of_beginnings(written):
     lines = 4000
     log = written("Batch(a=\n" * lines)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stream, "ends", ends)
+        patch.setattr(json_reader, "ends", ends)
         _, unreadable = found(log)
 
     assert lines == len(unreadable)
-    assert sum(tried) < 40 * (stream._PATIENCE_MAX + lines * stream._TRIES_A_LINE)
+    assert sum(tried) < 40 * (json_reader._PATIENCE_MAX + lines * json_reader._TRIES_A_LINE)
 
 
 # ---------------------------------------------------------------- properties
@@ -746,11 +754,11 @@ def laid_out(found, layout):
 @given(batches=st.lists(objects, min_size=1), layout=layouts, chunk=st.integers(1, 40))
 def test_whatever_json_holds_is_sighted(batches, layout, chunk, monkeypatch):
     """Every object of a log is sighted as it was written, in any layout and any pieces."""
-    monkeypatch.setattr(stream, "_CHUNK_CHARS", chunk)
-    monkeypatch.setattr(stream, "_PASSED_CHARS_MAX", 2 * chunk)
+    monkeypatch.setattr(json_reader, "_CHUNK_CHARS", chunk)
+    monkeypatch.setattr(json_reader, "_PASSED_CHARS_MAX", 2 * chunk)
     binary = io.BytesIO(laid_out(batches, layout).encode())
 
-    assert batches == [each.found for each in stream.Stream(binary, "log", None, detects=False)]
+    assert batches == [each.found for each in json_reader.RecordReader(binary, "log", None, detects=False)]
 
 
 @given(
@@ -761,7 +769,7 @@ def test_places_point_at_what_is_there(pieces, line_end):
     """The line of a place holds what was found there."""
     log = line_end.join(pieces).replace("\n", line_end) if line_end == "\r\n" else "\n".join(pieces)
     lines = log.split("\n")
-    for each in stream.Stream(io.BytesIO(log.encode()), "log", None):
+    for each in json_reader.RecordReader(io.BytesIO(log.encode()), "log", None):
         line = lines[each.place.line - 1] if each.place.line <= len(lines) else ""
         found_there = isinstance(getattr(each, "found", None), Mapping)
         assert line.lstrip("[, \r").startswith("{") if found_there else True
@@ -770,7 +778,7 @@ def test_places_point_at_what_is_there(pieces, line_end):
 def test_a_row_can_be_made_of_a_snapshot():
     """Whoever has read it already gives it as it is."""
     snapshot = parse(snap("vp"), observed_at=CREATED + 5)
-    row = Row(1, Place("log", 2), snapshot)
+    row = Record(1, LogPosition("log", 2), snapshot)
 
     assert (snapshot, CREATED + 5.0) == (row.snapshot, row.parsed.observed_at)
-    assert row.parsed is Row(2, row.place, row.parsed).parsed
+    assert row.parsed is Record(2, row.place, row.parsed).parsed

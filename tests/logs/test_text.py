@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchfsm.logs.scanner import NESTING_MAX, NUMBER_LENGTH_MAX
-from batchfsm.logs.text import TextError, TextForm, detect, ends, read_text
+from batchfsm.logs.sdk_text.literals import NESTING_MAX, NUMBER_LENGTH_MAX
+from batchfsm.logs.sdk_text.parsers import TextError, TextForm, detect, ends, read_text
 from batchfsm.snapshot import WIRE_FIELDS, spelled
 from support.sdk_text import ENTRY, FAILED, FORMS, PRINTERS, TIMES, WIRE, dart, go, kotlin, kotlin_entry, node, python
 

@@ -8,8 +8,8 @@ import sys
 import pytest
 
 from batchfsm import MissingExtraError, audit
-from batchfsm.auditing import running
-from batchfsm.logs import packed
+from batchfsm.auditing import api
+from batchfsm.logs import compression
 from support.columns import enable_columns
 from support.notation import snap
 
@@ -42,7 +42,7 @@ def said(tmp_path):
 )
 def test_zstd(log, chunk, said, monkeypatch):
     """In one frame or several, and in pieces of any size."""
-    monkeypatch.setattr(packed, "_CHUNK_BYTES", chunk)
+    monkeypatch.setattr(compression, "_CHUNK_BYTES", chunk)
 
     assert (300, []) == said(log)
 
@@ -79,7 +79,7 @@ def test_zstd_with_something_else_behind(said):
 
 def test_zstd_is_unpacked_in_pieces():
     """However much a frame holds."""
-    read = packed.unpacked(io.BytesIO(zstd.compress(bytes(10**7))))
+    read = compression.decompressing_reader(io.BytesIO(zstd.compress(bytes(10**7))))
     sizes = []
     while piece := read(1000):
         sizes.append(len(piece))
@@ -96,7 +96,7 @@ def test_zstd_in_columns(tmp_path, monkeypatch):
         path.write_bytes(log)
         found = []
         for size in (0, sys.maxsize):
-            monkeypatch.setattr(running, "COLUMNS_BYTES_MIN", size)
+            monkeypatch.setattr(api, "COLUMNS_BYTES_MIN", size)
             found.append(audit(str(path)).to_dict())
 
         assert found[0] == found[1]

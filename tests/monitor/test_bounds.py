@@ -3,9 +3,9 @@
 import asyncio
 
 from batchfsm import DIALECTS, AsyncMonitor, Dialect, HookError, Monitor, parse
-from batchfsm.history import Track, transition_cache
-from batchfsm.rules import judging
-from batchfsm.snapshot import UNREAD
+from batchfsm.history import BatchRecord, transition_cache
+from batchfsm.rules import engine
+from batchfsm.snapshot import UNREADABLE
 from batchfsm.wire import fast_path, reader
 from support.notation import snap
 
@@ -14,7 +14,7 @@ def test_full_tables_answer_all_the_same(monkeypatch):
     """Once a table is full, what it does not hold is worked out anew, and the answer is the same."""
     for module, name in (
         (transition_cache, "_TRANSITIONS_MAX"),
-        (judging, "_PATTERNS_MAX"),
+        (engine, "_PATTERNS_MAX"),
         (fast_path, "_PATTERNS_MAX"),
     ):
         monkeypatch.setattr(module, name, 0)
@@ -28,12 +28,12 @@ def test_full_tables_answer_all_the_same(monkeypatch):
 
 def test_what_a_text_form_hides_has_a_word():
     """It is seen in `bad` of a snapshot, where a reader may print it."""
-    assert "unread" == repr(UNREAD)
+    assert "unread" == repr(UNREADABLE)
 
 
 def test_a_track_without_rows_has_no_snapshot():
     """Nothing was seen yet."""
-    assert None is Track().snapshot("batch_1")
+    assert None is BatchRecord().snapshot("batch_1")
 
 
 def test_two_spellings_of_a_count_that_agree_are_one():

@@ -14,19 +14,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from batchfsm import (
-    AsyncMonitor,
-    Finding,
-    HookError,
-    JournalError,
-    Monitor,
-    SnapshotError,
-    SQLiteJournal,
-    Transition,
-    UnknownNameError,
-)
-from batchfsm.journal import BACKOFF_S, BACKOFF_S_MAX, TRIES_MAX, Change, Outcome, backoff_s
-from batchfsm.monitor.ledger import RACES_MAX
+from batchfsm import AsyncMonitor, Finding, HookError, JournalError, Monitor, SnapshotError, SQLiteJournal, Transition
+from batchfsm.errors import UnknownNameError
+from batchfsm.journal import BACKOFF_S, BACKOFF_S_MAX, TRIES_MAX, BatchUpdate, DeliveryOutcome, backoff_s
+from batchfsm.monitor.journal_client import RACES_MAX
 from support.histories import logs, written
 from support.journals import short
 from support.notation import CREATED, WORDS, seen, snap
@@ -39,7 +30,7 @@ class CrashError(BaseException):
     """The process ends here, as far as a test in one process can show it."""
 
 
-class Listener:
+class Subscription:
     """A hook that notes what it returned from, and raises where it is told to."""
 
     def __init__(self, *raises: BaseException | None) -> None:
@@ -96,7 +87,7 @@ def words(path: str) -> list[str]:
 @pytest.mark.parametrize("sampled", [(0,), (3,), (0, 3), (0, 1, 2, 3), (1, 2)])
 def test_a_restart_changes_nothing(desk, sampled):
     """A monitor for each snapshot, on one journal: each key once, in order, and what is known is all that was seen."""
-    listener, lasting = Listener(), Monitor()
+    listener, lasting = Subscription(), Monitor()
     for place in sampled:
         monitor = desk.monitor(listener)
         assert lasting.observe(LIFE[place]) == monitor.observe(LIFE[place])
@@ -111,8 +102,8 @@ def test_a_restart_changes_nothing(desk, sampled):
 
 def test_restoring_fires_no_hook(desk):
     """Neither building a monitor, nor registering, nor looking."""
-    desk.monitor(Listener()).observe(LIFE[3])
-    listener = Listener()
+    desk.monitor(Subscription()).observe(LIFE[3])
+    listener = Subscription()
     monitor = desk.monitor(listener)
     assert "completed" == monitor["batch_1"].status
     monitor.redeliver()
@@ -144,7 +135,7 @@ def test_history_rules_see_over_a_restart(desk):
 @pytest.mark.parametrize("crash_at", range(4))
 def test_what_a_crash_kept_from_running_comes_first_in_order(desk, come_back, crash_at):
     """With its snapshot, as it was then: by redeliver, or before anything else at the next observation of that batch."""
-    before, after = Listener(*[None] * crash_at, CrashError()), Listener()
+    before, after = Subscription(*[None] * crash_at, CrashError()), Subscription()
     with pytest.raises(CrashError):
         desk.monitor(before).observe(LIFE[3])
     monitor = desk.monitor(after)
@@ -160,7 +151,7 @@ def test_what_a_crash_kept_from_running_comes_first_in_order(desk, come_back, cr
 
 def test_the_same_monitor_goes_on_after_an_interrupt_too(desk):
     """As without a journal."""
-    listener = Listener(KeyboardInterrupt())
+    listener = Subscription(KeyboardInterrupt())
     monitor = desk.monitor(listener)
     with pytest.raises(KeyboardInterrupt):
         monitor.observe(snap("vp"))
@@ -174,7 +165,7 @@ def test_the_same_monitor_goes_on_after_an_interrupt_too(desk):
 
 def test_what_an_interrupt_left_somebody_else_may_have_called(desk):
     """Then it is called no second time here."""
-    here, there = Listener(CrashError()), Listener()
+    here, there = Subscription(CrashError()), Subscription()
     monitor = desk.monitor(here)
     with pytest.raises(CrashError):
         monitor.observe(snap("vp"))
@@ -188,15 +179,15 @@ def test_what_an_interrupt_left_somebody_else_may_have_called(desk):
 
 def test_a_hook_that_is_not_registered_any_more_waits(desk):
     """Until it is; others do not wait for it."""
-    monitor = desk.monitor(Listener(CrashError()))
+    monitor = desk.monitor(Subscription(CrashError()))
     with pytest.raises(CrashError):
         monitor.observe(snap("v"))
-    other = Listener()
+    other = Subscription()
     monitor = desk.monitor(other, name="other")
     monitor.observe(snap("vp"))
     monitor.redeliver()
     assert words("p") == other.heard
-    late = monitor.on(name="h")(Listener())
+    late = monitor.on(name="h")(Subscription())
     monitor.redeliver()
 
     assert words("v") == late.heard
@@ -204,7 +195,7 @@ def test_a_hook_that_is_not_registered_any_more_waits(desk):
 
 def test_only_the_hooks_that_have_not_returned_are_called_again(desk):
     """Each is acknowledged by its name."""
-    first, second = Listener(), Listener(CrashError())
+    first, second = Subscription(), Subscription(CrashError())
     monitor = desk.monitor(first, name="first")
     monitor.on(name="second")(second)
     with pytest.raises(CrashError):
@@ -234,7 +225,7 @@ def test_all_is_written_before_any_hook_runs(desk):
 
 def test_forgetting_drops_it_from_the_journal(desk):
     """Its next sight is a first one, with the same keys, for every process."""
-    monitor = desk.monitor(Listener())
+    monitor = desk.monitor(Subscription())
     keys = [each.key for each in monitor.observe(LIFE[3]).transitions]
     monitor.forget("batch_1")
     with pytest.raises(KeyError):
@@ -254,7 +245,7 @@ def test_a_batch_that_this_process_has_not_seen_can_be_forgotten(desk):
 
 def test_looking_again_writes_nothing(desk):
     """A poll without news costs no write, with or without a clock, with or without findings."""
-    monitor, journal = desk.monitor(Listener()), desk.journals[0]
+    monitor, journal = desk.monitor(Subscription()), desk.journals[0]
     noted = snap("vp", id="batch_2", expires_at=None)  # P104, each time.
 
     def poll(at: float) -> list[int]:
@@ -274,9 +265,9 @@ def test_a_state_of_another_lifecycle_is_refused(desk):
         me = journal.enlist(lambda *_: None)
         state = '{"version":1,"status":"scheduling","entered":["scheduling"],"legs":[],"adopted":false,"row":null,'
         state += '"first":null,"given":null,"unsaid":[],"observed_at":null,"errors":"","verdict":"undetermined"}'
-        journal.commit(Change(batch_id="batch_1", owner=me, expected=0, state=state, entries=()))
+        journal.commit(BatchUpdate(batch_id="batch_1", owner=me, expected=0, state=state, entries=()))
 
-        journal.commit(Change(batch_id="batch_2", owner=me, expected=0, state="{}", entries=()))
+        journal.commit(BatchUpdate(batch_id="batch_2", owner=me, expected=0, state="{}", entries=()))
     monitor = desk.monitor()
     with pytest.raises(JournalError, match="batch_1 was scheduling, which the openai lifecycle has not"):
         monitor.observe(LIFE[0])
@@ -299,10 +290,10 @@ def test_what_cannot_be_written_is_an_error_and_changes_nothing(desk):
 
 def test_hooks_have_names_of_their_own(desk):
     """Else, after a restart, nobody knew which was meant."""
-    monitor = desk.monitor(Listener())
+    monitor = desk.monitor(Subscription())
 
     with pytest.raises(ValueError, match="there is a hook called 'h' already; a journal tells hooks apart by name"):
-        monitor.on("completed", name="h")(Listener())
+        monitor.on("completed", name="h")(Subscription())
     with pytest.raises(ValueError, match="a lambda has no name that a journal could keep"):
         monitor.on("completed")(lambda transition: None)
     monitor.on("completed", name="mine")(lambda transition: None)
@@ -310,7 +301,7 @@ def test_hooks_have_names_of_their_own(desk):
 
 def test_a_hook_can_be_called_by_its_name(desk):
     """For whoever delivers elsewhere; a name that nobody has is an error that lists those there are."""
-    monitor, listener = Monitor(), Listener()
+    monitor, listener = Monitor(), Subscription()
     monitor.on(name="h")(listener)
     (transition,) = monitor.observe(snap("v")).transitions
     monitor._hooks.call("h", transition)
@@ -325,7 +316,7 @@ def test_a_hook_can_be_called_by_its_name(desk):
 
 def test_a_hook_that_raised_is_pending_over_a_restart(desk):
     """HookError is raised all the same; no later observation tries it again; its error is on record."""
-    failing, other = Listener(ValueError("no room")), Listener()
+    failing, other = Subscription(ValueError("no room")), Subscription()
     monitor = desk.monitor(failing)
     monitor.on(name="other")(other)
     with pytest.raises(HookError) as caught:
@@ -335,7 +326,7 @@ def test_a_hook_that_raised_is_pending_over_a_restart(desk):
     assert "raised by the hook h on batch_1/validating/" in str(caught.value.exceptions[0].__notes__)
     with SQLiteJournal(desk.path) as journal:
         assert ["ValueError: no room"] == [row.error for row in journal.pending()]
-    after = Listener()
+    after = Subscription()
     monitor = desk.monitor(after)
     monitor.observe(snap("vpzc"))
     monitor.redeliver()
@@ -346,7 +337,7 @@ def test_a_hook_that_raised_is_pending_over_a_restart(desk):
 @pytest.mark.parametrize("journaled", [True, False])
 def test_a_hook_that_raised_is_left_alone_for_a_while(desk, journaled):
     """Each time twice as long; with no time given it is tried at once."""
-    listener = Listener(*[ValueError() for _ in range(3)])
+    listener = Subscription(*[ValueError() for _ in range(3)])
     monitor = desk.monitor(listener) if journaled else Monitor()
     if not journaled:
         monitor.on(name="h")(listener)
@@ -367,7 +358,7 @@ def test_a_hook_that_raised_is_left_alone_for_a_while(desk, journaled):
 @pytest.mark.parametrize("journaled", [True, False])
 def test_a_clock_that_is_set_back_delays_nothing(desk, journaled):
     """Or a hook would wait for as long as the clock was wrong."""
-    listener = Listener(ValueError())
+    listener = Subscription(ValueError())
     monitor = desk.monitor(listener) if journaled else Monitor()
     if not journaled:
         monitor.on(name="h")(listener)
@@ -381,7 +372,7 @@ def test_a_clock_that_is_set_back_delays_nothing(desk, journaled):
 @pytest.mark.parametrize("journaled", [True, False])
 def test_after_ten_tries_a_hook_is_given_up(desk, journaled):
     """The last error says so; until somebody asks for it, it is tried no more."""
-    listener, errors = Listener(*[ValueError() for _ in range(TRIES_MAX)]), []
+    listener, errors = Subscription(*[ValueError() for _ in range(TRIES_MAX)]), []
     monitor = desk.monitor(listener) if journaled else Monitor()
     if not journaled:
         monitor.on(name="h")(listener)
@@ -423,7 +414,7 @@ def test_an_error_that_cannot_be_written_as_it_is_stops_nothing(desk):
 
     for error in (ValueError("half a pair \ud800, a zero \0"), MuteError(), ValueError("x" * 5000)):
         with pytest.raises(HookError):
-            desk.monitor(Listener(error)).observe(snap("v", id=f"batch_{len(desk.journals)}"))
+            desk.monitor(Subscription(error)).observe(snap("v", id=f"batch_{len(desk.journals)}"))
     told = [row.error for row in desk.journals[0].pending()]
 
     assert ["ValueError: half a pair \\ud800, a zero \\x00", "MuteError: its text cannot be had"] == told[:2]
@@ -446,7 +437,7 @@ def test_what_is_no_time_is_refused(desk, now):
 
 def test_hooks_on_findings_live_in_memory(desk):
     """A finding has no key: it is about one snapshot, and returned; what raised waits for redeliver here alone."""
-    listener = Listener(ValueError())
+    listener = Subscription(ValueError())
     monitor = desk.monitor()
     monitor.on_finding("H507")(listener)
     monitor.observe(snap("vp"))
@@ -465,7 +456,7 @@ def test_hooks_on_findings_live_in_memory(desk):
 
 def test_two_monitors_on_one_batch_make_one_row_a_key(desk):
     """Whoever is slower folds again, and has nothing to emit."""
-    here, there = Listener(), Listener()
+    here, there = Subscription(), Subscription()
     one, two = desk.monitor(here), desk.monitor(there)
     for row in LIFE:
         first, second = (one, two) if row["status"] in {"validating", "finalizing"} else (two, one)
@@ -488,7 +479,7 @@ def test_what_another_process_has_learned_is_known_here(desk):
 
 def test_what_a_living_process_is_about_to_call_nobody_else_calls(desk):
     """Though it is pending: redeliver of another process leaves it alone."""
-    there = Listener()
+    there = Subscription()
     other = desk.monitor(there)
 
     def slow(transition: Transition) -> None:
@@ -503,7 +494,7 @@ def test_what_a_living_process_is_about_to_call_nobody_else_calls(desk):
 @pytest.mark.parametrize("kind", [Monitor, AsyncMonitor])
 def test_what_another_process_finds_while_a_hook_runs_comes_behind_it(desk, kind):
     """It writes it and leaves it: whoever is at the batch calls it, so that there is one order over both."""
-    heard, there = [], Listener()
+    heard, there = [], Subscription()
     other = desk.monitor(there)
 
     def slow(transition: Transition) -> None:
@@ -530,10 +521,10 @@ def test_what_another_process_finds_while_a_hook_runs_comes_behind_it(desk, kind
 
 def test_what_a_dead_process_left_goes_before_what_is_new(desk):
     """Though this one knew the batch, and had no reason to ask."""
-    here = Listener()
+    here = Subscription()
     monitor = desk.monitor(here)
     monitor.observe(LIFE[0])
-    dying = desk.monitor(Listener(CrashError()))
+    dying = desk.monitor(Subscription(CrashError()))
     dying._release = lambda turn: None  # As if killed.
     with pytest.raises(CrashError):
         dying.observe(LIFE[1])
@@ -590,7 +581,7 @@ def away(desk):
 @pytest.mark.parametrize("first", [LIFE[0], None])
 def test_what_could_not_be_written_has_not_happened(desk, away, lies, first):
     """No hook has run; the same snapshot brings it again: even if it was written, and only the answer was lost."""
-    listener = Listener()
+    listener = Subscription()
     monitor = Monitor(journal=away)
     monitor.on(name="h")(listener)
     if first is not None:
@@ -611,7 +602,7 @@ def test_what_could_not_be_written_has_not_happened(desk, away, lies, first):
 @pytest.mark.parametrize("come_back", ["observe", "redeliver"])
 def test_a_hook_that_returned_is_not_called_again_though_the_journal_does_not_know_yet(desk, away, come_back):
     """It is told as soon as it is back; meanwhile no other hook is called."""
-    listener = Listener()
+    listener = Subscription()
     monitor = Monitor(journal=away)
     monitor.on(name="h")(listener)
     away.down = {"record", "release"}
@@ -630,7 +621,7 @@ def test_a_hook_that_returned_is_not_called_again_though_the_journal_does_not_kn
 def test_what_hooks_raised_before_the_journal_went_away_is_told(desk, away):
     """As a note: the journal's error is the one that ends the turn."""
     monitor = Monitor(journal=away)
-    monitor.on(name="h")(Listener(ValueError("no room")))
+    monitor.on(name="h")(Subscription(ValueError("no room")))
     away.down = {"record"}
     with pytest.raises(JournalError) as caught:
         monitor.observe(LIFE[0])
@@ -664,7 +655,7 @@ def test_what_is_written_under_a_hook_though_nobody_knew_comes_after_the_present
 @pytest.mark.parametrize("kind", [Monitor, AsyncMonitor])
 def test_to_redeliver_under_a_hook_calls_nothing_of_its_own_batch(desk, kind):
     """It is busy: what waits comes after the present ones."""
-    listener, attempts = Listener(ValueError()), []
+    listener, attempts = Subscription(ValueError()), []
     monitor = desk.monitor(listener, kind=kind)
 
     @monitor.on("in_progress", name="again")
@@ -693,7 +684,7 @@ class Elsewhere(SQLiteJournal):
 
 def test_a_monitor_leaves_hooks_to_whoever_calls_them_elsewhere(desk):
     """It writes who is to hear of what, and calls hooks on findings alone: those are its own."""
-    listener, doubts = Listener(), Listener()
+    listener, doubts = Subscription(), Subscription()
     with Elsewhere(desk.path) as journal:
         monitor = Monitor(journal=journal)
         monitor.on(name="h")(listener)
@@ -845,7 +836,7 @@ def awaited(main: Any) -> Any:
 
 def test_under_tasks_the_same_holds(desk):
     """Coroutine hooks, restarts, redeliver; and over two loops."""
-    listener = Listener(None, CrashError())
+    listener = Subscription(None, CrashError())
 
     async def hook(transition: Transition) -> None:
         await asyncio.sleep(0)
@@ -877,7 +868,7 @@ def test_the_journal_is_used_in_a_thread_of_its_own(desk):
 
     journal._run = noted
     monitor = AsyncMonitor(journal=journal)
-    monitor.on(name="h")(Listener(ValueError()))
+    monitor.on(name="h")(Subscription(ValueError()))
 
     async def main() -> None:
         with pytest.raises(HookError):
@@ -893,11 +884,11 @@ def test_the_journal_is_used_in_a_thread_of_its_own(desk):
 
 def test_a_cancellation_while_the_journal_writes_loses_nothing(desk):
     """It passes at once; what was written all the same is delivered by the next who comes."""
-    listener, entered, leave = Listener(), threading.Event(), threading.Event()
+    listener, entered, leave = Subscription(), threading.Event(), threading.Event()
     monitor = desk.monitor(listener, kind=AsyncMonitor)
     real = monitor._ledger._journal.commit
 
-    def slow(change: Change) -> bool:
+    def slow(change: BatchUpdate) -> bool:
         entered.set()
         assert leave.wait(WAIT_S_MAX)
         return real(change)
@@ -921,11 +912,11 @@ def test_a_cancellation_while_the_journal_writes_loses_nothing(desk):
 
 def test_a_cancellation_while_a_hook_is_acknowledged_calls_it_no_second_time(desk):
     """It has returned; that the journal was still being told is nobody's business."""
-    listener, entered, leave = Listener(), threading.Event(), threading.Event()
+    listener, entered, leave = Subscription(), threading.Event(), threading.Event()
     monitor = desk.monitor(listener, kind=AsyncMonitor)
     real = monitor._ledger._journal.record
 
-    def slow(outcome: Outcome) -> None:
+    def slow(outcome: DeliveryOutcome) -> None:
         entered.set()
         assert leave.wait(WAIT_S_MAX)
         real(outcome)
@@ -949,7 +940,7 @@ def test_a_cancellation_while_a_hook_is_acknowledged_calls_it_no_second_time(des
 
 def test_a_cancellation_when_all_has_been_called_takes_nothing_from_whoever_is_next(desk):
     """The journal was still asked whether others had left anything: the batch is idle, and nothing is let go twice."""
-    listener, entered, leave = Listener(), threading.Event(), threading.Event()
+    listener, entered, leave = Subscription(), threading.Event(), threading.Event()
     monitor = desk.monitor(listener, kind=AsyncMonitor)
     real = monitor._ledger._journal.claim
 
@@ -977,7 +968,7 @@ def test_a_cancellation_when_all_has_been_called_takes_nothing_from_whoever_is_n
 
 def test_a_cancelled_redeliver_leaves_the_rest_for_the_next(desk):
     """And what could not be written is told by name, under tasks too."""
-    listener = Listener(ValueError(), asyncio.CancelledError())
+    listener = Subscription(ValueError(), asyncio.CancelledError())
     monitor = desk.monitor(listener, kind=AsyncMonitor)
 
     async def main() -> None:

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from batchfsm import (
     DIALECTS,
     RULES,
-    BatchState,
     Dialect,
     Finding,
     HookError,
@@ -24,13 +23,14 @@ from batchfsm import (
     SnapshotError,
     State,
     Step,
+    TrackedBatch,
     Transition,
-    UnknownNameError,
     audit,
     parse,
 )
+from batchfsm.errors import UnknownNameError
 from batchfsm.finding import verdict_of
-from batchfsm.history import Fold, Track
+from batchfsm.history import BatchRecord, Fold
 from batchfsm.wire import ParsedRow, reader
 from support import oracle
 from support.histories import FIELDS, logs, written
@@ -46,7 +46,7 @@ BLIND = Dialect(name="blind", severities=dict.fromkeys(RULES, "off"))
 """OpenAI's lifecycle with every rule off: nothing is reported, and nothing else may change."""
 
 
-class Listener:
+class Subscription:
     """A hook that remembers what it returned from, and raises where it is told to."""
 
     def __init__(self, *raises: BaseException | None) -> None:
@@ -64,9 +64,9 @@ class Listener:
         self.heard.append(subject.target if isinstance(subject, Transition) else subject.rule)
 
 
-def listening(monitor: Monitor, *raises: BaseException | None, name: str = "listener") -> Listener:
+def listening(monitor: Monitor, *raises: BaseException | None, name: str = "listener") -> Subscription:
     """Register a listener on every transition."""
-    return monitor.on(name=name)(Listener(*raises))
+    return monitor.on(name=name)(Subscription(*raises))
 
 
 def rules(observation: Observation) -> list[str]:
@@ -346,7 +346,7 @@ def test_raise_raises_each_time():
 def test_hooks_run_before_an_illegal_move_raises():
     """The hooks on findings are called all the same; what they raise is the cause."""
     monitor = Monitor(on_illegal="raise")
-    listener = monitor.on_finding(Listener(ValueError("told")))
+    listener = monitor.on_finding(Subscription(ValueError("told")))
     monitor.observe(snap("vpzc"))
 
     with pytest.raises(IllegalTransitionError) as raised:
@@ -367,7 +367,7 @@ def test_another_policy_is_refused():
 @given(log=logs, policy=st.sampled_from(["hold", "raise"]), dialect=st.sampled_from([*DIALECTS.values(), BLIND]))
 def test_raise_is_hold_with_an_error(log: list[Any], policy: str, dialect: Dialect):
     """Both fold alike; the one raises exactly where the move has no walk, with the very same observation."""
-    fold, track, read = Fold(dialect, on_illegal="hold"), Track(), reader(dialect).read
+    fold, track, read = Fold(dialect, on_illegal="hold"), BatchRecord(), reader(dialect).read
     monitor = Monitor(dialect, on_illegal=policy)
     for wire, clock in written(log):
         try:
@@ -397,7 +397,7 @@ def reused(batch: Row, wire: Row) -> Row:
 
 
 def compared(  # noqa: PLR0917  # All that two readings of one snapshot need.
-    monitor: Monitor, fold: Fold, tracks: dict[str, Track], batch: Row, clock: float | None, read: Any
+    monitor: Monitor, fold: Fold, tracks: dict[str, BatchRecord], batch: Row, clock: float | None, read: Any
 ) -> None:
     """Observe a snapshot, fold it too, and compare what is found, emitted and known."""
     try:
@@ -408,7 +408,7 @@ def compared(  # noqa: PLR0917  # All that two readings of one snapshot need.
         with pytest.raises(SnapshotError):
             monitor.observe(batch, observed_at=clock)
         return
-    track = tracks.setdefault(snapshot.id, Track())
+    track = tracks.setdefault(snapshot.id, BatchRecord())
     folded = fold.fold(track, snapshot)
 
     observation = monitor.observe(batch, observed_at=clock)
@@ -432,7 +432,7 @@ def monitor_against_fold(dialect: Dialect, first: list[Any], second: list[Any], 
     `times` times, in one dict that the caller reuses.
     """
     fold, read, monitor = Fold(dialect), reader(dialect).read, Monitor(dialect)
-    tracks: dict[str, Track] = {}
+    tracks: dict[str, BatchRecord] = {}
     batch: Row = {}
     for path in PATHS:
         for wire in seen(path, id=path):
@@ -774,7 +774,7 @@ def test_what_is_known_of_a_batch_can_be_asked_for():
     known = monitor["batch_1"]
 
     whole = parse(batch, observed_at=CREATED + 999.0)
-    assert isinstance(known, BatchState)
+    assert isinstance(known, TrackedBatch)
     assert ("batch_1", "completed", "consistent") == (known.id, known.status, known.verdict)
     assert attrs.evolve(whole, usage=None, metadata=None, extra={}) == known.snapshot
     assert [attrs.evolve(each, snapshot=None, observed_at=None) for each in emitted] == [*known.transitions]
@@ -913,7 +913,7 @@ def named(transition: Transition) -> None:
 ])  # fmt: skip
 def test_a_hook_hears_what_it_asked_for(register: Callable[[Monitor], Any], expected: list[str]):
     """Statuses, a target, a source, an edge, or everything."""
-    monitor, listener = Monitor(), Listener()
+    monitor, listener = Monitor(), Subscription()
     register(monitor)(listener)
 
     monitor.observe(snap("vpzc"))
@@ -943,7 +943,7 @@ def test_hooks_run_in_order_of_registration_for_each_transition_in_order():
 ])  # fmt: skip
 def test_an_edge_hook_does_not_fire_across_a_gap(gap: Row, edge: Row):
     """Nobody knows which edges were taken; the hook on the status itself fires."""
-    monitor, on_edge, on_status = Monitor(), Listener(), Listener()
+    monitor, on_edge, on_status = Monitor(), Subscription(), Subscription()
     monitor.on(**edge)(on_edge)
     monitor.on(edge["target"])(on_status)
 
@@ -954,7 +954,7 @@ def test_an_edge_hook_does_not_fire_across_a_gap(gap: Row, edge: Row):
 
 def test_a_source_hook_fires_across_a_gap():
     """Wherever the way led, the status was left."""
-    monitor, listener = Monitor(), Listener()
+    monitor, listener = Monitor(), Subscription()
     monitor.on(source="validating")(listener)
 
     monitor.observe(snap("vx"))
@@ -964,7 +964,7 @@ def test_a_source_hook_fires_across_a_gap():
 
 def test_a_hook_on_a_status_of_a_dialect():
     """`on` takes any status that the lifecycle has."""
-    monitor, listener = Monitor("aibrix"), Listener()
+    monitor, listener = Monitor("aibrix"), Subscription()
     monitor.on("scheduling", "validating")(listener)
 
     monitor.observe(snap("v", status="scheduling"))
@@ -1000,7 +1000,7 @@ def test_on_returns_the_function_unchanged_so_that_decorators_stack():
 ])  # fmt: skip
 def test_on_finding_hears_the_rules_it_names(codes: tuple[str, ...], expected: list[str]):
     """All of them, a family, or some by code."""
-    monitor, listener = Monitor(), Listener()
+    monitor, listener = Monitor(), Subscription()
     monitor.on_finding(*codes)(listener)
     monitor.observe(snap("vp", expires_at=None))
     listener.heard.clear()
@@ -1490,7 +1490,7 @@ def test_a_hook_may_redeliver():
 
 def test_a_hook_may_register_a_hook():
     """It hears of what comes after."""
-    monitor, listener = Monitor(), Listener()
+    monitor, listener = Monitor(), Subscription()
     monitor.on("validating")(lambda transition: monitor.on(name="late")(listener))
 
     monitor.observe(snap("v"))
@@ -1504,7 +1504,7 @@ def test_a_lifecycle_of_ones_own_is_observed():
     stated = (State("validating", "created_at"), State("baking"), State("completed", "completed_at", terminal=True))
     steps = (Step("validating", "bake", "baking"), Step("baking", "serve", "completed"))
     monitor = Monitor(Lifecycle(name="kitchen", initial="validating", states=stated, steps=steps))
-    listener = Listener()
+    listener = Subscription()
     monitor.on("baking")(listener)
 
     observation = monitor.observe(snap("vc"))

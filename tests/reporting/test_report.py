@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 import attrs
 import pytest
 
-from batchfsm import DIALECTS, RULES, MissingExtraError, audit, report
+from batchfsm import DIALECTS, RULES, MissingExtraError, audit, write_report
 from batchfsm.explain import printable
 from batchfsm.reporting.charts import quantile
 from support.notation import seen, snap
@@ -56,7 +56,7 @@ def whole(tmp_path_factory):
 
 def paged(audited, folder, **options):
     """Write a report and return it as a page."""
-    report(audited, folder / "report.html", **options)
+    write_report(audited, folder / "report.html", **options)
     return Page((folder / "report.html").read_text(encoding="utf-8"))
 
 
@@ -340,11 +340,11 @@ def test_without_the_extra(missing, what, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, missing, None)
 
     with pytest.raises(MissingExtraError, match=rf"^{what} needs more packages: pip install 'batchfsm\[report\]'$"):
-        report(audit(seen("vp")), tmp_path / "report.html")
+        write_report(audit(seen("vp")), tmp_path / "report.html")
     assert [] == list(tmp_path.iterdir())
 
 
 def test_an_unwritable_file(tmp_path):
     """A file that cannot be written is an error of the system's."""
     with pytest.raises(FileNotFoundError):
-        report(audit(seen("v")), tmp_path / "no" / "report.html")
+        write_report(audit(seen("v")), tmp_path / "no" / "report.html")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from batchfsm import audit, report
+from batchfsm import audit, write_report
 from batchfsm.explain import printable
 from support.notation import snap
 from support.pages import HOSTILE, whole_log
@@ -37,7 +37,7 @@ def path(tmp_path_factory):
     """Return the report of a log that has everything, and more findings than are shown at once."""
     log = [*whole_log(), *(snap("v", id=f"noted{number}", expires_at=None) for number in range(300))]
     written = tmp_path_factory.mktemp("report") / "report.html"
-    report(audit(log), written)
+    write_report(audit(log), written)
     return written
 
 

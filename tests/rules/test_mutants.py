@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from batchfsm import DIALECTS, RULES, Dialect
-from batchfsm.history import Fold, Track
+from batchfsm.history import BatchRecord, Fold
 from batchfsm.wire import reader
 from support.notation import CREATED, DAY_S, WORDS, seconds, snap
 
@@ -41,7 +41,7 @@ TIES: dict[str, Callable[[str], Sequence[int]]] = {
 
 def judged(rows: Sequence[Row], dialect: Dialect = DIALECTS["openai"]) -> list[Found]:
     """Return (rule, severity) of what each of some snapshots of one batch breaches."""
-    fold, track, found = Fold(dialect), Track(), []
+    fold, track, found = Fold(dialect), BatchRecord(), []
     for row in rows:
         wire = dict(row)
         snapshot = reader(dialect).read(wire, wire.pop("observed_at", None))

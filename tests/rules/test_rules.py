@@ -8,22 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchfsm import (
-    DIALECTS,
-    RULES,
-    DefinitionError,
-    Dialect,
-    Finding,
-    Lifecycle,
-    Monitor,
-    Place,
-    State,
-    Step,
-    UnknownNameError,
-)
-from batchfsm.history import Fold, Track
+from batchfsm import DIALECTS, RULES, Dialect, Finding, Lifecycle, Monitor, State, Step
+from batchfsm.errors import DefinitionError, UnknownNameError
+from batchfsm.finding import LogPosition
+from batchfsm.history import BatchRecord, Fold
 from batchfsm.rules import HEALTHY, SKEW_S, chosen
-from batchfsm.rules.judging import judge_of
+from batchfsm.rules.engine import engine_for
 from batchfsm.wire import reader
 from support.notation import CREATED, DAY_S, seen, snap
 
@@ -71,10 +61,12 @@ def counts(total: object, completed: object, failed: object) -> Row:
     return {"total": total, "completed": completed, "failed": failed}
 
 
-def judged(*rows: Mapping[str, Any], dialect: str | Dialect = "openai", place: Place | None = None) -> list[Finding]:
+def judged(
+    *rows: Mapping[str, Any], dialect: str | Dialect = "openai", place: LogPosition | None = None
+) -> list[Finding]:
     """Return the findings of the last of some snapshots of one batch; a row may say when it was `observed_at`."""
     found = DIALECTS[dialect] if isinstance(dialect, str) else dialect
-    fold, track, findings = Fold(found), Track(), []
+    fold, track, findings = Fold(found), BatchRecord(), []
     for row in rows:
         wire = dict(row)
         snapshot = reader(found).read(wire, wire.pop("observed_at", None))
@@ -440,7 +432,7 @@ def test_a_raised_rule_still_only_warns_of_tolerated_steps():
 def test_a_dialect_that_weighs_an_unknown_rule_is_refused():
     """A typo in a rule code is found when the dialect is first used, with the code."""
     with pytest.raises(DefinitionError, match="dialect 'typo' cannot be: no rule is called S099"):
-        judge_of(Dialect(name="typo", severities={"S099": "off"}))
+        engine_for(Dialect(name="typo", severities={"S099": "off"}))
 
 
 @pytest.mark.parametrize("dialect, changes", [
@@ -503,18 +495,18 @@ def test_rules_read_a_lifecycle_of_ones_own():
 # ---------------------------------------------------------------- what is said
 
 MESSAGES = [
-    ("Null", [snap("v", created_at=None)], "batch_1 has no created_at"),
-    ("Null", [snap("v", id=None)], "a batch without id has no id"),
-    ("Refused", [snap("v", endpoint=5)], "batch_1 has a bad field, endpoint: expected null or text, got 5"),
-    ("Refused", [snap("v", object="file")], "batch_1 has a bad field, object: expected 'batch', got 'file'"),
+    ("MustBeSet", [snap("v", created_at=None)], "batch_1 has no created_at"),
+    ("MustBeSet", [snap("v", id=None)], "a batch without id has no id"),
+    ("InvalidField", [snap("v", endpoint=5)], "batch_1 has a bad field, endpoint: expected null or text, got 5"),
+    ("InvalidField", [snap("v", object="file")], "batch_1 has a bad field, object: expected 'batch', got 'file'"),
     (
-        "Refused",
+        "InvalidField",
         [snap("vp", in_progress_at=CREATED * 1000)],
         "batch_1 has a bad field, in_progress_at: expected null or whole Unix seconds, got 1760000000000 "
         "(milliseconds?)",
     ),
     (
-        "Refused",
+        "InvalidField",
         [snap("v", usage={}, error_file_id={})],
         "batch_1 has a bad field, error_file_id: expected null or text, got an empty object (R's jsonlite writes null so)",
     ),
@@ -525,45 +517,45 @@ MESSAGES = [
         "cancelling, cancelled",
     ),
     ("Limit", [snap("v", metadata={"k": "x" * 513})], "batch_1 has metadata with a value of 513 characters, 512 allowed, under 'k'"),
-    ("OwnStamp", [snap("vpzc", completed_at=None)], "batch_1 is completed and has no completed_at"),
-    ("Passed", [snap("vpzc", failed_at=CREATED + 999)], "batch_1 is completed and has failed_at; no walk leads there that way"),
-    ("Passed", [snap("vpf")], "batch_1 is failed and has in_progress_at; only tolerated steps lead there that way"),
-    ("Missed", [snap("vc")], "batch_1 is completed and has no in_progress_at and finalizing_at, which it must have passed"),
-    ("Ordered", [snap("vpzc", at=[0, 60, 200, 180])], "batch_1 has finalizing_at after completed_at"),
+    ("OwnStampMissing", [snap("vpzc", completed_at=None)], "batch_1 is completed and has no completed_at"),
+    ("ImpossibleStamps", [snap("vpzc", failed_at=CREATED + 999)], "batch_1 is completed and has failed_at; no walk leads there that way"),
+    ("ImpossibleStamps", [snap("vpf")], "batch_1 is failed and has in_progress_at; only tolerated steps lead there that way"),
+    ("SkippedStamp", [snap("vc")], "batch_1 is completed and has no in_progress_at and finalizing_at, which it must have passed"),
+    ("StampOrder", [snap("vpzc", at=[0, 60, 200, 180])], "batch_1 has finalizing_at after completed_at"),
     (
-        "Bound",
+        "TimeLimit",
         [snap("vpzc", at=[0, 60, 120, DAY_S + 1])],
         "batch_1 has completed_at 1 s after expires_at",
     ),
     (
-        "Bound",
+        "TimeLimit",
         [snap("vp", observed_at=CREATED - 1940)],
         "batch_1 has created_at and in_progress_at 2,000 s after observed_at (60 s allowed)",
     ),
-    ("Window", [snap("v", expires_at=CREATED + 9)], "batch_1 has 9 s between created_at and expires_at; 24h are 86,400 s"),
+    ("DeadlineWindow", [snap("v", expires_at=CREATED + 9)], "batch_1 has 9 s between created_at and expires_at; 24h are 86,400 s"),
     ("IdTime", [snap("v", id=EARLY_ID)], f"{EARLY_ID} has an id made 61 s before created_at"),
-    ("Overflow", [snap("vp", request_counts=counts(8, 8, 1))], "batch_1 has 8 completed and 1 failed of 8 requests"),
-    ("Overflow", [snap("vp", request_counts=counts(8, -1, -1))], "batch_1 has a negative request_counts.completed and request_counts.failed"),
-    ("Unsettled", [snap("vpzc", request_counts=counts(8, 7, 0))], "batch_1 is completed with 7 completed and 0 failed of 8 requests"),
-    ("Set", [snap("vp", output_file_id="o")], "batch_1 is in_progress and has output_file_id"),
+    ("CountsOverflow", [snap("vp", request_counts=counts(8, 8, 1))], "batch_1 has 8 completed and 1 failed of 8 requests"),
+    ("CountsOverflow", [snap("vp", request_counts=counts(8, -1, -1))], "batch_1 has a negative request_counts.completed and request_counts.failed"),
+    ("CountsUnfinished", [snap("vpzc", request_counts=counts(8, 7, 0))], "batch_1 is completed with 7 completed and 0 failed of 8 requests"),
+    ("MustBeNull", [snap("vp", output_file_id="o")], "batch_1 is in_progress and has output_file_id"),
     ("OutputMissing", [snap("vpzc", output_file_id=None)], "batch_1 is completed with 7 requests done and has no output_file_id"),
     (
-        "Moved",
+        "IllegalMove",
         seen("vpzp"),
         "batch_1 went from finalizing to in_progress; no walk leads there, finalizing leads to completed and expired",
     ),
     (
-        "Moved",
+        "IllegalMove",
         [snap("vp"), snap("vpf", in_progress_at="lost")],
         "batch_1 went from in_progress to failed; only tolerated steps lead there, in_progress leads to "
         "finalizing, completed, expired, cancelling and cancelled",
     ),
-    ("Moved", seen("vpzcp"), "batch_1 went from completed to in_progress; completed is final"),
-    ("Moved", [snap("vpzc"), snap("vp")], "batch_1 was seen in_progress after completed: an earlier view that came late"),
-    ("Kept", [snap("v"), snap("v", endpoint="/v2")], "batch_1 changed endpoint from '/v1/chat/completions' to '/v2'"),
-    ("Kept", [snap("vpzc"), snap("vpzc", error_file_id=None)], "batch_1 changed error_file_id from 'file-err' to null"),
-    ("Grown", [snap("vp"), snap("vp", request_counts=DECREASED)], "batch_1 changed request_counts.completed from 3 to 2"),
-    ("Settled", [snap("vf"), snap("vf", errors=["other"])], "batch_1 was failed, and then errors changed"),
+    ("IllegalMove", seen("vpzcp"), "batch_1 went from completed to in_progress; completed is final"),
+    ("IllegalMove", [snap("vpzc"), snap("vp")], "batch_1 was seen in_progress after completed: an earlier view that came late"),
+    ("Immutable", [snap("v"), snap("v", endpoint="/v2")], "batch_1 changed endpoint from '/v1/chat/completions' to '/v2'"),
+    ("Immutable", [snap("vpzc"), snap("vpzc", error_file_id=None)], "batch_1 changed error_file_id from 'file-err' to null"),
+    ("Monotonic", [snap("vp"), snap("vp", request_counts=DECREASED)], "batch_1 changed request_counts.completed from 3 to 2"),
+    ("ChangedAfterEnd", [snap("vf"), snap("vf", errors=["other"])], "batch_1 was failed, and then errors changed"),
 ]  # fmt: skip
 
 
@@ -583,8 +575,8 @@ def test_every_kind_of_rule_has_its_message_tested():
 
 def test_a_message_says_where():
     """A finding from a log ends with the place, or the two places, that prove it."""
-    fold, track = Fold(DIALECTS["openai"]), Track()
-    places = [Place("log.jsonl", 41), Place("log.jsonl", 57)]
+    fold, track = Fold(DIALECTS["openai"]), BatchRecord()
+    places = [LogPosition("log.jsonl", 41), LogPosition("log.jsonl", 57)]
     read = reader(DIALECTS["openai"]).read
 
     first, second = (
@@ -602,10 +594,10 @@ def test_a_message_says_where():
 
 def test_a_place_in_another_file_is_named_whole():
     """Two logs, two names."""
-    fold, track, read = Fold(DIALECTS["openai"]), Track(), reader(DIALECTS["openai"]).read
-    fold.fold(track, read(snap("vp")), place=Place("mon.jsonl", 41))
+    fold, track, read = Fold(DIALECTS["openai"]), BatchRecord(), reader(DIALECTS["openai"]).read
+    fold.fold(track, read(snap("vp")), place=LogPosition("mon.jsonl", 41))
 
-    (found,) = fold.fold(track, read(snap("vp", at=[0, 61])), place=Place("tue.jsonl", 57)).findings
+    (found,) = fold.fold(track, read(snap("vp", at=[0, 61])), place=LogPosition("tue.jsonl", 57)).findings
 
     assert (
         "batch_1 changed in_progress_at from 1760000060 to 1760000061 (seen at mon.jsonl:41, then tue.jsonl:57)"
@@ -615,9 +607,9 @@ def test_a_place_in_another_file_is_named_whole():
 
 def test_the_known_place_is_where_the_value_was_learned():
     """The second row that says 60 is no witness: the first one was."""
-    fold, track, read = Fold(DIALECTS["openai"]), Track(), reader(DIALECTS["openai"]).read
+    fold, track, read = Fold(DIALECTS["openai"]), BatchRecord(), reader(DIALECTS["openai"]).read
     for line, row in enumerate([snap("v"), snap("vp"), snap("vp"), snap("vp", at=[0, 61])], 1):
-        findings = fold.fold(track, read(row), place=Place("log.jsonl", line)).findings
+        findings = fold.fold(track, read(row), place=LogPosition("log.jsonl", line)).findings
 
     assert [(2, 4)] == [tuple(place.line for place in found.where) for found in findings]
 
@@ -625,11 +617,11 @@ def test_the_known_place_is_where_the_value_was_learned():
 def test_a_finding_compares_without_its_message_and_places():
     """The monitor, which has no places, and the auditor find the same."""
     (plain,) = judged(snap("v", endpoint=5))
-    (placed,) = judged(snap("v", endpoint=5), place=Place("log.jsonl", 1))
+    (placed,) = judged(snap("v", endpoint=5), place=LogPosition("log.jsonl", 1))
 
     assert plain == placed
     assert plain != attrs.evolve(plain, severity="note")
-    assert ((), (Place("log.jsonl", 1),)) == (plain.where, placed.where)
+    assert ((), (LogPosition("log.jsonl", 1),)) == (plain.where, placed.where)
 
 
 def test_a_finding_is_plain_json_when_written():

@@ -14,11 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from batchfsm import DIALECTS, RULES, DefinitionError, MissingExtraError, UnknownNameError, audit
-from batchfsm.auditing.sql import HIDDEN, SQL_DIALECTS, Table, query
+from batchfsm import DIALECTS, RULES, MissingExtraError, audit
 from batchfsm.cli import app
+from batchfsm.errors import DefinitionError, UnknownNameError
 from batchfsm.rules import HEALTHY
-from batchfsm.snapshot import UNREAD
+from batchfsm.snapshot import UNREADABLE
+from batchfsm.sql import HIDDEN, SQL_DIALECTS, Table, query
 from batchfsm.topology import topology
 from support.medley import COUNTS, STAMPS, TEXTS, TIMES, filled, flat, medley, numbered
 from support.notation import CREATED, seen, snap
@@ -227,7 +228,7 @@ def blind(batch, name):
     outer, _, inner = name.partition(".")
     if inner and batch["request_counts"] is not None:
         return batch | {"request_counts": batch["request_counts"] | {inner: None}}
-    return batch | ({} if inner else {outer: UNREAD})
+    return batch | ({} if inner else {outer: UNREADABLE})
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from batchfsm import DIALECTS, audit
-from batchfsm.auditing import running
+from batchfsm.auditing import api
 
 BORN = 1_711_471_533
 STAMPS = [
@@ -19,7 +19,7 @@ def both(path, **options):
     """Return the reports of both readings on a file, or on several."""
     in_columns = audit(path, **options)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(running, "COLUMNS_BYTES_MIN", sys.maxsize)
+        patch.setattr(api, "COLUMNS_BYTES_MIN", sys.maxsize)
         row_by_row = audit(path, **options)
     return row_by_row, in_columns
 

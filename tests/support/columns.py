@@ -6,7 +6,7 @@ from itertools import accumulate
 
 import pytest
 
-from batchfsm.auditing import optional, running
+from batchfsm.auditing import api, optional
 from batchfsm.snapshot import COUNT_FIELDS, TIME_FIELDS
 
 NULL = -(2**63)
@@ -27,7 +27,7 @@ def enable_columns(patch, *, bytes_min=0):
     """
     pytest.importorskip("batchfsm.auditing.columns", reason="columns are not compiled, and Cython is not installed")
     patch.setattr(optional, "is_compiled", lambda: True)
-    patch.setattr(running, "COLUMNS_BYTES_MIN", bytes_min)
+    patch.setattr(api, "COLUMNS_BYTES_MIN", bytes_min)
 
 
 def text_buffer(texts):

@@ -24,8 +24,8 @@ from typing import Any
 import attrs
 import procrastinate
 
-from batchfsm import JournalError, Monitor, ProcrastinateJournal, Transition
-from batchfsm.journal import open_journal
+from batchfsm import JournalError, Monitor, Transition
+from batchfsm.journal import ProcrastinateJournal, open_journal
 from support.journals import DSN, server_or_skip
 from support.notation import seen
 from support.paths import TESTS
@@ -148,7 +148,7 @@ def race(place: str, notes: str, side: str) -> None:
 
 
 @attrs.frozen(kw_only=True)
-class Tally:
+class FindingsAccumulator:
     """What became of all that should have been heard."""
 
     due: int
@@ -227,7 +227,7 @@ def raced(place: str, notes: Path, rounds: int) -> None:
     assert [0, 0] == [ended(side) for side in sides]
 
 
-def tally(place: str, notes: Path, last: int, hooks: tuple[str, ...] = HOOKS) -> Tally:
+def tally(place: str, notes: Path, last: int, hooks: tuple[str, ...] = HOOKS) -> FindingsAccumulator:
     """Compare what was heard with what should have been, over the batches up to the last."""
     at = dict(zip(TARGETS, (LIFE[-1][f"{name}_at"] for name in ("created", *TARGETS[1:])), strict=True))
     due = {
@@ -245,7 +245,7 @@ def tally(place: str, notes: Path, last: int, hooks: tuple[str, ...] = HOOKS) ->
     with open_journal(place) as journal:
         rows = journal._run(lambda execute: execute("SELECT count(*) FROM batchfsm_transitions").fetchone()[0])
         pending = len(journal.pending()) + len(journal.pending(dead=True))
-    return Tally(
+    return FindingsAccumulator(
         due=len(due),
         lost=len(due - heard.keys()),
         repeated=heard.total() - len(heard),

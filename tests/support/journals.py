@@ -14,7 +14,7 @@ from uuid import uuid4
 import pytest
 
 from batchfsm import Monitor, Transition
-from batchfsm.journal import Change, Entry, Pending, PostgresJournal, SQLiteJournal
+from batchfsm.journal import BatchUpdate, OutboxEntry, PendingDelivery, PostgresJournal, SQLiteJournal
 
 DSN = os.environ.get("BATCHFSM_POSTGRES", "postgresql://postgres@127.0.0.1:5432/test")
 """The server that tests marked `server` talk to; each makes tables in a schema of its own."""
@@ -64,15 +64,17 @@ def drop(psycopg: Any, schema: str) -> None:
         db.execute(f"DROP SCHEMA {schema} CASCADE")
 
 
-def short(rows: list[Pending]) -> list[tuple[str, str, int]]:
+def short(rows: list[PendingDelivery]) -> list[tuple[str, str, int]]:
     """Return the target, the hook and the tries of pending rows."""
     return [(row.transition.target, row.hook, row.tries) for row in rows]
 
 
-def change(owner: str, *entries: tuple[Transition, tuple[str, ...]], expected: int = 0, state: str = "s") -> Change:
+def change(
+    owner: str, *entries: tuple[Transition, tuple[str, ...]], expected: int = 0, state: str = "s"
+) -> BatchUpdate:
     """Return a change of `batch_1`."""
-    written = tuple(Entry(transition, hooks) for transition, hooks in entries)
-    return Change(batch_id="batch_1", owner=owner, expected=expected, state=state, entries=written)
+    written = tuple(OutboxEntry(transition, hooks) for transition, hooks in entries)
+    return BatchUpdate(batch_id="batch_1", owner=owner, expected=expected, state=state, entries=written)
 
 
 def unheard(_: str, __: Transition) -> None:

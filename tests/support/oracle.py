@@ -11,7 +11,7 @@ from typing import Any
 Wire = Mapping[str, Any]
 Row = tuple[Wire, float | None]
 Finding = tuple[str, str, frozenset[str]]
-Change = tuple[str | None, str, int | None, str]
+BatchUpdate = tuple[str | None, str, int | None, str]
 Step = tuple[str | None, str, str | None, int | None, str]
 Breach = tuple[str, str, object, Iterable[str]]
 
@@ -537,11 +537,11 @@ class History:
             if name in self.highest and is_set(fields[name]):
                 self.highest[name] = max(self.highest[name], fields[name])
 
-    def observe(self, fields: Wire, seen_at: float | None) -> tuple[list[Finding], list[Change]]:
+    def observe(self, fields: Wire, seen_at: float | None) -> tuple[list[Finding], list[BatchUpdate]]:
         """Fold one row: judge it, learn from it and move along it."""
         status, way = known_status(fields, self.dialect), self.way(fields, seen_at)
         findings = self.judge(fields, way)
-        changes: list[Change] = []
+        changes: list[BatchUpdate] = []
         self.learn(fields, stale=way[0] == "H507")
         if way[0] == "H507":
             return findings, changes
@@ -592,7 +592,7 @@ def judge(rows: Sequence[Row], dialect: str = "openai", *, skew_s: float = 60) -
 
 def fold(
     rows: Sequence[Row], dialect: str = "openai"
-) -> tuple[list[list[Finding] | None], list[list[Change]], str | None]:
+) -> tuple[list[list[Finding] | None], list[list[BatchUpdate]], str | None]:
     """
     Return findings and transitions of every row as a monitor of one batch has them, and the known status.
 
@@ -601,7 +601,7 @@ def fold(
     """
     history = History(DIALECTS[dialect])
     judged: list[list[Finding] | None] = []
-    emitted: list[list[Change]] = []
+    emitted: list[list[BatchUpdate]] = []
     for row in rows:
         fields, alone = read_row(row, history.dialect, 60)
         findings, changes = history.observe(fields, row[1]) if is_set(fields["id"]) else ([], [])

@@ -7,7 +7,7 @@ from typing import Any
 
 from openai.types import Batch
 
-from batchfsm.logs.text import TextForm
+from batchfsm.logs.sdk_text.parsers import TextForm
 from batchfsm.snapshot import spelled
 
 FORMS: tuple[TextForm, ...] = ("python", "kotlin", "dart", "go", "node")

@@ -8,7 +8,7 @@ import pytest
 
 from batchfsm import DIALECTS, audit
 from batchfsm.testing import FakeBatchAPI, Request, RequestError, Scenario, ScenarioError, VirtualClock
-from batchfsm.testing.inputs import read
+from batchfsm.testing.input_file import read
 from batchfsm.testing.multipart import parts
 from support.fake_api import KEY, ask
 from support.notation import CREATED

@@ -8,7 +8,8 @@ import re
 
 import pytest
 
-from batchfsm import Monitor, UnknownNameError, audit
+from batchfsm import Monitor, audit
+from batchfsm.errors import UnknownNameError
 from batchfsm.testing import (
     FakeBatchAPI,
     ScenarioError,

@@ -6,7 +6,8 @@ from math import inf
 
 import pytest
 
-from batchfsm import RULES, UnknownNameError, audit
+from batchfsm import RULES, audit
+from batchfsm.errors import UnknownNameError
 from batchfsm.testing import FAULTS, FakeBatchAPI, Request, VirtualClock
 from support.fake_api import KEY, ask
 from support.notation import CREATED

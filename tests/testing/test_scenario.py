@@ -5,7 +5,7 @@ import re
 import pytest
 
 from batchfsm import DIALECTS, audit
-from batchfsm.testing import Knot, Scenario, ScenarioError, SpeedClock, Timeline, VirtualClock
+from batchfsm.testing import ProgressPoint, Scenario, ScenarioError, SpeedClock, Timeline, VirtualClock
 from batchfsm.testing.clock import seconds
 from support.notation import CREATED
 
@@ -321,6 +321,8 @@ def test_the_fields_are_those_of_the_wire():
 def test_usage_is_shown_at_the_end():
     """Before, it is zeros, as on OpenAI."""
     usage = {"total_tokens": 5}
-    life = Timeline(entries=(("validating", 5), ("failed", 9)), usage=usage, knots=(Knot(at=5, completed=0, failed=0),))
+    life = Timeline(
+        entries=(("validating", 5), ("failed", 9)), usage=usage, knots=(ProgressPoint(at=5, completed=0, failed=0),)
+    )
 
     assert (0, 5) == (life.at(5)["usage"]["total_tokens"], life.at(9)["usage"]["total_tokens"])

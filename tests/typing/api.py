@@ -14,45 +14,43 @@ from batchfsm import (
     OPENAI,
     RULES,
     AsyncMonitor,
-    BatchError,
-    BatchState,
     Dialect,
-    Dropped,
-    Event,
-    Fatal,
     Finding,
-    Flow,
-    Gone,
     HookError,
-    HooksFailed,
     IllegalTransitionError,
     Lifecycle,
-    Looked,
-    Missed,
     Monitor,
     Observation,
-    Place,
-    Progress,
     Report,
-    RequestCounts,
-    Rule,
     Snapshot,
     SnapshotError,
-    Stalled,
     State,
-    StateFile,
-    Status,
     Step,
-    Transient,
+    TrackedBatch,
     Transition,
-    Verdict,
     audit,
     awatch,
     parse,
     testing,
     watch,
 )
-from batchfsm.webhook import Hint, Hints, verify
+from batchfsm.auditing import LogStatistics, Progress, StateFile
+from batchfsm.finding import LogPosition, Verdict
+from batchfsm.lifecycle import Status
+from batchfsm.rules import Rule
+from batchfsm.snapshot import BatchErrorEntry, RequestCounts
+from batchfsm.watching import (
+    BatchDropped,
+    Event,
+    Fatal,
+    Gone,
+    HooksFailed,
+    PollFailed,
+    PollSucceeded,
+    Stalled,
+    Transient,
+)
+from batchfsm.webhook import Hint, HintQueue, verify
 
 # ---------------------------------------------------------------- reading
 
@@ -69,7 +67,7 @@ assert_type(snapshot.created_at, int | None)
 assert_type(snapshot.expires_at, int | None)
 assert_type(snapshot.output_file_id, str | None)
 assert_type(snapshot.request_counts, RequestCounts | None)
-assert_type(snapshot.errors, tuple[BatchError, ...] | None)
+assert_type(snapshot.errors, tuple[BatchErrorEntry, ...] | None)
 assert_type(snapshot.usage, Mapping[str, object] | None)
 assert_type(snapshot.metadata, Mapping[str, object] | None)
 assert_type(snapshot.observed_at, float | None)
@@ -77,7 +75,7 @@ assert_type(snapshot.bad, Mapping[str, object])
 assert_type(snapshot.extra, Mapping[str, object])
 assert_type(snapshot.to_dict(style="pascal"), dict[str, object])
 assert_type(RequestCounts().total, int | None)
-assert_type(BatchError(code="c").line, int | None)
+assert_type(BatchErrorEntry(code="c").line, int | None)
 
 snapshot.status = "failed"  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
 snapshot.to_dict(style="kebab")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
@@ -130,7 +128,7 @@ def shout(finding: Finding) -> str:
     assert_type(finding.severity, Literal["error", "warning", "note"])
     assert_type(finding.batch_id, str | None)
     assert_type(finding.fields, Mapping[str, object])
-    assert_type(finding.where, tuple[Place, ...])
+    assert_type(finding.where, tuple[LogPosition, ...])
     assert_type(finding.to_dict(), dict[str, object])
     return finding.message
 
@@ -160,7 +158,7 @@ assert_type(observation.verdict, Literal["consistent", "inconsistent", "undeterm
 assert_type(observation.delivered, bool)
 
 state = monitor["batch_1"]
-assert_type(state, BatchState)
+assert_type(state, TrackedBatch)
 assert_type(state.status, str | None)
 assert_type(state.snapshot, Snapshot | None)
 assert_type(state.verdict, Verdict)
@@ -214,11 +212,11 @@ class AsyncGateway:
 def tell(event: Event) -> str | None:
     """Tell the kinds of events apart."""
     match event:
-        case Looked():
+        case PollSucceeded():
             return event.snapshot.status
-        case Missed() | Stalled():
+        case PollFailed() | Stalled():
             return event.batch_id
-        case Dropped():
+        case BatchDropped():
             return str(event.error)
         case HooksFailed():
             return str(event.error.observation)
@@ -230,7 +228,7 @@ for seen in watch("batch_1", source=Gateway(), monitor=monitor, timeout_s=5, log
 
 async def follow() -> None:
     """Watch, closing it in the end."""
-    async with aclosing(awatch("batch_1", source=AsyncGateway(), monitor=async_monitor, hints=Hints())) as watching:
+    async with aclosing(awatch("batch_1", source=AsyncGateway(), monitor=async_monitor, hints=HintQueue())) as watching:
         async for each in watching:
             assert_type(each, Transition)
 
@@ -241,8 +239,8 @@ assert_type(verify(b"", {}, "secret", now=1.5), Hint)
 
 report = audit("mon.jsonl", dialect="compatible", select=["T", "H501"], ignore=("P104",), max_findings=7)
 assert_type(report, Report)
-assert_type(report.flow, Flow | None)
-assert_type(batchfsm.report(report, "report.html", title="mine"), None)
+assert_type(report.flow, LogStatistics | None)
+assert_type(batchfsm.write_report(report, "report.html", title="mine"), None)
 assert_type(report.verdict, Verdict)
 assert_type(report.ok, bool)
 assert_type(report.snapshots, int)
@@ -261,7 +259,7 @@ def show(progress: Progress) -> None:
     assert_type((progress.passed, progress.size, progress.rows), tuple[int, int | None, int])
 
 
-with batchfsm.StateFile("state.db") as state_file:
+with batchfsm.auditing.StateFile("state.db") as state_file:
     assert_type(state_file, StateFile)
     assert_type(audit("mon.jsonl", state=state_file, progress=show), Report)
 assert_type(audit("mon.jsonl", state="state.db"), Report)

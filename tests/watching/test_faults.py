@@ -176,7 +176,7 @@ def interrupted(fuse, log):
         fuse.tick()
         heard.append(transition.key)
 
-    class Source:
+    class SnapshotSource:
         def fetch(self, ids):
             fuse.tick()
             return {each: life.seen(clock()) for each in ids}
@@ -187,7 +187,7 @@ def interrupted(fuse, log):
 
     def follow():
         for _ in watch(
-            "batch_1", source=Source(), monitor=monitor, schedule=PACE, log=log, clock=clock, sleep=sleep,
+            "batch_1", source=SnapshotSource(), monitor=monitor, schedule=PACE, log=log, clock=clock, sleep=sleep,
             on_event=lambda _: fuse.tick(),
         ):  # fmt: skip
             fuse.tick()
@@ -210,7 +210,7 @@ async def cancelled(fuse):
         fuse.tick()
         heard.append(transition.key)
 
-    class Source:
+    class SnapshotSource:
         async def fetch(self, ids):
             fuse.tick()
             return {each: life.seen(clock()) for each in ids}
@@ -224,7 +224,7 @@ async def cancelled(fuse):
 
     async def follow():
         watching = awatch(
-            "batch_1", source=Source(), monitor=monitor, schedule=PACE, clock=clock, sleep=sleep, on_event=come
+            "batch_1", source=SnapshotSource(), monitor=monitor, schedule=PACE, clock=clock, sleep=sleep, on_event=come
         )
         async with aclosing(watching):
             async for _ in watching:

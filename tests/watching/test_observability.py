@@ -10,19 +10,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import StatusCode
 from prometheus_client import CollectorRegistry, generate_latest
 
-from batchfsm import (
-    AsyncMonitor,
-    Dropped,
-    Looked,
-    MissingExtraError,
-    Monitor,
-    Schedule,
-    WatchError,
-    metrics,
-    parse,
-    tracing,
-    watch,
-)
+from batchfsm import AsyncMonitor, MissingExtraError, Monitor, Schedule, WatchError, metrics, parse, tracing, watch
+from batchfsm.watching import BatchDropped, PollSucceeded
 from support.notation import CREATED, snap
 from support.server import FAULTS, Clock, Life, Server
 
@@ -124,7 +113,7 @@ def test_a_batch_that_was_dropped_is_open_no_more():
     server = Server(Life("v"), clock=clock, faults=faults)
 
     list(watch(server.client(), "batch_1", on_event=told, on_error=lambda _: None, clock=clock, sleep=clock.sleep))
-    told(Dropped(batch_id="batch_2", error=WatchError("batch_2", "gone", "HTTP 404")))
+    told(BatchDropped(batch_id="batch_2", error=WatchError("batch_2", "gone", "HTTP 404")))
 
     seen = scraped(registry)
     assert 2 == seen["batches_dropped_total"]
@@ -135,12 +124,12 @@ def test_null_stamps_make_no_durations():
     """Nor lags."""
     batch = snap("vpzc", in_progress_at=None)
 
-    class Source:
+    class SnapshotSource:
         def fetch(self, ids):
             return {"batch_1": batch}
 
     registry = CollectorRegistry()
-    list(watch("batch_1", source=Source(), on_event=metrics.Metrics(registry), clock=lambda: CREATED + 500.0))
+    list(watch("batch_1", source=SnapshotSource(), on_event=metrics.Metrics(registry), clock=lambda: CREATED + 500.0))
 
     seen = scraped(registry)
     assert 3 == seen["detection_lag_seconds_count"]
@@ -152,7 +141,7 @@ def test_null_stamps_make_no_durations():
 def test_a_look_without_a_time_is_no_last_success():
     """Who makes events by hand may not know when it was."""
     registry = CollectorRegistry()
-    metrics.Metrics(registry)(Looked(batch_id="batch_1", snapshot=parse(snap("v")), transitions=(), findings=()))
+    metrics.Metrics(registry)(PollSucceeded(batch_id="batch_1", snapshot=parse(snap("v")), transitions=(), findings=()))
 
     assert {} == scraped(registry)
 

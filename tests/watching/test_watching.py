@@ -15,19 +15,11 @@ import pytest
 
 from batchfsm import (
     AsyncMonitor,
-    Dropped,
-    Fatal,
-    Gone,
     HookError,
-    HooksFailed,
     IllegalTransitionError,
-    Looked,
-    Missed,
     MissingExtraError,
     Monitor,
     Schedule,
-    Stalled,
-    Transient,
     WatchError,
     WatchTimeoutError,
     audit,
@@ -35,7 +27,18 @@ from batchfsm import (
     parse,
     watch,
 )
-from batchfsm.watching import answers, clients
+from batchfsm.watching import (
+    BatchDropped,
+    Fatal,
+    Gone,
+    HooksFailed,
+    PollFailed,
+    PollSucceeded,
+    Stalled,
+    Transient,
+    openai_client,
+    responses,
+)
 from support.notation import CREATED, DAY_S, snap, words
 from support.server import FAULTS, HTTPX, Clock, Life, Server, raises
 
@@ -69,8 +72,8 @@ def targets(transitions):
 class Scripted:
     """A source whose answers are taken one a fetch; the last one for ever."""
 
-    def __init__(self, *answers):
-        self.answers = list(answers)
+    def __init__(self, *responses):
+        self.answers = list(responses)
         self.asked = []
 
     def fetch(self, ids):
@@ -90,9 +93,9 @@ class AsyncScripted(Scripted):
         return super().fetch(ids)
 
 
-def fetched(clock, *answers, ids=("batch_1",), **options):
+def fetched(clock, *responses, ids=("batch_1",), **options):
     """Watch a scripted source to the end; return the transitions and the source."""
-    source = Scripted(*answers)
+    source = Scripted(*responses)
     options = {"clock": clock, "sleep": clock.sleep, "schedule": EXACT} | options
     return list(watch(None, *ids, source=source, **options)), source
 
@@ -881,7 +884,7 @@ def test_a_list_that_never_ends_is_left(clock, page):
 
 def test_a_server_that_never_runs_out_of_pages_is_left_at_that(clock, monkeypatch):
     """Each page is another one, and each says that there are more."""
-    monkeypatch.setattr("batchfsm.watching.paging.PAGES_MAX", 7)
+    monkeypatch.setattr("batchfsm.watching.pagination.PAGES_MAX", 7)
     server = Server(clock=clock)
     server._page = lambda query: (
         200, {}, json.dumps({"data": [snap("vf", id=f"batch_{len(server.requests)}")], "has_more": True})
@@ -972,7 +975,7 @@ def test_the_retries_of_a_client_are_its_own(clock):
 
 def test_the_client_of_the_command_line_leaves_trying_again_to_the_schedule():
     """Its own retries know nothing of the other batches."""
-    client = clients.connect(api_key="sk-none", base_url="http://127.0.0.1:1/v1")
+    client = openai_client.connect(api_key="sk-none", base_url="http://127.0.0.1:1/v1")
 
     assert (0, "http://127.0.0.1:1/v1/") == (client.max_retries, str(client.base_url))
 
@@ -982,7 +985,7 @@ def test_without_an_openai_client_the_command_line_says_what_to_install(monkeypa
     monkeypatch.setitem(sys.modules, "openai", None)
 
     with pytest.raises(MissingExtraError, match=r"'batchfsm\[watch\]'"):
-        clients.connect(api_key="sk-none", base_url=None)
+        openai_client.connect(api_key="sk-none", base_url=None)
 
 
 # ---------------------------------------------------------------- the one-method seam
@@ -1305,13 +1308,13 @@ def test_all_that_happens_is_told(clock):
         )  # fmt: skip
 
     assert [
-        Missed(batch_id="batch_1", kind="transient", reason="HTTP 500 Internal Server Error"),
-        Missed(batch_id="batch_2", kind="gone", reason="HTTP 404 Not Found"),
-        Missed(batch_id="batch_1", kind="fatal", reason="HTTP 401 Unauthorized"),
-    ] == [event for event in told if isinstance(event, Missed)]
-    (dropped,) = [event for event in told if isinstance(event, Dropped)]
+        PollFailed(batch_id="batch_1", kind="transient", reason="HTTP 500 Internal Server Error"),
+        PollFailed(batch_id="batch_2", kind="gone", reason="HTTP 404 Not Found"),
+        PollFailed(batch_id="batch_1", kind="fatal", reason="HTTP 401 Unauthorized"),
+    ] == [event for event in told if isinstance(event, PollFailed)]
+    (dropped,) = [event for event in told if isinstance(event, BatchDropped)]
     assert ("batch_1", "fatal") == (dropped.batch_id, dropped.error.kind)
-    looked = [event for event in told if isinstance(event, Looked)]
+    looked = [event for event in told if isinstance(event, PollSucceeded)]
     assert words("vp") == targets(each for event in looked for each in event.transitions)
     assert ["P104"] == [finding.rule for event in looked for finding in event.findings]
     failed = [str(each) for event in told if isinstance(event, HooksFailed) for each in event.error.exceptions]
@@ -1375,7 +1378,7 @@ def test_no_key_reaches_a_log_or_an_error(clock, caplog, fault, tmp_path):
 def test_the_classes_of_status_are_complete():
     """Every status has one; what is no refusal by its number may pass."""
     of = {
-        status: type(answers.of_status(status, {}, now=0)).__name__
+        status: type(responses.of_status(status, {}, now=0)).__name__
         for status in (302, 400, 404, 408, 410, 425, 429, 499, 500, 599)
     }
 

@@ -13,7 +13,7 @@ import pytest
 from standardwebhooks import Webhook
 
 from batchfsm import MissingExtraError, Schedule, awatch, watch
-from batchfsm.webhook import Hint, Hints, WebhookError, verify
+from batchfsm.webhook import Hint, HintQueue, WebhookError, verify
 from support.notation import CREATED, snap, words
 from support.server import Clock, Life, Server
 
@@ -196,7 +196,7 @@ def hint(number=1, batch_id="batch_1"):
 
 def test_a_webhook_sent_again_is_passed_over():
     """It is known by its id."""
-    hints, woken = Hints(), []
+    hints, woken = HintQueue(), []
     listener = hints.listen(lambda: woken.append(True))
 
     assert [True, False, True] == [hints.add(hint(1)), hints.add(hint(1)), hints.add(hint(2))]
@@ -206,12 +206,12 @@ def test_a_webhook_sent_again_is_passed_over():
 
 def test_what_is_not_about_a_batch_is_passed_over():
     """There is nothing to look at."""
-    assert not Hints().add(hint(batch_id=None))
+    assert not HintQueue().add(hint(batch_id=None))
 
 
 def test_each_who_listens_has_every_hint():
     """Until it leaves."""
-    hints = Hints()
+    hints = HintQueue()
     first, second = (hints.listen(lambda: None) for _ in range(2))
 
     hints.add(hint(1, "batch_1"))
@@ -225,7 +225,7 @@ def test_each_who_listens_has_every_hint():
 def test_the_oldest_id_is_forgotten(monkeypatch):
     """The memory has a bound."""
     monkeypatch.setattr("batchfsm.webhook.REMEMBERED_MAX", 2)
-    hints = Hints()
+    hints = HintQueue()
 
     assert [True, True, True, False, True] == [hints.add(hint(number)) for number in (1, 2, 3, 3, 1)]
 
@@ -237,7 +237,7 @@ SLOW = Schedule(delay_s_min=900, delay_s_max=900, jitter=0)
 
 def test_a_hint_makes_a_watch_look_now():
     """It need not wait for its next look; a hint about a batch that it does not watch changes nothing."""
-    clock, hints = Clock(), Hints()
+    clock, hints = Clock(), HintQueue()
     server = Server(Life("vpzc", at=[0, 0, 0, 5]), clock=clock)
 
     def come(event):
@@ -254,7 +254,7 @@ def test_a_hint_makes_a_watch_look_now():
 
 def test_a_hint_makes_an_async_watch_look_now():
     """From any thread."""
-    clock, hints = Clock(), Hints()
+    clock, hints = Clock(), HintQueue()
     server = Server(Life("vpzc", at=[0, 0, 0, 5]), clock=clock)
 
     async def come(event):
@@ -271,7 +271,7 @@ def test_a_hint_makes_an_async_watch_look_now():
 
 def test_a_watch_without_ids_sweeps_when_told_of_a_stranger():
     """It may be new."""
-    clock, hints = Clock(), Hints()
+    clock, hints = Clock(), HintQueue()
     server = Server(Life("vp"), Life("vf", batch_id="new", born_at=CREATED + 10), clock=clock)
 
     def come(seconds):
@@ -288,7 +288,7 @@ def test_a_watch_without_ids_sweeps_when_told_of_a_stranger():
 
 def test_while_the_server_lags_behind_a_hint_it_is_looked_at_often():
     """From the hint on the delay grows anew."""
-    clock, hints = Clock(), Hints()
+    clock, hints = Clock(), HintQueue()
     server = Server(Life("vpzc", at=[0, 0, 1000, 1003]), clock=clock)
 
     def nap(seconds):
@@ -309,22 +309,22 @@ def test_hints_that_never_come_hold_nothing_up():
     clock = (CREATED + 1000 + step / 2000 for step in count()).__next__
     brief = Schedule(delay_s_min=0.01, delay_s_max=0.01)
 
-    class Source:
+    class SnapshotSource:
         def __init__(self):
             self.answers = [snap("vp"), snap("vpzc")]
 
         def fetch(self, ids):
             return {"batch_1": self.answers.pop(0)}
 
-    class AsyncSource(Source):
+    class AsyncSnapshotSource(SnapshotSource):
         async def fetch(self, ids):
             return super().fetch(ids)
 
-    transitions = list(watch("batch_1", source=Source(), schedule=brief, hints=Hints(), clock=clock))
+    transitions = list(watch("batch_1", source=SnapshotSource(), schedule=brief, hints=HintQueue(), clock=clock))
     assert words("vpzc") == tuple(each.target for each in transitions)
 
     async def main():
-        watching = awatch("batch_1", source=AsyncSource(), schedule=brief, hints=Hints(), clock=clock)
+        watching = awatch("batch_1", source=AsyncSnapshotSource(), schedule=brief, hints=HintQueue(), clock=clock)
         return [each.target async for each in watching]
 
     assert list(words("vpzc")) == asyncio.run(main())
@@ -332,7 +332,7 @@ def test_hints_that_never_come_hold_nothing_up():
 
 def test_a_hint_while_throttled_waits():
     """Who was asked to be left alone is left alone."""
-    clock, hints = Clock(), Hints()
+    clock, hints = Clock(), HintQueue()
     server = Server(Life("vf", at=[0, 0]), clock=clock, faults=[(429, {"retry-after": "50"}, "")])
 
     def nap(seconds):

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from batchfsm import DIALECTS, SnapshotError
-from batchfsm.auditing.spool import packed, unpacked
+from batchfsm.auditing.spill import pickled, unpickled
 from batchfsm.snapshot import COUNT_FIELDS, row_of, spelled
 from batchfsm.wire import (
     ParsedRow,
@@ -115,7 +115,7 @@ def test_a_snapshot_is_the_row_it_was_read_from(wire, dialect, seen):
 
     assert parsed is wire_reader.read_row(parsed)
     assert expected == answer(lambda: wire_reader.read_row(parsed.snapshot))
-    restored = unpacked(packed(again))  # Its snapshot was not asked for yet.
+    restored = unpickled(pickled(again))  # Its snapshot was not asked for yet.
     assert (expected, parsed.pattern is None) == (answer(lambda: restored), restored.pattern is None)
 
 

@@ -5,7 +5,8 @@ import pytest
 from openai.pagination import SyncCursorPage
 from openai.types import Batch
 
-from batchfsm import Monitor, RequestCounts, parse
+from batchfsm import Monitor, parse
+from batchfsm.snapshot import RequestCounts
 from support.notation import CREATED, seen, snap
 from support.server import HTTPX
 

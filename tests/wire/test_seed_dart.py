@@ -10,7 +10,8 @@ import json
 
 import pytest
 
-from batchfsm import BatchError, Monitor, RequestCounts, parse
+from batchfsm import Monitor, parse
+from batchfsm.snapshot import BatchErrorEntry, RequestCounts
 from support.notation import seen, snap
 
 EXPIRED = """{"id":"batch_68e77800c1b2c3d4e5f60718293a4b5c","object":"batch","endpoint":"/v1/responses",
@@ -53,7 +54,7 @@ def test_an_expired_batch_is_read_whole():
 def test_errors_are_an_object_with_data():
     """Each entry has all four keys."""
     assert (
-        BatchError(code="duplicate_custom_id", message="Twice: a-1.", param="custom_id", line=2),
+        BatchErrorEntry(code="duplicate_custom_id", message="Twice: a-1.", param="custom_id", line=2),
     ) == parse(FAILED).errors  # fmt: skip
 
 

@@ -10,7 +10,8 @@ import json
 
 import pytest
 
-from batchfsm import BatchError, Monitor, RequestCounts, parse
+from batchfsm import Monitor, parse
+from batchfsm.snapshot import BatchErrorEntry, RequestCounts
 from support.notation import seen
 
 COMPLETED = """{"id":"batch_68e77800b1b2c3d4e5f60718293a4b5c","object":"batch",
@@ -75,7 +76,7 @@ def test_metadata_is_forgotten():
 def test_an_error_may_lack_its_line():
     """`omitempty` leaves out param and line."""
     assert (
-        BatchError(code="token_limit_exceeded", message="Enqueued token limit reached."),
+        BatchErrorEntry(code="token_limit_exceeded", message="Enqueued token limit reached."),
     ) == parse(FAILED).errors  # fmt: skip
 
 
@@ -85,7 +86,7 @@ def test_pascal_case_is_read_to_the_bottom():
 
     assert ("batch_68e77800b1b2c3d4e5f60718293a4b5e", "file-Go3in") == (batch.id, batch.input_file_id)
     assert (RequestCounts(0, 0, 0), {}) == (batch.request_counts, batch.extra)
-    assert (BatchError(code="empty_file", message="No lines.", line=1),) == batch.errors
+    assert (BatchErrorEntry(code="empty_file", message="No lines.", line=1),) == batch.errors
 
 
 @pytest.mark.parametrize("dump", [COMPLETED, FAILED, UNTAGGED], ids=["completed", "failed", "untagged"])

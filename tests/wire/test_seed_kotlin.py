@@ -10,7 +10,8 @@ import json
 
 import pytest
 
-from batchfsm import BatchError, Monitor, RequestCounts, parse
+from batchfsm import Monitor, parse
+from batchfsm.snapshot import BatchErrorEntry, RequestCounts
 from support.notation import CREATED, seen, snap
 
 COMPLETED = """{"id":"batch_68e77800e1b2c3d4e5f60718293a4b5c","endpoint":"/v1/chat/completions","errors":null,
@@ -56,7 +57,9 @@ def test_a_completed_batch_is_read_whole():
 
 def test_errors_are_a_page():
     """Its cursors and the entries' `type` are no business of ours."""
-    assert (BatchError(code="invalid_request", message="Bad method.", param="method", line=5),) == parse(FAILED).errors
+    assert (BatchErrorEntry(code="invalid_request", message="Bad method.", param="method", line=5),) == parse(
+        FAILED
+    ).errors
 
 
 def test_absent_metadata_is_none():

@@ -10,7 +10,8 @@ import json
 
 import pytest
 
-from batchfsm import BatchError, Monitor, RequestCounts, parse
+from batchfsm import Monitor, parse
+from batchfsm.snapshot import BatchErrorEntry, RequestCounts
 from support.notation import CREATED, seen, snap
 
 COMPLETED = r"""{"id":"batch_68e77800a1b2c3d4e5f60718293a4b5c","object":"batch","endpoint":"\/v1\/embeddings",
@@ -70,8 +71,8 @@ def test_a_completed_batch_is_read_whole():
 def test_errors_keep_their_nulls():
     """An entry's param and line are nullable, and stay in the dump."""
     assert (
-        BatchError(code="invalid_json_line", message='This line is not "JSON".', line=7),
-        BatchError(code="model_mismatch", message="Two models.", param="body.model"),
+        BatchErrorEntry(code="invalid_json_line", message='This line is not "JSON".', line=7),
+        BatchErrorEntry(code="model_mismatch", message="Two models.", param="body.model"),
     ) == parse(FAILED).errors
 
 

@@ -9,7 +9,8 @@ import json
 
 import pytest
 
-from batchfsm import BatchError, Monitor, RequestCounts, parse
+from batchfsm import Monitor, parse
+from batchfsm.snapshot import BatchErrorEntry, RequestCounts
 from support.notation import seen, snap
 
 CANCELLED = """{"id":"batch_68e77800d1b2c3d4e5f60718293a4b5c","object":"batch",
@@ -62,7 +63,7 @@ def test_an_older_object_has_neither_model_nor_usage():
     batch = parse(OLDER)
 
     assert (None, None, None) == (batch.model, batch.usage, batch.metadata)
-    assert (BatchError(code="url_mismatch", message="Not /v1/embeddings.", param="url", line=3),) == batch.errors
+    assert (BatchErrorEntry(code="url_mismatch", message="Not /v1/embeddings.", param="url", line=3),) == batch.errors
 
 
 def test_an_unknown_status_gets_through():

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchfsm import BatchError, RequestCounts, Snapshot, parse
+from batchfsm import Snapshot, parse
 from batchfsm.dialects import DIALECTS
 from batchfsm.lifecycle import STAMP_FIELDS
 from batchfsm.snapshot import (
@@ -18,6 +18,8 @@ from batchfsm.snapshot import (
     TEXT_FIELDS,
     TIME_FIELDS,
     WIRE_FIELDS,
+    BatchErrorEntry,
+    RequestCounts,
     Style,
     row_of,
     spelled,
@@ -288,5 +290,5 @@ def test_counts_and_errors_have_names():
     snapshot = parse(snap("vf"))
 
     assert RequestCounts(total=0, completed=0, failed=0) == snapshot.request_counts
-    assert (BatchError(code="empty_file", message="The file is empty.", line=1),) == snapshot.errors
+    assert (BatchErrorEntry(code="empty_file", message="The file is empty.", line=1),) == snapshot.errors
     assert isinstance(snapshot.metadata, Mapping)

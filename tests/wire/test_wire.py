@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from batchfsm import BatchError, RequestCounts, SnapshotError, parse
+from batchfsm import SnapshotError, parse
 from batchfsm.dialects import DIALECTS, Dialect
 from batchfsm.errors import UnknownNameError
 from batchfsm.lifecycle import OPENAI
@@ -20,6 +20,8 @@ from batchfsm.snapshot import (
     TEXT_FIELDS,
     TIME_FIELDS,
     WIRE_FIELDS,
+    BatchErrorEntry,
+    RequestCounts,
     row_of,
     spelled,
 )
@@ -550,14 +552,14 @@ ENTRY = {"code": "empty_file", "message": "No lines.", "param": None, "line": 3}
 @pytest.mark.parametrize(
     "errors, entries",
     [
-        ({"object": "list", "data": [ENTRY]}, [BatchError(code="empty_file", message="No lines.", line=3)]),
+        ({"object": "list", "data": [ENTRY]}, [BatchErrorEntry(code="empty_file", message="No lines.", line=3)]),
         (
             {"data": [ENTRY | {"type": None}], "has_more": None, "first_id": None},
-            [BatchError(code="empty_file", message="No lines.", line=3)],
+            [BatchErrorEntry(code="empty_file", message="No lines.", line=3)],
         ),
-        ([ENTRY, {}], [BatchError(code="empty_file", message="No lines.", line=3), BatchError()]),
-        (["No lines.", "No key."], [BatchError(message="No lines."), BatchError(message="No key.")]),
-        ({"Object": "list", "Data": [{"Code": "c", "Line": 1}]}, [BatchError(code="c", line=1)]),
+        ([ENTRY, {}], [BatchErrorEntry(code="empty_file", message="No lines.", line=3), BatchErrorEntry()]),
+        (["No lines.", "No key."], [BatchErrorEntry(message="No lines."), BatchErrorEntry(message="No key.")]),
+        ({"Object": "list", "Data": [{"Code": "c", "Line": 1}]}, [BatchErrorEntry(code="c", line=1)]),
     ],
 )
 def test_errors_come_in_four_shapes(errors, entries):

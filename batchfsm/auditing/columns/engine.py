@@ -15,6 +15,7 @@ from typing import Final
 
 import attrs
 
+from batchfsm.auditing.accumulator import FindingsAccumulator
 from batchfsm.auditing.columns import row_arrays
 from batchfsm.auditing.columns.layout import COLUMNS, COUNTS_SET, UNKNOWN, WARNING_BITS, RowBatch, RowSource
 from batchfsm.auditing.columns.lookup_tables import BIT, lookup_tables
@@ -22,16 +23,15 @@ from batchfsm.auditing.columns.partition import OutOfOrderError, Partition
 from batchfsm.auditing.columns.partitioner import HashPartitioner
 from batchfsm.auditing.columns.statistics import StatisticsReader, Weight
 from batchfsm.auditing.columns.text_values import id_hashes
-from batchfsm.auditing.columns.witness_selection import Selected, WitnessSelection
-from batchfsm.auditing.flow import Gathering
-from batchfsm.auditing.progress import Meter
-from batchfsm.auditing.scalar import Judging, sort, stream
-from batchfsm.auditing.tally import Tally
+from batchfsm.auditing.columns.witness_selection import RowSelection, WitnessSelection
+from batchfsm.auditing.progress import ProgressMeter
+from batchfsm.auditing.row_engine import RowEngine, sort, stream
+from batchfsm.auditing.statistics import StatisticsCollector
 from batchfsm.dialects import Dialect
 from batchfsm.errors import BatchfsmError
 from batchfsm.finding import Finding
-from batchfsm.history import Fold, Track
-from batchfsm.logs import Row, Unreadable
+from batchfsm.history import BatchRecord, Fold
+from batchfsm.logs import Record, UnreadableEntry
 from batchfsm.rules import HISTORY, RULES
 
 _UNDECODED_MAX: Final = 50_000
@@ -61,12 +61,12 @@ class ColumnEngine:
     def __init__(
         self,
         dialect: Dialect,
-        blank: Tally,
+        blank: FindingsAccumulator,
         skew_s: float,
         memory: int,
         *,
         flow: bool = False,
-        meter: Meter | None = None,
+        meter: ProgressMeter | None = None,
     ) -> None:
         """
         Prepare the rules.
@@ -80,7 +80,7 @@ class ColumnEngine:
             meter: Reports the progress; None for no reports.
         """
         self._dialect, self._has_statistics = dialect, flow
-        self._blank, self._memory, self._meter = blank, memory, meter or Meter(None)
+        self._blank, self._memory, self._meter = blank, memory, meter or ProgressMeter(None)
         self._fold = Fold(dialect, skew_s=skew_s)
         self._tables = lookup_tables(dialect, skew_s)
         self._weights: dict[str, Weight] = {
@@ -92,17 +92,17 @@ class ColumnEngine:
         self._is_partitioned = is_partitioned  # Then rows need not come in order of observation.
         self._tally = attrs.evolve(self._blank)
         self.gathering = (
-            Gathering(self._dialect, self._tally.wanted, lambda batch_id: id_hashes(batch_id)[0])
+            StatisticsCollector(self._dialect, self._tally.wanted, lambda batch_id: id_hashes(batch_id)[0])
             if self._has_statistics
             else None
         )
         self._statistics = None if self.gathering is None else StatisticsReader(self.gathering, self._weights)
-        self._row_engine = Judging(self._fold, self._tally, self._add_findings)
+        self._row_engine = RowEngine(self._fold, self._tally, self._add_findings)
         self._undecoded: dict[int, None] = {}  # The numbers of rows with an id that are not decoded; in order.
         self._excluded: dict[str, tuple[int, int]] = {}  # The batches that the row engine checks, with their hashes.
         self._selection = WitnessSelection(self._tally.listed_max)
 
-    def run(self, sources: Sequence[RowSource]) -> Tally:
+    def run(self, sources: Sequence[RowSource]) -> FindingsAccumulator:
         """
         Check all rows of some sources.
 
@@ -171,7 +171,7 @@ class ColumnEngine:
         """Read rows that are not decoded; return the hashes of the ids of their batches."""
         excluded = {}
         for row in source.reread(numbers, base):
-            if isinstance(row, Unreadable):
+            if isinstance(row, UnreadableEntry):
                 self._tally.miss(row)
             elif not row.snapshot.is_named:
                 self._row_engine.alone(row)
@@ -231,7 +231,7 @@ class ColumnEngine:
             return
         before = self._tally
 
-        def add_findings(row: Row, findings: list[Finding]) -> None:
+        def add_findings(row: Record, findings: list[Finding]) -> None:
             if int(row.number) in own_rows:
                 self._tally.take(row.number, findings)
             elif (mask := selected.masks.get(int(row.number))) is not None:
@@ -239,17 +239,17 @@ class ColumnEngine:
                 for finding in findings:
                     self._tally.show(row.number, finding)
 
-        def rows(engine: Judging) -> Iterator[Row]:
+        def rows(engine: RowEngine) -> Iterator[Record]:
             return self._check_independent(reread_rows(sources, numbers), selected, engine)
 
         self._tally = before.fork()
-        engine = Judging(self._fold, self._tally, add_findings)
+        engine = RowEngine(self._fold, self._tally, add_findings)
         if self._is_partitioned or not stream(rows(engine), engine):
             self._tally = before.fork()
-            engine = Judging(self._fold, self._tally, add_findings)
+            engine = RowEngine(self._fold, self._tally, add_findings)
             sort(rows(engine), engine)
 
-    def _check_independent(self, rows: Iterator[Row], selected: Selected, engine: Judging) -> Iterator[Row]:
+    def _check_independent(self, rows: Iterator[Record], selected: RowSelection, engine: RowEngine) -> Iterator[Record]:
         """Explain the rows that need no history; yield the others."""
         for row in rows:
             if row.number in selected.independent:
@@ -264,7 +264,7 @@ class ColumnEngine:
         examples = frozenset(number for numbers in statistics.examples for number in numbers)
         followed: set[str] = set()
 
-        def add_findings(row: Row, findings: list[Finding]) -> None:
+        def add_findings(row: Record, findings: list[Finding]) -> None:
             number = int(row.number)
             if number in own_rows:
                 gathering.told(row, findings)
@@ -273,30 +273,30 @@ class ColumnEngine:
             if number in own_rows or number in replayed:
                 followed.add(row.snapshot.id)
 
-        def finish_batch(batch_id: str, track: Track) -> None:
+        def finish_batch(batch_id: str, track: BatchRecord) -> None:
             (gathering.ended if batch_id in followed else gathering.keep)(batch_id, track)
 
         numbers = sorted({*own_rows, *replayed, *examples})
         sort(
             reread_rows(sources, numbers),
-            Judging(self._fold, attrs.evolve(self._blank), add_findings, finish_batch),
+            RowEngine(self._fold, attrs.evolve(self._blank), add_findings, finish_batch),
         )
 
-    def _compare(self, row: Row, findings: list[Finding], mask: int) -> None:
+    def _compare(self, row: Record, findings: list[Finding], mask: int) -> None:
         """Raise DisagreementError unless the findings are those of the mask."""
         found = sum(BIT[finding.rule] for finding in findings if finding.rule in self._tally.wanted)
         if found != mask:
             codes = [code for code, bit in BIT.items() if bit & (found ^ mask)]
             raise DisagreementError(f"the two readings of {', '.join(codes)} disagree at {row.place}: please report it")
 
-    def _add_findings(self, row: Row, findings: list[Finding]) -> None:
+    def _add_findings(self, row: Record, findings: list[Finding]) -> None:
         self._tally.snapshots += 1
         self._tally.take(row.number, findings)
         if self.gathering is not None:
             self.gathering.told(row, findings)
 
 
-def reread_rows(sources: Sequence[RowSource], numbers: list[int]) -> Iterator[Row]:
+def reread_rows(sources: Sequence[RowSource], numbers: list[int]) -> Iterator[Record]:
     """
     Read rows again that have an id.
 
@@ -309,6 +309,6 @@ def reread_rows(sources: Sequence[RowSource], numbers: list[int]) -> Iterator[Ro
         end = bisect_left(numbers, base + source.rows_count)
         if end > at:
             for row in source.reread([number - base for number in numbers[at:end]], base):
-                if isinstance(row, Row) and row.snapshot.is_named:
+                if isinstance(row, Record) and row.snapshot.is_named:
                     yield row
         base, at = base + source.rows_count, end

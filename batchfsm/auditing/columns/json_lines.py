@@ -20,21 +20,21 @@ import attrs
 from batchfsm.auditing.columns.json_rows import RowReader
 from batchfsm.auditing.columns.layout import RowBatch, number_rows
 from batchfsm.auditing.columns.line_splits import Split, read_split
-from batchfsm.auditing.progress import Meter
+from batchfsm.auditing.progress import ProgressMeter
 from batchfsm.dialects import Dialect
 from batchfsm.errors import SourceError
-from batchfsm.finding import Place
+from batchfsm.finding import LogPosition
 from batchfsm.logs import (
     OBJECT_CHARS_MAX,
-    BrokenError,
-    Counted,
-    Row,
-    Sighting,
-    Stream,
-    Unreadable,
+    CountingReader,
+    RawRecord,
+    Record,
+    RecordReader,
+    TruncatedStreamError,
+    UnreadableEntry,
+    decompressing_reader,
     is_packed,
-    rows,
-    unpacked,
+    parse_records,
 )
 from batchfsm.wire import decoder, reader
 
@@ -97,7 +97,7 @@ class _SplitIndex:
 class JsonLinesSource:
     """One file of JSON lines; its rows are its lines, blank ones left out."""
 
-    def __init__(self, name: str, dialect: Dialect, meter: Meter | None = None) -> None:
+    def __init__(self, name: str, dialect: Dialect, meter: ProgressMeter | None = None) -> None:
         """
         Open the file; a compressed one is decompressed to disk, because lines are read again.
 
@@ -111,7 +111,7 @@ class JsonLinesSource:
             NotLinesError: If a compressed file breaks off.
         """
         self.name = name
-        self._binary = _open(name, meter or Meter(None))
+        self._binary = _open(name, meter or ProgressMeter(None))
         self.size = self._binary.seek(0, 2)
         """In bytes, decompressed."""
         self.bytes_read = 0
@@ -164,7 +164,7 @@ class JsonLinesSource:
                     )
                 line += lines
 
-    def reread(self, numbers: list[int], base: int = 0) -> Iterator[Row | Unreadable]:
+    def reread(self, numbers: list[int], base: int = 0) -> Iterator[Record | UnreadableEntry]:
         """
         Read some rows as the row engine does.
 
@@ -184,7 +184,9 @@ class JsonLinesSource:
                 raise SourceError(f"{self.name}: changed while it was read")
             line_end = text.find(b"\n") + 1
             text = text[:line_end] if line_end else text
-            yield from number_rows(rows(self._sightings(text, Place(self.name, line), start), wire), base + number)
+            yield from number_rows(
+                parse_records(self._sightings(text, LogPosition(self.name, line), start), wire), base + number
+            )
 
     def _locate(self, number: int) -> tuple[int, int, int]:
         """Return where the line of a row begins, how many bytes there are to the next row's, and the line's number."""
@@ -221,28 +223,28 @@ class JsonLinesSource:
             except OSError as error:
                 raise SourceError(f"{self.name}: {error.strerror or error}") from error
 
-    def _sightings(self, text: bytes, place: Place, offset: int) -> Iterator[Sighting | Unreadable]:
+    def _sightings(self, text: bytes, place: LogPosition, offset: int) -> Iterator[RawRecord | UnreadableEntry]:
         """Return what stands on a line; nearly always one object."""
         try:
             found = decoder.decode(text.strip(_SPACE).decode())
         except (ValueError, RecursionError):
             found = None
         if isinstance(found, dict) and len(text) <= OBJECT_CHARS_MAX:
-            return iter([Sighting(place, found)])
-        seen = list(Stream(BytesIO(text), self.name, None, line=place.line))
-        if any(isinstance(each, Unreadable) for each in seen):
+            return iter([RawRecord(place, found)])
+        seen = list(RecordReader(BytesIO(text), self.name, None, line=place.line))
+        if any(isinstance(each, UnreadableEntry) for each in seen):
             # The line may be the beginning of something longer.
             seen = self._read_in_place(text, place, offset)
         return iter(seen)
 
-    def _read_in_place(self, text: bytes, place: Place, offset: int) -> list[Sighting | Unreadable]:
+    def _read_in_place(self, text: bytes, place: LogPosition, offset: int) -> list[RawRecord | UnreadableEntry]:
         """Read a line where it stands in the file; NotLinesError unless the next object begins on the next line."""
         next_line = place.line + 1
         behind = offset + len(text)
         while (line := self._line_at(behind)) and not line.strip(_SPACE):
             next_line, behind = next_line + 1, behind + len(line)
-        seen: list[Sighting | Unreadable] = []
-        for each in Stream(cast("BinaryIO", _OffsetReader(self, offset)), self.name, None, line=place.line):
+        seen: list[RawRecord | UnreadableEntry] = []
+        for each in RecordReader(cast("BinaryIO", _OffsetReader(self, offset)), self.name, None, line=place.line):
             if each.place.line > place.line:
                 if each.place.line == next_line and not text.lstrip(_SPACE).startswith(b"["):
                     return seen
@@ -281,7 +283,7 @@ def _is_utf8(text: bytearray) -> bool:
     return True
 
 
-def _open(name: str, meter: Meter) -> BinaryIO:
+def _open(name: str, meter: ProgressMeter) -> BinaryIO:
     """Open a file; of a compressed one, a decompressed copy."""
     with ExitStack() as stack:
         try:
@@ -294,7 +296,7 @@ def _open(name: str, meter: Meter) -> BinaryIO:
             raise SourceError(f"{name}: {error.strerror or error}") from error
         if is_compressed:
             meter.begin("unpacking", size)
-            for _ in _decompress(cast("BinaryIO", Counted(binary, meter.read)), plain, name):
+            for _ in _decompress(cast("BinaryIO", CountingReader(binary, meter.read)), plain, name):
                 meter.tick()
             binary.close()
         stack.pop_all()  # `JsonLinesSource.close` closes it.
@@ -303,12 +305,12 @@ def _open(name: str, meter: Meter) -> BinaryIO:
 
 def _decompress(packed: BinaryIO, plain: BinaryIO, name: str) -> Iterator[None]:
     """Decompress a file piece by piece; after each the progress can be reported."""
-    read = unpacked(packed)
+    read = decompressing_reader(packed)
     while True:
         try:
             piece = read(_SPLIT_BYTES)
             plain.write(piece)
-        except BrokenError:
+        except TruncatedStreamError:
             raise NotLinesError from None
         except OSError as error:
             raise SourceError(f"{name}: {error.strerror or error}") from error

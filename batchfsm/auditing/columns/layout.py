@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 import attrs
 
 from batchfsm.lifecycle import STAMP_FIELDS
-from batchfsm.logs import Row, Unreadable
+from batchfsm.logs import Record, UnreadableEntry
 from batchfsm.snapshot import COUNT_FIELDS
 
 NULL: Final = -(2**63)
@@ -137,7 +137,7 @@ class RowSource(Protocol):
     def batches(self) -> Iterator[RowBatch]:
         """Yield all rows in order."""
 
-    def reread(self, numbers: list[int], base: int = 0) -> Iterator[Row | Unreadable]:
+    def reread(self, numbers: list[int], base: int = 0) -> Iterator[Record | UnreadableEntry]:
         """
         Read some rows as the row engine does.
 
@@ -147,10 +147,12 @@ class RowSource(Protocol):
         """
 
 
-def number_rows(rows: Iterator[Row | Unreadable], number: int) -> Iterator[Row | Unreadable]:
+def number_rows(rows: Iterator[Record | UnreadableEntry], number: int) -> Iterator[Record | UnreadableEntry]:
     """Number the rows of one line: the first one `number`, each further one a fraction more."""
     for row in rows:
-        yield Row(number + row.number / ROWS_PER_LINE_MAX, row.place, row.snapshot) if isinstance(row, Row) else row
+        yield (
+            Record(number + row.number / ROWS_PER_LINE_MAX, row.place, row.snapshot) if isinstance(row, Record) else row
+        )
 
 
 def new_rows(count: int) -> array[int]:

@@ -12,7 +12,7 @@ import attrs
 from batchfsm.auditing.columns.layout import COLUMNS, FIELD_BITS, TRACKED_FIELDS, WARNING_BITS
 from batchfsm.dialects import Dialect
 from batchfsm.lifecycle import STAMP_FIELDS
-from batchfsm.rules import RULES, World, kinds
+from batchfsm.rules import RULES, RuleContext, kinds
 from batchfsm.topology import Topology, topology
 
 BIT: Final[Mapping[str, int]] = {code: 1 << index for index, code in enumerate(RULES)}
@@ -72,7 +72,7 @@ class LookupTables:
 def lookup_tables(dialect: Dialect, skew_s: float) -> LookupTables:
     """Return the tables of a dialect; nothing writes to them."""
     graph = topology(dialect.lifecycle)
-    world = World(dialect=dialect, topology=graph, skew_s=skew_s)
+    world = RuleContext(dialect=dialect, topology=graph, skew_s=skew_s)
     limits = list(_limits(world))
     fields = {name: field for rule in RULES.values() for name, field in _fields(rule.code, rule.kind)}
     id_rule: Any = RULES["T206"].kind
@@ -81,8 +81,8 @@ def lookup_tables(dialect: Dialect, skew_s: float) -> LookupTables:
         completed=graph.statuses.index("completed") if "completed" in graph.statuses else -9,
         final=bytearray([*(name in graph.terminal for name in graph.statuses), 0]),
         stamp_sets=_stamp_sets(world),
-        must_be_set=_flat(_scoped(world, kinds.Null)),
-        must_be_null=_flat(_scoped(world, kinds.Set)),
+        must_be_set=_flat(_scoped(world, kinds.MustBeSet)),
+        must_be_null=_flat(_scoped(world, kinds.MustBeNull)),
         stamp_pairs=_flat(_stamp_pairs(graph)),
         limits=_flat(row for row, _ in limits),
         slacks_s=array("d", [slack_s for _, slack_s in limits]),
@@ -100,7 +100,7 @@ def _flat(rows: Iterable[tuple[int, ...]]) -> array[int]:
     return array("q", [number for row in rows for number in row])
 
 
-def _stamp_sets(world: World) -> array[int]:
+def _stamp_sets(world: RuleContext) -> array[int]:
     """Return what the status and the set stamps alone decide, out of the scalar rules' own tables."""
     graph, found = world.topology, array("q", bytes(8 * 256 * (len(world.topology.statuses) + 1)))
     for code, status in enumerate(graph.statuses):
@@ -117,7 +117,7 @@ def _stamp_sets(world: World) -> array[int]:
     return found
 
 
-def _scoped(world: World, kind: type) -> Iterable[tuple[int, int, int]]:
+def _scoped(world: RuleContext, kind: type) -> Iterable[tuple[int, int, int]]:
     statuses = (*world.topology.statuses, None)
     for code, rule in RULES.items():
         if isinstance(rule.kind, kind):
@@ -137,10 +137,10 @@ def _stamp_pairs(graph: Topology) -> Iterable[tuple[int, int]]:
     )
 
 
-def _limits(world: World) -> Iterable[tuple[tuple[int, int, int, int], float]]:
+def _limits(world: RuleContext) -> Iterable[tuple[tuple[int, int, int, int], float]]:
     columns = {name: COLUMNS.index(name) for name in _TIMES[:-1]} | {"observed_at": len(COLUMNS)}
     for code, rule in RULES.items():
-        if isinstance(row := rule.kind, kinds.Bound):
+        if isinstance(row := rule.kind, kinds.TimeLimit):
             slack_s = world.skew_s if row.slack_s is None else row.slack_s
             for time in row.times:
                 yield (columns[time], columns[row.limit], row.open_only, BIT[code]), slack_s
@@ -148,10 +148,10 @@ def _limits(world: World) -> Iterable[tuple[tuple[int, int, int, int], float]]:
 
 def _fields(code: str, kind: kinds.Kind) -> Iterable[tuple[str, tuple[int, int]]]:
     """Yield the kind and the bit of each field that a history rule reads."""
-    if isinstance(kind, kinds.Kept):
+    if isinstance(kind, kinds.Immutable):
         field_kind = IDENTITY if not kind.null_counts else STAMP if code == "H504" else FILE
         yield from ((name, (field_kind, BIT[code])) for name in kind.fields)
-    elif isinstance(kind, kinds.Grown):
+    elif isinstance(kind, kinds.Monotonic):
         yield "request_counts.total", (SUM, BIT[code])
         yield from ((f"request_counts.{name}", (DONE, BIT[code])) for name in ("completed", "failed"))
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from batchfsm.auditing.columns.layout import RowBatch, number_rows
 from batchfsm.dialects import Dialect
-from batchfsm.logs import Row, Sighting, Unreadable, rows
+from batchfsm.logs import RawRecord, Record, UnreadableEntry, parse_records
 from batchfsm.wire import reader
 
 
@@ -15,7 +15,7 @@ class ParsedLinesSource:
     """Lines in memory; its rows are its lines."""
 
     def __init__(
-        self, values: Any, observed_at: Any, decoded: Any, read_line: Callable[[int], Sighting], dialect: Dialect
+        self, values: Any, observed_at: Any, decoded: Any, read_line: Callable[[int], RawRecord], dialect: Dialect
     ) -> None:
         """
         Keep the lines.
@@ -41,7 +41,7 @@ class ParsedLinesSource:
             count=self.rows_count, values=self._values, observed_at=self._observed_at, decoded=self._decoded, first=0
         )
 
-    def reread(self, numbers: list[int], base: int = 0) -> Iterator[Row | Unreadable]:
+    def reread(self, numbers: list[int], base: int = 0) -> Iterator[Record | UnreadableEntry]:
         """
         Read some rows as the row engine does.
 
@@ -51,4 +51,4 @@ class ParsedLinesSource:
         """
         wire = reader(self._dialect)
         for number in numbers:
-            yield from number_rows(rows([self._read_line(number)], wire), base + number)
+            yield from number_rows(parse_records([self._read_line(number)], wire), base + number)

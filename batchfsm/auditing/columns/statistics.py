@@ -14,7 +14,7 @@ import attrs
 from batchfsm.auditing.columns.layout import NULL, TRACKED_FIELDS, UNKNOWN, WARNING_BITS
 from batchfsm.auditing.columns.lookup_tables import BIT
 from batchfsm.auditing.columns.partition import Partition
-from batchfsm.auditing.flow import CLEAN_MAX, SEVERITIES, TROUBLED_MAX, Gathering, rounded, stays
+from batchfsm.auditing.statistics import CLEAN_MAX, SEVERITIES, TROUBLED_MAX, StatisticsCollector, rounded, stays
 from batchfsm.lifecycle import STAMP_FIELDS, Severity
 from batchfsm.route import router
 from batchfsm.snapshot import Snapshot
@@ -40,7 +40,7 @@ _Stamps = tuple[int, ...]
 class StatisticsReader:
     """Reads the statistics of each partition, and selects the rows that the row engine must replay for them."""
 
-    statistics: Gathering
+    statistics: StatisticsCollector
     weights: Mapping[str, Weight]
     """The severity of each rule, or `off`."""
     replayed: list[list[int]] = attrs.field(init=False, factory=list)

@@ -12,7 +12,7 @@ from batchfsm.auditing.columns.arrow_rows import TableDecoder
 from batchfsm.auditing.columns.layout import RowBatch, number_rows
 from batchfsm.auditing.tables import TableRows
 from batchfsm.dialects import Dialect
-from batchfsm.logs import Row, Unreadable, rows
+from batchfsm.logs import Record, UnreadableEntry, parse_records
 from batchfsm.wire import reader
 
 _WORKERS: Final = 2
@@ -62,7 +62,7 @@ class TableSource:
                 self.rows_count += len(decoded)
                 yield RowBatch(count=len(decoded), values=values, observed_at=observed_at, decoded=decoded, first=first)
 
-    def reread(self, numbers: list[int], base: int = 0) -> Iterator[Row | Unreadable]:
+    def reread(self, numbers: list[int], base: int = 0) -> Iterator[Record | UnreadableEntry]:
         """
         Read some rows as the row engine does.
 
@@ -75,7 +75,7 @@ class TableSource:
         """
         wire = reader(self._dialect)
         for number, sighting in self._rows.reread(numbers, self._recent):
-            yield from number_rows(rows([sighting], wire), base + number)
+            yield from number_rows(parse_records([sighting], wire), base + number)
 
     def _decode(self, batch: Any) -> tuple[Any, Any, Any]:
         """Decode a batch, in a worker thread."""

@@ -20,7 +20,7 @@ _UNCHANGED: Final = UNCHANGED >> _SHIFT
 _ROSE: Final = (COMPLETED_ROSE | FAILED_ROSE) >> _SHIFT
 
 
-class Selected(NamedTuple):
+class RowSelection(NamedTuple):
     """The rows to list, and the rows to read for that."""
 
     masks: dict[int, int]
@@ -63,7 +63,7 @@ class WitnessSelection:
             (found.numbers[index], found.masks[index] & wanted, place.get(found.slots[index], -1)) for index in first
         ]
 
-    def select(self, *, is_whole: bool) -> Selected:
+    def select(self, *, is_whole: bool) -> RowSelection:
         """Select the first rows of all partitions; `is_whole`: replay every row of a history."""
         chosen = sorted(self._rows)[: self.rows_max]
         masks = {number: mask for number, mask, _ in chosen}
@@ -71,7 +71,7 @@ class WitnessSelection:
         numbers = [*independent]
         for place in {place for _, _, place in chosen if place >= 0}:
             numbers += _rows_needed(self._histories[place], masks, is_whole=is_whole)
-        return Selected(masks, frozenset(independent), numbers)
+        return RowSelection(masks, frozenset(independent), numbers)
 
 
 def _rows_needed(history: list[HistoryRow], listed: Container[int], *, is_whole: bool) -> list[int]:

@@ -12,16 +12,16 @@ from typing import Any, Final
 import attrs
 
 from batchfsm.auditing import optional
+from batchfsm.auditing.accumulator import FindingsAccumulator
 from batchfsm.auditing.report import Report
 from batchfsm.auditing.spark.inputs import SparkInput, load_spark_sql, open_files, open_frame
 from batchfsm.auditing.spark.partition import check_partition
 from batchfsm.auditing.spark.shuffle import SHUFFLE_SCHEMA, shuffle
-from batchfsm.auditing.spool import packed, unpacked
+from batchfsm.auditing.spill import pickled, unpickled
 from batchfsm.auditing.tables import restrict_to_columns
-from batchfsm.auditing.tally import Tally
 from batchfsm.dialects import Dialect
 from batchfsm.errors import SourceError
-from batchfsm.finding import Place
+from batchfsm.finding import LogPosition
 
 PARTITION_BYTES: Final = 64 * 2**20
 """How much text a partition holds, about."""
@@ -36,7 +36,7 @@ def is_frame(source: object) -> bool:
     return kind.__name__ == "DataFrame" and kind.__module__.startswith("pyspark.sql.")
 
 
-def run(source: Any, dialect: Dialect, blank: Tally, skew_s: float, memory: int) -> Report:
+def run(source: Any, dialect: Dialect, blank: FindingsAccumulator, skew_s: float, memory: int) -> Report:
     """
     Audit a log in Spark.
 
@@ -57,11 +57,11 @@ def run(source: Any, dialect: Dialect, blank: Tally, skew_s: float, memory: int)
             dialect, blank = restrict_to_columns(dialect, blank, log.fields.given)
         partitions, count = _shuffle(log, dialect)
 
-        def run_partitions(listed_max: int) -> tuple[list[Tally], tuple[str, ...]]:
+        def run_partitions(listed_max: int) -> tuple[list[FindingsAccumulator], tuple[str, ...]]:
             quota = attrs.evolve(blank, listed_max=listed_max)
-            settings = packed((packed(dialect), quota, skew_s, memory, log.names, log.files))
+            settings = pickled((pickled(dialect), quota, skew_s, memory, log.names, log.files))
             checked = partitions.mapInArrow(partial(check_partition, settings=settings), "result binary").collect()
-            results = [unpacked(row.result) for row in checked]
+            results = [unpickled(row.result) for row in checked]
             is_compiled = all(is_compiled for _, is_compiled in results)
             return [tally for tally, _ in results], () if is_compiled else (optional.NOT_COMPILED,)
 
@@ -74,7 +74,7 @@ def run(source: Any, dialect: Dialect, blank: Tally, skew_s: float, memory: int)
     return attrs.evolve(report, remarks=remarks)
 
 
-def _merge(blank: Tally, tallies: Iterable[Tally], log: SparkInput) -> Report:
+def _merge(blank: FindingsAccumulator, tallies: Iterable[FindingsAccumulator], log: SparkInput) -> Report:
     tally = attrs.evolve(blank)
     tally.merge(tallies, log.rank)
     return tally.report()
@@ -86,7 +86,9 @@ def _listing_quota(listed_max: int, count: int) -> int:
     return min(listed_max, ceil(mean + 6 * sqrt(mean)) + 6)
 
 
-def _listing_is_complete(whole: Report, parts: Iterable[Report], listed_max: int, rank: Callable[[Place], Any]) -> bool:
+def _listing_is_complete(
+    whole: Report, parts: Iterable[Report], listed_max: int, rank: Callable[[LogPosition], Any]
+) -> bool:
     """Tell whether a report lists the first findings of all parts: False if a part may have more of them."""
     listed = [each.where[-1] for each in whole.findings], [each.place for each in whole.unreadable]
     for part in parts:
@@ -131,6 +133,6 @@ def _shuffle(log: SparkInput, dialect: Dialect) -> tuple[Any, int]:
     """Bring the rows of each batch together, in no order; return them and the number of partitions."""
     cores = log.rows.sparkSession.sparkContext.defaultParallelism
     count = max(2 * cores, -(-log.text_bytes // PARTITION_BYTES), -(-log.count // PARTITION_ROWS))
-    settings = packed((log.kind, packed(dialect), log.files, count))
+    settings = pickled((log.kind, pickled(dialect), log.files, count))
     shuffled = log.rows.mapInArrow(partial(shuffle, settings=settings), SHUFFLE_SCHEMA)
     return shuffled.repartitionById(count, "partition"), count

@@ -15,7 +15,7 @@ import attrs
 from batchfsm.auditing.spark.splits import SPLIT_SCHEMA, FileSnapshot, find_files, find_splits
 from batchfsm.auditing.tables import FRAME, JSON_TEXT, OBSERVED_AT_FIELDS, Parquet, TableSchema, find_fields
 from batchfsm.errors import MissingExtraError
-from batchfsm.finding import Place
+from batchfsm.finding import LogPosition
 
 TEXTS, ROWS, ROW_GROUPS, SPLITS = range(4)
 """Kinds of input: lines of JSON text; rows of a table; row groups of Parquet files or splits of files of JSON lines,
@@ -43,7 +43,7 @@ class SparkInput:
     files: tuple[FileSnapshot, ...] = ()
     """The files of the splits, by `file_nr`."""
 
-    def rank(self, place: Place) -> tuple[int, int]:
+    def rank(self, place: LogPosition) -> tuple[int, int]:
         """Return a key that sorts places in the order of the log."""
         return self.names.index(place.source), place.line
 

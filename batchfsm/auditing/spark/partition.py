@@ -11,12 +11,12 @@ from typing import Any
 import attrs
 
 from batchfsm.auditing.optional import load_columns
-from batchfsm.auditing.scalar import one_by_one
+from batchfsm.auditing.row_engine import one_by_one
 from batchfsm.auditing.spark.shuffle import load_dialect
-from batchfsm.auditing.spool import packed, unpacked
+from batchfsm.auditing.spill import pickled, unpickled
 from batchfsm.auditing.tables import Frame, TableRows, load_arrow
-from batchfsm.finding import Place
-from batchfsm.logs import Sighting
+from batchfsm.finding import LogPosition
+from batchfsm.logs import RawRecord
 
 
 def check_partition(found: Iterator[Any], settings: bytes) -> Iterator[Any]:
@@ -31,7 +31,7 @@ def check_partition(found: Iterator[Any], settings: bytes) -> Iterator[Any]:
     Yields:
         The tally, and whether compiled code checked the rows; packed.
     """
-    packed_dialect, blank, skew_s, memory, names, files = unpacked(settings)
+    packed_dialect, blank, skew_s, memory, names, files = unpickled(settings)
     dialect, columns = load_dialect(packed_dialect), load_columns()
     streams = [stream for batch in found for stream in batch.column("rows").to_pylist()]
     if not streams:
@@ -39,8 +39,8 @@ def check_partition(found: Iterator[Any], settings: bytes) -> Iterator[Any]:
     table = read_streams(streams)
     file_numbers, line_numbers = table["file_nr"].to_pylist(), table["line"].to_pylist()
 
-    def place_of(row: int) -> Place:
-        return Place(names[file_numbers[row]], line_numbers[row])
+    def place_of(row: int) -> LogPosition:
+        return LogPosition(names[file_numbers[row]], line_numbers[row])
 
     with ExitStack() as stack:
         source, tally = None, None
@@ -60,7 +60,7 @@ def check_partition(found: Iterator[Any], settings: bytes) -> Iterator[Any]:
                 tally = columns.ColumnEngine(dialect, blank, skew_s, memory).run([source])
         if tally is None:
             tally, _ = one_by_one(records, dialect, blank, skew_s, is_repeatable=True)
-    yield load_arrow().RecordBatch.from_pydict({"result": [packed((tally, columns is not None))]})
+    yield load_arrow().RecordBatch.from_pydict({"result": [pickled((tally, columns is not None))]})
 
 
 def read_streams(streams: Sequence[bytes]) -> Any:
@@ -83,22 +83,22 @@ def _to_bytes(column: Any) -> bytes:
     )
 
 
-def _read_line(table: Any, place_of: Callable[[int], Place], open_file: Any, row: int) -> Sighting:
+def _read_line(table: Any, place_of: Callable[[int], LogPosition], open_file: Any, row: int) -> RawRecord:
     """Return a line; if its text was not shuffled, read it from its file."""
     text = table["text"][row].as_py()
     if text is None:
         binary = open_file(table["file_nr"][row].as_py())
         binary.seek(table["begin"][row].as_py())
         text = binary.read(table["size"][row].as_py())
-    return Sighting(place_of(row), text)
+    return RawRecord(place_of(row), text)
 
 
 @attrs.frozen
 class _Records:
     """The lines of a partition as raw records; can be read several times."""
 
-    read_line: Callable[[int], Sighting]
+    read_line: Callable[[int], RawRecord]
     count: int
 
-    def __iter__(self) -> Iterator[Sighting]:
+    def __iter__(self) -> Iterator[RawRecord]:
         return map(self.read_line, range(self.count))

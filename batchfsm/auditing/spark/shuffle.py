@@ -17,7 +17,7 @@ import attrs
 from batchfsm.auditing.optional import load_columns
 from batchfsm.auditing.spark.inputs import ROW_GROUPS, ROWS, SPLITS, TEXTS
 from batchfsm.auditing.spark.splits import FileSnapshot, to_objects
-from batchfsm.auditing.spool import unpacked
+from batchfsm.auditing.spill import unpickled
 from batchfsm.auditing.tables import FRAME, Parquet, find_fields, index_array, load_arrow, normalize
 from batchfsm.dialects import Dialect
 from batchfsm.errors import SnapshotError
@@ -37,7 +37,7 @@ Shuffled = tuple[Any, Any]
 @cache
 def load_dialect(binary: bytes) -> Dialect:
     """Return a dialect that was packed; the same one for all tasks of a worker, because readers are cached by it."""
-    dialect: Dialect = unpacked(binary)
+    dialect: Dialect = unpickled(binary)
     return dialect
 
 
@@ -50,7 +50,7 @@ def shuffle(found: Iterator[Any], settings: bytes) -> Iterator[Any]:
         settings: Its kind, the packed dialect, the files, and the number of partitions; packed.
     """
     pa = load_arrow()
-    kind, dialect, files, count = unpacked(settings)
+    kind, dialect, files, count = unpickled(settings)
     for rows, keys in _READERS[kind](found, load_dialect(dialect), files):
         if not len(keys):
             continue  # All lines are blank.

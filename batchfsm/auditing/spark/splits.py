@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, Final
 
 import attrs
 
-from batchfsm.auditing.spool import packed, unpacked
+from batchfsm.auditing.spill import pickled, unpickled
 from batchfsm.auditing.tables import load_arrow
 from batchfsm.errors import SourceError
 from batchfsm.logs import OBJECT_CHARS_MAX, is_packed
@@ -100,7 +100,7 @@ def find_splits(session: Any, files: Sequence[FileSnapshot]) -> tuple[list[tuple
     ]
     rows = session.createDataFrame(ranges, "file_nr long, begin long, end long")
     schema = "file_nr long, begin long, end long, lines long"
-    counted = rows.mapInArrow(partial(count_lines, settings=packed(files)), schema).collect()
+    counted = rows.mapInArrow(partial(count_lines, settings=pickled(files)), schema).collect()
     found, lines = [], 0
     for file_nr, splits in groupby(sorted(counted), key=lambda split: split.file_nr):
         line = 1
@@ -113,7 +113,7 @@ def find_splits(session: Any, files: Sequence[FileSnapshot]) -> tuple[list[tuple
 
 def count_lines(found: Iterator[Any], settings: bytes) -> Iterator[Any]:
     """Count the lines that begin in ranges of bytes, in a worker."""
-    files = unpacked(settings)
+    files = unpickled(settings)
     for split in to_objects(found):
         _, text = files[split["file_nr"]].read_lines(split["begin"], split["end"])
         yield load_arrow().RecordBatch.from_pylist([{**split, "lines": text.count(b"\n")}])

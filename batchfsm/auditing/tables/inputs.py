@@ -8,20 +8,20 @@ from typing import Any
 
 import attrs
 
+from batchfsm.auditing.accumulator import FindingsAccumulator
 from batchfsm.auditing.tables.missing_columns import restrict_to_columns
 from batchfsm.auditing.tables.tables import Frame, Parquet, TableRows
-from batchfsm.auditing.tally import Tally
 from batchfsm.dialects import Dialect
-from batchfsm.logs import Sighting, Source, Unreadable, is_parquet
-from batchfsm.logs import opened as open_source
+from batchfsm.logs import LogSource, RawRecord, UnreadableEntry, is_parquet
+from batchfsm.logs import resolve_source as open_source
 
 
 @attrs.frozen(eq=False)
 class MixedInput:
     """Tables and other files."""
 
-    parts: tuple[Source | TableRows, ...]
-    """In order; each `Source` is one file."""
+    parts: tuple[LogSource | TableRows, ...]
+    """In order; each `LogSource` is one file."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -39,7 +39,7 @@ class MixedInput:
         """True if all parts can be read a second time."""
         return all(isinstance(part, TableRows) or part.is_repeatable for part in self.parts)
 
-    def __iter__(self) -> Iterator[Sighting | Unreadable]:
+    def __iter__(self) -> Iterator[RawRecord | UnreadableEntry]:
         """Yield the raw records of all parts in order."""
         for part in self.parts:
             yield from part
@@ -49,7 +49,7 @@ class MixedInput:
         wanted = frozenset(names)
         return MixedInput(tuple(part for part in self.parts if wanted.issuperset(part.names)))
 
-    def restrict_to_columns(self, dialect: Dialect, blank: Tally) -> tuple[Dialect, Tally]:
+    def restrict_to_columns(self, dialect: Dialect, blank: FindingsAccumulator) -> tuple[Dialect, FindingsAccumulator]:
         """Return the dialect and the tally for the columns that all tables have."""
         tables = [part.table for part in self.parts if isinstance(part, TableRows)]
         return restrict_to_columns(dialect, blank, frozenset.intersection(*(table.fields.given for table in tables)))
@@ -61,7 +61,7 @@ def is_frame(source: object) -> bool:
 
 
 @contextmanager
-def open_input(source: Any, input_format: str, passed: Callable[[int], object]) -> Iterator[Source | MixedInput]:
+def open_input(source: Any, input_format: str, passed: Callable[[int], object]) -> Iterator[LogSource | MixedInput]:
     """
     Open the input of an audit; tables are closed when the context ends.
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from batchfsm.auditing.tally import Tally
+from batchfsm.auditing.accumulator import FindingsAccumulator
 from batchfsm.dialects import Dialect
 from batchfsm.lifecycle import STAMP_FIELDS
 from batchfsm.rules import RULES, kinds
@@ -27,7 +27,9 @@ def unavailable_rules(given: frozenset[str]) -> tuple[str, ...]:
     return tuple(code for code, rule in RULES.items() if not _can_check(rule.kind, given | {"observed_at"}))
 
 
-def restrict_to_columns(dialect: Dialect, blank: Tally, given: frozenset[str]) -> tuple[Dialect, Tally]:
+def restrict_to_columns(
+    dialect: Dialect, blank: FindingsAccumulator, given: frozenset[str]
+) -> tuple[Dialect, FindingsAccumulator]:
     """Return the dialect and the tally for a table that may lack columns; `given` as for `unavailable_rules`."""
     missing = [code for code in unavailable_rules(given) if dialect.severities.get(code) != "off"]
     return with_optional_stamps(dialect, given), attrs.evolve(blank, missing=tuple(missing))
@@ -47,23 +49,23 @@ def _can_check(kind: kinds.Kind, given: frozenset[str]) -> bool:
     stamps = {*STAMP_FIELDS[1:]}
     found: Any
     match kind:
-        case kinds.Null():
+        case kinds.MustBeSet():
             found = names <= given
-        case kinds.Set() | kinds.Kept() | kinds.Refused():
+        case kinds.MustBeNull() | kinds.Immutable() | kinds.InvalidField():
             found = names & given or not names
         case kinds.Limit():
             found = "metadata" in given
-        case kinds.OwnStamp() | kinds.Passed() | kinds.Missed() | kinds.Ordered():
+        case kinds.OwnStampMissing() | kinds.ImpossibleStamps() | kinds.SkippedStamp() | kinds.StampOrder():
             found = stamps & given
-        case kinds.Bound():
+        case kinds.TimeLimit():
             found = kind.limit in given and {*kind.times} & given
-        case kinds.Window():
+        case kinds.DeadlineWindow():
             found = {"expires_at", "completion_window"} <= given
-        case kinds.Overflow() | kinds.Unsettled() | kinds.Grown():
+        case kinds.CountsOverflow() | kinds.CountsUnfinished() | kinds.Monotonic():
             found = "request_counts" in given
         case kinds.OutputMissing():
             found = {"request_counts", "output_file_id"} <= given
-        case kinds.Settled():
+        case kinds.ChangedAfterEnd():
             found = {*stamps, "request_counts", "errors"} & given
         case _:
             found = True

@@ -9,8 +9,8 @@ from batchfsm.auditing.tables.arrow import load_arrow
 from batchfsm.auditing.tables.normalized_batch import NormalizedBatch
 from batchfsm.auditing.tables.schema import COUNTS, JSON_TEXT, OBSERVED_AT_FIELDS
 from batchfsm.errors import SnapshotError
-from batchfsm.finding import Place
-from batchfsm.logs import Sighting, Unreadable
+from batchfsm.finding import LogPosition
+from batchfsm.logs import RawRecord, UnreadableEntry
 from batchfsm.snapshot import COUNT_FIELDS
 from batchfsm.wire import decode
 
@@ -18,16 +18,16 @@ _NESTED: Final = (COUNTS, "errors", "usage", "metadata")
 _NUMBERS: Final = tuple(f"{COUNTS}.{name}" for name in COUNT_FIELDS)
 
 
-def raw_records(batch: NormalizedBatch, places: Iterable[Place]) -> Iterator[Sighting | Unreadable]:
+def raw_records(batch: NormalizedBatch, places: Iterable[LogPosition]) -> Iterator[RawRecord | UnreadableEntry]:
     """Yield each row of a batch as an object, with its place."""
     columns = {
         field: _to_list(array, is_observed_at=field in OBSERVED_AT_FIELDS) for field, array in batch.arrays.items()
     }
     for row, place in enumerate(places):
         try:
-            yield Sighting(place, _to_envelope({field: values[row] for field, values in columns.items()}))
+            yield RawRecord(place, _to_envelope({field: values[row] for field, values in columns.items()}))
         except SnapshotError as error:
-            yield Unreadable(place, error.problems[0][1])
+            yield UnreadableEntry(place, error.problems[0][1])
 
 
 def _to_list(array: Any, *, is_observed_at: bool) -> list[Any]:

@@ -16,8 +16,8 @@ from batchfsm.auditing.tables.normalized_batch import NormalizedBatch, normalize
 from batchfsm.auditing.tables.row_objects import raw_records
 from batchfsm.auditing.tables.schema import TableSchema, find_fields
 from batchfsm.errors import SourceError
-from batchfsm.finding import Place
-from batchfsm.logs import Sighting, Unreadable
+from batchfsm.finding import LogPosition
+from batchfsm.logs import RawRecord, UnreadableEntry
 
 FRAME: Final = "dataframe"
 """The name of a dataframe in places."""
@@ -239,7 +239,7 @@ class TableRows:
     passed: Callable[[int], object] = lambda _: None
     """Called with about the number of bytes that were read since the last call; must not raise."""
 
-    place_of: Callable[[int], Place] | None = attrs.field(default=None, kw_only=True)
+    place_of: Callable[[int], LogPosition] | None = attrs.field(default=None, kw_only=True)
     """Returns the place of a row by its number, if that is not its place in this table."""
 
     @property
@@ -252,7 +252,7 @@ class TableRows:
         """About how many bytes the table takes in memory."""
         return self.table.size
 
-    def __iter__(self) -> Iterator[Sighting | Unreadable]:
+    def __iter__(self) -> Iterator[RawRecord | UnreadableEntry]:
         """Yield the raw record of each row in order."""
         first = 0
         for batch in self.table.batches():
@@ -262,7 +262,7 @@ class TableRows:
 
     def reread(
         self, numbers: list[int], recent: tuple[int, Any] | None = None
-    ) -> Iterator[tuple[int, Sighting | Unreadable]]:
+    ) -> Iterator[tuple[int, RawRecord | UnreadableEntry]]:
         """
         Yield the raw records of some rows, each with its number.
 
@@ -280,6 +280,6 @@ class TableRows:
         """Convert a record batch; SourceError as `normalize`."""
         return normalize(batch, self.table.fields, self.table.name)
 
-    def _raw_records(self, batch: Any, numbers: Sequence[int]) -> Iterator[Sighting | Unreadable]:
-        place_of = self.place_of or (lambda number: Place(self.table.name, number + 1))
+    def _raw_records(self, batch: Any, numbers: Sequence[int]) -> Iterator[RawRecord | UnreadableEntry]:
+        place_of = self.place_of or (lambda number: LogPosition(self.table.name, number + 1))
         return raw_records(self.normalized(batch), map(place_of, numbers))

@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from batchfsm import DIALECTS
-from batchfsm.logs import Row, rows
+from batchfsm.logs import Record, parse_records
 from batchfsm.wire import reader
 from support.columns import RowComparison
 from support.medley import COUNTS, GARBAGE, TEXTS, TIMES, medley, words
@@ -34,10 +34,10 @@ def compare(table, dialect):
     for batch in TableSource(table_rows, dialect).batches():
         assert (len(decoded), batch.count * WIDTH) == (batch.first, len(batch.values))
         for row in range(batch.count):
-            found = list(rows([next(raw)], wire))
+            found = list(parse_records([next(raw)], wire))
             if batch.decoded[row]:
                 (read,) = found
-                assert isinstance(read, Row)
+                assert isinstance(read, Record)
                 comparison.compare(batch.values[row * WIDTH : (row + 1) * WIDTH], batch.observed_at[row], read.snapshot)
         decoded += batch.decoded
     assert next(raw, None) is None

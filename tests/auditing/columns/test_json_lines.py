@@ -6,7 +6,7 @@ import json
 import pytest
 
 from batchfsm import DIALECTS, SourceError
-from batchfsm.logs import Unreadable, stream
+from batchfsm.logs import UnreadableEntry, json_reader
 from support.both_readings import both, everything, written
 from support.columns import FullFile, no_file
 from support.notation import seen, snap
@@ -92,9 +92,9 @@ def test_a_line_too_long_for_memory(tmp_path, column_runs, monkeypatch):
 
 def test_a_line_longer_than_an_object_may_be(tmp_path, column_runs, monkeypatch):
     """The row engine reports the line as unreadable; the other lines are read in columns."""
-    for module in (json_lines, json_rows, stream):
+    for module in (json_lines, json_rows, json_reader):
         monkeypatch.setattr(module, "OBJECT_CHARS_MAX", 2048)
-    monkeypatch.setattr(stream, "_CHUNK_CHARS", 256)
+    monkeypatch.setattr(json_reader, "_CHUNK_CHARS", 256)
     long = json.dumps(snap("vp") | {"note": "x" * 5000})
 
     row_by_row, in_columns = both(written(tmp_path, "\n".join([json.dumps(snap("v")), long, json.dumps(snap("vp"))])))
@@ -221,11 +221,11 @@ def test_rows_that_are_read_again_are_those_of_their_numbers(tmp_path, monkeypat
         batch.first for batch in found
     ]
     rows = list(source.reread([0, 2, 6, 7], base=100))
-    assert [100, 102, 107, 107] == [int(row.number) for row in rows if not isinstance(row, Unreadable)]
+    assert [100, 102, 107, 107] == [int(row.number) for row in rows if not isinstance(row, UnreadableEntry)]
     assert rows[3].number < rows[4].number
     assert [1, 3, 9, 10, 10] == [row.place.line for row in rows]
     assert [batches[0]["status"], batches[2]["status"], "validating", "in_progress"] == [
-        row.snapshot.status for row in rows if not isinstance(row, Unreadable)
+        row.snapshot.status for row in rows if not isinstance(row, UnreadableEntry)
     ]
     source.close()
 

@@ -14,8 +14,8 @@ import pytest
 
 from batchfsm import DIALECTS
 from batchfsm.errors import SnapshotError
-from batchfsm.finding import Place
-from batchfsm.logs import Row, Sighting, rows
+from batchfsm.finding import LogPosition
+from batchfsm.logs import RawRecord, Record, parse_records
 from batchfsm.wire import decode, reader
 from support.both_readings import LINES, ODDITIES, any_log
 from support.columns import COLLIDING, NULL, RowComparison, text_buffer
@@ -28,12 +28,12 @@ from batchfsm.auditing.columns.json_rows import FIELD_CODES, RowReader
 from batchfsm.auditing.columns.tokenizer import PAD
 
 SPACE = b" \t\r"
-PLACE = Place("log", 1)
+PLACE = LogPosition("log", 1)
 
 
 def snapshots(found, dialect):
     """Return what the row engine reads of an object of a log."""
-    return list(rows([Sighting(PLACE, found)], reader(dialect)))
+    return list(parse_records([RawRecord(PLACE, found)], reader(dialect)))
 
 
 class Lines:
@@ -59,7 +59,7 @@ class Lines:
         for row, number in enumerate(numbers):
             if decoded[row]:
                 (read,) = snapshots(lines[number].decode(), self.dialect)
-                assert isinstance(read, Row)
+                assert isinstance(read, Record)
                 self.comparison.compare(
                     values[row * layout.WIDTH : (row + 1) * layout.WIDTH], observed_at[row], read.snapshot
                 )
@@ -155,9 +155,9 @@ def test_texts_with_the_hash_of_another():
     lines = Lines("openai")
     lines.dialect = attrs.evolve(lines.dialect, aliases={one: "failed"})
     lines.reader, lines.comparison = RowReader(lines.dialect), RowComparison(lines.dialect)
-    rows = [snap("v") | {"status": one}, snap("v") | {"status": other}, snap("v") | {one: 1}, snap("v") | {one: 1, other: 1}]  # fmt: skip
+    records = [snap("v") | {"status": one}, snap("v") | {"status": other}, snap("v") | {one: 1}, snap("v") | {one: 1, other: 1}]  # fmt: skip
 
-    assert [1, 1, 1, 0] == lines.read("\n".join(map(json.dumps, rows)).encode())
+    assert [1, 1, 1, 0] == lines.read("\n".join(map(json.dumps, records)).encode())
 
 
 def test_envelopes():

@@ -8,8 +8,8 @@ import attrs
 import pytest
 from typer.testing import CliRunner
 
-from batchfsm import DIALECTS, audit, report
-from batchfsm.auditing.flow import CLEAN_MAX, TROUBLED_MAX, are_told_by_stamps
+from batchfsm import DIALECTS, audit, write_report
+from batchfsm.auditing.statistics import CLEAN_MAX, TROUBLED_MAX, are_told_by_stamps
 from batchfsm.cli import app
 from batchfsm.lifecycle import STAMP_FIELDS
 from support.both_readings import any_log, both, written
@@ -200,7 +200,7 @@ def test_the_command(tmp_path, column_runs):
 def test_a_report_without_statistics(tmp_path, column_runs):
     """A report of an audit without statistics has no charts."""
     page = tmp_path / "report.html"
-    report(audit(written(tmp_path, lines(seen("vpzc")))), page)
+    write_report(audit(written(tmp_path, lines(seen("vpzc")))), page)
 
     assert 1 == len(column_runs)
     assert "The lifecycle" not in page.read_text()

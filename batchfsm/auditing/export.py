@@ -1,0 +1,95 @@
+"""Findings in a file: Parquet, CSV or JSON lines, whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
+from io import TextIOWrapper
+from pathlib import Path
+from types import MappingProxyType
+from typing import BinaryIO, Final
+
+from batchfsm.auditing.findings_table import COLUMNS, Cell, cells, frame, pyarrow
+from batchfsm.auditing.report import Report
+from batchfsm.errors import UnknownNameError
+from batchfsm.finding import Finding
+
+_FORMULA: Final = re.compile(r"\s*[=+\-@＝＋－＠]|[\t\r\n]")  # noqa: RUF001  # Excel takes the wide ones for the narrow.
+
+
+def save(report: Report, path: str | os.PathLike[str]) -> None:
+    """
+    Write the listed findings to a file, as `Report.to_frame` has them; what the path's end says: `SUFFIXES`.
+
+    It is written beside its place and then moved there: whoever reads along finds the old file or the new one whole.
+
+    Raises:
+        UnknownNameError: If it ends otherwise.
+        MissingExtraError: If it is Parquet, and pyarrow is not installed.
+        OSError: If it cannot be written; then nothing has changed.
+    """
+    write = _WRITERS[suffix(path)]
+    target = Path(path).resolve()  # A link stays, and what it leads to changes.
+    beside = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        if target.exists() and not target.is_file():
+            raise OSError(0, "not a file")  # noqa: TRY301  # It is told of as all others are.
+        with beside.open("xb") as binary:
+            try:
+                write(report.findings, binary)
+                binary.flush()
+                os.fsync(binary.fileno())
+                beside.replace(target)
+            except BaseException:
+                beside.unlink()
+                raise
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from error
+
+
+def suffix(path: str | os.PathLike[str]) -> str:
+    """
+    Return how a path ends, if findings can be written so.
+
+    Raises:
+        UnknownNameError: If they cannot.
+        MissingExtraError: If it is Parquet, and pyarrow is not installed.
+    """
+    found = Path(path).suffix.lower()
+    if found not in SUFFIXES:
+        raise UnknownNameError("form of findings", found, SUFFIXES)
+    if found == ".parquet":
+        pyarrow("pyarrow.parquet")
+    return found
+
+
+def _parquet(findings: Iterable[Finding], binary: BinaryIO) -> None:
+    pyarrow("pyarrow.parquet").write_table(frame(findings), binary)
+
+
+def _csv(findings: Iterable[Finding], binary: BinaryIO) -> None:
+    text = TextIOWrapper(binary, encoding="utf-8", newline="")
+    writer = csv.writer(text)
+    writer.writerow(COLUMNS)
+    writer.writerows(map(_harmless, row) for row in cells(findings))
+    text.detach()
+
+
+def _json_lines(findings: Iterable[Finding], binary: BinaryIO) -> None:
+    binary.writelines(json.dumps(dict(zip(COLUMNS, row, strict=True))).encode() + b"\n" for row in cells(findings))
+
+
+def _harmless(cell: Cell) -> Cell:
+    """Return a cell that no spreadsheet runs: an apostrophe before it makes it text."""
+    return f"'{cell}" if isinstance(cell, str) and _FORMULA.match(cell) else cell
+
+
+_WRITERS: Final[Mapping[str, Callable[[Iterable[Finding], BinaryIO], None]]] = MappingProxyType(
+    {".parquet": _parquet, ".csv": _csv, ".jsonl": _json_lines}
+)
+
+SUFFIXES: Final = tuple(_WRITERS)
+"""How a file of findings may end."""

@@ -1,0 +1,165 @@
+"""A binary stream as it was before it was packed; gzip and zstd are recognised by their first bytes."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from contextlib import suppress
+from io import BytesIO
+from types import ModuleType
+from typing import BinaryIO, Final
+
+from batchfsm.errors import MissingExtraError
+
+_CHUNK_BYTES: Final = 2**16
+_GZIP: Final = b"\x1f\x8b"
+_GZIP_BITS: Final = 31  # zlib's word for "with a gzip header, and the largest window".
+_ZSTD: Final = b"\x28\xb5\x2f\xfd"
+_PIECE_BYTES: Final = 64
+"""How much of a zstd stream is unpacked at once: what a damaged piece held before the damage is lost."""
+
+
+_EARLY: Final = "the compressed stream ends early"
+
+
+class TruncatedStreamError(Exception):
+    """A packed stream ends early or is damaged."""
+
+
+def decompressing_reader(binary: BinaryIO) -> Callable[[int], bytes]:
+    """
+    Return what reads a stream, unpacked where it is packed.
+
+    Returns:
+        As `BinaryIO.read`. It raises BrokenError where the stream ends early or is damaged,
+        after all that came before; in zstd, but for what 64 bytes held.
+
+    Raises:
+        MissingExtraError: If it is zstd, and what unpacks it is not installed.
+    """
+    head = binary.read(len(_ZSTD))
+    rest = _Prefixed(head, binary)
+    if head.startswith(_GZIP):
+        return _Gunzip(rest).read
+    return _Unzstd(rest).read if head == _ZSTD else rest.read
+
+
+def is_packed(binary: BinaryIO) -> bool:
+    """Tell whether a stream that stands at its beginning is packed; it stands there again."""
+    head = binary.read(len(_ZSTD))
+    binary.seek(0)
+    return head.startswith(_GZIP) or head == _ZSTD
+
+
+class CountingReader:
+    """A stream whose bytes are counted as they are read."""
+
+    def __init__(self, binary: BinaryIO, passed: Callable[[int], object]) -> None:
+        """Tell `passed` how many bytes each reading brings."""
+        self._binary, self._passed = binary, passed
+
+    def read(self, size: int) -> bytes:
+        """Return the next bytes."""
+        found = self._binary.read(size)
+        self._passed(len(found))
+        return found
+
+
+class _Prefixed:
+    """A stream whose first bytes were looked at already."""
+
+    def __init__(self, head: bytes, binary: BinaryIO) -> None:
+        self._head, self._binary = head, binary
+
+    def read(self, size: int) -> bytes:
+        head, self._head = self._head[:size], self._head[size:]
+        return head or self._binary.read(size)
+
+
+class _Gunzip:
+    """Gzip that gives what it has before it fails: `GzipFile` loses the last block of a truncated file."""
+
+    def __init__(self, packed: _Prefixed) -> None:
+        self._packed = packed
+        self._inflate = zlib.decompressobj(_GZIP_BITS)
+        self._tail = b""
+        self._error: TruncatedStreamError | None = None
+
+    def read(self, size: int) -> bytes:
+        while True:
+            if self._error is not None:
+                raise self._error
+            chunk = self._tail or self._packed.read(_CHUNK_BYTES)
+            if self._inflate.eof:
+                if not chunk:
+                    return b""
+                self._tail = chunk = chunk.lstrip(b"\0")  # Members may follow each other, padded with zeros.
+                if not chunk:
+                    continue
+                self._inflate = zlib.decompressobj(_GZIP_BITS)
+            elif not chunk:
+                raise TruncatedStreamError(_EARLY)
+            found = self._inflated(chunk, size)
+            self._tail = self._inflate.unused_data if self._inflate.eof else self._inflate.unconsumed_tail
+            if found:
+                return found
+
+    def _inflated(self, chunk: bytes, size: int) -> bytes:
+        before = self._inflate.copy()
+        try:
+            return self._inflate.decompress(chunk, size)
+        except zlib.error as error:
+            self._error = TruncatedStreamError(str(error))
+        # What the chunk gave before it failed was lost with the error: once more, byte by byte.
+        found = BytesIO()
+        with suppress(zlib.error):
+            found.writelines(before.decompress(bytes([byte])) for byte in chunk)
+        return found.getvalue()
+
+
+class _Unzstd:
+    """Zstd, frame by frame, in pieces so small that little is lost where one is damaged."""
+
+    def __init__(self, packed: _Prefixed) -> None:
+        self._packed = packed
+        self._zstd = _zstd()
+        self._frame = self._zstd.ZstdDecompressor()
+        self._chunk, self._at = b"", 0
+
+    def read(self, size: int) -> bytes:
+        while True:
+            if self._frame.eof:
+                self._chunk, self._at = self._frame.unused_data + self._chunk[self._at :], 0
+                if not (self._chunk or self._fill()):
+                    return b""
+                self._frame = self._zstd.ZstdDecompressor()  # Frames may follow each other.
+            piece = b""
+            if self._frame.needs_input:
+                if self._at == len(self._chunk) and not self._fill():
+                    raise TruncatedStreamError(_EARLY)
+                piece = self._chunk[self._at : self._at + _PIECE_BYTES]
+                self._at += len(piece)
+            try:
+                found: bytes = self._frame.decompress(piece, size)
+            except self._zstd.ZstdError as error:
+                raise TruncatedStreamError(str(error)) from error
+            if found:
+                return found
+
+    def _fill(self) -> bool:
+        """Take the next bytes; False at the end."""
+        self._chunk, self._at = self._packed.read(_CHUNK_BYTES), 0
+        return bool(self._chunk)
+
+
+def _zstd() -> ModuleType:
+    """Return what unpacks zstd; MissingExtraError if it is not installed."""
+    try:
+        from compression import zstd  # type: ignore[import-not-found]  # noqa: PLC0415  # Since Python 3.14.
+    except ImportError:
+        try:
+            from backports import zstd  # noqa: PLC0415  # An extra, loaded by who asks for it.
+        except ImportError as error:
+            raise MissingExtraError("a log in zstd", "audit") from error
+    found: ModuleType = zstd
+    return found

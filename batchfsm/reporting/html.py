@@ -1,0 +1,160 @@
+"""The page that shows an audit: one HTML file that needs nothing else."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Mapping
+from hashlib import sha256
+from importlib.metadata import version
+from importlib.resources import files
+from os import PathLike
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+from batchfsm.auditing import LogStatistics, Report
+from batchfsm.errors import MissingExtraError
+from batchfsm.explain import bars, caption, clock, printable, span
+from batchfsm.finding import Finding
+from batchfsm.history import BatchTimeline
+from batchfsm.reporting.charts import dwell, lifecycle, over_time, quantile
+from batchfsm.reporting.vega import COLOURS, OTHER, converter
+from batchfsm.rules import RULES
+
+_VERDICTS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "consistent": "No finding of severity error.",
+        "inconsistent": "At least one finding of severity error.",
+        "undetermined": "No error was found, and not all that was asked was judged. Do not take this for clean.",
+    }
+)
+_SHARES: Final = (0.1, 0.5, 0.9)
+
+
+def write_report(report: Report, path: str | PathLike[str], *, title: str = "Audit of batches") -> None:
+    """
+    Write what an audit found as one HTML file, which loads nothing and opens from a disk.
+
+    Args:
+        report: What `audit` returned. If it has no `flow`, the page has no pictures,
+            and says so.
+        path: The file to write.
+        title: What the page is called.
+
+    Raises:
+        MissingExtraError: If the extra `report` is not installed.
+        OSError: If the file cannot be written.
+    """
+    Path(path).write_text(page(report, title=title), encoding="utf-8")
+
+
+def ready() -> None:
+    """Raise MissingExtraError if a report could not be written: it is better said before an audit than after it."""
+    _jinja()
+    converter()
+
+
+def page(report: Report, *, title: str) -> str:
+    """Return the page as text."""
+    jinja = _jinja()
+    here = files("batchfsm.reporting") / "templates"
+    style, script = ((here / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
+    # All that is written into the page is text, unless it says Markup: our own style, script and drawings.
+    environment = jinja.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja.StrictUndefined
+    )
+    environment.filters |= {"safe_text": printable, "clock": clock, "span": span}
+    template = environment.from_string((here / "page.html").read_text(encoding="utf-8"))
+    flow = report.flow
+    found: str = template.render(
+        title=title,
+        version=version("batchfsm"),
+        style=_markup(style),
+        script=_markup(script),
+        script_digest=b64encode(sha256(script.encode()).digest()).decode(),
+        report=report,
+        verdict_said=_VERDICTS[report.verdict],
+        rules=[_rule(code, report) for code in report.counts],
+        total=sum(report.counts.values()),
+        flow=flow,
+        lifecycle=_markup(lifecycle(flow)) if flow else "",
+        dwell=_markup(dwell(flow)) if flow and flow.dwell else "",
+        stays=_stays(flow) if flow else [],
+        over_time=_markup(over_time(flow)) if flow and flow.when else "",
+        troubled=[_life(life, report.by_batch().get(life.batch_id, ())) for life in flow.troubled] if flow else [],
+        clean=[_life(life, ()) for life in flow.clean] if flow else [],
+    )
+    return found
+
+
+def _rule(code: str, report: Report) -> dict[str, Any]:
+    """Return a rule with what it found."""
+    rule, flow = RULES[code], report.flow
+    spans = [at for (found, _), each in flow.when.items() if found == code for at in each] if flow else []
+    severities = [severity for found, severity in flow.when if found == code] if flow else []
+    severities = severities or [finding.severity for finding in report.findings if finding.rule == code]
+    return {
+        "code": code,
+        "name": rule.name,
+        "severities": [*dict.fromkeys(severities)] or [rule.severity],
+        "count": report.counts[code],
+        "means": rule.means,
+        "remedy": rule.remedy,
+        "first": clock(min(spans)) if spans else "",
+        "last": clock(max(spans)) if spans else "",
+    }
+
+
+def _stays(flow: LogStatistics) -> list[dict[str, Any]]:
+    return [
+        {
+            "status": status,
+            "count": sum(stays.values()),
+            "quantiles": [quantile(stays, share) for share in _SHARES],
+            "longest": max(stays),
+        }
+        for status, stays in flow.dwell.items()
+    ]
+
+
+def _life(life: BatchTimeline, findings: tuple[Finding, ...]) -> dict[str, Any]:
+    """Return a batch with a bar for each status; places are shares of its whole time, in percent."""
+    drawn = bars(life)
+    times = [time for bar in drawn for time in (bar.at, bar.end) if time is not None] or [0]
+    begun, whole = min(times), max(max(times) - min(times), 1)
+    return {
+        "id": life.batch_id,
+        "caption": caption(life).partition(" · ")[2],
+        "findings": list(dict.fromkeys((each.rule, each.severity) for each in findings)),
+        "whole": max(times) - begun,
+        "begun": begun,
+        "bars": [
+            {
+                "status": bar.status,
+                "colour": COLOURS.get(bar.status, OTHER),
+                "at": bar.at,
+                "left": round(100 * ((bar.at or 0) - begun) / whole, 2),
+                "width": round(100 * max((bar.end or 0) - (bar.at or 0), 0) / whole, 2),
+                "stay": (bar.end or 0) - (bar.at or 0),
+                "terminal": bar.terminal,
+                "seen": bar.seen,
+            }
+            for bar in drawn
+        ],
+    }
+
+
+def _markup(text: str) -> Any:
+    """Say of our own text that it is markup."""
+    import markupsafe  # noqa: PLC0415  # What Jinja2 itself says it with.
+
+    return markupsafe.Markup(text)  # noqa: S704  # Never said of what a log holds.
+
+
+def _jinja() -> Any:
+    """Return the library that fills the template in; what to install, if it is not there."""
+    try:
+        import jinja2  # noqa: PLC0415  # An extra.
+    except ImportError:
+        raise MissingExtraError("a report", "report") from None
+    return jinja2

@@ -1,0 +1,101 @@
+"""The text of a query in the SQL that is wanted, one column a line; the only module that knows sqlglot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from textwrap import indent
+from types import ModuleType
+from typing import Any, Final
+
+from batchfsm.errors import DefinitionError, MissingExtraError
+from batchfsm.sql.schema import Table, column
+
+_WIDE: Final = 110
+_OPENERS: Final = frozenset(
+    ("AND", "CASE", "FROM", "OR", "ORDER BY", "OVER", "ROWS", "STRUCT", "THEN", "WHEN", "WHERE", "WINDOW", "||", "+")
+)
+"""What may begin a line; so may what stands behind a comma, where lines would be too long else."""
+
+
+def written(query: str, table: Table) -> str:
+    """
+    Return a query in the SQL of a table.
+
+    Args:
+        query: In DuckDB's SQL, over what is called `wire`.
+        table: What `wire` stands for.
+
+    Raises:
+        DefinitionError: If what the table's owner wrote is not SQL.
+    """
+    sql_dialect = table.sql_dialect
+    tree = _sqlglot().parse_one(query, read="duckdb")
+    if sql_dialect != "duckdb":
+        # Written and read once more: some SQL has no named windows, and then they stand where they are used.
+        tree = _sqlglot().parse_one(tree.sql(dialect=sql_dialect, copy=False), read=sql_dialect)
+    steps = [("wire", _wire(table)), *((step.alias, step.this) for step in tree.ctes if step.alias != "wire")]
+    parts = (f"{name} AS (\n{indent(_laid(select, sql_dialect), '  ')}\n)" for name, select in steps)
+    tree.set("with_", None)
+    return f"WITH {', '.join(parts)}\n{_laid(tree, sql_dialect)}\n"
+
+
+def _laid(select: Any, sql_dialect: str) -> str:
+    """Return a select, which is used up, with each of its columns on a line, long ones broken where they join."""
+    columns = [_broken(each.sql(dialect=sql_dialect, copy=False), sql_dialect) for each in select.expressions]
+    select.set("expressions", [_sqlglot().exp.Star()])
+    behind = select.sql(dialect=sql_dialect, copy=False).removeprefix("SELECT * ")
+    return "\n".join(["SELECT", ",\n".join(indent(each, "  ") for each in columns), _broken(behind, sql_dialect)])
+
+
+def _broken(text: str, sql_dialect: str) -> str:
+    lines = [""]
+    for piece in _pieces(text, sql_dialect):
+        if len(lines[-1]) + len(piece) > _WIDE and lines[-1]:
+            lines.append("  " + piece)
+        else:
+            lines[-1] += f" {piece}" if lines[-1] else piece
+    return "\n".join(lines)
+
+
+def _pieces(text: str, sql_dialect: str) -> Iterator[str]:
+    """Cut a text where a line may end: at blanks between words, never at those inside quotes."""
+    begin, comma, before = 0, 0, ""
+    for token in _sqlglot().tokenize(text, read=sql_dialect):
+        is_apart = text[token.start - 1] == " "
+        if is_apart and ((token.text in _OPENERS and before != "CASE") or (before, token.text) == (",", "(")):
+            yield text[begin : token.start - 1]
+            begin = token.start
+        elif is_apart and before == ",":
+            if comma > begin and token.start - begin > _WIDE:
+                yield text[begin : comma - 1]
+                begin = comma
+            comma = token.start
+        before = token.text
+    yield text[begin:]
+
+
+def _wire(table: Table) -> Any:
+    """Return what reads the table: the only part in the words of its owner."""
+    exp = _sqlglot().exp
+    found = {column(name): text for name, text in table.columns.items()}
+    found |= {} if table.counted is None else {"counted": table.counted}
+    columns = [exp.alias_(_read(text, table.sql_dialect), name) for name, text in found.items()]
+    source = _read(f"SELECT 1 FROM {table.source}", table.sql_dialect, table.source)
+    return source.select(*columns, append=False)
+
+
+def _read(text: str, sql_dialect: str, shown: str | None = None) -> Any:
+    sqlglot = _sqlglot()
+    try:
+        return sqlglot.parse_one(text, read=sql_dialect)
+    except sqlglot.errors.SqlglotError as error:
+        raise DefinitionError("a query", [f"{sql_dialect} does not read {shown or text!r}"]) from error
+
+
+def _sqlglot() -> ModuleType:
+    """Return sqlglot, which writes one query in many kinds of SQL."""
+    try:
+        import sqlglot  # noqa: PLC0415  # An extra, loaded by who asks for it.
+    except ImportError as error:
+        raise MissingExtraError("batchfsm sql", "sql") from error
+    return sqlglot

@@ -1,0 +1,261 @@
+"""How each field of the wire is read, by a cattrs converter for each dialect; nothing is coerced."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any, Final
+
+import attrs
+from cattrs import ClassValidationError, Converter
+from cattrs.gen import make_dict_structure_fn, override
+
+from batchfsm.dialects import Dialect
+from batchfsm.snapshot import (
+    COUNT_FIELDS,
+    FILE_FIELDS,
+    TEXT_FIELDS,
+    TIME_FIELDS,
+    VITAL_FIELDS,
+    BatchErrorEntry,
+    RequestCounts,
+    Snapshot,
+)
+
+TIME_MAX: Final = 10**11
+"""The largest number taken for Unix seconds (the year 5138); what is above are milliseconds."""
+
+DEPTH_MAX: Final = 64
+"""How deep a value may nest. Deeper ones are refused: a copy of them could exhaust the stack."""
+
+Hook = Callable[[Any, Any], Any]
+"""A cattrs structure hook: `(value, type) -> value`, raising ValueError."""
+
+_SHOWN_CHARS_MAX: Final = 80
+_ATOMS: Final = frozenset({str, int, float, bool, type(None)})
+_RFC3339: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_DIGITS: Final = re.compile(r"\d{1,20}", re.ASCII)
+
+
+def converter(dialect: Dialect) -> Converter:
+    """Return a converter that reads a `Snapshot` from canonical keys as the dialect writes them."""
+    strict = Converter(detailed_validation=True)
+    text, file = _text_hook(null_text=dialect.null_text), _text_hook(null_text=True)
+    number = _number_hook(null=dialect.null_counts)
+
+    def register(kind: type[attrs.AttrsInstance], hooks: Mapping[str, Hook]) -> None:
+        fields = {name: override(struct_hook=hook) for name, hook in hooks.items()}
+        # What is no field of the wire, such as `bad`, is set afterwards.
+        fields |= {field.name: override(omit=True) for field in attrs.fields(kind) if field.name not in hooks}
+        strict.register_structure_hook(kind, make_dict_structure_fn(kind, strict, **fields))  # type: ignore[arg-type]
+
+    register(RequestCounts, dict.fromkeys(COUNT_FIELDS, number))
+    register(
+        BatchErrorEntry,
+        dict.fromkeys(("code", "message", "param"), _text_hook(null_text=False)) | {"line": _number_hook(null=True)},
+    )
+    register(
+        Snapshot,
+        dict.fromkeys(TIME_FIELDS, time_hook(dialect))
+        | {name: file if name in FILE_FIELDS else text for name in TEXT_FIELDS}
+        | {
+            "status": lambda value, kind: _aliased(dialect, text(value, kind)),
+            "errors": errors_hook(strict),
+            "request_counts": _counts_hook(strict),
+            "usage": _mapping_hook,
+            "metadata": _metadata_hook,
+        },
+    )
+    return strict
+
+
+def culprits(error: ClassValidationError) -> Iterator[tuple[str, ...]]:
+    """Yield the path of each field that was refused: `("request_counts", "total")`."""
+    for inner, note in error.group_exceptions()[0]:
+        if note.name == "request_counts" and isinstance(inner, ClassValidationError):
+            yield from ((note.name, *path) for path in culprits(inner))
+        else:
+            yield (note.name,)
+
+
+def time_of(value: object) -> float | None:
+    """
+    Read an envelope's time: Unix seconds, or RFC 3339 text.
+
+    Raises:
+        ValueError: If it is neither.
+    """
+    if isinstance(value, (int, float)) and type(value) is not bool and 0 < value <= TIME_MAX:
+        return float(value)
+    if isinstance(value, str):
+        return _rfc3339(value).timestamp()
+    raise ValueError
+
+
+def frozen(value: object, depth: int = DEPTH_MAX) -> Any:
+    """
+    Return a read-only copy: mappings as views, lists as tuples.
+
+    Raises:
+        ValueError: If it nests deeper than `DEPTH_MAX`.
+    """
+    if type(value) in _ATOMS:
+        return value
+    if not depth:
+        msg = f"nested deeper than {DEPTH_MAX} levels"
+        raise ValueError(msg)
+    if type(value) is dict or isinstance(value, Mapping):
+        return MappingProxyType(
+            {key: inner if type(inner) in _ATOMS else frozen(inner, depth - 1) for key, inner in value.items()}
+        )
+    return tuple(frozen(inner, depth - 1) for inner in value) if isinstance(value, list | tuple) else value
+
+
+def refusal(name: str, value: object) -> str:
+    """Say what a field should have been, in half a sentence."""
+    null = "" if name in VITAL_FIELDS else "null or "
+    due = f"{null}text"
+    if name in TIME_FIELDS:
+        due = f"{null}whole Unix seconds"
+        if isinstance(value, int) and value > TIME_MAX:
+            return f"expected {due}, got {shown(value)} (milliseconds?)"
+    elif name == "observed_at":
+        due = "Unix seconds or RFC 3339 text"
+    elif name == "object":
+        due = "'batch'"
+    elif name.startswith("request_counts."):
+        due = "a whole number"
+    elif name == "errors":
+        due = "null, or a list of errors"
+    elif name in {"request_counts", "usage", "metadata"}:
+        due = "null or an object"
+    if name == "metadata" and not isinstance(value, Mapping | list | tuple):
+        return f"expected {due}, got {'text' if isinstance(value, str) else 'a number'}"  # It is private.
+    hint = " (R's jsonlite writes null so)" if isinstance(value, Mapping) and not value else ""
+    return f"expected {due}, got {shown(value)}{hint}"
+
+
+def shown(value: object) -> str:
+    """Return a value as a short piece of text for a message; 80 characters at most."""
+    if value is None:
+        return "null"
+    if isinstance(value, Mapping):
+        return "an object" if value else "an empty object"
+    if isinstance(value, list | tuple):
+        return "a list" if value else "an empty list"
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) > 10**40:
+        return "a huge number"  # Its digits could be thousands, and take Python long to write.
+    text = repr(value[:_SHOWN_CHARS_MAX] if isinstance(value, str) else value)
+    return text if len(text) <= _SHOWN_CHARS_MAX else f"{text[: _SHOWN_CHARS_MAX - 3]}..."
+
+
+def time_hook(dialect: Dialect) -> Hook:
+    """Return a reader of one time, as the dialect writes it."""
+    nulls = {(type(null), null) for null in dialect.null_times}
+
+    def time(value: object, _: object) -> int | None:
+        # By type as well: False == 0, and False is no sentinel.
+        if value is None or (isinstance(value, int | str) and (type(value), value) in nulls):
+            return None
+        if isinstance(value, str) and "digits" in dialect.times and _DIGITS.fullmatch(value):
+            value = int(value)
+        elif isinstance(value, str) and "iso" in dialect.times:
+            value = math.floor(_rfc3339(value).timestamp())  # Fractions are cut off.
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value % 1:
+            raise ValueError
+        seconds = int(value)
+        if "milliseconds" in dialect.times and seconds > TIME_MAX:
+            seconds //= 1000
+        if not 0 < seconds <= TIME_MAX:
+            raise ValueError
+        return seconds
+
+    return time
+
+
+def _rfc3339(text: str) -> datetime:
+    if not _RFC3339.fullmatch(text):
+        raise ValueError  # `fromisoformat` alone would take a bare date, a week, or a time without an offset.
+    return datetime.fromisoformat(text.upper())
+
+
+def _text_hook(*, null_text: bool) -> Hook:
+    def text(value: object, _: object) -> str | None:
+        if value is None or (null_text and value == ""):
+            return None
+        if not isinstance(value, str):
+            raise ValueError  # noqa: TRY004  # cattrs collects any error; one kind is enough.
+        if not value.isascii():
+            value.encode()  # A lone surrogate is not text; UnicodeEncodeError is a ValueError.
+        return value
+
+    return text
+
+
+def _aliased(dialect: Dialect, word: str | None) -> str | None:
+    return None if word is None else dialect.word(word)
+
+
+def _number_hook(*, null: bool) -> Hook:
+    def number(value: object, _: object) -> int | None:
+        if value is None and null:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise ValueError  # noqa: TRY004
+        return value
+
+    return number
+
+
+def _counts_hook(strict: Converter) -> Hook:
+    def counts(value: object, _: object) -> RequestCounts | None:
+        return None if value is None else strict.structure(_object(value), RequestCounts)
+
+    return counts
+
+
+def errors_hook(strict: Converter) -> Hook:
+    """Return a reader of the four shapes of `errors`: object with data, page, list of objects, of texts."""
+    text = _text_hook(null_text=False)
+
+    def entry(value: object) -> BatchErrorEntry:
+        if isinstance(value, str):
+            return BatchErrorEntry(message=text(value, str))
+        return strict.structure(_object(value), BatchErrorEntry)
+
+    def errors(value: object, _: object) -> tuple[BatchErrorEntry, ...] | None:
+        entries = value.get("data", value.get("Data")) if isinstance(value, Mapping) else value
+        if entries is None:
+            return None
+        if not isinstance(entries, list | tuple):
+            raise ValueError  # noqa: TRY004
+        return tuple(entry(each) for each in entries) or None
+
+    return errors
+
+
+def _mapping_hook(value: object, _: object) -> Mapping[str, object] | None:
+    return None if value is None else frozen(_object(value))
+
+
+def _metadata_hook(value: object, _: object) -> Mapping[str, object] | None:
+    if isinstance(value, list | tuple) and not value:
+        return None  # PHP writes an empty map as [].
+    copy = _mapping_hook(value, _)
+    for text in _texts(copy):
+        text.encode()  # As for every text.
+    return copy or None
+
+
+def _texts(metadata: Mapping[str, object] | None) -> Iterator[str]:
+    for pair in (metadata or {}).items():
+        yield from (text for text in pair if isinstance(text, str))
+
+
+def _object(value: object) -> Mapping[str, object]:
+    if not isinstance(value, Mapping):
+        raise ValueError  # noqa: TRY004
+    return value

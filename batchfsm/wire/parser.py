@@ -1,0 +1,239 @@
+"""Any form of a batch object, read into a `Snapshot` through one reader a dialect."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cache, lru_cache
+from inspect import signature
+from types import MappingProxyType
+from typing import Any, Final, cast
+
+import attrs
+from cattrs import ClassValidationError
+
+from batchfsm.dialects import Dialect, find
+from batchfsm.errors import SnapshotError
+from batchfsm.lifecycle import Lifecycle
+from batchfsm.snapshot import COUNT_FIELDS, UNREADABLE, VITAL_FIELDS, WIRE_FIELDS, Snapshot
+from batchfsm.wire.converter import converter, culprits, errors_hook, frozen, refusal, shown, time_of
+from batchfsm.wire.envelope import SPELLINGS, batches, canonical, canonical_errors, decode, only_batch
+from batchfsm.wire.fast_path import FastPath, Known, ParsedRow
+
+_KNOWN: Final = frozenset(WIRE_FIELDS)
+
+
+def parse(
+    obj: object, *, dialect: str | Dialect | Lifecycle = "openai", observed_at: float | str | None = None
+) -> Snapshot:
+    """
+    Read one batch object strictly.
+
+    Args:
+        obj: A mapping, JSON text, a `Snapshot`, or an SDK object with
+            `model_dump` or `to_dict`; keys in snake_case, camelCase or
+            PascalCase; bare or in an envelope.
+        dialect: Whose habits of writing are taken for granted.
+        observed_at: When it was seen; Unix seconds or RFC 3339 text. Given, it
+            goes before what an envelope says.
+
+    Raises:
+        SnapshotError: With the `$.path` of everything that was refused.
+        UnknownNameError: If no dialect has that name.
+    """
+    snapshot = reader(find(dialect)).read(obj, observed_at)
+    missing = [name for name in VITAL_FIELDS if getattr(snapshot, name) is None and name not in snapshot.bad]
+    problems = [(f"$.{name}", "a value is missing") for name in missing]
+    problems += [(f"$.{name}", refusal(name, value)) for name, value in snapshot.bad.items()]
+    if problems:
+        raise SnapshotError(problems)
+    return snapshot
+
+
+@cache
+def reader(dialect: Dialect) -> Reader:
+    """Return the one reader of a dialect."""
+    return Reader(dialect)
+
+
+class Reader:
+    """Reads batch objects as one dialect writes them."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        """Build the converter once: that is the dear part."""
+        self._dialect = dialect
+        self._converter = converter(dialect)
+        self.parse_fast = FastPath(dialect, errors_hook(self._converter)).parse
+        """Reads a bare mapping without the converter; None if it has to be read field by field."""
+
+    def read(self, obj: object, observed_at: object = None) -> Snapshot:
+        """
+        Read one object; what cannot be taken as it is, is named in `bad`.
+
+        Args:
+            obj: As for `parse`.
+            observed_at: When it was seen; goes before what an envelope says.
+
+        Raises:
+            SnapshotError: If there is not exactly one object, or it has no
+                id, status or time of creation at all.
+        """
+        return self.read_row(obj, observed_at).snapshot
+
+    def read_row(self, obj: object, observed_at: object = None, known: Known | None = None) -> ParsedRow:
+        """
+        Read one object as `read` does, into its plain values.
+
+        Args:
+            obj: As for `parse`; a row that was read before is returned as it is.
+            observed_at: As for `read`.
+            known: As for `FastPath.parse`.
+        """
+        if type(obj) is not dict:
+            obj = decode(obj) if isinstance(obj, (str, bytes, bytearray)) else _dumped(obj)
+        if type(obj) is dict and obj.get("object") == "batch":
+            return self.read_bare_row(obj, observed_at, known)
+        return self._read_opened(obj, observed_at, known)
+
+    def _read_opened(self, obj: object, observed_at: object, known: Known | None) -> ParsedRow:
+        """Read what may be in an envelope."""
+        found = (obj, None) if isinstance(obj, ParsedRow | Snapshot) else only_batch(obj)
+        if found is None:
+            several = list(batches(obj))
+            if len(several) != 1:
+                raise SnapshotError([("$", f"expected one batch, found {len(several)}")])
+            found = several[0]
+        batch, seen = found
+        return self.read_bare_row(batch, seen if observed_at is None else observed_at, known)
+
+    def read_bare(self, batch: object, observed_at: object = None) -> Snapshot:
+        """Read one batch whose envelope is open; as `read` otherwise."""
+        return self.read_bare_row(batch, observed_at).snapshot
+
+    def read_bare_row(self, batch: object, observed_at: object = None, known: Known | None = None) -> ParsedRow:
+        """Read one batch whose envelope is open, into its plain values; as `read_row` otherwise."""
+        wire = batch if type(batch) is dict else _dumped(batch)
+        if type(wire) is dict:
+            parsed = self.parse_fast(wire, observed_at, known)
+            return ParsedRow.of(self._read(wire, observed_at)) if parsed is None else parsed
+        if type(wire) is ParsedRow:
+            return wire if observed_at is None else self.read_bare_row(wire.snapshot, observed_at)
+        if type(wire) is Snapshot:
+            return ParsedRow.of(self._reseen(wire, observed_at))
+        if not isinstance(wire, Mapping):
+            raise SnapshotError([("$", f"expected an object, got {shown(wire)}")])
+        return self.read_bare_row(dict(wire), observed_at, known)
+
+    def _read(self, wire: Mapping[Any, Any], observed_at: object) -> Snapshot:
+        """Read any mapping through the converter; a second time without what it refused."""
+        named, extra, bad = _named(wire)
+        if all(named.get(name) is None and name not in bad for name in VITAL_FIELDS):
+            raise SnapshotError([("$", "has none of id, status and created_at: not a batch")])
+        named = {"id": None, "status": None} | named
+        word, kind = named["status"], named.pop("object", None)
+        if kind not in (None, "batch") and not (kind == "" and self._dialect.null_text):
+            bad["object"] = kind
+        seen = _seen(observed_at, bad)
+        try:
+            snapshot = self._converter.structure(named, Snapshot)
+        except ClassValidationError as error:
+            for path in culprits(error):
+                bad[".".join(path)] = _cut(named, path)
+            snapshot = self._converter.structure(named, Snapshot)
+        if isinstance(word, str) and snapshot.status not in (None, word):
+            extra["status"] = word
+        return attrs.evolve(
+            snapshot,
+            observed_at=seen,
+            bad=MappingProxyType({name: _kept(bad[name]) for name in sorted(bad)}),
+            extra=MappingProxyType(extra),
+        )
+
+    def _reseen(self, snapshot: Snapshot, observed_at: object) -> Snapshot:
+        if observed_at is None:
+            return snapshot
+        bad = dict(snapshot.bad)
+        seen = _seen(observed_at, bad)
+        return attrs.evolve(snapshot, observed_at=seen, bad=MappingProxyType(bad))
+
+
+def _named(wire: Mapping[Any, Any]) -> tuple[dict[str, Any], dict[str, object], dict[str, object]]:
+    """Split an object into known fields by their canonical name, unknown keys, and what is refused already."""
+    named: dict[str, Any] = {}
+    extra: dict[str, object] = {}
+    bad: dict[str, object] = {}
+    for key, value in wire.items():
+        name = SPELLINGS.get(key) if isinstance(key, str) else None
+        if name not in _KNOWN:
+            try:
+                extra[key] = frozen(value)
+            except ValueError:
+                bad[str(key)] = value
+        elif value is UNREADABLE:
+            bad[name] = value
+        elif named.get(name) is None:
+            named[name] = value
+        elif value is not None and (value != named[name] or type(value) is not type(named[name])):
+            bad[name] = (
+                named[name],
+                value,
+            )  # Two spellings of one key that disagree: neither can be trusted.
+    for name in bad.keys() & named.keys():
+        del named[name]
+    return _nested(named), extra, bad
+
+
+def _nested(named: dict[str, Any]) -> dict[str, Any]:
+    """Spell the keys of counts and errors canonically too; an absent count is a null one."""
+    counts, errors = named.get("request_counts"), named.get("errors")
+    if isinstance(counts, Mapping):
+        named["request_counts"] = dict.fromkeys(COUNT_FIELDS) | canonical(counts)
+    if errors is not None:
+        named["errors"] = canonical_errors(errors)
+    return named
+
+
+def _cut(named: dict[str, Any], path: tuple[str, ...]) -> object:
+    """Take a refused value out, so that the rest can be read."""
+    *outer, name = path
+    holder = cast("dict[str, Any]", named[outer[0]]) if outer else named
+    value = holder.pop(name)
+    if name in {"id", "status"}:
+        holder[name] = None
+    return value
+
+
+def _seen(observed_at: object, bad: dict[str, object]) -> float | None:
+    if observed_at is None:
+        return None
+    try:
+        return time_of(observed_at)
+    except ValueError:
+        bad["observed_at"] = observed_at
+        return None
+
+
+def _kept(value: object) -> object:
+    """Return a read-only copy of a refused value; a word for it where JSON could not hold it."""
+    try:
+        copy = frozen(value)
+    except ValueError as error:
+        return str(error)
+    return copy if value is UNREADABLE or isinstance(copy, Mapping | tuple | str | int | float | None) else shown(copy)
+
+
+def _dumped(obj: object) -> object:
+    """Return an SDK object as a mapping; anything else as it is."""
+    if type(obj) is dict or type(obj) is Snapshot or type(obj) is ParsedRow:
+        return obj
+    if isinstance(obj, Mapping | Snapshot | ParsedRow | str | bytes | list | tuple | type):
+        return obj
+    for name in ("model_dump", "to_dict"):
+        if callable(dump := getattr(obj, name, None)):
+            # pydantic warns of what `construct` let through, such as an unknown status; we report that ourselves.
+            return dump(warnings=False) if _takes_warnings(getattr(dump, "__func__", dump)) else dump()
+    return obj
+
+
+@lru_cache(maxsize=256)
+def _takes_warnings(dump: Callable[..., object]) -> bool:
+    return "warnings" in signature(dump).parameters
