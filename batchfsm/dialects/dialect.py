@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Literal
+from typing import Final, Literal
 
 import attrs
 
@@ -16,11 +16,20 @@ from batchfsm.lifecycle import OPENAI, Lifecycle, Severity, State, Step
 TimeForm = Literal["milliseconds", "iso", "digits"]
 """How a server writes a time, beside whole seconds: `1711471533000`, `2024-03-26T16:45:33Z`, `"17"`."""
 
+STUCK_AFTER_S: Final[Mapping[str, int]] = MappingProxyType(
+    {"validating": 6 * 3600, "finalizing": 3600, "cancelling": 3600}
+)
+"""How long OpenAI batches stay in a status at most, with a wide margin; seconds."""
+
 _CODE = re.compile(r"[SPTCFH]\d{3}")
 
 
 def _view(mapping: Mapping[str, str]) -> Mapping[str, str]:
     return MappingProxyType(dict(mapping))
+
+
+def _bounds(bounds: Mapping[str, int]) -> Mapping[str, int]:
+    return MappingProxyType(dict(bounds))
 
 
 def _names(names: Iterable[str]) -> frozenset[str]:
@@ -82,6 +91,13 @@ class Dialect:
     deadline_tolerance_s: int = 0
     """How far `expires_at` may be from `created_at` and the window; seconds."""
 
+    stuck_after_s: Mapping[str, int] = attrs.field(default=STUCK_AFTER_S, converter=_bounds)
+    """
+    How long a batch may stay in a status after its stamp before it is stuck (T208); seconds.
+
+    A status that is not named has no bound. The default is OpenAI's, without the statuses that the dialect drops.
+    """
+
     severities: Mapping[str, Severity | Literal["off"]] = attrs.field(factory=dict, converter=_view)
     """Rule codes that weigh something else here; `off` silences the rule."""
 
@@ -96,6 +112,7 @@ class Dialect:
         if problems := _row_problems(self):
             raise DefinitionError(f"dialect {self.name!r}", problems)
         object.__setattr__(self, "lifecycle", _laid(self))
+        object.__setattr__(self, "stuck_after_s", _without_foreign_defaults(self))
         if problems := _reading_problems(self):
             raise DefinitionError(f"dialect {self.name!r}", problems)
 
@@ -157,6 +174,16 @@ def _stamped(state: State, initial: str) -> State:
     return attrs.evolve(state, stamp=None) if state.stamp == "created_at" else state
 
 
+def _without_foreign_defaults(dialect: Dialect) -> Mapping[str, int]:
+    """Return the bounds of T208 without the default ones of statuses that the lifecycle does not have."""
+    bounds, default = dialect.stuck_after_s.items(), STUCK_AFTER_S.items()
+    return _bounds({name: s for name, s in bounds if name in _open_statuses(dialect) or (name, s) not in default})
+
+
+def _open_statuses(dialect: Dialect) -> list[str]:
+    return [name for name in dialect.lifecycle.statuses if name not in dialect.lifecycle.terminal]
+
+
 def _reading_problems(dialect: Dialect) -> list[str]:
     known = dialect.lifecycle.statuses
     return [
@@ -182,5 +209,11 @@ def _reading_problems(dialect: Dialect) -> list[str]:
             for code, severity in dialect.severities.items()
             if severity not in ("error", "warning", "note", "off")
         ),
+        *(
+            f"bound of {name!r}, which is not a status that can last"
+            for name in dialect.stuck_after_s
+            if name not in _open_statuses(dialect)
+        ),
+        *(f"bound of {name!r} is not above 0 seconds" for name, s in dialect.stuck_after_s.items() if s <= 0),
         *(["the tolerance of the deadline is negative"] if dialect.deadline_tolerance_s < 0 else []),
     ]

@@ -228,6 +228,36 @@ def test_a_word_is_read_by_its_alias(name):
     assert ("completed", "paused") == (dialect.word("completed"), dialect.word("paused"))
 
 
+BOUNDS = {"validating": 21_600, "finalizing": 3_600, "cancelling": 3_600}
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_every_dialect_has_the_bounds_of_openai(name):
+    """validating, finalizing and cancelling have a bound wherever the dialect has the status."""
+    known = DIALECTS[name].lifecycle.statuses
+
+    assert {status: bound for status, bound in BOUNDS.items() if status in known} == DIALECTS[name].stuck_after_s
+
+
+def test_bounds_of_a_dialect_replace_the_default():
+    """A status that is not named has no bound, and the mapping cannot be changed from outside."""
+    bounds = {"cancelling": 60}
+    mine = Dialect(name="mine", stuck_after_s=bounds)
+    bounds["finalizing"] = 1
+
+    assert {"cancelling": 60} == mine.stuck_after_s
+    assert {} == Dialect(name="mine", stuck_after_s={}).stuck_after_s
+    with pytest.raises(TypeError):
+        mine.stuck_after_s["finalizing"] = 1
+
+
+def test_a_default_bound_goes_with_its_status():
+    """A dialect made from another one drops a status without dropping its bound by hand."""
+    mine = attrs.evolve(DIALECTS["openai"], dropped_statuses=("finalizing", "expired"), steps=DIALECTS["ogx"].steps)
+
+    assert {"validating": 21_600, "cancelling": 3_600} == mine.stuck_after_s
+
+
 # ---------------------------------------------------------------- finding one
 
 
@@ -349,6 +379,17 @@ def test_a_dialect_is_frozen_all_through():
             "severity 'fatal' of P101 is none of error, warning, note, off",
         ),
         ({"deadline_tolerance_s": -1}, "the tolerance of the deadline is negative"),
+        ({"stuck_after_s": {"completed": 60}}, "bound of 'completed', which is not a status that can last"),
+        ({"stuck_after_s": {"queued": 60}}, "bound of 'queued', which is not a status that can last"),
+        (
+            {
+                "stuck_after_s": {"finalizing": 60},
+                "dropped_statuses": ("finalizing", "expired"),
+                "steps": DIALECTS["ogx"].steps,
+            },
+            "bound of 'finalizing', which is not a status that can last",
+        ),
+        ({"stuck_after_s": {"cancelling": 0}}, "bound of 'cancelling' is not above 0 seconds"),
     ],
 )
 def test_a_contradiction_is_refused_by_name(rows, problem):
