@@ -10,21 +10,10 @@ from batchfsm import DIALECTS, audit
 from batchfsm.testing import FakeBatchAPI, Request, RequestError, Scenario, ScenarioError, VirtualClock
 from batchfsm.testing.input_file import read
 from batchfsm.testing.multipart import parts
-from support.fake_api import KEY, ask
+from support.fake_api import KEY, ask, upload
 from support.notation import CREATED
 
 CREATE = {"input_file_id": "file-none", "endpoint": "/v1/chat/completions", "completion_window": "24h"}
-
-
-def upload(api, content, purpose="batch"):
-    """Upload a file; return its id."""
-    form = (
-        f'--cut\r\nContent-Disposition: form-data; name="purpose"\r\n\r\n{purpose}\r\n'
-        '--cut\r\nContent-Disposition: form-data; name="file"; filename="in.jsonl"\r\n\r\n'
-    ).encode()
-    headers = KEY | {"content-type": "multipart/form-data; boundary=cut"}
-    body = form + content + b"\r\n--cut--\r\n"
-    return api.handle(Request(method="POST", path="/v1/files", headers=headers, body=body)).json["id"]
 
 
 def line(custom_id, url="/v1/chat/completions", **body):

@@ -1,0 +1,154 @@
+"""Reads the lines of input, output and error files in bounded memory."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from io import BytesIO
+from json import dumps
+from os import PathLike, fspath
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Any, BinaryIO, Final, cast
+from weakref import finalize
+
+from batchfsm.logs import CountingReader, decompressing_reader
+
+ResultsSource = str | PathLike[str] | bytes | Mapping[str, Any] | Iterable[str | bytes | Mapping[str, Any]]
+"""JSON lines: a path (`-` for standard input; gzip and zstd are recognised), the content of a file as bytes or as text
+that begins with `{`, or an iterable of lines as text, bytes or mappings; a single mapping is a single line."""
+
+LINE_BYTES_MAX: Final = 64 * 2**20
+"""The longest line that is read; a longer one is malformed."""
+
+_CHUNK_BYTES: Final = 2**18
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+
+Line = tuple[int, bytes | None]
+"""The number of a line, from 1, and its bytes without the line end; None for a line longer than `LINE_BYTES_MAX`."""
+
+
+class LineFile:
+    """
+    A file of JSON lines that can be read more than once.
+
+    An iterator and standard input can be read only once, so their lines are copied to a temporary file; it is deleted
+    with this object.
+    """
+
+    def __init__(self, source: ResultsSource, name: str, count_bytes: Callable[[int], object] = lambda _: None) -> None:
+        """
+        Take a source; nothing is read before `lines`, except for an iterator and standard input.
+
+        Args:
+            source: As documented at `ResultsSource`.
+            name: Its name in positions; a path has its own.
+            count_bytes: Called with the number of bytes of each read.
+        """
+        self._count_bytes = count_bytes
+        self._copy: BinaryIO | None = None
+        self._content: bytes | Path | None = None
+        self.name = name
+        if isinstance(source, str) and source.lstrip()[:1] == "{":
+            self._content = source.encode("utf-8", "surrogatepass")
+        elif isinstance(source, bytes):
+            self._content = source
+        elif isinstance(source, Mapping):
+            self._content = _line_bytes(source)
+        elif isinstance(source, str | PathLike):
+            self.name = fspath(source)
+            if self.name == "-":
+                self._copy = _copied(iter(lambda: sys.stdin.buffer.read(_CHUNK_BYTES), b""))
+            else:
+                self._content = Path(source)
+        else:
+            self._copy = _copied(map(_line_bytes, source))
+        if self._copy is not None:
+            finalize(self, self._copy.close)
+
+    @property
+    def size(self) -> int | None:
+        """The size of a file on disk in bytes, compressed as it is; None for other sources."""
+        return self._content.stat().st_size if isinstance(self._content, Path) else None
+
+    def lines(self) -> Iterator[Line]:
+        """
+        Yield the lines that are not blank.
+
+        Raises:
+            OSError: If the file cannot be read.
+            TruncatedStreamError: After the last whole line of a compressed file that ends early or is damaged.
+            MissingExtraError: If it is zstd, and no decompressor is installed.
+        """
+        if isinstance(self._content, Path):
+            with self._content.open("rb") as binary:
+                yield from self._split(binary)
+        elif self._content is not None:
+            yield from self._split(BytesIO(self._content))
+        elif self._copy is not None:
+            self._copy.seek(0)
+            yield from self._split(self._copy)
+
+    def _split(self, binary: BinaryIO) -> Iterator[Line]:
+        read = decompressing_reader(cast("BinaryIO", CountingReader(binary, self._count_bytes)))
+        number, line = 1, _LineBuffer()
+        while chunk := read(_CHUNK_BYTES):
+            *ends, rest = chunk.split(b"\n")
+            for end in ends:
+                line.add(end)
+                yield from line.take(number)
+                number += 1
+            line.add(rest)
+        yield from line.take(number)
+
+
+class _LineBuffer:
+    """The parts of one line; at most `LINE_BYTES_MAX` bytes of them are kept."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+        self._length = 0
+
+    def add(self, part: bytes) -> None:
+        self._length += len(part)
+        if self._length <= LINE_BYTES_MAX:
+            self._parts.append(part)
+
+    def take(self, number: int) -> Iterator[Line]:
+        """Yield the line unless it is blank, and begin the next one."""
+        text = b"".join(self._parts)
+        if self._length > LINE_BYTES_MAX:
+            yield number, None
+        elif number == 1 and text.startswith(_BYTE_ORDER_MARK):
+            yield from _unless_blank(number, text.removeprefix(_BYTE_ORDER_MARK))
+        else:
+            yield from _unless_blank(number, text)
+        self._parts, self._length = [], 0
+
+
+def _unless_blank(number: int, text: bytes) -> Iterator[Line]:
+    stripped = text.strip(b" \t\r\n")
+    if stripped:
+        yield number, stripped
+
+
+def _copied(pieces: Iterable[bytes]) -> BinaryIO:
+    """Return a temporary file that holds the pieces."""
+    copy = cast("BinaryIO", TemporaryFile())  # noqa: SIM115  # LineFile closes it.
+    try:
+        copy.writelines(pieces)
+    except BaseException:
+        copy.close()
+        raise
+    return copy
+
+
+def _line_bytes(line: object) -> bytes:
+    """Return a line of an iterable as bytes with one line end."""
+    if isinstance(line, Mapping):
+        line = dumps(dict(line), ensure_ascii=False)
+    if isinstance(line, str):
+        line = line.encode("utf-8", "surrogatepass")
+    if not isinstance(line, bytes):
+        raise TypeError(f"expected lines as text, bytes or mappings, got {type(line).__name__}")
+    return line.removesuffix(b"\n").replace(b"\n", b" ") + b"\n"
