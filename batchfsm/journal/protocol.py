@@ -54,6 +54,9 @@ class BatchUpdate:
 
     entries: Sequence[OutboxEntry]
 
+    ended_at: float | None = None
+    """When the batch entered its final status, Unix seconds; None while it is open, 0 if no time is known."""
+
 
 @attrs.frozen(kw_only=True)
 class PendingDelivery:
@@ -162,6 +165,14 @@ class Journal(Protocol):
 
     def count(self) -> int:
         """Return how many batches are kept."""
+
+    def batch_ids(self, *, only_open: bool = False) -> tuple[str, ...]:
+        """
+        Return the ids of the stored batches, in the order in which the journal first saw them.
+
+        Args:
+            only_open: True to leave out the batches whose last update had an `ended_at`.
+        """
 
     def pending(self, *, dead: bool = False) -> list[PendingDelivery]:
         """Return the deliveries that are not dead, or those that are; in order of batches."""

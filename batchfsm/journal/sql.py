@@ -98,14 +98,16 @@ class SQLJournal(ABC):
             revision = change.expected + 1
             if change.expected:
                 taken = execute(
-                    "UPDATE batchfsm_batches SET revision = ?, writer = ?, state = ? WHERE id = ? AND revision = ?",
-                    revision, change.owner, change.state, change.batch_id, change.expected,
+                    "UPDATE batchfsm_batches SET revision = ?, writer = ?, state = ?, ended_at = ?"
+                    " WHERE id = ? AND revision = ?",
+                    revision, change.owner, change.state, change.ended_at, change.batch_id, change.expected,
                 )  # fmt: skip
             else:
                 taken = execute(
-                    "INSERT INTO batchfsm_batches (id, revision, writer, state) VALUES (?, ?, ?, ?)"
-                    " ON CONFLICT DO NOTHING",
-                    change.batch_id, revision, change.owner, change.state,
+                    "INSERT INTO batchfsm_batches (id, revision, writer, state, ended_at, number)"
+                    " SELECT ?, ?, ?, ?, ?, coalesce(max(number), 0) + 1 FROM batchfsm_batches"
+                    " WHERE true ON CONFLICT DO NOTHING",  # SQLite needs WHERE to tell ON CONFLICT from a join.
+                    change.batch_id, revision, change.owner, change.state, change.ended_at,
                 )  # fmt: skip
             if taken.rowcount == 0:
                 # Of a connection that broke in mid-commit nobody knows whether it did; this row does.
@@ -231,6 +233,13 @@ class SQLJournal(ABC):
         number: int = self._run(lambda execute: execute(sql).fetchone(), writes=False)[0]
         return number
 
+    def batch_ids(self, *, only_open: bool = False) -> tuple[str, ...]:
+        """Return the ids of the stored batches, or of those that have not ended, in the order first seen."""
+        where = "WHERE ended_at IS NULL " if only_open else ""
+        sql = f"SELECT id FROM batchfsm_batches {where}ORDER BY number, id"  # noqa: S608
+        rows = self._run(lambda execute: execute(sql).fetchall(), writes=False)
+        return tuple(batch_id for (batch_id,) in rows)
+
     def pending(self, *, dead: bool = False) -> list[PendingDelivery]:
         """Return the deliveries that are not dead, or those that are; in order of batches."""
         rows = self._run(
@@ -280,5 +289,8 @@ class SQLJournal(ABC):
             raise JournalError(self.name, problem)
         for statements in MIGRATIONS[version:]:
             for statement in statements:
-                execute(statement)
+                if callable(statement):
+                    statement(execute)
+                else:
+                    execute(statement)
         return version < len(MIGRATIONS)

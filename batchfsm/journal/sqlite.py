@@ -121,7 +121,9 @@ class SQLiteJournal(SQLJournal):
             try:
                 version = ask("PRAGMA user_version").fetchone()[0]  # Another process may have been faster.
                 # One tree a table instead of two: a commit waits for a quarter fewer pages.
-                self._migrate(lambda sql: ask(f"{sql} WITHOUT ROWID" if "CREATE TABLE" in sql else sql), version)
+                self._migrate(
+                    lambda sql, *values: ask(f"{sql} WITHOUT ROWID" if "CREATE TABLE" in sql else sql, *values), version
+                )
                 db.execute(f"PRAGMA application_id = {APPLICATION}")
                 db.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
             except BaseException:

@@ -75,11 +75,26 @@ class JournalClient:
             return "held"
         names = [[hook.name for hook, subject, _ in wanting if subject is each] for each in transitions]
         entries = [OutboxEntry(each, tuple(heard)) for each, heard in zip(transitions, names, strict=True)]
-        change = BatchUpdate(batch_id=batch_id, owner=self._owner, expected=expected, state=state, entries=entries)
+        change = BatchUpdate(
+            batch_id=batch_id,
+            owner=self._owner,
+            expected=expected,
+            state=state,
+            entries=entries,
+            ended_at=self._ended_at(after),
+        )
         written = self._journal.commit(change)
         if written is not None:
             self._revisions[batch_id] = expected + 1
         return written
+
+    def _ended_at(self, record: BatchRecord) -> float | None:
+        """Return the time of the final status, or else the best estimate of it; None while the batch is open."""
+        if record.status not in self._graph.terminal:
+            return None
+        if record.legs and record.legs[-1].target == record.status and record.ats[-1] is not None:
+            return record.ats[-1]
+        return record.observed_at or max((at for at in record.ats if at is not None), default=0)
 
     def claim(self, batch_id: str, *, retry: bool, now: float | None = None) -> list[Delivery]:
         """Return what is to be called for a batch and nobody else is about to call; `retry`: also what has raised."""

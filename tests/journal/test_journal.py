@@ -17,11 +17,13 @@ import attrs
 import pytest
 
 import batchfsm
-from batchfsm import JournalError, SQLiteJournal
+from batchfsm import DIALECTS, JournalError, SQLiteJournal
+from batchfsm.history import BatchRecord, Fold, dump
 from batchfsm.journal import DeliveryOutcome, StoredBatch, postgres, sql
 from batchfsm.journal.liveness import LivenessLock, dead, is_alive
+from batchfsm.wire import reader
 from support.journals import Desk, StandIn, change, drop, own_schema, server_or_skip, short, transitions, unheard
-from support.notation import snap
+from support.notation import seen, snap
 
 BORN, RUNS, ENDS = transitions(snap("v"), snap("vp"), snap("vpz"))
 
@@ -125,6 +127,31 @@ def test_a_key_has_one_row(desk):
 
     assert journal.commit(change(me, (BORN, ("h",)), expected=1))
     assert [] == journal.pending()
+
+
+def test_ids_come_in_the_order_first_seen(desk):
+    """Later updates of a batch do not change its place; an id seen anew after it was forgotten comes last."""
+    journal = desk.open()
+    me = journal.enlist(unheard)
+    for batch_id in ("batch_b", "batch_c", "batch_a"):
+        journal.commit(attrs.evolve(change(me), batch_id=batch_id))
+    journal.commit(attrs.evolve(change(me, expected=1), batch_id="batch_c"))
+    assert ("batch_b", "batch_c", "batch_a") == desk.open().batch_ids()
+    journal.forget("batch_b")
+    journal.commit(attrs.evolve(change(me), batch_id="batch_b"))
+
+    assert ("batch_c", "batch_a", "batch_b") == journal.batch_ids()
+
+
+def test_open_ids_are_those_whose_last_update_had_no_end(desk):
+    """An end at an unknown time is an end; an update without one opens the batch again."""
+    journal = desk.open()
+    me = journal.enlist(unheard)
+    for batch_id, ended_at in [("batch_a", None), ("batch_b", 5.5), ("batch_c", 0), ("batch_d", 7)]:
+        journal.commit(attrs.evolve(change(me), batch_id=batch_id, ended_at=ended_at))
+    journal.commit(attrs.evolve(change(me, expected=1), batch_id="batch_d"))
+
+    assert ("batch_a", "batch_d") == journal.batch_ids(only_open=True)
 
 
 def test_forgetting_leaves_nothing(desk):
@@ -407,13 +434,17 @@ def test_a_journal_is_known_by_its_header_even_after_a_crash(tmp_path):
 
 
 @contextmanager
-def upgraded():
-    """A batchfsm whose schema has one more version."""
-    later = (*sql.MIGRATIONS, ("ALTER TABLE batchfsm_batches ADD COLUMN note TEXT",))
+def migrations(*versions: Any):
+    """A batchfsm with other versions of the schema."""
     with pytest.MonkeyPatch.context() as patch:
         for module in (sql, postgres, batchfsm.journal.sqlite):
-            patch.setattr(module, "MIGRATIONS", later)
+            patch.setattr(module, "MIGRATIONS", versions)
         yield
+
+
+def upgraded():
+    """A batchfsm whose schema has one more version."""
+    return migrations(*sql.MIGRATIONS, ("ALTER TABLE batchfsm_batches ADD COLUMN note TEXT",))
 
 
 def test_an_older_journal_is_migrated(desk):
@@ -433,8 +464,36 @@ def test_a_newer_journal_is_refused(desk):
     with upgraded():
         desk.open().close()
 
-    with pytest.raises(JournalError, match="a newer batchfsm made it: its schema has version 2, and this one knows 1"):
+    known = len(sql.MIGRATIONS)
+    problem = f"a newer batchfsm made it: its schema has version {known + 1}, and this one knows {known}"
+    with pytest.raises(JournalError, match=problem):
         desk.open()
+
+
+def test_batches_of_the_first_schema_get_their_order_and_their_end(desk):
+    """They are numbered by their first transition; an adopted final status counts, and a damaged state is open."""
+    states = {
+        "batch_c": seen("vpzc"),
+        "batch_b": [row | {"created_at": row["created_at"] - 60} for row in seen("vp")],
+        "batch_adopted": [*seen("vpzc"), *seen("vpzx")[-1:]],
+    }
+    with migrations(sql.MIGRATIONS[0]):
+        old = desk.open()
+    insert = "INSERT INTO batchfsm_batches (id, revision, writer, state) VALUES (?, 1, '', ?)"
+    for batch_id, rows in states.items():
+        fold, record = Fold(DIALECTS["openai"], on_illegal="adopt"), BatchRecord()
+        for row in rows:
+            record, _ = fold.follow(record, reader(DIALECTS["openai"]).read_row(row, None))
+        state = dump(record, observed_at=None)
+        old._run(lambda execute, values=(batch_id, state): execute(insert, *values))
+    for number, damaged in enumerate(["s", '{"status": 1, "legs": [[]]}', "[]"], 1):
+        old._run(lambda execute, values=(f"damaged_{number}", damaged): execute(insert, *values))
+    journal = desk.open()
+
+    assert ("damaged_1", "damaged_2", "damaged_3", "batch_b", "batch_adopted", "batch_c") == journal.batch_ids()
+    assert ("damaged_1", "damaged_2", "damaged_3", "batch_b") == journal.batch_ids(only_open=True)
+    assert journal.commit(attrs.evolve(change(journal.enlist(unheard)), batch_id="batch_a"))
+    assert "batch_a" == journal.batch_ids()[-1]
 
 
 def test_a_migration_that_fails_leaves_the_old_journal(tmp_path, monkeypatch):
@@ -449,7 +508,8 @@ def test_a_migration_that_fails_leaves_the_old_journal(tmp_path, monkeypatch):
             SQLiteJournal(path)
 
     with SQLiteJournal(path) as journal:
-        assert 4 == len(journal._run(lambda execute: execute("PRAGMA table_info(batchfsm_batches)").fetchall()))
+        columns = journal._run(lambda execute: execute("PRAGMA table_info(batchfsm_batches)").fetchall())
+        assert "note" not in {name for _, name, *_ in columns}
 
 
 def test_many_processes_may_make_one_journal_at_once(tmp_path):

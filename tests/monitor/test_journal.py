@@ -235,6 +235,33 @@ def test_forgetting_drops_it_from_the_journal(desk):
     assert keys == [each.key for each in desk.monitor().observe(LIFE[3]).transitions]
 
 
+@pytest.mark.parametrize(
+    "rows, ended_at",
+    [
+        (seen("vp"), None),
+        (seen("vpzc"), CREATED + 180),
+        ([snap("vpzc", completed_at=None)], 42.0),
+        ([snap("vpzc", completed_at=None)], CREATED + 120),
+        ([*seen("vpzc"), snap("vpzx", cancelled_at=None, cancelling_at=None)], 42.0),
+        ([snap("vpzc", created_at=None, in_progress_at=None, finalizing_at=None, completed_at=None)], 0),
+        ([*seen("vpzc"), snap("vp")], CREATED + 180),
+        ([*seen("vpzc"), snap("vpzcp")], None),
+    ],
+    ids=[
+        "open", "stamp", "observed_at instead of a stamp", "the last time known", "adopted end", "no time known",
+        "stale read", "open again by an adopted move",
+    ],
+)  # fmt: skip
+def test_the_journal_stores_when_a_batch_ended(desk, rows, ended_at):
+    """The end's own stamp, or else the best estimate; None while the batch is open."""
+    monitor = desk.monitor()
+    for row in rows:
+        monitor.observe(row, observed_at=42.0 if ended_at == 42.0 else None)
+    stored = desk.journals[0]._run(lambda execute: execute("SELECT ended_at FROM batchfsm_batches").fetchone())
+
+    assert (ended_at,) == stored
+
+
 def test_a_batch_that_this_process_has_not_seen_can_be_forgotten(desk):
     """It is in the journal."""
     desk.monitor().observe(LIFE[3])
