@@ -8,6 +8,7 @@ from io import BytesIO
 from json import dumps
 from os import PathLike, fspath
 from pathlib import Path
+from shutil import copyfileobj
 from tempfile import TemporaryFile
 from typing import Any, BinaryIO, Final, cast
 from weakref import finalize
@@ -45,31 +46,20 @@ class LineFile:
             name: Its name in positions; a path has its own.
             count_bytes: Called with the number of bytes of each read.
         """
-        self._count_bytes = count_bytes
-        self._copy: BinaryIO | None = None
-        self._content: bytes | Path | None = None
         self.name = name
-        if isinstance(source, str) and source.lstrip()[:1] == "{":
-            self._content = source.encode("utf-8", "surrogatepass")
-        elif isinstance(source, bytes):
+        self._count_bytes = count_bytes
+        self._content: bytes | Path | BinaryIO
+        if isinstance(source, bytes):
             self._content = source
+        elif isinstance(source, str) and source.lstrip()[:1] == "{":
+            self._content = source.encode("utf-8", "surrogatepass")
         elif isinstance(source, Mapping):
             self._content = _line_bytes(source)
-        elif isinstance(source, str | PathLike):
+        elif isinstance(source, str | PathLike) and fspath(source) != "-":
             self.name = fspath(source)
-            if self.name == "-":
-                self._copy = _copied(iter(lambda: sys.stdin.buffer.read(_CHUNK_BYTES), b""))
-            else:
-                self._content = Path(source)
+            self._content = Path(source)
         else:
-            self._copy = _copied(map(_line_bytes, source))
-        if self._copy is not None:
-            finalize(self, self._copy.close)
-
-    @property
-    def size(self) -> int | None:
-        """The size of a file on disk in bytes, compressed as it is; None for other sources."""
-        return self._content.stat().st_size if isinstance(self._content, Path) else None
+            self._content = self._copied(source)
 
     def lines(self) -> Iterator[Line]:
         """
@@ -83,11 +73,22 @@ class LineFile:
         if isinstance(self._content, Path):
             with self._content.open("rb") as binary:
                 yield from self._split(binary)
-        elif self._content is not None:
+        elif isinstance(self._content, bytes):
             yield from self._split(BytesIO(self._content))
-        elif self._copy is not None:
-            self._copy.seek(0)
-            yield from self._split(self._copy)
+        else:
+            self._content.seek(0)
+            yield from self._split(self._content)
+
+    def _copied(self, source: PathLike[str] | str | Iterable[object]) -> BinaryIO:
+        """Return a temporary file with the lines of standard input or of an iterable."""
+        copy = cast("BinaryIO", TemporaryFile())  # noqa: SIM115  # Closed with this object.
+        finalize(self, copy.close)
+        if isinstance(source, str | PathLike):
+            self.name = "-"
+            copyfileobj(sys.stdin.buffer, copy)
+        else:
+            copy.writelines(map(_line_bytes, source))
+        return copy
 
     def _split(self, binary: BinaryIO) -> Iterator[Line]:
         read = decompressing_reader(cast("BinaryIO", CountingReader(binary, self._count_bytes)))
@@ -130,17 +131,6 @@ def _unless_blank(number: int, text: bytes) -> Iterator[Line]:
     stripped = text.strip(b" \t\r\n")
     if stripped:
         yield number, stripped
-
-
-def _copied(pieces: Iterable[bytes]) -> BinaryIO:
-    """Return a temporary file that holds the pieces."""
-    copy = cast("BinaryIO", TemporaryFile())  # noqa: SIM115  # LineFile closes it.
-    try:
-        copy.writelines(pieces)
-    except BaseException:
-        copy.close()
-        raise
-    return copy
 
 
 def _line_bytes(line: object) -> bytes:
