@@ -156,7 +156,16 @@ def faults_table():
     return _table(("fault", "what happens", "seen by"), rows)
 
 
+def layers():
+    """Return the layers of the packages, the highest first, as import-linter checks them."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    rows = next(each["layers"] for each in settings["tool"]["importlinter"]["contracts"] if each["type"] == "layers")
+    numbered = "".join(f"{len(rows) - number}  {'   '.join(row.split(' | '))}\n" for number, row in enumerate(rows, 1))
+    return f"```text\n{numbered}```\n"
+
+
 GENERATED = {
+    "layers": layers,
     "faults": faults_table,
     "rules": rules_section,
     "rules at a glance": rules_table,

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from batchfsm.finding import Finding, LogPosition
-from batchfsm.results.lines import Answer, Outcome
+from batchfsm.results.lines import Outcome, ResultLine
 from batchfsm.results.rules import RESULT_RULES
 from batchfsm.snapshot import RequestCounts
 
@@ -39,21 +39,21 @@ class ResultsChecker:
             message = f"request {custom_id!r} is in the input twice: at {known} and {position}"
             self._report("R607", message, {"custom_id": custom_id}, known, position)
 
-    def add_output(self, answer: Answer, position: LogPosition) -> None:
+    def add_output(self, answer: ResultLine, position: LogPosition) -> None:
         """Add a line of an output file; all requests must have been added."""
         self._add_answer(answer, position)
         if answer.outcome == "failed":
             message = f"the failed request {answer.custom_id!r} is in an output file ({position})"
             self._report("R606", message, {"custom_id": answer.custom_id}, position)
 
-    def add_error(self, answer: Answer, position: LogPosition) -> None:
+    def add_error(self, answer: ResultLine, position: LogPosition) -> None:
         """Add a line of an error file; all requests must have been added."""
         self._add_answer(answer, position)
         if answer.outcome == "answered":
             message = f"the good answer {answer.custom_id!r} is in an error file ({position})"
             self._report("R606", message, {"custom_id": answer.custom_id}, position)
 
-    def _add_answer(self, answer: Answer, position: LogPosition) -> None:
+    def _add_answer(self, answer: ResultLine, position: LogPosition) -> None:
         custom_id, fields = answer.custom_id, {"custom_id": answer.custom_id}
         known = self._answers.get(custom_id)
         if known is not None:

@@ -23,7 +23,7 @@ class MalformedLineError(Exception):
 
 
 @attrs.frozen
-class Answer:
+class ResultLine:
     """One line of an output or error file."""
 
     custom_id: str
@@ -40,7 +40,7 @@ def parse_request(line: bytes | None) -> str:
     return _custom_id(_object(line))
 
 
-def parse_answer(line: bytes | None) -> Answer:
+def parse_answer(line: bytes | None) -> ResultLine:
     """
     Parse a line of an output or error file.
 
@@ -54,11 +54,11 @@ def parse_answer(line: bytes | None) -> Answer:
         raise MalformedLineError(f"has {'neither response nor' if error is None else 'both response and'} error")
     if error is not None:
         is_never_run = isinstance(error, dict) and error.get("code") in _NEVER_RUN
-        return Answer(custom_id, "unanswered" if is_never_run else "failed")
+        return ResultLine(custom_id, "unanswered" if is_never_run else "failed")
     status = response.get("status_code") if isinstance(response, dict) else None
     if type(status) is not int:
         raise MalformedLineError("has a response without a status_code")
-    return Answer(custom_id, "answered" if status < _STATUS_OF_FAILURE else "failed")
+    return ResultLine(custom_id, "answered" if status < _STATUS_OF_FAILURE else "failed")
 
 
 def _object(line: bytes | None) -> dict[str, Any]:

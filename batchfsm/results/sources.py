@@ -25,7 +25,7 @@ LINE_BYTES_MAX: Final = 64 * 2**20
 _CHUNK_BYTES: Final = 2**18
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
-Line = tuple[int, bytes | None]
+NumberedLine = tuple[int, bytes | None]
 """The number of a line, from 1, and its bytes without the line end; None for a line longer than `LINE_BYTES_MAX`."""
 
 
@@ -61,7 +61,7 @@ class LineFile:
         else:
             self._content = self._copied(source)
 
-    def lines(self) -> Iterator[Line]:
+    def lines(self) -> Iterator[NumberedLine]:
         """
         Yield the lines that are not blank.
 
@@ -90,7 +90,7 @@ class LineFile:
             copy.writelines(map(_line_bytes, source))
         return copy
 
-    def _split(self, binary: BinaryIO) -> Iterator[Line]:
+    def _split(self, binary: BinaryIO) -> Iterator[NumberedLine]:
         read = decompressing_reader(cast("BinaryIO", CountingReader(binary, self._count_bytes)))
         number, line = 1, _LineBuffer()
         while chunk := read(_CHUNK_BYTES):
@@ -115,7 +115,7 @@ class _LineBuffer:
         if self._length <= LINE_BYTES_MAX:
             self._parts.append(part)
 
-    def take(self, number: int) -> Iterator[Line]:
+    def take(self, number: int) -> Iterator[NumberedLine]:
         """Yield the line unless it is blank, and begin the next one."""
         text = b"".join(self._parts)
         if self._length > LINE_BYTES_MAX:
@@ -127,7 +127,7 @@ class _LineBuffer:
         self._parts, self._length = [], 0
 
 
-def _unless_blank(number: int, text: bytes) -> Iterator[Line]:
+def _unless_blank(number: int, text: bytes) -> Iterator[NumberedLine]:
     stripped = text.strip(b" \t\r\n")
     if stripped:
         yield number, stripped
