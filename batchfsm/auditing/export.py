@@ -1,4 +1,4 @@
-"""Findings in a file: Parquet, CSV or JSON lines, whole or not at all."""
+"""Findings as a file of Parquet, CSV or JSON lines; and files that are written whole or not at all."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import csv
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+import stat
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
+from secrets import token_hex
 from types import MappingProxyType
 from typing import BinaryIO, Final
 
@@ -22,29 +25,46 @@ _FORMULA: Final = re.compile(r"\s*[=+\-@＝＋－＠]|[\t\r\n]")  # noqa: RUF001
 
 def save(report: Report, path: str | os.PathLike[str]) -> None:
     """
-    Write the listed findings to a file, as `Report.to_frame` has them; what the path's end says: `SUFFIXES`.
-
-    It is written beside its place and then moved there: whoever reads along finds the old file or the new one whole.
+    Write the listed findings to a file, as `Report.to_frame` has them, in the form that its name ends in: `SUFFIXES`.
 
     Raises:
-        UnknownNameError: If it ends otherwise.
+        UnknownNameError: If the name has no such end.
         MissingExtraError: If it is Parquet, and pyarrow is not installed.
-        OSError: If it cannot be written; then nothing has changed.
+        OSError: If the file cannot be written; then it is as it was.
     """
     write = _WRITERS[suffix(path)]
-    target = Path(path).resolve()  # A link stays, and what it leads to changes.
-    beside = target.with_name(f".{target.name}.{os.getpid()}")
+    with open_atomic(path) as binary:
+        write(report.findings, binary)
+
+
+@contextmanager
+def open_atomic(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """
+    Open a file for writing that has its new content whole when the block ends, or its old one if the block raises.
+
+    The bytes go to a temporary file in the same folder, which then replaces the file: readers never see half of it.
+    A symbolic link stays, and its target is replaced. A device or a pipe cannot be replaced, so it is written directly.
+
+    Raises:
+        OSError: With the path, if the file cannot be written.
+    """
+    target = Path(path).resolve()
     try:
-        if target.exists() and not target.is_file():
-            raise OSError(0, "not a file")  # noqa: TRY301  # It is told of as all others are.
-        with beside.open("xb") as binary:
+        if target.exists() and not (target.is_file() or target.is_dir()):
+            with target.open("wb") as device:
+                yield device
+            return
+        temporary = target.with_name(f".batchfsm-{token_hex(8)}")
+        with temporary.open("xb") as binary:
             try:
-                write(report.findings, binary)
+                yield binary
                 binary.flush()
                 os.fsync(binary.fileno())
-                beside.replace(target)
+                if target.exists():
+                    temporary.chmod(stat.S_IMODE(target.stat().st_mode))
+                temporary.replace(target)
             except BaseException:
-                beside.unlink()
+                temporary.unlink()
                 raise
     except OSError as error:
         raise OSError(error.errno, error.strerror, os.fspath(path)) from error

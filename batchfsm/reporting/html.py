@@ -8,11 +8,10 @@ from hashlib import sha256
 from importlib.metadata import version
 from importlib.resources import files
 from os import PathLike
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
-from batchfsm.auditing import LogStatistics, Report
+from batchfsm.auditing import LogStatistics, Report, open_atomic
 from batchfsm.errors import MissingExtraError
 from batchfsm.explain import bars, caption, clock, printable, span
 from batchfsm.finding import Finding
@@ -43,9 +42,11 @@ def write_report(report: Report, path: str | PathLike[str], *, title: str = "Aud
 
     Raises:
         MissingExtraError: If the extra `report` is not installed.
-        OSError: If the file cannot be written.
+        OSError: If the file cannot be written; then it is as it was.
     """
-    Path(path).write_text(page(report, title=title), encoding="utf-8")
+    text = page(report, title=title)
+    with open_atomic(path) as binary:
+        binary.write(text.encode())
 
 
 def ready() -> None:

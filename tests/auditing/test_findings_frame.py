@@ -6,6 +6,7 @@ import os
 import resource
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import attrs
 import pyarrow.parquet
@@ -13,7 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from batchfsm import MissingExtraError, Monitor, audit
-from batchfsm.auditing import SUFFIXES, save, suffix
+from batchfsm.auditing import SUFFIXES, open_atomic, save, suffix
 from batchfsm.cli import app
 from batchfsm.errors import UnknownNameError
 from batchfsm.finding import LogPosition
@@ -219,13 +220,48 @@ def test_who_may_read_it_is_as_for_any_file(report, tmp_path):
     assert (tmp_path / "other").stat().st_mode == (tmp_path / "findings.csv").stat().st_mode
 
 
-def test_what_is_no_file_is_not_replaced(report, tmp_path):
-    """A pipe or a directory stays what it is."""
-    os.mkfifo(tmp_path / "findings.csv")
-    with pytest.raises(OSError, match="not a file"):
+def test_a_pipe_is_written_and_stays_a_pipe(report, tmp_path):
+    """A pipe cannot be replaced, so the findings go straight into it."""
+    path = tmp_path / "findings.csv"
+    os.mkfifo(path)
+    with ThreadPoolExecutor(1) as pool:
+        text = pool.submit(path.read_text)
+        save(report, path)
+
+    save(report, tmp_path / "other.csv")
+    assert (tmp_path / "other.csv").read_text() == text.result(timeout=10)
+    assert path.is_fifo()
+
+
+def test_a_folder_is_not_replaced(report, tmp_path):
+    """A folder of that name stays, and nothing is left beside it."""
+    (tmp_path / "findings.csv").mkdir()
+    with pytest.raises(IsADirectoryError, match=r"findings\.csv"):
         save(report, tmp_path / "findings.csv")
 
-    assert (tmp_path / "findings.csv").is_fifo()
+    assert [tmp_path / "findings.csv"] == [*tmp_path.iterdir()]
+
+
+def test_permissions_of_a_file_that_is_replaced(report, tmp_path):
+    """The new file may be read by those who could read the old one."""
+    path = tmp_path / "findings.csv"
+    path.touch()
+    path.chmod(0o600)
+    save(report, path)
+
+    assert 0o600 == path.stat().st_mode & 0o777
+
+
+@pytest.mark.parametrize("interruption", [KeyboardInterrupt, ValueError])
+def test_a_block_that_raises_leaves_the_old_file(interruption, tmp_path):
+    """The old content stays, and the temporary file is removed."""
+    path = tmp_path / "old"
+    path.write_text("old")
+    with pytest.raises(interruption), open_atomic(path) as binary:
+        binary.write(b"new")
+        raise interruption
+
+    assert ("old", [path]) == (path.read_text(), [*tmp_path.iterdir()])
 
 
 # ---------------------------------------------------------------- the command
