@@ -9,8 +9,9 @@ from typing import Any, Final
 
 import attrs
 
-from batchfsm.auditing.columns import arrow_values, layout
+from batchfsm.auditing.columns import arrow_values, layout, row_arrays
 from batchfsm.auditing.columns.json_rows import FIELD_CODES, RowReader
+from batchfsm.auditing.columns.lookup_tables import null_times, status_codes
 from batchfsm.auditing.columns.text_values import WordTable, hash_bytes
 from batchfsm.auditing.columns.tokenizer import KEYS_MAX, PAD
 from batchfsm.auditing.tables import COUNTS, JSON_TEXT, OBSERVED_AT_FIELDS, NormalizedBatch, index_array
@@ -70,13 +71,9 @@ class TableDecoder:
     """Decodes batches of a table's rows as one dialect writes them; used by one thread at a time."""
 
     def __init__(self, dialect: Dialect) -> None:
-        known = dialect.lifecycle.statuses
         self._reader = RowReader(dialect)
-        self._statuses = WordTable(
-            {name: code for code, name in enumerate(known)}
-            | {word: known.index(status) for word, status in dialect.aliases.items()}
-        )
-        self._null_times = array("q", [each for each in dialect.null_times if isinstance(each, int)])
+        self._statuses = WordTable(status_codes(dialect))
+        self._null_times = null_times(dialect)
         self._milliseconds = "milliseconds" in dialect.times
         self._null_text, self._null_counts = dialect.null_text, dialect.null_counts
 
@@ -233,7 +230,7 @@ def _to_string_column(values: Any) -> StringColumn:
     first, end = offsets[0], offsets[-1]
     text = bytearray(memoryview(letters)[first:end] if end > first else b"") + PAD * b"\n"
     if first:
-        offsets = arrow_values.shift(offsets, -first)
+        offsets = row_arrays.add_to_each(offsets, -first)
     return StringColumn(text, offsets, mask, indices)
 
 

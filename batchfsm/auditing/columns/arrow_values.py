@@ -300,19 +300,6 @@ def combine(flags: Any, others: Any) -> Any:
     return found
 
 
-def shift(values: Any, number: int) -> Any:
-    """Return values with a number added to each; `array('q')`."""
-    source: Int64s = values
-    found = array("q", bytes(8 * len(values)))
-    column: cython.longlong[::1] = found
-    added: cython.longlong = number
-    row: cython.Py_ssize_t
-    with cython.nogil:
-        for row in range(len(column)):
-            column[row] = source[row] + added
-    return found
-
-
 def differences(offsets: Any) -> Any:
     """Return the lengths between offsets; one less than there are offsets."""
     source: Int64s = offsets

@@ -14,6 +14,7 @@ from typing import Any
 import cython
 
 from batchfsm.auditing.columns import layout, tokenizer
+from batchfsm.auditing.columns.lookup_tables import null_times, status_codes
 from batchfsm.dialects import Dialect
 from batchfsm.logs import OBJECT_CHARS_MAX
 from batchfsm.rules import RULES
@@ -134,8 +135,6 @@ class RowReader:
     _timestamp: cython.double
 
     def __init__(self, dialect: Dialect) -> None:
-        known = dialect.lifecycle.statuses
-        aliases = {word: known.index(status) for word, status in dialect.aliases.items()}
         self._tokens = Tokenizer()
         self._keys = WordTable(_KEYS)
         self._counts_keys = WordTable(
@@ -143,8 +142,8 @@ class RowReader:
         )
         self._errors_keys = WordTable({"code": 0, "message": 0, "param": 0, "line": 1})
         self._page_keys = WordTable({"object": 0, "data": 1})
-        self._statuses = WordTable({name: code for code, name in enumerate(known)} | aliases)
-        self._null_times = array("q", [each for each in dialect.null_times if isinstance(each, int)])
+        self._statuses = WordTable(status_codes(dialect))
+        self._null_times = null_times(dialect)
         self._milliseconds = "milliseconds" in dialect.times
         self._null_text, self._null_counts = dialect.null_text, dialect.null_counts
         self._batch_hash = hash_text(b"batch", 0, 5)

@@ -96,6 +96,18 @@ def lookup_tables(dialect: Dialect, skew_s: float) -> LookupTables:
     )
 
 
+def status_codes(dialect: Dialect) -> dict[str, int]:
+    """Return the index of each status, by its own word and by its aliases."""
+    statuses = dialect.lifecycle.statuses
+    aliases = {word: statuses.index(status) for word, status in dialect.aliases.items()}
+    return {status: code for code, status in enumerate(statuses)} | aliases
+
+
+def null_times(dialect: Dialect) -> array[int]:
+    """Return the integers that mean null where the wire has a time."""
+    return array("q", [value for value in dialect.null_times if type(value) is int])  # False is not 0.
+
+
 def _flat(rows: Iterable[tuple[int, ...]]) -> array[int]:
     return array("q", [number for row in rows for number in row])
 

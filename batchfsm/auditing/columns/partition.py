@@ -6,18 +6,15 @@ from array import array
 from collections.abc import Iterable
 from itertools import groupby
 from operator import itemgetter
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import attrs
 
 from batchfsm.auditing.columns import row_arrays
 from batchfsm.auditing.columns.history_rules import BatchTable
-from batchfsm.auditing.columns.layout import CREATED, REDUNDANCY_BITS, UNCHANGED, WIDTH, new_rows
+from batchfsm.auditing.columns.layout import CREATED, WIDTH, new_rows
 from batchfsm.auditing.columns.lookup_tables import LookupTables
 from batchfsm.auditing.columns.snapshot_rules import SnapshotRules
-
-_REDUNDANCY_SHIFT: Final = UNCHANGED.bit_length() - 1
-REDUNDANCY_MAX: Final = REDUNDANCY_BITS >> _REDUNDANCY_SHIFT
 
 
 class OutOfOrderError(Exception):

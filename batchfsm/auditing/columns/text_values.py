@@ -39,11 +39,12 @@ _YEAR_MAX = cython.declare(cython.int, 2200)  # Microseconds since 1970 are exac
 
 @cython.cfunc
 @cython.nogil
+@cython.inline
 @cython.exceptval(-9, check=False)
-def hash_text(text: Bytes, start: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.longlong:
-    """Return the hash of some bytes; 63 bits, never negative, so never NULL."""
-    state: cython.ulonglong = _OFFSET
-    prime: cython.ulonglong = _PRIME
+def _fnv_1a(
+    text: Bytes, start: cython.Py_ssize_t, end: cython.Py_ssize_t, state: cython.ulonglong, prime: cython.ulonglong
+) -> cython.longlong:
+    """Return a hash of some bytes; 63 bits, never negative, so never NULL."""
     at: cython.Py_ssize_t
     for at in range(start, end):
         state = (state ^ text[at]) * prime
@@ -55,16 +56,17 @@ def hash_text(text: Bytes, start: cython.Py_ssize_t, end: cython.Py_ssize_t) -> 
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(-9, check=False)
+def hash_text(text: Bytes, start: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.longlong:
+    """Return the hash of some bytes."""
+    return _fnv_1a(text, start, end, _OFFSET, _PRIME)
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(-9, check=False)
 def other_hash(text: Bytes, start: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.longlong:
     """Return a second hash; with the first one 126 bits, which tell ids apart."""
-    state: cython.ulonglong = _OTHER_OFFSET
-    prime: cython.ulonglong = _OTHER_PRIME
-    at: cython.Py_ssize_t
-    for at in range(start, end):
-        state = (state ^ text[at]) * prime
-        if not cython.compiled:
-            state &= _ALL_BITS
-    return cython.cast(cython.longlong, state >> 1)
+    return _fnv_1a(text, start, end, _OTHER_OFFSET, _OTHER_PRIME)
 
 
 @cython.cfunc

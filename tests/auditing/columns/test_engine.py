@@ -2,9 +2,10 @@
 
 import json
 
+import attrs
 import pytest
 
-from batchfsm import audit
+from batchfsm import DIALECTS, audit
 from batchfsm.errors import UnknownNameError
 from support.both_readings import both, everything, written
 from support.notation import CREATED, snap
@@ -82,3 +83,14 @@ def test_engines_that_disagree(tmp_path, column_runs, monkeypatch):
 
     with pytest.raises(DisagreementError, match=r"the two readings of T201 disagree at .*log\.jsonl:1: please report"):
         audit(written(tmp_path, json.dumps(snap("v"))))
+
+
+def test_null_times_of_a_dialect_that_hold_a_bool(tmp_path, column_runs):
+    """False means null only where the log has false: 0 and true are no times in either engine, and 7 is null."""
+    dialect = attrs.evolve(DIALECTS["openai"], name="own", null_times=(False, 7))
+    rows = [snap("v", id=f"batch_{value}") | {"in_progress_at": value} for value in (False, 0, True, 7)]
+    row_by_row, report = both(written(tmp_path, "".join(json.dumps(row) + "\n" for row in rows)), dialect=dialect)
+
+    assert everything(row_by_row) == everything(report)
+    assert ["batch_0", "batch_True"] == [each.batch_id for each in report.findings if each.rule == "S005"]
+    assert 1 == len(column_runs)
