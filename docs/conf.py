@@ -148,7 +148,7 @@ def faults_table():
     rows = [
         (
             f"`{fault.name}`",
-            _cell(fault.means),
+            _cell(fault.description),
             f"[{fault.rule}](../reference/rules.md#{fault.rule.lower()})" if fault.rule else "",
         )
         for fault in batchfsm.testing.FAULTS.values()

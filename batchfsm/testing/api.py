@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from email.utils import formatdate
 from itertools import count
-from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -16,8 +15,8 @@ from batchfsm.testing.asgi import Message
 from batchfsm.testing.clock import Clock, VirtualClock, seconds
 from batchfsm.testing.control import PREFIX, control
 from batchfsm.testing.endpoints import Endpoints, operation_of
-from batchfsm.testing.fault_queue import FaultQueue
-from batchfsm.testing.faults import Exchange
+from batchfsm.testing.exchange import Exchange
+from batchfsm.testing.fault_queue import FaultQueue, Injection, InjectionOptions
 from batchfsm.testing.http import Answer, Call, Request
 from batchfsm.testing.result_files import Respond
 from batchfsm.testing.scenario import BatchPlan, planned
@@ -130,34 +129,39 @@ class FakeBatchAPI:
         lasts: str | float | None = None,
         on: str | None = None,
         batch_id: str | None = None,
-        lag: str | float = "1h",
+        lag: str | float | None = None,
         retry_after_s: float = 1,
+        byte_interval_s: float = 1,
     ) -> None:
         """
-        Let something go wrong, from now on.
+        Apply a fault to requests, from now on.
 
         Args:
-            fault: One of `FAULTS`.
-            times: How many requests it meets; None: one, or with `lasts` all.
-            lasts: How long it lasts: seconds, or text such as `10m`.
-            on: Which requests it meets, as openai's clients call them, or how that
-                begins: `batches.retrieve`, `batches`; None: all.
-            batch_id: The one batch whose requests it meets; None: all.
-            lag: How far back a `stale` answer and a `skewed_clock` are.
-            retry_after_s: How long `rate_limit` asks to wait; seconds.
+            fault: A name in `FAULTS`.
+            times: Number of requests that it applies to. None: all while it `lasts`;
+                without that, one, but a fault of a list or of one batch applies until `clear`.
+            lasts: Seconds, or text such as `10m`.
+            on: The requests that it applies to: a method of openai's clients, or its
+                beginning: `batches.retrieve`, `batches`; None: all.
+            batch_id: The batch whose requests it applies to; None: all.
+            lag: Delay of `stale`, `skewed_clock` (1h by default) and `late_results`
+                (60 s by default).
+            retry_after_s: Seconds that `rate_limit` asks to wait.
+            byte_interval_s: Seconds of real time before each byte of `slow_body`.
 
         Raises:
             UnknownNameError: If there is no such fault.
             ValueError: If a number or span is out of range.
         """
         lasts_s = None if lasts is None else seconds(lasts)
-        # An id is met for ever by what is wrong with itself.
-        if fault == "poisoned" and times is None and lasts_s is None:
-            lasts_s = inf
-        self._faults.add(
-            fault, times=times, lasts_s=lasts_s, now=self.clock.now(),
-            on=on, batch_id=batch_id, lag_s=seconds(lag), retry_after_s=seconds(retry_after_s),
-        )  # fmt: skip
+        options = InjectionOptions(
+            on=on,
+            batch_id=batch_id,
+            lag_s=None if lag is None else seconds(lag),
+            retry_after_s=seconds(retry_after_s),
+            byte_interval_s=seconds(byte_interval_s),
+        )
+        self._faults.add(fault, options, times=times, lasts_s=lasts_s, now=self.clock.now())
 
     def webhooks(self, secret: str = SECRET, *, signed_at: float | None = None) -> list[Webhook]:
         """
@@ -180,29 +184,34 @@ class FakeBatchAPI:
         ]
 
     def clear(self) -> None:
-        """Let nothing go wrong any more."""
+        """Remove all faults."""
         self._faults.clear()
 
     def handle(self, request: Request) -> Answer:
         """Answer a request, whatever carried it; doors call it."""
         now = self.clock.now()
         operation, _ = operation_of(request)
-        met = self._faults.draw(operation, request, now)
-        if met is None:
+        injection = self._faults.pop_matching(operation, request, now)
+        if injection is None:
             answer = self._endpoints.answer(request, now)
         else:
-            exchange = Exchange(
-                request=request,
-                now=now,
-                lag_s=met.lag_s,
-                retry_after_s=met.retry_after_s,
-                ask=self._endpoints.answer,
-                before=self._faults.before(request),
-            )
-            answer = met.fault.go_wrong(exchange)
-        self._faults.note(request, answer)
+            answer = injection.fault.apply(self._exchange(request, injection, now))
+        self._faults.record_answer(request, answer)
         self._calls.append(Call(now, operation, request.path, None if answer.breaks else answer.status))
         return _dated(answer, now, next(self._numbers))
+
+    def _exchange(self, request: Request, injection: Injection, now: float) -> Exchange:
+        return Exchange(
+            request=request,
+            now=now,
+            lag_s=injection.lag_s,
+            retry_after_s=injection.options.retry_after_s,
+            byte_interval_s=injection.options.byte_interval_s,
+            answer_at=self._endpoints.answer,
+            batch_at=self._endpoints.batch_at,
+            all_batches=lambda: self._endpoints.all_batches(now),
+            previous_answers=self._faults.previous_answers(request),
+        )
 
     def _carried(self, request: Request) -> Answer:
         """Answer a request from another process, which can control the API too."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import parse_qsl
@@ -9,7 +10,7 @@ from urllib.parse import parse_qsl
 from batchfsm.testing.http import Answer, Request
 
 Message = MutableMapping[str, Any]
-"""What ASGI passes about."""
+"""A scope or an event of ASGI."""
 
 
 async def serve(
@@ -19,14 +20,14 @@ async def serve(
     send: Callable[[Message], Awaitable[None]],
 ) -> None:
     """
-    Answer one request, or live through a server's start and end.
+    Answer one request, or acknowledge the start and the stop of the server.
 
     Raises:
-        TimeoutError: If the request meets a `timeout`.
-        ConnectionResetError: If it meets a `reset`.
+        TimeoutError: If the fault `timeout` applies to the request.
+        ConnectionResetError: If the fault `reset` applies to it.
     """
     if scope["type"] == "lifespan":
-        await _live(receive, send)
+        await _acknowledge_lifespan(receive, send)
         return
     body, more = b"", True
     while more:
@@ -45,14 +46,18 @@ async def serve(
     if answer.breaks == "timeout":
         raise TimeoutError("the fake API does not answer")
     if answer.breaks == "reset":
-        raise ConnectionResetError("the fake API has cut the connection")
+        raise ConnectionResetError("the fake API has reset the connection")
     headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers.items()]
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": answer.body})
+    for chunk in answer.chunks():
+        await asyncio.sleep(answer.byte_interval_s or 0)
+        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    await send({"type": "http.response.body"})
 
 
-async def _live(receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]) -> None:
-    """Say that all is well, at the start and at the end."""
+async def _acknowledge_lifespan(
+    receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
+) -> None:
     for _ in range(2):
         message = await receive()
         await send({"type": f"{message['type']}.complete"})

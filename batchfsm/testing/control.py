@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from batchfsm.testing.http import Answer, RefusedError, Request, answered, refusal
+from batchfsm.testing.http import Answer, RefusedError, Request, error_answer, json_answer
 
 PREFIX: Final = "/batchfsm/"
 """How the paths begin that are no part of the API."""
@@ -19,11 +19,11 @@ def control(api: Any, request: Request) -> Answer:
     `{"scenario": "expire"}`, `clear` and `clock` nothing. Each answers with the time.
     """
     try:
-        return answered(_done(api, request) | {"now": api.clock.now()})
+        return json_answer(_done(api, request) | {"now": api.clock.now()})
     except RefusedError as error:
         return error.answer
     except (TypeError, ValueError) as error:
-        return refusal(400, str(error))
+        return error_answer(400, str(error))
 
 
 def _done(api: Any, request: Request) -> dict[str, Any]:

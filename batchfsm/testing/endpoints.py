@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from math import inf
 from typing import Any, Final, cast
 
 import attrs
 
-from batchfsm.testing.http import Answer, Operation, RefusedError, Request, answered, refusal
+from batchfsm.testing.http import Answer, Operation, RefusedError, Request, error_answer, json_answer
 from batchfsm.testing.input_file import made_up, read
 from batchfsm.testing.multipart import parts
 from batchfsm.testing.result_files import Respond, ended_in
 from batchfsm.testing.scenario import BatchPlan, failed, planned
 from batchfsm.testing.scenario_parser import ScenarioError
 from batchfsm.testing.store import Entry, File, Store
-from batchfsm.testing.timeline import BatchLife
+from batchfsm.testing.timeline import BatchLife, Wire
 
 ENDPOINTS: Final = tuple(
     f"/v1/{name}"
@@ -72,26 +73,35 @@ class Endpoints:
         """Answer a request; what it asks for is there as of that time, in Unix seconds."""
         operation, name = operation_of(request)
         if operation is None:
-            return refusal(404, f"Invalid URL ({request.method} {request.path})")
+            return error_answer(404, f"Invalid URL ({request.method} {request.path})")
         if not request.headers.get("authorization", "").removeprefix("Bearer").strip():
-            return refusal(401, "You didn't provide an API key.", code="invalid_api_key")
+            return error_answer(401, "You didn't provide an API key.", code="invalid_api_key")
         try:
             return self._find(operation)(request, name, now)
         except RefusedError as error:
             return error.answer
 
+    def batch_at(self, batch_id: str, second: float) -> Wire:
+        """Return an existing batch at a time in Unix seconds, or as it was created if that is later."""
+        life = self._life(batch_id, inf)
+        return life.at(max(second, life.begins_at))
+
+    def all_batches(self, now: float) -> list[Wire]:
+        """Return all batches as they are at a time, newest first."""
+        return [life.at(now) for life in self.store.lives(now)]
+
     def _find(self, operation: Operation) -> Callable[[Request, str, float], Answer]:
         found: Mapping[Operation, Callable[[Request, str, float], Answer]] = {
             "files.create": self._upload,
             "files.list": lambda request, _, now: _page(request, self.store.files(now), File.to_dict, lambda x: x.id),
-            "files.retrieve": lambda _, name, now: answered(self._file(name, now).to_dict()),
+            "files.retrieve": lambda _, name, now: json_answer(self._file(name, now).to_dict()),
             "files.content": self._content,
             "files.delete": self._delete,
             "batches.create": self._create,
             "batches.list": lambda request, _, now: _page(
                 request, self.store.lives(now), lambda life: life.at(now), lambda life: life.batch_id
             ),
-            "batches.retrieve": lambda _, name, now: answered(self._life(name, now).at(now)),
+            "batches.retrieve": lambda _, name, now: json_answer(self._life(name, now).at(now)),
             "batches.cancel": self._cancel,
         }
         return found[operation]
@@ -104,7 +114,7 @@ class Endpoints:
         if not purpose:
             raise RefusedError(400, "'purpose' is a required property", param="purpose")
         filename, content = found["file"]
-        return answered(self.store.upload(filename, purpose, content, now).to_dict())
+        return json_answer(self.store.upload(filename, purpose, content, now).to_dict())
 
     def _file(self, name: str, now: float) -> File:
         found = self.store.file(name, now)
@@ -117,7 +127,7 @@ class Endpoints:
 
     def _delete(self, _: Request, name: str, now: float) -> Answer:
         self.store.remove(self._file(name, now).id)
-        return answered({"id": name, "object": "file", "deleted": True})
+        return json_answer({"id": name, "object": "file", "deleted": True})
 
     def _life(self, batch_id: str, now: float) -> BatchLife:
         found = self.store.life(batch_id, now)
@@ -129,7 +139,7 @@ class Endpoints:
         asked = _asked(request)
         plan = _plan(asked.get("metadata"), self.plan)
         try:
-            return answered(self.create(plan, asked, now).at(now))
+            return json_answer(self.create(plan, asked, now).at(now))
         except ScenarioError as error:
             raise RefusedError(400, str(error), param="completion_window") from None
 
@@ -165,7 +175,7 @@ class Endpoints:
         cancelled = self.store.change(batch_id, lambda life: life.cancelled(now))
         if cancelled is None:
             raise RefusedError(409, f"Cannot cancel a batch with status '{status}'.")
-        return answered(cancelled.at(now))
+        return json_answer(cancelled.at(now))
 
 
 def _asked(request: Request) -> dict[str, Any]:
@@ -218,7 +228,7 @@ def _page(
         raise RefusedError(400, f"Invalid 'after': nothing has the id '{after}'.", param="after")
     begin = 0 if after is None else names.index(after) + 1
     shown = [written(each) for each in found[begin : begin + limit]]
-    return answered(
+    return json_answer(
         {
             "object": "list",
             "data": shown,

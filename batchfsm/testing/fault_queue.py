@@ -1,11 +1,10 @@
-"""Faults that wait for requests, and what was answered before."""
+"""Injected faults, and the answers that duplicate and reordered faults repeat."""
 
 from __future__ import annotations
 
 import json
 from math import inf
 from threading import Lock
-from typing import Any
 
 import attrs
 
@@ -14,79 +13,100 @@ from batchfsm.testing.faults import FAULTS, Fault
 from batchfsm.testing.http import Answer, Operation, Request
 
 
-@attrs.define(eq=False)
-class Injection:
-    """A fault that waits for requests."""
+@attrs.frozen(kw_only=True)
+class InjectionOptions:
+    """Scope and numbers of an injected fault; see `FakeBatchAPI.inject`."""
 
-    fault: Fault
-    left: float
-    """How many requests it still meets."""
-    until: float
-    """When it is over; Unix seconds."""
     on: str | None
     batch_id: str | None
-    lag_s: float
+    lag_s: float | None
     retry_after_s: float
+    byte_interval_s: float
 
-    def meets(self, operation: Operation | None, request: Request, now: float) -> bool:
-        """Tell whether it meets a request."""
+
+@attrs.define(eq=False)
+class Injection:
+    """An injected fault, with the number of requests that it still applies to."""
+
+    fault: Fault
+    requests_left: float
+    """Number of requests that it still applies to; infinite if only time or `clear` ends it."""
+    until: float
+    """Time of its end; Unix seconds."""
+    options: InjectionOptions
+
+    @property
+    def lag_s(self) -> float:
+        """The lag that was injected, or the fault's default; seconds."""
+        return self.fault.lag_s if self.options.lag_s is None else self.options.lag_s
+
+    def matches(self, operation: Operation | None, request: Request, now: float) -> bool:
+        """Return True if the fault applies to a request."""
+        on, batch_id = self.options.on, self.options.batch_id
         return (
-            self.left > 0
-            and (request.method == "GET" or not self.fault.reads_only)
+            self.requests_left > 0
             and now < self.until
-            and (self.on is None or (operation or "").startswith(self.on))
-            and (self.batch_id is None or self.batch_id in request.path.split("/"))
+            and (request.method == "GET" or not self.fault.reads_only)
+            and self.fault.operation in (None, operation)
+            and (on is None or (operation or "").startswith(on))
+            and (batch_id is None or batch_id in request.path.split("/"))
         )
 
 
 class FaultQueue:
-    """The faults that wait, in the order in which they were injected; thread-safe."""
+    """The injected faults, in order of injection; thread-safe."""
 
     def __init__(self) -> None:
-        """Begin with none."""
         self._lock = Lock()
-        self._waiting: list[Injection] = []
+        self._injections: list[Injection] = []
         self._answers: dict[tuple[str, ...], tuple[Answer, ...]] = {}
 
-    def add(self, name: str, *, times: int | None, lasts_s: float | None, now: float, **others: Any) -> None:
-        """Let a fault wait; see `FakeBatchAPI.inject`."""
+    def add(
+        self, name: str, options: InjectionOptions, *, times: int | None, lasts_s: float | None, now: float
+    ) -> None:
+        """Add a fault; see `FakeBatchAPI.inject`."""
         if name not in FAULTS:
             raise UnknownNameError("fault", name, FAULTS)
-        if times is None:
-            times_left = 1 if lasts_s is None else inf
-        elif times > 0:
-            times_left = times
-        else:
+        fault = FAULTS[name]
+        if times is not None and times < 1:
             raise ValueError(f"a fault meets at least one request: {times}")
+        requests_left = times or (1 if lasts_s is None and not fault.lasts else inf)
         until = inf if lasts_s is None else now + lasts_s
         with self._lock:
-            self._waiting.append(Injection(FAULTS[name], times_left, until, **others))
+            self._injections.append(Injection(fault, requests_left, until, options))
 
     def clear(self) -> None:
-        """Let nothing go wrong any more."""
+        """Remove all faults."""
         with self._lock:
-            self._waiting.clear()
+            self._injections.clear()
 
-    def draw(self, operation: Operation | None, request: Request, now: float) -> Injection | None:
-        """Return the first fault that meets a request, and count that; None if none does."""
+    def pop_matching(self, operation: Operation | None, request: Request, now: float) -> Injection | None:
+        """
+        Return the first fault that applies to a request, and count the request; None if no fault applies.
+
+        Faults that end after a number of requests come before those that last: else nothing
+        could be injected beside a list that is never refreshed.
+        """
         with self._lock:
-            found = next((each for each in self._waiting if each.meets(operation, request, now)), None)
-            if found is not None:
-                found.left -= 1
-            return found
+            found = [each for each in self._injections if each.matches(operation, request, now)]
+            if not found:
+                return None
+            first = min(found, key=lambda injection: injection.requests_left == inf)
+            first.requests_left -= 1
+            return first
 
-    def before(self, request: Request) -> tuple[Answer, ...]:
-        """Return what was answered to such a request before, the latest last; two at most."""
+    def previous_answers(self, request: Request) -> tuple[Answer, ...]:
+        """Return the last two answers to the same request, the latest last."""
         with self._lock:
-            return self._answers.get(_same(request), ())
+            return self._answers.get(_key(request), ())
 
-    def note(self, request: Request, answer: Answer) -> None:
-        """Remember an answer, for those that come too late or twice."""
+    def record_answer(self, request: Request, answer: Answer) -> None:
+        """Store the answer to a GET request for duplicate and reordered faults."""
         if answer.breaks is None and request.method == "GET":
             with self._lock:
-                before = self._answers.get(_same(request), ())
-                self._answers[_same(request)] = (*before[-1:], answer)
+                previous = self._answers.get(_key(request), ())
+                self._answers[_key(request)] = (*previous[-1:], answer)
 
 
-def _same(request: Request) -> tuple[str, ...]:
+def _key(request: Request) -> tuple[str, ...]:
     return (request.path, json.dumps(sorted(request.query.items())))

@@ -1,4 +1,4 @@
-"""What goes wrong between a server and its client, whatever becomes of the batch."""
+"""Faults of the server and the network, independent of the scenario of a batch."""
 
 from __future__ import annotations
 
@@ -9,53 +9,45 @@ from typing import Final
 
 import attrs
 
+from batchfsm.lifecycle import STAMP_FIELDS
 from batchfsm.snapshot import FILE_FIELDS, TIME_FIELDS
-from batchfsm.testing.http import Answer, Request, answered, refusal
+from batchfsm.testing import list_faults
+from batchfsm.testing.exchange import Exchange
+from batchfsm.testing.http import Answer, Operation, error_answer, json_answer
 from batchfsm.testing.timeline import Wire
 
 _HTML: Final = b"<!DOCTYPE html>\n<html><head><title>%s</title></head><body><h1>%s</h1></body></html>\n"
-_VITAL: Final = frozenset({"created_at", "expires_at"})
-
-
-@attrs.frozen(kw_only=True)
-class Exchange:
-    """A request on its way through a fault."""
-
-    request: Request
-    now: float
-    """The time; Unix seconds."""
-    lag_s: float
-    """How far back in time the fault looks."""
-    retry_after_s: float
-    """How long the client is asked to wait."""
-    ask: Callable[[Request, float], Answer]
-    """The API as it is at a time; Unix seconds."""
-    before: tuple[Answer, ...]
-    """What this client was answered here before, the latest last."""
-
-    def answer(self) -> Answer:
-        """Return what would be answered without the fault."""
-        return self.ask(self.request, self.now)
+_NEVER_NULL: Final = frozenset({"created_at", "expires_at"})
+_RESULT_FILES: Final = ("output_file_id", "error_file_id")
 
 
 @attrs.frozen(kw_only=True)
 class Fault:
-    """One thing that can go wrong."""
+    """A fault that `FakeBatchAPI.inject` takes by name."""
 
     name: str
-    """What it is called."""
+    """The name that `inject` takes."""
 
-    means: str
-    """What happens; one sentence."""
+    description: str
+    """Effect on the answer; one sentence."""
 
     rule: str | None = None
-    """The rule by which an audit sees it; None if what comes is no snapshot, or nothing is wrong with it."""
+    """The rule that an audit reports for it; None if the answer holds no snapshot, or a healthy one."""
 
     reads_only: bool = False
-    """True if it meets nothing that changes the server: a create from a cache is no create."""
+    """True if it applies to GET requests alone: a cache does not answer a create."""
 
-    go_wrong: Callable[[Exchange], Answer] = attrs.field(repr=False)
-    """Return what comes in the place of the answer."""
+    operation: Operation | None = None
+    """The only endpoint that it applies to; None: all of them."""
+
+    lasts: bool = False
+    """True if it applies until `clear`, unless `times` or `lasts` bounds it; else it applies to one request."""
+
+    lag_s: float = 3600
+    """Default of `lag`; seconds."""
+
+    apply: Callable[[Exchange], Answer] = attrs.field(repr=False)
+    """Return the answer with the fault."""
 
 
 def _html(status: int, title: bytes) -> Callable[[Exchange], Answer]:
@@ -65,9 +57,9 @@ def _html(status: int, title: bytes) -> Callable[[Exchange], Answer]:
     return answer
 
 
-def _refused(status: int, message: str, *, kind: str, code: str | None = None) -> Callable[[Exchange], Answer]:
+def _error(status: int, message: str, *, kind: str, code: str | None = None) -> Callable[[Exchange], Answer]:
     def answer(_: Exchange) -> Answer:
-        return refusal(status, message, kind=kind, code=code)
+        return error_answer(status, message, kind=kind, code=code)
 
     return answer
 
@@ -75,14 +67,14 @@ def _refused(status: int, message: str, *, kind: str, code: str | None = None) -
 def _rate_limit(exchange: Exchange) -> Answer:
     seconds = f"{exchange.retry_after_s:g}"
     message = f"Rate limit reached. Please try again in {seconds}s."
-    return refusal(
+    return error_answer(
         429, message, kind="requests", code="rate_limit_exceeded",
         headers={"retry-after": seconds, "retry-after-ms": f"{1000 * exchange.retry_after_s:g}"},
     )  # fmt: skip
 
 
 def _timeout(exchange: Exchange) -> Answer:
-    exchange.answer()  # The server has done what was asked; only its answer is lost.
+    exchange.true_answer()  # The server carries out the request; only its answer is lost.
     return Answer(breaks="timeout")
 
 
@@ -91,101 +83,106 @@ def _reset(_: Exchange) -> Answer:
 
 
 def _truncated(exchange: Exchange) -> Answer:
-    answer = exchange.answer()
+    answer = exchange.true_answer()
     return attrs.evolve(answer, body=answer.body[: len(answer.body) // 2])
 
 
+def _slow_body(exchange: Exchange) -> Answer:
+    return attrs.evolve(exchange.true_answer(), byte_interval_s=exchange.byte_interval_s)
+
+
 def _error_200(_: Exchange) -> Answer:
-    return answered(refusal(500, "The server had an error.", kind="server_error").json)
+    return json_answer(error_answer(500, "The server had an error.", kind="server_error").json)
 
 
 def _stale(exchange: Exchange) -> Answer:
-    born_at = exchange.answer().json.get("created_at") or 0  # Before its birth no cache knew it.
-    return exchange.ask(exchange.request, max(exchange.now - exchange.lag_s, born_at))
+    then = exchange.now - exchange.lag_s
+    if exchange.request.path.startswith("/v1/files"):
+        return exchange.answer_at(exchange.request, then)
+    return exchange.with_each_batch(lambda batch: exchange.batch_at(batch["id"], then))
 
 
 def _duplicate(exchange: Exchange) -> Answer:
-    return exchange.before[-1] if exchange.before else exchange.answer()
+    return exchange.previous_answers[-1] if exchange.previous_answers else exchange.true_answer()
 
 
 def _reordered(exchange: Exchange) -> Answer:
-    return exchange.before[-2] if len(exchange.before) > 1 else exchange.answer()
+    return exchange.previous_answers[-2] if len(exchange.previous_answers) > 1 else exchange.true_answer()
 
 
 def _skewed(exchange: Exchange) -> Answer:
-    # The body is of now, the clock on the wall of whoever dates the answer is behind.
-    answer, date = exchange.answer(), formatdate(int(exchange.now - exchange.lag_s), usegmt=True)
+    # The body is current; only the clock that writes the header `date` is behind.
+    answer, date = exchange.true_answer(), formatdate(int(exchange.now - exchange.lag_s), usegmt=True)
     return attrs.evolve(answer, headers={**answer.headers, "date": date})
 
 
-def _shifted(exchange: Exchange) -> Answer:
-    """Begin a page of a list one batch too early: since the last page, one more has come in front."""
-    after, limit = exchange.request.query.get("after"), exchange.request.query.get("limit", "20")
-    answer = exchange.answer()
-    if after is None or answer.status != 200:  # noqa: PLR2004
-        return answer
-    page = answer.json
-    path = f"{exchange.request.path}/{after}"
-    again = exchange.ask(Request(method="GET", path=path, headers=exchange.request.headers), exchange.now).json
-    page["data"] = [again, *page["data"]][: int(limit)]
-    page["first_id"], page["last_id"] = page["data"][0]["id"], page["data"][-1]["id"]
-    return answered(page)
+def _late_results(exchange: Exchange) -> Answer:
+    def without_results(batch: Wire) -> Wire:
+        ended_at = max(batch[name] or 0 for name in STAMP_FIELDS)
+        return batch if ended_at + exchange.lag_s <= exchange.now else batch | dict.fromkeys(_RESULT_FILES)
+
+    return exchange.with_each_batch(without_results)
 
 
 def _changed(change: Callable[[Wire], Wire]) -> Callable[[Exchange], Answer]:
-    """Make a fault of a change of each batch in an answer."""
-
-    def answer(exchange: Exchange) -> Answer:
-        true = exchange.answer()
-        if true.status != 200 or not true.headers["content-type"].startswith("application/json"):  # noqa: PLR2004
-            return true
-        found = true.json
-        pages = found["data"] if found.get("object") == "list" else [found]
-        changed = [change(each) if each["object"] == "batch" else each for each in pages]
-        return answered({**found, "data": changed} if found.get("object") == "list" else changed[0])
-
-    return answer
+    """Return a fault that changes each batch of an answer."""
+    return lambda exchange: exchange.with_each_batch(change)
 
 
-def _emptied(batch: Wire) -> Wire:
+def _with_empty_ids(batch: Wire) -> Wire:
     return batch | {name: "" for name in FILE_FIELDS if batch[name] is None}
 
 
-def _unstamped(batch: Wire) -> Wire:
-    return batch | dict.fromkeys(name for name in TIME_FIELDS if name not in _VITAL)
+def _without_stamps(batch: Wire) -> Wire:
+    return batch | dict.fromkeys(name for name in TIME_FIELDS if name not in _NEVER_NULL)
 
 
 # fmt: off
 _FAULTS: Final = (
-    Fault(name="rate_limit", means="429, with `retry-after`.", go_wrong=_rate_limit),
-    Fault(name="server_error", means="500, with a page of HTML.", go_wrong=_html(500, b"Internal Server Error")),
-    Fault(name="bad_gateway", means="502, with a page of HTML.", go_wrong=_html(502, b"Bad Gateway")),
-    Fault(name="unauthorized", means="401: the key is wrong.",
-          go_wrong=_refused(401, "Incorrect API key provided.", kind="invalid_request_error", code="invalid_api_key")),
-    Fault(name="timeout", means="The server does what it is asked; its answer never comes.", go_wrong=_timeout),
-    Fault(name="reset", means="The connection is cut before the server does anything.", go_wrong=_reset),
-    Fault(name="truncated", means="The answer ends in its middle.", go_wrong=_truncated),
-    Fault(name="html", means="200, with a page of HTML: a login page, a proxy.", go_wrong=_html(200, b"Sign in")),
-    Fault(name="error_200", means='200, with `{"error": ...}`.', go_wrong=_error_200),
-    Fault(name="stale", means="The answer of some time ago, from a cache.",
-          rule="H507", reads_only=True, go_wrong=_stale),
-    Fault(name="duplicate", means="The last answer once more.", reads_only=True, go_wrong=_duplicate),
-    Fault(name="reordered", means="The last answer but one, which the last one overtook.",
-          rule="H507", reads_only=True, go_wrong=_reordered),
-    Fault(name="flicker", means="404, though the batch is there.",
-          go_wrong=_refused(404, "No batch found.", kind="invalid_request_error")),
-    Fault(name="poisoned", means="500 in JSON: the server stumbles over this one batch.",
-          go_wrong=_refused(500, "The server had an error while processing your request.", kind="server_error")),
-    Fault(name="empty_text", means='A file id is `""` where it should be null.', go_wrong=_changed(_emptied)),
-    Fault(name="unknown_status", means="The status is `paused`, which no lifecycle has.", rule="S004",
-          go_wrong=_changed(lambda batch: batch | {"status": "paused"})),
-    Fault(name="missing_stamps", means="All stamps but `created_at` are null.", rule="P101",
-          go_wrong=_changed(_unstamped)),
-    Fault(name="skewed_clock", means="The header `date` is behind the stamps.", rule="T205", go_wrong=_skewed),
-    Fault(name="shifted_list", means="A page begins with the batch that the last page ended with.",
-          reads_only=True, go_wrong=_shifted),
+    Fault(name="rate_limit", description="429, with `retry-after`.", apply=_rate_limit),
+    Fault(name="server_error", description="500, with a page of HTML.", apply=_html(500, b"Internal Server Error")),
+    Fault(name="bad_gateway", description="502, with a page of HTML.", apply=_html(502, b"Bad Gateway")),
+    Fault(name="unauthorized", description="401: the key is wrong.",
+          apply=_error(401, "Incorrect API key provided.", kind="invalid_request_error", code="invalid_api_key")),
+    Fault(name="timeout", description="The server carries out the request; its answer never arrives.", apply=_timeout),
+    Fault(name="reset", description="The connection is reset before the server does anything.", apply=_reset),
+    Fault(name="truncated", description="The second half of the answer is missing.", apply=_truncated),
+    Fault(name="slow_body", description="Each byte of the answer takes `byte_interval_s` seconds of real time.",
+          apply=_slow_body),
+    Fault(name="html", description="200, with a page of HTML, as login pages and proxies send it.",
+          apply=_html(200, b"Sign in")),
+    Fault(name="error_200", description='200, with `{"error": ...}`.', apply=_error_200),
+    Fault(name="stale", description="Each batch as it was `lag` ago, as out of a cache.",
+          rule="H507", reads_only=True, apply=_stale),
+    Fault(name="duplicate", description="The previous answer again.", reads_only=True, apply=_duplicate),
+    Fault(name="reordered", description="The answer before the previous one, as if the two had changed places.",
+          rule="H507", reads_only=True, apply=_reordered),
+    Fault(name="flicker", description="404, although the batch exists.",
+          apply=_error(404, "No batch found.", kind="invalid_request_error")),
+    Fault(name="poisoned", description="500 in JSON, as for one batch that the server cannot serve.", lasts=True,
+          apply=_error(500, "The server had an error while processing your request.", kind="server_error")),
+    Fault(name="empty_text", description='Each file id that should be null is `""`.', apply=_changed(_with_empty_ids)),
+    Fault(name="unknown_status", description="The status is `paused`, which no lifecycle has.", rule="S004",
+          apply=_changed(lambda batch: batch | {"status": "paused"})),
+    Fault(name="missing_stamps", description="All stamps but `created_at` are null.", rule="P101",
+          apply=_changed(_without_stamps)),
+    Fault(name="skewed_clock", description="The header `date` is `lag` behind the stamps.", rule="T205", apply=_skewed),
+    Fault(name="late_results", description="Output and error file ids are null for `lag` after the end of the batch.",
+          rule="F402", lasts=True, lag_s=60, apply=_late_results),
+    Fault(name="stale_list", description="The list shows each batch as it was created; retrieves are current.",
+          rule="H507", operation="batches.list", lasts=True, apply=list_faults.stale_list),
+    Fault(name="cut_list", description="The second half of a page is missing, and `has_more` is false.",
+          operation="batches.list", lasts=True, apply=list_faults.cut_list),
+    Fault(name="repeating_list", description="Every cursor leads to the first page again, with `has_more`.",
+          operation="batches.list", lasts=True, apply=list_faults.repeating_list),
+    Fault(name="circling_list", description="The list has at least two pages; the last leads to the first again.",
+          operation="batches.list", lasts=True, apply=list_faults.circling_list),
+    Fault(name="empty_list", description="A page is empty, with `has_more`.",
+          operation="batches.list", lasts=True, apply=list_faults.empty_list),
+    Fault(name="shifted_list", description="A page begins with the batch that the page before ended with.",
+          operation="batches.list", apply=list_faults.shifted_list),
 )
 # fmt: on
 
 FAULTS: Final[Mapping[str, Fault]] = MappingProxyType({fault.name: fault for fault in _FAULTS})
-"""Everything that can go wrong, by name."""
+"""All faults, by name."""

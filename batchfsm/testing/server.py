@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Lock, Thread
@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import parse_qsl, urlsplit
 
-from batchfsm.testing.http import Answer, Request, refusal
+from batchfsm.testing.http import Answer, Request, error_answer
 
 HANG_S: Final = 60.0
 """How long a request hangs that meets a `timeout`, if its client does not give up before; seconds."""
@@ -122,7 +122,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = self._body()
         if body is None:
             self.close_connection = True
-            self._send(refusal(400, "The body of the request is broken, or too large."))
+            self._send(error_answer(400, "The body of the request is broken, or too large."))
             return
         url = urlsplit(self.path)
         request = Request(
@@ -136,7 +136,7 @@ class _Handler(BaseHTTPRequestHandler):
             answer = self.server.handle_one(request)
         except Exception as error:  # noqa: BLE001  # Kept, and raised when the server is closed.
             self.server.errors.append(error)
-            answer = refusal(500, f"{type(error).__name__}: {error}", kind="server_error")
+            answer = error_answer(500, f"{type(error).__name__}: {error}", kind="server_error")
         if answer.breaks is None:
             self._send(answer)
             return
@@ -154,7 +154,21 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.send_header("content-length", str(len(answer.body)))
         self.end_headers()
-        self.wfile.write(answer.body)
+        if answer.byte_interval_s is None:
+            self.wfile.write(answer.body)
+        else:
+            self._send_slowly(answer.chunks(), answer.byte_interval_s)
+
+    def _send_slowly(self, chunks: Iterator[bytes], interval_s: float) -> None:
+        """Send a body byte by byte, until the client or the server gives up."""
+        with suppress(ConnectionError):
+            for chunk in chunks:
+                if self.server.stopping.wait(interval_s):
+                    break
+                self.wfile.write(chunk)
+            else:
+                return
+        self.close_connection = True
 
     def _body(self) -> bytes | None:
         """Return the body, in one piece or in chunks; None if it is not to be had."""

@@ -13,7 +13,7 @@ from batchfsm.conform import Check, Scorecard, UnreachableError, caller, conform
 from batchfsm.conform.coverage import looked
 from batchfsm.errors import UnknownNameError
 from batchfsm.testing import FakeBatchAPI, Request, SpeedClock
-from batchfsm.testing.http import Answer, answered, refusal
+from batchfsm.testing.http import Answer, error_answer, json_answer
 from support.notation import snap
 
 QUICK = "validating 1s > in_progress 1m > finalizing 1s > completed"
@@ -135,13 +135,13 @@ def is_list(request):
 
 def with_fields(**fields):
     """Return what changes fields of an answer that is a success."""
-    return lambda _, answer: answered(answer.json | fields) if answer.status == 200 else answer
+    return lambda _, answer: json_answer(answer.json | fields) if answer.status == 200 else answer
 
 
 BROKEN = {
     "no uploads": (
         lambda request: request.path == "/files",
-        lambda *_: refusal(501, "no files here"),
+        lambda *_: error_answer(501, "no files here"),
         {
             "files.create: an upload is answered with a file that has an id",
             "batches.create: a batch says what it was made of",
@@ -163,7 +163,7 @@ BROKEN = {
     ),
     "not found is empty": (
         lambda request: "00000000" in request.path,
-        lambda *_: answered({}),
+        lambda *_: json_answer({}),
         {
             "batches.retrieve: an unknown batch is 404, with an error object",
             "batches.cancel: an unknown batch is 404, with an error object",
@@ -184,7 +184,7 @@ BROKEN = {
     ),
     "a list of pages without batches": (
         is_list,
-        lambda *_: answered({"data": [5]}),
+        lambda *_: json_answer({"data": [5]}),
         {"batches.list: turning pages shows every batch once"},
         'answered 200 {"data": [5]}',
     ),
@@ -196,37 +196,37 @@ BROKEN = {
     ),
     "a list that ignores the limit": (
         is_list,
-        lambda _, answer: answered(answer.json | {"data": answer.json["data"] * 2}),
+        lambda _, answer: json_answer(answer.json | {"data": answer.json["data"] * 2}),
         {"batches.list: turning pages shows every batch once", "batches.list: the newest batch comes first"},
         "a page of 2 has 4 batches",
     ),
     "a list that repeats": (
         is_list,
-        lambda _, answer: answered(answer.json | {"data": answer.json["data"][:1] * 2}),
+        lambda _, answer: json_answer(answer.json | {"data": answer.json["data"][:1] * 2}),
         {"batches.list: turning pages shows every batch once"},
         "is shown twice",
     ),
     "an empty list": (
         is_list,
-        lambda *_: answered({"object": "list", "data": [], "has_more": True}),
+        lambda *_: json_answer({"object": "list", "data": [], "has_more": True}),
         {"batches.list: turning pages shows every batch once"},
         "is not shown",
     ),
     "the oldest first": (
         is_list,
-        lambda _, answer: answered(answer.json | {"data": answer.json["data"][::-1]}),
+        lambda _, answer: json_answer(answer.json | {"data": answer.json["data"][::-1]}),
         {"batches.list: the newest batch comes first", "batches.list: turning pages shows every batch once"},
         "created_at: [",
     ),
     "cancel is not there": (
         is_cancel,
-        lambda *_: refusal(404, "no such route"),
+        lambda *_: error_answer(404, "no such route"),
         {"batches.cancel: a batch that is cancelled ends so"},
         "answered 404",
     ),
     "cancel breaks down": (
         lambda request: is_cancel(request) and "00000000" not in request.path,
-        lambda *_: refusal(500, "oops"),
+        lambda *_: error_answer(500, "oops"),
         {"batches.cancel: a batch that is cancelled ends so", "batches.cancel: a cancel after the end changes nothing"},
         "answered 500",
     ),
@@ -257,7 +257,7 @@ def test_a_cancelled_batch_that_ends_otherwise_is_named():
 
     def fail(request, answer):
         ended = answer.json.get("status") == "cancelled"
-        return answered(answer.json | {"status": "failed"}) if ended else answer
+        return json_answer(answer.json | {"status": "failed"}) if ended else answer
 
     card = carded(change=altered(lambda request: request.method == "GET" and "content" not in request.path, fail))
 
@@ -272,7 +272,7 @@ def test_a_cancel_that_reopens_a_batch_is_named():
         if is_cancel(request) and answer.status == 409:
             reopened.append(request.path.removesuffix("/cancel"))
         again = request.path in reopened and answer.status == 200
-        return answered(answer.json | {"status": "in_progress"}) if again else answer
+        return json_answer(answer.json | {"status": "in_progress"}) if again else answer
 
     result, said = witness(carded(change=change), "a cancel after the end changes nothing")
 
@@ -284,11 +284,11 @@ def test_an_invalid_file_that_is_completed_is_named():
 
     def complete(request, answer):
         failed = answer.json.get("status") == "failed"
-        return answered(answer.json | {"status": "completed"}) if failed else answer
+        return json_answer(answer.json | {"status": "completed"}) if failed else answer
 
     matches = lambda request: request.method == "GET" and "content" not in request.path  # noqa: E731
     bad = carded(change=altered(matches, complete))
-    refused = carded(change=altered(lambda request: b'"PO' in request.body, lambda *_: refusal(400, "no JSON")))
+    refused = carded(change=altered(lambda request: b'"PO' in request.body, lambda *_: error_answer(400, "no JSON")))
 
     assert "broken" == witness(bad, "a file that is no JSON")[0]
     assert ("kept", "") == witness(refused, "a file that is no JSON")
@@ -298,7 +298,7 @@ def test_a_list_without_times_has_no_order():
     """Text is not compared."""
 
     def untimed(_, answer):
-        return answered(answer.json | {"data": [each | {"created_at": None} for each in answer.json["data"]]})
+        return json_answer(answer.json | {"data": [each | {"created_at": None} for each in answer.json["data"]]})
 
     assert ("not seen", "there are not two batches with a time") == witness(
         carded(change=altered(is_list, untimed)), "the newest batch comes first"
@@ -311,7 +311,7 @@ def test_a_list_without_end_is_not_turned_for_ever():
 
     def endless(request, answer):
         count.append(request)
-        return answered({"data": [{"id": f"batch_{len(count)}"}, {"id": f"batch_x{len(count)}"}], "has_more": True})
+        return json_answer({"data": [{"id": f"batch_{len(count)}"}, {"id": f"batch_x{len(count)}"}], "has_more": True})
 
     card = carded(change=altered(is_list, endless))
 

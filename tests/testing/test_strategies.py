@@ -169,8 +169,8 @@ def test_public_names_are_what_the_room_has():
             "testing.timelines",
             "the strategy timelines needs more packages: pip install 'batchfsm[testing]'",
         ),
-        ("openai", "testing.FakeBatchAPI().client()", "this door of FakeBatchAPI needs the package openai"),
-        ("httpx", "testing.FakeBatchAPI().httpx_transport()", "this door of FakeBatchAPI needs the package httpx"),
+        ("openai", "testing.FakeBatchAPI().client()", "FakeBatchAPI needs the package openai for this client"),
+        ("httpx", "testing.FakeBatchAPI().httpx_transport()", "FakeBatchAPI needs the package httpx for this client"),
     ],
 )
 def test_what_is_not_installed_is_named(missing, use, said):
