@@ -9,6 +9,7 @@ from sphinx.util.logging import getLogger
 
 import batchfsm
 import batchfsm.conform
+import batchfsm.results
 import batchfsm.testing
 from batchfsm.diagram import mermaid, svg, table
 from batchfsm.explain import example
@@ -164,7 +165,17 @@ def layers():
     return f"```text\n{numbered}```\n"
 
 
+def result_rules_table():
+    """Return the rules for result files."""
+    rows = [
+        (rule.code, rule.name, rule.severity, _cell(rule.description), _cell(rule.remedy))
+        for rule in batchfsm.results.RESULT_RULES.values()
+    ]
+    return _table(("code", "name", "severity", "breach", "what to do"), rows)
+
+
 GENERATED = {
+    "result rules": result_rules_table,
     "layers": layers,
     "faults": faults_table,
     "rules": rules_section,
