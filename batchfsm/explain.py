@@ -43,9 +43,9 @@ def printable(text: str) -> str:
 def rule_page(rule: Rule, *, width: int = WIDTH) -> str:
     """Return what a rule means, why, an example, and what to do; as text."""
 
-    def part(title: str, text: str) -> str:
+    def part(timeline_title: str, text: str) -> str:
         # Of an id such as file-abc123, both halves stay together.
-        first = f"  {title:<12}"
+        first = f"  {timeline_title:<12}"
         return fill(text, width, initial_indent=first, subsequent_indent=" " * len(first), break_on_hyphens=False)
 
     return "\n".join(
@@ -77,7 +77,7 @@ def rule_list() -> str:
     return "".join(f"{rule.code}  {rule.severity:<7}  {rule.name}\n" for rule in RULES.values())
 
 
-def lives(
+def timelines_by_batch(
     log: Iterable[Record | UnreadableEntry], dialect: Dialect, batch_id: str | None = None
 ) -> Iterator[BatchTimeline]:
     """
@@ -175,7 +175,7 @@ def gantt(drawn: Iterable[BatchTimeline]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def taken(drawn: Iterable[BatchTimeline]) -> list[StepCount]:
+def count_steps(drawn: Iterable[BatchTimeline]) -> list[StepCount]:
     """Return how many batches took each step, and each way that nothing proves, in order of first sight."""
     ways = ((each.source, each.target, each.event) for life in drawn for each in life.transitions)
     return [
@@ -201,7 +201,7 @@ def span(seconds: int) -> str:
     return f"{minutes} m {second:02} s" if minutes else f"{second} s"
 
 
-def caption(life: BatchTimeline) -> str:
+def timeline_title(life: BatchTimeline) -> str:
     """Return who a batch is, in which status, and how far; safe for a terminal."""
     counts = _counts(life.last).strip().replace("  ", ", ")
     parts = (_cut(printable(life.batch_id), 40), _cut(printable(str(life.last.status)), 20), counts)

@@ -29,7 +29,7 @@ TEXT_FIELDS: Final = (
 )
 """The fields that hold text; `object` apart, which is always `batch`."""
 
-VITAL_FIELDS: Final = ("id", "status", "created_at")
+REQUIRED_FIELDS: Final = ("id", "status", "created_at")
 """The fields that a batch cannot do without."""
 
 FILE_FIELDS: Final = ("input_file_id", "output_file_id", "error_file_id")
@@ -38,7 +38,7 @@ FILE_FIELDS: Final = ("input_file_id", "output_file_id", "error_file_id")
 COUNT_FIELDS: Final = ("total", "completed", "failed")
 """The numbers inside `request_counts`."""
 
-FLAT_FIELDS: Final = (
+ROW_FIELDS: Final = (
     "status",
     *TIME_FIELDS,
     "endpoint",
@@ -48,13 +48,13 @@ FLAT_FIELDS: Final = (
     "output_file_id",
     "error_file_id",
 )
-"""The fields of a `Row` but for its counts: every plain field but the id."""
+"""The fields of a `SnapshotRow` but for its counts: every plain field but the id."""
 
-Row = tuple[Any, ...]
-"""The plain values of a snapshot: those of `FLAT_FIELDS`, then those of `COUNT_FIELDS`."""
+SnapshotRow = tuple[Any, ...]
+"""The plain values of a snapshot: those of `ROW_FIELDS`, then those of `COUNT_FIELDS`."""
 
 
-class _Unread:
+class Unreadable:
     """The type of `UNREADABLE`."""
 
     def __repr__(self) -> str:
@@ -64,7 +64,7 @@ class _Unread:
         return "UNREADABLE"  # There is only one, also after pickling.
 
 
-UNREADABLE: Final = _Unread()
+UNREADABLE: Final = Unreadable()
 """In `bad`: the log's text form shows that the field is there, but not what it holds. Nobody's fault, no finding."""
 
 _STATUSES: Final = frozenset(get_args(Status))
@@ -223,31 +223,31 @@ class Snapshot:
         wire["errors"] = self.errors and _renamed(
             {"object": "list", "data": [_renamed(attrs.asdict(error), style) for error in self.errors]}, style
         )
-        wire["usage"] = _thawed(self.usage)
-        wire["metadata"] = _thawed(self.metadata)
+        wire["usage"] = _to_plain(self.usage)
+        wire["metadata"] = _to_plain(self.metadata)
         for name, value in self.bad.items():
             field, _, inner = name.partition(".")
             if field == "observed_at":
                 continue  # It is the envelope's.
             if inner:
-                cast("dict[str, object]", wire[field])[spelled(inner, style)] = _thawed(value)
+                cast("dict[str, object]", wire[field])[to_case(inner, style)] = _to_plain(value)
             else:
-                wire[field] = _thawed(value)
+                wire[field] = _to_plain(value)
         word = {"status": self.extra["status"]} if "status" in self.extra else {}
-        own = {key: _thawed(value) for key, value in self.extra.items() if key != "status"}
+        own = {key: _to_plain(value) for key, value in self.extra.items() if key != "status"}
         return own | _renamed(wire | word, style)
 
 
 make_counts: Final[Callable[..., RequestCounts]] = fast_constructor(RequestCounts)
 make_snapshot: Final[Callable[..., Snapshot]] = fast_constructor(Snapshot)
-_flat = attrgetter(*FLAT_FIELDS)
+_flat = attrgetter(*ROW_FIELDS)
 
 
-def row_of(snapshot: Snapshot) -> Row:
+def to_row(snapshot: Snapshot) -> SnapshotRow:
     """Return a snapshot's plain values; None where null or bad."""
     counts = snapshot.request_counts
     numbers = (None, None, None) if counts is None else (counts.total, counts.completed, counts.failed)
-    flat: Row = _flat(snapshot)
+    flat: SnapshotRow = _flat(snapshot)
     return flat + numbers
 
 
@@ -261,7 +261,7 @@ WIRE_FIELDS: Final = (
 """The 22 fields of the Batch object, in the order of the wire. Source: openai-openapi, schema `Batch`."""
 
 
-def spelled(name: str, style: Style) -> str:
+def to_case(name: str, style: Style) -> str:
     """
     Spell a wire name in another style.
 
@@ -278,11 +278,11 @@ def spelled(name: str, style: Style) -> str:
 
 
 def _renamed(wire: Mapping[str, object], style: Style) -> dict[str, object]:
-    return {spelled(name, style): value for name, value in wire.items()}
+    return {to_case(name, style): value for name, value in wire.items()}
 
 
-def _thawed(value: object) -> object:
+def _to_plain(value: object) -> object:
     """Return a read-only view as plain dicts and lists again."""
     if isinstance(value, Mapping):
-        return {key: _thawed(inner) for key, inner in value.items()}
-    return [_thawed(inner) for inner in value] if isinstance(value, tuple) else value
+        return {key: _to_plain(inner) for key, inner in value.items()}
+    return [_to_plain(inner) for inner in value] if isinstance(value, tuple) else value

@@ -27,7 +27,7 @@ from batchfsm.cli.watch import watch_command
 from batchfsm.diagram import FORMATS as DIAGRAMS
 from batchfsm.dialects import DIALECTS, find
 from batchfsm.errors import BatchfsmError
-from batchfsm.explain import lives, printable, rule_list, rule_page
+from batchfsm.explain import printable, rule_list, rule_page, timelines_by_batch
 from batchfsm.logs import INPUT_FORMATS, parse_records, resolve_source
 from batchfsm.reporting import ready, write_report
 from batchfsm.rules import RULES, SKEW_S, chosen
@@ -165,7 +165,7 @@ def timeline_command(
     """Draw a bar for each status of each batch, with its duration; * where only a stamp proves it."""
     with _told():
         named = find(dialect)
-        found = list(lives(parse_records(resolve_source(path, input_format), reader(named)), named, batch))
+        found = list(timelines_by_batch(parse_records(resolve_source(path, input_format), reader(named)), named, batch))
         if not found:
             whose = "no batch" if batch is None else f"no snapshot of {printable(batch)}"
             raise StopError(f"{whose} in {printable(', '.join(path))}")

@@ -8,7 +8,7 @@ from importlib.resources import as_file, files
 from batchfsm.auditing import audit
 from batchfsm.cli.formats import text
 from batchfsm.dialects import DIALECTS
-from batchfsm.explain import clock, lives, timeline
+from batchfsm.explain import clock, timeline, timelines_by_batch
 from batchfsm.finding import Finding
 from batchfsm.logs import parse_records, resolve_source
 from batchfsm.monitor import Monitor
@@ -44,7 +44,9 @@ def play(show: Callable[[str], None]) -> None:
             show(f"  {row.snapshot.id} is {row.snapshot.status}")  # type: ignore[union-attr]
             monitor.observe(row.snapshot)  # type: ignore[union-attr]
         show("\nThe same batches in time (* was never seen, its stamp proves it):\n")
-        for life in lives(parse_records(resolve_source(log), reader(DIALECTS["openai"])), DIALECTS["openai"]):
+        for life in timelines_by_batch(
+            parse_records(resolve_source(log), reader(DIALECTS["openai"])), DIALECTS["openai"]
+        ):
             show(timeline(life))
         show("And what an audit of the log says:\n")
         show(text(audit(log)).replace(str(log), log.name).removesuffix("\n"))

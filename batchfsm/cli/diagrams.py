@@ -12,7 +12,7 @@ import typer
 
 from batchfsm.diagram import dot
 from batchfsm.errors import BatchfsmError
-from batchfsm.explain import gantt, taken, timeline
+from batchfsm.explain import count_steps, gantt, timeline
 from batchfsm.history import BatchTimeline
 from batchfsm.lifecycle import Lifecycle
 from batchfsm.reporting import LIVES_MAX, timeline_png, timeline_svg
@@ -31,7 +31,7 @@ def as_text(lives: Sequence[BatchTimeline], _: Lifecycle) -> str:
 
 def as_dot(lives: Sequence[BatchTimeline], lifecycle: Lifecycle) -> str:
     """Draw the lifecycle in Graphviz's language, with the ways that batches took."""
-    return dot(lifecycle, taken=taken(lives))
+    return dot(lifecycle, taken=count_steps(lives))
 
 
 TIMELINES: Final[Mapping[str, Callable[[Sequence[BatchTimeline], Lifecycle], str | bytes]]] = MappingProxyType(

@@ -21,7 +21,15 @@ from batchfsm.finding import LogPosition, Verdict
 from batchfsm.route import RouteStep
 from batchfsm.rules import RULES
 from batchfsm.rules.kinds import Immutable
-from batchfsm.snapshot import COUNT_FIELDS, FLAT_FIELDS, BatchErrorEntry, RequestCounts, Row, Snapshot, make_snapshot
+from batchfsm.snapshot import (
+    COUNT_FIELDS,
+    ROW_FIELDS,
+    BatchErrorEntry,
+    RequestCounts,
+    Snapshot,
+    SnapshotRow,
+    make_snapshot,
+)
 
 KEPT: Final[Mapping[str, str]] = {
     name: rule.code for rule in RULES.values() if isinstance(rule.kind, Immutable) for name in rule.kind.fields
@@ -37,7 +45,7 @@ UNSAID: Final = object()
 NEVER: Final = b""
 """Stands for `errors` that no row told of."""
 
-FIELDS: Final = (*FLAT_FIELDS, *(f"request_counts.{name}" for name in COUNT_FIELDS))
+FIELDS: Final = (*ROW_FIELDS, *(f"request_counts.{name}" for name in COUNT_FIELDS))
 """What the values of a row are called."""
 
 COUNTS: Final = DONE | {TOTAL}
@@ -89,7 +97,7 @@ class BatchRecord:
     adopted: bool = False
     """True once an illegal move was followed: then a route may come back to what was emitted."""
 
-    row: Row | None = None
+    row: SnapshotRow | None = None
     """The plain values of the last live row; None before any."""
 
     first: dict[str, Any] | None = None
@@ -121,7 +129,7 @@ class BatchRecord:
             self.observed_at, self.errors, self.pattern, self.verdict, self.places,
         )  # fmt: skip
 
-    def goes_on(self, row: Row, bad: Collection[str]) -> bool:
+    def goes_on(self, row: SnapshotRow, bad: Collection[str]) -> bool:
         """
         Tell whether a row only goes on from the last live one.
 
@@ -142,7 +150,7 @@ class BatchRecord:
                 return False
         return True
 
-    def changes(self, row: Row, bad: Collection[str]) -> list[FieldChange]:
+    def changes(self, row: SnapshotRow, bad: Collection[str]) -> list[FieldChange]:
         """Return what a row says otherwise than the last live one."""
         changes = []
         for index, name in WATCHED if self.row is not None else ():
@@ -158,7 +166,7 @@ class BatchRecord:
         """Tell whether a transition was emitted with this target and time."""
         return any(leg.target == target and then == at for leg, then in zip(self.legs, self.ats, strict=True))
 
-    def covers(self, row: Row) -> bool:
+    def covers(self, row: SnapshotRow) -> bool:
         """Tell whether a row is below what is known: it sets and counts nothing new."""
         assert self.row is not None  # noqa: S101  # There is no move before a first row.
         for index, name in WATCHED:
@@ -173,7 +181,7 @@ class BatchRecord:
                 return False
         return True
 
-    def learn(self, row: Row, bad: Collection[str], *, goes_on: bool) -> None:
+    def learn(self, row: SnapshotRow, bad: Collection[str], *, goes_on: bool) -> None:
         """
         Take a live row for the last one, and keep beside it what it does not tell.
 
@@ -191,7 +199,7 @@ class BatchRecord:
         # Equal values stay the objects they were: a batch then has each of its values once.
         self.row = tuple(map(_older, self.row, row))
 
-    def _set_aside(self, last_row: Row, row: Row, bad: Collection[str]) -> None:
+    def _set_aside(self, last_row: SnapshotRow, row: SnapshotRow, bad: Collection[str]) -> None:
         """Keep what is known and a new row does not tell."""
         first: dict[str, Any] = {}
         given: dict[str, Any] = {}
@@ -242,7 +250,7 @@ def digest(errors: tuple[BatchErrorEntry, ...]) -> bytes:
     return blake2b(repr(errors).encode(), digest_size=16).digest()
 
 
-def shared(row: Row, places: Iterable[int]) -> Row:
+def shared(row: SnapshotRow, places: Iterable[int]) -> SnapshotRow:
     """Return a row whose words at some places are kept once for all batches."""
     fresh = list(row)
     for index in places:

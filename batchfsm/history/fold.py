@@ -14,14 +14,14 @@ from batchfsm.history.transition_cache import TransitionCache
 from batchfsm.machine import engine
 from batchfsm.route import Router, RouteStep, Transition, router
 from batchfsm.rules import SKEW_S, RuleEngine, engine_for, faults, has_small_metadata, listed
-from batchfsm.snapshot import FLAT_FIELDS, BatchErrorEntry, Row, Snapshot, row_of
+from batchfsm.snapshot import ROW_FIELDS, BatchErrorEntry, Snapshot, SnapshotRow, to_row
 from batchfsm.topology import Move, topology
-from batchfsm.wire import ParsedRow, shown
+from batchfsm.wire import ParsedRow, short_repr
 
 OnIllegal = Literal["adopt", "hold"]
 """What an illegal move does to the known status: it follows the server, or it stays."""
 
-_DEADLINE: Final = FLAT_FIELDS.index("expires_at")
+_DEADLINE: Final = ROW_FIELDS.index("expires_at")
 _WELL: Final = frozenset({"same", "step", None})
 _ILLEGAL: Final = frozenset({"illegal", "left"})
 
@@ -54,7 +54,12 @@ class Fold:
         self._cache = TransitionCache(self._graph, are_timeless=not self._router.is_cyclic)
 
     def fold(
-        self, track: BatchRecord, snapshot: Snapshot, *, row: Row | None = None, place: LogPosition | None = None
+        self,
+        track: BatchRecord,
+        snapshot: Snapshot,
+        *,
+        row: SnapshotRow | None = None,
+        place: LogPosition | None = None,
     ) -> FoldResult:
         """
         Judge a snapshot and learn from it.
@@ -65,7 +70,7 @@ class Fold:
             row: Its plain values, if the caller has them already.
             place: Where it stands; then findings name places.
         """
-        row = row_of(snapshot) if row is None else row
+        row = to_row(snapshot) if row is None else row
         status = snapshot.status if snapshot.status in self._graph.bit else None
         move = self._move(track, snapshot, status, row)
         goes_on = track.goes_on(row, snapshot.bad)
@@ -147,12 +152,12 @@ class Fold:
         """Tell whether a row can be judged: it has a readable id and a status of the lifecycle."""
         return parsed.id is not None and parsed.row[0] in self._graph.bit
 
-    def is_overdue(self, row: Row, observed_at: float) -> bool:
+    def is_overdue(self, row: SnapshotRow, observed_at: float) -> bool:
         """Tell whether time alone makes a row breach T207, which a repeated row has to be asked again."""
         expires_at = row[_DEADLINE]
         return expires_at is not None and observed_at > expires_at and row[0] not in self._graph.terminal
 
-    def _move(self, track: BatchRecord, snapshot: Snapshot, status: str | None, row: Row) -> Move | None:
+    def _move(self, track: BatchRecord, snapshot: Snapshot, status: str | None, row: SnapshotRow) -> Move | None:
         known = track.status
         if status is None or known is None:
             return None
@@ -262,7 +267,10 @@ def _kept(changes: list[FieldChange]) -> dict[str, tuple[str, dict[str, object],
         code: (
             code,
             {change.name: change.value for change in found},
-            "; ".join(f"changed {change.name} from {shown(_was(change))} to {shown(change.value)}" for change in found),
+            "; ".join(
+                f"changed {change.name} from {short_repr(_was(change))} to {short_repr(change.value)}"
+                for change in found
+            ),
         )
         for code, found in breaches.items()
     }

@@ -33,14 +33,14 @@ from batchfsm.rules.kinds import (
 )
 from batchfsm.rules.quick_checks import QuickCheck
 from batchfsm.rules.scalar import SnapshotCheck
-from batchfsm.snapshot import COUNT_FIELDS, FLAT_FIELDS, Row
+from batchfsm.snapshot import COUNT_FIELDS, ROW_FIELDS, SnapshotRow
 from batchfsm.topology import Topology
 from batchfsm.wire import ParsedRow, TypePattern
 
 _TRANSITIONS_MAX: Final = 4096  # Healthy logs show a few dozen; a hostile one shall not grow the memory.
-_FLAT: Final = len(FLAT_FIELDS)
+_FLAT: Final = len(ROW_FIELDS)
 _SIZE: Final = _FLAT + len(COUNT_FIELDS)
-_BLANK: Final[Row] = (None,) * _SIZE
+_BLANK: Final[SnapshotRow] = (None,) * _SIZE
 
 
 def _reads(kind: Kind) -> frozenset[str]:
@@ -67,7 +67,7 @@ _NOT_KEPT: Final = frozenset({"any", "metadata", "observed_at"})
 class CachedTransition:
     """The effect of a row on any batch of one pattern, but for values."""
 
-    immutable: Callable[[Row], Any] | None
+    immutable: Callable[[SnapshotRow], Any] | None
     """Picks the values that must be as they were; None if no field is new: then all but the counts must."""
 
     is_repeat: bool
@@ -79,10 +79,10 @@ class CachedTransition:
     checks: tuple[tuple[QuickCheck, SnapshotCheck], ...]
     """The rules that read values; the second one decides where the first one is not sure."""
 
-    merge: Callable[[Row], Row]
+    merge: Callable[[SnapshotRow], SnapshotRow]
     """Picks the new row out of the last one, this one, the status and `words`: equal values stay the same objects."""
 
-    words: Callable[[Row], tuple[str, ...]]
+    words: Callable[[SnapshotRow], tuple[str, ...]]
     """Picks the new words that many batches share."""
 
     learned: tuple[tuple[int, str], ...]
@@ -100,7 +100,7 @@ class CachedTransition:
     steps: tuple[RouteStep, ...]
     """The transitions of this row."""
 
-    times: Callable[[Row], tuple[int | None, ...]]
+    times: Callable[[SnapshotRow], tuple[int | None, ...]]
     """Picks the stamps of `steps`."""
 
     pattern: TypePattern
@@ -139,7 +139,7 @@ class CachedTransition:
             track.verdict = "consistent"
         return True
 
-    def _fits(self, track: BatchRecord, parsed: ParsedRow, last: Row, errors: bytes | None) -> bool:
+    def _fits(self, track: BatchRecord, parsed: ParsedRow, last: SnapshotRow, errors: bytes | None) -> bool:
         """Tell whether the values of a row are what they may be after those of the last one."""
         row, seen, seen_before = parsed.row, parsed.observed_at, track.observed_at
         if seen is not None and track.row is not None and (seen_before is None or seen < seen_before):
@@ -196,9 +196,9 @@ class TransitionCache:
             or (is_repeat and row != last) or _is_partial(last) or _is_partial(row) or len(self._found) >= self._max
         ):  # fmt: skip
             return
-        fresh = {name for name, old, new in zip(FLAT_FIELDS, last, row, strict=False) if old is None is not new}
+        fresh = {name for name, old, new in zip(ROW_FIELDS, last, row, strict=False) if old is None is not new}
         asked = fresh | _NOT_KEPT | (set() if is_repeat else {"request_counts"})
-        words = [index for index in COMMON if index and FLAT_FIELDS[index] in fresh]
+        words = [index for index in COMMON if index and ROW_FIELDS[index] in fresh]
         steps = after.legs[len(before.legs) :]
         sources = [
             2 * _SIZE,  # The status.
@@ -227,10 +227,10 @@ class TransitionCache:
 
     def _place(self, leg: RouteStep) -> int | None:
         stamp = self._graph.stamp[leg.target]
-        return None if stamp is None else FLAT_FIELDS.index(stamp)
+        return None if stamp is None else ROW_FIELDS.index(stamp)
 
 
-def _picker(places: list[int | None] | list[int]) -> Callable[[Row], tuple[Any, ...]]:
+def _picker(places: list[int | None] | list[int]) -> Callable[[SnapshotRow], tuple[Any, ...]]:
     """Return what picks values of a row as a tuple; None stands for no place, and picks None."""
     spread = [place if place is not None else _SIZE for place in places]
     if _SIZE in spread:
@@ -240,7 +240,7 @@ def _picker(places: list[int | None] | list[int]) -> Callable[[Row], tuple[Any, 
     return itemgetter(slice(spread[0], spread[0] + 1) if spread else slice(0))
 
 
-def _is_partial(row: Row) -> bool:
+def _is_partial(row: SnapshotRow) -> bool:
     """Tell whether some counts are null and others are not: those cannot be compared one by one."""
     return 0 < row[_FLAT:].count(None) < len(COUNT_FIELDS)
 

@@ -11,7 +11,7 @@ import attrs
 from batchfsm.finding import plain
 from batchfsm.route import Transition
 from batchfsm.snapshot import UNREADABLE, BatchErrorEntry, RequestCounts, Snapshot
-from batchfsm.wire.converter import frozen
+from batchfsm.wire.converter import to_read_only
 
 
 def transition_text(transition: Transition) -> str:
@@ -48,8 +48,8 @@ def snapshot_of(text: str) -> Snapshot:
     form: dict[str, Any] = json.loads(text)
     counts, errors = form.get("request_counts"), form.get("errors")
     bad = form.pop("bad", {}) | dict.fromkeys(form.pop("unread", []), UNREADABLE)
-    form |= {name: frozen(form[name]) for name in ("usage", "metadata", "extra") if name in form}
-    form["bad"] = MappingProxyType({name: frozen(bad[name]) for name in sorted(bad)})
+    form |= {name: to_read_only(form[name]) for name in ("usage", "metadata", "extra") if name in form}
+    form["bad"] = MappingProxyType({name: to_read_only(bad[name]) for name in sorted(bad)})
     form["request_counts"] = counts and RequestCounts(**counts)
     form["errors"] = errors and tuple(BatchErrorEntry(**error) for error in errors)
     return Snapshot(**{"id": None, "status": None} | form)  # Of damaged rows, either may be null.

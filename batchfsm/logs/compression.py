@@ -38,7 +38,7 @@ def decompressing_reader(binary: BinaryIO) -> Callable[[int], bytes]:
         MissingExtraError: If it is zstd, and what unpacks it is not installed.
     """
     head = binary.read(len(_ZSTD))
-    rest = _Prefixed(head, binary)
+    rest = _PrefixedReader(head, binary)
     if head.startswith(_GZIP):
         return _Gunzip(rest).read
     return _Unzstd(rest).read if head == _ZSTD else rest.read
@@ -65,7 +65,7 @@ class CountingReader:
         return found
 
 
-class _Prefixed:
+class _PrefixedReader:
     """A stream whose first bytes were looked at already."""
 
     def __init__(self, head: bytes, binary: BinaryIO) -> None:
@@ -79,7 +79,7 @@ class _Prefixed:
 class _Gunzip:
     """Gzip that gives what it has before it fails: `GzipFile` loses the last block of a truncated file."""
 
-    def __init__(self, packed: _Prefixed) -> None:
+    def __init__(self, packed: _PrefixedReader) -> None:
         self._packed = packed
         self._inflate = zlib.decompressobj(_GZIP_BITS)
         self._tail = b""
@@ -120,7 +120,7 @@ class _Gunzip:
 class _Unzstd:
     """Zstd, frame by frame, in pieces so small that little is lost where one is damaged."""
 
-    def __init__(self, packed: _Prefixed) -> None:
+    def __init__(self, packed: _PrefixedReader) -> None:
         self._packed = packed
         self._zstd = _zstd()
         self._frame = self._zstd.ZstdDecompressor()

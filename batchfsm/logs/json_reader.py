@@ -12,7 +12,7 @@ import attrs
 
 from batchfsm.finding import LogPosition
 from batchfsm.logs.compression import TruncatedStreamError, decompressing_reader
-from batchfsm.logs.sdk_text.parsers import TextError, TextForm, begins, detect, ends, read_text
+from batchfsm.logs.sdk_text.parsers import TextError, TextForm, detect, is_complete, read_text, starts_record
 from batchfsm.snapshot import UNREADABLE, fast_constructor
 from batchfsm.wire import decode_problem, decoder, make_scanner
 
@@ -76,7 +76,7 @@ class RecordReader:
         self._text, self._at, self._line = "", 0, line
         self._ended = False
         self._broken: str | None = None
-        self._patience = _PATIENCE_MAX
+        self._retry_budget = _PATIENCE_MAX
 
     def __iter__(self) -> Iterator[RawRecord | UnreadableEntry]:
         """Yield every object, and whatever else stands there, in order."""
@@ -90,10 +90,10 @@ class RecordReader:
                 break
             if char == "]" and in_array:
                 in_array = False
-                self._move(1)
+                self._advance(1)
             elif char == "[" and not in_array and self._form is None and self._opens_array():
                 in_array = True
-                self._move(1)
+                self._advance(1)
             else:
                 yield self._next(char, in_array=in_array)
         if self._broken is not None:
@@ -105,7 +105,7 @@ class RecordReader:
         """Decode and pass objects, one a line, as long as they end inside the window; what follows needs more care."""
         text, name, scan = self._text, self._name, self._scan
         is_utf8, size = self._is_utf8 or text.isascii(), len(text)
-        self._move(text.startswith("\n", self._at))
+        self._advance(text.startswith("\n", self._at))
         while text.startswith("{", self._at):
             start = self._at
             try:
@@ -117,11 +117,11 @@ class RecordReader:
             except (ValueError, RecursionError):
                 return
             sighting = _make_sighting(_make_place(name, self._line), found)
-            if text[end] == "\n" and self._patience == _PATIENCE_MAX and text.find("\n", start, end) < 0:
+            if text[end] == "\n" and self._retry_budget == _PATIENCE_MAX and text.find("\n", start, end) < 0:
                 self._line += 1
                 self._at = end + 1
             else:
-                self._move(end - start + text.startswith("\n", end))
+                self._advance(end - start + text.startswith("\n", end))
             yield sighting
 
     def _next(self, char: str, *, in_array: bool) -> RawRecord | UnreadableEntry:
@@ -139,9 +139,9 @@ class RecordReader:
         two, form = self._lines(2) or line, self._form
         if form is None and self._detects:
             form = detect(two)
-        if form is not None and begins(two, form) and (text := self._text_form(form)) is not None:
+        if form is not None and starts_record(two, form) and (text := self._text_form(form)) is not None:
             return RawRecord(place, text)
-        self._move(len(line))
+        self._advance(len(line))
         return UnreadableEntry(
             place, problem or (_scalar(line) if form is None else f"not read as {form}'s text of a batch")
         )
@@ -159,41 +159,41 @@ class RecordReader:
             except JSONDecodeError as error:
                 # It may only be cut off by the window. A string is reported where it began.
                 may_go_on = error.msg.startswith("Unterminated string") or error.pos + 16 > len(self._text)
-                if may_go_on and len(self._text) - self._at <= OBJECT_CHARS_MAX and self._more():
+                if may_go_on and len(self._text) - self._at <= OBJECT_CHARS_MAX and self._fill_buffer():
                     continue
                 return None, decode_problem(error)
             except (ValueError, RecursionError) as error:
                 return None, decode_problem(error)
-            if end == len(self._text) and not isinstance(found, dict | list) and self._more():
+            if end == len(self._text) and not isinstance(found, dict | list) and self._fill_buffer():
                 continue  # 12 may be the beginning of 123.
-            self._move(end - self._at)
+            self._advance(end - self._at)
             return found, None
 
     def _text_form(self, form: TextForm) -> dict[str, object] | None:
         """Read and pass the text form that begins on this line; None if it cannot be read."""
-        few, many, most = 0, 1, min(self._patience, TEXT_LINES_MAX)
-        while many < most and not ends(self._lines(many) or "", form):
+        few, many, most = 0, 1, min(self._retry_budget, TEXT_LINES_MAX)
+        while many < most and not is_complete(self._lines(many) or "", form):
             few, many = many, many * 2
         while many - few > 1:  # The fewest lines that hold it whole: the next may hold another.
             middle = (few + many) // 2
-            few, many = (few, middle) if ends(self._lines(middle) or "", form) else (middle, many)
+            few, many = (few, middle) if is_complete(self._lines(middle) or "", form) else (middle, many)
         text = self._lines(many) or ""
         try:
             reading = read_text(text, form)
         except TextError:
             # A log full of beginnings without an end shall not cost 256 lines for each of its lines; but
             # a few of them shall not cost the good text behind them either.
-            self._patience = max(0, self._patience - many)
+            self._retry_budget = max(0, self._retry_budget - many)
             return None
-        self._move(len(text))
+        self._advance(len(text))
         return {**reading.fields, **dict.fromkeys(reading.unread, UNREADABLE)}
 
     def _open(self) -> None:
         self._read = decompressing_reader(self._binary)
-        if self._more() and self._line == 1 and self._text.startswith("\ufeff"):
+        if self._fill_buffer() and self._line == 1 and self._text.startswith("\ufeff"):
             self._text = self._text[1:]  # Windows puts a byte order mark before UTF-8.
 
-    def _more(self) -> bool:
+    def _fill_buffer(self) -> bool:
         """Widen the window: double what is unread, so that reading stays linear; False at the end."""
         if self._ended:
             return False
@@ -225,22 +225,22 @@ class RecordReader:
     def _skip(self, blank: re.Pattern[str]) -> str | None:
         """Pass what is blank and return the next character without passing it; None at the end."""
         while True:
-            self._move(self._behind(blank, self._at) - self._at)
+            self._advance(self._end_of(blank, self._at) - self._at)
             if self._at < len(self._text):
                 return self._text[self._at]
-            if not self._more():
+            if not self._fill_buffer():
                 return None
 
     def _opens_array(self) -> bool:
         """Tell an array from a line such as `[2026-11-22] INFO ...`."""
         while True:
-            behind = self._behind(_SPACE, self._at + 1)
+            behind = self._end_of(_SPACE, self._at + 1)
             if behind < len(self._text):
                 return self._text[behind] in "{[]"
-            if not self._more():
+            if not self._fill_buffer():
                 return False
 
-    def _behind(self, blank: re.Pattern[str], start: int) -> int:
+    def _end_of(self, blank: re.Pattern[str], start: int) -> int:
         """Return where a blank ends that begins at `start`, or might."""
         found = blank.match(self._text, start)
         return found.end() if found else start
@@ -257,23 +257,23 @@ class RecordReader:
                 return self._text[self._at : end]
             if len(self._text) - self._at > OBJECT_CHARS_MAX:
                 return None
-            if not self._more():
+            if not self._fill_buffer():
                 return self._text[self._at :]
 
     def _drop_line(self) -> None:
         while True:
             end = self._text.find("\n", self._at) + 1
             if end:
-                self._move(end - self._at)
+                self._advance(end - self._at)
                 return
             self._at = max(self._at, len(self._text) - 1)  # What is dropped need not be kept for the window.
-            if not self._more():
+            if not self._fill_buffer():
                 self._at = len(self._text)
                 return
 
-    def _move(self, chars: int) -> None:
+    def _advance(self, chars: int) -> None:
         lines = self._text.count("\n", self._at, self._at + chars)
-        self._patience = min(self._patience + lines * _TRIES_A_LINE, _PATIENCE_MAX)
+        self._retry_budget = min(self._retry_budget + lines * _TRIES_A_LINE, _PATIENCE_MAX)
         self._line += lines
         self._at += chars
 

@@ -11,7 +11,7 @@ from batchfsm.errors import SnapshotError
 from batchfsm.finding import LogPosition
 from batchfsm.logs.json_reader import RawRecord, UnreadableEntry
 from batchfsm.snapshot import UNREADABLE, Snapshot, fast_constructor
-from batchfsm.wire import ParsedRow, Reader, batches, decode, only_batch
+from batchfsm.wire import ParsedRow, Reader, decode, only_batch, unwrap
 
 
 def _parsed(found: ParsedRow | Snapshot) -> ParsedRow:
@@ -51,7 +51,7 @@ def parse_records(source: Iterable[RawRecord | UnreadableEntry], reader: Reader)
             if batch is not None:
                 several: Iterable[tuple[object, object]] = (batch,)
             elif isinstance(found, Mapping | list | tuple):
-                several = batches(found)
+                several = unwrap(found)
             else:
                 several = ((reader.read_row(found), None),)
         except SnapshotError as error:
@@ -64,13 +64,13 @@ def parse_records(source: Iterable[RawRecord | UnreadableEntry], reader: Reader)
                 yield UnreadableEntry(place, error.problems[0][1])
                 continue
             # A field that is unread is a bad one, and a row with a bad field has no pattern.
-            if parsed.pattern is None and (unread := _unread(parsed.snapshot)):
+            if parsed.pattern is None and (unread := _unreadable_fields(parsed.snapshot)):
                 yield UnreadableEntry(place, f"read but for {', '.join(unread)}, which this text form hides")
             yield _make_row(number, place, parsed)
             number += 1
 
 
-def _unread(snapshot: Snapshot) -> list[str]:
+def _unreadable_fields(snapshot: Snapshot) -> list[str]:
     return [name for name, value in snapshot.bad.items() if value is UNREADABLE]
 
 

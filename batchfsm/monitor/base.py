@@ -15,7 +15,7 @@ from batchfsm.monitor.batch_store import Batches
 from batchfsm.monitor.hooks import Hooks
 from batchfsm.monitor.journal_client import JournalClient
 from batchfsm.monitor.observation import Observation, TrackedBatch
-from batchfsm.snapshot import Row
+from batchfsm.snapshot import SnapshotRow
 from batchfsm.topology import topology
 from batchfsm.wire import ParsedRow, TypePattern, reader
 
@@ -154,7 +154,7 @@ class Core(Batches):
         """Do what needs the journal; where it is done, the monitors decide."""
         return work(*args, **kwargs)
 
-    def _last(self, batch_id: str, row: Row, pattern: TypePattern) -> Row | None:
+    def _last(self, batch_id: str, row: SnapshotRow, pattern: TypePattern) -> SnapshotRow | None:
         """Return the last row of a batch, if this one says the same."""
         track = self._tracks.get(batch_id)
         return track.row if track is not None and track.pattern is pattern and track.row == row else None

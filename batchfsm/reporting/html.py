@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from batchfsm.auditing import LogStatistics, Report, open_atomic
 from batchfsm.errors import MissingExtraError
-from batchfsm.explain import bars, caption, clock, printable, span
+from batchfsm.explain import bars, clock, printable, span, timeline_title
 from batchfsm.finding import Finding
 from batchfsm.history import BatchTimeline
 from batchfsm.reporting.charts import dwell, lifecycle, over_time, quantile
@@ -125,7 +125,7 @@ def _life(life: BatchTimeline, findings: tuple[Finding, ...]) -> dict[str, Any]:
     begun, whole = min(times), max(max(times) - min(times), 1)
     return {
         "id": life.batch_id,
-        "caption": caption(life).partition(" · ")[2],
+        "caption": timeline_title(life).partition(" · ")[2],
         "findings": list(dict.fromkeys((each.rule, each.severity) for each in findings)),
         "whole": max(times) - begun,
         "begun": begun,

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from json import dumps
 from typing import Any, Final
 
-from batchfsm.explain import Bar, bars, caption, clock, span
+from batchfsm.explain import Bar, bars, clock, span, timeline_title
 from batchfsm.history import BatchTimeline
 from batchfsm.reporting.vega import COLOURS, FONT, OTHER, png, svg, time_format
 
@@ -58,7 +58,7 @@ def _timeline(life: BatchTimeline) -> dict[str, Any]:
         "width": _WIDTH,
         "height": {"step": 22},
         "view": {"stroke": None},
-        "title": {"text": caption(life), "anchor": "start", "fontSize": 13},
+        "title": {"text": timeline_title(life), "anchor": "start", "fontSize": 13},
         "data": {"values": [_row(number, bar, begun) for number, bar in enumerate(drawn)]},
         "encoding": {"y": y, "color": colour},
         "layer": [

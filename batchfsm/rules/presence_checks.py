@@ -10,7 +10,7 @@ from batchfsm.rules import kinds
 from batchfsm.rules.catalog import RULES
 from batchfsm.rules.checks import BreachDetails, RuleContext, SetFields, SnapshotCheck, listed, many, value_of
 from batchfsm.snapshot import UNREADABLE, Snapshot
-from batchfsm.wire import refusal, shown
+from batchfsm.wire import expected_message, short_repr
 
 METADATA: Final[Any] = RULES["S006"].kind
 
@@ -29,7 +29,7 @@ def refused(
             for name, value in snapshot.bad.items()
             if value is not UNREADABLE and (name in kind.fields if kind.fields else name not in elsewhere)
         }
-        what = "; ".join(f"{name}: {refusal(name, value)}" for name, value in bad.items())
+        what = "; ".join(f"{name}: {expected_message(name, value)}" for name, value in bad.items())
         return (bad, f"has a bad field, {what}", None) if bad else None
 
     return look if "bad" in fields else None
@@ -78,7 +78,7 @@ def unknown_status(
     known = ", ".join(world.topology.statuses)
 
     def look(snapshot: Snapshot) -> BreachDetails | None:
-        return {"status": snapshot.status}, f"has status {shown(snapshot.status)}; known are {known}", None
+        return {"status": snapshot.status}, f"has status {short_repr(snapshot.status)}; known are {known}", None
 
     return look
 
@@ -104,9 +104,9 @@ def _faults(metadata: Mapping[str, object], kind: kinds.Limit) -> Iterator[str]:
         if len(str(key)) > kind.key_chars_max:
             yield f"a key of {len(str(key))} characters, {kind.key_chars_max} allowed"
         if not isinstance(value, str):
-            yield f"a value that is no text, under {shown(key)}"
+            yield f"a value that is no text, under {short_repr(key)}"
         elif len(value) > kind.value_chars_max:
-            yield f"a value of {len(value)} characters, {kind.value_chars_max} allowed, under {shown(key)}"
+            yield f"a value of {len(value)} characters, {kind.value_chars_max} allowed, under {short_repr(key)}"
 
 
 def limit(kind: kinds.Limit, _world: RuleContext, _status: str | None, fields: SetFields) -> SnapshotCheck | None:

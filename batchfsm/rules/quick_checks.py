@@ -16,13 +16,13 @@ from batchfsm.rules import kinds
 from batchfsm.rules.checks import RuleContext, SetFields
 from batchfsm.rules.presence_checks import METADATA, is_small
 from batchfsm.rules.value_checks import ID_CHARS, ID_TIME, seconds_of
-from batchfsm.snapshot import FLAT_FIELDS
+from batchfsm.snapshot import ROW_FIELDS
 from batchfsm.wire import ParsedRow
 
 QuickCheck = Callable[[ParsedRow], bool]
 """Returns True if a row surely does not breach a rule; False says nothing."""
 
-_INDEX: Final = {name: index for index, name in enumerate(FLAT_FIELDS)}
+_INDEX: Final = {name: index for index, name in enumerate(ROW_FIELDS)}
 
 
 def _picks(names: list[str]) -> Callable[[Any], Any]:

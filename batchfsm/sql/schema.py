@@ -8,7 +8,7 @@ from typing import Final
 import attrs
 
 from batchfsm.errors import DefinitionError, UnknownNameError
-from batchfsm.snapshot import COUNT_FIELDS, TIME_FIELDS, VITAL_FIELDS
+from batchfsm.snapshot import COUNT_FIELDS, REQUIRED_FIELDS, TIME_FIELDS
 
 SQL_DIALECTS: Final = ("duckdb", "spark", "bigquery", "snowflake", "trino")
 """The SQL that a query can be written in."""
@@ -68,7 +68,7 @@ class Table:
                 raise UnknownNameError("field", name, COLUMNS)
             named[name] = (expression or "").strip()
         given = {name: expression for name, expression in named.items() if expression}
-        problems = [f"no column holds {name}" for name in VITAL_FIELDS if name not in given]
+        problems = [f"no column holds {name}" for name in REQUIRED_FIELDS if name not in given]
         if not {"observed_at", "place"} & set(given):
             problems.append("neither observed_at nor place tells the order")
         if problems:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from batchfsm.auditing import audit
 from batchfsm.dialects import Dialect, find
 from batchfsm.errors import UnknownNameError
-from batchfsm.explain import lives, printable, timeline
+from batchfsm.explain import printable, timeline, timelines_by_batch
 from batchfsm.history import BatchTimeline
 from batchfsm.logs import parse_records, resolve_source
 from batchfsm.route import Transition
@@ -101,7 +101,7 @@ def assert_fired_once(fired: Iterable[Transition], *statuses: str) -> None:
 
 
 def _lives(history: list[object], dialect: Dialect) -> list[BatchTimeline]:
-    return list(lives(parse_records(resolve_source(history), reader(dialect)), dialect))
+    return list(timelines_by_batch(parse_records(resolve_source(history), reader(dialect)), dialect))
 
 
 def _passes(entered: Sequence[str], words: Sequence[str]) -> bool:

@@ -16,7 +16,7 @@ from batchfsm.snapshot import TIME_FIELDS
 from batchfsm.testing.scenario import NOTHING
 from batchfsm.testing.scenario_parser import ScenarioError
 from batchfsm.testing.timeline import Wire, made_id
-from batchfsm.wire import batches, decode, reader
+from batchfsm.wire import decode, reader, unwrap
 
 
 @attrs.frozen
@@ -112,7 +112,7 @@ def recordings(source: object) -> dict[str, Recording]:
 def _views(found: object) -> Iterator[tuple[str, float, Wire]]:
     """Yield id, time and object of each batch in a line of a log."""
     try:
-        for batch, observed_at in batches(decode(found) if isinstance(found, str | bytes) else found):
+        for batch, observed_at in unwrap(decode(found) if isinstance(found, str | bytes) else found):
             snapshot = reader(DIALECTS["compatible"]).read_bare(batch, observed_at)
             vital = (snapshot.id, snapshot.status, snapshot.created_at, snapshot.observed_at)
             if isinstance(batch, Mapping) and batch.get("object", "batch") == "batch" and None not in vital:

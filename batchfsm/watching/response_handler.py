@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from batchfsm.errors import SnapshotError
 from batchfsm.monitor import HookError, IllegalTransitionError, Observation, TrackedBatch
-from batchfsm.snapshot import Snapshot, row_of
+from batchfsm.snapshot import Snapshot, to_row
 from batchfsm.watching.effects import CallBack, Commands, ObserveSnapshot, WatchOptions, YieldTransition
 from batchfsm.watching.errors import WatchError
 from batchfsm.watching.events import BatchDropped, Event, HooksFailed, PollFailed, PollSucceeded, Stalled
@@ -151,7 +151,7 @@ class ResponseHandler:
             watched.born_at = snapshot.created_at
         watched.deadline = watched.deadline if snapshot.expires_at is None else snapshot.expires_at
         live = snapshot if state is None or state.snapshot is None else state.snapshot
-        if (row := row_of(live)) != watched.row:
+        if (row := to_row(live)) != watched.row:
             watched.row, watched.changed_at = row, now
             watched.is_told_stalled = False
         self._agenda.seen(batch_id, now)

@@ -8,7 +8,7 @@ from typing import Final
 
 import attrs
 
-from batchfsm.snapshot import Row
+from batchfsm.snapshot import SnapshotRow
 from batchfsm.watching.responses import Transient
 from batchfsm.watching.schedule import Schedule
 
@@ -27,7 +27,7 @@ class WatchedBatch:
     """When it entered that status: by its stamp, or when it was first seen there."""
     born_at: float = 0.0
     """When it was created, or came under watch."""
-    row: Row | None = None
+    row: SnapshotRow | None = None
     """Its last live row, to tell whether a field has changed."""
     changed_at: float = 0.0
     """When a field last changed, as far as was seen."""

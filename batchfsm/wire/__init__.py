@@ -1,7 +1,7 @@
 """What came over the wire, read into a `Snapshot`: nothing coerced, every refusal with its `$.path`."""
 
-from batchfsm.wire.converter import TIME_MAX, refusal, shown, time_of
-from batchfsm.wire.envelope import SPELLINGS, batches, decode, decode_problem, decoder, make_scanner, only_batch
+from batchfsm.wire.converter import TIME_MAX, expected_message, parse_time, short_repr
+from batchfsm.wire.envelope import SPELLINGS, decode, decode_problem, decoder, make_scanner, only_batch, unwrap
 from batchfsm.wire.fast_path import ParsedRow, TypePattern
 from batchfsm.wire.parser import Reader, parse, reader
 
@@ -11,15 +11,15 @@ __all__ = [
     "ParsedRow",
     "Reader",
     "TypePattern",
-    "batches",
     "decode",
     "decode_problem",
     "decoder",
+    "expected_message",
     "make_scanner",
     "only_batch",
     "parse",
+    "parse_time",
     "reader",
-    "refusal",
-    "shown",
-    "time_of",
+    "short_repr",
+    "unwrap",
 ]

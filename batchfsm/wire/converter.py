@@ -17,9 +17,9 @@ from batchfsm.dialects import Dialect
 from batchfsm.snapshot import (
     COUNT_FIELDS,
     FILE_FIELDS,
+    REQUIRED_FIELDS,
     TEXT_FIELDS,
     TIME_FIELDS,
-    VITAL_FIELDS,
     BatchErrorEntry,
     RequestCounts,
     Snapshot,
@@ -72,16 +72,16 @@ def converter(dialect: Dialect) -> Converter:
     return strict
 
 
-def culprits(error: ClassValidationError) -> Iterator[tuple[str, ...]]:
+def failed_paths(error: ClassValidationError) -> Iterator[tuple[str, ...]]:
     """Yield the path of each field that was refused: `("request_counts", "total")`."""
     for inner, note in error.group_exceptions()[0]:
         if note.name == "request_counts" and isinstance(inner, ClassValidationError):
-            yield from ((note.name, *path) for path in culprits(inner))
+            yield from ((note.name, *path) for path in failed_paths(inner))
         else:
             yield (note.name,)
 
 
-def time_of(value: object) -> float | None:
+def parse_time(value: object) -> float | None:
     """
     Read an envelope's time: Unix seconds, or RFC 3339 text.
 
@@ -95,7 +95,7 @@ def time_of(value: object) -> float | None:
     raise ValueError
 
 
-def frozen(value: object, depth: int = DEPTH_MAX) -> Any:
+def to_read_only(value: object, depth: int = DEPTH_MAX) -> Any:
     """
     Return a read-only copy: mappings as views, lists as tuples.
 
@@ -109,19 +109,19 @@ def frozen(value: object, depth: int = DEPTH_MAX) -> Any:
         raise ValueError(msg)
     if type(value) is dict or isinstance(value, Mapping):
         return MappingProxyType(
-            {key: inner if type(inner) in _ATOMS else frozen(inner, depth - 1) for key, inner in value.items()}
+            {key: inner if type(inner) in _ATOMS else to_read_only(inner, depth - 1) for key, inner in value.items()}
         )
-    return tuple(frozen(inner, depth - 1) for inner in value) if isinstance(value, list | tuple) else value
+    return tuple(to_read_only(inner, depth - 1) for inner in value) if isinstance(value, list | tuple) else value
 
 
-def refusal(name: str, value: object) -> str:
+def expected_message(name: str, value: object) -> str:
     """Say what a field should have been, in half a sentence."""
-    null = "" if name in VITAL_FIELDS else "null or "
+    null = "" if name in REQUIRED_FIELDS else "null or "
     due = f"{null}text"
     if name in TIME_FIELDS:
         due = f"{null}whole Unix seconds"
         if isinstance(value, int) and value > TIME_MAX:
-            return f"expected {due}, got {shown(value)} (milliseconds?)"
+            return f"expected {due}, got {short_repr(value)} (milliseconds?)"
     elif name == "observed_at":
         due = "Unix seconds or RFC 3339 text"
     elif name == "object":
@@ -135,10 +135,10 @@ def refusal(name: str, value: object) -> str:
     if name == "metadata" and not isinstance(value, Mapping | list | tuple):
         return f"expected {due}, got {'text' if isinstance(value, str) else 'a number'}"  # It is private.
     hint = " (R's jsonlite writes null so)" if isinstance(value, Mapping) and not value else ""
-    return f"expected {due}, got {shown(value)}{hint}"
+    return f"expected {due}, got {short_repr(value)}{hint}"
 
 
-def shown(value: object) -> str:
+def short_repr(value: object) -> str:
     """Return a value as a short piece of text for a message; 80 characters at most."""
     if value is None:
         return "null"
@@ -238,7 +238,7 @@ def errors_hook(strict: Converter) -> Hook:
 
 
 def _mapping_hook(value: object, _: object) -> Mapping[str, object] | None:
-    return None if value is None else frozen(_object(value))
+    return None if value is None else to_read_only(_object(value))
 
 
 def _metadata_hook(value: object, _: object) -> Mapping[str, object] | None:

@@ -12,16 +12,16 @@ from typing import Any, Final
 import attrs
 
 from batchfsm.errors import SnapshotError
-from batchfsm.snapshot import COUNT_FIELDS, VITAL_FIELDS, WIRE_FIELDS, BatchErrorEntry, spelled
+from batchfsm.snapshot import COUNT_FIELDS, REQUIRED_FIELDS, WIRE_FIELDS, BatchErrorEntry, to_case
 
 SPELLINGS: Final[Mapping[str, str]] = {
     spelling: name
     for name in (*WIRE_FIELDS, *COUNT_FIELDS, *(field.name for field in attrs.fields(BatchErrorEntry)))
     for spelling in (
         name,
-        spelled(name, "camel"),
-        spelled(name, "pascal"),
-        spelled(name, "pascal").replace("ID", "Id"),
+        to_case(name, "camel"),
+        to_case(name, "pascal"),
+        to_case(name, "pascal").replace("ID", "Id"),
     )
 }
 """The wire's name of every key, however an SDK spells it."""
@@ -36,7 +36,7 @@ _WRAPPERS: Final = ("snapshot", "batch", "body", "data")
 _CLOCKS: Final = ("observed_at", "timestamp")
 _ENVELOPES_MAX: Final = 4096  # Healthy logs show one or two; a hostile one shall not grow the table.
 _KEYS_MAX: Final = 64
-_FLOORS_MAX: Final = 4  # An array of envelopes of pages of envelopes; nobody wraps deeper.
+_NESTING_MAX: Final = 4  # An array of envelopes of pages of envelopes; nobody wraps deeper.
 
 
 def decode(text: str | bytes | bytearray) -> object:
@@ -139,17 +139,17 @@ def _has_keys(text: str, start: int, end: int, keys: int) -> bool:
 _scanner: Final = _Scanner()
 
 
-def batches(obj: object, observed_at: object = None) -> Iterator[tuple[object, object]]:
+def unwrap(obj: object, observed_at: object = None) -> Iterator[tuple[object, object]]:
     """
     Open what a log line may hold: a bare batch, an envelope, a list page, an array.
 
     Yields:
         `(batch, observed_at)` in order, neither of them checked.
     """
-    pending = [(obj, observed_at, _FLOORS_MAX)]
+    pending = [(obj, observed_at, _NESTING_MAX)]
     while pending:
         found, seen, floors = pending.pop()
-        inner = _inside(found) if floors else None
+        inner = _unwrap_once(found) if floors else None
         if inner is None:
             yield found, seen
             continue
@@ -163,10 +163,10 @@ def batches(obj: object, observed_at: object = None) -> Iterator[tuple[object, o
 
 def only_batch(found: object) -> tuple[object, object] | None:
     """
-    Open a bare batch, or the usual envelope of one: the same as `batches` yields, at a tenth of its price.
+    Open a bare batch, or the usual envelope of one: the same as `unwrap` yields, at a tenth of its price.
 
     Returns:
-        `(batch, observed_at)`; None if `batches` has to look.
+        `(batch, observed_at)`; None if `unwrap` has to look.
     """
     if type(found) is not dict:
         return None
@@ -200,7 +200,7 @@ class _Envelopes(dict[tuple[Any, ...], tuple[str | None, str | None]]):
 _ENVELOPES: Final = _Envelopes()
 
 
-def _inside(found: object) -> object:
+def _unwrap_once(found: object) -> object:
     """Return what an array, page or envelope holds; None for a batch, and for what is none of them."""
     if isinstance(found, _LISTS):
         return found
@@ -218,7 +218,7 @@ def is_batch(found: Mapping[object, object]) -> bool:
 
 
 def _has_vital_fields(keys: Iterable[object]) -> bool:
-    return {SPELLINGS.get(key) for key in keys if isinstance(key, str)}.issuperset(VITAL_FIELDS)
+    return {SPELLINGS.get(key) for key in keys if isinstance(key, str)}.issuperset(REQUIRED_FIELDS)
 
 
 def canonical(inner: Mapping[Any, Any]) -> dict[str, Any]:

@@ -22,27 +22,27 @@ from batchfsm.dialects import Dialect
 from batchfsm.snapshot import (
     COUNT_FIELDS,
     FILE_FIELDS,
-    FLAT_FIELDS,
+    ROW_FIELDS,
     TEXT_FIELDS,
     TIME_FIELDS,
     WIRE_FIELDS,
     BatchErrorEntry,
-    Row,
     Snapshot,
+    SnapshotRow,
     make_counts,
     make_snapshot,
-    row_of,
+    to_row,
 )
-from batchfsm.wire.converter import TIME_MAX, Hook, frozen, time_hook, time_of
+from batchfsm.wire.converter import TIME_MAX, Hook, parse_time, time_hook, to_read_only
 from batchfsm.wire.envelope import SPELLINGS, canonical, canonical_errors
 
-_PICKED: Final = (*FLAT_FIELDS, "id", "object", "request_counts", "usage", "metadata", "errors")
+_PICKED: Final = (*ROW_FIELDS, "id", "object", "request_counts", "usage", "metadata", "errors")
 _KNOWN: Final = frozenset(WIRE_FIELDS)
-_FLAT: Final = len(FLAT_FIELDS)
-_ALLOWED: Final = tuple(frozenset({NoneType, int if name in TIME_FIELDS else str}) for name in FLAT_FIELDS[1:])
-_TIMES: Final = tuple(index for index, name in enumerate(FLAT_FIELDS) if name in TIME_FIELDS)
-_FILES: Final = frozenset(index for index, name in enumerate(FLAT_FIELDS) if name in FILE_FIELDS)
-_TEXTS: Final = frozenset(index for index, name in enumerate(FLAT_FIELDS) if name in TEXT_FIELDS)
+_ROW_WIDTH: Final = len(ROW_FIELDS)
+_ALLOWED: Final = tuple(frozenset({NoneType, int if name in TIME_FIELDS else str}) for name in ROW_FIELDS[1:])
+_TIMES: Final = tuple(index for index, name in enumerate(ROW_FIELDS) if name in TIME_FIELDS)
+_FILES: Final = frozenset(index for index, name in enumerate(ROW_FIELDS) if name in FILE_FIELDS)
+_TEXTS: Final = frozenset(index for index, name in enumerate(ROW_FIELDS) if name in TEXT_FIELDS)
 _NUMBERS_OR_NULLS: Final = frozenset({int, NoneType})
 _COUNT_KEYS: Final = frozenset(COUNT_FIELDS)
 _NO_COUNTS: Final = (None, None, None)
@@ -58,11 +58,11 @@ _no_extra: Final[Mapping[str, object]] = MappingProxyType({})
 class TypePattern:
     """The types of a row's values: which fields are set. One object for all rows of that pattern."""
 
-    texts: Callable[[Row], Sequence[str]]
-    times: Callable[[Row], Sequence[int]]
+    texts: Callable[[SnapshotRow], Sequence[str]]
+    times: Callable[[SnapshotRow], Sequence[int]]
 
 
-Known = Callable[[str, Row, TypePattern], Row | None]
+Known = Callable[[str, SnapshotRow, TypePattern], SnapshotRow | None]
 """Returns the last row of a batch if it was read here and equals this one of the same pattern, else None."""
 
 
@@ -70,7 +70,7 @@ Known = Callable[[str, Row, TypePattern], Row | None]
 class _Layout:
     """Where the fields stand among the values of a mapping with certain keys."""
 
-    pick: Callable[[Row], Row]
+    pick: Callable[[SnapshotRow], SnapshotRow]
     """Picks the values of `_PICKED`, given the mapping's own and None behind them."""
 
     extra: tuple[int, ...]
@@ -81,7 +81,7 @@ class _Patterns(dict[tuple[type, ...], TypePattern | None]):
     """The pattern of each tuple of types of a row; None if they are not the wire's."""
 
     def __missing__(self, types: tuple[type, ...]) -> TypePattern | None:
-        flat, numbers = types[1:_FLAT], {*types[_FLAT:]}
+        flat, numbers = types[1:_ROW_WIDTH], {*types[_ROW_WIDTH:]}
         allowed = all(map(_allows, _ALLOWED, flat)) and numbers <= _NUMBERS_OR_NULLS
         pattern = TypePattern(_getter(types, str), _getter(types, int)) if allowed and types[0] is str else None
         if len(self) < _PATTERNS_MAX:
@@ -119,9 +119,9 @@ def _allows(allowed: frozenset[type], kind: type) -> bool:
     return kind in allowed
 
 
-def _getter(types: tuple[type, ...], due: type) -> Callable[[Row], Any]:
+def _getter(types: tuple[type, ...], due: type) -> Callable[[SnapshotRow], Any]:
     """Return what picks the values of a type, before the counts, as a tuple."""
-    indices = [index for index, kind in enumerate(types[:_FLAT]) if kind is due]
+    indices = [index for index, kind in enumerate(types[:_ROW_WIDTH]) if kind is due]
     return itemgetter(*indices) if len(indices) > 1 else lambda row: tuple(row[index] for index in indices)
 
 
@@ -141,8 +141,8 @@ class ParsedRow:
     id: Any
     """The batch's id, text; from the auditor alone it may be None."""
 
-    row: Row
-    """The plain values, as `row_of` has them."""
+    row: SnapshotRow
+    """The plain values, as `to_row` has them."""
 
     pattern: TypePattern | None
     """Stands for their types; None if a field is bad, or the counts are no three numbers or nulls."""
@@ -163,10 +163,10 @@ class ParsedRow:
         snapshot = self._snapshot
         if snapshot is None:
             row, usage, metadata = self.row, self._usage, self.metadata
-            counts = row[_FLAT:]
+            counts = row[_ROW_WIDTH:]
             self._snapshot = snapshot = make_snapshot(
                 self.id,
-                *row[:_FLAT],
+                *row[:_ROW_WIDTH],
                 None if counts == _NO_COUNTS else make_counts(*counts),
                 self.errors,
                 None if usage is None else _frozen(usage),
@@ -187,9 +187,9 @@ class ParsedRow:
     @classmethod
     def of(cls, snapshot: Snapshot) -> ParsedRow:
         """Return a snapshot as a row."""
-        row, counts = row_of(snapshot), snapshot.request_counts
+        row, counts = to_row(snapshot), snapshot.request_counts
         pattern = None if snapshot.bad or type(snapshot.id) is not str else _UNCHECKED[tuple(map(type, row))]
-        if counts is not None and row[_FLAT:] == _NO_COUNTS:
+        if counts is not None and row[_ROW_WIDTH:] == _NO_COUNTS:
             pattern = None  # A row of nulls would pass for one without counts.
         return cls(
             snapshot.id, row, pattern, snapshot.observed_at, snapshot.errors, snapshot.metadata or None,
@@ -201,7 +201,7 @@ def _of_snapshot(snapshot: Snapshot) -> ParsedRow:
     return ParsedRow.of(snapshot)
 
 
-def _restored(batch_id: str, row: Row, *rest: Any) -> ParsedRow:
+def _restored(batch_id: str, row: SnapshotRow, *rest: Any) -> ParsedRow:
     observed_at, errors, metadata, usage, extra = rest
     pattern = _UNCHECKED[tuple(map(type, row))]
     return ParsedRow(
@@ -246,16 +246,16 @@ class FastPath:
             return None
         values = (*wire.values(), None)
         picked = layout.pick(values)
-        batch_id, kind, counts, usage, metadata, errors = picked[_FLAT:]
+        batch_id, kind, counts, usage, metadata, errors = picked[_ROW_WIDTH:]
         if kind not in self._kinds or type(batch_id) is not str or not batch_id:
             return None
         try:
-            seen = None if observed_at is None else time_of(observed_at)
+            seen = None if observed_at is None else parse_time(observed_at)
             if type(counts) is dict and counts.keys() == _COUNT_KEYS:
-                row = picked[:_FLAT] + _counts_of(counts)
+                row = picked[:_ROW_WIDTH] + _counts_of(counts)
             else:
-                row = picked[:_FLAT] + (_NO_COUNTS if counts is None else _canonical_counts(counts))
-            if counts is not None and None in row[_FLAT:] and not self._takes_null_counts(row):
+                row = picked[:_ROW_WIDTH] + (_NO_COUNTS if counts is None else _canonical_counts(counts))
+            if counts is not None and None in row[_ROW_WIDTH:] and not self._takes_null_counts(row):
                 return None
             pattern = _PATTERNS[tuple(map(type, row))]
             last = None if known is None or pattern is None else known(batch_id, row, pattern)
@@ -267,7 +267,7 @@ class FastPath:
             if metadata is not None:
                 chars, metadata = _chars_of(metadata), metadata or None
             if usage is not None and not _is_shallow(usage):
-                usage = frozen(usage)
+                usage = to_read_only(usage)
             if errors is not None:
                 errors = self._errors(canonical_errors(errors), None)
             extra = _no_extra
@@ -277,7 +277,7 @@ class FastPath:
             return None  # Some value is odd.
         return ParsedRow(batch_id, row, pattern, seen, errors, metadata, chars, usage, extra)
 
-    def _checked(self, batch_id: str, row: Row, pattern: TypePattern | None) -> tuple[Row, TypePattern]:
+    def _checked(self, batch_id: str, row: SnapshotRow, pattern: TypePattern | None) -> tuple[SnapshotRow, TypePattern]:
         """Return a row in canonical form, with its pattern; ValueError or TypeError if it cannot be taken as it is."""
         texts: Sequence[str] = ()
         is_canonical = False
@@ -300,7 +300,7 @@ class FastPath:
             text.encode()  # A lone surrogate is not text.
         return row, pattern
 
-    def _canonical(self, row: Row) -> Row:
+    def _canonical(self, row: SnapshotRow) -> SnapshotRow:
         """Return a row with blanks and sentinels as None, times in seconds, and the lifecycle's word for the status."""
         values = [*row]
         values[0] = self._aliases.get(row[0], row[0])
@@ -310,9 +310,9 @@ class FastPath:
             values[index] = None if values[index] == "" else values[index]
         return tuple(values)
 
-    def _takes_null_counts(self, row: Row) -> bool:
+    def _takes_null_counts(self, row: SnapshotRow) -> bool:
         """Tell whether a row may have null counts: not all of them, which would pass for no counts."""
-        return self._null_counts and row[_FLAT:] != _NO_COUNTS
+        return self._null_counts and row[_ROW_WIDTH:] != _NO_COUNTS
 
 
 def _canonical_counts(counts: Any) -> tuple[Any, ...]:
@@ -363,5 +363,5 @@ def _extra(
 ) -> Mapping[str, object]:
     """Return a read-only copy of the unknown keys, and the wire's word of an alias."""
     keys = [*wire]
-    extra = {keys[place]: frozen(values[place]) for place in places}
+    extra = {keys[place]: to_read_only(values[place]) for place in places}
     return MappingProxyType(extra if word == status else extra | {"status": word})

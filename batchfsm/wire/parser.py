@@ -14,9 +14,17 @@ from cattrs import ClassValidationError
 from batchfsm.dialects import Dialect, find
 from batchfsm.errors import SnapshotError
 from batchfsm.lifecycle import Lifecycle
-from batchfsm.snapshot import COUNT_FIELDS, UNREADABLE, VITAL_FIELDS, WIRE_FIELDS, Snapshot
-from batchfsm.wire.converter import converter, culprits, errors_hook, frozen, refusal, shown, time_of
-from batchfsm.wire.envelope import SPELLINGS, batches, canonical, canonical_errors, decode, only_batch
+from batchfsm.snapshot import COUNT_FIELDS, REQUIRED_FIELDS, UNREADABLE, WIRE_FIELDS, Snapshot
+from batchfsm.wire.converter import (
+    converter,
+    errors_hook,
+    expected_message,
+    failed_paths,
+    parse_time,
+    short_repr,
+    to_read_only,
+)
+from batchfsm.wire.envelope import SPELLINGS, canonical, canonical_errors, decode, only_batch, unwrap
 from batchfsm.wire.fast_path import FastPath, Known, ParsedRow
 
 _KNOWN: Final = frozenset(WIRE_FIELDS)
@@ -41,9 +49,9 @@ def parse(
         UnknownNameError: If no dialect has that name.
     """
     snapshot = reader(find(dialect)).read(obj, observed_at)
-    missing = [name for name in VITAL_FIELDS if getattr(snapshot, name) is None and name not in snapshot.bad]
+    missing = [name for name in REQUIRED_FIELDS if getattr(snapshot, name) is None and name not in snapshot.bad]
     problems = [(f"$.{name}", "a value is missing") for name in missing]
-    problems += [(f"$.{name}", refusal(name, value)) for name, value in snapshot.bad.items()]
+    problems += [(f"$.{name}", expected_message(name, value)) for name, value in snapshot.bad.items()]
     if problems:
         raise SnapshotError(problems)
     return snapshot
@@ -89,7 +97,7 @@ class Reader:
             known: As for `FastPath.parse`.
         """
         if type(obj) is not dict:
-            obj = decode(obj) if isinstance(obj, (str, bytes, bytearray)) else _dumped(obj)
+            obj = decode(obj) if isinstance(obj, (str, bytes, bytearray)) else _to_mapping(obj)
         if type(obj) is dict and obj.get("object") == "batch":
             return self.read_bare_row(obj, observed_at, known)
         return self._read_opened(obj, observed_at, known)
@@ -98,7 +106,7 @@ class Reader:
         """Read what may be in an envelope."""
         found = (obj, None) if isinstance(obj, ParsedRow | Snapshot) else only_batch(obj)
         if found is None:
-            several = list(batches(obj))
+            several = list(unwrap(obj))
             if len(several) != 1:
                 raise SnapshotError([("$", f"expected one batch, found {len(several)}")])
             found = several[0]
@@ -111,22 +119,22 @@ class Reader:
 
     def read_bare_row(self, batch: object, observed_at: object = None, known: Known | None = None) -> ParsedRow:
         """Read one batch whose envelope is open, into its plain values; as `read_row` otherwise."""
-        wire = batch if type(batch) is dict else _dumped(batch)
+        wire = batch if type(batch) is dict else _to_mapping(batch)
         if type(wire) is dict:
             parsed = self.parse_fast(wire, observed_at, known)
             return ParsedRow.of(self._read(wire, observed_at)) if parsed is None else parsed
         if type(wire) is ParsedRow:
             return wire if observed_at is None else self.read_bare_row(wire.snapshot, observed_at)
         if type(wire) is Snapshot:
-            return ParsedRow.of(self._reseen(wire, observed_at))
+            return ParsedRow.of(self._with_observed_at(wire, observed_at))
         if not isinstance(wire, Mapping):
-            raise SnapshotError([("$", f"expected an object, got {shown(wire)}")])
+            raise SnapshotError([("$", f"expected an object, got {short_repr(wire)}")])
         return self.read_bare_row(dict(wire), observed_at, known)
 
     def _read(self, wire: Mapping[Any, Any], observed_at: object) -> Snapshot:
         """Read any mapping through the converter; a second time without what it refused."""
-        named, extra, bad = _named(wire)
-        if all(named.get(name) is None and name not in bad for name in VITAL_FIELDS):
+        named, extra, bad = _split_fields(wire)
+        if all(named.get(name) is None and name not in bad for name in REQUIRED_FIELDS):
             raise SnapshotError([("$", "has none of id, status and created_at: not a batch")])
         named = {"id": None, "status": None} | named
         word, kind = named["status"], named.pop("object", None)
@@ -136,19 +144,19 @@ class Reader:
         try:
             snapshot = self._converter.structure(named, Snapshot)
         except ClassValidationError as error:
-            for path in culprits(error):
-                bad[".".join(path)] = _cut(named, path)
+            for path in failed_paths(error):
+                bad[".".join(path)] = _remove_invalid(named, path)
             snapshot = self._converter.structure(named, Snapshot)
         if isinstance(word, str) and snapshot.status not in (None, word):
             extra["status"] = word
         return attrs.evolve(
             snapshot,
             observed_at=seen,
-            bad=MappingProxyType({name: _kept(bad[name]) for name in sorted(bad)}),
+            bad=MappingProxyType({name: _read_only_or_repr(bad[name]) for name in sorted(bad)}),
             extra=MappingProxyType(extra),
         )
 
-    def _reseen(self, snapshot: Snapshot, observed_at: object) -> Snapshot:
+    def _with_observed_at(self, snapshot: Snapshot, observed_at: object) -> Snapshot:
         if observed_at is None:
             return snapshot
         bad = dict(snapshot.bad)
@@ -156,7 +164,7 @@ class Reader:
         return attrs.evolve(snapshot, observed_at=seen, bad=MappingProxyType(bad))
 
 
-def _named(wire: Mapping[Any, Any]) -> tuple[dict[str, Any], dict[str, object], dict[str, object]]:
+def _split_fields(wire: Mapping[Any, Any]) -> tuple[dict[str, Any], dict[str, object], dict[str, object]]:
     """Split an object into known fields by their canonical name, unknown keys, and what is refused already."""
     named: dict[str, Any] = {}
     extra: dict[str, object] = {}
@@ -165,7 +173,7 @@ def _named(wire: Mapping[Any, Any]) -> tuple[dict[str, Any], dict[str, object], 
         name = SPELLINGS.get(key) if isinstance(key, str) else None
         if name not in _KNOWN:
             try:
-                extra[key] = frozen(value)
+                extra[key] = to_read_only(value)
             except ValueError:
                 bad[str(key)] = value
         elif value is UNREADABLE:
@@ -192,7 +200,7 @@ def _nested(named: dict[str, Any]) -> dict[str, Any]:
     return named
 
 
-def _cut(named: dict[str, Any], path: tuple[str, ...]) -> object:
+def _remove_invalid(named: dict[str, Any], path: tuple[str, ...]) -> object:
     """Take a refused value out, so that the rest can be read."""
     *outer, name = path
     holder = cast("dict[str, Any]", named[outer[0]]) if outer else named
@@ -206,22 +214,26 @@ def _seen(observed_at: object, bad: dict[str, object]) -> float | None:
     if observed_at is None:
         return None
     try:
-        return time_of(observed_at)
+        return parse_time(observed_at)
     except ValueError:
         bad["observed_at"] = observed_at
         return None
 
 
-def _kept(value: object) -> object:
+def _read_only_or_repr(value: object) -> object:
     """Return a read-only copy of a refused value; a word for it where JSON could not hold it."""
     try:
-        copy = frozen(value)
+        copy = to_read_only(value)
     except ValueError as error:
         return str(error)
-    return copy if value is UNREADABLE or isinstance(copy, Mapping | tuple | str | int | float | None) else shown(copy)
+    return (
+        copy
+        if value is UNREADABLE or isinstance(copy, Mapping | tuple | str | int | float | None)
+        else short_repr(copy)
+    )
 
 
-def _dumped(obj: object) -> object:
+def _to_mapping(obj: object) -> object:
     """Return an SDK object as a mapping; anything else as it is."""
     if type(obj) is dict or type(obj) is Snapshot or type(obj) is ParsedRow:
         return obj

@@ -12,7 +12,7 @@ from transitions import Machine, MachineError
 from batchfsm import DIALECTS, OPENAI, Lifecycle, Snapshot, Transition
 from batchfsm import machine as machines
 from batchfsm.history import BatchRecord, Fold
-from batchfsm.snapshot import COUNT_FIELDS, FLAT_FIELDS
+from batchfsm.snapshot import COUNT_FIELDS, ROW_FIELDS
 from batchfsm.wire import reader
 from support import oracle
 from support.notation import CREATED, WORDS, snap, words
@@ -109,7 +109,7 @@ class Seen:
     def knowledge(self) -> dict[str, Any]:
         """Return the first values and the highest counts."""
         assert self.track.row is not None
-        names = (*FLAT_FIELDS[1:], *(f"request_counts.{name}" for name in COUNT_FIELDS))
+        names = (*ROW_FIELDS[1:], *(f"request_counts.{name}" for name in COUNT_FIELDS))
         return dict(zip(names, self.track.row[1:], strict=True)) | (self.track.first or {})
 
 

@@ -8,7 +8,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchfsm import DIALECTS, RULES, audit, parse
-from batchfsm.explain import WIDTH, caption, example, gantt, lives, printable, rule_list, rule_page, taken, timeline
+from batchfsm.explain import (
+    WIDTH,
+    count_steps,
+    example,
+    gantt,
+    printable,
+    rule_list,
+    rule_page,
+    timeline,
+    timeline_title,
+    timelines_by_batch,
+)
 from batchfsm.finding import LogPosition
 from batchfsm.logs import Record, UnreadableEntry, parse_records, resolve_source
 from batchfsm.rules import HEALTHY
@@ -22,13 +33,16 @@ OPENAI = DIALECTS["openai"]
 def drawn(batches, dialect="openai", batch_id=None):
     """Return the timelines of the batches in a log."""
     named = DIALECTS[dialect]
-    return [timeline(life) for life in lives(parse_records(resolve_source(batches), reader(named)), named, batch_id)]
+    return [
+        timeline(life)
+        for life in timelines_by_batch(parse_records(resolve_source(batches), reader(named)), named, batch_id)
+    ]
 
 
 def lived(batches, dialect="openai"):
     """Return the lives of the batches in a log."""
     named = DIALECTS[dialect]
-    return list(lives(parse_records(resolve_source(batches), reader(named)), named))
+    return list(timelines_by_batch(parse_records(resolve_source(batches), reader(named)), named))
 
 
 def bars(text):
@@ -47,8 +61,8 @@ def test_every_rule_has_a_page(rule):
     words = " ".join(page.split())
 
     assert page.startswith(f"{rule.code} {rule.name} ({rule.severity})\n\n  breach      ")
-    for title, text in {"breach": rule.means, "evidence": rule.evidence, "what to do": rule.remedy}.items():
-        assert f" {title} {' '.join(text.split())}" in words
+    for heading, text in {"breach": rule.means, "evidence": rule.evidence, "what to do": rule.remedy}.items():
+        assert f" {heading} {' '.join(text.split())}" in words
     assert f" example {' '.join(example(rule).split())} " in words
     assert WIDTH >= max(map(len, page.splitlines()))
     assert page.endswith(".\n")
@@ -114,7 +128,7 @@ def test_nothing_printable_is_acted_on(text):
 
 def test_lives_are_in_order_of_first_sight():
     """A log gives a life for each batch; of what was missed, only a stamp tells."""
-    two, one = lives(
+    two, one = timelines_by_batch(
         parse_records(
             resolve_source([snap("v", id="b2"), snap("vpz"), snap("v", id="b2"), snap("vpzc")]), reader(OPENAI)
         ),
@@ -132,12 +146,12 @@ def test_lives_pass_over_what_tells_nothing():
     place = LogPosition("log", 1)
     log = [UnreadableEntry(place, "x"), Record(0, place, reader(OPENAI).read(snap("v", id=None)))]
 
-    assert [] == list(lives(log, OPENAI))
+    assert [] == list(timelines_by_batch(log, OPENAI))
 
 
 def test_a_stale_read_is_not_the_last_word():
     """The last snapshot of a life is the last that was not stale."""
-    (life,) = lives(parse_records(resolve_source([*seen("vpzc"), snap("vp")]), reader(OPENAI)), OPENAI)
+    (life,) = timelines_by_batch(parse_records(resolve_source([*seen("vpzc"), snap("vp")]), reader(OPENAI)), OPENAI)
 
     assert "completed" == life.last.status
 
@@ -290,7 +304,7 @@ def test_snapshots_need_no_log():
     """Snapshots at hand make lives too."""
     log = (Record(number, LogPosition("mine", number + 1), parse(batch)) for number, batch in enumerate(seen("vp")))
 
-    assert ["batch_1"] == [life.batch_id for life in lives(log, OPENAI)]
+    assert ["batch_1"] == [life.batch_id for life in timelines_by_batch(log, OPENAI)]
 
 
 # ---------------------------------------------------------------- what pictures are drawn from
@@ -335,7 +349,7 @@ def test_an_id_is_no_mermaid(batch_id, shown):
 
 def test_taken():
     """Steps are counted over all batches; a way that nothing proves is a gap."""
-    counted = taken(lived([snap("vp"), snap("vp", id="b2"), snap("vc", id="b3")], "compatible"))
+    counted = count_steps(lived([snap("vp"), snap("vp", id="b2"), snap("vc", id="b3")], "compatible"))
 
     assert [
         (None, "validating", 3, "step"),
@@ -348,5 +362,5 @@ def test_caption():
     """A caption says who, in which status, and how far, as far as that is known."""
     whole, partial = lived([snap("vpz"), snap("vp", id="b\x1b2", request_counts=None)])
 
-    assert "batch_1 · finalizing · 6 ok, 1 failed, of 8" == caption(whole)
-    assert "b\\x1b2 · in_progress" == caption(partial)
+    assert "batch_1 · finalizing · 6 ok, 1 failed, of 8" == timeline_title(whole)
+    assert "b\\x1b2 · in_progress" == timeline_title(partial)

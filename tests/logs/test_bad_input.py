@@ -393,14 +393,14 @@ def sighted_chars(log):
             return Text(piece) if isinstance(key, slice) else piece
 
     with pytest.MonkeyPatch.context() as patch:
-        more = json_reader.RecordReader._more
+        more = json_reader.RecordReader._fill_buffer
 
         def more_text(self):
             is_more = more(self)
             self._text = Text(self._text)
             return is_more
 
-        patch.setattr(json_reader.RecordReader, "_more", more_text)
+        patch.setattr(json_reader.RecordReader, "_fill_buffer", more_text)
         audited(log)
     return copied
 

@@ -378,8 +378,8 @@ def test_a_gzip_bomb_is_not_unpacked_at_once(written, monkeypatch):
     """However much a gzip holds, it is unpacked in pieces; a line that is too long is passed over."""
     monkeypatch.setattr(json_reader, "OBJECT_CHARS_MAX", 2**17)
     widths = []
-    more = json_reader.RecordReader._more
-    monkeypatch.setattr(json_reader.RecordReader, "_more", lambda self: (more(self), widths.append(len(self._text)))[0])
+    more = json_reader.RecordReader._fill_buffer
+    monkeypatch.setattr(json_reader.RecordReader, "_fill_buffer", lambda self: (more(self), widths.append(len(self._text)))[0])
     snapshots, unreadable = found(written(gzip.compress(b" " * 10**7 + b"x" * 10**7 + b"\n" + LOG)))
 
     assert (4, ["longer than 131,072 characters"]) == (len(snapshots), [each.problem for each in unreadable])
@@ -713,7 +713,7 @@ def test_beginnings_without_an_end_cost_themselves(start, times, written):
 def test_a_log_full_of_beginnings(written):
     """However many beginnings there are, only so many lines are tried for each that is passed."""
     tried = []
-    read = json_reader.ends
+    read = json_reader.is_complete
 
     def ends(text, form):
         tried.append(text.count("\n"))
@@ -722,7 +722,7 @@ def test_a_log_full_of_beginnings(written):
     lines = 4000
     log = written("Batch(a=\n" * lines)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(json_reader, "ends", ends)
+        patch.setattr(json_reader, "is_complete", ends)
         _, unreadable = found(log)
 
     assert lines == len(unreadable)

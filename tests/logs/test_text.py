@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchfsm.logs.sdk_text.literals import NESTING_MAX, NUMBER_LENGTH_MAX
-from batchfsm.logs.sdk_text.parsers import TextError, TextForm, detect, ends, read_text
-from batchfsm.snapshot import WIRE_FIELDS, spelled
+from batchfsm.logs.sdk_text.parsers import TextError, TextForm, detect, is_complete, read_text
+from batchfsm.snapshot import WIRE_FIELDS, to_case
 from support.sdk_text import ENTRY, FAILED, FORMS, PRINTERS, TIMES, WIRE, dart, go, kotlin, kotlin_entry, node, python
 
 SAMPLES = [(form, PRINTERS[form](wire)) for form in FORMS for wire in (WIRE, FAILED)]
@@ -306,7 +306,7 @@ def test_real_console_log(colors):
     fields, unread = read("\n".join(lines), "node")
 
     assert (without(wire, "errors"), ("errors",)) == (fields, unread)
-    assert len(lines) == next(n for n in range(1, 99) if ends("\n".join(lines[:n]), "node"))
+    assert len(lines) == next(n for n in range(1, 99) if is_complete("\n".join(lines[:n]), "node"))
 
 
 # ---------------------------------------------------------------- what bare texts leave open
@@ -445,7 +445,7 @@ def test_errors_that_may_end_in_two_places():
 )
 def test_values_of_another_shape_are_unread(name, printed):
     """A known field that is printed as no known class hides itself alone."""
-    text = f"Batch(id=b, {spelled(name, 'camel')}={printed})"
+    text = f"Batch(id=b, {to_case(name, 'camel')}={printed})"
 
     assert ({"id": "b"}, (name,)) == read(text, "kotlin")
 
@@ -560,9 +560,9 @@ def test_bare_forms_are_read_between_colours(form, text):
 @pytest.mark.parametrize("form, text", SAMPLES)
 def test_ends_with_the_closing_bracket(form, text):
     """No text ends before its last bracket, but one that no further line could mend."""
-    early = [n for n in range(len(text)) if ends(text[:n], form)]
+    early = [n for n in range(len(text)) if is_complete(text[:n], form)]
 
-    assert (True, True) == (ends(text, form), ends(text + " done", form))
+    assert (True, True) == (is_complete(text, form), is_complete(text + " done", form))
     assert form in ("go", "kotlin", "dart") or not early
 
 
@@ -570,7 +570,9 @@ def test_ends_line_by_line():
     """The lines of one object are gathered until it is whole."""
     lines = node(FAILED).splitlines()
 
-    assert [False] * (len(lines) - 1) + [True] == [ends("\n".join(lines[: n + 1]), "node") for n in range(len(lines))]
+    assert [False] * (len(lines) - 1) + [True] == [
+        is_complete("\n".join(lines[: n + 1]), "node") for n in range(len(lines))
+    ]
 
 
 # ---------------------------------------------------------------- never a crash, never a guess
@@ -587,7 +589,7 @@ def test_every_beginning_is_refused(form, text):
 PIECES = st.sampled_from(
     [*"()[]{}<>,:='\"`\\ \n\x1b", ", ", ": ", "})", "}]", "]]", "null", "Batch(id=", "{ID:", "0x1", "<nil>"]
     + ["9" * 400]
-    + [f", {spelled(name, 'camel')}=" for name in WIRE_FIELDS]
+    + [f", {to_case(name, 'camel')}=" for name in WIRE_FIELDS]
 )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from batchfsm import DIALECTS, MissingExtraError
-from batchfsm.explain import lives
+from batchfsm.explain import timelines_by_batch
 from batchfsm.logs import parse_records, resolve_source
 from batchfsm.reporting import timeline_png, timeline_svg
 from batchfsm.wire import reader
@@ -18,7 +18,7 @@ STATUSES = ["validating", "in_progress", "finalizing", "completed"]
 def drawn(batches, dialect="openai"):
     """Return the picture of the batches in a log."""
     named = DIALECTS[dialect]
-    return timeline_svg(lives(parse_records(resolve_source(batches), reader(named)), named))
+    return timeline_svg(timelines_by_batch(parse_records(resolve_source(batches), reader(named)), named))
 
 
 def words(picture):
@@ -89,7 +89,7 @@ def test_an_id_is_text(batch_id):
 def test_png():
     """A PNG is twice as large as the picture on a screen."""
     named = DIALECTS["openai"]
-    found = list(lives(parse_records(resolve_source(seen("vp")), reader(named)), named))
+    found = list(timelines_by_batch(parse_records(resolve_source(seen("vp")), reader(named)), named))
     wide = int(re.search(r'width="(\d+)"', timeline_svg(found))[1])
 
     assert (b"\x89PNG\r\n\x1a\n", 2 * wide) == (

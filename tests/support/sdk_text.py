@@ -8,7 +8,7 @@ from typing import Any
 from openai.types import Batch
 
 from batchfsm.logs.sdk_text.parsers import TextForm
-from batchfsm.snapshot import spelled
+from batchfsm.snapshot import to_case
 
 FORMS: tuple[TextForm, ...] = ("python", "kotlin", "dart", "go", "node")
 
@@ -81,7 +81,7 @@ def kotlin(wire: Mapping[str, Any]) -> str:
         )
     if wire["metadata"] is not None:
         printed["metadata"] = "{" + ", ".join(f"{k}={v}" for k, v in wire["metadata"].items()) + "}"
-    return "Batch(" + ", ".join(f"{spelled(k, 'camel')}={v}" for k, v in printed.items()) + ")"
+    return "Batch(" + ", ".join(f"{to_case(k, 'camel')}={v}" for k, v in printed.items()) + ")"
 
 
 def kotlin_entry(entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -111,7 +111,7 @@ def dart(wire: Mapping[str, Any], *, as_map: bool = False) -> str:
     printed["metadata"] = "{" + ", ".join(f"{k}: {v}" for k, v in (wire["metadata"] or {}).items()) + "}"
     if as_map:
         return "{" + ", ".join(f"{k}: {v}" for k, v in printed.items()) + "}"
-    return "Batch[" + ", ".join(f"{spelled(k, 'camel')}={v}" for k, v in printed.items()) + "]"
+    return "Batch[" + ", ".join(f"{to_case(k, 'camel')}={v}" for k, v in printed.items()) + "]"
 
 
 def go(wire: Mapping[str, Any]) -> str:
@@ -120,7 +120,7 @@ def go(wire: Mapping[str, Any]) -> str:
     printed = {
         name: value if name in plain else "<nil>" if value is None else "0xc00001a0f8" for name, value in wire.items()
     }
-    return "{" + " ".join(f"{spelled(k, 'pascal')}:{v}" for k, v in printed.items()) + "}"
+    return "{" + " ".join(f"{to_case(k, 'pascal')}:{v}" for k, v in printed.items()) + "}"
 
 
 def python(wire: Mapping[str, Any]) -> str:

@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 
 from batchfsm import DIALECTS, SnapshotError
 from batchfsm.auditing.spill import pickled, unpickled
-from batchfsm.snapshot import COUNT_FIELDS, row_of, spelled
+from batchfsm.snapshot import COUNT_FIELDS, to_case, to_row
 from batchfsm.wire import (
     ParsedRow,
-    batches,
     decode,
     decode_problem,
     decoder,
@@ -23,6 +22,7 @@ from batchfsm.wire import (
     make_scanner,
     only_batch,
     reader,
+    unwrap,
 )
 from batchfsm.wire.envelope import SPELLINGS
 from support.histories import FIELDS
@@ -68,7 +68,7 @@ values = st.sampled_from([*FIELDS, *ODD]).flatmap(
 )
 wires = st.builds(
     lambda path, changes, absent, style: {
-        spelled(name, style) if name in SPELLINGS else name: value
+        to_case(name, style) if name in SPELLINGS else name: value
         for name, value in (snap(path) | dict(changes)).items()
         if name not in absent
     },
@@ -87,7 +87,7 @@ def answer(read):
         parsed = read()
     except SnapshotError as error:
         return error.problems
-    assert parsed.row == row_of(parsed.snapshot)
+    assert parsed.row == to_row(parsed.snapshot)
     return repr(
         (parsed.snapshot, parsed.row, parsed.id, parsed.observed_at, parsed.errors, dict(parsed.metadata or {}))
     )
@@ -202,7 +202,7 @@ def test_the_usual_envelope_is_opened_as_any_other(envelope):
     """The quick look agrees with the thorough one, or leaves it to that."""
     found = only_batch(envelope)
 
-    assert found is None or [found] == list(batches(envelope))
+    assert found is None or [found] == list(unwrap(envelope))
 
 
 # ---------------------------------------------------------------- keys that stand twice

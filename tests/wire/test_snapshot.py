@@ -14,15 +14,15 @@ from batchfsm.lifecycle import STAMP_FIELDS
 from batchfsm.snapshot import (
     COUNT_FIELDS,
     FILE_FIELDS,
-    FLAT_FIELDS,
+    ROW_FIELDS,
     TEXT_FIELDS,
     TIME_FIELDS,
     WIRE_FIELDS,
     BatchErrorEntry,
     RequestCounts,
     Style,
-    row_of,
-    spelled,
+    to_case,
+    to_row,
 )
 from batchfsm.wire import reader
 from support.notation import CREATED, WORDS, seen, snap
@@ -151,13 +151,13 @@ def test_a_row_is_its_plain_values():
     snapshot = parse(snap("vpz"))
 
     assert {
-        **{name: getattr(snapshot, name) for name in FLAT_FIELDS},
+        **{name: getattr(snapshot, name) for name in ROW_FIELDS},
         "total": 8,
         "completed": 6,
         "failed": 1,
-    } == dict(zip((*FLAT_FIELDS, *COUNT_FIELDS), row_of(snapshot), strict=True))
-    assert (None, None, None) == row_of(parse(snap("v", request_counts=None)))[-3:]
-    assert {*TIME_FIELDS, *TEXT_FIELDS} - {"id"} == {*FLAT_FIELDS}
+    } == dict(zip((*ROW_FIELDS, *COUNT_FIELDS), to_row(snapshot), strict=True))
+    assert (None, None, None) == to_row(parse(snap("v", request_counts=None)))[-3:]
+    assert {*TIME_FIELDS, *TEXT_FIELDS} - {"id"} == {*ROW_FIELDS}
 
 
 # ---------------------------------------------------------------- writing
@@ -168,7 +168,7 @@ def test_a_field_is_spelled_in_three_styles(line):
     """PascalCase is Go's, with its acronym."""
     snake, camel, pascal = line.split()
 
-    assert (snake, camel, pascal) == tuple(spelled(snake, style) for style in STYLES)
+    assert (snake, camel, pascal) == tuple(to_case(snake, style) for style in STYLES)
 
 
 @pytest.mark.parametrize("column, style", list(enumerate(STYLES)))
@@ -228,7 +228,7 @@ def test_an_alias_is_written_as_it_came(style):
     snapshot = parse(snap("vgx", status="canceled"), dialect="azure")
 
     assert ("cancelled", {"status": "canceled"}) == (snapshot.status, snapshot.extra)
-    assert "canceled" == snapshot.to_dict(style=style)[spelled("status", style)]
+    assert "canceled" == snapshot.to_dict(style=style)[to_case("status", style)]
     assert snapshot == parse(snapshot.to_dict(style=style), dialect="azure")
 
 

@@ -22,10 +22,10 @@ from batchfsm.snapshot import (
     WIRE_FIELDS,
     BatchErrorEntry,
     RequestCounts,
-    row_of,
-    spelled,
+    to_case,
+    to_row,
 )
-from batchfsm.wire import TIME_MAX, batches, reader, refusal, shown
+from batchfsm.wire import TIME_MAX, expected_message, reader, short_repr, unwrap
 from support.notation import CREATED, snap
 
 STYLES = ("snake", "camel", "pascal")
@@ -52,7 +52,7 @@ def refused(obj, **more):
 def respelled(value, style):
     """Spell the keys of an object and of what is inside, as an SDK of another language does."""
     if isinstance(value, dict):
-        return {spelled(key, style): respelled(inner, style) for key, inner in value.items()}
+        return {to_case(key, style): respelled(inner, style) for key, inner in value.items()}
     return [respelled(inner, style) for inner in value] if isinstance(value, list) else value
 
 
@@ -103,7 +103,7 @@ def test_every_style_of_keys_reads_the_same(style, path):
     wire = snap(path)
     styled = respelled({name: value for name, value in wire.items() if name != "metadata"}, style)
 
-    assert parse(wire) == parse(styled | {spelled("metadata", style): wire["metadata"]})
+    assert parse(wire) == parse(styled | {to_case("metadata", style): wire["metadata"]})
 
 
 def test_ids_are_read_with_and_without_the_acronym():
@@ -302,7 +302,7 @@ def test_a_bad_value_is_refused_at_its_path(name, value):
     wire[outer] = {**wire[outer], inner: value} if inner else value
     snapshot = read(wire)
 
-    assert {f"$.{name}": refusal(name, value)} == refused(wire)
+    assert {f"$.{name}": expected_message(name, value)} == refused(wire)
     assert [name] == list(snapshot.bad)
     assert name == "object" or getattr(snapshot.request_counts if inner else snapshot, inner or name) is None
 
@@ -356,13 +356,13 @@ def test_all_refusals_are_raised_at_once():
 )
 def test_a_refusal_says_what_was_due(name, value, problem):
     """The half sentence beside the path is short, whatever was sent."""
-    assert problem == refusal(name, value)
+    assert problem == expected_message(name, value)
 
 
 @given(st.none() | st.integers() | st.floats() | st.text(min_size=70) | st.binary(min_size=30) | st.lists(st.text()))
 def test_a_value_is_shown_in_a_few_characters(value):
     """A message never holds more than a glimpse of what a server sent."""
-    assert len(shown(value)) <= 80
+    assert len(short_repr(value)) <= 80
 
 
 @pytest.mark.parametrize("name", ["usage", "metadata", "novel", "endpoint"])
@@ -506,7 +506,7 @@ def test_sentinels_are_null_where_the_dialect_says_so(dialect, value):
 def test_a_created_at_that_is_a_sentinel_is_missing():
     """Null is null, however it is written."""
     assert {"$.created_at": "a value is missing"} == refused(snap("v", created_at=0), dialect="compatible")
-    assert {"$.created_at": refusal("created_at", 0)} == refused(snap("v", created_at=0))
+    assert {"$.created_at": expected_message("created_at", 0)} == refused(snap("v", created_at=0))
 
 
 # ---------------------------------------------------------------- counts, aliases, errors
@@ -617,7 +617,7 @@ def test_envelopes_may_be_nested():
         "body": {"object": "list", "data": [{"observed_at": 7, "batch": snap("v")}, snap("vp")]},
     }
 
-    assert [(snap("v"), 7), (snap("vp"), 5)] == list(batches(line))
+    assert [(snap("v"), 7), (snap("vp"), 5)] == list(unwrap(line))
 
 
 def test_an_envelope_that_holds_no_object_is_not_opened():
@@ -658,7 +658,7 @@ def test_when_it_was_seen_is_a_float_of_seconds(seen, read_as):
 )
 def test_a_time_of_observation_is_not_guessed(seen):
     """What is neither is refused at its path, given or in the envelope."""
-    assert {"$.observed_at": refusal("observed_at", seen)} == refused(snap("v"), observed_at=seen)
+    assert {"$.observed_at": expected_message("observed_at", seen)} == refused(snap("v"), observed_at=seen)
     assert {"$.observed_at"} == refused({"observed_at": seen, "batch": snap("v")}).keys()
     assert {"observed_at": parse(snap("v", extra=seen)).extra["extra"]} == read(snap("v"), observed_at=seen).bad
 
@@ -756,7 +756,7 @@ def test_the_fast_lane_reads_as_the_converter_does(wire, dialect):
     if found is not None:
         slow = reader(DIALECTS[dialect])._read(wire, None)
         assert (slow, repr(slow)) == (found.snapshot, repr(found.snapshot))
-        assert (slow.id, row_of(slow)) == (found.id, found.row)
+        assert (slow.id, to_row(slow)) == (found.id, found.row)
 
 
 @pytest.mark.parametrize("path", ["v", "vp", "vpz", "vpzc", "vpze", "vpg", "vpgx"])

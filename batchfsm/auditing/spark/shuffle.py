@@ -21,7 +21,7 @@ from batchfsm.auditing.spill import unpickled
 from batchfsm.auditing.tables import FRAME, Parquet, find_fields, index_array, load_arrow, normalize
 from batchfsm.dialects import Dialect
 from batchfsm.errors import SnapshotError
-from batchfsm.wire import Reader, batches, decode, reader
+from batchfsm.wire import Reader, decode, reader, unwrap
 
 SHUFFLE_SCHEMA: Final = "partition int, rows binary"
 """The result of the shuffle: the number of a partition, and some of its rows as an Arrow stream."""
@@ -199,7 +199,7 @@ def _split_document(text: bytes, line: int, read: Reader) -> list[tuple[bytes, i
     """
     text = text.removeprefix(_BYTE_ORDER_MARK) if line == 1 else text
     try:
-        found = [*batches(decode(text))]
+        found = [*unwrap(decode(text))]
     except SnapshotError:
         return [(text, 0)]  # The row engine reports it.
     keys = [_key_of(batch, observed_at, read) for batch, observed_at in found]

@@ -9,7 +9,7 @@ import attrs
 
 from batchfsm.auditing.tables.arrow import load_arrow
 from batchfsm.errors import SourceError
-from batchfsm.snapshot import COUNT_FIELDS, TEXT_FIELDS, TIME_FIELDS, VITAL_FIELDS, WIRE_FIELDS
+from batchfsm.snapshot import COUNT_FIELDS, REQUIRED_FIELDS, TEXT_FIELDS, TIME_FIELDS, WIRE_FIELDS
 from batchfsm.wire import SPELLINGS
 
 OBSERVED_AT_FIELDS: Final = ("observed_at", "timestamp")
@@ -80,14 +80,14 @@ def find_fields(schema: Any, name: str) -> TableSchema:
     found = _fields(top, (), name)
     wrappers = {each.name: each for each in top if each.name in _WRAPPERS and _is_any(each.type, "struct", "text")}
     wrapper = next((wrappers[each] for each in _WRAPPERS if each in wrappers), None)
-    if not found.keys() >= {*VITAL_FIELDS}:
+    if not found.keys() >= {*REQUIRED_FIELDS}:
         if wrapper is not None and _is_any(wrapper.type, "struct"):
             found = _fields(_members(wrapper.type), (wrapper.name,), name)
         elif wrapper is not None:
             found = {JSON_TEXT: ((wrapper.name,), wrapper.type)}
         elif len(top) == 1 and _is_any(top[0].type, "text"):
             found = {JSON_TEXT: ((top[0].name,), top[0].type)}
-    if missing := [field for field in VITAL_FIELDS if not found.keys() & {field, JSON_TEXT}]:
+    if missing := [field for field in REQUIRED_FIELDS if not found.keys() & {field, JSON_TEXT}]:
         raise SourceError(
             f"{name}: no column for {', '.join(missing)}; there are {_printable(', '.join(schema.names)) or 'none'}"
         )

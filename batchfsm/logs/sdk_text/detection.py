@@ -44,7 +44,7 @@ def detect(line: str) -> TextForm | None:
     return min(starts)[1] if starts and not _JSON.match(text) else None
 
 
-def begins(text: str, form: TextForm) -> bool:
+def starts_record(text: str, form: TextForm) -> bool:
     """Tell whether a form begins on the first line of a text."""
     head = HEADS[form].search(COLOUR.sub("", text))
     return head is not None and "\n" not in head.string[: head.start()]

@@ -252,11 +252,11 @@ def nullable(word: str) -> str | None:
     return None if word == "null" else word
 
 
-def has_unread(value: object) -> bool:
+def is_unreadable_inside(value: object) -> bool:
     """Tell whether a value is UNREAD or holds it."""
     if isinstance(value, dict):
-        return any(map(has_unread, value.values()))
-    return any(map(has_unread, value)) if isinstance(value, list) else value is UNREADABLE
+        return any(map(is_unreadable_inside, value.values()))
+    return any(map(is_unreadable_inside, value)) if isinstance(value, list) else value is UNREADABLE
 
 
 def is_balanced(text: str) -> bool:

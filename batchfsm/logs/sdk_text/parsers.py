@@ -8,21 +8,21 @@ from typing import Final
 
 import attrs
 
-from batchfsm.logs.sdk_text.detection import COLOUR, HEADS, TextForm, begins, detect
+from batchfsm.logs.sdk_text.detection import COLOUR, HEADS, TextForm, detect, starts_record
 from batchfsm.logs.sdk_text.literals import (
     PARTNERS,
     UNREADABLE,
     Scanner,
     TextError,
-    has_unread,
     is_balanced,
+    is_unreadable_inside,
     nullable,
     scalar,
 )
-from batchfsm.snapshot import TEXT_FIELDS, TIME_FIELDS, WIRE_FIELDS, Style, spelled
+from batchfsm.snapshot import TEXT_FIELDS, TIME_FIELDS, WIRE_FIELDS, Style, to_case
 from batchfsm.wire.envelope import is_batch
 
-__all__ = ["TextError", "TextForm", "TextReading", "begins", "detect", "ends", "read_text"]
+__all__ = ["TextError", "TextForm", "TextReading", "detect", "is_complete", "read_text", "starts_record"]
 
 
 @attrs.frozen(kw_only=True)
@@ -52,7 +52,7 @@ def read_text(text: str, form: TextForm) -> TextReading:
     return TextReading(fields=fields, unread=tuple(unread))
 
 
-def ends(text: str, form: TextForm) -> bool:
+def is_complete(text: str, form: TextForm) -> bool:
     """Tell whether no further line is needed: the batch in the text is whole, or beyond reading."""
     try:
         read_text(text, form)
@@ -61,7 +61,7 @@ def ends(text: str, form: TextForm) -> bool:
     return True
 
 
-_NAMES: Final = {spelled(name, style): name for name in WIRE_FIELDS for style in ("snake", "camel", "pascal")}
+_NAMES: Final = {to_case(name, style): name for name in WIRE_FIELDS for style in ("snake", "camel", "pascal")}
 # A second object may be anything in braces; a second batch begins like this.
 _SECOND: Final = {**HEADS, "node": re.compile(r"\{\s*+(?:id: ['\"]|object: 'batch')")}
 
@@ -85,7 +85,7 @@ def _parted(found: Mapping[str, object]) -> tuple[dict[str, object], list[str]]:
     unread: list[str] = []
     for key, value in found.items():
         name = _NAMES.get(key, key)
-        if has_unread(value):
+        if is_unreadable_inside(value):
             unread.append(name)
         else:
             fields[key if name in found else name] = value
@@ -132,7 +132,7 @@ def _patterns(template: str, names: Iterable[str] = ()) -> dict[str, re.Pattern[
     found: dict[str, re.Pattern[str]] = {}
     for opening, assign in _ASSIGN.items():
         style: Style = "snake" if opening == "{" else "camel"
-        fields = (f"(?:, {spelled(name, style)}~(?P<{name}>{_VALUE}))?" for name in names)
+        fields = (f"(?:, {to_case(name, style)}~(?P<{name}>{_VALUE}))?" for name in names)
         found[opening] = re.compile((template + "".join(fields)).replace("~", assign))
     return found
 

@@ -16,7 +16,7 @@ from batchfsm.auditing.columns import arrow_values, id_hashes, layout
 from batchfsm.auditing.columns.json_rows import RowReader
 from batchfsm.auditing.columns.text_values import WordTable, hash_bytes
 from batchfsm.auditing.columns.tokenizer import PAD
-from batchfsm.wire import TIME_MAX, time_of
+from batchfsm.wire import TIME_MAX, parse_time
 from support.columns import COLLIDING, id_seconds, other_text_hash, text_buffer, text_hash, window_seconds
 
 READER = RowReader(DIALECTS["openai"])
@@ -137,7 +137,7 @@ def test_text(moment, offset_min, separator, zone, places):
         + (f".{micros}" if micros else "")
         + (f"{sign}{minutes // 60:02}:{minutes % 60:02}" if zone == "+" else zone)
     )
-    expected = time_of(text)
+    expected = parse_time(text)
     found = read_time(text.encode())
 
     assert found == (expected if 0 < expected <= TIME_MAX and 1970 <= moment.year <= 2200 else None)
@@ -156,7 +156,7 @@ def test_text_with_a_wrong_byte(data):
     found = read_time(bytes(text))
 
     try:
-        expected = time_of(text.decode())
+        expected = parse_time(text.decode())
     except ValueError:
         expected = None
     assert found in (None, expected)
@@ -183,7 +183,7 @@ def test_text_that_is_no_time_or_is_left_to_the_row_engine(text):
 @pytest.mark.parametrize("text", ["2000-02-29T00:00:00Z", "2024-02-29T00:00:00Z", "2023-02-28T00:00:00Z", *(f"2023-{month:02}-30T00:00:00Z" for month in range(3, 13)), *(f"2023-{month:02}-31T00:00:00Z" for month in (1, 3, 5, 7, 8, 10, 12))])  # fmt: skip
 def test_the_last_days_of_months(text):
     """The last day of each month is read as the row engine reads it, in leap years too."""
-    assert time_of(text) == read_time(text.encode())
+    assert parse_time(text) == read_time(text.encode())
 
 
 @given(st.floats(0.001, 2e11) | st.integers(-5, 2 * TIME_MAX) | st.decimals(0, 10**11, places=4).map(float))
