@@ -379,7 +379,9 @@ def test_a_gzip_bomb_is_not_unpacked_at_once(written, monkeypatch):
     monkeypatch.setattr(json_reader, "OBJECT_CHARS_MAX", 2**17)
     widths = []
     more = json_reader.RecordReader._fill_buffer
-    monkeypatch.setattr(json_reader.RecordReader, "_fill_buffer", lambda self: (more(self), widths.append(len(self._text)))[0])
+    monkeypatch.setattr(
+        json_reader.RecordReader, "_fill_buffer", lambda self: (more(self), widths.append(len(self._text)))[0]
+    )
     snapshots, unreadable = found(written(gzip.compress(b" " * 10**7 + b"x" * 10**7 + b"\n" + LOG)))
 
     assert (4, ["longer than 131,072 characters"]) == (len(snapshots), [each.problem for each in unreadable])
