@@ -13,7 +13,10 @@ def main() -> None:
     except ImportError as error:
         if error.name is None or error.name.partition(".")[0] not in {"typer", "rich", "click"}:
             raise
-        print("the command line needs more packages: pip install 'batchfsm[cli]'", file=sys.stderr)
+        print(
+            "the command line needs more packages: pip install 'batchfsm[cli]' (in a clone: pip install '.[cli]')",
+            file=sys.stderr,
+        )
         raise SystemExit(2) from None
     try:
         app()

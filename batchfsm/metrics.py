@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from batchfsm.errors import MissingExtraError
+from batchfsm.errors import needs_extra
 from batchfsm.watching import Event, HooksFailed, PollFailed, PollSucceeded, Stalled
 
 SPANS_S: Final = (1, 5, 15, 60, 300, 900, 3600, 10_800, 21_600, 43_200, 86_400)
@@ -95,8 +95,6 @@ class Metrics:
 
 
 def _prometheus() -> Any:
-    try:
+    with needs_extra("metrics", "prometheus"):
         import prometheus_client  # noqa: PLC0415  # The one place where the extra may be missing.
-    except ImportError:
-        raise MissingExtraError("metrics", "prometheus") from None
     return prometheus_client

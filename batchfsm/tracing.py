@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any, Final
 
-from batchfsm.errors import MissingExtraError
+from batchfsm.errors import needs_extra
 from batchfsm.monitor import AsyncMonitor, Monitor
 from batchfsm.route import Transition
 from batchfsm.snapshot import Snapshot
@@ -73,8 +73,6 @@ def _attributes(snapshot: Snapshot) -> dict[str, str | int]:
 
 
 def _opentelemetry() -> tuple[Any, Any]:
-    try:
+    with needs_extra("tracing", "otel"):
         from opentelemetry import context, trace  # noqa: PLC0415  # The one place where the extra may be missing.
-    except ImportError:
-        raise MissingExtraError("tracing", "otel") from None
     return trace, context

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import attrs
 
-from batchfsm.errors import BatchfsmError, MissingExtraError
+from batchfsm.errors import BatchfsmError, needs_extra
 
 TOLERANCE_S: Final = 300
 """How far a webhook's time may be from ours, either way; older ones may be replayed by somebody else."""
@@ -173,10 +173,8 @@ class Subscription:
 
 
 def _signer(secret: str) -> Any:
-    try:
+    with needs_extra("verifying webhooks", "webhook"):
         from standardwebhooks import Webhook  # noqa: PLC0415  # The one place where the extra may be missing.
-    except ImportError:
-        raise MissingExtraError("verifying webhooks", "webhook") from None
     # OpenAI's SDKs take a secret without the prefix as it is; with it the rest is base64.
     key, rest = secret.encode(), secret.removeprefix(_PREFIX)
     if rest != secret:

@@ -109,7 +109,7 @@ def audit(
     )  # fmt: skip
     if engine == "spark" or spark.is_frame(source):
         if state is not None:
-            raise DefinitionError("an audit in Spark", ["it keeps no state"])
+            raise DefinitionError("audit in Spark", ["it keeps no state"])
         return _in_spark(source, plan, input_format)
     with tables.open_input(source, input_format, plan.meter.read) as log:
         if isinstance(log, tables.MixedInput):
@@ -224,11 +224,11 @@ def _in_spark(source: Any, plan: _Plan, input_format: str) -> Report:
     """Judge files, named as Spark names them, or a frame of Spark's."""
     if not spark.is_frame(source):
         if input_format not in ("auto", "json", "parquet"):
-            raise DefinitionError("an audit in Spark", [f"it reads JSON lines and Parquet, not {input_format}"])
+            raise DefinitionError("audit in Spark", [f"it reads JSON lines and Parquet, not {input_format}"])
         named = [source] if isinstance(source, str | PathLike) else [*source]
         local = [fspath(each) for each in named]
         # What has a scheme is Spark's to find, globs and all.
         source = [name for each in local for name in ([each] if "://" in each else resolve_source(each).names)]
         if input_format == "parquet" and not all(name.endswith(".parquet") for name in source):
-            raise DefinitionError("an audit in Spark", ["it knows Parquet by names that end in .parquet"])
+            raise DefinitionError("audit in Spark", ["it knows Parquet by names that end in .parquet"])
     return spark.run(source, plan.dialect, plan.blank, plan.skew_s, plan.memory)

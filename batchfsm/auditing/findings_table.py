@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from importlib import import_module
 from typing import Any, Final
 
-from batchfsm.errors import MissingExtraError
+from batchfsm.errors import needs_extra
 from batchfsm.finding import Finding, plain
 
 _TYPES: Final = {
@@ -70,10 +70,8 @@ def frame(findings: Iterable[Finding]) -> Any:
 
 def pyarrow(module: str) -> Any:
     """Return a module of pyarrow's; MissingExtraError if it is not installed."""
-    try:
+    with needs_extra("a frame of findings", "audit"):
         return import_module(module)
-    except ImportError as error:
-        raise MissingExtraError("a frame of findings", "audit") from error
 
 
 def _text(text: str) -> str:

@@ -75,5 +75,5 @@ def add_sql(
 def _change(option: str) -> tuple[str, str]:
     field, equals, expression = option.partition("=")
     if not equals:
-        raise DefinitionError("a query", [f"--column takes FIELD=SQL, got {option!r}"])
+        raise DefinitionError("query", [f"--column takes FIELD=SQL, got {option!r}"])
     return field.strip(), expression

@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any, Final, Self, TypeVar
 from zlib import crc32
 
-from batchfsm.errors import JournalError, MissingExtraError
+from batchfsm.errors import JournalError, needs_extra
 from batchfsm.journal.migrations import MIGRATIONS
 from batchfsm.journal.sql import Execute, SQLJournal
 
@@ -175,8 +175,6 @@ def driver() -> ModuleType:
     Raises:
         MissingExtraError: If it is not installed.
     """
-    try:
+    with needs_extra("a journal in PostgreSQL", "postgres"):
         import psycopg  # noqa: PLC0415  # An extra's library, in its own room.
-    except ImportError:
-        raise MissingExtraError("a journal in PostgreSQL", "postgres") from None
     return psycopg

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import attrs
 
-from batchfsm.errors import JournalError, MissingExtraError
+from batchfsm.errors import JournalError, needs_extra
 from batchfsm.journal.postgres import PostgresJournal
 from batchfsm.journal.protocol import BatchUpdate, Call, DeliveryOutcome, OutboxEntry, PendingDelivery
 from batchfsm.journal.retry import TRIES_MAX, backoff_s, error_text
@@ -106,11 +106,9 @@ def engine() -> ModuleType:
     Raises:
         MissingExtraError: If it is not installed.
     """
-    try:
+    with needs_extra("a journal whose hooks are procrastinate jobs", "procrastinate"):
         import procrastinate  # noqa: PLC0415  # An extra's library, in its own room.
         import procrastinate.exceptions  # noqa: PLC0415
-    except ImportError:
-        raise MissingExtraError("a journal whose hooks are procrastinate jobs", "procrastinate") from None
     return procrastinate
 
 

@@ -9,7 +9,7 @@ from io import BytesIO
 from types import ModuleType
 from typing import BinaryIO, Final
 
-from batchfsm.errors import MissingExtraError
+from batchfsm.errors import needs_extra
 
 _CHUNK_BYTES: Final = 2**16
 _GZIP: Final = b"\x1f\x8b"
@@ -157,9 +157,7 @@ def _zstd() -> ModuleType:
     try:
         from compression import zstd  # type: ignore[import-not-found]  # noqa: PLC0415  # Since Python 3.14.
     except ImportError:
-        try:
+        with needs_extra("a log in zstd", "audit"):
             from backports import zstd  # noqa: PLC0415  # An extra, loaded by who asks for it.
-        except ImportError as error:
-            raise MissingExtraError("a log in zstd", "audit") from error
     found: ModuleType = zstd
     return found

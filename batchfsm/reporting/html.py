@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from batchfsm.auditing import LogStatistics, Report, open_atomic
-from batchfsm.errors import MissingExtraError
+from batchfsm.errors import needs_extra
 from batchfsm.explain import bars, clock, printable, span, timeline_title
 from batchfsm.finding import Finding
 from batchfsm.history import BatchTimeline
@@ -154,8 +154,6 @@ def _markup(text: str) -> Any:
 
 def _jinja() -> Any:
     """Return the library that fills the template in; what to install, if it is not there."""
-    try:
+    with needs_extra("a report", "report"):
         import jinja2  # noqa: PLC0415  # An extra.
-    except ImportError:
-        raise MissingExtraError("a report", "report") from None
     return jinja2

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from batchfsm.errors import MissingExtraError
+from batchfsm.errors import needs_extra
 
 COLOURS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -65,8 +65,6 @@ def date_format(whole_s: int) -> str:
 
 def converter() -> Any:
     """Return the library that runs Vega-Lite; what to install, if it is not there."""
-    try:
+    with needs_extra("a chart", "report"):
         import vl_convert  # noqa: PLC0415  # An extra, and eighty megabytes.
-    except ImportError:
-        raise MissingExtraError("a chart", "report") from None
     return vl_convert

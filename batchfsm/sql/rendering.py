@@ -7,7 +7,7 @@ from textwrap import indent
 from types import ModuleType
 from typing import Any, Final
 
-from batchfsm.errors import DefinitionError, MissingExtraError
+from batchfsm.errors import DefinitionError, needs_extra
 from batchfsm.sql.schema import Table, column
 
 _WIDE: Final = 110
@@ -89,13 +89,11 @@ def _read(text: str, sql_dialect: str, shown: str | None = None) -> Any:
     try:
         return sqlglot.parse_one(text, read=sql_dialect)
     except sqlglot.errors.SqlglotError as error:
-        raise DefinitionError("a query", [f"{sql_dialect} does not read {shown or text!r}"]) from error
+        raise DefinitionError("query", [f"{sql_dialect} does not read {shown or text!r}"]) from error
 
 
 def _sqlglot() -> ModuleType:
     """Return sqlglot, which writes one query in many kinds of SQL."""
-    try:
+    with needs_extra("batchfsm sql", "sql"):
         import sqlglot  # noqa: PLC0415  # An extra, loaded by who asks for it.
-    except ImportError as error:
-        raise MissingExtraError("batchfsm sql", "sql") from error
     return sqlglot

@@ -72,7 +72,7 @@ class Table:
         if not {"observed_at", "place"} & set(given):
             problems.append("neither observed_at nor place tells the order")
         if problems:
-            raise DefinitionError("a query", problems)
+            raise DefinitionError("query", problems)
         counted = _counted(given, is_nested=is_nested)
         return cls(sql_dialect=sql_dialect, source=source, columns=given, counted=counted)
 

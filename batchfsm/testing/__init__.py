@@ -7,7 +7,7 @@ The strategies need Hypothesis, the extra `testing`; all else needs nothing.
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from batchfsm.errors import MissingExtraError
+from batchfsm.errors import needs_extra
 from batchfsm.testing.api import FakeBatchAPI
 from batchfsm.testing.assertions import assert_consistent, assert_fired_once, assert_lifecycle
 from batchfsm.testing.clock import Clock, SpeedClock, VirtualClock
@@ -63,12 +63,8 @@ def __getattr__(name: str) -> object:
     if name not in _STRATEGIES:
         msg = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(msg)
-    try:
-        module = import_module("batchfsm.testing.strategies")
-    except ModuleNotFoundError as error:
-        if error.name != "hypothesis":
-            raise
-        raise MissingExtraError(f"the strategy {name}", "testing") from None
-    value = getattr(module, name)
+    with needs_extra(f"the strategy {name}", "testing"):
+        import hypothesis  # noqa: F401, PLC0415  # An extra.
+    value = getattr(import_module("batchfsm.testing.strategies"), name)
     globals()[name] = value
     return value

@@ -8,7 +8,7 @@ from inspect import iscoroutinefunction
 from json import JSONDecodeError
 from typing import Any, Final
 
-from batchfsm.errors import MissingExtraError, SnapshotError
+from batchfsm.errors import SnapshotError, needs_extra
 from batchfsm.watching.pagination import PAGE, Ask, FetchResult, Page, Pager
 from batchfsm.watching.responses import Fatal, Transient, of_error
 from batchfsm.wire import decode
@@ -27,10 +27,8 @@ def connect(*, api_key: str, base_url: str | None) -> Any:
     Raises:
         MissingExtraError: If the package is not installed.
     """
-    try:
+    with needs_extra("watching by the command line", "watch"):
         from openai import OpenAI  # noqa: PLC0415  # The one place where the extra may be missing.
-    except ImportError:
-        raise MissingExtraError("watching by the command line", "watch") from None
     # The schedule looks again by itself, and knows what else is waiting; the client's own retries do not.
     return OpenAI(api_key=api_key, base_url=base_url, max_retries=0)
 

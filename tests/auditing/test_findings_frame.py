@@ -96,7 +96,10 @@ def test_when_it_was_seen_is_no_part_of_a_finding():
 def test_without_pyarrow(report, monkeypatch):
     """One sentence says what to install."""
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(MissingExtraError, match=r"^a frame of findings needs more packages: .*'batchfsm\[audit\]'$"):
+    with pytest.raises(
+        MissingExtraError,
+        match=r"^a frame of findings needs more packages: .*'batchfsm\[audit\]' \(in a clone: pip install '\.\[audit\]'\)$",
+    ):
         report.to_frame()
 
 
@@ -299,7 +302,11 @@ def test_another_ending_is_wrong_use(name, log):
     "name, missing, said",
     [
         ("no/f.csv", "nothing", "no/f.csv: No such file or directory"),
-        ("f.parquet", "pyarrow.parquet", "a frame of findings needs more packages: pip install 'batchfsm[audit]'"),
+        (
+            "f.parquet",
+            "pyarrow.parquet",
+            "a frame of findings needs more packages: pip install 'batchfsm[audit]' (in a clone: pip install '.[audit]')",
+        ),
     ],
 )
 def test_findings_that_cannot_be_written(name, missing, said, log, monkeypatch):

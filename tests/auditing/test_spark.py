@@ -625,7 +625,8 @@ def test_without_spark(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "pyspark.sql", None)
 
     with pytest.raises(
-        MissingExtraError, match=r"^the engine spark needs more packages: pip install 'batchfsm\[spark\]'$"
+        MissingExtraError,
+        match=r"^the engine spark needs more packages: pip install 'batchfsm\[spark\]' \(in a clone: pip install '\.\[spark\]'\)$",
     ):
         audit(tmp_path / "log.jsonl", engine="spark")
     with pytest.raises(MissingExtraError, match="spark"):
@@ -636,9 +637,7 @@ def test_without_spark(monkeypatch, tmp_path):
 
 def test_text_forms_are_not_for_spark(tmp_path):
     """A text form takes several lines, and Spark deals out lines."""
-    with pytest.raises(
-        DefinitionError, match=r"^an audit in Spark cannot be: it reads JSON lines and Parquet, not kotlin$"
-    ):
+    with pytest.raises(DefinitionError, match=r"^invalid audit in Spark: it reads JSON lines and Parquet, not kotlin$"):
         audit(tmp_path / "log.txt", engine="spark", input_format="kotlin")
 
 

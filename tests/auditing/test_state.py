@@ -430,7 +430,7 @@ def test_an_empty_track_is_packed_too():
 
 def test_spark_keeps_no_state(tmp_path):
     """It says so, before Spark is asked for."""
-    with pytest.raises(DefinitionError, match="an audit in Spark cannot be: it keeps no state"):
+    with pytest.raises(DefinitionError, match="invalid audit in Spark: it keeps no state"):
         audit("log.jsonl", engine="spark", state=tmp_path / "state.db")
 
 

@@ -535,7 +535,7 @@ def test_without_arrow(monkeypatch, tmp_path):
 
     with pytest.raises(
         MissingExtraError,
-        match=r"^an audit of Parquet or of a dataframe needs more packages: pip install 'batchfsm\[audit\]'$",
+        match=r"^an audit of Parquet or of a dataframe needs more packages: pip install 'batchfsm\[audit\]' \(in a clone: pip install '\.\[audit\]'\)$",
     ):
         audit(str(path))
 
@@ -581,6 +581,6 @@ def test_spark_knows_parquet_by_its_name(tmp_path):
     pq.write_table(flat_table(healthy()), path)
 
     with pytest.raises(
-        DefinitionError, match=r"^an audit in Spark cannot be: it knows Parquet by names that end in \.parquet$"
+        DefinitionError, match=r"^invalid audit in Spark: it knows Parquet by names that end in \.parquet$"
     ):
         audit(str(path), engine="spark", input_format="parquet")

@@ -229,7 +229,11 @@ def test_what_to_install(blocked):
         check=False,
     )
 
-    assert (2, "", "the command line needs more packages: pip install 'batchfsm[cli]'\n") == (
+    assert (
+        2,
+        "",
+        "the command line needs more packages: pip install 'batchfsm[cli]' (in a clone: pip install '.[cli]')\n",
+    ) == (
         result.returncode,
         result.stdout,
         result.stderr,
@@ -407,7 +411,11 @@ def test_a_report_beside_the_text(log):
     "to, missing, said",
     [
         ("no/such/folder", "nothing", "no/such/folder: No such file or directory"),
-        ("report.html", "jinja2", "a report needs more packages: pip install 'batchfsm[report]'"),
+        (
+            "report.html",
+            "jinja2",
+            "a report needs more packages: pip install 'batchfsm[report]' (in a clone: pip install '.[report]')",
+        ),
     ],
 )
 def test_a_report_that_cannot_be_written(to, missing, said, log, monkeypatch):
@@ -424,7 +432,9 @@ def test_what_a_report_lacks_is_said_before_the_audit(missing, what, log, monkey
     monkeypatch.setitem(sys.modules, missing, None)
     result = ran("audit", "no-such-log.jsonl", "--report", "report.html")
 
-    said = f"batchfsm: {what} needs more packages: pip install 'batchfsm[report]'\n"
+    said = (
+        f"batchfsm: {what} needs more packages: pip install 'batchfsm[report]' (in a clone: pip install '.[report]')\n"
+    )
     assert (2, said) == (result.exit_code, result.stderr)
 
 

@@ -124,7 +124,10 @@ def test_without_the_client_it_says_what_to_install(clock, monkeypatch):
 
     result = ran(Server(clock=clock), "batch_1")
 
-    assert (2, True) == (result.exit_code, "pip install 'batchfsm[watch]'" in result.stderr)
+    assert (2, True) == (
+        result.exit_code,
+        "pip install 'batchfsm[watch]' (in a clone: pip install '.[watch]')" in result.stderr,
+    )
 
 
 # ---------------------------------------------------------------- plain lines

@@ -145,7 +145,10 @@ def test_without_graphviz(draw, tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     monkeypatch.setenv("PATH", str(tmp_path))
 
-    with pytest.raises(MissingExtraError, match=r"^a picture needs more packages: pip install 'batchfsm\[report\]'$"):
+    with pytest.raises(
+        MissingExtraError,
+        match=r"^a picture needs more packages: pip install 'batchfsm\[report\]' \(in a clone: pip install '\.\[report\]'\)$",
+    ):
         draw()
 
 

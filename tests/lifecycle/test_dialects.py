@@ -453,5 +453,5 @@ def test_the_error_names_the_dialect():
     with pytest.raises(DefinitionError) as caught:
         Dialect(name="mine", deadline_tolerance_s=-1)
 
-    assert "dialect 'mine' cannot be: the tolerance of the deadline is negative" == str(caught.value)
+    assert "invalid dialect 'mine': the tolerance of the deadline is negative" == str(caught.value)
     assert "dialect 'mine'" == caught.value.name

@@ -16,6 +16,7 @@ from batchfsm.errors import (
     SourceError,
     StateError,
     UnknownNameError,
+    needs_extra,
 )
 
 TREE = {
@@ -64,7 +65,7 @@ def test_a_definition_error_names_all_problems():
     """One attempt shows all that has to be mended."""
     error = DefinitionError("lifecycle 'mine'", (problem for problem in ("no status is final", "b is a trap")))
 
-    assert "lifecycle 'mine' cannot be: no status is final; b is a trap" == str(error)
+    assert "invalid lifecycle 'mine': no status is final; b is a trap" == str(error)
     assert ("lifecycle 'mine'", ("no status is final", "b is a trap")) == (error.name, error.problems)
 
 
@@ -88,8 +89,23 @@ def test_a_missing_extra_says_what_to_type():
     """The message is the command that mends it."""
     error = MissingExtraError("batchfsm watch", "cli")
 
-    assert "batchfsm watch needs more packages: pip install 'batchfsm[cli]'" == str(error)
+    assert "batchfsm watch needs more packages: pip install 'batchfsm[cli]' (in a clone: pip install '.[cli]')" == str(
+        error
+    )
     assert "cli" == error.extra
+
+
+def test_an_import_that_fails_names_the_extra():
+    """A block of imports raises MissingExtraError with the failed import as its cause; other errors pass."""
+    with (
+        pytest.raises(MissingExtraError, match=r"^charts needs more packages: ") as caught,
+        needs_extra("charts", "report"),
+    ):
+        import no_such_package  # noqa: F401, PLC0415
+    assert "no_such_package" == caught.value.__cause__.name
+
+    with pytest.raises(ZeroDivisionError), needs_extra("charts", "report"):
+        1 / 0  # noqa: B018
 
 
 def test_a_source_error_keeps_the_fields_of_an_os_error():

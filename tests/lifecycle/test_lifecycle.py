@@ -238,4 +238,4 @@ def test_all_problems_are_named_at_once():
         "the step open to open goes nowhere; the same status again is no step",
     ) == caught.value.problems
     assert "lifecycle 'door'" == caught.value.name
-    assert str(caught.value).startswith("lifecycle 'door' cannot be: status 'open' stands twice; ")
+    assert str(caught.value).startswith("invalid lifecycle 'door': status 'open' stands twice; ")

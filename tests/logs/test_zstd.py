@@ -110,6 +110,7 @@ def test_without_what_unpacks_it(said, monkeypatch):
     monkeypatch.setitem(sys.modules, "backports", None)
 
     with pytest.raises(
-        MissingExtraError, match=r"^a log in zstd needs more packages: pip install 'batchfsm\[audit\]'$"
+        MissingExtraError,
+        match=r"^a log in zstd needs more packages: pip install 'batchfsm\[audit\]' \(in a clone: pip install '\.\[audit\]'\)$",
     ):
         said(zstd.compress(LOG))

@@ -102,5 +102,8 @@ def test_without_the_extra(monkeypatch):
     """Where the extra is not installed, the error says what to install."""
     monkeypatch.setitem(sys.modules, "vl_convert", None)
 
-    with pytest.raises(MissingExtraError, match=r"^a chart needs more packages: pip install 'batchfsm\[report\]'$"):
+    with pytest.raises(
+        MissingExtraError,
+        match=r"^a chart needs more packages: pip install 'batchfsm\[report\]' \(in a clone: pip install '\.\[report\]'\)$",
+    ):
         drawn(seen("v"))

@@ -339,7 +339,10 @@ def test_without_the_extra(missing, what, tmp_path, monkeypatch):
     """Where the extra is not installed, the error says what to install, and nothing is written."""
     monkeypatch.setitem(sys.modules, missing, None)
 
-    with pytest.raises(MissingExtraError, match=rf"^{what} needs more packages: pip install 'batchfsm\[report\]'$"):
+    with pytest.raises(
+        MissingExtraError,
+        match=rf"^{what} needs more packages: pip install 'batchfsm\[report\]' \(in a clone: pip install '\.\[report\]'\)$",
+    ):
         write_report(audit(seen("vp")), tmp_path / "report.html")
     assert [] == list(tmp_path.iterdir())
 

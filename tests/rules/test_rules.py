@@ -431,7 +431,7 @@ def test_a_raised_rule_still_only_warns_of_tolerated_steps():
 
 def test_a_dialect_that_weighs_an_unknown_rule_is_refused():
     """A typo in a rule code is found when the dialect is first used, with the code."""
-    with pytest.raises(DefinitionError, match="dialect 'typo' cannot be: no rule is called S099"):
+    with pytest.raises(DefinitionError, match="invalid dialect 'typo': no rule is called S099"):
         engine_for(Dialect(name="typo", severities={"S099": "off"}))
 
 

@@ -397,10 +397,10 @@ def test_a_few_lines_of_sql_that_is_not_run(sql_dialect, lines):
 @pytest.mark.parametrize(
     "changes, said",
     [
-        ({"id": ""}, "a query cannot be: no column holds id"),
-        ({"status": None, "created_at": " "}, "a query cannot be: no column holds status; no column holds created_at"),
-        ({"observed_at": ""}, "a query cannot be: neither observed_at nor place tells the order"),
-        ({"created_at": "epoch(ts"}, "a query cannot be: duckdb does not read 'epoch(ts'"),
+        ({"id": ""}, "invalid query: no column holds id"),
+        ({"status": None, "created_at": " "}, "invalid query: no column holds status; no column holds created_at"),
+        ({"observed_at": ""}, "invalid query: neither observed_at nor place tells the order"),
+        ({"created_at": "epoch(ts"}, "invalid query: duckdb does not read 'epoch(ts'"),
     ],
 )
 def test_a_table_that_cannot_be_asked(changes, said):
@@ -443,7 +443,10 @@ def test_without_sqlglot(monkeypatch):
     """The message says what to install."""
     monkeypatch.setitem(sys.modules, "sqlglot", None)
 
-    with pytest.raises(MissingExtraError, match=r"^batchfsm sql needs more packages: pip install 'batchfsm\[sql\]'$"):
+    with pytest.raises(
+        MissingExtraError,
+        match=r"^batchfsm sql needs more packages: pip install 'batchfsm\[sql\]' \(in a clone: pip install '\.\[sql\]'\)$",
+    ):
         query(Table.of("log", "duckdb"))
 
 
@@ -478,7 +481,7 @@ def test_what_stops_the_command_is_one_line():
     """And the exit status is 2."""
     result = ran("--dialect", "duckdb", "--column", "created_at")
 
-    assert (2, "batchfsm: a query cannot be: --column takes FIELD=SQL, got 'created_at'\n") == (
+    assert (2, "batchfsm: invalid query: --column takes FIELD=SQL, got 'created_at'\n") == (
         result.exit_code,
         result.stderr,
     )

@@ -167,7 +167,7 @@ def test_public_names_are_what_the_room_has():
         (
             "hypothesis",
             "testing.timelines",
-            "the strategy timelines needs more packages: pip install 'batchfsm[testing]'",
+            "the strategy timelines needs more packages: pip install 'batchfsm[testing]' (in a clone: pip install '.[testing]')",
         ),
         ("openai", "testing.FakeBatchAPI().client()", "FakeBatchAPI needs the package openai for this client"),
         ("httpx", "testing.FakeBatchAPI().httpx_transport()", "FakeBatchAPI needs the package httpx for this client"),

@@ -14,7 +14,7 @@ import attrs
 
 from batchfsm.auditing.spark.splits import SPLIT_SCHEMA, FileSnapshot, find_files, find_splits
 from batchfsm.auditing.tables import FRAME, JSON_TEXT, OBSERVED_AT_FIELDS, Parquet, TableSchema, find_fields
-from batchfsm.errors import MissingExtraError
+from batchfsm.errors import needs_extra
 from batchfsm.finding import LogPosition
 
 TEXTS, ROWS, ROW_GROUPS, SPLITS = range(4)
@@ -50,12 +50,10 @@ class SparkInput:
 
 def load_spark_sql() -> ModuleType:
     """Return Spark's SQL; MissingExtraError if it is not installed."""
-    try:
+    with needs_extra("the engine spark", "spark"):
         import pyarrow  # noqa: F401, PLC0415, ICN001  # Rows reach Python as Arrow record batches.
         import pyspark.sql  # noqa: PLC0415  # An extra, loaded when it is needed.
         import pyspark.sql.functions  # noqa: PLC0415
-    except ImportError as error:
-        raise MissingExtraError("the engine spark", "spark") from error
     sql: ModuleType = pyspark.sql
     return sql
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Any, Final
 
-from batchfsm.errors import MissingExtraError, SourceError
+from batchfsm.errors import SourceError, needs_extra
 
 PURPOSE: Final = "an audit of Parquet or of a dataframe"
 """What the extra is needed for, as the error says that it is not installed."""
@@ -15,12 +15,10 @@ PURPOSE: Final = "an audit of Parquet or of a dataframe"
 
 def load_arrow() -> ModuleType:
     """Return pyarrow; MissingExtraError if it is not installed."""
-    try:
+    with needs_extra(PURPOSE, "audit"):
         import pyarrow as pa  # noqa: PLC0415  # An extra, loaded when it is needed.
         import pyarrow.compute  # noqa: PLC0415
         import pyarrow.parquet  # noqa: PLC0415
-    except ImportError as error:
-        raise MissingExtraError(PURPOSE, "audit") from error
     loaded: ModuleType = pa
     return loaded
 
