@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from batchfsm.lifecycle import OPENAI
+from batchfsm.spans import parse_span
 from batchfsm.testing import asgi, transports
 from batchfsm.testing.asgi import Message
-from batchfsm.testing.clock import Clock, VirtualClock, seconds
+from batchfsm.testing.clock import Clock, VirtualClock
 from batchfsm.testing.control import PREFIX, control
 from batchfsm.testing.endpoints import Endpoints, operation_of
 from batchfsm.testing.exchange import Exchange
@@ -153,13 +154,13 @@ class FakeBatchAPI:
             UnknownNameError: If there is no such fault.
             ValueError: If a number or span is out of range.
         """
-        lasts_s = None if lasts is None else seconds(lasts)
+        lasts_s = None if lasts is None else parse_span(lasts)
         options = InjectionOptions(
             on=on,
             batch_id=batch_id,
-            lag_s=None if lag is None else seconds(lag),
-            retry_after_s=seconds(retry_after_s),
-            byte_interval_s=seconds(byte_interval_s),
+            lag_s=None if lag is None else parse_span(lag),
+            retry_after_s=parse_span(retry_after_s),
+            byte_interval_s=parse_span(byte_interval_s),
         )
         self._faults.add(fault, options, times=times, lasts_s=lasts_s, now=self.clock.now())
 

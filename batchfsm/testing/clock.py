@@ -2,39 +2,14 @@
 
 from __future__ import annotations
 
-import re
 import time
 from threading import Lock
 from typing import Final, Protocol
 
+from batchfsm.spans import parse_span
+
 BEGINS_AT: Final = 1_760_000_000
 """When a virtual clock begins; Unix seconds. Fixed, so that a failing test fails alike tomorrow."""
-
-_UNIT_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-_PART: Final = re.compile(r"(\d{1,9})([smhd])", re.ASCII)
-_SPAN: Final = re.compile(r"(?:\d{1,9}[smhd])+", re.ASCII)
-
-
-def seconds(span: str | float) -> float:
-    """
-    Return a span of time in seconds.
-
-    Args:
-        span: Seconds, or text such as `90s`, `5m`, `1h30m`, `2d`.
-
-    Raises:
-        ValueError: If it is neither, or negative.
-
-    >>> seconds("1h30m")
-    5400
-    """
-    if isinstance(span, str):
-        if _SPAN.fullmatch(span) is None:
-            raise ValueError(f"{span!r} is no span of time; write 90s, 5m, 1h30m or 2d")
-        return sum(int(number) * _UNIT_S[unit] for number, unit in _PART.findall(span))
-    if not span >= 0:  # So written, it refuses NaN too.
-        raise ValueError(f"a span of time is not negative: {span}")
-    return span
 
 
 class Clock(Protocol):
@@ -67,7 +42,7 @@ class VirtualClock:
 
     def advance(self, span: str | float) -> None:
         """Move on by seconds, or by text such as `3h`; time never runs back."""
-        step_s = seconds(span)
+        step_s = parse_span(span)
         with self._lock:
             self._now += step_s
 

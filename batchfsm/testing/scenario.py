@@ -11,7 +11,8 @@ from typing import Any, Final, Protocol
 import attrs
 
 from batchfsm.dialects import Dialect, find
-from batchfsm.testing.clock import BEGINS_AT, seconds
+from batchfsm.spans import parse_span
+from batchfsm.testing.clock import BEGINS_AT
 from batchfsm.testing.scenario_parser import ScenarioError, Script, counts_problem, script
 from batchfsm.testing.timeline import CANCELLING_S, DEADLINE_S, BatchLife, ProgressPoint, Timeline
 from batchfsm.topology import topology
@@ -110,7 +111,7 @@ class Scenario:
                 known of them than those counts.
         """
         window = str(identity.get("completion_window", "24h"))
-        entries, ends = _entries(self, created_at, created_at + int(seconds(window)))
+        entries, ends = _entries(self, created_at, created_at + int(parse_span(window)))
         total = self.total if outcomes is None else len(outcomes)
         timeline = Timeline(
             entries=entries,

@@ -10,7 +10,7 @@ from typing import Any, Final
 import attrs
 
 from batchfsm.errors import BatchfsmError
-from batchfsm.testing.clock import seconds
+from batchfsm.spans import parse_span
 from batchfsm.testing.timeline import FAILURE
 
 HAPPY: Final = "validating 5s > in_progress 2h 97+3/100 > finalizing 10m > completed"
@@ -58,7 +58,7 @@ def script(text: str) -> Script:
     cancels = [_CANCEL.fullmatch(clause) for clause in clauses]
     if len(cancels) > 1 or None in cancels:
         raise ScenarioError(f"scenario {text!r}: after a comma comes `cancel at 1h`, once, and nothing else")
-    cancel_s = next((seconds(found[1]) for found in cancels if found is not None), None)
+    cancel_s = next((parse_span(found[1]) for found in cancels if found is not None), None)
     *before, last = (part.strip() for part in way.split(">"))
     fails, expires = _FAIL.fullmatch(last), last == "expire"
     if (expires or fails) and not before:
@@ -79,7 +79,7 @@ def _stay(part: str, text: str) -> StatusStay:
         )
     status, span, *numbers = found.groups()
     counts = None if numbers[0] is None else (int(numbers[0]), int(numbers[1]), int(numbers[2]))
-    return StatusStay(status, None if span is None else seconds(span), counts)
+    return StatusStay(status, None if span is None else parse_span(span), counts)
 
 
 FAILURES: Final[Mapping[str, str]] = {

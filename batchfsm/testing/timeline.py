@@ -12,7 +12,7 @@ import attrs
 
 from batchfsm.dialects import DIALECTS, Dialect
 from batchfsm.lifecycle import STAMP_FIELDS
-from batchfsm.testing.clock import seconds
+from batchfsm.spans import parse_span
 from batchfsm.topology import Topology, topology
 
 Wire = dict[str, Any]
@@ -138,7 +138,7 @@ class Timeline:
     @property
     def expires_at(self) -> int:
         """Its deadline; Unix seconds."""
-        return self.begins_at + int(seconds(self.completion_window))
+        return self.begins_at + int(parse_span(self.completion_window))
 
     @property
     def batch_id(self) -> str:

@@ -6,7 +6,6 @@ import pytest
 
 from batchfsm import DIALECTS, audit
 from batchfsm.testing import ProgressPoint, Scenario, ScenarioError, SpeedClock, Timeline, VirtualClock
-from batchfsm.testing.clock import seconds
 from support.notation import CREATED
 
 DAY_S = 86_400
@@ -23,21 +22,6 @@ def counted(life, second):
 
 
 # ---------------------------------------------------------------- time
-
-
-@pytest.mark.parametrize(
-    "span, expected", [("90s", 90), ("5m", 300), ("1h30m", 5400), ("2d", 172_800), (1.5, 1.5), (0, 0)]
-)
-def test_a_span_is_seconds_or_text(span, expected):
-    """Units may be put together."""
-    assert expected == seconds(span)
-
-
-@pytest.mark.parametrize("span", ["", "5", "h", "1h 30m", "-5s", "5x", "٣s", "1.5h"])
-def test_what_is_no_span_is_refused(span):
-    """The message says how to write one."""
-    with pytest.raises(ValueError, match=re.escape(f"{span!r} is no span of time; write 90s, 5m, 1h30m or 2d")):
-        seconds(span)
 
 
 @pytest.mark.parametrize("span", [-1, float("nan")])
