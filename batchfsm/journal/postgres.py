@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from secrets import randbits
@@ -11,6 +12,7 @@ from typing import Any, Final, Self, TypeVar
 from zlib import crc32
 
 from batchfsm.errors import JournalError, needs_extra
+from batchfsm.journal.fork import call_around_fork
 from batchfsm.journal.migrations import MIGRATIONS
 from batchfsm.journal.sql import Execute, SQLJournal
 
@@ -25,6 +27,9 @@ _BATCHES: Final = 0x62667362
 _ALIVE: Final = """
 SELECT 1 FROM pg_locks JOIN pg_database ON pg_database.oid = database AND datname = current_database()
 WHERE locktype = 'advisory' AND objsubid = 1 AND (classid::bigint << 32) + objid::bigint = ?"""
+
+_INHERITED: Final[list[Any]] = []
+"""Connections of the parent of this process, which it can neither use nor close."""
 
 
 class PostgresJournal(SQLJournal):
@@ -47,27 +52,27 @@ class PostgresJournal(SQLJournal):
 
     def __init__(self, dsn: str, *, timeout_s: float = 10.0, create: bool = True) -> None:
         """Connect, and make the tables or bring them up to date."""
-        self._psycopg = driver()
+        self._psycopg = import_psycopg()
         self._timeout_s = timeout_s
         self._words = self._read(dsn)
         port = f":{self._words['port']}" if "port" in self._words else ""
         super().__init__(f"postgresql://{self._words.get('host', '')}{port}/{self._words.get('dbname', '')}")
-        self._lock = Lock()
         self._db: Any = None
         self._is_closed = False
-        self._sign = str(randbits(62))
+        self._liveness = str(randbits(62))
         try:
             self._run(self._prepare if create else self._find)
         except BaseException:
             self.close()
             raise
+        call_around_fork(self)
 
     def close(self) -> None:
-        """Let go of the connection; what is held by this journal's monitors is free from now on."""
+        """Close the connection and release the leases of this journal's monitors."""
         with self._lock:
             self._is_closed = True
             if self._db is not None:
-                # Else the server would hold the sign of life until it has noticed. A broken connection holds none.
+                # Otherwise the server would keep the advisory lock until it notices the end of the connection.
                 with suppress(self._psycopg.Error):
                     self._db.execute("SELECT pg_advisory_unlock_all()")
             self._drop()
@@ -78,8 +83,22 @@ class PostgresJournal(SQLJournal):
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def after_fork_in_child(self) -> None:
+        """
+        Leave the session to the parent; the next call in the child opens a new one, with a lock of its own.
+
+        Only the child's copy of the socket is closed: with it the session would outlast the parent. The connection
+        object is kept, because to close it would end the parent's session.
+        """
+        self._lock = Lock()
+        if self._db is not None and not self._db.closed:
+            os.close(self._db.fileno())
+            _INHERITED.append(self._db)
+        self._db = None
+        self._liveness = str(randbits(62))
+
     def _read(self, dsn: str) -> dict[str, Any]:
-        """Return what an address says, and beside it what notices a server that has gone without a word."""
+        """Return the parameters of an address, with defaults that detect a server that has stopped answering."""
         try:
             words: dict[str, Any] = self._psycopg.conninfo.conninfo_to_dict(dsn)
         except self._psycopg.Error:
@@ -150,7 +169,7 @@ class PostgresJournal(SQLJournal):
                 "default_transaction_isolation = 'read committed'",
             ):
                 db.execute(f"SET {setting}")
-            db.execute("SELECT pg_advisory_lock_shared(%s)", [int(self._sign)])
+            db.execute("SELECT pg_advisory_lock_shared(%s)", [int(self._liveness)])
         except BaseException:
             db.close()
             raise
@@ -161,16 +180,16 @@ class PostgresJournal(SQLJournal):
             self._db.close()
             self._db = None
 
-    def _sign_on(self) -> str:
-        return self._sign
+    def _acquire_liveness(self) -> str:
+        return self._liveness
 
-    def _is_alive(self, sign: str) -> bool:
-        return sign == self._sign or self._execute(_ALIVE, int(sign)).fetchone() is not None
+    def _is_alive(self, name: str) -> bool:
+        return name == self._liveness or self._execute(_ALIVE, int(name)).fetchone() is not None
 
 
-def driver() -> ModuleType:
+def import_psycopg() -> ModuleType:
     """
-    Return psycopg.
+    Return the module psycopg.
 
     Raises:
         MissingExtraError: If it is not installed.

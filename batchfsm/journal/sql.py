@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Sequence
 from itertools import count
+from threading import Lock
 from typing import Any, Final, TypeVar
 
 import attrs
@@ -51,6 +52,7 @@ class SQLJournal(ABC):
         """
         self.name = name
         self._numbers = count(1)
+        self._lock = Lock()
 
     @abstractmethod
     def _run(self, work: Callable[[Execute], AnswerT], *, writes: bool = True) -> AnswerT:
@@ -66,20 +68,32 @@ class SQLJournal(ABC):
         """Let nobody else commit to a batch, or claim of it, until the transaction ends."""
 
     @abstractmethod
-    def _sign_on(self) -> str:
-        """Return a name under which this journal counts as alive, until it is closed or its process ends."""
+    def _acquire_liveness(self) -> str:
+        """Return the name of a lock that this journal holds until it is closed or its process ends."""
 
     @abstractmethod
-    def _is_alive(self, sign: str) -> bool:
-        """Tell whether the journal, here or in another process, that signed on so is there."""
+    def _is_alive(self, name: str) -> bool:
+        """Return True if a journal, in this process or another one, holds the lock of that name."""
 
     @abstractmethod
     def close(self) -> None:
         """Let go of the database; what is held by this journal's monitors is free from now on."""
 
+    def before_fork(self) -> None:
+        """Wait for the end of a transaction, which the child could not end, and begin no other one."""
+        self._lock.acquire()
+
+    def after_fork_in_parent(self) -> None:
+        """Allow transactions again."""
+        self._lock.release()
+
+    @abstractmethod
+    def after_fork_in_child(self) -> None:
+        """Leave connection, lock and owners to the parent; the next call in the child makes new ones."""
+
     def enlist(self, call: Call) -> str:  # noqa: ARG002  # Here the monitor itself calls its hooks.
         """Return a name for one monitor."""
-        return f"{self._sign_on()}/{next(self._numbers)}"
+        return f"{self._acquire_liveness()}/{next(self._numbers)}"
 
     def load(self, batch_id: str) -> StoredBatch | None:
         """Return what is known of a batch; None if nothing is."""
@@ -282,6 +296,8 @@ class SQLJournal(ABC):
         Raises:
             JournalError: If a newer batchfsm made it.
         """
+        if version < 0:
+            raise JournalError(self.name, f"it is damaged: its schema has version {version}")
         if version > len(MIGRATIONS):
             problem = (
                 f"a newer batchfsm made it: its schema has version {version}, and this one knows {len(MIGRATIONS)}"

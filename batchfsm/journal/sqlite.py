@@ -13,6 +13,7 @@ from threading import Lock
 from typing import Any, Final, Self, TypeVar
 
 from batchfsm.errors import JournalError
+from batchfsm.journal.fork import call_around_fork
 from batchfsm.journal.liveness import LivenessLock, is_alive
 from batchfsm.journal.migrations import MIGRATIONS
 from batchfsm.journal.sql import Execute, SQLJournal
@@ -20,59 +21,68 @@ from batchfsm.journal.sql import Execute, SQLJournal
 AnswerT = TypeVar("AnswerT")
 
 APPLICATION: Final = 0x6266736D
-"""What marks a SQLite file as a journal: `bfsm`, at offset 68 of its header."""
+"""Application id of a SQLite file that is a journal: `bfsm`, at offset 68 of its header."""
 
 _WAL_WAIT_S: Final = 0.025
 
 
 class SQLiteJournal(SQLJournal):
     """
-    A journal in one file: what was committed survives the end of the process, of the system, and a power cut.
+    A journal in one file. Committed updates survive the end of the process, of the system, and a power cut.
 
-    Several processes of one machine may share it; not several machines: WAL needs memory
-    that they share, so keep it off network drives.
+    Several processes of one machine may share it. Several machines may not: the write-ahead log needs shared memory,
+    so keep the file off network drives. After a fork the child opens its own connection, with its own owners.
 
     Args:
-        path: Where it is, or is to be made; beside it SQLite keeps `-wal` and `-shm`, and each living monitor
-            process an empty file `-live-...`.
+        path: The file; created if there is none. Beside it SQLite keeps `-wal` and `-shm`, and each living process
+            with a monitor an empty file `-live-...`.
         timeout_s: How long to wait for other processes' locks before giving up; seconds.
-        create: False to refuse a path where nothing is.
+        create: False to refuse a path without a journal.
 
     Raises:
-        JournalError: If there is something else, or a journal of a newer batchfsm, which stay as they are; or if
-            it cannot be opened.
+        JournalError: If the path cannot be opened, or is no journal, or a newer batchfsm made it. The file is not
+            changed then.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, timeout_s: float = 5.0, create: bool = True) -> None:
-        """Open it, make it, or bring it up to date."""
-        super().__init__(os.fspath(path))
-        self._path = Path(path).resolve()  # However it is called, its signs of life stand in one place.
+        super().__init__(os.fspath(path) or "''")
+        self._path = self._resolve(os.fspath(path))
         self._timeout_s = timeout_s
-        self._lock = Lock()
-        self._sign: LivenessLock | None = None
-        is_new = self._is_new()
-        if is_new and not create:
-            raise JournalError(self.name, "there is no journal")
+        self._liveness: LivenessLock | None = None
         self._db: sqlite3.Connection | None = None
+        self._is_closed = False
+        if self._is_new() and not create:
+            raise JournalError(self.name, "there is no journal")
         try:
-            self._db = sqlite3.connect(self._path, timeout=timeout_s, isolation_level=None, check_same_thread=False)
-            self._prepare(self._db)
+            self._connect()
         except sqlite3.Error as error:
-            self.close()
             raise self._error(error) from error
-        except BaseException:
-            self.close()
-            raise
+        call_around_fork(self)
 
     def close(self) -> None:
-        """Let go of the file; what is held by this journal's monitors is free from now on."""
+        """Close the file and release the leases of this journal's monitors."""
         with self._lock:
-            if self._sign is not None:
-                self._sign.end()
-                self._sign = None
+            self._is_closed = True
+            if self._liveness is not None:
+                self._liveness.close()
+                self._liveness = None
             if self._db is not None:
                 self._db.close()
                 self._db = None
+
+    def after_fork_in_child(self) -> None:
+        """
+        Close the parent's connections in the child; the next call opens new ones.
+
+        SQLite keeps a process's locks in memory. The child has inherited that memory, but not the locks.
+        """
+        self._lock = Lock()
+        if self._liveness is not None:
+            self._liveness.close_inherited()
+            self._liveness = None
+        if self._db is not None:
+            self._db.close()
+            self._db = None
 
     def __enter__(self) -> Self:
         return self
@@ -80,13 +90,22 @@ class SQLiteJournal(SQLJournal):
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _resolve(self, path: str) -> Path:
+        """Return the real path, beside which all processes keep their lock files, whichever link they open."""
+        if not path:
+            raise JournalError(self.name, "an empty path is no journal")
+        try:
+            return Path(path).resolve()
+        except (OSError, RuntimeError, ValueError) as error:  # A link to itself is a RuntimeError until Python 3.13.
+            raise self._error(error) from error
+
     def _is_new(self) -> bool:
         """
-        Tell whether there is nothing yet; whatever is no journal is refused before anything could change it.
+        Return True if the file is missing or empty; raise an error if it is anything but a journal.
 
-        SQLite itself reads the mark. Were the file opened and closed here, all locks that this process has on
-        it would be gone (so POSIX wants it): another process could then take itself for the last one, and
-        remove the write-ahead log under a journal that this process still writes to.
+        SQLite itself reads the application id. If this method opened and closed the file, POSIX would drop all locks
+        that this process has on it. Another process could then assume that it is the last user of the journal, and
+        remove the write-ahead log while this process still writes to it.
         """
         try:
             found = self._path.stat()
@@ -109,18 +128,29 @@ class SQLiteJournal(SQLJournal):
             raise JournalError(self.name, "it is no journal, but some other SQLite file")
         return False
 
+    def _connect(self) -> sqlite3.Connection:
+        """Open the file, create its tables or migrate them."""
+        db = sqlite3.connect(self._path, timeout=self._timeout_s, isolation_level=None, check_same_thread=False)
+        try:
+            self._prepare(db)
+        except BaseException:
+            db.close()
+            raise
+        self._db = db
+        return db
+
     def _prepare(self, db: sqlite3.Connection) -> None:
         def ask(sql: str, *values: Any) -> sqlite3.Cursor:
             return db.execute(sql, values)
 
-        # Extra durable while the file is made: WAL comes after the schema, so that the mark stands in the header.
+        # The switch to WAL comes after the schema. So the application id is in the file, not only in its log.
         db.execute("PRAGMA synchronous = FULL")
         version: int = ask("PRAGMA user_version").fetchone()[0]
         if version != len(MIGRATIONS):
             db.execute("BEGIN EXCLUSIVE" if version == 0 else "BEGIN IMMEDIATE")
             try:
-                version = ask("PRAGMA user_version").fetchone()[0]  # Another process may have been faster.
-                # One tree a table instead of two: a commit waits for a quarter fewer pages.
+                version = ask("PRAGMA user_version").fetchone()[0]  # Another process may have migrated the tables.
+                # WITHOUT ROWID: each table is one tree instead of two, so a commit writes a quarter fewer pages.
                 self._migrate(
                     lambda sql, *values: ask(f"{sql} WITHOUT ROWID" if "CREATE TABLE" in sql else sql, *values), version
                 )
@@ -135,16 +165,16 @@ class SQLiteJournal(SQLJournal):
 
     def _run(self, work: Callable[[Execute], AnswerT], *, writes: bool = True) -> AnswerT:
         with self._lock:
-            db = self._db
-            if db is None:
+            if self._is_closed:
                 raise JournalError(self.name, "it is closed")
             try:
+                db = self._db or self._connect()
                 db.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
                 try:
                     answer = work(lambda sql, *values: db.execute(sql, values))
                     db.execute("COMMIT")
                 except BaseException:
-                    if db.in_transaction:  # Of itself, SQLite has rolled back some errors already.
+                    if db.in_transaction:  # SQLite rolls back by itself after some errors.
                         db.execute("ROLLBACK")
                     raise
             except (sqlite3.Error, UnicodeError) as error:
@@ -152,29 +182,30 @@ class SQLiteJournal(SQLJournal):
             return answer
 
     def _lock_batch(self, execute: Execute, batch_id: str) -> None:
-        """Do nothing: `BEGIN IMMEDIATE` has let nobody else write."""
+        """Do nothing: after `BEGIN IMMEDIATE` no other process can write."""
 
-    def _sign_on(self) -> str:
+    def _acquire_liveness(self) -> str:
         with self._lock:
-            if self._sign is None:
+            if self._liveness is None:
                 try:
-                    self._sign = LivenessLock(self._path)
+                    self._liveness = LivenessLock(self._path)
                 except (sqlite3.Error, OSError) as error:
                     raise self._error(error) from error
-            return self._sign.name
+            return self._liveness.name
 
-    def _is_alive(self, sign: str) -> bool:
-        return (self._sign is not None and sign == self._sign.name) or is_alive(self._path, sign)
+    def _is_alive(self, name: str) -> bool:
+        return (self._liveness is not None and name == self._liveness.name) or is_alive(self._path, name)
 
     def _error(self, error: Exception) -> JournalError:
         problem = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         if "locked" in problem:
             problem = f"another process has kept it locked for {self._timeout_s:g} s"
+        problem, _, _ = problem.partition(" with text ")  # SQLite quotes a whole column that it cannot decode.
         return JournalError(self.name, problem)
 
 
 def _to_wal(db: sqlite3.Connection, timeout_s: float) -> None:
-    """Switch to WAL; when two processes do that at once, SQLite itself does not always wait."""
+    """Switch to WAL. SQLite itself does not always wait for another process that does the same."""
     db.execute("PRAGMA busy_timeout = 0")
     left = round(timeout_s / _WAL_WAIT_S)
     while True:

@@ -76,7 +76,7 @@ def test_a_place_without_a_journal_is_one_line_and_status_two(tmp_path, verb):
 def test_an_address_is_no_path(tmp_path, monkeypatch):
     """What begins like one goes to the server; there, too, nothing is made."""
     driver = StandIn(tmp_path / "tables.db")
-    monkeypatch.setattr(postgres, "driver", lambda: driver)
+    monkeypatch.setattr(postgres, "import_psycopg", lambda: driver)
     result = ran("journal", "pending", "postgresql://here")
     assert (2, "there is no journal") == (result.exit_code, result.stderr.strip()[-19:])
     assert [] == [sql for sql in driver.said if "CREATE" in sql]

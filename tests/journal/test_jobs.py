@@ -33,7 +33,7 @@ def driver(tmp_path, monkeypatch):
     driver = StandIn(tmp_path / "tables.db")
     with closing(sqlite3.connect(driver.path)) as db:
         db.execute("CREATE TABLE procrastinate_jobs (id)")
-    monkeypatch.setattr(postgres, "driver", lambda: driver)
+    monkeypatch.setattr(postgres, "import_psycopg", lambda: driver)
     return driver
 
 
@@ -200,7 +200,7 @@ def test_a_connection_that_breaks_at_a_deferral_is_opened_anew(journal, driver):
 def test_without_procrastinates_tables_it_says_what_to_do(tmp_path, monkeypatch, app):
     """Before the journal makes its own."""
     driver = StandIn(tmp_path / "tables.db")
-    monkeypatch.setattr(postgres, "driver", lambda: driver)
+    monkeypatch.setattr(postgres, "import_psycopg", lambda: driver)
     with pytest.raises(JournalError, match="procrastinate's tables are not there: `procrastinate schema --apply`"):
         ProcrastinateJournal("here", app)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import os
 import pickle
 import sqlite3
 import subprocess
 import sys
+import time
 from contextlib import closing, contextmanager
 from pathlib import Path
 from threading import Thread
@@ -19,11 +21,12 @@ import pytest
 import batchfsm
 from batchfsm import DIALECTS, JournalError, SQLiteJournal
 from batchfsm.history import BatchRecord, Fold, dump
-from batchfsm.journal import DeliveryOutcome, StoredBatch, postgres, sql
-from batchfsm.journal.liveness import LivenessLock, dead, is_alive
+from batchfsm.journal import DeliveryOutcome, StoredBatch, fork, postgres, sql
+from batchfsm.journal.liveness import LivenessLock, is_alive
 from batchfsm.wire import reader
 from support.journals import Desk, StandIn, change, drop, own_schema, server_or_skip, short, transitions, unheard
 from support.notation import seen, snap
+from support.paths import TESTS
 
 BORN, RUNS, ENDS = transitions(snap("v"), snap("vp"), snap("vpz"))
 
@@ -35,7 +38,7 @@ def desk(request, tmp_path, monkeypatch):
     where: Any = tmp_path / "journal.db"
     if request.param == "stand-in":
         driver, where = StandIn(where), "stand-in"
-        monkeypatch.setattr(postgres, "driver", lambda: driver)
+        monkeypatch.setattr(postgres, "import_psycopg", lambda: driver)
     if request.param == "postgres":
         psycopg = server_or_skip()
         schema, where = own_schema(psycopg)
@@ -369,12 +372,6 @@ def test_a_directory_is_no_journal(tmp_path):
         SQLiteJournal(tmp_path)
 
 
-def test_a_path_that_leads_nowhere_is_an_error(tmp_path):
-    """One line, of the journal's own kind."""
-    with pytest.raises(JournalError, match="unable to open database file"):
-        SQLiteJournal(tmp_path / "nowhere" / "journal.db")
-
-
 def test_opening_it_twice_in_one_process_keeps_the_log_of_the_first(tmp_path):
     """
     What is written after another process came and went is there for the next one.
@@ -585,83 +582,251 @@ def test_switching_to_the_log_waits_for_whoever_reads(tmp_path, monkeypatch, wai
     assert min(waits, 2) == len(slept)
 
 
-# ---------------------------------------------------------------- signs of life
+# ---------------------------------------------------------------- odd paths
 
 
-def test_a_sign_of_life_ends_with_its_journal(tmp_path):
-    """While it is there it is a file that is locked; then there is nothing."""
+def looped(path: Path) -> Path:
+    """Return a symbolic link to itself."""
+    path.symlink_to(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    "odd, problem",
+    [
+        (lambda folder: looped(folder / "loop"), "Symlink loop|Too many levels of symbolic links"),
+        (lambda folder: looped(folder / "loop") / "journal.db", "Symlink loop|Too many levels of symbolic links"),
+        (lambda folder: f"{folder}/a\0b", "null byte"),
+        (lambda _: "", "an empty path is no journal"),
+        (lambda folder: folder / ("x" * 300), "File name too long"),
+        (lambda folder: folder / ("x" * 254), "unable to open database file"),
+        (lambda folder: folder / "journal.db" / "below", "Not a directory"),
+        (lambda folder: folder / "nowhere" / "journal.db", "unable to open database file"),
+    ],
+    ids=["loop", "below a loop", "NUL", "empty", "long name", "no name left for a log", "below a file", "nowhere"],
+)
+def test_an_odd_path_is_a_journal_error(tmp_path, odd, problem):
+    """Its text names the path."""
+    SQLiteJournal(tmp_path / "journal.db").close()
+    path = odd(tmp_path)
+
+    with pytest.raises(JournalError, match=problem) as caught:
+        SQLiteJournal(path)
+    assert (str(path) or "''") == caught.value.journal
+
+
+def test_text_that_sqlite_cannot_decode_is_not_quoted_in_the_error(tmp_path):
+    """SQLite's own message repeats the whole column."""
+    with SQLiteJournal(tmp_path / "journal.db") as journal:
+        journal.commit(change(journal.enlist(unheard)))
+        journal._run(lambda execute: execute("UPDATE batchfsm_batches SET state = CAST(X'22FF22' AS TEXT)"))
+        with pytest.raises(JournalError) as caught:
+            journal.load("batch_1")
+
+    assert "Could not decode to UTF-8 column 'state'" == caught.value.problem
+
+
+def test_a_negative_version_is_damage(tmp_path):
+    """The file is not changed."""
     path = tmp_path / "journal.db"
-    sign = LivenessLock(path)
-    assert is_alive(path, sign.name)
-    assert [f"journal.db-live-{sign.name}"] == [file.name for file in tmp_path.iterdir()]
-    sign.end()
+    SQLiteJournal(path).close()
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA user_version = -1")
+    before = digest(tmp_path)
 
-    assert not is_alive(path, sign.name)
+    with pytest.raises(JournalError, match="it is damaged: its schema has version -1"):
+        SQLiteJournal(path)
+    assert before == digest(tmp_path)
+
+
+# ---------------------------------------------------------------- lock files
+
+
+def in_process(script: str, *args: Any) -> str:
+    """Run a script in its own process and return its standard output."""
+    command = [sys.executable, "-c", script, *map(str, args)]
+    ran = subprocess.run(command, cwd=TESTS, capture_output=True, text=True, timeout=60, check=False)
+    assert "" == ran.stderr
+    return ran.stdout
+
+
+LOCK_AND_DIE = """
+import os, pathlib, sys
+from batchfsm.journal.liveness import LivenessLock
+print(LivenessLock(pathlib.Path(sys.argv[1])).name, flush=True)
+os._exit(1)
+"""
+
+
+def test_closing_a_lock_deletes_its_file(tmp_path):
+    """Until then it is the only file, and locked."""
+    path = tmp_path / "journal.db"
+    lock = LivenessLock(path)
+    assert is_alive(path, lock.name)
+    assert [f"journal.db-live-{lock.name}"] == [file.name for file in tmp_path.iterdir()]
+    lock.close()
+
+    assert not is_alive(path, lock.name)
     assert [] == list(tmp_path.iterdir())
 
 
-def test_what_a_killed_process_left_is_no_life_and_is_swept_away(tmp_path):
-    """By the next monitor on the journal; what is locked, and what is no sign, stays."""
+def test_the_next_process_deletes_the_file_of_a_killed_one(tmp_path):
+    """Files of living processes, of other journals, and files with other names stay."""
     path = tmp_path / "journal.db"
-    script = f"import os, pathlib\nfrom batchfsm.journal.liveness import LivenessLock\nprint(LivenessLock(pathlib.Path({str(path)!r})).name, flush=True)\nos._exit(1)"
-    name = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False).stdout.strip()
-    living = LivenessLock(path.with_name("other.db"))
-    (tmp_path / "journal.db-live-x.txt").touch()
-    assert (tmp_path / f"journal.db-live-{name}").exists()
-    assert (False, [name]) == (is_alive(path, name), list(dead(path)))
+    name = in_process(LOCK_AND_DIE, path).strip()
+    living, other = LivenessLock(path.with_name("other.db")), path.with_name("journal.db-live-x.txt")
+    other.touch()
+    assert (True, False) == ((tmp_path / f"journal.db-live-{name}").exists(), is_alive(path, name))
 
-    sign = LivenessLock(path)
+    lock, later = LivenessLock(path), LivenessLock(path)
 
-    assert not (tmp_path / f"journal.db-live-{name}").exists()
-    assert (tmp_path / "journal.db-live-x.txt").exists()
-    assert is_alive(path.with_name("other.db"), living.name)
-    sign.end()
-    living.end()
+    files = {f"other.db-live-{living.name}", other.name, *(f"journal.db-live-{each.name}" for each in (lock, later))}
+    assert files == {file.name for file in tmp_path.iterdir()}
+    for each in (lock, later, living):
+        each.close()
 
 
-def test_a_sign_that_a_sweep_took_is_made_anew(tmp_path, monkeypatch):
-    """Another process may take the new file for a dead one's before it is locked."""
-    taken = []
+LOCK_SLOWLY = """
+import pathlib, sqlite3, sys
+from batchfsm.journal import liveness
 
-    def swept(path: Path) -> bool:
-        taken.append(path)
-        if len(taken) == 1:
+class Slow(sqlite3.Connection):
+    def execute(self, sql, *values):
+        if sql.startswith("BEGIN"):
+            print("created", flush=True)
+            sys.stdin.readline()
+        return super().execute(sql, *values)
+
+real = sqlite3.connect
+sqlite3.connect = lambda path, **words: real(path, factory=Slow, **words)
+path = pathlib.Path(sys.argv[1])
+lock = liveness.LivenessLock(path)
+print("alive" if liveness._file(path, lock.name).exists() else "lost", flush=True)
+sys.stdin.readline()
+lock.close()
+"""
+
+
+@pytest.mark.parametrize("when", ["before the test", "before the deletion"])
+def test_a_file_that_its_owner_locks_during_a_removal_is_not_lost(tmp_path, monkeypatch, when):
+    """The owner locks its new file just before another process tests the lock, or between that and the deletion."""
+    path = tmp_path / "journal.db"
+    command = [sys.executable, "-c", LOCK_SLOWLY, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as owner:
+        assert "created\n" == owner.stdout.readline()
+
+        def locks(*_: Any, **__: Any) -> None:
+            monkeypatch.undo()
+            print(file=owner.stdin, flush=True)
+            time.sleep(0.2)  # The owner waits for the lock, or has it.
+
+        real_unlink = Path.unlink
+        if when == "before the test":
+            locks()
+        else:
+            monkeypatch.setattr(Path, "unlink", lambda file, **words: (locks(), real_unlink(file, **words)))
+        lock = LivenessLock(path)
+        said = owner.stdout.readline()
+        if said == "created\n":  # It lost the first file before it had the lock, and makes another one.
+            print(file=owner.stdin, flush=True)
+            said = owner.stdout.readline()
+        print(file=owner.stdin, flush=True)
+        owner.wait(30)
+    lock.close()
+
+    assert "alive\n" == said
+    assert [] == list(tmp_path.iterdir())
+
+
+LOCK_OFTEN = """
+import pathlib, sys
+from batchfsm.journal import liveness
+path, lost = pathlib.Path(sys.argv[1]), 0
+for _ in range(int(sys.argv[2])):
+    lock = liveness.LivenessLock(path)
+    lost += not liveness._file(path, lock.name).exists()
+    lock.close()
+print(lost)
+"""
+
+
+@pytest.mark.slow
+def test_processes_that_start_and_end_at_once_keep_their_files(tmp_path):
+    """Four of them, each 500 times."""
+    command = [sys.executable, "-c", LOCK_OFTEN, str(tmp_path / "journal.db"), "500"]
+    owners = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
+
+    assert ["0\n"] * 4 == [owner.communicate(timeout=120)[0] for owner in owners]
+
+
+def test_a_lost_file_is_replaced_by_another_one(tmp_path, monkeypatch):
+    """Another process may remove a new file before it is locked."""
+    tested = []
+
+    def removed(path: Path) -> bool:
+        tested.append(path)
+        if len(tested) == 1:
             path.unlink()
         return real(path)
 
     real = Path.exists
-    monkeypatch.setattr(Path, "exists", swept)
-    sign = LivenessLock(tmp_path / "journal.db")
+    monkeypatch.setattr(Path, "exists", removed)
+    lock = LivenessLock(tmp_path / "journal.db")
     monkeypatch.undo()
 
-    assert is_alive(tmp_path / "journal.db", sign.name)
-    assert taken[0] != taken[-1]
-    sign.end()
+    assert is_alive(tmp_path / "journal.db", lock.name)
+    assert tested[0] != tested[-1]
+    lock.close()
 
 
-def test_a_sign_that_cannot_be_kept_is_an_error(tmp_path, monkeypatch):
-    """After a few names it gives up; a monitor then has no journal."""
+def test_a_file_that_is_lost_again_and_again_is_an_error(tmp_path, monkeypatch):
+    """After a few names."""
     journal = SQLiteJournal(tmp_path / "journal.db")
-    monkeypatch.setattr(Path, "exists", lambda path: False)
+    monkeypatch.setattr(Path, "exists", lambda _: False)
 
-    with pytest.raises(JournalError, match="no sign of life could be kept beside"):
+    with pytest.raises(JournalError, match="no lock file could be kept beside"):
         journal.enlist(unheard)
     monkeypatch.undo()
     journal.close()
 
 
-def test_a_sign_that_went_in_between_is_no_life(tmp_path, monkeypatch):
-    """The file was there, and then it was not."""
-    monkeypatch.setattr(Path, "exists", lambda path: True)
-
+def test_a_file_that_vanishes_during_a_test_is_not_alive(tmp_path, monkeypatch):
+    """One that exists and cannot be opened may be another user's, and counts as alive."""
+    answers = [True, False]
+    monkeypatch.setattr(Path, "exists", lambda _: answers.pop(0))
     assert not is_alive(tmp_path / "journal.db", "gone")
+    answers += [True, True]
+
+    assert is_alive(tmp_path / "journal.db", "gone")
 
 
-def test_a_sign_needs_its_lock(tmp_path, monkeypatch):
-    """What cannot be locked is no sign of life."""
+@pytest.mark.parametrize("refusals, stays", [(1, False), (2, True)], ids=["while it is open", "always"])
+def test_a_file_that_may_not_be_deleted_stops_nothing(tmp_path, monkeypatch, refusals, stays):
+    """Windows deletes no open file; another user's file may not be deleted at all."""
+    path = tmp_path / "journal.db"
+    name = in_process(LOCK_AND_DIE, path).strip()
+    refused = []
+
+    def unlink(file: Path, **words: Any) -> None:
+        if len(refused) < refusals:
+            refused.append(file)
+            raise PermissionError
+        real(file, **words)
+
+    real = Path.unlink
+    monkeypatch.setattr(Path, "unlink", unlink)
+    lock = LivenessLock(path)
+    monkeypatch.undo()
+
+    assert (refusals, stays) == (len(refused), (tmp_path / f"journal.db-live-{name}").exists())
+    lock.close()
+
+
+def test_a_lock_that_is_not_acquired_is_an_error(tmp_path, monkeypatch):
+    """The file alone proves nothing."""
 
     class Locked(sqlite3.Connection):
-        """A file that somebody else keeps."""
+        """A file that another process keeps locked."""
 
         def execute(self, sql: str, *values: Any) -> Any:  # type: ignore[override]
             if sql.startswith("BEGIN"):
@@ -674,6 +839,128 @@ def test_a_sign_needs_its_lock(tmp_path, monkeypatch):
 
     with pytest.raises(sqlite3.OperationalError, match="locked"):
         LivenessLock(tmp_path / "journal.db")
+
+
+# ---------------------------------------------------------------- forks
+
+several_processes = pytest.mark.parametrize(
+    "desk", ["sqlite", pytest.param("postgres", marks=pytest.mark.server)], indirect=True
+)
+one_process = pytest.mark.parametrize("desk", ["sqlite", "stand-in"], indirect=True)
+
+
+def forked(work: Any) -> str:
+    """Run a function in a forked child and return the text that it returns."""
+    readable, writable = os.pipe()
+    pid = os.fork()
+    if not pid:
+        try:
+            os.write(writable, str(work()).encode())
+        except BaseException as error:  # noqa: BLE001  # The child must not go on with the parent's tests.
+            os.write(writable, repr(error).encode())
+        finally:
+            os._exit(0)
+    os.close(writable)
+    with os.fdopen(readable) as said:
+        text = said.read()
+    os.waitpid(pid, 0)
+    return text
+
+
+@several_processes
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork")
+def test_parent_and_child_are_two_owners(desk):
+    """The child gets nothing that the parent has leased; its end takes nothing from the parent."""
+    if desk.where == "stand-in":
+        pytest.skip("the stand-in keeps its locks in one process")
+    journal = desk.open()
+    me = journal.enlist(unheard)
+    journal.commit(change(me, (BORN, ("h",))))
+
+    def child() -> Any:
+        she = journal.enlist(unheard)
+        claimed = short(journal.claim("batch_1", she, {"h"}, retry=True, now=None))
+        journal.commit(attrs.evolve(change(she, (RUNS, ("h",))), batch_id="batch_2"))
+        return she != me, claimed, journal.batch_ids()
+
+    assert "(True, [], ('batch_1', 'batch_2'))" == forked(child)
+    assert [("validating", "h", 0)] == short(journal.claim("batch_1", me, {"h"}, retry=False, now=None))
+    other = desk.open()
+    she = other.enlist(unheard)
+    assert [] == other.claim("batch_1", she, {"h"}, retry=True, now=None)
+    assert [("in_progress", "h", 0)] == short(other.claim("batch_2", she, {"h"}, retry=True, now=None))
+
+
+@several_processes
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork")
+def test_a_child_outlives_its_parent(desk):
+    """As soon as the parent has ended, the child gets what the parent had leased."""
+
+    def parent() -> Any:
+        journal = desk.open()
+        journal.commit(change(journal.enlist(unheard), (BORN, ("h",))))
+        if os.fork():
+            os._exit(0)
+        she = journal.enlist(unheard)
+        for _ in range(1000):  # Until the parent has ended, and a server has noticed that.
+            if rows := journal.claim("batch_1", she, {"h"}, retry=True, now=None):
+                return short(rows)
+            time.sleep(0.01)
+        return "nothing"
+
+    assert "[('validating', 'h', 0)]" == forked(parent)
+
+
+@one_process
+def test_a_journal_goes_on_after_the_handlers_of_a_fork(desk):
+    """In the parent with the same lease; in the child with a connection and an owner of its own."""
+    journal = desk.open()
+    me = journal.enlist(unheard)
+    journal.commit(change(me, (BORN, ("h",))))
+    journal.before_fork()
+    journal.after_fork_in_parent()
+    assert [("validating", "h", 0)] == short(journal.claim("batch_1", me, {"h"}, retry=False, now=None))
+    journal.before_fork()
+    journal.after_fork_in_child()
+
+    assert ("batch_1",) == journal.batch_ids()
+    assert journal.enlist(unheard).partition("/")[0] != me.partition("/")[0]
+    journal.before_fork()
+    journal.after_fork_in_child()
+    journal.before_fork()
+    journal.after_fork_in_child()
+    journal.close()
+
+
+def test_handlers_are_called_around_a_fork():
+    """In the child, too, if nothing was called before the fork; a collected object has no handlers."""
+    registry, calls = fork._ForkRegistry(), []
+
+    class Handler:
+        """An object with handlers."""
+
+        def before_fork(self) -> None:
+            calls.append("before")
+
+        def after_fork_in_parent(self) -> None:
+            calls.append("parent")
+
+        def after_fork_in_child(self) -> None:
+            calls.append("child")
+
+    handler = Handler()
+    registry.add(handler)
+    registry.before()
+    registry.after_in_parent()
+    registry.before()
+    registry.after_in_child()
+    registry.after_in_child()
+    del handler
+    gc.collect()
+    registry.before()
+    registry.after_in_parent()
+
+    assert ["before", "parent", "before", "child", "child"] == calls
 
 
 # ---------------------------------------------------------------- errors

@@ -20,7 +20,7 @@ BORN, RUNS = transitions(snap("v"), snap("vp"))
 def driver(tmp_path, monkeypatch):
     """A stand-in for psycopg."""
     driver = StandIn(tmp_path / "tables.db")
-    monkeypatch.setattr(postgres, "driver", lambda: driver)
+    monkeypatch.setattr(postgres, "import_psycopg", lambda: driver)
     yield driver
     for link in driver.links:
         link.close()
@@ -177,7 +177,7 @@ def test_an_address_that_is_none_is_an_error_and_is_not_repeated(address):
 def test_what_an_address_says_goes_before_what_is_usual():
     """It can ask for other limits."""
     server = PostgresJournal.__new__(PostgresJournal)
-    server._psycopg, server._timeout_s = postgres.driver(), 3.0
+    server._psycopg, server._timeout_s = postgres.import_psycopg(), 3.0
     words = server._read("postgresql://there/test?connect_timeout=9")
 
     assert ("9", 3, 3000) == tuple(words[name] for name in ("connect_timeout", "keepalives_idle", "tcp_user_timeout"))

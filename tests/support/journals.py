@@ -134,6 +134,10 @@ class Link:
                 self._db.execute("ROLLBACK")
             raise
 
+    def fileno(self) -> int:
+        """Return an open file descriptor, as of a socket."""
+        return os.open(os.devnull, os.O_RDONLY)
+
     def close(self) -> None:
         """Be gone, with the locks."""
         self.closed = True
