@@ -138,6 +138,7 @@ _COMPATIBLE = Dialect(
         "complete": "completed",
         "canceled": "cancelled",
     },
+    any_spelling=True,
     steps=(
         *_ALWAYS_TOLERATED,
         Step("in_progress", "complete", "completed", "documented", ("OGX 1.5.0, recorded",)),

@@ -21,6 +21,10 @@ STUCK_AFTER_S: Final[Mapping[str, int]] = MappingProxyType(
 )
 """How long OpenAI batches stay in a status at most, with a wide margin; seconds."""
 
+SEPARATORS = "-_ ."
+"""What may stand between the parts of a status word where any spelling is read."""
+
+_NO_SEPARATORS = str.maketrans("", "", SEPARATORS)
 _CODE = re.compile(r"[SPTCFH]\d{3}")
 
 
@@ -73,6 +77,9 @@ class Dialect:
     aliases: Mapping[str, str] = attrs.field(factory=dict, converter=_view)
     """Other words for a status: the wire's word to the lifecycle's."""
 
+    any_spelling: bool = False
+    """True if case and separators of a known word do not matter: `Completed`, `IN-PROGRESS`, `inProgress`."""
+
     optional: frozenset[str] = attrs.field(default=(), converter=_names)
     """Statuses whose stamp may be null though the batch was there. A set stamp is judged all the same."""
 
@@ -107,6 +114,9 @@ class Dialect:
     lifecycle: Lifecycle = attrs.field(init=False)
     """The base with this dialect's rows laid on it."""
 
+    spellings: Mapping[str, str] = attrs.field(init=False)
+    """The status of each word it knows, by the word without case and separators; empty without `any_spelling`."""
+
     def __attrs_post_init__(self) -> None:
         """Lay the rows on the base and refuse what contradicts it."""
         if problems := _row_problems(self):
@@ -115,10 +125,32 @@ class Dialect:
         object.__setattr__(self, "stuck_after_s", _without_foreign_defaults(self))
         if problems := _reading_problems(self):
             raise DefinitionError(f"dialect {self.name!r}", problems)
+        known = {status: status for status in self.lifecycle.statuses} | dict(self.aliases)
+        spellings = {normalized_word(word): status for word, status in known.items()} if self.any_spelling else {}
+        object.__setattr__(self, "spellings", MappingProxyType(spellings))
 
     def word(self, status: str) -> str:
         """Return the lifecycle's word for the wire's word; an unknown word as it is."""
-        return self.aliases.get(status, status)
+        if status in self.aliases or status in self.lifecycle.statuses:
+            return self.aliases.get(status, status)
+        return self.spellings.get(normalized_word(status), status)
+
+
+def normalized_word(word: str) -> str:
+    """
+    Return a status word in lower case, without separators.
+
+    >>> normalized_word("In-Progress")
+    'inprogress'
+    """
+    return word.translate(_NO_SEPARATORS).lower()
+
+
+def _ambiguous_words(dialect: Dialect) -> list[str]:
+    """Return the aliases that differ from another word in case and separators alone, and mean another status."""
+    found: dict[str, str] = {}
+    known = {status: status for status in dialect.lifecycle.statuses} | dict(dialect.aliases)
+    return [word for word, status in known.items() if found.setdefault(normalized_word(word), status) != status]
 
 
 def _row_problems(dialect: Dialect) -> list[str]:
@@ -192,6 +224,10 @@ def _reading_problems(dialect: Dialect) -> list[str]:
             f"alias {word!r} means {status!r}, which is not a status"
             for word, status in dialect.aliases.items()
             if status not in known
+        ),
+        *(
+            f"alias {word!r} is another status in another spelling"
+            for word in (_ambiguous_words(dialect) if dialect.any_spelling else ())
         ),
         *(
             f"optional stamp of {name!r}, which is not a status"

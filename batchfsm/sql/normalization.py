@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from batchfsm.dialects import Dialect
+from batchfsm.dialects import SEPARATORS, Dialect, normalized_word
 from batchfsm.snapshot import FILE_FIELDS, TEXT_FIELDS, TIME_FIELDS
 from batchfsm.sql.context import BAD_BIT, QueryContext, by_case, quoted
 from batchfsm.sql.schema import COUNT_COLUMNS, column
@@ -58,10 +58,16 @@ def _status(scene: QueryContext) -> dict[str, str]:
     """Return the number of the status, and how far it is: what comes before another on every walk is less far."""
     dialect, graph, code = scene.world.dialect, scene.world.topology, scene.code
     words = {word: dialect.word(word) for word in (*graph.statuses, *dialect.aliases)}
+    written = "wire.status"
+    if dialect.any_spelling:
+        words = {normalized_word(word): name for word, name in words.items()}
+        for separator in SEPARATORS:
+            written = f"REPLACE({written}, {quoted(separator)}, '')"
+        written = f"LOWER({written})"
     far = {name: graph.rank[name] * len(code) + number for name, number in code.items()}
     return {
-        "st": by_case("wire.status", [(quoted(word), str(code[name])) for word, name in words.items()]),
-        "far": by_case("wire.status", [(quoted(word), str(far[name])) for word, name in words.items()]),
+        "st": by_case(written, [(quoted(word), str(code[name])) for word, name in words.items()]),
+        "far": by_case(written, [(quoted(word), str(far[name])) for word, name in words.items()]),
     }
 
 

@@ -209,6 +209,22 @@ def _restored(batch_id: str, row: SnapshotRow, *rest: Any) -> ParsedRow:
     )
 
 
+class _StatusWords(dict[str, str]):
+    """The lifecycle's word for each of the wire's words; an unknown word stays as it is."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        super().__init__()
+        self._dialect = dialect
+
+    def __missing__(self, word: str) -> str:
+        if type(word) is not str:
+            raise TypeError  # The converter refuses it.
+        status = self._dialect.word(word)
+        if len(self) < _PATTERNS_MAX and len(word) <= _KEYS_MAX:
+            self[word] = status
+        return status
+
+
 class FastPath:
     """Reads plain mappings as one dialect writes them."""
 
@@ -220,7 +236,7 @@ class FastPath:
             dialect: Whose habits of writing are taken for granted.
             errors: Reads `errors` whose keys are canonical.
         """
-        self._aliases = dict(dialect.aliases)
+        self._words = _StatusWords(dialect)
         self._blanks = _TEXTS if dialect.null_text else _FILES
         self._null_times = frozenset(dialect.null_times)
         self._null_counts = dialect.null_counts
@@ -285,7 +301,7 @@ class FastPath:
             texts, times = pattern.texts(row), pattern.times(row)
             is_canonical = (
                 "" not in texts
-                and row[0] not in self._aliases
+                and self._words[row[0]] == row[0]
                 and (not times or (min(times) > 0 and max(times) <= TIME_MAX))
                 and (not self._null_times or self._null_times.isdisjoint(times))
             )
@@ -303,7 +319,7 @@ class FastPath:
     def _canonical(self, row: SnapshotRow) -> SnapshotRow:
         """Return a row with blanks and sentinels as None, times in seconds, and the lifecycle's word for the status."""
         values = [*row]
-        values[0] = self._aliases.get(row[0], row[0])
+        values[0] = self._words[row[0]]
         for index in _TIMES:
             values[index] = self._time(values[index], None)
         for index in self._blanks:

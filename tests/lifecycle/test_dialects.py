@@ -4,9 +4,11 @@ from typing import Any
 
 import attrs
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from batchfsm import parse
-from batchfsm.dialects import DIALECTS, Dialect, find
+from batchfsm.dialects import DIALECTS, Dialect, find, nearest_status
 from batchfsm.errors import DefinitionError, UnknownNameError
 from batchfsm.lifecycle import OPENAI, Lifecycle, State, Step
 from support.notation import snap
@@ -77,6 +79,7 @@ ROWS: dict[str, dict[str, Any]] = {
             "finalized": "finalizing",
             "complete": "completed",
         },
+        "any_spelling": True,
         "adds": """validating > expired cancelled; in_progress > failed expired completed cancelled;
                    finalizing > failed cancelling cancelled;
                    cancelling > completed failed expired finalizing""",
@@ -107,6 +110,7 @@ PLAIN: dict[str, Any] = {
     "optional": set(),
     "times": set(),
     "null_times": (),
+    "any_spelling": False,
     "null_text": False,
     "null_counts": False,
     "deadline_tolerance_s": 0,
@@ -226,6 +230,61 @@ def test_a_word_is_read_by_its_alias(name):
 
     assert dict(dialect.aliases) == {word: dialect.word(word) for word in dialect.aliases}
     assert ("completed", "paused") == (dialect.word("completed"), dialect.word("paused"))
+
+
+@given(st.data())
+def test_any_spelling_of_a_known_word_is_read(data):
+    """Where any spelling is read, case and separators of statuses and aliases do not matter; elsewhere they do."""
+    dialect = DIALECTS["compatible"]
+    word = data.draw(st.sampled_from([*dialect.lifecycle.statuses, *dialect.aliases]))
+    separators = data.draw(st.lists(st.sampled_from(["", "-", "_", " ", "."]), min_size=9, max_size=9))
+    joined = "".join(f"{part}{separator}" for part, separator in zip(word.split("_"), separators, strict=False))
+    cases = data.draw(st.lists(st.booleans(), min_size=99, max_size=99))
+    written = "".join(each.upper() if upper else each.lower() for each, upper in zip(joined, cases, strict=False))
+
+    assert dialect.word(word) == dialect.word(written)
+    assert dialect.word(word) == parse(snap("v", status=written), dialect="compatible").status
+    assert (written in OPENAI.statuses) == (DIALECTS["openai"].word(written) in OPENAI.statuses)
+
+
+def test_the_wire_keeps_the_spelling():
+    """The server's own spelling stays in `extra`, and is written back."""
+    snapshot = parse(snap("vp", status="IN-PROGRESS"), dialect="compatible")
+
+    assert ("in_progress", "IN-PROGRESS") == (snapshot.status, snapshot.extra["status"])
+    assert "IN-PROGRESS" == snapshot.to_dict()["status"]
+
+
+@pytest.mark.parametrize(
+    "word, status",
+    [
+        ("Completed", "completed"),
+        ("IN-PROGRESS", "in_progress"),
+        ("inProgress", "in_progress"),
+        ("StatusInProgress", "in_progress"),
+        ("BATCH_STATUS_CANCELLED", "cancelled"),
+        ("JOB_STATE_FAILED", "failed"),
+        ("complete", "completed"),
+        ("canceled", "cancelled"),
+        ("canceling", "cancelling"),
+        ("finalising", "finalizing"),
+        ("incomplete", None),
+        ("not_completed", None),
+        ("paused", None),
+        ("status", None),
+        ("", None),
+        ("-", None),
+        ("completed" * 99, None),
+    ],
+)
+def test_an_unknown_word_resembles_a_status(word, status):
+    """Spelling, an enum's name before it, and a letter more or less are seen through; the opposite is no resemblance."""
+    assert status == nearest_status(word, DIALECTS["openai"])
+
+
+def test_an_unknown_word_resembles_an_alias():
+    """The status of the alias that it resembles comes back."""
+    assert "scheduling" == nearest_status("Created", DIALECTS["aibrix"])
 
 
 BOUNDS = {"validating": 21_600, "finalizing": 3_600, "cancelling": 3_600}
@@ -369,6 +428,10 @@ def test_a_dialect_is_frozen_all_through():
         (
             {"aliases": {"done": "expired"}, "dropped_statuses": ("expired",)},
             "alias 'done' means 'expired', which is not a status",
+        ),
+        (
+            {"aliases": {"COMPLETED": "failed"}, "any_spelling": True},
+            "alias 'COMPLETED' is another status in another spelling",
         ),
         ({"optional": {"queued"}}, "optional stamp of 'queued', which is not a status"),
         ({"times": {"weeks"}}, "time form 'weeks' is none of milliseconds, iso, digits"),

@@ -92,7 +92,9 @@ PATHS = ["vpzc", "vpze", "vpgx", "vgx", "vf", "vpzgx", "vpf", "vpgc", "vpzcp", "
 def words(server):
     """Return every status that a server may write, and some that it may not."""
     dialect = DIALECTS[server]
-    return [*topology(dialect.lifecycle).statuses, *dialect.aliases, "paused", None, ""]
+    known = [*topology(dialect.lifecycle).statuses, *dialect.aliases]
+    spelled = [word.upper().replace("_", "-") for word in known]
+    return [*known, *spelled, "In Progress", "inProgress", "cANCEL_led", "paused", None, ""]
 
 
 def garbage(dice, server):

@@ -207,11 +207,22 @@ def read_errors(value: object) -> Any:
     return tuple(read)
 
 
+def read_status(word: Any, dialect: Dialect) -> Any:
+    """Read a word as the status that it names: exactly, or whatever its case and separators are."""
+    if not isinstance(word, str) or word in dialect.lifecycle.statuses:
+        return word
+    for known in (*dialect.aliases, *dialect.lifecycle.statuses):
+        letters = [[letter.lower() for letter in each if letter not in "-_ ."] for each in (word, known)]
+        if word == known or (dialect.any_spelling and letters[0] == letters[1]):
+            return dialect.aliases.get(known, known)
+    return word
+
+
 def read(wire: Wire, dialect: Dialect) -> dict[str, Any]:
     """Read the 22 fields, and the three counts under their dotted names: set, None or BAD."""
     fields = {name: read_time(wire.get(name), dialect) for name in TIMES}
     fields |= {name: read_text(name, wire.get(name), dialect) for name in TEXTS}
-    fields["status"] = dialect.aliases.get(fields["status"], fields["status"])
+    fields["status"] = read_status(fields["status"], dialect)
     word = read_text("object", wire.get("object"), dialect)
     fields["object"] = word if word in (None, "batch") else BAD
     fields["errors"] = read_errors(wire.get("errors"))

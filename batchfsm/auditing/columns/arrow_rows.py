@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from itertools import pairwise
 from math import nan
+from operator import and_
 from typing import Any, Final
 
 import attrs
@@ -73,6 +74,7 @@ class TableDecoder:
     def __init__(self, dialect: Dialect) -> None:
         self._reader = RowReader(dialect)
         self._statuses = WordTable(status_codes(dialect))
+        self._any_spelling = dialect.any_spelling
         self._null_times = null_times(dialect)
         self._milliseconds = "milliseconds" in dialect.times
         self._null_text, self._null_counts = dialect.null_text, dialect.null_counts
@@ -128,7 +130,11 @@ class TableDecoder:
 
     def _decode_status(self, column: StringColumn, decoded: bytearray) -> Any:
         _require_text(column, decoded)
-        return column.spread(arrow_values.word_column(column.text, column.offsets, self._statuses))
+        codes = column.spread(arrow_values.word_column(column.text, column.offsets, self._statuses))
+        if self._any_spelling:
+            # A word that is not in the table may be another spelling of one that is: the row engine reads it.
+            decoded[:] = bytes(map(and_, decoded, (code >= 0 for code in codes)))
+        return codes
 
     def _decode_counts(self, batch: NormalizedBatch, columns: dict[int, Any], decoded: bytearray) -> None:
         flags = batch.arrays[COUNTS]

@@ -124,6 +124,7 @@ class RowReader:
     _errors_keys: WordTable
     _page_keys: WordTable
     _statuses: WordTable
+    _any_spelling: cython.bint
     _null_times: cython.longlong[::1]
     _milliseconds: cython.bint
     _null_text: cython.bint
@@ -143,6 +144,7 @@ class RowReader:
         self._errors_keys = WordTable({"code": 0, "message": 0, "param": 0, "line": 1})
         self._page_keys = WordTable({"object": 0, "data": 1})
         self._statuses = WordTable(status_codes(dialect))
+        self._any_spelling = dialect.any_spelling
         self._null_times = null_times(dialect)
         self._milliseconds = "milliseconds" in dialect.times
         self._null_text, self._null_counts = dialect.null_text, dialect.null_counts
@@ -522,8 +524,9 @@ class RowReader:
     def _read_status(self, token: cython.Py_ssize_t, base: cython.Py_ssize_t) -> cython.int:
         if not self._is_word(token):
             return False
-        self._rows[base + _STATUS_COLUMN] = self._code(self._statuses, token)  # -1: UNKNOWN.
-        return True
+        code: cython.int = self._code(self._statuses, token)  # -1: UNKNOWN.
+        self._rows[base + _STATUS_COLUMN] = code
+        return code >= 0 or not self._any_spelling  # Another spelling of a known word: the row engine reads it.
 
     @cython.cfunc
     @cython.nogil

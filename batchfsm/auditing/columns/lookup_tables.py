@@ -97,10 +97,20 @@ def lookup_tables(dialect: Dialect, skew_s: float) -> LookupTables:
 
 
 def status_codes(dialect: Dialect) -> dict[str, int]:
-    """Return the index of each status, by its own word and by its aliases."""
+    """Return the index of each status, by its own word, its aliases, and the usual spellings where all are read."""
     statuses = dialect.lifecycle.statuses
-    aliases = {word: statuses.index(status) for word, status in dialect.aliases.items()}
-    return {status: code for code, status in enumerate(statuses)} | aliases
+    words = [*statuses, *dialect.aliases]
+    if dialect.any_spelling:
+        words += [spelling for word in words for spelling in _usual_spellings(word)]
+    return {word: statuses.index(dialect.word(word)) for word in words}
+
+
+def _usual_spellings(word: str) -> list[str]:
+    """Return a word as programs write it: `IN_PROGRESS`, `In-Progress`, `inProgress`."""
+    parts = word.split("_")
+    titles = [part.capitalize() for part in parts]
+    joined = [separator.join(each) for each in (parts, titles) for separator in ("_", "-", " ", "")]
+    return [*joined, *map(str.upper, joined), word.capitalize(), "".join([parts[0], *titles[1:]])]
 
 
 def null_times(dialect: Dialect) -> array[int]:
