@@ -19,7 +19,7 @@ from batchfsm.cli.demo import play
 from batchfsm.cli.diagrams import TIMELINES, StopError, write
 from batchfsm.cli.findings import ending, write_findings
 from batchfsm.cli.formats import FORMATS, STATUS, paint
-from batchfsm.cli.journal import listed, revived
+from batchfsm.cli.journal import add_journal
 from batchfsm.cli.progress import ProgressBar
 from batchfsm.cli.serve import serve_command
 from batchfsm.cli.sql import add_sql
@@ -41,16 +41,9 @@ app = typer.Typer(
     help="The formal state machine behind the OpenAI Batch API.",
 )
 
-journal_app = typer.Typer(no_args_is_help=True, help="Look into a journal of hooks, and call back dead ones.")
-app.add_typer(journal_app, name="journal")
-
 _DIALECTS = ", ".join(DIALECTS)
 
 DialectName = Annotated[str, typer.Option("--dialect", help=f"Whose lifecycle: {_DIALECTS}.")]
-LogPosition = Annotated[
-    str, typer.Argument(metavar="JOURNAL", help="The path of a SQLite journal, or postgresql://...")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
 Output = Annotated[Path | None, typer.Option("--output", help="Write to a file instead of the terminal.")]
 
 
@@ -186,27 +179,6 @@ def diagram_command(
         write(DIAGRAMS[output_format](find(dialect).lifecycle), output)
 
 
-@journal_app.command("pending")
-def pending_command(journal: LogPosition, *, as_json: AsJson = False) -> None:
-    """List the hooks that have yet to return, with what they raised."""
-    with _told():
-        write(listed(journal, dead=False, as_json=as_json), None)
-
-
-@journal_app.command("dead")
-def dead_command(journal: LogPosition, *, as_json: AsJson = False) -> None:
-    """List the hooks that were given up after too many tries."""
-    with _told():
-        write(listed(journal, dead=True, as_json=as_json), None)
-
-
-@journal_app.command("retry")
-def retry_command(journal: LogPosition) -> None:
-    """Make what is dead pending again; it runs no hook: a monitor's redeliver does."""
-    with _told():
-        write(revived(journal), None)
-
-
 @app.command()
 def demo() -> None:
     """Observe a shipped log with hooks, then audit it."""
@@ -235,6 +207,7 @@ def _told() -> Iterator[None]:
         raise typer.Exit(2) from None
 
 
+add_journal(app, _told, write)
 add_sql(app, _told, write)
 app.command("watch")(_told()(watch_command))
 app.command("conform")(_told()(conform_command))

@@ -1,4 +1,4 @@
-"""What outlives a process: the state of each batch, its transitions, and which hooks have yet to hear of them."""
+"""Durable storage of batch records, transitions and pending deliveries to hooks."""
 
 from batchfsm.journal.opening import open_journal
 from batchfsm.journal.postgres import PostgresJournal
@@ -9,6 +9,7 @@ from batchfsm.journal.protocol import (
     Journal,
     OutboxEntry,
     PendingDelivery,
+    PruneResult,
     StoredBatch,
     Written,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "PendingDelivery",
     "PostgresJournal",
     "ProcrastinateJournal",
+    "PruneResult",
     "SQLiteJournal",
     "StoredBatch",
     "Written",

@@ -69,8 +69,8 @@ class ProcrastinateJournal(PostgresJournal):
             raise JournalError(self.name, "procrastinate's tables are not there: `procrastinate schema --apply`")
         super()._prepare(execute)
 
-    def _queue(self, execute: Execute, change: BatchUpdate, entry: OutboxEntry) -> None:
-        super()._queue(execute, change, entry)
+    def _insert_deliveries(self, execute: Execute, change: BatchUpdate, entry: OutboxEntry) -> None:
+        super()._insert_deliveries(execute, change, entry)
         words = {"lock": change.batch_id, "queue": self._queue_name, "connection": self._db}
         for hook in entry.hooks:
             job = self._deferring.configure_task(TASK, **words)

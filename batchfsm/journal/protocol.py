@@ -1,4 +1,4 @@
-"""What a monitor asks of a journal, and the few kinds of rows that pass between them."""
+"""The protocol of journals, and the rows that a monitor and a journal exchange."""
 
 from __future__ import annotations
 
@@ -10,27 +10,31 @@ import attrs
 from batchfsm.route import Transition
 
 Call = Callable[[str, Transition], Any]
-"""Calls the hook of a name with a transition, and returns what it returns."""
-
+"""Calls the hook of that name with a transition, and returns the hook's result."""
 
 Written = Literal["held", "left"]
-"""`held`: the writer holds what it wrote. `left`: others have earlier first tries of the batch, which go first."""
+"""
+Who makes the calls of a committed update.
+
+`held`: the monitor that committed it. `left`: not yet decided, because another monitor still has earlier first tries of
+the batch; the monitor that claims those gets the later ones too.
+"""
 
 
 @attrs.frozen(kw_only=True)
 class StoredBatch:
-    """What a journal knows of one batch."""
+    """One batch as a journal stores it."""
 
     revision: int
-    """How often it was written; from 1."""
+    """Number of the last update; the first is 1."""
 
     state: str
-    """What the monitor wrote; JSON, opaque to journals."""
+    """The batch record as the monitor wrote it; JSON, which journals do not read."""
 
 
 @attrs.frozen
 class OutboxEntry:
-    """One transition, and who is to hear of it."""
+    """One transition and the hooks to call for it."""
 
     transition: Transition
 
@@ -40,15 +44,15 @@ class OutboxEntry:
 
 @attrs.frozen(kw_only=True)
 class BatchUpdate:
-    """What one observation did to one batch: all of it is written, or nothing."""
+    """The changes that one observation makes to one batch; a journal writes all of them or none."""
 
     batch_id: str
 
     owner: str
-    """Who writes, and holds the deliveries: what `enlist` returned."""
+    """The monitor that writes, and leases the deliveries: a name from `enlist`."""
 
     expected: int
-    """The revision that it was folded from; 0 if the batch was not known."""
+    """The revision that the update was computed from; 0 for a batch that is not stored yet."""
 
     state: str
 
@@ -63,108 +67,124 @@ class PendingDelivery:
     """One hook that has yet to return for one transition."""
 
     transition: Transition
-    """With its snapshot, as it was observed."""
+    """The transition with its snapshot, as observed."""
 
     hook: str
 
     tries: int
-    """How often it has raised."""
+    """Number of calls that raised."""
 
     error: str | None = None
-    """What it raised the last time."""
+    """The last error; None before any."""
+
+    due_at: float = 0
+    """Earliest time of the next try, Unix seconds; 0 for any time."""
+
+    dead: bool = False
+    """True for a dead letter: no further try, until `revive`."""
 
 
 @attrs.frozen(kw_only=True)
 class DeliveryOutcome:
-    """What became of one call of one hook."""
+    """The outcome of one call of one hook."""
 
     batch_id: str
 
     key: str
-    """The transition's."""
+    """Key of the transition."""
 
     hook: str
 
     error: str | None = None
-    """What it raised; None if it returned, and has not to be called again."""
+    """The error that the hook raised; None if the hook returned, which ends the delivery."""
 
     tries: int = 0
-    """How often it has raised now."""
+    """Number of calls that raised, this one included."""
 
     failed_at: float = 0
-    """When, as far as the caller said; Unix seconds, 0 if it said nothing."""
+    """Time of the call, Unix seconds; 0 if the caller gave none."""
 
     due_at: float = 0
-    """From when on it may be tried again."""
+    """Earliest time of the next try."""
 
     dead: bool = False
-    """True if it is not to be tried again until somebody asks for it."""
+    """True for no further try, until `revive`."""
+
+
+@attrs.frozen(kw_only=True)
+class PruneResult:
+    """Number of batches that a journal has pruned."""
+
+    pruned: int
+
+    kept: int
+    """Batches old enough that stay whole, because a hook has yet to return, or is dead."""
 
 
 class Journal(Protocol):
     """
-    Where a monitor keeps what must outlive it; every method is safe to call from any thread.
+    A store for the records of batches and for deliveries. All methods may be called from any thread.
 
-    Each raises `JournalError` if it cannot be done, and then has done nothing;
-    only of an interrupted connection nobody knows, so a monitor loads the batch
-    again. A delivery is *held* by the monitor that is about to call its hook:
-    no other one gets it, unless the holder's process is gone.
+    A method that fails raises `JournalError` and has changed nothing. After an interrupted connection the change may
+    have been made all the same, so a monitor loads the batch again. The monitor that is about to call a hook *leases*
+    the delivery: no other monitor gets it while the process of the first one is alive.
     """
 
     @property
     def is_remote(self) -> bool:
-        """True if hooks on transitions are called elsewhere: then the monitor itself calls none."""
+        """True if other processes call the hooks on transitions; then the monitor calls none."""
 
     def enlist(self, call: Call) -> str:
-        """Return a name for one monitor, which counts as alive for as long as its process and the journal live."""
+        """Return a name for one monitor. The name counts as alive until the journal is closed or its process ends."""
 
     def load(self, batch_id: str) -> StoredBatch | None:
-        """Return what is known of a batch; None if nothing is."""
+        """Return a stored batch; None if there is none of that id."""
 
     def commit(self, change: BatchUpdate) -> Written | None:
         """
         Write a batch, its transitions and their deliveries in one transaction.
 
-        The owner holds the deliveries, unless others have yet to be called for earlier transitions of the
-        batch: then whoever claims those claims these behind them.
+        The owner leases the deliveries, unless another monitor has earlier first tries of the batch. Then the monitor
+        that claims those claims these too, and calls them afterwards.
 
         Returns:
-            None if the batch has another revision than expected, and nothing was written.
+            None if the stored revision is not the expected one. Then nothing was written.
         """
 
     def waiting(self, now: float | None) -> list[str]:
-        """Return the batches with deliveries that are due at `now` (None: at any time), held ones included."""
+        """Return the ids of batches with deliveries that are due at `now` (None: at any time), leased ones included."""
 
     def claim(
         self, batch_id: str, owner: str, hooks: Collection[str], *, retry: bool, now: float | None
     ) -> list[PendingDelivery]:
         """
-        Hold the deliveries of a batch that no living monitor holds, and those that the owner holds already.
+        Lease the deliveries of a batch that no living monitor leases.
 
-        While another living monitor holds a first try of the batch, no first try is given away: they are made in order.
+        While another living monitor leases a first try of the batch, this method leases no further first try. So all
+        first tries of a batch are made in order.
 
         Args:
-            batch_id: Whose they are.
-            owner: Who wants them.
-            hooks: The names that the owner can call.
-            retry: False for those alone that were never tried.
-            now: Only what is due then; None if time is no matter. Unix seconds.
+            batch_id: The batch.
+            owner: The monitor that calls the hooks.
+            hooks: The names of the hooks that it has.
+            retry: False for deliveries that were never tried.
+            now: The time, to leave out deliveries that are not due; Unix seconds. None to leave out none.
 
         Returns:
-            Them, in order of transitions, then of registration.
+            All deliveries that the owner now leases, in order of transitions, then of registration.
         """
 
     def record(self, outcome: DeliveryOutcome) -> None:
-        """Forget a delivery whose hook returned; let go of one whose hook raised."""
+        """Delete a delivery whose hook returned; release one whose hook raised."""
 
     def release(self, batch_id: str, owner: str) -> None:
-        """Let go of all deliveries of a batch that the owner holds."""
+        """Release all deliveries of a batch that the owner leases."""
 
     def forget(self, batch_id: str) -> None:
-        """Drop a batch with all that is kept of it."""
+        """Delete a batch with its transitions and deliveries."""
 
     def count(self) -> int:
-        """Return how many batches are kept."""
+        """Return the number of stored batches."""
 
     def batch_ids(self, *, only_open: bool = False) -> tuple[str, ...]:
         """
@@ -175,10 +195,24 @@ class Journal(Protocol):
         """
 
     def pending(self, *, dead: bool = False) -> list[PendingDelivery]:
-        """Return the deliveries that are not dead, or those that are; in order of batches."""
+        """Return the deliveries that are not dead letters, or the dead letters; in order of batches."""
 
     def revive(self) -> int:
-        """Make all dead deliveries pending, as if never tried, and return how many there were."""
+        """Make all dead letters pending, as if never tried; return their number."""
+
+    def drop_dead(self) -> int:
+        """Delete all dead letters; return their number."""
+
+    def prune(self, *, ended_before: float) -> PruneResult:
+        """
+        Shrink the batches that ended before a time and have no delivery left.
+
+        Their records stay, compressed, so that a batch that is observed again fires no hook twice. The rows of their
+        transitions are deleted.
+
+        Args:
+            ended_before: Unix seconds. A batch that ended at an unknown time ended before any.
+        """
 
     def close(self) -> None:
-        """Let go of the database; what is held by this journal's monitors is free from now on."""
+        """Close the database and release the leases of this journal's monitors."""

@@ -1,4 +1,4 @@
-"""The journal in SQL that SQLite 3.35 and PostgreSQL both understand; how to talk to each of them stands elsewhere."""
+"""The statements of both journals, in SQL that SQLite 3.35 and PostgreSQL understand."""
 
 from __future__ import annotations
 
@@ -18,38 +18,49 @@ from batchfsm.journal.protocol import (
     DeliveryOutcome,
     OutboxEntry,
     PendingDelivery,
+    PruneResult,
     StoredBatch,
     Written,
 )
 from batchfsm.journal.serialization import snapshot_text, transition_of, transition_text
+from batchfsm.journal.state_compression import compress_state, decompress_state
 
 Execute = Callable[..., Any]
-"""Runs one statement, given with `?` for its arguments, and returns its cursor."""
+"""Runs one statement, written with `?` for its arguments, and returns its cursor."""
 
 AnswerT = TypeVar("AnswerT")
 
 _PENDING: Final = """
-SELECT transition, snapshot, hook, tries, error, owner, key
+SELECT transition, snapshot, hook, tries, error, due_at, dead, owner, key
 FROM batchfsm_deliveries JOIN batchfsm_transitions USING (batch_id, key)
 WHERE """
 _IN_ORDER: Final = " ORDER BY batch_id, revision, batchfsm_transitions.number, batchfsm_deliveries.number"
 
-# A clock that was set back puts `now` before the failure: then the wait would have an end that nobody meant.
+# After the clock was set back `now` is before the failure. Then the delivery is due, or it could wait for years.
 _DUE: Final = "dead = 0 AND NOT (failed_at <= ? AND ? < due_at)"
+
+_PRUNE_BATCHES: Final = 200
+"""Batches that are pruned in one transaction: other processes wait for each for some milliseconds."""
+
+_OLD: Final = """
+SELECT id, number, revision, state, EXISTS (SELECT 1 FROM batchfsm_deliveries WHERE batch_id = id)
+FROM batchfsm_batches
+WHERE ended_at < ? AND (number > ? OR number = ? AND id > ?)
+AND EXISTS (SELECT 1 FROM batchfsm_transitions WHERE batch_id = id)
+ORDER BY number, id LIMIT ?"""
 
 
 class SQLJournal(ABC):
-    """What SQLite and PostgreSQL share: all but connections, locks and signs of life."""
+    """
+    The base of the journals in SQLite and PostgreSQL, which add connections and locks.
+
+    Args:
+        name: The journal in messages; a path, or an address without its password.
+    """
 
     is_remote = False
 
     def __init__(self, name: str) -> None:
-        """
-        Take a name.
-
-        Args:
-            name: How the journal is shown; a path, or an address without its password.
-        """
         self.name = name
         self._numbers = count(1)
         self._lock = Lock()
@@ -57,15 +68,17 @@ class SQLJournal(ABC):
     @abstractmethod
     def _run(self, work: Callable[[Execute], AnswerT], *, writes: bool = True) -> AnswerT:
         """
-        Do some work in one transaction; it may be done again if the connection broke, so it must bear that.
+        Run a function in one transaction and return its result.
+
+        The function runs again after a connection broke, so a second run must have the same effect.
 
         Raises:
-            JournalError: If it cannot be done.
+            JournalError: If the database reports an error.
         """
 
     @abstractmethod
     def _lock_batch(self, execute: Execute, batch_id: str) -> None:
-        """Let nobody else commit to a batch, or claim of it, until the transaction ends."""
+        """Keep other processes from committing and claiming for a batch until the transaction ends."""
 
     @abstractmethod
     def _acquire_liveness(self) -> str:
@@ -77,7 +90,7 @@ class SQLJournal(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of the database; what is held by this journal's monitors is free from now on."""
+        """Close the database and release the leases of this journal's monitors."""
 
     def before_fork(self) -> None:
         """Wait for the end of a transaction, which the child could not end, and begin no other one."""
@@ -91,23 +104,25 @@ class SQLJournal(ABC):
     def after_fork_in_child(self) -> None:
         """Leave connection, lock and owners to the parent; the next call in the child makes new ones."""
 
-    def enlist(self, call: Call) -> str:  # noqa: ARG002  # Here the monitor itself calls its hooks.
+    def enlist(self, call: Call) -> str:  # noqa: ARG002  # The monitor itself calls its hooks.
         """Return a name for one monitor."""
         return f"{self._acquire_liveness()}/{next(self._numbers)}"
 
     def load(self, batch_id: str) -> StoredBatch | None:
-        """Return what is known of a batch; None if nothing is."""
-
-        def work(execute: Execute) -> StoredBatch | None:
-            row = execute("SELECT revision, state FROM batchfsm_batches WHERE id = ?", batch_id).fetchone()
-            return None if row is None else StoredBatch(revision=row[0], state=row[1])
-
-        return self._run(work, writes=False)
+        """Return a stored batch; None if there is none of that id."""
+        sql = "SELECT revision, state FROM batchfsm_batches WHERE id = ?"
+        row = self._run(lambda execute: execute(sql, batch_id).fetchone(), writes=False)
+        if row is None:
+            return None
+        try:
+            return StoredBatch(revision=row[0], state=decompress_state(row[1]))
+        except ValueError as error:
+            raise JournalError(self.name, f"the record of {batch_id} cannot be read: {error}") from error
 
     def commit(self, change: BatchUpdate) -> Written | None:
-        """Write a batch, its transitions and their deliveries in one transaction; None if another was faster."""
+        """Write a batch, its transitions and their deliveries; None if the stored revision is another one."""
 
-        def work(execute: Execute) -> Written | None:
+        def transaction(execute: Execute) -> Written | None:
             self._lock_batch(execute, change.batch_id)
             revision = change.expected + 1
             if change.expected:
@@ -124,28 +139,27 @@ class SQLJournal(ABC):
                     change.batch_id, revision, change.owner, change.state, change.ended_at,
                 )  # fmt: skip
             if taken.rowcount == 0:
-                # Of a connection that broke in mid-commit nobody knows whether it did; this row does.
+                # A connection may break during a commit. Then only this row shows whether the commit was made.
                 row = execute("SELECT revision, writer FROM batchfsm_batches WHERE id = ?", change.batch_id).fetchone()
                 is_ours = row is not None and tuple(row) == (revision, change.owner)
-                return self._found(execute, change) if is_ours else None
+                return self._result_of_lost_commit(execute, change) if is_ours else None
             before = execute(
                 "SELECT count(*) FROM batchfsm_deliveries WHERE batch_id = ? AND owner <> ? AND tries = 0 AND dead = 0",
                 change.batch_id, change.owner,
             ).fetchone()[0]  # fmt: skip
-            self._enter(execute, attrs.evolve(change, owner="") if before else change, revision)
+            self._insert_transitions(execute, attrs.evolve(change, owner="") if before else change, revision)
             return "left" if before else "held"
 
-        return self._run(work)
+        return self._run(transaction)
 
-    def _found(self, execute: Execute, change: BatchUpdate) -> Written:
-        """Tell who has the deliveries of a change that was written before its connection broke."""
+    def _result_of_lost_commit(self, execute: Execute, change: BatchUpdate) -> Written:
+        """Return the result of a commit that was made before its connection broke."""
         sql = "SELECT key FROM batchfsm_deliveries WHERE batch_id = ? AND owner = ?"
         held = {key for (key,) in execute(sql, change.batch_id, change.owner).fetchall()}
         wanted = {entry.transition.key for entry in change.entries if entry.hooks}
         return "held" if wanted <= held else "left"
 
-    def _enter(self, execute: Execute, change: BatchUpdate, revision: int) -> None:
-        """Write the rows of a change's transitions."""
+    def _insert_transitions(self, execute: Execute, change: BatchUpdate, revision: int) -> None:
         for number, entry in enumerate(change.entries):
             transition, snapshot = entry.transition, entry.transition.snapshot
             entered = execute(
@@ -155,10 +169,9 @@ class SQLJournal(ABC):
                 None if snapshot is None or not entry.hooks else snapshot_text(snapshot),
             )  # fmt: skip
             if entered.rowcount:
-                self._queue(execute, change, entry)
+                self._insert_deliveries(execute, change, entry)
 
-    def _queue(self, execute: Execute, change: BatchUpdate, entry: OutboxEntry) -> None:
-        """Write who is to hear of one transition."""
+    def _insert_deliveries(self, execute: Execute, change: BatchUpdate, entry: OutboxEntry) -> None:
         for number, hook in enumerate(entry.hooks):
             execute(
                 "INSERT INTO batchfsm_deliveries (batch_id, key, hook, number, owner) VALUES (?, ?, ?, ?, ?)",
@@ -166,46 +179,43 @@ class SQLJournal(ABC):
             )  # fmt: skip
 
     def waiting(self, now: float | None) -> list[str]:
-        """Return the batches with deliveries that are due, held ones included."""
-        due = ("dead = 0",) if now is None else (_DUE, now, now)
-
-        def work(execute: Execute) -> list[str]:
-            where, *when = due
-            found = execute(f"SELECT DISTINCT batch_id FROM batchfsm_deliveries WHERE {where} ORDER BY 1", *when)  # noqa: S608
-            return [batch_id for (batch_id,) in found.fetchall()]
-
-        return self._run(work, writes=False)
+        """Return the ids of batches with deliveries that are due, leased ones included."""
+        where, when = _is_due(now)
+        sql = f"SELECT DISTINCT batch_id FROM batchfsm_deliveries WHERE {where} ORDER BY 1"  # noqa: S608
+        rows = self._run(lambda execute: execute(sql, *when).fetchall(), writes=False)
+        return [batch_id for (batch_id,) in rows]
 
     def claim(
         self, batch_id: str, owner: str, hooks: Collection[str], *, retry: bool, now: float | None
     ) -> list[PendingDelivery]:
-        """Hold the deliveries of a batch that no living monitor holds, and those that the owner holds already."""
-        where, when = ("dead = 0", ()) if now is None else (_DUE, (now, now))
+        """Lease the free deliveries of a batch; return them and those that the owner leases already, in order."""
+        where, when = _is_due(now)
         if not retry:
             where += " AND tries = 0"
 
-        def work(execute: Execute) -> list[PendingDelivery]:
+        def transaction(execute: Execute) -> list[PendingDelivery]:
             self._lock_batch(execute, batch_id)
             rows = execute(f"{_PENDING} batch_id = ? AND {where} {_IN_ORDER}", batch_id, *when).fetchall()
-            free = {held for *_, held, _ in rows if held in {"", owner} or not self._is_alive(held.partition("/")[0])}
-            is_busy = any(not row[3] and held not in free for *row, held, _ in rows)
+            leases = {lease for *_, lease, _ in rows}
+            free = {each for each in leases if each in {"", owner} or not self._is_alive(each.partition("/")[0])}
+            is_busy = any(not row[3] and lease not in free for *row, lease, _ in rows)
             wanted = [
-                (key, row[2], held)
-                for *row, held, key in rows
-                if held in free and row[2] in hooks and (row[3] or held == owner or not is_busy)
+                (key, row[2], lease)
+                for *row, lease, key in rows
+                if lease in free and row[2] in hooks and (row[3] or lease == owner or not is_busy)
             ]
-            # Another process may ask at the same time: then one of the two finds that it has another holder now.
+            # A release does not wait for this transaction, so the lease may have changed since it was read.
             sql = "UPDATE batchfsm_deliveries SET owner = ? WHERE batch_id = ? AND key = ? AND hook = ? AND owner = ?"
-            taken = [each[:2] for each in wanted if execute(sql, owner, batch_id, *each).rowcount]
-            return [self._pending(row) for *row, _, key in rows if (key, row[2]) in taken]
+            leased = {each[:2] for each in wanted if execute(sql, owner, batch_id, *each).rowcount}
+            return [self._to_pending(row) for *row, _, key in rows if (key, row[2]) in leased]
 
-        return self._run(work)
+        return self._run(transaction)
 
     def record(self, outcome: DeliveryOutcome) -> None:
-        """Forget a delivery whose hook returned; let go of one whose hook raised."""
+        """Delete a delivery whose hook returned; release one whose hook raised."""
         of = (outcome.batch_id, outcome.key)
 
-        def work(execute: Execute) -> None:
+        def transaction(execute: Execute) -> None:
             if outcome.error is None:
                 execute(
                     "DELETE FROM batchfsm_deliveries WHERE batch_id = ? AND key = ? AND hook = ?", *of, outcome.hook
@@ -223,26 +233,26 @@ class SQLJournal(ABC):
                     *of, outcome.hook,
                 )  # fmt: skip
 
-        self._run(work)
+        self._run(transaction)
 
     def release(self, batch_id: str, owner: str) -> None:
-        """Let go of all deliveries of a batch that the owner holds."""
+        """Release all deliveries of a batch that the owner leases."""
         sql = "UPDATE batchfsm_deliveries SET owner = '' WHERE batch_id = ? AND owner = ?"
         self._run(lambda execute: execute(sql, batch_id, owner))
 
     def forget(self, batch_id: str) -> None:
-        """Drop a batch with all that is kept of it."""
+        """Delete a batch with its transitions and deliveries."""
 
-        def work(execute: Execute) -> None:
-            # The batch first, as everywhere: who locks in another order may wait for ever.
+        def transaction(execute: Execute) -> None:
+            # The batch first, as in all transactions: in another order two of them could wait for each other.
             execute("DELETE FROM batchfsm_batches WHERE id = ?", batch_id)
             execute("DELETE FROM batchfsm_deliveries WHERE batch_id = ?", batch_id)
             execute("DELETE FROM batchfsm_transitions WHERE batch_id = ?", batch_id)
 
-        self._run(work)
+        self._run(transaction)
 
     def count(self) -> int:
-        """Return how many batches are kept."""
+        """Return the number of stored batches."""
         sql = "SELECT count(*) FROM batchfsm_batches"
         number: int = self._run(lambda execute: execute(sql).fetchone(), writes=False)[0]
         return number
@@ -255,32 +265,76 @@ class SQLJournal(ABC):
         return tuple(batch_id for (batch_id,) in rows)
 
     def pending(self, *, dead: bool = False) -> list[PendingDelivery]:
-        """Return the deliveries that are not dead, or those that are; in order of batches."""
+        """Return the deliveries that are not dead letters, or the dead letters; in order of batches."""
         rows = self._run(
             lambda execute: execute(f"{_PENDING} dead = ? {_IN_ORDER}", int(dead)).fetchall(), writes=False
         )
-        return [self._pending(row) for row in rows]
+        return [self._to_pending(row) for row in rows]
 
     def pending_of(self, batch_id: str) -> list[PendingDelivery]:
         """Return all deliveries of one batch, in order."""
         rows = self._run(
             lambda execute: execute(f"{_PENDING} batch_id = ? {_IN_ORDER}", batch_id).fetchall(), writes=False
         )
-        return [self._pending(row) for row in rows]
+        return [self._to_pending(row) for row in rows]
 
     def revive(self) -> int:
-        """Make all dead deliveries pending, as if never tried, and return how many there were."""
+        """Make all dead letters pending, as if never tried; return their number."""
         sql = "UPDATE batchfsm_deliveries SET dead = 0, tries = 0, failed_at = 0, due_at = 0 WHERE dead = 1"
         number: int = self._run(lambda execute: execute(sql)).rowcount
         return number
 
-    def _pending(self, row: Sequence[Any]) -> PendingDelivery:
-        transition, snapshot, hook, tries, error, *_ = row
+    def drop_dead(self) -> int:
+        """Delete all dead letters; return their number."""
+
+        def transaction(execute: Execute) -> int:
+            number: int = execute("DELETE FROM batchfsm_deliveries WHERE dead = 1").rowcount
+            execute(
+                "UPDATE batchfsm_transitions SET snapshot = NULL WHERE snapshot IS NOT NULL AND NOT EXISTS"
+                " (SELECT 1 FROM batchfsm_deliveries WHERE batchfsm_deliveries.batch_id = batchfsm_transitions.batch_id"
+                " AND batchfsm_deliveries.key = batchfsm_transitions.key)"
+            )
+            return number
+
+        return self._run(transaction)
+
+    def prune(self, *, ended_before: float) -> PruneResult:
+        """Shrink the batches that ended before a time and have no delivery left."""
+        pruned = kept = 0
+        last: tuple[int, str] = (-1, "")
+
+        def transaction(execute: Execute) -> tuple[int, int, tuple[int, str] | None]:
+            number, batch_id = last
+            rows = execute(_OLD, ended_before, number, number, batch_id, _PRUNE_BATCHES).fetchall()
+            free = [(batch_id, revision, state) for batch_id, _, revision, state, is_pending in rows if not is_pending]
+            changed = sum(self._prune_batch(execute, *each) for each in free)
+            return changed, len(rows) - len(free), (rows[-1][1], rows[-1][0]) if rows else None
+
+        while True:
+            changed, pending, reached = self._run(transaction)
+            if reached is None:
+                return PruneResult(pruned=pruned, kept=kept)
+            pruned, kept, last = pruned + changed, kept + pending, reached
+
+    def _prune_batch(self, execute: Execute, batch_id: str, revision: int, state: str) -> bool:
+        """Compress a batch's record and delete its transitions; False if another process has updated it."""
+        self._lock_batch(execute, batch_id)
+        changed = execute(
+            "UPDATE batchfsm_batches SET state = ? WHERE id = ? AND revision = ?"
+            " AND NOT EXISTS (SELECT 1 FROM batchfsm_deliveries WHERE batch_id = ?)",
+            compress_state(decompress_state(state)), batch_id, revision, batch_id,
+        )  # fmt: skip
+        if changed.rowcount:
+            execute("DELETE FROM batchfsm_transitions WHERE batch_id = ?", batch_id)
+        return bool(changed.rowcount)
+
+    def _to_pending(self, row: Sequence[Any]) -> PendingDelivery:
+        transition, snapshot, hook, tries, error, due_at, dead, *_ = row
         try:
             subject = transition_of(transition, snapshot)
         except (AttributeError, TypeError, ValueError) as problem:
             raise JournalError(self.name, f"a transition in it cannot be read: {problem}") from problem
-        return PendingDelivery(transition=subject, hook=hook, tries=tries, error=error)
+        return PendingDelivery(transition=subject, hook=hook, tries=tries, error=error, due_at=due_at, dead=bool(dead))
 
     def _migrate(self, execute: Execute, version: int) -> bool:
         """
@@ -288,10 +342,10 @@ class SQLJournal(ABC):
 
         Args:
             execute: Runs a statement.
-            version: Which one was found; 0 for none.
+            version: The version of the database; 0 for an empty one.
 
         Returns:
-            Whether there was anything to do.
+            True if the schema was changed.
 
         Raises:
             JournalError: If a newer batchfsm made it.
@@ -310,3 +364,8 @@ class SQLJournal(ABC):
                 else:
                     execute(statement)
         return version < len(MIGRATIONS)
+
+
+def _is_due(now: float | None) -> tuple[str, tuple[float, ...]]:
+    """Return the condition for deliveries that are due, and its arguments."""
+    return ("dead = 0", ()) if now is None else (_DUE, (now, now))

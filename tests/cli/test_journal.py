@@ -1,9 +1,11 @@
-"""`batchfsm journal`: what it lists, what it calls back, and what it refuses."""
+"""`batchfsm journal`: lists of batches and hooks, the changes that it makes, and its errors."""
 
 from __future__ import annotations
 
 import json
+import time
 
+import attrs
 import pytest
 
 from batchfsm import PostgresJournal, SQLiteJournal
@@ -16,11 +18,19 @@ BORN, RUNS = transitions(snap("v"), snap("vp"))
 
 
 def filled(journal):
-    """Put one hook that was never tried, one that raised and one that is dead into a journal."""
+    """Put a hook that was never tried, one that raised and a dead one into a journal."""
     me = journal.enlist(unheard)
     journal.commit(change(me, (BORN, ("collect", "bill")), (RUNS, ("collect",))))
     journal.record(
-        DeliveryOutcome(batch_id="batch_1", key=BORN.key, hook="bill", error="OSError: no \x1b[31mroom", tries=1)
+        DeliveryOutcome(
+            batch_id="batch_1",
+            key=BORN.key,
+            hook="bill",
+            error="OSError: no \x1b[31mroom",
+            tries=1,
+            failed_at=1711493200,
+            due_at=1711493210,
+        )
     )
     journal.record(DeliveryOutcome(batch_id="batch_1", key=RUNS.key, hook="collect", error="E: x", tries=10, dead=True))
     journal.close()
@@ -33,17 +43,17 @@ def path(tmp_path):
     return tmp_path / "j.db"
 
 
-def test_what_is_pending_is_listed(path):
-    """One a line, with what it raised; what a terminal would obey is shown, not sent."""
+def test_pending_hooks_are_listed(path):
+    """One a line, with its error and its next try; control characters are escaped."""
     assert [
         f"{BORN.key}  collect  never tried",
-        f"{BORN.key}  bill  1 try: OSError: no \\x1b[31mroom",
+        f"{BORN.key}  bill  1 try, next at 2024-03-26T22:46:50Z: OSError: no \\x1b[31mroom",
         "2 pending",
     ] == ran("journal", "pending", path).stdout.splitlines()
 
 
-def test_what_is_dead_is_listed_and_called_back(path):
-    """Then it is pending, and nothing is dead; no hook was run."""
+def test_dead_hooks_are_listed_and_made_pending(path):
+    """After `retry` the hook is pending and none is dead; no hook was run."""
     assert [f"{RUNS.key}  collect  10 tries: E: x", "1 dead"] == ran("journal", "dead", path).stdout.splitlines()
     assert ["1 pending again\n", "0 pending again\n"] == [ran("journal", "retry", path).stdout for _ in range(2)]
     assert "none is dead\n" == ran("journal", "dead", path).stdout
@@ -56,16 +66,103 @@ def test_machines_get_json_lines(path):
 
     assert {
         "batch_id": "batch_1", "key": RUNS.key, "target": "in_progress", "at": RUNS.at,
-        "hook": "collect", "tries": 10, "error": "E: x",
+        "hook": "collect", "tries": 10, "error": "E: x", "next_try_at": None,
     } == json.loads(result.stdout)  # fmt: skip
     ran("journal", "retry", path)
     assert "" == ran("journal", "dead", path, "--json").stdout
 
 
-@pytest.mark.parametrize("verb", ["pending", "dead", "retry"])
+def test_machines_get_the_time_of_the_next_try(path):
+    """Unix seconds; 0 for any time."""
+    rows = [json.loads(line) for line in ran("journal", "pending", path, "--json").stdout.splitlines()]
+
+    assert [("collect", 0), ("bill", 1711493210)] == [(row["hook"], row["next_try_at"]) for row in rows]
+
+
+@pytest.mark.parametrize(
+    "due_at, shown", [(1e300, "1 try, next at 1e+300: E"), (0, "1 try: E")], ids=["no calendar has it", "any time"]
+)
+def test_a_next_try_without_a_date(tmp_path, due_at, shown):
+    """A time that no calendar has is shown as a number, and a try that may come at any time without one."""
+    with SQLiteJournal(tmp_path / "j.db") as journal:
+        journal.commit(change(journal.enlist(unheard), (BORN, ("h",))))
+        journal.record(
+            DeliveryOutcome(batch_id="batch_1", key=BORN.key, hook="h", error="E", tries=1, failed_at=1, due_at=due_at)
+        )
+
+    assert f"{BORN.key}  h  {shown}" == ran("journal", "pending", tmp_path / "j.db").stdout.splitlines()[0]
+
+
+def test_dead_hooks_can_be_dropped(path):
+    """Pending ones stay, and the snapshot goes that no hook needs any more."""
+    assert ["1 dropped\n", "0 dropped\n"] == [ran("journal", "drop", path).stdout for _ in range(2)]
+    assert "none is dead\n" == ran("journal", "dead", path).stdout
+    assert "2 pending" in ran("journal", "pending", path).stdout
+    with SQLiteJournal(path) as journal:
+        rows = journal._run(lambda execute: execute("SELECT key FROM batchfsm_transitions WHERE snapshot IS NULL"))
+        assert [(RUNS.key,)] == rows.fetchall()
+
+
+def test_open_batches_are_listed_for_a_shell(tmp_path):
+    """Ids alone, in the order first seen; with --json objects. Of none there is no line."""
+    place = tmp_path / "j.db"
+    with SQLiteJournal(place) as journal:
+        me = journal.enlist(unheard)
+        assert "" == ran("journal", "open", place).stdout
+        for batch_id, ended_at in [("batch_b", None), ("batch_a\x1b", None), ("batch_c", 5)]:
+            journal.commit(attrs.evolve(change(me), batch_id=batch_id, ended_at=ended_at))
+
+    assert "batch_b\nbatch_a\\x1b\n" == ran("journal", "open", place).stdout
+    lines = ran("journal", "open", place, "--json").stdout.splitlines()
+    assert [{"batch_id": "batch_b"}, {"batch_id": "batch_a\x1b"}] == list(map(json.loads, lines))
+
+
+def test_batches_that_ended_long_ago_are_pruned(tmp_path):
+    """Those with pending hooks stay whole, and are counted; of a batch that was pruned there is nothing more to do."""
+    place, now = tmp_path / "j.db", time.time()
+    with SQLiteJournal(place) as journal:
+        me = journal.enlist(unheard)
+        for batch_id, ended_at, hooks in [
+            ("old", 5, ()),
+            ("new", now - 60, ()),
+            ("held", 5, ("h",)),
+            ("open", None, ()),
+        ]:
+            journal.commit(attrs.evolve(change(me, (BORN, hooks)), batch_id=batch_id, ended_at=ended_at))
+
+    said = [ran("journal", "prune", place, "--ended-before", span).stdout for span in ("30d", "30s", "30s")]
+    for text, number in zip(said, ["1 batch", "1 batch", "0 batches"], strict=True):
+        assert text.startswith(f"pruned {number} that ended before ")
+        assert text.endswith("Z; 1 batch not: hooks have yet to return\n")
+
+
+@pytest.mark.parametrize("span", ["tomorrow", "-1d", ""])
+def test_a_span_that_is_none_is_a_usage_error(path, span):
+    """It says how to write one."""
+    result = ran("journal", "prune", path, f"--ended-before={span}")
+
+    assert (2, True) == (result.exit_code, "is no span of time" in result.stderr)
+
+
+VERBS = [["pending"], ["dead"], ["retry"], ["drop"], ["open"], ["prune", "--ended-before", "30d"]]
+
+
+@pytest.mark.parametrize("odd", ["loop", "loop/j.db", "a\0b", "", "x" * 300], ids=ascii)
+@pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb[0])
+def test_an_odd_path_is_one_line_and_status_two(tmp_path, monkeypatch, verb, odd):
+    """A link to itself, a NUL, an empty path, a long name."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "loop").symlink_to("loop")
+    result = ran("journal", *verb, odd)
+
+    assert (2, "", 1) == (result.exit_code, result.stdout, result.stderr.count("\n"))
+    assert result.stderr.startswith("batchfsm: ")
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb[0])
 def test_a_place_without_a_journal_is_one_line_and_status_two(tmp_path, verb):
     """A path without a journal is one line on standard error and exit status 2, and no file is made there."""
-    result = ran("journal", verb, tmp_path / "typo.db")
+    result = ran("journal", *verb, tmp_path / "typo.db")
 
     assert (2, "", f"batchfsm: {tmp_path}/typo.db: there is no journal\n") == (
         result.exit_code, result.stdout, result.stderr

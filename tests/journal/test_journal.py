@@ -17,15 +17,18 @@ from typing import Any
 
 import attrs
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 import batchfsm
-from batchfsm import DIALECTS, JournalError, SQLiteJournal
+from batchfsm import DIALECTS, JournalError, Monitor, SQLiteJournal
 from batchfsm.history import BatchRecord, Fold, dump
-from batchfsm.journal import DeliveryOutcome, StoredBatch, fork, postgres, sql
+from batchfsm.journal import DeliveryOutcome, PruneResult, StoredBatch, fork, postgres, sql
 from batchfsm.journal.liveness import LivenessLock, is_alive
+from batchfsm.journal.state_compression import compress_state, decompress_state
 from batchfsm.wire import reader
 from support.journals import Desk, StandIn, change, drop, own_schema, server_or_skip, short, transitions, unheard
-from support.notation import seen, snap
+from support.notation import CREATED, seen, snap
 from support.paths import TESTS
 
 BORN, RUNS, ENDS = transitions(snap("v"), snap("vp"), snap("vpz"))
@@ -167,6 +170,118 @@ def test_forgetting_leaves_nothing(desk):
     assert (None, 0, []) == (journal.load("batch_1"), journal.count(), journal.pending())
     assert journal.commit(change(me, (BORN, ("h",))))
     assert [("validating", "h", 0)] == short(journal.pending())
+
+
+# ---------------------------------------------------------------- pruning
+
+
+def ended(desk: Any, rows: list[dict[str, Any]], *batch_ids: str) -> Any:
+    """Return a journal in which batches have ended and all hooks have returned."""
+    journal = desk.open()
+    monitor = Monitor(journal=journal)
+    monitor.on(name="h")(lambda _: None)
+    for batch_id in batch_ids:
+        for row in rows:
+            monitor.observe(row | {"id": batch_id}, observed_at=CREATED + 9e4)
+    return journal
+
+
+def transition_rows(journal: Any) -> int:
+    """Return the number of transitions in a journal."""
+    return journal._run(lambda execute: execute("SELECT count(*) FROM batchfsm_transitions").fetchone())[0]
+
+
+@pytest.mark.parametrize("path", ["vpzc", "vf", "vpze", "vpgx"])
+def test_a_pruned_batch_is_known_as_before_and_fires_no_hook(desk, path):
+    """Whichever of its snapshots is observed again; only the rows of its transitions are gone."""
+    rows, heard = seen(path), []
+    journal = ended(desk, rows, "batch_1")
+    before, stored = Monitor(journal=desk.open())["batch_1"], journal.load("batch_1")
+
+    assert PruneResult(pruned=1, kept=0) == journal.prune(ended_before=CREATED + 1e6)
+    assert (0, ("batch_1",), 1) == (transition_rows(journal), journal.batch_ids(), journal.count())
+    monitor = Monitor(journal=desk.open())
+    monitor.on(name="h")(heard.append)
+    assert (before, stored) == (monitor["batch_1"], journal.load("batch_1"))
+    for row in (*rows, *reversed(rows)):
+        assert () == monitor.observe(row | {"id": "batch_1"}).transitions
+    assert [] == heard
+    adopted = monitor.observe(seen(f"{path}p")[-1] | {"id": "batch_1"})
+    assert ("H502" in {found.rule for found in adopted.findings}, "in_progress") == (True, monitor["batch_1"].status)
+
+
+def test_a_monitor_that_knew_the_batch_before_goes_on(desk):
+    """Pruning is no update: the revision is the same."""
+    journal = ended(desk, seen("vpzc"), "batch_1")
+    monitor = Monitor(journal=journal)
+    monitor.observe(seen("vpzc")[-1] | {"id": "batch_1"})
+    journal.prune(ended_before=CREATED + 1e6)
+
+    monitor.observe(seen("vpzcp")[-1] | {"id": "batch_1"})
+    assert "in_progress" == monitor["batch_1"].status == Monitor(journal=desk.open())["batch_1"].status
+
+
+def test_only_old_batches_without_deliveries_are_pruned(desk):
+    """A dead letter counts as a delivery; open batches and later ends stay whole; a pruned batch is pruned once."""
+    journal = desk.open()
+    me = journal.enlist(unheard)
+    for batch_id, ended_at, hooks in [
+        ("batch_old", 5, ()), ("batch_unknown", 0, ()), ("batch_new", 10, ()), ("batch_open", None, ()),
+        ("batch_pending", 5, ("h",)), ("batch_dead", 5, ("h",)),
+    ]:  # fmt: skip
+        update = attrs.evolve(change(me, (BORN, hooks)), batch_id=batch_id, ended_at=ended_at)
+        assert journal.commit(update)
+    journal.record(DeliveryOutcome(batch_id="batch_dead", key=BORN.key, hook="h", error="E", tries=10, dead=True))
+
+    assert PruneResult(pruned=2, kept=2) == journal.prune(ended_before=10)
+    assert PruneResult(pruned=0, kept=2) == journal.prune(ended_before=10)
+    assert (6, 4) == (journal.count(), transition_rows(journal))
+    assert {StoredBatch(revision=1, state="s")} == {journal.load(batch_id) for batch_id in journal.batch_ids()}
+
+
+def test_more_batches_are_pruned_than_one_transaction_takes(desk, monkeypatch):
+    """Page by page, pending ones among them."""
+    monkeypatch.setattr(sql, "_PRUNE_BATCHES", 3)
+    journal = desk.open()
+    me = journal.enlist(unheard)
+    for number in range(10):
+        hooks = ("h",) if number % 3 == 0 else ()
+        journal.commit(attrs.evolve(change(me, (BORN, hooks)), batch_id=f"batch_{9 - number}", ended_at=5))
+
+    assert PruneResult(pruned=6, kept=4) == journal.prune(ended_before=10)
+
+
+def test_a_batch_that_is_updated_meanwhile_is_not_pruned(desk):
+    """Its new record stays."""
+    journal, other = desk.open(), desk.open()
+    journal.commit(attrs.evolve(change(journal.enlist(unheard), (BORN, ())), ended_at=5))
+    other.commit(change(other.enlist(unheard), expected=1, state="t"))
+
+    assert not journal._run(lambda execute: journal._prune_batch(execute, "batch_1", 1, "s"))
+    assert StoredBatch(revision=2, state="t") == journal.load("batch_1")
+
+
+@pytest.mark.parametrize("damaged", ["z1:", "z1:c=@e=dn>E11p", "z1:abcde", "z1:,", "z1:~~~~~"])
+def test_a_damaged_compressed_record_is_an_error(desk, damaged):
+    """It names the batch."""
+    journal = desk.open()
+    journal.commit(attrs.evolve(change(journal.enlist(unheard), (BORN, ())), state=damaged))
+
+    with pytest.raises(JournalError, match="the record of batch_1 cannot be read"):
+        journal.load("batch_1")
+
+
+@given(state=st.text(st.characters(codec="utf-8")))
+def test_every_state_survives_compression(state):
+    """All text but what begins as compressed text does; that is no JSON."""
+    assume(not state.startswith("z1:"))
+
+    assert state == decompress_state(compress_state(state)) == decompress_state(state)
+
+
+def test_the_dictionary_of_compressed_states_is_the_one_of_older_journals():
+    """A changed dictionary needs a new prefix, and older text must stay readable."""
+    assert "{}" == decompress_state("z1:c=@e=dn>E11ponc0Qm")
 
 
 # ---------------------------------------------------------------- who holds what
