@@ -1,131 +1,205 @@
-"""What is still to be called for one batch, and whose turn it is to call it."""
+"""Undelivered hooks of each batch, and the runs that call them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, cast
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from threading import Lock
+from typing import Any, Final, cast
 
 import attrs
 
+from batchfsm.errors import JournalError
 from batchfsm.journal import TRIES_MAX, DeliveryOutcome, backoff_s, error_text
 from batchfsm.monitor.hooks import Delivery
 from batchfsm.monitor.observation import HookError, IllegalTransitionError, Observation
-from batchfsm.route import Transition
 
 
 @attrs.define(eq=False)
 class FailedDelivery:
-    """A hook that raised, kept in memory: all of them without a journal, and those on findings always."""
+    """A hook that raised, kept in memory for `redeliver`; with a journal only hooks on findings are kept so."""
 
     delivery: Delivery
-    """What is to be called, and how often it has raised now."""
+    """Its `attempts` include the one that failed."""
 
-    at: float | None
-    """When, as far as the caller said; Unix seconds."""
+    failed_at: float | None
+    """When the hook raised, by the time that the caller gave; Unix seconds."""
 
     def is_due(self, now: float | None) -> bool:
-        """Tell whether it is to be tried again; without a time, always."""
-        *_, tries = self.delivery
+        """Return whether the back-off has passed; without a time always."""
+        attempts, failed_at = self.delivery.attempts, self.failed_at
         if now is None:
             return True
-        # A clock that was set back puts `now` before the failure: then the wait would have an end nobody meant.
-        return tries < TRIES_MAX and not (self.at is not None and self.at <= now < self.at + backoff_s(tries))
+        # After a clock was set back, `now` is before the failure, and the back-off would end at a wrong time.
+        return attempts < TRIES_MAX and not (
+            failed_at is not None and failed_at <= now < failed_at + backoff_s(attempts)
+        )
 
 
 @attrs.define(eq=False)
 class Outbox:
-    """What is still to be called for one batch; there is none for a batch without."""
+    """The undelivered hooks of one batch; a batch without any has no outbox."""
 
-    queue: list[Delivery]
-    failed: tuple[FailedDelivery, ...] = ()
-    """What raised, and waits for `redeliver`."""
-    turn: DeliveryRun | None = None
-    """Whoever calls the hooks of this batch now."""
-    is_left: bool = False
-    """True if an interrupt has left the rest to the journal, which is asked for it before anything else."""
+    queue: deque[Delivery] = attrs.field(factory=deque)
+    failed: list[FailedDelivery] = attrs.field(factory=list)
+    """Hooks that raised; `redeliver` calls them again."""
+    current_run: DeliveryRun | None = None
+    """The run that is calling the hooks of this batch; None if the batch is idle."""
+    has_rows_in_journal: bool = False
+    """True after an interrupt: the journal has undelivered hooks of this batch, which come before any other."""
 
 
 @attrs.define(eq=False)
 class DeliveryRun:
-    """One call of `observe`, or of one batch's hooks by `redeliver`; what is left to do in it."""
+    """The delivery of one batch's hooks, on behalf of one `observe` or of `redeliver`."""
 
-    batch_id: str = ""
-    now: float | None = None
-    """What time it is, as far as the caller said; Unix seconds."""
+    batch_id: str
+    now: float | None
+    """The time that the caller gave; Unix seconds."""
     observation: Observation | None = None
     error: IllegalTransitionError | None = None
     outbox: Outbox | None = None
-    """What it is to deliver; None if someone else does, or nothing is left."""
-    failures: tuple[Exception, ...] = ()
-    """What hooks have raised."""
+    """The outbox that this run empties; None if another run does, or if it was empty."""
 
-    def returned(self) -> DeliveryOutcome | None:
-        """Take off what was called; return what a journal has to know of it, if it has."""
-        outbox: Any = self.outbox
-        hook, subject, _ = outbox.queue.pop(0)
-        return _outcome(hook.name, subject) if isinstance(subject, Transition) else None
+    @property
+    def deliveries(self) -> deque[Delivery]:
+        """The queue of its outbox."""
+        return cast("Outbox", self.outbox).queue
 
-    def raised(self, error: Exception, *, is_journaled: bool) -> DeliveryOutcome | None:
-        """Take off what was called and raised, and say on the error what that was; return as `returned` does."""
-        outbox: Any = self.outbox
-        hook, subject, tries = outbox.queue[0]
-        what = subject.key if isinstance(subject, Transition) else f"{subject.rule} of {subject.batch_id}"
-        error.add_note(f"batchfsm: raised by the hook {hook.name} on {what}")
-        self.failures += (error,)
-        tries += 1
-        if tries == TRIES_MAX:
-            error.add_note(f"batchfsm: given up after {tries} tries")
-        if is_journaled and isinstance(subject, Transition):
-            del outbox.queue[0]
-            return _outcome(hook.name, subject, error=error, tries=tries, now=self.now)
-        outbox.failed += (FailedDelivery((hook, subject, tries), self.now),)
-        del outbox.queue[0]
-        return None
+    def add_failure(self, delivery: Delivery, error: Exception) -> Delivery:
+        """Note on an error which hook raised it; return the delivery with one more attempt."""
+        failed = attrs.evolve(delivery, attempts=delivery.attempts + 1)
+        error.add_note(f"batchfsm: raised by the hook {delivery.hook.name} on {delivery.subject_name}")
+        if failed.attempts == TRIES_MAX:
+            error.add_note(f"batchfsm: given up after {failed.attempts} tries")
+        return failed
 
-    def mention(self, error: Exception) -> None:
-        """Say on the error that ends the turn which hooks had raised before."""
-        for failure in self.failures:
-            error.add_note(f"batchfsm: before that, a hook raised {failure!r}; it stays pending")
+    def hand_over(self, outer: RunQueue | None) -> bool:
+        """Append the run to the queue of the hook that observes, if there is one; return whether it was appended."""
+        if outer is None or not outer.append(self):
+            return False
+        # Its hooks run after it has been returned.
+        self.observation = attrs.evolve(cast("Observation", self.observation), delivered=False)
+        if self.error is not None:
+            self.error.observation = self.observation
+        return True
 
     def release(self) -> None:
-        """Leave the batch idle, with what is still queued."""
-        if self.outbox is not None and self.outbox.turn is self:
-            self.outbox.turn = None
+        """Make the batch idle, unless another run has begun since."""
+        if self.outbox is not None and self.outbox.current_run is self:
+            self.outbox.current_run = None
 
-    def result(self) -> Observation:
-        """Return the observation, or raise what it ends with: the illegal move goes before what hooks raised."""
-        if self.observation is not None and not self.failures and self.error is None:
-            return self.observation
-        failed = hook_error(self.failures, self.observation)
+    def result(self, failures: Sequence[Exception]) -> Observation:
+        """
+        Return the observation.
+
+        Raises:
+            IllegalTransitionError: Under `on_illegal="raise"`; then `HookError` is its cause.
+            HookError: If hooks raised.
+        """
+        failed = hook_error(failures, self.observation)
         if self.error is not None:
             raise self.error from failed
-        raise cast("HookError", failed)
+        if failed is not None:
+            raise failed
+        return cast("Observation", self.observation)
+
+
+class RunQueue:
+    """
+    The runs of one outermost `observe` or `redeliver`.
+
+    A hook that observes another batch appends a run here. It starts after the present one, and not inside the hook:
+    otherwise a chain of batches would end in `RecursionError`.
+    """
+
+    def __init__(self, store: object, run: DeliveryRun) -> None:
+        self.store = store
+        self.failures: list[Exception] = []
+        """The errors that hooks have raised in all runs so far."""
+        self.is_open = True
+        """False once all runs have ended, or one was interrupted."""
+        self._lock = Lock()
+        self._runs = deque([run])
+
+    @property
+    def current(self) -> DeliveryRun | None:
+        """The run that is being delivered; None after the last, and then the queue is closed."""
+        with self._lock:
+            self.is_open = bool(self._runs)
+            return self._runs[0] if self._runs else None
+
+    def finish_current(self) -> None:
+        """Remove the current run."""
+        with self._lock:
+            self._runs.popleft()
+
+    def append(self, run: DeliveryRun) -> bool:
+        """Append a run; return False, and append nothing, if the queue is closed."""
+        with self._lock:
+            if self.is_open:
+                self._runs.append(run)
+            return self.is_open
+
+    def remove(self, run: DeliveryRun) -> None:
+        """Remove a run if it is in the queue."""
+        with self._lock, suppress(ValueError):
+            self._runs.remove(run)
+
+    def close(self, error: BaseException) -> list[DeliveryRun]:
+        """Close the queue after an error and return its unfinished runs; note on a JournalError which hooks raised."""
+        if isinstance(error, JournalError):
+            for failure in self.failures:
+                error.add_note(f"batchfsm: before that, a hook raised {failure!r}; it stays pending")
+        with self._lock:
+            self.is_open = False
+            return list(self._runs)
+
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        """Make this the queue that `enclosing_queue` returns in hooks, and in tasks that they start."""
+        outer = tuple(queue for queue in _ENTERED.get() if queue.is_open)
+        _ENTERED.set((*outer, self))
+        try:
+            yield
+        finally:
+            # A token could not be used where a coroutine is closed in another context than it ran in.
+            _ENTERED.set(outer)
+
+
+_ENTERED: Final[ContextVar[tuple[RunQueue, ...]]] = ContextVar("batchfsm_run_queues", default=())
+"""The queues whose hooks are running in this context: one, or more if a hook uses a second monitor."""
+
+
+def enclosing_queue(store: object) -> RunQueue | None:
+    """Return the open queue of a store if a hook of that queue is running in this context."""
+    for queue in _ENTERED.get():
+        if queue.store is store and queue.is_open:
+            return queue
+    return None
 
 
 def hook_error(failures: Sequence[Exception], observation: Observation | None) -> HookError | None:
-    """Return what hooks raised as one error; None if none did."""
+    """Return the errors of hooks as one `HookError`; None if there are none."""
     return HookError("hooks raised; they stay pending", failures, observation) if failures else None
 
 
-def of_batch(delivery: Delivery) -> tuple[str, str] | None:
-    """Return what tells a delivery of a transition from the others of its batch; None for a finding's."""
-    hook, subject, _ = delivery
-    return (subject.key, hook.name) if isinstance(subject, Transition) else None
+def success_of(delivery: Delivery) -> DeliveryOutcome:
+    """Return the outcome that removes a delivery from the journal."""
+    transition: Any = delivery.subject
+    return DeliveryOutcome(batch_id=transition.batch_id, key=transition.key, hook=delivery.hook.name)
 
 
-def _outcome(
-    hook: str, subject: Transition, *, error: Exception | None = None, tries: int = 0, now: float | None = None
-) -> DeliveryOutcome:
-    if error is None:
-        return DeliveryOutcome(batch_id=subject.batch_id, key=subject.key, hook=hook)
-    at = now or 0.0
-    return DeliveryOutcome(
-        batch_id=subject.batch_id,
-        key=subject.key,
-        hook=hook,
+def failure_of(delivery: Delivery, error: Exception, now: float | None) -> DeliveryOutcome:
+    """Return the outcome that sets the back-off of a delivery in the journal, or makes it a dead letter."""
+    failed_at = now or 0.0
+    return attrs.evolve(
+        success_of(delivery),
         error=error_text(error),
-        tries=tries,
-        failed_at=at,
-        due_at=at and at + backoff_s(tries),
-        dead=tries >= TRIES_MAX,
+        tries=delivery.attempts,
+        failed_at=failed_at,
+        due_at=failed_at and failed_at + backoff_s(delivery.attempts),
+        dead=delivery.attempts >= TRIES_MAX,
     )

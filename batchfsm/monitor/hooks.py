@@ -1,11 +1,11 @@
-"""Who wants to hear of what: registered hooks, checked when they are registered."""
+"""Registry of hooks; arguments are validated at registration."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
 from inspect import iscoroutinefunction
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import attrs
 
@@ -13,6 +13,7 @@ from batchfsm.errors import UnknownNameError
 from batchfsm.finding import Finding
 from batchfsm.route import Transition
 from batchfsm.rules import chosen
+from batchfsm.snapshot import fast_constructor
 from batchfsm.topology import Topology
 
 HookT = TypeVar("HookT", bound=Callable[..., Any])
@@ -20,34 +21,62 @@ HookT = TypeVar("HookT", bound=Callable[..., Any])
 
 @attrs.frozen(eq=False)
 class Hook:
-    """One function and what it wants to hear of."""
+    """One registered function, with the predicate that selects its transitions or findings."""
 
     function: Callable[[Any], Any]
     name: str
-    """How journals and errors call it."""
-    wanted: Callable[[Any], bool] | None
-    """Given a transition or a finding: is it for this hook? None if all are."""
+    """Its name in journals and errors."""
+    matches: Callable[[Any], bool] | None
+    """Returns whether the hook is called with a transition or finding; None if it is called with each."""
 
 
-Delivery = tuple[Hook, Any, int]
-"""A hook, the transition or finding that it is to be called with, and how often it has raised on that."""
+@attrs.frozen(eq=False)
+class Delivery:
+    """One call of one hook that has yet to return."""
+
+    hook: Hook
+    subject: Transition | Finding
+    """The argument of the call."""
+    attempts: int = 0
+    """How often the hook has raised on it."""
+
+    @property
+    def key(self) -> tuple[str, str] | None:
+        """The transition's key and the hook's name, as in a journal; None if the subject is a finding."""
+        return (self.subject.key, self.hook.name) if isinstance(self.subject, Transition) else None
+
+    @property
+    def subject_name(self) -> str:
+        """The transition's key, or the finding's rule and batch."""
+        subject = self.subject
+        return subject.key if isinstance(subject, Transition) else f"{subject.rule} of {subject.batch_id}"
 
 
-class Hooks:
-    """The hooks of one monitor, in order of registration."""
+_make_delivery: Final[Callable[..., Delivery]] = fast_constructor(Delivery)
+
+
+class HookRegistry:
+    """
+    The hooks of one monitor, in order of registration.
+
+    Args:
+        graph: The lifecycle that statuses and edges are checked against.
+        coroutines: Whether coroutine functions are accepted.
+        is_journaled: Whether each hook on transitions needs a name of its own.
+    """
 
     def __init__(self, graph: Topology, *, coroutines: bool, is_journaled: bool = False) -> None:
-        """Take coroutine functions or refuse them; with a journal insist on names of their own."""
         self._graph = graph
         self._coroutines = coroutines
         self._is_journaled = is_journaled
-        self._transition: list[Hook] = []
-        self._finding: list[Hook] = []
+        self._on_transitions: list[Hook] = []
+        self._on_findings: list[Hook] = []
+        self._by_name: dict[str, Hook] = {}
 
     def on(
         self, statuses: tuple[Any, ...], source: str | None, target: str | None, name: str | None
     ) -> Callable[[HookT], HookT]:
-        """Check what is asked for and return the decorator that registers it."""
+        """Check the arguments of `Monitor.on` and return its decorator."""
         if any(callable(status) for status in statuses):
             msg = "@monitor.on needs parentheses: @monitor.on() for every transition"
             raise TypeError(msg)
@@ -57,51 +86,47 @@ class Hooks:
         targets = frozenset(statuses) if target is None else frozenset({target})
         self._check(targets, source)
 
-        def wanted(transition: Transition) -> bool:
+        def matches(transition: Transition) -> bool:
             if targets and transition.target not in targets:
                 return False
-            # An edge is a step of the table. Across a gap nobody knows which were taken.
+            # An edge is a step of the table. A gap does not tell which steps were taken.
             return source is None or (transition.source == source and (transition.event is not None or not targets))
 
-        return partial(self._register, self._transition, wanted if targets or source is not None else None, name)
+        return partial(self._register, self._on_transitions, matches if targets or source is not None else None, name)
 
     def on_finding(self, first: Any, codes: tuple[str, ...], name: str | None) -> Any:
-        """Check the codes and register, or return the decorator that does."""
+        """Check the arguments of `Monitor.on_finding`; register the function, or return the decorator."""
         if callable(first):
-            return self._register(self._finding, None, name, first)
+            return self._register(self._on_findings, None, name, first)
         tokens = codes if first is None else (first, *codes)
-        asked = chosen(tokens)
-        wanted = (lambda finding: finding.rule in asked) if asked else None
-        return partial(self._register, self._finding, wanted, name)
+        selected = chosen(tokens)
+        matches = (lambda finding: finding.rule in selected) if selected else None
+        return partial(self._register, self._on_findings, matches, name)
 
-    def wanting(self, transitions: Sequence[Transition], findings: Sequence[Finding]) -> list[Delivery]:
-        """Return who is to be called with what: transitions in route order, then findings."""
-        asked: list[Delivery] = []
-        for transition in transitions:
-            for hook in self._transition:
-                if hook.wanted is None or hook.wanted(transition):
-                    asked += ((hook, transition, 0),)
-        for finding in findings:
-            for hook in self._finding:
-                if hook.wanted is None or hook.wanted(finding):
-                    asked += ((hook, finding, 0),)
-        return asked
+    def matching_deliveries(self, transitions: Sequence[Transition], findings: Sequence[Finding]) -> list[Delivery]:
+        """Return the calls that transitions and findings cause: transitions in route order, then findings."""
+        deliveries: list[Delivery] = []
+        for hooks, subjects in ((self._on_transitions, transitions), (self._on_findings, findings)):
+            for subject in subjects:
+                for hook in hooks:
+                    if hook.matches is None or hook.matches(subject):
+                        deliveries.append(_make_delivery(hook, subject))  # noqa: PERF401  # Called for each row.
+        return deliveries
 
-    def named(self) -> dict[str, Hook]:
-        """Return the hooks on transitions by name."""
-        return {hook.name: hook for hook in self._transition}
+    def by_name(self) -> dict[str, Hook]:
+        """Return the hooks on transitions by name; of equal names, without a journal, the last."""
+        return dict(self._by_name)
 
     def call(self, name: str, transition: Transition) -> Any:
         """
         Call one hook by name, and return what it returns.
 
         Raises:
-            UnknownNameError: If none is called so: it is registered elsewhere, or nowhere any more.
+            UnknownNameError: If no hook of this monitor has the name.
         """
-        known = self.named()
-        if name not in known:
-            raise UnknownNameError("hook", name, known)
-        return known[name].function(transition)
+        if name not in self._by_name:
+            raise UnknownNameError("hook", name, self._by_name)
+        return self._by_name[name].function(transition)
 
     def _check(self, targets: frozenset[str], source: str | None) -> None:
         graph = self._graph
@@ -120,7 +145,7 @@ class Hooks:
             raise ValueError(msg)
 
     def _register(
-        self, hooks: list[Hook], wanted: Callable[[Any], bool] | None, name: str | None, function: Any
+        self, hooks: list[Hook], matches: Callable[[Any], bool] | None, name: str | None, function: Any
     ) -> Any:
         if not callable(function):
             msg = f"a hook is called with a transition or a finding; {function!r} cannot be called"
@@ -130,18 +155,21 @@ class Hooks:
         ):
             msg = f"{_name(function)} is a coroutine function: a Monitor would never await it; use AsyncMonitor"
             raise TypeError(msg)
-        called = name or _name(function)
-        if self._is_journaled and hooks is self._transition:
-            self._check_name(called, is_given=name is not None)
-        hooks.append(Hook(function, called, wanted))
+        hook = Hook(function, name or _name(function), matches)
+        if hooks is self._on_transitions:
+            if self._is_journaled:
+                self._check_name(hook.name, is_given=name is not None)
+            # Another thread may be reading the names.
+            self._by_name[hook.name] = hook
+        hooks.append(hook)
         return function
 
     def _check_name(self, name: str, *, is_given: bool) -> None:
-        """Refuse a name by which a journal could not tell, after a restart, which hook was meant."""
+        """Reject a name that would not identify the hook in the journal after a restart."""
         if not is_given and name.endswith("<lambda>"):
             msg = "a lambda has no name that a journal could keep; give it one: name="
             raise ValueError(msg)
-        if any(hook.name == name for hook in self._transition):
+        if name in self._by_name:
             msg = f"there is a hook called {name!r} already; a journal tells hooks apart by name: give this one name="
             raise ValueError(msg)
 

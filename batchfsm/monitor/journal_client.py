@@ -1,4 +1,4 @@
-"""What a monitor and its journal owe each other: states to load and to write, deliveries to hold and to settle."""
+"""Reads and writes batch records and leases deliveries, on behalf of one monitor."""
 
 from __future__ import annotations
 
@@ -9,19 +9,22 @@ from typing import Final
 from batchfsm.errors import JournalError
 from batchfsm.history import BatchRecord, dump, restore
 from batchfsm.journal import BatchUpdate, DeliveryOutcome, Journal, OutboxEntry, Written
-from batchfsm.monitor.hooks import Delivery, Hooks
+from batchfsm.monitor.hooks import Delivery, HookRegistry
 from batchfsm.route import Transition
 from batchfsm.topology import Topology
 
-RACES_MAX: Final = 100
-"""How often one observation is folded again because another process was faster; each time one of them got through."""
+COMMIT_RETRIES_MAX: Final = 100
+"""How often one observation is folded again after another process has written the batch; each time one process won."""
 
 
 class JournalClient:
-    """The journal's side of one monitor. Its lock is held while a batch is read, folded and written."""
+    """
+    The use of a journal by one monitor.
 
-    def __init__(self, journal: Journal, hooks: Hooks, graph: Topology) -> None:
-        """Become one of the journal's monitors."""
+    Its lock is held while a batch is read, folded and written.
+    """
+
+    def __init__(self, journal: Journal, hooks: HookRegistry, graph: Topology) -> None:
         self.lock = RLock()
         self.is_remote = journal.is_remote
         self._journal = journal
@@ -29,27 +32,27 @@ class JournalClient:
         self._graph = graph
         self._owner = journal.enlist(hooks.call)
         self._revisions: dict[str, int] = {}
-        self._owed: list[DeliveryOutcome] = []
+        self._unacknowledged: list[DeliveryOutcome] = []
 
     def load(self, batch_id: str) -> BatchRecord | None:
         """
-        Return what the journal knows of a batch, with whatever others have added; None if nothing.
+        Return the record of a batch as the journal has it now; None if it has none.
 
         Raises:
-            JournalError: If it cannot be read, or is of another lifecycle.
+            JournalError: If the journal cannot be read, or has the batch under another lifecycle.
         """
-        kept = self._journal.load(batch_id)
-        self._revisions[batch_id] = 0 if kept is None else kept.revision
-        if kept is None:
+        stored = self._journal.load(batch_id)
+        self._revisions[batch_id] = 0 if stored is None else stored.revision
+        if stored is None:
             return None
         try:
-            track = restore(kept.state)
+            record = restore(stored.state)
         except ValueError as error:
-            raise self.error(f"what is kept of {batch_id} cannot be read: {error}") from error
-        if strange := {track.status or "", *track.entered} - {"", *self._graph.statuses}:
+            raise self.error(f"the stored state of {batch_id} cannot be read: {error}") from error
+        if unknown := {record.status or "", *record.entered} - {"", *self._graph.statuses}:
             name = self._graph.lifecycle.name
-            raise self.error(f"{batch_id} was {min(strange)}, which the {name} lifecycle has not")
-        return track
+            raise self.error(f"{batch_id} was {min(unknown)}, which the {name} lifecycle has not")
+        return record
 
     def commit(
         self,
@@ -57,13 +60,16 @@ class JournalClient:
         before: BatchRecord,
         after: BatchRecord,
         transitions: Sequence[Transition],
-        wanting: Sequence[Delivery],
+        deliveries: Sequence[Delivery],
     ) -> Written | None:
         """
-        Write what an observation has changed; None if another process was faster.
+        Write the changes of one observation.
 
-        That a batch was looked at again, and nothing else was new, is not worth a write: the time
-        of the last look is written with the next change.
+        If nothing but the time of the last look has changed, nothing is written: the time is
+        written with the next change.
+
+        Returns:
+            None if another process has written the batch since it was loaded.
         """
         try:
             state = dump(after, observed_at=after.observed_at)
@@ -73,8 +79,8 @@ class JournalClient:
         expected = self._revisions.get(batch_id, 0)
         if not is_news:
             return "held"
-        names = [[hook.name for hook, subject, _ in wanting if subject is each] for each in transitions]
-        entries = [OutboxEntry(each, tuple(heard)) for each, heard in zip(transitions, names, strict=True)]
+        names = [[each.hook.name for each in deliveries if each.subject is transition] for transition in transitions]
+        entries = [OutboxEntry(each, tuple(hooks)) for each, hooks in zip(transitions, names, strict=True)]
         change = BatchUpdate(
             batch_id=batch_id,
             owner=self._owner,
@@ -97,48 +103,48 @@ class JournalClient:
         return record.observed_at or max((at for at in record.ats if at is not None), default=0)
 
     def claim(self, batch_id: str, *, retry: bool, now: float | None = None) -> list[Delivery]:
-        """Return what is to be called for a batch and nobody else is about to call; `retry`: also what has raised."""
+        """Lease the free deliveries of a batch; with `retry` also those whose hooks have raised."""
         if self.is_remote:
             return []
-        known = self._hooks.named()
+        known = self._hooks.by_name()
         rows = self._journal.claim(batch_id, self._owner, known.keys(), retry=retry, now=now)
-        return [(known[row.hook], row.transition, row.tries) for row in rows]
+        return [Delivery(known[row.hook], row.transition, row.tries) for row in rows]
 
-    def waiting(self, now: float | None) -> list[str]:
-        """Return the batches for which something is to be called."""
+    def batches_with_pending(self, now: float | None) -> list[str]:
+        """Return the batches with undelivered hooks that are due at a time; None: at any time."""
         return [] if self.is_remote else self._journal.waiting(now)
 
     def record(self, outcome: DeliveryOutcome) -> None:
-        """Settle one call of a hook, and what could not be settled before."""
+        """Write the outcome of one call of a hook, after those that could not be written before."""
         with self.lock:
-            self._owed.append(outcome)
-            self.settle()
+            self._unacknowledged.append(outcome)
+            self.flush_acknowledgements()
 
-    def settle(self) -> None:
+    def flush_acknowledgements(self) -> None:
         """
-        Tell the journal what became of calls.
+        Write the outcomes of calls to the journal.
 
-        Owed until it is told: a hook that returned is not called again by this process, though the
-        journal may have been away.
+        One that cannot be written stays here: this process does not call a hook again that has
+        returned, even if the journal was unreachable.
         """
         with self.lock:
-            while self._owed:
-                self._journal.record(self._owed[0])
-                del self._owed[0]
+            while self._unacknowledged:
+                self._journal.record(self._unacknowledged[0])
+                del self._unacknowledged[0]
 
     def release(self, batch_id: str) -> None:
-        """Let go of what is held of a batch, so that it comes first the next time, whoever asks."""
+        """Release the leased deliveries of a batch, so that the next monitor that asks gets them first."""
         with self.lock:
-            self.settle()
+            self.flush_acknowledgements()
             self._journal.release(batch_id, self._owner)
 
     def forget(self, batch_id: str) -> None:
-        """Drop a batch."""
+        """Remove a batch from the journal."""
         self._journal.forget(batch_id)
         self._revisions.pop(batch_id, None)
 
     def count(self) -> int:
-        """Return how many batches are kept."""
+        """Return the number of batches in the journal."""
         return self._journal.count()
 
     def error(self, problem: str) -> JournalError:

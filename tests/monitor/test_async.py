@@ -351,20 +351,68 @@ def test_a_hook_that_observes_its_own_batch_runs_to_completion():
     )  # fmt: skip
 
 
-def test_a_hook_that_observes_another_batch_delivers_it():
-    """The other is idle: its hooks have been awaited when the inner call returns."""
-    monitor, heard = AsyncMonitor(), []
+def test_a_hook_that_observes_another_batch_queues_its_hooks():
+    """They are awaited after the hooks of the first batch, in whatever task the hook observes."""
+    monitor, heard, inner = AsyncMonitor(), [], []
 
     @monitor.on("completed", name="chain")
     async def chain(transition: Transition) -> None:
-        assert (await monitor.observe(snap("v", id="batch_2"))).delivered
-        heard.append("chained")
+        if transition.batch_id == "batch_1":
+            inner.append(await monitor.observe(snap("v", id="batch_2")))
+            inner.extend(await asyncio.gather(monitor.observe(snap("v", id="batch_3"))))
+            heard.append("chained")
 
     monitor.on(name="log")(lambda transition: heard.append(f"{transition.batch_id} {transition.target}"))
 
-    awaited(lambda: monitor.observe(snap("vpzc")))
+    outer = awaited(lambda: monitor.observe(snap("vpzc")))
 
-    assert ["batch_2 validating", "chained", "batch_1 completed"] == heard[-3:]
+    assert ["chained", "batch_1 completed", "batch_2 validating", "batch_3 validating"] == heard[-4:]
+    assert [False, False] == [each.delivered for each in inner]
+    assert outer.delivered
+
+
+def test_a_chain_of_batches_does_not_grow_the_stack():
+    """Each hook observes the next batch, two thousand times; no hook runs inside another."""
+    monitor, depths, depth = AsyncMonitor(), [], [0]
+
+    @monitor.on("validating", name="next")
+    async def observe_next(transition: Transition) -> None:
+        depth[0] += 1
+        depths.append(depth[0])
+        number = int(transition.batch_id.removeprefix("batch_"))
+        await asyncio.sleep(0)
+        if number < 2000:
+            await monitor.observe(snap("v", id=f"batch_{number + 1}"))
+        depth[0] -= 1
+
+    awaited(lambda: monitor.observe(snap("v")))
+
+    assert [1] * 2000 == depths
+
+
+def test_a_task_that_a_hook_started_observes_on_its_own_after_the_hooks():
+    """The hooks of its batch are awaited in the task, once the observe that started it has returned."""
+    monitor, heard = AsyncMonitor(), []
+    tasks: list[asyncio.Task[Any]] = []
+    ended = asyncio.Event()
+
+    async def later() -> bool:
+        await ended.wait()
+        return (await monitor.observe(snap("v", id="batch_2"))).delivered
+
+    @monitor.on("completed", name="start")
+    async def start(_: Transition) -> None:
+        tasks.append(asyncio.create_task(later()))
+
+    monitor.on("validating", name="log")(lambda transition: heard.append(transition.batch_id))
+
+    async def main() -> bool:
+        await monitor.observe(snap("vpzc"))
+        ended.set()
+        return await tasks[0]
+
+    assert awaited(main)
+    assert ["batch_1", "batch_2"] == heard
 
 
 # ---------------------------------------------------------------- errors

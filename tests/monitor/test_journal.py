@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from batchfsm import AsyncMonitor, Finding, HookError, JournalError, Monitor, SnapshotError, SQLiteJournal, Transition
 from batchfsm.errors import UnknownNameError
 from batchfsm.journal import BACKOFF_S, BACKOFF_S_MAX, TRIES_MAX, BatchUpdate, DeliveryOutcome, backoff_s
-from batchfsm.monitor.journal_client import RACES_MAX
+from batchfsm.monitor.journal_client import COMMIT_RETRIES_MAX
 from support.histories import logs, written
 from support.journals import short
 from support.notation import CREATED, WORDS, seen, snap
@@ -298,7 +298,7 @@ def test_a_state_of_another_lifecycle_is_refused(desk):
     monitor = desk.monitor()
     with pytest.raises(JournalError, match="batch_1 was scheduling, which the openai lifecycle has not"):
         monitor.observe(LIFE[0])
-    with pytest.raises(JournalError, match="what is kept of batch_2 cannot be read: it is no state of a batch"):
+    with pytest.raises(JournalError, match="the stored state of batch_2 cannot be read: it is no state of a batch"):
         monitor.observe(LIFE[0] | {"id": "batch_2"})
 
 
@@ -566,9 +566,11 @@ def test_what_a_dead_process_left_goes_before_what_is_new(desk):
 def test_a_race_that_is_lost_for_ever_is_an_error(desk):
     """A hundred times somebody else was faster: that is no race any more."""
     monitor = desk.monitor()
-    monitor._ledger._journal.commit = lambda change: None
+    monitor._store._client._journal.commit = lambda change: None
 
-    with pytest.raises(JournalError, match=f"other processes were faster to observe batch_1, {RACES_MAX} times"):
+    with pytest.raises(
+        JournalError, match=f"other processes were faster to observe batch_1, {COMMIT_RETRIES_MAX} times"
+    ):
         monitor.observe(LIFE[0])
 
 
@@ -913,14 +915,14 @@ def test_a_cancellation_while_the_journal_writes_loses_nothing(desk):
     """It passes at once; what was written all the same is delivered by the next who comes."""
     listener, entered, leave = Subscription(), threading.Event(), threading.Event()
     monitor = desk.monitor(listener, kind=AsyncMonitor)
-    real = monitor._ledger._journal.commit
+    real = monitor._store._client._journal.commit
 
     def slow(change: BatchUpdate) -> bool:
         entered.set()
         assert leave.wait(WAIT_S_MAX)
         return real(change)
 
-    monitor._ledger._journal.commit = slow
+    monitor._store._client._journal.commit = slow
 
     async def main() -> None:
         task = asyncio.create_task(monitor.observe(LIFE[1]))
@@ -941,14 +943,14 @@ def test_a_cancellation_while_a_hook_is_acknowledged_calls_it_no_second_time(des
     """It has returned; that the journal was still being told is nobody's business."""
     listener, entered, leave = Subscription(), threading.Event(), threading.Event()
     monitor = desk.monitor(listener, kind=AsyncMonitor)
-    real = monitor._ledger._journal.record
+    real = monitor._store._client._journal.record
 
     def slow(outcome: DeliveryOutcome) -> None:
         entered.set()
         assert leave.wait(WAIT_S_MAX)
         real(outcome)
 
-    monitor._ledger._journal.record = slow
+    monitor._store._client._journal.record = slow
 
     async def main() -> None:
         task = asyncio.create_task(monitor.observe(LIFE[1]))
@@ -969,14 +971,14 @@ def test_a_cancellation_when_all_has_been_called_takes_nothing_from_whoever_is_n
     """The journal was still asked whether others had left anything: the batch is idle, and nothing is let go twice."""
     listener, entered, leave = Subscription(), threading.Event(), threading.Event()
     monitor = desk.monitor(listener, kind=AsyncMonitor)
-    real = monitor._ledger._journal.claim
+    real = monitor._store._client._journal.claim
 
     def slow(*args: Any, **words: Any) -> Any:
         entered.set()
         assert leave.wait(WAIT_S_MAX)
         return real(*args, **words)
 
-    monitor._ledger._journal.claim = slow
+    monitor._store._client._journal.claim = slow
 
     async def main() -> None:
         task = asyncio.create_task(monitor.observe(LIFE[1]))

@@ -31,6 +31,7 @@ from batchfsm import (
 from batchfsm.errors import UnknownNameError
 from batchfsm.finding import verdict_of
 from batchfsm.history import BatchRecord, Fold
+from batchfsm.monitor.delivery import RunQueue
 from batchfsm.wire import ParsedRow, reader
 from support import oracle
 from support.histories import FIELDS, logs, written
@@ -1405,8 +1406,8 @@ def test_a_nested_observation_without_news_finds_the_batch_busy_too():
     assert ["validating", "in_progress"] == listener.heard
 
 
-def test_a_hook_that_observes_another_batch_finds_it_idle_and_delivers_it():
-    """Batches do not wait for each other: the other's hooks have run when the inner call returns."""
+def test_a_hook_that_observes_another_batch_queues_its_hooks():
+    """They run after the hooks of the first batch, and the inner call has returned by then."""
     monitor, heard, inner = Monitor(), [], []
 
     @monitor.on("completed", name="chain")
@@ -1417,10 +1418,131 @@ def test_a_hook_that_observes_another_batch_finds_it_idle_and_delivers_it():
 
     monitor.on(name="log")(lambda transition: heard.append(f"{transition.batch_id} {transition.target}"))
 
+    outer = monitor.observe(snap("vpzc"))
+
+    assert ["chained", "batch_1 completed", "batch_2 validating"] == heard[-3:]
+    assert ([False], ["validating"], True) == (
+        [each.delivered for each in inner], targets(inner[0]), outer.delivered,
+    )  # fmt: skip
+
+
+def test_a_hook_that_observes_another_batch_without_hooks_gets_it_delivered():
+    """Nothing is left to be called for the other batch."""
+    monitor, inner = Monitor(), []
+    monitor.on("completed")(lambda _: inner.append(monitor.observe(snap("v", id="batch_2"))))
+
     monitor.observe(snap("vpzc"))
 
-    assert ["batch_2 validating", "chained", "batch_1 completed"] == heard[-3:]
     assert [True] == [each.delivered for each in inner]
+
+
+def test_hooks_of_other_batches_that_raise_are_raised_by_the_outermost_observe():
+    """All of them run; the error has what the hooks of each batch raised, and the outermost observation."""
+    monitor, heard = Monitor(), []
+
+    @monitor.on("validating", name="failing")
+    def fail(transition: Transition) -> None:
+        if transition.batch_id != "batch_3":
+            monitor.observe(snap("v", id=f"batch_{int(transition.batch_id[-1]) + 1}"))
+        heard.append(transition.batch_id)
+        raise ValueError(transition.batch_id)
+
+    with pytest.raises(HookError) as raised:
+        monitor.observe(snap("v"))
+
+    batches = ["batch_1", "batch_2", "batch_3"]
+    assert (batches, batches) == (heard, [str(each) for each in raised.value.exceptions])
+    assert "batch_1" == raised.value.observation.transitions[0].batch_id
+    heard.clear()
+    with pytest.raises(HookError):
+        monitor.redeliver()
+    assert batches == sorted(heard)
+
+
+def test_an_interrupt_leaves_the_hooks_of_all_queued_batches_pending():
+    """It ends the outermost observe; then each batch is idle, with its hooks."""
+    monitor, heard, interrupts = Monitor(), [], [KeyboardInterrupt()]
+
+    @monitor.on("validating", name="chain")
+    def chain(transition: Transition) -> None:
+        if transition.batch_id == "batch_1":
+            monitor.observe(snap("v", id="batch_2"))
+            monitor.observe(snap("v", id="batch_3"))
+        elif interrupts:
+            raise interrupts.pop()
+        heard.append(transition.batch_id)
+
+    with pytest.raises(KeyboardInterrupt):
+        monitor.observe(snap("v"))
+
+    assert ["batch_1"] == heard
+    assert monitor.observe(snap("vp", id="batch_3")).delivered
+    monitor.redeliver()
+    assert ["batch_1", "batch_3", "batch_2"] == heard
+
+
+def test_an_interrupt_in_an_inner_observe_leaves_its_hooks_pending(monkeypatch):
+    """It comes after the hooks of the other batch were queued: they are called once, and later."""
+    monitor, heard = Monitor(), []
+    real = RunQueue.append
+
+    def interrupted(queue: RunQueue, run: object) -> bool:
+        real(queue, run)
+        raise KeyboardInterrupt
+
+    @monitor.on("validating", name="chain")
+    def chain(transition: Transition) -> None:
+        heard.append(transition.batch_id)
+        if transition.batch_id == "batch_1":
+            with pytest.raises(KeyboardInterrupt):
+                monitor.observe(snap("v", id="batch_2"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunQueue, "append", interrupted)
+        monitor.observe(snap("v"))
+
+    assert ["batch_1"] == heard
+    monitor.redeliver()
+    assert ["batch_1", "batch_2"] == heard
+
+
+def test_an_illegal_move_seen_by_a_hook_is_raised_there_with_its_observation():
+    """Its hooks run later, so its observation is not delivered."""
+    monitor, inner = Monitor(on_illegal="raise"), []
+    monitor.observe(snap("vpzc", id="batch_2"))
+    monitor.on_finding("H502")(lambda _: None)
+
+    @monitor.on("validating")
+    def look(_: Transition) -> None:
+        with pytest.raises(IllegalTransitionError) as raised:
+            monitor.observe(snap("vx", id="batch_2", failed_at=9_999_999_999))
+        inner.append(raised.value.observation)
+
+    monitor.observe(snap("v"))
+
+    assert [False] == [each.delivered for each in inner]
+
+
+def test_two_monitors_whose_hooks_observe_with_the_other_do_not_grow_the_stack():
+    """Each hook observes the next batch with the other monitor; all run, and at most one of each at a time."""
+    monitors, heard, depth, depths = [Monitor(), Monitor()], [], [0], set()
+
+    def observe_next(transition: Transition) -> None:
+        depth[0] += 1
+        depths.add(depth[0])
+        number = int(transition.batch_id.removeprefix("batch_"))
+        heard.append(number)
+        if number < 2000:
+            monitors[(number + 1) % 2].observe(snap("v", id=f"batch_{number + 1}"))
+        depth[0] -= 1
+
+    for monitor in monitors:
+        monitor.on("validating", name="next")(observe_next)
+
+    monitors[1].observe(snap("v"))
+
+    assert [*range(1, 2001)] == sorted(heard)
+    assert {1, 2} == depths
 
 
 def test_two_batches_whose_hooks_observe_each_other_do_not_hang():
@@ -1472,7 +1594,7 @@ def test_a_hook_may_forget_its_batch():
 
 
 def test_a_hook_may_redeliver():
-    """Its own batch is busy; what is pending for others is delivered before it goes on."""
+    """Its own batch is busy; the undelivered hooks of others are called before it goes on."""
     monitor, heard = Monitor(), []
     failing = listening(monitor, ValueError("once"), name="failing")
     with pytest.raises(HookError):

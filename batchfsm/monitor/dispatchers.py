@@ -1,0 +1,184 @@
+"""Dispatchers of hooks: one calls them, the other awaits those that are coroutines."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from inspect import isawaitable
+from typing import ParamSpec, TypeVar
+
+from batchfsm.monitor.batch_store import BatchStore
+from batchfsm.monitor.delivery import DeliveryRun, RunQueue, enclosing_queue, hook_error
+from batchfsm.monitor.journaled_store import JournaledBatchStore
+from batchfsm.monitor.observation import Observation
+from batchfsm.wire import ParsedRow
+
+Store = BatchStore | JournaledBatchStore
+ResultT = TypeVar("ResultT")
+P = ParamSpec("P")
+
+
+class SyncDispatcher:
+    """Calls hooks in the thread that observes."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def observe(self, parsed: ParsedRow) -> Observation:
+        """Fold a row and call its hooks, or leave them to the run that is calling hooks already."""
+        run, outer = DeliveryRun(parsed.id, parsed.observed_at), enclosing_queue(self._store)
+        failures: list[Exception] = []
+        try:
+            self._store.observe(run, parsed)
+            if run.outbox is not None and not run.hand_over(outer):
+                failures = self._deliver(run)
+        except BaseException:
+            _withdraw(run, outer)
+            self._store.release(run)
+            raise
+        return run.result(failures)
+
+    def redeliver(self, now: float | None) -> None:
+        """Call the undelivered hooks of all batches, one batch after another."""
+        failures: list[Exception] = []
+        for batch_id in self._store.batches_with_pending(now):
+            run = DeliveryRun(batch_id, now)
+            try:
+                if self._store.start_redelivery(run):
+                    failures += self._deliver(run)
+            except BaseException:
+                self._store.release(run)
+                raise
+        if (failed := hook_error(failures, None)) is not None:
+            raise failed
+
+    def with_journal(self, method: Callable[P, ResultT], *args: P.args, **kwargs: P.kwargs) -> ResultT:
+        """Call a method that may use the journal."""
+        return method(*args, **kwargs)
+
+    def _deliver(self, first: DeliveryRun) -> list[Exception]:
+        """Deliver a run, then those that its hooks append; return the errors that hooks raised."""
+        store, queue = self._store, RunQueue(self._store, first)
+        try:
+            with queue.entered():
+                while (run := queue.current) is not None:
+                    while run.deliveries or store.has_more(run):
+                        # It stays in the outbox until it has returned: an interrupt does not lose it.
+                        delivery = run.deliveries[0]
+                        try:
+                            delivery.hook.function(delivery.subject)
+                        except Exception as error:  # noqa: BLE001  # Raised with the others once all hooks have run.
+                            queue.failures.append(error)
+                            write = store.settle(run, error)
+                        else:
+                            write = store.settle(run, None)
+                        if write is not None:
+                            write()
+                    queue.finish_current()
+        except BaseException as error:
+            for run in queue.close(error):
+                store.release(run)
+            raise
+        return queue.failures
+
+
+class AsyncDispatcher:
+    """
+    Calls hooks in the task that observes, and awaits those that return an awaitable.
+
+    A journal is used in one thread of its own, so that writes keep their order.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._thread = (
+            ThreadPoolExecutor(1, thread_name_prefix="batchfsm-journal")
+            if isinstance(store, JournaledBatchStore)
+            else None
+        )
+
+    async def observe(self, parsed: ParsedRow) -> Observation:
+        """Fold a row and await its hooks, or leave them to the run that is calling hooks already."""
+        run, outer = DeliveryRun(parsed.id, parsed.observed_at), enclosing_queue(self._store)
+        failures: list[Exception] = []
+        # Copied here: the caller may change its object while the journal is written.
+        _ = parsed.snapshot
+        try:
+            await self._in_journal_thread(self._store.observe, run, parsed)
+            if run.outbox is not None and not run.hand_over(outer):
+                failures = await self._deliver(run)
+        except BaseException:
+            _withdraw(run, outer)
+            self._release(run)
+            raise
+        return run.result(failures)
+
+    async def redeliver(self, now: float | None) -> None:
+        """Await the undelivered hooks of all batches, one batch after another."""
+        failures: list[Exception] = []
+        for batch_id in await self._in_journal_thread(self._store.batches_with_pending, now):
+            run = DeliveryRun(batch_id, now)
+            try:
+                if await self._in_journal_thread(self._store.start_redelivery, run):
+                    failures += await self._deliver(run)
+            except BaseException:
+                self._release(run)
+                raise
+        if (failed := hook_error(failures, None)) is not None:
+            raise failed
+
+    def with_journal(self, method: Callable[P, ResultT], *args: P.args, **kwargs: P.kwargs) -> ResultT:
+        """Call a method that may use the journal, in its thread, and block until it returns."""
+        return (
+            method(*args, **kwargs) if self._thread is None else self._thread.submit(method, *args, **kwargs).result()
+        )
+
+    async def _deliver(self, first: DeliveryRun) -> list[Exception]:
+        """Deliver a run, then those that its hooks append; return the errors that hooks raised."""
+        store, queue = self._store, RunQueue(self._store, first)
+        has_more: Callable[[DeliveryRun], bool] = store.has_more
+        try:
+            with queue.entered():
+                while (run := queue.current) is not None:
+                    while run.deliveries or (await self._in_journal_thread(has_more, run)) is True:
+                        # It stays in the outbox until it has returned: an interrupt does not lose it.
+                        delivery = run.deliveries[0]
+                        try:
+                            answer = delivery.hook.function(delivery.subject)
+                            if isawaitable(answer):
+                                await answer
+                        except Exception as error:  # noqa: BLE001  # Raised with the others once all hooks have run.
+                            queue.failures.append(error)
+                            write = store.settle(run, error)
+                        else:
+                            write = store.settle(run, None)
+                        if write is not None:
+                            await self._in_journal_thread(write)
+                    queue.finish_current()
+        except BaseException as error:
+            for run in queue.close(error):
+                self._release(run)
+            raise
+        return queue.failures
+
+    async def _in_journal_thread(self, method: Callable[P, ResultT], *args: P.args, **kwargs: P.kwargs) -> ResultT:
+        """Call a method that may use the journal, in its thread; without a journal, here."""
+        if self._thread is None:
+            return method(*args, **kwargs)
+        future = self._thread.submit(method, *args, **kwargs)
+        # A cancellation passes at once. The method is finished all the same, and then the thread releases the run.
+        return await asyncio.shield(asyncio.wrap_future(future, loop=asyncio.get_running_loop()))
+
+    def _release(self, run: DeliveryRun) -> None:
+        """Release a run without waiting: the journal's thread does it after what it was asked before."""
+        if self._thread is None:
+            self._store.release(run)
+        else:
+            self._thread.submit(self._store.release, run)
+
+
+def _withdraw(run: DeliveryRun, outer: RunQueue | None) -> None:
+    """Remove an interrupted run from the enclosing queue, if it is in one."""
+    if outer is not None:
+        outer.remove(run)

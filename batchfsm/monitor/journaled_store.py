@@ -1,0 +1,187 @@
+"""The batches of a monitor in a journal: each change is written before it is stored in memory."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import cast
+
+from batchfsm.errors import JournalError
+from batchfsm.history import BatchRecord, FoldResult
+from batchfsm.monitor.batch_store import BatchStore, not_queued
+from batchfsm.monitor.delivery import DeliveryRun, Outbox, failure_of, success_of
+from batchfsm.monitor.hooks import Delivery
+from batchfsm.monitor.journal_client import COMMIT_RETRIES_MAX, JournalClient
+from batchfsm.snapshot import SnapshotRow
+from batchfsm.wire import ParsedRow, TypePattern
+
+
+class JournaledBatchStore:
+    """
+    A store that keeps batches in a journal, and those that it has observed in memory too.
+
+    The client's lock is taken before that of the memory.
+    """
+
+    def __init__(self, memory: BatchStore, client: JournalClient) -> None:
+        self._memory = memory
+        self._client = client
+
+    def is_unchanged(self, parsed: ParsedRow) -> bool:
+        """Return whether a row repeats the last one of its batch; if so, store when it was observed, in memory."""
+        return self._memory.is_unchanged(parsed)
+
+    def last_row(self, batch_id: str, row: SnapshotRow, pattern: TypePattern) -> SnapshotRow | None:
+        """Return the last row of a batch in memory if it equals this one, in values and types; else None."""
+        return self._memory.last_row(batch_id, row, pattern)
+
+    def observe(self, run: DeliveryRun, parsed: ParsedRow) -> None:
+        """
+        Fold a row into the record of its batch, write the record, and queue its hooks.
+
+        `run` delivers them if the batch is idle.
+
+        Raises:
+            JournalError: If the journal cannot be read or written; then nothing has changed.
+        """
+        memory, client = self._memory, self._client
+        with client.lock:
+            client.flush_acknowledgements()
+            for _ in range(COMMIT_RETRIES_MAX):
+                record = self._load_record(run.batch_id)
+                change = memory.fold.follow(record, parsed)
+                try:
+                    if self._commit(run, parsed, record, change):
+                        return
+                except BaseException:
+                    # It may have been written nevertheless: the record is read again the next time.
+                    memory.records.pop(run.batch_id, None)
+                    raise
+                memory.records.pop(run.batch_id, None)
+            raise client.error(f"other processes were faster to observe {run.batch_id}, {COMMIT_RETRIES_MAX} times")
+
+    def _commit(
+        self, run: DeliveryRun, parsed: ParsedRow, before: BatchRecord, change: tuple[BatchRecord, FoldResult]
+    ) -> bool:
+        """Write a change, then publish it in memory; return False if another process has written the batch."""
+        memory, client = self._memory, self._client
+        after, result = change
+        deliveries = memory.hooks.matching_deliveries(result.transitions, result.findings)
+        written = client.commit(run.batch_id, before, after, result.transitions, deliveries)
+        if written is None:
+            return False
+        is_queued = written == "left" or client.is_remote
+        here = self._claim_after(run.batch_id, deliveries) if is_queued else deliveries
+        with memory.lock:
+            memory.publish(run, parsed, after, result, here, is_elsewhere=len(here) < len(deliveries))
+        return True
+
+    def _claim_after(self, batch_id: str, deliveries: list[Delivery]) -> list[Delivery]:
+        """Return the deliveries this process must make: those claimed from the journal, then hooks on findings."""
+        outbox = self._memory.outboxes.get(batch_id) or Outbox()
+        claimed = not_queued(self._client.claim(batch_id, retry=False), outbox)
+        return claimed + [delivery for delivery in deliveries if delivery.key is None]
+
+    def _load_record(self, batch_id: str) -> BatchRecord:
+        """Load a batch's record. If it comes from the journal, queue its undelivered hooks first."""
+        memory, client = self._memory, self._client
+        known = memory.records.get(batch_id)
+        outbox = memory.outboxes.get(batch_id) or Outbox()
+        if known is not None and not outbox.has_rows_in_journal:
+            return known
+        record = known or client.load(batch_id)
+        if record is None:
+            return BatchRecord()
+        if outbox.current_run is None:
+            claimed = client.claim(batch_id, retry=False)
+            with memory.lock:
+                outbox.queue.extendleft(reversed(not_queued(claimed, outbox)))
+                outbox.has_rows_in_journal = False
+                memory.store_outbox(batch_id, outbox)
+        memory.records[batch_id] = record
+        return record
+
+    def has_more(self, run: DeliveryRun) -> bool:
+        """Return whether the outbox of a run, or the journal, has hooks to call; if not, the run ends."""
+        if self._client.is_remote:
+            return self._memory.has_more(run)
+        with self._client.lock:
+            # Other processes queue theirs in the journal behind those leased here.
+            return self._memory.queue_or_finish(run, self._client.claim(run.batch_id, retry=False))
+
+    def settle(self, run: DeliveryRun, error: Exception | None) -> Callable[[], None] | None:
+        """
+        Remove the first delivery of a run from its outbox, after its hook returned or raised.
+
+        Returns:
+            The write to the journal that has to follow; None for a hook on findings, which no journal has.
+        """
+        queue = cast("Outbox", run.outbox).queue
+        if queue[0].key is None:
+            return self._memory.settle(run, error)
+        delivery = queue[0] if error is None else run.add_failure(queue[0], error)
+        outcome = success_of(delivery) if error is None else failure_of(delivery, error, run.now)
+        queue.popleft()
+        return partial(self._client.record, outcome)
+
+    def batches_with_pending(self, now: float | None) -> list[str]:
+        """Return the batches with undelivered hooks in memory, then those with due ones in the journal."""
+        return list(dict.fromkeys(self._memory.batches_with_pending(now) + self._client.batches_with_pending(now)))
+
+    def start_redelivery(self, run: DeliveryRun) -> bool:
+        """Begin to deliver a batch's hooks, those that raised first; return False if it is busy or none is due."""
+        memory, client = self._memory, self._client
+        with client.lock:
+            client.flush_acknowledgements()
+            outbox = memory.outboxes.get(run.batch_id)
+            if outbox is not None and outbox.current_run is not None:
+                return False
+            claimed = client.claim(run.batch_id, retry=True, now=run.now)
+            with memory.lock:
+                return memory.acquire(run, claimed)
+
+    def release(self, run: DeliveryRun) -> None:
+        """Make the batch of an interrupted run idle; its undelivered hooks in the journal are free for any monitor."""
+        outbox, memory, client = run.outbox, self._memory, self._client
+        if outbox is None:
+            return
+        with client.lock:
+            if outbox.current_run is not run:
+                return  # It had ended, and another run may have begun.
+            try:
+                client.release(run.batch_id)
+            except JournalError:
+                return  # The deliveries stay in memory, and come first the next time.
+            else:
+                with memory.lock:
+                    kept = [delivery for delivery in outbox.queue if delivery.key is None]
+                    outbox.has_rows_in_journal, outbox.queue = len(kept) < len(outbox.queue), deque(kept)
+                    memory.store_outbox(run.batch_id, outbox)
+            finally:
+                run.release()
+
+    def find_record(self, batch_id: str) -> BatchRecord | None:
+        """Return the record of a batch, in memory or in the journal; None if it is in neither."""
+        # One from the journal is not kept: then its undelivered hooks would have to be queued first.
+        return self._memory.find_record(batch_id) or self._client.load(batch_id)
+
+    def count(self) -> int:
+        """Return the number of batches in the journal."""
+        return self._client.count()
+
+    def forget(self, batch_id: str) -> None:
+        """
+        Remove a batch with its undelivered hooks, from memory and journal.
+
+        Raises:
+            KeyError: If it is in neither.
+        """
+        memory, client = self._memory, self._client
+        with client.lock:
+            if self.find_record(batch_id) is None:
+                raise KeyError(batch_id)
+            client.forget(batch_id)
+            with memory.lock:
+                memory.records.pop(batch_id, None)
+                memory.outboxes.pop(batch_id, None)
