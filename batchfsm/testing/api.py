@@ -1,4 +1,4 @@
-"""A whole Batch API in memory: files, batches, faults, and a clock that the test moves."""
+"""A Batch API in memory: files, batches, faults, and a clock that the test moves."""
 
 from __future__ import annotations
 
@@ -20,30 +20,29 @@ from batchfsm.testing.exchange import Exchange
 from batchfsm.testing.fault_queue import FaultQueue, Injection, InjectionOptions
 from batchfsm.testing.http import Answer, Call, Request
 from batchfsm.testing.result_files import Respond
-from batchfsm.testing.scenario import BatchPlan, planned
+from batchfsm.testing.scenario import BatchPlan, to_plan
 from batchfsm.testing.scenario_parser import HAPPY
 from batchfsm.testing.server import Server
-from batchfsm.testing.store import Entry, Store
+from batchfsm.testing.store import Entry, Store, new_file
 from batchfsm.testing.timeline import BatchLife, Wire
 from batchfsm.testing.webhooks import SECRET, Webhook, webhook
 
-if TYPE_CHECKING:  # Whichever of them a test has: the fake needs none.
+if TYPE_CHECKING:  # Users have one of them; the fake needs none.
     import httpx
     import httpx2
     import openai
 
 CALLS_MAX: Final = 100_000
-"""So many calls are remembered."""
+"""The most calls that are kept."""
 
 
 class FakeBatchAPI:
     """
     A Batch API whose batches are a function of scenario and time; thread-safe.
 
-    How often it is asked changes nothing. It has no network and no threads, but those of `serve()`;
-    a door leads to it: `client()` for openai-python, `httpx_transport()` and
-    `httpx2_transport()` for what is built on those, `asgi`, and `serve()` for other
-    processes.
+    The number of requests changes nothing. It uses no network, and no threads but those of
+    `serve()`. Clients reach it through `client()` for openai-python, `httpx_transport()` and
+    `httpx2_transport()` for clients built on those, `asgi`, and `serve()` for other processes.
 
     >>> api = FakeBatchAPI("validating 5s > in_progress 2h 97+3/100 > finalizing 10m > completed")
     >>> batch_id = api.start()
@@ -56,62 +55,81 @@ class FakeBatchAPI:
         self, scenario: str | BatchPlan = HAPPY, *, clock: Clock | None = None, respond: Respond | None = None
     ) -> None:
         """
-        Begin without files and batches.
+        Create an API without files and batches.
 
         Args:
-            scenario: What becomes of batches; one may say otherwise for itself.
+            scenario: The scenario of batches that have none of their own.
             clock: Its time; a `VirtualClock` by default.
-            respond: What answers each request of a batch, given its body: the body of
-                the answer, or a `RequestError`. By default the scenario says how many
-                requests end well, and the answers are echoes.
+            respond: Returns the answer to a request's body: the body of the answer, or a
+                `RequestError`. By default the scenario says how many requests succeed,
+                and the answers are small objects of the endpoint's type.
 
         Raises:
-            ScenarioError: If the scenario cannot be.
+            ScenarioError: If the scenario is invalid.
         """
         self.clock: Any = VirtualClock() if clock is None else clock
         self._store = Store()
-        self._endpoints = Endpoints(self._store, planned(scenario), respond)
+        self._endpoints = Endpoints(self._store, to_plan(scenario), respond)
         self._faults = FaultQueue()
         self._calls: deque[Call] = deque(maxlen=CALLS_MAX)
         self._numbers = count(1)
 
     @property
     def calls(self) -> tuple[Call, ...]:
-        """What was asked, in order."""
+        """The requests received, in order."""
         return tuple(self._calls)
 
     def start(self, scenario: str | BatchPlan | None = None, *, metadata: dict[str, str] | None = None) -> str:
         """
-        Create a batch without a file of requests, now.
+        Create a batch without an input file, now.
 
         Args:
-            scenario: What becomes of it; None: what becomes of all. A text follows the
-                table that theirs does.
-            metadata: What its owner attached.
+            scenario: Its scenario, in the dialect of the API's; None: the API's scenario.
+            metadata: Its metadata.
 
         Returns:
             Its id.
         """
         usual = self._endpoints.plan
-        plan = usual if scenario is None else planned(scenario, usual.dialect)
+        plan = usual if scenario is None else to_plan(scenario, usual.dialect)
         return self._endpoints.create(plan, {"metadata": metadata}, self.clock.now()).batch_id
 
     def add(self, life: BatchLife) -> str:
         """
-        Take in a batch whose life is known: a `Timeline`, or a `Recording` as it is.
+        Add a batch with a known life: a `Timeline`, or a `Recording` as it is.
 
         Returns:
-            Its id. It is there from `life.begins_at` on.
+            Its id. The batch exists from `life.begins_at` on.
 
         Raises:
             ValueError: If there is one with its id.
         """
-        self._store.put(Entry(life))
+        self._store.add_batch(Entry(life))
         return life.batch_id
+
+    def add_file(
+        self, content: bytes, *, filename: str = "input.jsonl", purpose: str = "batch", file_id: str | None = None
+    ) -> str:
+        """
+        Add a file without a request.
+
+        Args:
+            content: JSON lines.
+            filename: Its name.
+            purpose: Its purpose.
+            file_id: Its id, in place of an earlier file with that id; None: a new one.
+
+        Returns:
+            Its id.
+        """
+        number, now = self._store.next_number(), self.clock.now()
+        file = new_file(filename, purpose, content, now=now, number=number, expires_s=None)
+        self._store.put_file(file if file_id is None else attrs.evolve(file, id=file_id))
+        return file_id or file.id
 
     def batch(self, batch_id: str) -> Wire:
         """
-        Return a batch as it is now, without a request.
+        Return the object of a batch as it is now, without a request.
 
         Raises:
             KeyError: If there is none with that id.
@@ -166,13 +184,13 @@ class FakeBatchAPI:
 
     def webhooks(self, secret: str = SECRET, *, signed_at: float | None = None) -> list[Webhook]:
         """
-        Return a signed webhook for each batch that has ended by now, in order of the ends.
+        Return a signed webhook for each batch that has ended, in order of the ends.
 
-        Deliver them twice, in another order, or not at all: so do real ones.
+        Real webhooks arrive twice, in another order, or not at all.
 
         Args:
-            secret: What they are signed with.
-            signed_at: When they are sent, in Unix seconds; None: now.
+            secret: The secret that they are signed with.
+            signed_at: Time of the signature in Unix seconds; None: now.
         """
         now = self.clock.now()
         ended = [life for life in self._store.lives(now) if life.ends_at <= now]
@@ -189,7 +207,7 @@ class FakeBatchAPI:
         self._faults.clear()
 
     def handle(self, request: Request) -> Answer:
-        """Answer a request, whatever carried it; doors call it."""
+        """Return the answer to a request; every transport calls this."""
         now = self.clock.now()
         operation, _ = operation_of(request)
         injection = self._faults.pop_matching(operation, request, now)
@@ -199,7 +217,7 @@ class FakeBatchAPI:
             answer = injection.fault.apply(self._exchange(request, injection, now))
         self._faults.record_answer(request, answer)
         self._calls.append(Call(now, operation, request.path, None if answer.breaks else answer.status))
-        return _dated(answer, now, next(self._numbers))
+        return _with_common_headers(answer, now, next(self._numbers))
 
     def _exchange(self, request: Request, injection: Injection, now: float) -> Exchange:
         return Exchange(
@@ -214,17 +232,17 @@ class FakeBatchAPI:
             previous_answers=self._faults.previous_answers(request),
         )
 
-    def _carried(self, request: Request) -> Answer:
-        """Answer a request from another process, which can control the API too."""
+    def _handle_remote(self, request: Request) -> Answer:
+        """Return the answer to a request from another process, which can control the API as well."""
         return control(self, request) if request.path.startswith(PREFIX) else self.handle(request)
 
     def client(self, **options: Any) -> openai.OpenAI:
         """
-        Return a client of openai-python that asks this API and nobody else.
+        Return a client of openai-python whose requests go to this API.
 
         Args:
             options: As `openai.OpenAI` takes them. `max_retries` is 0 by default: the
-                client's own retries sleep for real.
+                client's own retries sleep in real time.
 
         Raises:
             ModuleNotFoundError: If `openai` is not installed.
@@ -232,32 +250,32 @@ class FakeBatchAPI:
         return transports.openai_client(self.handle, "OpenAI", options)  # type: ignore[no-any-return]
 
     def async_client(self, **options: Any) -> openai.AsyncOpenAI:
-        """Return an `openai.AsyncOpenAI` that asks this API and nobody else; see `client`."""
+        """Return an `openai.AsyncOpenAI` whose requests go to this API; see `client`."""
         return transports.openai_client(self.handle, "AsyncOpenAI", options)  # type: ignore[no-any-return]
 
     def serve(self, *, host: str = "127.0.0.1", port: int = 0) -> Server:
         """
-        Serve HTTP, for other processes and other languages, until it is closed.
+        Serve HTTP, for other processes and other languages, until the server is closed.
 
-        Beside the API it takes `POST /batchfsm/advance` with `{"span": "1h"}`, and alike
-        `inject`, `start`, `clear` and `clock`: another process can move the time.
+        The server also takes `POST /batchfsm/advance` with `{"span": "1h"}`, and in the same
+        way `inject`, `start`, `clear` and `clock`: another process can move the time.
 
         Args:
-            host: Where to listen; loopback, for the fake believes every key.
-            port: Where to listen; 0: any that is free.
+            host: Address to listen on; loopback, since every key is accepted.
+            port: Port to listen on; 0: any free port.
 
         Returns:
-            A running server; use it as a context manager.
+            A running server, and a context manager that closes it.
         """
-        return Server(self._carried, host, port)
+        return Server(self._handle_remote, host, port)
 
     async def asgi(self, scope: Message, receive: Any, send: Any) -> None:
-        """Be an ASGI application, which can be controlled as `serve` says."""
-        await asgi.serve(self._carried, scope, receive, send)
+        """Serve as an ASGI application, which can be controlled like the server of `serve`."""
+        await asgi.serve(self._handle_remote, scope, receive, send)
 
     def httpx_transport(self) -> httpx.MockTransport:
         """
-        Return a transport for `httpx.Client` and `httpx.AsyncClient`: openai-python 1 and 2, and others.
+        Return a transport for `httpx.Client` and `httpx.AsyncClient`, as openai-python 1 and 2 use them.
 
         Raises:
             ModuleNotFoundError: If `httpx` is not installed.
@@ -265,11 +283,11 @@ class FakeBatchAPI:
         return transports.transport(self.handle, "httpx")  # type: ignore[no-any-return]
 
     def httpx2_transport(self) -> httpx2.MockTransport:
-        """Return a transport for `httpx2.Client` and `httpx2.AsyncClient`: openai-python 3, and others."""
+        """Return a transport for `httpx2.Client` and `httpx2.AsyncClient`, as openai-python 3 uses them."""
         return transports.transport(self.handle, "httpx2")  # type: ignore[no-any-return]
 
 
-def _dated(answer: Answer, now: float, number: int) -> Answer:
-    """Put the headers on an answer that every answer has."""
+def _with_common_headers(answer: Answer, now: float, number: int) -> Answer:
+    """Return an answer with the headers that every answer has."""
     own = {"date": formatdate(int(now), usegmt=True), "x-request-id": f"req_{number:032x}"}
     return attrs.evolve(answer, headers={**own, **answer.headers})

@@ -50,7 +50,7 @@ class VirtualClock:
         """Stand in for `time.sleep`: move on at once."""
         self.advance(span_s)
 
-    async def asleep(self, span_s: float) -> None:
+    async def sleep_async(self, span_s: float) -> None:
         """Stand in for `asyncio.sleep`: move on at once."""
         self.advance(span_s)
 

@@ -164,6 +164,8 @@ _FAULTS: Final = (
     Fault(name="empty_text", description='Each file id that should be null is `""`.', apply=_changed(_with_empty_ids)),
     Fault(name="unknown_status", description="The status is `paused`, which no lifecycle has.", rule="S004",
           apply=_changed(lambda batch: batch | {"status": "paused"})),
+    Fault(name="pascal_status", description="The status is spelled as other languages print an enum: `InProgress`.",
+          rule="S004", apply=_changed(lambda batch: batch | {"status": batch["status"].title().replace("_", "")})),
     Fault(name="missing_stamps", description="All stamps but `created_at` are null.", rule="P101",
           apply=_changed(_without_stamps)),
     Fault(name="skewed_clock", description="The header `date` is `lag` behind the stamps.", rule="T205", apply=_skewed),

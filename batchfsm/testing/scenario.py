@@ -1,4 +1,4 @@
-"""What shall become of a batch: a line of text, and the life that it makes."""
+"""Scenarios: the life of a batch, written as a line of text."""
 
 from __future__ import annotations
 
@@ -13,35 +13,38 @@ import attrs
 from batchfsm.dialects import Dialect, find
 from batchfsm.spans import parse_span
 from batchfsm.testing.clock import BEGINS_AT
-from batchfsm.testing.scenario_parser import ScenarioError, Script, counts_problem, script
+from batchfsm.testing.scenario_parser import ScenarioError, Script, counts_problem, parse_script
 from batchfsm.testing.timeline import CANCELLING_S, DEADLINE_S, BatchLife, ProgressPoint, Timeline
 from batchfsm.topology import topology
 
 NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 """No fields."""
 
-_HALF: Final = frozenset({"expired", "cancelling", "cancelled"})
-"""In which statuses half of the work is left undone, where nobody says how much."""
+_HALF: Final = frozenset({"failed", "expired", "cancelling", "cancelled"})
+"""Last statuses in which half of the requests are not done, if the scenario has no counts."""
+
+_VALIDATION: Final = frozenset({"scheduling", "validating"})
+"""Statuses in which a server validates the input file."""
 
 _TOTAL: Final = 10
 _DWELLS_S: Final = {"validating": 5, "in_progress": 1800, "finalizing": 60, "cancelling": CANCELLING_S}
 
 
 class BatchPlan(Protocol):
-    """What makes the life of a batch that is created: a scenario, or a recording."""
+    """Returns the life of each batch that is created: a scenario, or a recording."""
 
     @property
     def dialect(self) -> Dialect:
-        """Whose table the batch follows."""
+        """The dialect of its batches."""
         ...
 
     @property
     def total(self) -> int:
-        """How many requests it has, where no file says so."""
+        """Number of requests of a batch without an input file."""
         ...
 
     def outcomes(self, total: int) -> list[bool]:
-        """Return which of so many requests end well, where nobody answers them."""
+        """Return for each of `total` requests whether it succeeds."""
         ...
 
     def life(
@@ -52,23 +55,24 @@ class BatchPlan(Protocol):
         identity: Mapping[str, Any] = NOTHING,
         outcomes: Sequence[bool] | None = None,
     ) -> BatchLife:
-        """Return the life of a batch born now; see `Scenario.life`."""
+        """Return the life of a batch created at a time; see `Scenario.life`."""
         ...
 
 
 @attrs.frozen(init=False)
 class Scenario:
     """
-    What shall become of a batch; checked when made.
+    The life of a batch as text; checked when it is made.
 
-    Statuses with the time spent in each, and where wanted `completed+failed/total`
-    as of the end of that status; between two counts they grow evenly. A last status
-    that is not final is never left. Instead of a last status: `expire` (as OpenAI does,
-    607 seconds after the deadline) or `fail line 7 invalid_json_line`. After a comma:
-    `cancel at 1h`. Each of the three may stand alone.
+    Statuses with the time spent in each, and optionally `completed+failed/total`
+    at the end of that status; between two counts they grow evenly. A last status
+    that is not final lasts for ever. Instead of a last status: `expire` (as OpenAI does,
+    607 seconds after the deadline) or `fail line 7 invalid_json_line`, with `fail at 15m`
+    for its time. After a comma: `cancel at 1h`, with `for 8h` if the status `cancelling`
+    is to last longer. Each of the three may stand alone.
 
     Raises:
-        ScenarioError: If the table has no such way, or the counts cannot be.
+        ScenarioError: If the lifecycle has no such walk, or the counts are invalid.
 
     >>> life = Scenario("validating 5s > in_progress 2h, cancel at 1h").life(1_760_000_000)
     >>> [status for status, at in life.entries]
@@ -76,20 +80,19 @@ class Scenario:
     """
 
     text: str
-    """As it was written."""
+    """The text."""
 
     dialect: Dialect
-    """Whose table it follows."""
+    """The dialect of its batches."""
 
     script: Script = attrs.field(repr=False)
-    """What the text says."""
+    """The parsed text."""
 
     def __init__(self, text: str, *, dialect: str | Dialect = "openai") -> None:
-        """Read the text, and try it out."""
-        self.__attrs_init__(text, find(dialect), script(text))
+        self.__attrs_init__(text, find(dialect), parse_script(text))
         if problem := _problem(self):
             raise ScenarioError(f"scenario {self.text!r}: {problem}")
-        self.life(BEGINS_AT)  # What depends on the deadline shows here.
+        self.life(BEGINS_AT)  # Raises if the scenario contradicts its deadline.
 
     def life(
         self,
@@ -100,15 +103,15 @@ class Scenario:
         outcomes: Sequence[bool] | None = None,
     ) -> Timeline:
         """
-        Return the life of a batch born now.
+        Return the life of a batch created at a time.
 
         Args:
-            created_at: When it is born; Unix seconds.
-            number: Which of the batches of one API it is; makes its id another one.
-            identity: Fields that never change, among them `completion_window`.
-            outcomes: For each request, in order, whether it ends well. The counts of
-                the scenario then say which share of them is done. None: no more is
-                known of them than those counts.
+            created_at: Time of its creation; Unix seconds.
+            number: Number of the batch within its API; part of its id.
+            identity: Fields that never change, `completion_window` among them.
+            outcomes: For each request, in order, whether it succeeds. The counts of
+                the scenario then say which share of them is done. None: the counts
+                are those of the scenario.
         """
         window = str(identity.get("completion_window", "24h"))
         entries, ends = _entries(self, created_at, created_at + int(parse_span(window)))
@@ -117,17 +120,17 @@ class Scenario:
             entries=entries,
             dialect=self.dialect,
             total=total,
-            knots=tuple(_knots(self, entries, ends, outcomes)),
+            progress=tuple(_progress(self, entries, ends, outcomes)),
             errors=self.script.errors,
             number=number,
             completion_window=window,
             identity=identity,
         )
         if timeline.walk[-1] == "expired" and timeline.ends_at < timeline.expires_at:
-            raise ScenarioError(f"scenario {self.text!r}: it is expired before its deadline; write expire instead")
+            raise ScenarioError(f"scenario {self.text!r}: it expires before its deadline; write expire instead")
         if self.script.cancel_s is None:
             return timeline
-        cancelled = timeline.cancelled(created_at + self.script.cancel_s)
+        cancelled = timeline.cancelled(created_at + self.script.cancel_s, cancelling_s=self.script.cancelling_s)
         if cancelled is None:
             status = timeline.at(created_at + self.script.cancel_s)["status"]
             raise ScenarioError(f"scenario {self.text!r}: it is {status} by then, and cannot be cancelled")
@@ -135,11 +138,11 @@ class Scenario:
 
     @property
     def total(self) -> int:
-        """How many requests it has, where no file says so."""
+        """Number of requests of a batch without an input file."""
         return next((counts[2] for counts in self._counts), _TOTAL)
 
     def outcomes(self, total: int) -> list[bool]:
-        """Return which of so many requests end well: a share as in the counts, the others spread evenly."""
+        """Return for each of `total` requests whether it succeeds; the share of failures is that of the counts."""
         completed, failing, _ = self._counts[-1] if self._counts else (1, 0, 1)
         done = completed + failing or 1
         return [(place + 1) * failing // done == place * failing // done for place in range(total)]
@@ -149,13 +152,13 @@ class Scenario:
         return [stay.counts for stay in self.script.stays if stay.counts is not None]
 
 
-def planned(plan: str | BatchPlan, dialect: str | Dialect = "openai") -> BatchPlan:
-    """Return what makes lives, out of a text that follows a dialect's table, or such a thing."""
+def to_plan(plan: str | BatchPlan, dialect: str | Dialect = "openai") -> BatchPlan:
+    """Return a text as a scenario of a dialect; a plan as it is."""
     return Scenario(plan, dialect=dialect) if isinstance(plan, str) else plan
 
 
 def _problem(scenario: Scenario) -> str | None:
-    """Return what is wrong with a scenario whatever its deadline; None if nothing is."""
+    """Return why a scenario is invalid whatever its deadline; None if it is valid."""
     graph, statuses = topology(scenario.dialect.lifecycle), [stay.status for stay in scenario.script.stays]
     walk = [*statuses, "finalizing", "expired"] if scenario.script.expires else statuses
     if scenario.script.expires and statuses[-1] == "finalizing":
@@ -163,7 +166,7 @@ def _problem(scenario: Scenario) -> str | None:
     if unknown := [status for status in walk if status not in graph.bit]:
         return f"{scenario.dialect.name} has no status {unknown[0]!r}; it has {', '.join(graph.statuses)}"
     if walk[0] != scenario.dialect.lifecycle.initial:
-        return f"a batch is born in {scenario.dialect.lifecycle.initial}, not in {walk[0]}"
+        return f"a batch begins in {scenario.dialect.lifecycle.initial}, not in {walk[0]}"
     for source, target in pairwise(walk):
         if (source, target) not in graph.steps:
             after = ", ".join(after for before, after in graph.steps if before == source)
@@ -172,26 +175,26 @@ def _problem(scenario: Scenario) -> str | None:
 
 
 def _entries(scenario: Scenario, created_at: int, expires_at: int) -> tuple[tuple[tuple[str, int], ...], list[int]]:
-    """Return when each status is entered, and when each stay is over."""
+    """Return the time of each status, and the end of each stay."""
     second, entries, ends = created_at, [], []
     for stay in scenario.script.stays:
         entries.append((stay.status, second))
         second += ceil(_DWELLS_S.get(stay.status, 1) if stay.span_s is None else stay.span_s)
         ends.append(second)
     if scenario.script.expires:
-        out_of_time = max(entries[-1][1], expires_at + 1)
+        finalizing_at = max(entries[-1][1], expires_at + 1)
         if scenario.script.stays[-1].span_s is None:
-            ends[-1] = out_of_time
+            ends[-1] = finalizing_at
         if entries[-1][0] != "finalizing":
-            entries.append(("finalizing", out_of_time))
+            entries.append(("finalizing", finalizing_at))
         entries.append(("expired", max(entries[-1][1], expires_at + DEADLINE_S)))
     return tuple(entries), ends
 
 
-def _knots(
+def _progress(
     scenario: Scenario, entries: Sequence[tuple[str, int]], ends: Sequence[int], outcomes: Sequence[bool] | None
 ) -> Iterator[ProgressPoint]:
-    """Yield how many requests are done by when."""
+    """Yield the points between which the counts of a batch grow."""
     begun = [at for status, at in entries if status == "in_progress"]
     if not begun:
         return
@@ -212,16 +215,25 @@ def _knots(
         yield ProgressPoint(at=at, completed=well, failed=done - well)
 
 
-def failed(
-    plan: BatchPlan, errors: Sequence[Mapping[str, Any]], created_at: int, *, number: int, identity: Mapping[str, Any]
-) -> Timeline:
-    """Return the life of a batch whose input file cannot be used, whatever else was planned."""
-    born = plan.dialect.lifecycle.initial
-    return Timeline(
-        entries=((born, created_at), ("failed", created_at + _DWELLS_S["validating"])),
-        dialect=plan.dialect,
-        errors=tuple(errors),
-        number=number,
-        completion_window=identity["completion_window"],
-        identity=identity,
-    )
+def fail_validation(
+    plan: BatchPlan, life: BatchLife, errors: Sequence[Mapping[str, Any]], identity: Mapping[str, Any]
+) -> BatchLife:
+    """
+    Return the life of a batch whose input file is invalid.
+
+    It fails when its scenario ends the validation. If the scenario never does, or cancels the batch
+    before, the life stays as it is. A recording has no scenario: the batch fails after the usual time.
+    """
+    if not isinstance(life, Timeline):
+        born_at = int(life.begins_at)
+        return Timeline(
+            entries=((plan.dialect.lifecycle.initial, born_at), ("failed", born_at + _DWELLS_S["validating"])),
+            dialect=plan.dialect,
+            errors=tuple(errors),
+            identity={**identity, "id": life.batch_id},
+        )
+    place = next((place for place, entry in enumerate(life.entries) if place and entry[0] not in _VALIDATION), None)
+    if place is None or life.walk[place] == "cancelling":
+        return life
+    failed = (*life.entries[:place], ("failed", life.entries[place][1]))
+    return attrs.evolve(life, entries=failed, errors=tuple(errors), total=0, progress=())

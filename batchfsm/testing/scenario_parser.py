@@ -1,4 +1,4 @@
-"""The text of a scenario, read."""
+"""Parser of the text of a scenario."""
 
 from __future__ import annotations
 
@@ -14,61 +14,81 @@ from batchfsm.spans import parse_span
 from batchfsm.testing.timeline import FAILURE
 
 HAPPY: Final = "validating 5s > in_progress 2h 97+3/100 > finalizing 10m > completed"
-"""What becomes of a batch of which nobody says anything."""
+"""The default scenario."""
 
 _STAY: Final = re.compile(r"([a-z_]+)(?: ((?:\d{1,9}[smhd])+))?(?: (\d{1,9})\+(\d{1,9})/(\d{1,9}))?", re.ASCII)
-_FAIL: Final = re.compile(r"fail(?: line (\d{1,9}))?(?: ([a-z_]+))?", re.ASCII)
-_CANCEL: Final = re.compile(r"cancel at ((?:\d{1,9}[smhd])+)", re.ASCII)
+_FAIL: Final = re.compile(r"fail(?: at ((?:\d{1,9}[smhd])+))?(?: line (\d{1,9}))?(?: ([a-z_]+))?", re.ASCII)
+_CANCEL: Final = re.compile(r"cancel at ((?:\d{1,9}[smhd])+)(?: for ((?:\d{1,9}[smhd])+))?", re.ASCII)
 
 
 class ScenarioError(BatchfsmError, ValueError):
-    """A scenario that cannot be; the message says where, and what could have been."""
+    """Raised for an invalid scenario; the message says where it is invalid, and what would be valid."""
 
 
 @attrs.frozen
 class StatusStay:
-    """A status, and what happens in it."""
+    """A status of a scenario, with its duration and counts."""
 
     status: str
     span_s: float | None = None
-    """How long it lasts; None: as long as is usual, or for ever in the last one."""
+    """Seconds in the status; None: the usual time, or for ever in the last one."""
     counts: tuple[int, int, int] | None = None
-    """Requests ended well and badly by its end, and all; None if the scenario does not say."""
+    """Completed, failed and total requests at its end; None if the scenario does not say."""
 
 
 @attrs.frozen
 class Script:
-    """What the text of a scenario says."""
+    """A parsed scenario."""
 
     stays: tuple[StatusStay, ...]
-    """The statuses, in order; the last ones of an `expire` are known with the deadline."""
+    """The statuses, in order; those of an `expire` follow from the deadline."""
     expires: bool
-    """True if it ends by its deadline."""
+    """True if the batch expires at its deadline."""
     errors: tuple[Mapping[str, Any], ...]
-    """Why it fails; shown if it does."""
+    """The errors of the batch if it fails."""
     cancel_s: float | None
-    """How long after its birth a cancel is asked for; None if it is not."""
+    """Seconds from creation to a cancel; None if it is not cancelled."""
+    cancelling_s: float | None = None
+    """Seconds from the cancel to `cancelled`; None: the usual time."""
 
 
-def script(text: str) -> Script:
-    """Read a scenario; ScenarioError if it is not written as one."""
-    way, *clauses = (" ".join(part.split()) for part in text.split(","))
-    if _CANCEL.fullmatch(way):
-        way, clauses = HAPPY, [way, *clauses]
+def parse_script(text: str) -> Script:
+    """Parse the text of a scenario; ScenarioError if its form is invalid."""
+    walk, *clauses = (" ".join(part.split()) for part in text.split(","))
+    if _CANCEL.fullmatch(walk):
+        walk, clauses = HAPPY, [walk, *clauses]
     cancels = [_CANCEL.fullmatch(clause) for clause in clauses]
     if len(cancels) > 1 or None in cancels:
         raise ScenarioError(f"scenario {text!r}: after a comma comes `cancel at 1h`, once, and nothing else")
-    cancel_s = next((parse_span(found[1]) for found in cancels if found is not None), None)
-    *before, last = (part.strip() for part in way.split(">"))
+    cancel = next((found for found in cancels if found is not None), None)
+    cancel_s = None if cancel is None else parse_span(cancel[1])
+    cancelling_s = None if cancel is None or cancel[2] is None else parse_span(cancel[2])
+    *before, last = (part.strip() for part in walk.split(">"))
     fails, expires = _FAIL.fullmatch(last), last == "expire"
     if (expires or fails) and not before:
         before = ["validating", "in_progress"] if expires else ["validating"]
     stays = [_stay(part, text) for part in (*before, *([] if expires or fails else [last]))]
-    if fails is None:
-        return Script(tuple(stays), expires, (FAILURE,), cancel_s)
-    line, code = fails.groups()
-    error = failure(code or str(FAILURE["code"]), None if line is None else int(line))
-    return Script((*stays, StatusStay("failed")), expires, (error,), cancel_s)
+    errors = (_failure_in([stay.status for stay in stays]),)
+    if fails is not None:
+        if fails[1] is not None:
+            stays = _fail_at(parse_span(fails[1]), stays, text)
+        errors = (failure(fails[3] or errors[0]["code"], None if fails[2] is None else int(fails[2])),)
+        stays = [*stays, StatusStay("failed")]
+    return Script(tuple(stays), expires, errors, cancel_s, cancelling_s)
+
+
+def _failure_in(statuses: Sequence[str]) -> Mapping[str, Any]:
+    """Return the default error of a batch that fails after these statuses: its file is invalid, or its run failed."""
+    return failure("server_error") if "in_progress" in statuses else FAILURE
+
+
+def _fail_at(second: float, stays: Sequence[StatusStay], text: str) -> list[StatusStay]:
+    """Return the stays with the last one ending so many seconds after creation."""
+    *before, last = stays
+    left_s = second - sum(stay.span_s or 0 for stay in before)
+    if last.span_s is not None or left_s < 0 or any(stay.span_s is None for stay in before):
+        raise ScenarioError(f"scenario {text!r}: `fail at` contradicts the spans before it; write `fail` without `at`")
+    return [*before, StatusStay(last.status, left_s, last.counts)]
 
 
 def _stay(part: str, text: str) -> StatusStay:
@@ -89,21 +109,23 @@ FAILURES: Final[Mapping[str, str]] = {
     "url_mismatch": "The url of this request is not the endpoint of the batch.",
     "model_mismatch": "The model of this request is not that of the requests before it.",
     "missing_required_parameter": "A parameter of this request is missing.",
+    "invalid_method": "The method of this request is not POST.",
+    "server_error": "The server had an error while it ran the batch.",
     "too_many_tasks": "The input file has more than 50,000 requests.",
-    "invalid_request": "The input file cannot be found.",
+    "invalid_request": "The input file does not exist, or its purpose is not batch.",
     "token_limit_exceeded": "The batch would exceed the enqueued token limit of the organization.",
 }
-"""Codes of a failed validation that real batches had, with a message for each."""
+"""Error codes of failed batches, with a message for each; `invalid_method` and `server_error` are inferred."""
 
 
 def failure(code: str, line: int | None = None, param: str | None = None) -> Mapping[str, Any]:
-    """Return an entry of `errors`; the line counts from 1."""
-    message = FAILURES.get(code, "The input file is not valid.")
+    """Return an entry of `errors`; lines count from 1."""
+    message = FAILURES.get(code, "The batch failed.")
     return {"code": code, "message": message, "param": param, "line": line}
 
 
 def counts_problem(stays: Sequence[StatusStay]) -> str | None:
-    """Return what is wrong with the counts of a scenario; None if nothing is."""
+    """Return why the counts of a scenario are invalid; None if they are valid."""
     counted = [(stay.status, stay.counts) for stay in stays if stay.counts is not None]
     if any(completed + failed > total or total == 0 for _, (completed, failed, total) in counted):
         return "more requests are done than there are"
@@ -116,5 +138,5 @@ def counts_problem(stays: Sequence[StatusStay]) -> str | None:
     if any("in_progress" not in statuses[: statuses.index(status) + 1] for status, _ in counted):
         return "nothing is counted before in_progress"
     if statuses[-1] == "completed" and counted and sum(counted[-1][1][:2]) != counted[-1][1][2]:
-        return "a completed batch has no request left; see expire, or cancel at"
+        return "a completed batch has no request left; write expire, or cancel at"
     return None

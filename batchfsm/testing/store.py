@@ -1,14 +1,18 @@
-"""What a fake API holds: files and batches, behind one lock under which nobody else's code runs."""
+"""Files and batches of a fake API; no code of a test runs while the lock is held."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from threading import Lock
+from typing import Final
 
 import attrs
 
 from batchfsm.testing.result_files import Requests
 from batchfsm.testing.timeline import BatchLife, Wire, made_id
+
+EXPIRY_S: Final = 30 * 86_400
+"""Seconds after which input and output files expire by default. Source: openai-openapi, path /files."""
 
 
 @attrs.frozen(kw_only=True)
@@ -20,15 +24,17 @@ class File:
     purpose: str
     created_at: int
     content: bytes
+    expires_at: int | None = None
+    """Time from which the file is gone; Unix seconds. None: never."""
 
     def to_dict(self) -> Wire:
-        """Return it as the server describes it."""
+        """Return the file object as the server sends it."""
         return {
             "id": self.id,
             "object": "file",
             "bytes": len(self.content),
             "created_at": self.created_at,
-            "expires_at": None,
+            "expires_at": self.expires_at,
             "filename": self.filename,
             "purpose": self.purpose,
             "status": "processed",
@@ -38,64 +44,62 @@ class File:
 
 @attrs.frozen
 class Entry:
-    """One batch: what becomes of it, and of its requests."""
+    """One batch: its life, and its requests with their answers."""
 
     life: BatchLife
     requests: Requests | None = None
-    """None if nobody knows them: a recording has no results."""
+    """None for a recording, which has no results."""
+    output_expires_s: int = EXPIRY_S
+    """Seconds after their creation at which the output and error file expire."""
 
 
 class Store:
     """Files and batches; thread-safe."""
 
     def __init__(self) -> None:
-        """Begin empty."""
         self._lock = Lock()
         self._number = 0
         self._files: dict[str, File] = {}
         self._batches: dict[str, Entry] = {}
         self._removed: set[str] = set()
 
-    def number(self) -> int:
-        """Return a number that was never returned before."""
+    def next_number(self) -> int:
+        """Return a number that was not returned before."""
         with self._lock:
             self._number += 1
             return self._number
 
-    def upload(self, filename: str, purpose: str, content: bytes, now: float) -> File:
-        """Keep a file."""
-        created_at, number = int(now), self.number()
-        name = made_id("file-", created_at, number, "upload")
-        file = File(id=name, filename=filename, purpose=purpose, created_at=created_at, content=content)
+    def put_file(self, file: File) -> None:
+        """Store a file, in place of an earlier one with its id."""
         with self._lock:
             self._files[file.id] = file
-        return file
+            self._removed.discard(file.id)
 
     def file(self, file_id: str, now: float) -> File | None:
-        """Return a file, uploaded or made by a batch by now; None if there is none."""
+        """Return a file that exists now, uploaded or made by a batch; None if there is none."""
         with self._lock:
             if file_id in self._removed:
                 return None
             upload, entries = self._files.get(file_id), list(self._batches.values())
-        if upload is not None:
-            return upload
-        return next((made for entry in entries for made in _made(entry, now, file_id)), None)
+        made = (made for entry in entries for made in _result_files(entry, now, file_id))
+        found = next(made, None) if upload is None else upload
+        return None if found is None or _is_expired(found, now) else found
 
     def files(self, now: float) -> list[File]:
         """Return all files, newest first."""
         with self._lock:
             entries, uploads, removed = list(self._batches.values()), list(self._files.values()), set(self._removed)
-        found = [*uploads, *(made for entry in entries for made in _made(entry, now))]
-        kept = [file for file in found if file.id not in removed]
+        found = [*uploads, *(made for entry in entries for made in _result_files(entry, now))]
+        kept = [file for file in found if file.id not in removed and not _is_expired(file, now)]
         return sorted(kept, key=lambda file: file.created_at)[::-1]
 
-    def remove(self, file_id: str) -> None:
-        """Forget a file."""
+    def remove_file(self, file_id: str) -> None:
+        """Delete a file."""
         with self._lock:
             self._removed.add(file_id)
 
-    def put(self, entry: Entry) -> None:
-        """Keep a batch; ValueError if there is one with its id."""
+    def add_batch(self, entry: Entry) -> None:
+        """Store a batch; ValueError if there is one with its id."""
         with self._lock:
             batch_id = entry.life.batch_id
             if batch_id in self._batches:
@@ -103,19 +107,19 @@ class Store:
             self._batches[batch_id] = entry
 
     def life(self, batch_id: str, now: float) -> BatchLife | None:
-        """Return what becomes of a batch; None if there is none yet."""
+        """Return the life of a batch; None if the batch does not exist yet."""
         with self._lock:
             entry = self._batches.get(batch_id)
         return None if entry is None or entry.life.begins_at > now else entry.life
 
     def lives(self, now: float) -> list[BatchLife]:
-        """Return what becomes of all batches, newest first."""
+        """Return the lives of all batches that exist now, newest first."""
         with self._lock:
             found = [entry.life for entry in self._batches.values() if entry.life.begins_at <= now]
         return sorted(found, key=lambda life: life.begins_at)[::-1]
 
-    def change(self, batch_id: str, change: Callable[[BatchLife], BatchLife | None]) -> BatchLife | None:
-        """Put what `change` makes of a batch's life in its place; None, and nothing changes, if it makes none."""
+    def change_life(self, batch_id: str, change: Callable[[BatchLife], BatchLife | None]) -> BatchLife | None:
+        """Replace a batch's life by the result of `change`; nothing is replaced if that is None."""
         with self._lock:
             entry = self._batches[batch_id]
             life = change(entry.life)
@@ -124,8 +128,12 @@ class Store:
             return life
 
 
-def _made(entry: Entry, now: float, file_id: str | None = None) -> Iterator[File]:
-    """Yield the files that a batch has made by now, or the one of them that is asked for."""
+def _is_expired(file: File, now: float) -> bool:
+    return file.expires_at is not None and file.expires_at <= now
+
+
+def _result_files(entry: Entry, now: float, file_id: str | None = None) -> Iterator[File]:
+    """Yield the output and error file of a batch that has ended; only the one with `file_id` if that is given."""
     if entry.requests is None or entry.life.ends_at > now:
         return
     ended = entry.life.at(entry.life.ends_at)
@@ -134,11 +142,28 @@ def _made(entry: Entry, now: float, file_id: str | None = None) -> Iterator[File
     if not wanted:
         return
     output, error = entry.requests.files(ended)
+    created_at = int(entry.life.ends_at)
     for kind, name in wanted.items():
         yield File(
             id=name,
             filename=f"{ended['id']}_{kind}.jsonl",
             purpose="batch_output",
-            created_at=int(entry.life.ends_at),
+            created_at=created_at,
             content=output if kind == "output" else error,
+            expires_at=created_at + entry.output_expires_s,
         )
+
+
+def new_file(filename: str, purpose: str, content: bytes, *, now: float, number: int, expires_s: int | None) -> File:
+    """Return an uploaded file with a new id; `expires_s` None: the default of its purpose."""
+    created_at = int(now)
+    if expires_s is None and purpose == "batch":
+        expires_s = EXPIRY_S
+    return File(
+        id=made_id("file-", created_at, number, "upload"),
+        filename=filename,
+        purpose=purpose,
+        created_at=created_at,
+        content=content,
+        expires_at=None if expires_s is None else created_at + expires_s,
+    )

@@ -90,7 +90,7 @@ def _lives(draw: st.DrawFn, walk: Walk, dialect: Dialect, least: int = 0) -> Tim
         entries.append((status, second))
         second += draw(_DWELL_S)
     total = draw(st.integers(2 * least, TOTAL_MAX))
-    knots: tuple[ProgressPoint, ...] = ()
+    progress: tuple[ProgressPoint, ...] = ()
     if "in_progress" in walk:
         place = walk.index("in_progress")
         over = entries[min(place + 1, len(entries) - 1)][1]
@@ -99,7 +99,7 @@ def _lives(draw: st.DrawFn, walk: Walk, dialect: Dialect, least: int = 0) -> Tim
         failed = draw(st.integers(0, most - completed))
         if walk[-1] == "completed":
             failed = total - completed
-        knots = (
+        progress = (
             ProgressPoint(at=entries[place][1], completed=0, failed=0),
             ProgressPoint(at=over, completed=completed, failed=failed),
         )
@@ -109,7 +109,7 @@ def _lives(draw: st.DrawFn, walk: Walk, dialect: Dialect, least: int = 0) -> Tim
         entries=tuple(entries),
         dialect=dialect,
         total=total,
-        knots=knots,
+        progress=progress,
         silent=silent,
         number=draw(st.integers(0, 99)),
     )

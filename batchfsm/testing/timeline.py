@@ -1,4 +1,4 @@
-"""One life of a batch: what its object says at any second, whoever asks, and however often."""
+"""The life of a batch: its object at any second."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ Wire = dict[str, Any]
 FAILURE: Final[Mapping[str, Any]] = {
     "code": "invalid_json_line", "message": "This line is not parseable as valid JSON.", "param": None, "line": 1,
 }  # fmt: skip
-"""Why a batch failed, where nobody says why."""
+"""The default error of a failed batch."""
 
 CANCELLING_S: Final = 605
-"""How long a batch is cancelling; 97 % of the real ones took 605 to 607 seconds."""
+"""Seconds in `cancelling`; 97 % of the real batches took 605 to 607."""
 
 DEADLINE_S: Final = 607
-"""How long after its deadline a batch is expired, finalizing for 606 seconds of them; so were the real ones."""
+"""Seconds from the deadline to `expired`, as of real batches; all but the first in `finalizing`."""
 
 _RAN: Final = "in_progress"
 _PARTIAL: Final = frozenset({"expired", "cancelled"})
@@ -41,41 +41,41 @@ _NO_USAGE: Final = {
 
 
 class BatchLife(Protocol):
-    """What the engine asks of a batch's life, be it made up or recorded."""
+    """The object of a batch as a function of time: simulated or recorded."""
 
     @property
     def batch_id(self) -> str:
-        """Whose life it is."""
+        """Id of the batch."""
         ...
 
     @property
     def begins_at(self) -> float:
-        """From when on the batch is there; Unix seconds."""
+        """Time from which the batch exists; Unix seconds."""
         ...
 
     @property
     def ends_at(self) -> float:
-        """From when on nothing changes any more; Unix seconds."""
+        """Time from which nothing changes any more; Unix seconds."""
         ...
 
     def at(self, second: float) -> Wire:
-        """Return the object as it is at a time; Unix seconds. The caller may change it."""
+        """Return the batch object at a time in Unix seconds; a new object each time."""
         ...
 
     def cancelled(self, second: float) -> BatchLife | None:
-        """Return the life after somebody asked for a cancel; None if that is refused."""
+        """Return the life after a cancel at a time in Unix seconds; None if the cancel is refused."""
         ...
 
 
 def made_id(kind: str, created_at: int, *parts: object) -> str:
-    """Return an id as OpenAI makes them: the second of creation, then digits without a meaning."""
+    """Return an id in OpenAI's form: the second of creation, then a hash of the parts."""
     tail = blake2b(repr(parts).encode(), digest_size=12).hexdigest()
     return f"{kind}{created_at:08x}{tail}"
 
 
 @attrs.frozen(kw_only=True)
 class ProgressPoint:
-    """How many requests are done by a second; between two knots they grow evenly."""
+    """Counts of a batch at a second; between two points they grow evenly."""
 
     at: int
     completed: int
@@ -85,7 +85,7 @@ class ProgressPoint:
 @attrs.frozen(kw_only=True)
 class Timeline:
     """
-    A life along the table: which statuses were entered when, and how the work went on.
+    The life of a batch along its lifecycle: the time of each status, and the counts.
 
     >>> timeline = Timeline(entries=(("validating", 1_760_000_000), ("in_progress", 1_760_000_005)))
     >>> timeline.at(1_760_000_004)["status"], timeline.at(1_760_000_005)["status"]
@@ -93,31 +93,31 @@ class Timeline:
     """
 
     entries: tuple[tuple[str, int], ...]
-    """Each status with the second it was entered, in order; the first is the birth."""
+    """Each status with the second it was entered, in order; the first is the creation."""
 
     dialect: Dialect = DIALECTS["openai"]
-    """Whose table it follows."""
+    """The dialect of the batch."""
 
     total: int = 0
-    """How many requests it has; shown once it is in progress."""
+    """Number of requests; shown once the batch is in progress."""
 
-    knots: tuple[ProgressPoint, ...] = ()
-    """How they get done, in order of time."""
+    progress: tuple[ProgressPoint, ...] = ()
+    """Points between which the counts grow, in order of time."""
 
     errors: tuple[Mapping[str, Any], ...] = (FAILURE,)
-    """Why it failed; shown if it does."""
+    """The errors of the batch if it fails."""
 
     silent: frozenset[str] = frozenset()
-    """Statuses that leave no stamp; only a dialect makes that legal."""
+    """Statuses without a stamp; legal only for the optional stamps of a dialect."""
 
     number: int = 0
-    """Which of the batches born in that second it is."""
+    """Number of the batch among those created in its second; part of its id."""
 
     completion_window: str = "24h"
-    """How long it may take: `24h`."""
+    """Time from creation to the deadline: `24h`."""
 
     identity: Mapping[str, Any] = attrs.field(factory=dict)
-    """Fields that never change: `endpoint`, `input_file_id`, `metadata`, and `id` where it is not to be made up."""
+    """Fields that never change: `endpoint`, `input_file_id`, `metadata`, and optionally `id`."""
 
     model: str | None = "gpt-5-2025-08-07"
     """The model, shown once the batch is in progress."""
@@ -127,22 +127,22 @@ class Timeline:
 
     @property
     def begins_at(self) -> int:
-        """When it was born; Unix seconds."""
+        """Time of creation; Unix seconds."""
         return self.entries[0][1]
 
     @property
     def ends_at(self) -> int:
-        """When it entered its last status; Unix seconds."""
+        """Time of the last status; Unix seconds."""
         return self.entries[-1][1]
 
     @property
     def expires_at(self) -> int:
-        """Its deadline; Unix seconds."""
+        """The deadline; Unix seconds."""
         return self.begins_at + int(parse_span(self.completion_window))
 
     @property
     def batch_id(self) -> str:
-        """Whose life it is."""
+        """Id of the batch."""
         return str(self.identity.get("id") or made_id("batch_", self.begins_at, self.number))
 
     @property
@@ -155,34 +155,38 @@ class Timeline:
         return topology(self.dialect.lifecycle)
 
     def at(self, second: float) -> Wire:
-        """Return the object as it is at a time; Unix seconds. Before its birth it is as it was born."""
+        """Return the batch object at a time in Unix seconds; before its creation, as it is created."""
         passed = self.entries[: max(1, bisect_right(self.entries, second, key=lambda entry: entry[1]))]
-        return self._seen(passed, second)
+        return self._object_at(passed, second)
 
     def history(self) -> list[Wire]:
-        """Return one object for each status entered, equal seconds included; the work done is as at its end."""
+        """Return one object for each status, equal seconds included, with the counts at the end of the status."""
         ends = [*(at for _, at in self.entries[1:]), self.ends_at]
-        return [self._seen(self.entries[: length + 1], end) for length, end in enumerate(ends)]
+        return [self._object_at(self.entries[: length + 1], end) for length, end in enumerate(ends)]
 
     def done_at(self, second: float) -> tuple[int, int]:
-        """Return how many requests have ended well, and badly, by a time."""
-        if not self.knots or second < self.knots[0].at:
+        """Return the completed and failed requests at a time in Unix seconds."""
+        if not self.progress or second < self.progress[0].at:
             return 0, 0
-        for before, after in pairwise(self.knots):
+        for before, after in pairwise(self.progress):
             if before.at <= second < after.at:
                 share = (second - before.at) / (after.at - before.at)
                 return (
                     before.completed + int((after.completed - before.completed) * share),
                     before.failed + int((after.failed - before.failed) * share),
                 )
-        return self.knots[-1].completed, self.knots[-1].failed
+        return self.progress[-1].completed, self.progress[-1].failed
 
-    def cancelled(self, second: float) -> Timeline | None:
+    def cancelled(self, second: float, *, cancelling_s: float | None = None) -> Timeline | None:
         """
-        Return the life after a cancel was asked for; None if it is refused.
+        Return the life after a cancel; None if the cancel is refused.
 
-        Asked again, it changes nothing; OpenAI answers a second cancel with the batch
-        as it is. Only a documented step is taken: its table has none from `finalizing`.
+        A second cancel changes nothing, as on OpenAI. Only a documented step is taken: the
+        lifecycle has none from `finalizing`.
+
+        Args:
+            second: Time of the cancel; Unix seconds.
+            cancelling_s: Seconds from there to `cancelled`; None: as long as real batches took.
         """
         now = int(second)
         entered = [entry for entry in self.entries if entry[1] <= second]
@@ -193,15 +197,15 @@ class Timeline:
         if step is None or step.evidence != "documented":
             return None
         completed, failed = self.done_at(now)
-        knots = (
-            *(knot for knot in self.knots if knot.at < now),
+        progress = (
+            *(point for point in self.progress if point.at < now),
             ProgressPoint(at=now, completed=completed, failed=failed),
         )
-        ending = [("cancelling", now), ("cancelled", now + CANCELLING_S)]
-        return attrs.evolve(self, entries=(*entered, *ending), knots=knots if self.knots else ())
+        ending = [("cancelling", now), ("cancelled", now + int(CANCELLING_S if cancelling_s is None else cancelling_s))]
+        return attrs.evolve(self, entries=(*entered, *ending), progress=progress if self.progress else ())
 
     def files(self) -> tuple[str | None, str | None]:
-        """Return the ids of the output and the error file that it has in the end."""
+        """Return the ids of the output and the error file at the end of the batch."""
         completed, failed = self.done_at(self.ends_at)
         rest = self.total - completed - failed
         is_partial = self.entries[-1][0] in _PARTIAL and _RAN in self.walk and rest > 0
@@ -210,8 +214,8 @@ class Timeline:
             made_id("file-", self.begins_at, self.batch_id, "error") if failed or is_partial else None,
         )
 
-    def _seen(self, passed: Iterable[tuple[str, int]], second: float) -> Wire:
-        entered = dict(passed)
+    def _object_at(self, entries: Iterable[tuple[str, int]], second: float) -> Wire:
+        entered = dict(entries)
         status = [*entered][-1]
         ran, ended = _RAN in entered, status in self._graph.terminal
         completed, failed = self.done_at(second) if ran else (0, 0)

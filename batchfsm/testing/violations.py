@@ -146,10 +146,10 @@ def _later(_: HealthySnapshot, life: Timeline, way: Walk) -> Wire:
         entries[-1] = (way[-1], life.expires_at + step_s)
     # All that is counted is new too; a row that contradicts the table is not asked about its counts.
     completed = life.total if way[-1] == "completed" else 1
-    knots = (
+    progress = (
         (ProgressPoint(at=entries[way.index("in_progress")][1], completed=completed, failed=0),) if _ran(way) else ()
     )
-    return attrs.evolve(life, entries=tuple(entries), knots=knots).history()[-1]
+    return attrs.evolve(life, entries=tuple(entries), progress=progress).history()[-1]
 
 
 def _reaches(known: Walk, way: Walk) -> bool:

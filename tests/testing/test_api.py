@@ -7,19 +7,19 @@ from itertools import pairwise
 import pytest
 
 from batchfsm import DIALECTS, audit
-from batchfsm.testing import FakeBatchAPI, Request, RequestError, Scenario, ScenarioError, VirtualClock
-from batchfsm.testing.input_file import read
-from batchfsm.testing.multipart import parts
+from batchfsm.testing import FakeBatchAPI, Request, RequestError, Scenario, ScenarioError, VirtualClock, recordings
+from batchfsm.testing.input_file import parse_input
+from batchfsm.testing.multipart import parse_parts
 from support.fake_api import KEY, ask, upload
 from support.notation import CREATED
 
 CREATE = {"input_file_id": "file-none", "endpoint": "/v1/chat/completions", "completion_window": "24h"}
 
 
-def line(custom_id, url="/v1/chat/completions", **body):
+def line(custom_id, url="/v1/chat/completions", method="POST", **body):
     """Return one request of an input file."""
     body = {"model": "m", "messages": [{"role": "user", "content": f"to {custom_id}"}]} | body
-    return json.dumps({"custom_id": custom_id, "method": "POST", "url": url, "body": body}).encode() + b"\n"
+    return json.dumps({"custom_id": custom_id, "method": method, "url": url, "body": body}).encode() + b"\n"
 
 
 def created(api, content, **fields):
@@ -155,13 +155,14 @@ GOOD = line("a") + line("b") + line("c")
         (line("a") + line("b", model="other"), [("model_mismatch", 2, "body.model")]),
         (
             b'{"url": "/v1/chat/completions"}\n',
-            [("missing_required_parameter", 1, "custom_id"), ("missing_required_parameter", 1, "body")],
+            [("missing_required_parameter", 1, name) for name in ("custom_id", "method", "body")],
         ),
         (line("a", url="/v1/x") + line("a"), [("url_mismatch", 1, "url"), ("duplicate_custom_id", 2, "custom_id")]),
+        (line("a", method="GET"), [("invalid_method", 1, "method")]),
         (b"\n".join([b"x"] * 150), [("invalid_json_line", number, None) for number in range(1, 101)]),
         (b"{}\n" * 50_001, [("too_many_tasks", None, None)]),
     ],
-    ids=range(12),
+    ids=range(13),
 )  # fmt: skip
 def test_an_input_file_is_validated_as_openai_does(content, expected):
     """Code, line and parameter; a hundred errors at most."""
@@ -185,18 +186,77 @@ def test_a_file_that_is_not_there_fails_in_validation():
 
 
 def test_a_file_fails_as_the_dialect_does():
-    """AIBrix's is born in scheduling."""
-    api = FakeBatchAPI(Scenario("scheduling > validating > in_progress", dialect="aibrix"))
-    batch = created(api, b"x")
+    """AIBrix's begins in scheduling."""
+    api = FakeBatchAPI(Scenario("scheduling 1s > validating 5s > in_progress", dialect="aibrix"))
+    seen = [created(api, b"x")]
+    for _ in range(2):
+        api.clock.advance("3s")
+        seen.append(api.batch(seen[0]["id"]))
+
+    assert {} == audit(seen, dialect=DIALECTS["aibrix"]).counts
+    assert ["scheduling", "validating", "failed"] == [batch["status"] for batch in seen]
+
+
+@pytest.mark.parametrize(
+    "text, second, before, after",
+    [
+        ("validating 20m > in_progress 1h > finalizing > completed", 1200, "validating", "failed"),
+        ("validating 3s > fail", 3, "validating", "failed"),
+        ("fail at 15m token_limit_exceeded", 900, "validating", "failed"),
+        ("expire", 5, "validating", "failed"),
+        ("validating", 10**6, "validating", "validating"),
+        ("validating 1h > in_progress, cancel at 5m", 300, "validating", "cancelling"),
+    ],
+)
+def test_a_bad_file_fails_when_the_scenario_ends_the_validation(text, second, before, after):
+    """A batch that is stuck in validation stays there, and one that is cancelled before is cancelled."""
+    api = FakeBatchAPI(text)
+    batch_id = created(api, b"x")["id"]
+    api.clock.advance(second - 1)
+    early = api.batch(batch_id)
+    api.clock.advance(1)
+    late = api.batch(batch_id)
+
+    assert ((before, after), 0) == ((early["status"], late["status"]), late["request_counts"]["total"])
+    assert ("invalid_json_line" if after == "failed" else None) == (
+        late["errors"] and late["errors"]["data"][0]["code"]
+    )
+
+
+def test_a_bad_file_fails_beside_a_recording_after_the_usual_time():
+    """A recording does not say how long it was validated."""
+    life = Scenario("validating 1h > in_progress").life(CREATED)
+    recording = recordings([{"observed_at": CREATED, "body": life.at(CREATED)}])[life.batch_id]
+    api = FakeBatchAPI(recording)
+    batch_id = created(api, b"x")["id"]
     api.clock.advance("5s")
 
-    assert {} == audit([batch, api.batch(batch["id"])], dialect=DIALECTS["aibrix"]).counts
-    assert ("scheduling", "failed") == (batch["status"], api.batch(batch["id"])["status"])
+    assert "failed" == api.batch(batch_id)["status"]
+
+
+@pytest.mark.parametrize("purpose", ["assistants", "user_data"])
+def test_an_input_file_of_another_purpose_fails_in_validation(purpose):
+    """As one that does not exist."""
+    api = FakeBatchAPI()
+    file_id = api.add_file(GOOD, purpose=purpose)
+    _, batch = ask(api, "POST", "batches", CREATE | {"input_file_id": file_id})
+    api.clock.advance("5s")
+
+    assert ["invalid_request"] == [error["code"] for error in api.batch(batch["id"])["errors"]["data"]]
+
+
+def test_a_test_answers_no_request_of_a_bad_file():
+    """The batch never runs."""
+    asked = []
+    api = FakeBatchAPI(respond=lambda body: asked.append(body) or {})
+    created(api, GOOD + b"x")
+
+    assert [] == asked
 
 
 def test_good_lines_are_read_in_order():
     """With what is asked for."""
-    lines, errors = read(GOOD, "/v1/chat/completions")
+    lines, errors = parse_input(GOOD, "batch", "/v1/chat/completions")
 
     assert (["a", "b", "c"], ()) == ([each.custom_id for each in lines], errors)
 
@@ -238,25 +298,6 @@ def test_results_by_scenario_are_echoes():
 
     assert f"to {good['custom_id']}" == good["response"]["body"]["choices"][0]["message"]["content"]
     assert [400, 400] == [row["response"]["status_code"] for row in bad]
-
-
-@pytest.mark.parametrize("messages", [[], "x", [5], None])
-def test_an_echo_of_nothing_says_nothing(messages):
-    """Whatever the request is, it has an answer."""
-    api = FakeBatchAPI("validating 0s > in_progress 0s > finalizing 0s > completed")
-    batch = created(api, line("a", messages=messages))
-    (row,) = rows(api, api.batch(batch["id"])["output_file_id"])
-
-    assert None is row["response"]["body"]["choices"][0]["message"]["content"]
-
-
-def test_other_endpoints_echo_the_request():
-    """Shapes of answers that nobody asked for are not invented."""
-    api = FakeBatchAPI("validating 0s > in_progress 0s > finalizing 0s > completed")
-    batch = created(api, line("a", url="/v1/embeddings", input="x"), endpoint="/v1/embeddings")
-    (row,) = rows(api, api.batch(batch["id"])["output_file_id"])
-
-    assert ("echo", "x") == (row["response"]["body"]["object"], row["response"]["body"]["request"]["input"])
 
 
 @pytest.mark.parametrize(
@@ -327,7 +368,7 @@ def test_an_upload_is_kept_byte_by_byte():
 )
 def test_what_is_no_upload_has_no_parts(content_type, body):
     """Neither has a part without a name."""
-    assert {} == parts(content_type, body)
+    assert {} == parse_parts(content_type, body)
 
 
 @pytest.mark.parametrize("missing", ["file", "purpose"])
@@ -355,13 +396,16 @@ def test_an_upload_needs_both_parts(missing):
         ({"metadata": "x"}, "metadata"),
         ({"metadata": {"a": 1}}, "metadata"),
         ({"metadata": {"scenario": "validating > completed"}}, "metadata.scenario"),
-        (
-            {
-                "completion_window": "48h",
-                "metadata": {"scenario": "validating > in_progress 24h > finalizing 1h > expired"},
-            },
-            "completion_window",
-        ),
+        ({"completion_window": "1h"}, "completion_window"),
+        ({"metadata": {f"k{number}": "v" for number in range(17)}}, "metadata"),
+        ({"metadata": {"k" * 65: "v"}}, "metadata"),
+        ({"metadata": {"k": "v" * 513}}, "metadata"),
+        ({"output_expires_after": "1h"}, "output_expires_after.anchor"),
+        ({"output_expires_after": {"anchor": "now", "seconds": 3600}}, "output_expires_after.anchor"),
+        ({"output_expires_after": {"anchor": "created_at"}}, "output_expires_after.seconds"),
+        ({"output_expires_after": {"anchor": "created_at", "seconds": 3599}}, "output_expires_after.seconds"),
+        ({"output_expires_after": {"anchor": "created_at", "seconds": 2_592_001}}, "output_expires_after.seconds"),
+        ({"output_expires_after": {"anchor": "created_at", "seconds": True}}, "output_expires_after.seconds"),
     ],
 )
 def test_a_create_that_cannot_be_is_refused(fields, param):
@@ -377,6 +421,26 @@ def test_a_create_that_cannot_be_is_refused(fields, param):
 def test_a_body_that_is_no_object_is_refused(body):
     """It is not read any further."""
     assert 400 == ask(FakeBatchAPI(), "POST", "batches", body)[0]
+
+
+def test_metadata_at_its_limits_is_kept():
+    """16 pairs, keys of 64 characters, values of 512."""
+    metadata = {f"{number:064}": "v" * 512 for number in range(16)}
+
+    assert metadata == created(FakeBatchAPI(), GOOD, metadata=metadata)["metadata"]
+
+
+def test_another_window_is_taken_as_compatible_servers_do():
+    """Unless the scenario contradicts the deadline that it makes."""
+    api = FakeBatchAPI(Scenario("validating > in_progress", dialect="groq"))
+    fields = CREATE | {"input_file_id": upload(api, GOOD), "completion_window": "48h"}
+    _, batch = ask(api, "POST", "batches", fields)
+    early = {"metadata": {"scenario": "validating > in_progress 24h > finalizing 1h > expired"}}
+
+    assert ("48h", 172_800) == (batch["completion_window"], batch["expires_at"] - batch["created_at"])
+    for refused in (early, {"completion_window": "soon"}):
+        status, answer = ask(api, "POST", "batches", fields | refused)
+        assert (400, "completion_window") == (status, answer["error"]["param"])
 
 
 def test_a_client_says_what_becomes_of_its_batch():

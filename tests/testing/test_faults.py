@@ -194,6 +194,7 @@ SNAPSHOTS = (
     "reordered",
     "empty_text",
     "unknown_status",
+    "pascal_status",
     "missing_stamps",
     "skewed_clock",
     "shifted_list",

@@ -32,7 +32,7 @@ def test_time_never_runs_back(span):
 
 
 async def _slept(clock):
-    await clock.asleep(30)
+    await clock.sleep_async(30)
 
 
 def test_a_virtual_clock_moves_when_it_is_told():
@@ -78,6 +78,9 @@ def test_a_clock_that_does_not_run_is_refused(speed):
         ("validating 3s > failed", [("validating", 0), ("failed", 3)]),
         ("  validating   3s>failed ", [("validating", 0), ("failed", 3)]),
         ("fail line 7 invalid_json_line", [("validating", 0), ("failed", 5)]),
+        ("fail at 15m token_limit_exceeded", [("validating", 0), ("failed", 900)]),
+        ("fail at 0s", [("validating", 0), ("failed", 0)]),
+        ("validating 9s > in_progress > fail at 1h", [("validating", 0), ("in_progress", 9), ("failed", 3600)]),
         ("validating > in_progress 9s > fail", [("validating", 0), ("in_progress", 5), ("failed", 14)]),
         (
             "expire",
@@ -100,6 +103,8 @@ def test_a_clock_that_does_not_run_is_refused(speed):
             "validating 5s > in_progress 2h > finalizing > completed, cancel at 1h",
             [("validating", 0), ("in_progress", 5), ("cancelling", 3600), ("cancelled", 4205)],
         ),
+        ("cancel at 3s for 8h", [("validating", 0), ("cancelling", 3), ("cancelled", 28_803)]),
+        ("cancel at 3s for 0s", [("validating", 0), ("cancelling", 3), ("cancelled", 3)]),
         ("validating > cancelling 9s > cancelled", [("validating", 0), ("cancelling", 5), ("cancelled", 14)]),
         (
             "validating > cancelling 9s > cancelled, cancel at 8s",
@@ -142,7 +147,7 @@ def test_a_scenario_follows_the_table_of_its_dialect(dialect, text, expected):
         ("", "cannot read ''; write a status, a span and counts: in_progress 2h 97+3/100"),
         ("validating > in progress", "cannot read 'in progress'; write a status, a span and counts: in_progress 2h 97+3/100"),
         ("validating > paused", "openai has no status 'paused'; it has validating, in_progress, finalizing, completed,"),
-        ("in_progress > finalizing", "a batch is born in validating, not in in_progress"),
+        ("in_progress > finalizing", "a batch begins in validating, not in in_progress"),
         ("validating > completed", "completed cannot follow validating; what can: in_progress, failed, cancelling, expired"),
         ("validating > failed > expired", "expired cannot follow failed; it is final"),
         ("validating > in_progress 3+4/5", "more requests are done than there are"),
@@ -150,10 +155,13 @@ def test_a_scenario_follows_the_table_of_its_dialect(dialect, text, expected):
         ("validating 1+0/5 > in_progress", "nothing is counted before in_progress"),
         ("validating > in_progress 3+0/5 > finalizing 2+3/5 > completed", "counts never fall, and the total stays"),
         ("validating > in_progress 3+0/5 > finalizing 3+3/6 > completed", "counts never fall, and the total stays"),
-        ("validating > in_progress 3+1/5 > finalizing > completed", "a completed batch has no request left; see expire,"),
-        ("validating > in_progress > finalizing > expired", "it is expired before its deadline; write expire instead"),
+        ("validating > in_progress 3+1/5 > finalizing > completed", "a completed batch has no request left; write expire,"),
+        ("validating > in_progress > finalizing > expired", "it expires before its deadline; write expire instead"),
         ("validating 5s > in_progress 5s > finalizing 1h > completed, cancel at 1m", "it is finalizing by then, and cannot be cancelled"),
         ("validating > failed, cancel at 1h", "it is failed by then, and cannot be cancelled"),
+        ("validating 9s > fail at 15m", "`fail at` contradicts the spans before it; write `fail` without `at`"),
+        ("validating > in_progress > fail at 1h", "`fail at` contradicts the spans before it"),
+        ("validating 9s > in_progress > fail at 8s", "`fail at` contradicts the spans before it"),
         ("validating, expire", "after a comma comes `cancel at 1h`, once, and nothing else"),
         ("validating, cancel at 1h, cancel at 2h", "after a comma comes `cancel at 1h`, once, and nothing else"),
     ],
@@ -196,6 +204,8 @@ def test_counts_grow_evenly_between_two_that_are_named():
         ("validating > in_progress 100s 0+8/8 > finalizing > completed, cancel at 55s", (8, 0, 4)),
         ("validating > cancelling > cancelled", (0, 0, 0)),
         ("fail", (0, 0, 0)),
+        ("validating > in_progress > fail", (10, 5, 0)),
+        ("validating > in_progress 0+72/72 > fail", (72, 0, 72)),
     ],
 )
 def test_counts_at_the_end(text, expected):
@@ -232,10 +242,22 @@ def test_a_failed_batch_says_why():
         "object": "list",
         "data": [{"code": "duplicate_custom_id", "message": message, "param": None, "line": 7}],
     } == known
-    assert ("strange", "The input file is not valid.", None) == tuple(
+    assert ("strange", "The batch failed.", None) == tuple(
         known["data"][0][name] for known in [unknown] for name in ("code", "message", "line")
     )
     assert ("invalid_json_line", 1) == (plain["data"][0]["code"], plain["data"][0]["line"])
+
+
+def test_a_batch_that_fails_in_its_run_has_a_fitting_error():
+    """No line of the input file is at fault, unless the scenario says so."""
+    run, named = (
+        Scenario(f"validating > in_progress 1h > {end}").life(CREATED).history()[-1]["errors"]["data"][0]
+        for end in ("failed", "fail line 3 token_limit_exceeded")
+    )
+
+    assert (("server_error", None), ("token_limit_exceeded", 3)) == tuple(
+        (each["code"], each["line"]) for each in (run, named)
+    )
 
 
 def test_before_its_birth_a_life_is_as_it_was_born():
@@ -271,14 +293,14 @@ def test_a_cancel_is_taken_where_the_table_documents_it():
     assert None is life.cancelled(CREATED + 9000)
     assert cancelled is cancelled.cancelled(CREATED + 90)
     assert cancelled is cancelled.cancelled(CREATED + 9000)
-    assert () == life.cancelled(CREATED + 1).knots[1:-1]
+    assert () == life.cancelled(CREATED + 1).progress[1:-1]
 
 
 def test_a_life_without_work_can_be_cancelled():
     """It has nothing to count."""
     life = Timeline(entries=(("validating", CREATED), ("in_progress", CREATED + 5)))
 
-    assert () == life.cancelled(CREATED + 60).knots
+    assert () == life.cancelled(CREATED + 60).progress
     assert (0, 0, 0) == counted(life.cancelled(CREATED + 60), 9999)
 
 
@@ -306,7 +328,7 @@ def test_usage_is_shown_at_the_end():
     """Before, it is zeros, as on OpenAI."""
     usage = {"total_tokens": 5}
     life = Timeline(
-        entries=(("validating", 5), ("failed", 9)), usage=usage, knots=(ProgressPoint(at=5, completed=0, failed=0),)
+        entries=(("validating", 5), ("failed", 9)), usage=usage, progress=(ProgressPoint(at=5, completed=0, failed=0),)
     )
 
     assert (0, 5) == (life.at(5)["usage"]["total_tokens"], life.at(9)["usage"]["total_tokens"])

@@ -1,0 +1,99 @@
+"""Default answers: an object of each endpoint's own type, whatever the request holds."""
+
+import json
+
+import openai.types
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from openai.types.chat import ChatCompletion
+from openai.types.responses import Response
+
+from batchfsm.testing import FakeBatchAPI
+from batchfsm.testing.request_checks import ENDPOINTS
+from batchfsm.testing.sample_answers import DIMENSIONS, sample_answer
+
+TYPES = {
+    "/v1/responses": Response,
+    "/v1/chat/completions": ChatCompletion,
+    "/v1/embeddings": openai.types.CreateEmbeddingResponse,
+    "/v1/completions": openai.types.Completion,
+    "/v1/moderations": openai.types.ModerationCreateResponse,
+    "/v1/images/generations": openai.types.ImagesResponse,
+    "/v1/images/edits": openai.types.ImagesResponse,
+    "/v1/videos": openai.types.Video,
+}
+NAMES = ("model", "messages", "input", "prompt", "dimensions", "n")
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["role", "content", "x"]), inner),
+    max_leaves=6,
+)
+
+
+def answer(endpoint, **body):
+    """Return the default answer to a request."""
+    return sample_answer(endpoint, body, "a", 5)
+
+
+def test_every_endpoint_has_an_answer():
+    """All that a batch can name."""
+    assert set(ENDPOINTS) == set(TYPES)
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS)
+@settings(max_examples=20)
+@given(body=st.dictionaries(st.sampled_from(NAMES), VALUES))
+def test_an_answer_is_an_object_of_the_endpoints_type(endpoint, body):
+    """Openai's own model validates it and knows every field; the same request has the same answer."""
+    found = sample_answer(endpoint, body, "a", 5)
+    model = TYPES[endpoint].model_validate(found)
+
+    assert set() == set(model.model_extra or {})
+    assert found == json.loads(json.dumps(found)) == sample_answer(endpoint, body, "a", 5)
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS)
+def test_the_output_file_holds_such_answers(endpoint):
+    """One for each request of a batch."""
+    api = FakeBatchAPI("validating 0s > in_progress 0s > finalizing 0s > completed")
+    request = {"custom_id": "a", "method": "POST", "url": endpoint, "body": {"model": "m", "input": "x"}}
+    with api.client() as client:
+        fields = {"input_file_id": api.add_file(json.dumps(request).encode()), "completion_window": "24h"}
+        batch = client.batches.create(endpoint=endpoint, **fields)
+        row = json.loads(client.files.content(client.batches.retrieve(batch.id).output_file_id).text)
+
+    TYPES[endpoint].model_validate(row["response"]["body"])
+
+
+@pytest.mark.parametrize(
+    "messages, content", [([{"content": "a"}, {"content": "b"}], "b"), ([], ""), ("x", "x"), ([5], ""), (None, "")]
+)
+def test_a_chat_is_answered_with_its_last_message(messages, content):
+    """Empty if there is none."""
+    assert content == answer("/v1/chat/completions", messages=messages)["choices"][0]["message"]["content"]
+
+
+@pytest.mark.parametrize(
+    "value, count", [("x", 1), (["x", "y"], 2), ([1, 2, 3], 1), ([[1], [2, 3]], 2), ([], 1), (None, 1)]
+)
+def test_each_input_has_one_result(value, count):
+    """Text or tokens, one or several."""
+    assert count == len(answer("/v1/embeddings", input=value)["data"])
+    assert count == len(answer("/v1/moderations", input=value)["results"])
+    assert count == len(answer("/v1/completions", prompt=value)["choices"])
+
+
+def test_an_embedding_depends_on_its_input_alone():
+    """Its length is the one asked for."""
+    first, second = (each["embedding"] for each in answer("/v1/embeddings", input=["x", "y"])["data"])
+
+    assert (DIMENSIONS, True) == (len(first), first != second)
+    assert second == answer("/v1/embeddings", input="y")["data"][0]["embedding"]
+    assert all(-1 <= value <= 1 for value in first + second)
+    assert 3 == len(answer("/v1/embeddings", input="x", dimensions=3)["data"][0]["embedding"])
+
+
+def test_as_many_pictures_come_as_are_asked_for():
+    """One by default."""
+    assert [1, 4] == [len(answer("/v1/images/generations", **body)["data"]) for body in ({}, {"n": 4})]
