@@ -241,8 +241,14 @@ def _to_mapping(obj: object) -> object:
         return obj
     for name in ("model_dump", "to_dict"):
         if callable(dump := getattr(obj, name, None)):
-            # pydantic warns of what `construct` let through, such as an unknown status; we report that ourselves.
-            return dump(warnings=False) if _takes_warnings(getattr(dump, "__func__", dump)) else dump()
+            # pydantic 2 warns of values that `construct` let through, such as an unknown status. Findings report them.
+            is_pydantic_2 = hasattr(type(obj), "__pydantic_serializer__")
+            quiet = is_pydantic_2 and _takes_warnings(getattr(dump, "__func__", dump))
+            try:
+                return dump(warnings=False) if quiet else dump()
+            except Exception as error:
+                kind = f"{type(obj).__name__}.{name}()"
+                raise SnapshotError([("$", f"{kind} raised {type(error).__name__}: {short_repr(str(error))}")]) from error
     return obj
 
 
