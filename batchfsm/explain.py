@@ -18,6 +18,7 @@ from batchfsm.logs import Record, UnreadableEntry
 from batchfsm.route import Transition
 from batchfsm.rules import HEALTHY, RULES, Rule
 from batchfsm.snapshot import Snapshot
+from batchfsm.topology import topology
 from batchfsm.wire import reader
 
 WIDTH: Final = 80
@@ -91,19 +92,47 @@ def timelines_by_batch(
     Yields:
         A life for each batch, in order of first sight.
     """
-    fold = Fold(dialect)
-    found: dict[str, tuple[BatchRecord, list[Transition], set[str], list[Snapshot]]] = {}
+    fold, stamp = Fold(dialect), topology(dialect.lifecycle).stamp
+    found: dict[str, _Gathered] = {}
     for row in log:
         if isinstance(row, UnreadableEntry) or not row.snapshot.is_named or batch_id not in (None, row.snapshot.id):
             continue
-        track, transitions, seen, last = found.setdefault(row.snapshot.id, (BatchRecord(), [], set(), []))
-        folded = fold.fold(track, row.snapshot)
-        transitions += [attrs.evolve(transition, snapshot=None) for transition in folded.transitions]
-        seen.add(row.snapshot.status)
+        snapshot = row.snapshot
+        gathered = found.setdefault(snapshot.id, _Gathered())
+        folded = fold.fold(gathered.record, snapshot)
+        gathered.transitions += [attrs.evolve(transition, snapshot=None) for transition in folded.transitions]
+        gathered.seen.add(snapshot.status)
         if folded.move != "stale":
-            last[:] = [row.snapshot]
-    for each, (_, transitions, seen, last) in found.items():
-        yield BatchTimeline(each, tuple(transitions), frozenset(seen), last[0])
+            gathered.last = snapshot
+        if folded.illegal:
+            entered_at = getattr(snapshot, stamp[snapshot.status] or "", None)
+            gathered.add_return(entered_at, snapshot.observed_at)
+    for each, gathered in found.items():
+        yield gathered.timeline(each)
+
+
+@attrs.define
+class _Gathered:
+    """The rows of one batch, folded."""
+
+    record: BatchRecord = attrs.field(factory=BatchRecord)
+    transitions: list[Transition] = attrs.field(factory=list)
+    seen: set[str] = attrs.field(factory=set)
+    last: Snapshot | None = None
+    returned_at: dict[int, int | None] = attrs.field(factory=dict)
+
+    def add_return(self, stamp: int | None, observed_at: float | None) -> None:
+        """Date a return: by its stamp, if that is a new one, else by the observation."""
+        before = max((each.at for each in self.transitions if each.at is not None), default=0)
+        is_new = stamp is not None and stamp >= before
+        at = stamp if is_new else None if observed_at is None else max(before, int(observed_at))
+        self.returned_at[len(self.transitions)] = at
+
+    def timeline(self, batch_id: str) -> BatchTimeline:
+        last = self.last
+        assert last is not None  # noqa: S101  # The first row of a batch is never stale.
+        status = self.record.status
+        return BatchTimeline(batch_id, tuple(self.transitions), frozenset(self.seen), last, status, self.returned_at)
 
 
 @attrs.frozen
@@ -124,20 +153,43 @@ class Bar:
 
 def bars(life: BatchTimeline) -> list[Bar]:
     """
-    Return what a batch entered, in order.
+    Return the statuses that a batch was in, in order, with those that it came back to.
 
     A status without a stamp has no time, and the one before it none of its own end.
     """
-    stamped = [transition for transition in life.transitions if transition.at is not None]
-    ends = [transition.at for transition in stamped[1:]]
+    stays = _stays(life)
+    stamped = [stay for stay in stays if stay.at is not None]
+    ends = [stay.at for stay in stamped[1:]]
     if stamped:
         last_at = stamped[-1].at or 0
         ends.append(last_at if stamped[-1].terminal else max(last_at, int(life.last.observed_at or 0)))
-    end_of = {id(transition): end for transition, end in zip(stamped, ends, strict=True)}
+    end_of = {id(stay): end for stay, end in zip(stamped, ends, strict=True)}
+    # A final status that the batch left again is a stay like others, with a duration.
     return [
-        Bar(each.target, each.at, end_of.get(id(each)), each.terminal, each.target in life.seen)
-        for each in life.transitions
+        attrs.evolve(stay, end=end_of.get(id(stay)), terminal=stay.terminal and stay is stays[-1]) for stay in stays
     ]
+
+
+def _stays(life: BatchTimeline) -> list[Bar]:
+    """Return a bar without an end for each transition, and for each return to an earlier status, which is none."""
+    stays: list[Bar] = []
+    statuses = [(each.source, each) for each in life.transitions]
+    for number, (source, transition) in enumerate([*statuses, (life.status, None)]):
+        if stays and source not in (None, stays[-1].status):
+            stays.append(_returned(life, str(source), number, stays[-1].at, transition))
+        if transition is not None:
+            is_seen = transition.target in life.seen
+            stays.append(Bar(transition.target, transition.at, None, transition.terminal, is_seen))
+    return stays
+
+
+def _returned(life: BatchTimeline, status: str, number: int, after: int | None, following: Transition | None) -> Bar:
+    """Return the bar of a status that a batch came back to, between a time and a transition."""
+    before = None if following is None else following.at
+    stamp: int | None = getattr(life.last, f"{status}_at", None)
+    if stamp is not None and not (after or 0) <= stamp <= (before or stamp):
+        stamp = None  # That of an earlier or later stay.
+    return Bar(status, life.returned_at.get(number, stamp), None, terminal=False, seen=status in life.seen)
 
 
 def timeline(life: BatchTimeline) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import attrs
 
 from batchfsm.history.batch_record import BatchRecord
@@ -20,6 +22,14 @@ class BatchTimeline:
     """The statuses that some snapshot had."""
     last: Snapshot
     """The last snapshot, as the log has them."""
+    status: str | None = None
+    """The status it is in, of those that the lifecycle has."""
+    returned_at: Mapping[int, int | None] = attrs.field(factory=dict)
+    """
+    When it came back to an earlier status, which is no transition: Unix seconds, None if nothing says when.
+
+    By the number of transitions before; a return that is not in it is dated by the last snapshot's stamp.
+    """
 
 
 def timeline_of(batch_id: str, track: BatchRecord) -> BatchTimeline:
@@ -28,4 +38,4 @@ def timeline_of(batch_id: str, track: BatchRecord) -> BatchTimeline:
     assert last is not None  # noqa: S101  # A batch has a live row from its first one on.
     transitions = tuple(leg.of(batch_id, at) for leg, at in zip(track.legs, track.ats, strict=True))
     seen = frozenset(leg.target for leg in track.legs if leg.evidence == "observed")
-    return BatchTimeline(batch_id, transitions, seen, last)
+    return BatchTimeline(batch_id, transitions, seen, last, track.status)

@@ -248,7 +248,9 @@ def _to_mapping(obj: object) -> object:
                 return dump(warnings=False) if quiet else dump()
             except Exception as error:
                 kind = f"{type(obj).__name__}.{name}()"
-                raise SnapshotError([("$", f"{kind} raised {type(error).__name__}: {short_repr(str(error))}")]) from error
+                raise SnapshotError(
+                    [("$", f"{kind} raised {type(error).__name__}: {short_repr(str(error))}")]
+                ) from error
     return obj
 
 

@@ -20,12 +20,14 @@ from batchfsm.explain import (
     timeline_title,
     timelines_by_batch,
 )
+from batchfsm.explain import bars as bars_of
 from batchfsm.finding import LogPosition
+from batchfsm.history import BatchRecord, Fold, timeline_of
 from batchfsm.logs import Record, UnreadableEntry, parse_records, resolve_source
 from batchfsm.rules import HEALTHY
 from batchfsm.wire import reader
 from support.few_batches import enveloped, made, steps
-from support.notation import CREATED, DAY_S, seen, snap
+from support.notation import CREATED, DAY_S, WORDS, seen, snap
 
 OPENAI = DIALECTS["openai"]
 
@@ -364,3 +366,60 @@ def test_caption():
 
     assert "batch_1 · finalizing · 6 ok, 1 failed, of 8" == timeline_title(whole)
     assert "b\\x1b2 · in_progress" == timeline_title(partial)
+
+
+# ---------------------------------------------------------------- batches that came back
+
+
+REOPENED = snap("vpzc", status="in_progress", request_counts={"total": 8, "completed": 8, "failed": 0})
+"""No new stamp, and no earlier view: more is done than when it was completed."""
+
+
+def contiguous(log, dialect="openai"):
+    """Return the drawn statuses, after a check that each bar ends where the next one begins."""
+    (life,) = lived(log, dialect)
+    drawn_bars = [bar for bar in bars_of(life) if bar.at is not None]
+
+    assert [bar.end for bar in drawn_bars[:-1]] == [bar.at for bar in drawn_bars[1:]]
+    assert [False] * (len(drawn_bars) - 1) == [bar.terminal for bar in drawn_bars[:-1]]
+    return [bar.status for bar in bars_of(life)]
+
+
+def observed(path, every=60):
+    """Return envelopes of a path's snapshots, each observed five seconds after it was entered."""
+    return [{"observed_at": CREATED + every * n + 5, "batch": each} for n, each in enumerate(seen(path))]
+
+
+@pytest.mark.parametrize("path", ["vpzcp", "vpzcpzc", "vpgpgx", "vpzczc", "vpzpzc", "vpfpzc", "vpzcpzcpzc"])
+@pytest.mark.parametrize("dialect", ["openai", "compatible"])
+def test_a_batch_that_came_back_has_a_bar_for_each_stay(path, dialect):
+    """A status that was entered again is drawn again, and no time between two bars is left white."""
+    assert [WORDS[letter] for letter in path] == contiguous(observed(path), dialect)
+
+
+def test_a_return_without_a_new_stamp_begins_when_it_was_observed():
+    """Where no stamp says when the batch came back, the first observation does."""
+    log = [*observed("vpzc"), {"observed_at": CREATED + 305, "batch": REOPENED}]
+    (life,) = lived(log)
+
+    assert ["validating", "in_progress", "finalizing", "completed", "in_progress"] == contiguous(log)
+    assert (CREATED + 305, CREATED + 305) == (bars_of(life)[-1].at, bars_of(life)[-1].end)
+
+
+def test_a_return_that_nothing_dates_has_no_bar():
+    """Without a stamp and without a time of observation it is a row that says so."""
+    text = drawn([*seen("vpzc"), REOPENED])[0]
+
+    assert ("in_progress", "", "", "") == bars(text)[-1]
+
+
+def test_a_timeline_of_the_monitor_shows_returns_too():
+    """A record that keeps transitions alone shows a return at the stamp of the last snapshot."""
+    fold, record = Fold(OPENAI), BatchRecord()
+    for each in observed("vpzcpzc"):
+        fold.fold(record, reader(OPENAI).read(each))
+
+    found = [(bar.status, bar.at) for bar in bars_of(timeline_of("batch_1", record))]
+
+    assert [WORDS[letter] for letter in "vpzcpzc"] == [status for status, _ in found]
+    assert [CREATED + 60 * n for n in range(7)] == [at for _, at in found]
