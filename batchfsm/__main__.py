@@ -1,4 +1,4 @@
-"""The command `batchfsm`, or one line on what it needs."""
+"""The command `batchfsm`; without its packages, one line that says what to install."""
 
 from __future__ import annotations
 
@@ -7,20 +7,18 @@ import traceback
 
 
 def main() -> None:
-    """Run the command line; exit status 2 if its packages are not installed, or it breaks down."""
+    """Run the command line; exit status 2 if its packages are not installed, or if it has a bug."""
     try:
         from batchfsm.cli import app  # noqa: PLC0415  # The one place where the extra may be missing.
+
+        app(prog_name="batchfsm")
     except ImportError as error:
-        if error.name is None or error.name.partition(".")[0] not in {"typer", "rich", "click"}:
+        if error.name is None or error.name.partition(".")[0] not in {"click", "rich"}:
             raise
-        print(
-            "the command line needs more packages: pip install 'batchfsm[cli]' (in a clone: pip install '.[cli]')",
-            file=sys.stderr,
-        )
+        message = "the command line needs more packages: pip install 'batchfsm[cli]' (in a clone: pip install '.[cli]')"
+        print(message, file=sys.stderr)
         raise SystemExit(2) from None
-    try:
-        app()
-    except Exception:  # noqa: BLE001  # A flaw of our own; Python's exit status would say "inconsistent".
+    except Exception:  # noqa: BLE001  # A bug of the command; Python's exit status 1 would say "inconsistent".
         traceback.print_exc()
         raise SystemExit(2) from None
 

@@ -13,6 +13,7 @@ import attrs
 
 from batchfsm.diagram import StepCount
 from batchfsm.dialects import DIALECTS, Dialect
+from batchfsm.escapes import printable
 from batchfsm.history import BatchRecord, BatchTimeline, Fold
 from batchfsm.logs import Record, UnreadableEntry
 from batchfsm.route import Transition
@@ -28,17 +29,6 @@ _BAR: Final = 31
 _SPAN: Final = 12
 _DAYS_LONG: Final = 1000
 _UNSAID: Final = re.compile(r"[^\w .-]", re.ASCII)
-_UNSAFE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
-
-
-def printable(text: str) -> str:
-    r"""
-    Return a text that no terminal acts on: controls, escapes and reading directions spelled out.
-
-    >>> printable("batch_\x1b[2J")
-    'batch_\\x1b[2J'
-    """
-    return _UNSAFE.sub(lambda found: found[0].encode("unicode_escape", "surrogatepass").decode(), text)
 
 
 def rule_page(rule: Rule, *, width: int = WIDTH) -> str:

@@ -1,7 +1,7 @@
 """Logs, judged: the fold of each batch in order of observation, and a report of what it found."""
 
 from batchfsm.auditing.api import ENGINES, MEMORY, audit, parse_size
-from batchfsm.auditing.export import SUFFIXES, open_atomic, save, suffix
+from batchfsm.auditing.export import SUFFIXES, save, suffix
 from batchfsm.auditing.progress import Progress
 from batchfsm.auditing.report import FINDINGS_MAX, Report
 from batchfsm.auditing.state_file import StateFile
@@ -17,7 +17,6 @@ __all__ = [
     "Report",
     "StateFile",
     "audit",
-    "open_atomic",
     "parse_size",
     "save",
     "suffix",

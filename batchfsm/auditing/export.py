@@ -1,4 +1,4 @@
-"""Findings as a file of Parquet, CSV or JSON lines; and files that are written whole or not at all."""
+"""Findings as a file of Parquet, CSV or JSON lines."""
 
 from __future__ import annotations
 
@@ -6,15 +6,13 @@ import csv
 import json
 import os
 import re
-import stat
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from io import TextIOWrapper
 from pathlib import Path
-from secrets import token_hex
 from types import MappingProxyType
 from typing import BinaryIO, Final
 
+from batchfsm.atomic_file import open_atomic
 from batchfsm.auditing.findings_table import COLUMNS, Cell, cells, frame, pyarrow
 from batchfsm.auditing.report import Report
 from batchfsm.errors import UnknownNameError
@@ -35,39 +33,6 @@ def save(report: Report, path: str | os.PathLike[str]) -> None:
     write = _WRITERS[suffix(path)]
     with open_atomic(path) as binary:
         write(report.findings, binary)
-
-
-@contextmanager
-def open_atomic(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
-    """
-    Open a file for writing that has its new content whole when the block ends, or its old one if the block raises.
-
-    The bytes go to a temporary file in the same folder, which then replaces the file: readers never see half of it.
-    A symbolic link stays, and its target is replaced. A device or a pipe cannot be replaced, so it is written directly.
-
-    Raises:
-        OSError: With the path, if the file cannot be written.
-    """
-    target = Path(path).resolve()
-    try:
-        if target.exists() and not (target.is_file() or target.is_dir()):
-            with target.open("wb") as device:
-                yield device
-            return
-        temporary = target.with_name(f".batchfsm-{token_hex(8)}")
-        with temporary.open("xb") as binary:
-            try:
-                yield binary
-                binary.flush()
-                os.fsync(binary.fileno())
-                if target.exists():
-                    temporary.chmod(stat.S_IMODE(target.stat().st_mode))
-                temporary.replace(target)
-            except BaseException:
-                temporary.unlink()
-                raise
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, os.fspath(path)) from error
 
 
 def suffix(path: str | os.PathLike[str]) -> str:

@@ -1,4 +1,4 @@
-"""`batchfsm conform`: a scorecard of a server that says it is compatible."""
+"""`batchfsm conform`: a scorecard of a server that claims to be compatible."""
 
 from __future__ import annotations
 
@@ -7,54 +7,74 @@ import os
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Final
 
-import typer
+import click
 
-from batchfsm.cli.formats import STATUS, paint
+from batchfsm.cli.formats import STATUS
+from batchfsm.cli.options import SPAN, DialectChoice, dialect_options
+from batchfsm.cli.output import paint
 from batchfsm.conform import POLL_S, TIMEOUT_S, caller, conform
-from batchfsm.dialects import DIALECTS
 
 KEY: Final = "OPENAI_API_KEY"
-"""Where the key is taken from; it reaches no log, error or file."""
+"""The environment variable with the key; the key is written to no log, error or file."""
 
 
-def conform_command(
-    base_url: Annotated[str, typer.Argument(help="The server, as clients take it: http://127.0.0.1:8000/v1")],
+@click.command("conform")
+@click.argument("base_url")
+@click.option(
+    "--format", "output_format", type=click.Choice(["text", "json"]), default="text", help="Form of the scorecard."
+)
+@dialect_options()
+@click.option(
+    "--endpoint", metavar="E", default="/v1/chat/completions",
+    help="Endpoint of the requests in the batches; /v1/chat/completions by default.",
+)  # fmt: skip
+@click.option("--model", metavar="M", default="gpt-5", help="Model that the requests name; gpt-5 by default.")
+@click.option(
+    "--timeout", type=SPAN, metavar="SPAN", default=TIMEOUT_S, help="Longest wait for each batch; 15m by default."
+)
+@click.option("--poll", type=SPAN, metavar="SPAN", default=POLL_S, help="Time between two polls; 1s by default.")
+@click.option(
+    "--log", type=click.Path(path_type=Path), metavar="F", help="Write every snapshot to a file, for batchfsm audit."
+)
+def command(
     *,
-    output_format: Annotated[
-        Literal["text", "json"], typer.Option("--format", help="How to write the scorecard.")
-    ] = "text",
-    dialect: Annotated[str, typer.Option(help=f"Whose lifecycle: {', '.join(DIALECTS)}.")] = "openai",
-    endpoint: Annotated[str, typer.Option(help="Where the requests of the batches go.")] = "/v1/chat/completions",
-    model: Annotated[str, typer.Option(help="The model that they name.")] = "gpt-5",
-    timeout: Annotated[float, typer.Option(min=0, help="Seconds to wait for each batch.")] = TIMEOUT_S,
-    poll: Annotated[float, typer.Option(min=0, help="Seconds between two looks.")] = POLL_S,
-    log: Annotated[Path | None, typer.Option(help="Write every view of a batch here, for `batchfsm audit`.")] = None,
+    base_url: str,
+    output_format: str,
+    dialect: DialectChoice,
+    endpoint: str,
+    model: str,
+    timeout: float,
+    poll: float,
+    log: Path | None,
 ) -> None:
     """
-    Drive a server through what a client can, and say what it keeps; the key is taken from OPENAI_API_KEY.
+    Test a server that claims to be compatible.
 
-    Three small batches are made, which may cost money.
+    The command acts as a client and prints a scorecard. BASE_URL is the address that clients use, such as
+    http://127.0.0.1:8000/v1. The key is taken from OPENAI_API_KEY. Three small batches are created, which may cost
+    money.
+
     Exit status: 0 consistent, 1 inconsistent, 2 undetermined, or stopped by an error.
     """
     call = caller(base_url, os.environ.get(KEY, "none"))
     with ExitStack() as stack:
-        views = None if log is None else stack.enter_context(log.open("w", encoding="utf-8"))
+        file = None if log is None else stack.enter_context(log.open("w", encoding="utf-8"))
         card = conform(
             call,
             now=time.time,
             sleep=time.sleep,
             server=base_url,
-            dialect=dialect,
+            dialect=dialect.load(),
             endpoint=endpoint,
             model=model,
             timeout_s=timeout,
             poll_s=poll,
-            log=None if views is None else lambda view: print(json.dumps(view), file=views),
+            log=None if file is None else lambda view: print(json.dumps(view), file=file),
         )
     if output_format == "json":
-        typer.echo(card.to_json())
+        click.echo(card.to_json())
     else:
         paint(card.to_text())
-    raise typer.Exit(STATUS[card.verdict])
+    raise click.exceptions.Exit(STATUS[card.verdict])

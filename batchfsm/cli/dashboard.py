@@ -12,7 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from batchfsm.cli.watch_summary import GONE, REFUSED, WatchSummary, by_status
-from batchfsm.explain import printable, span
+from batchfsm.escapes import printable
+from batchfsm.explain import span
 from batchfsm.lifecycle import STAMP_FIELDS
 from batchfsm.monitor import Monitor
 from batchfsm.snapshot import Snapshot

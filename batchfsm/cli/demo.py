@@ -1,12 +1,15 @@
-"""The main job on the shipped log: observe, fire hooks, audit."""
+"""`batchfsm demo`: observe a shipped log, call hooks, draw timelines, audit."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from importlib.resources import as_file, files
 
+import click
+
 from batchfsm.auditing import audit
 from batchfsm.cli.formats import text
+from batchfsm.cli.output import paint
 from batchfsm.dialects import DIALECTS
 from batchfsm.explain import clock, timeline, timelines_by_batch
 from batchfsm.finding import Finding
@@ -16,14 +19,20 @@ from batchfsm.route import Transition
 from batchfsm.wire import reader
 
 
-def play(show: Callable[[str], None]) -> None:
+@click.command("demo")
+def command() -> None:
+    """Observe a shipped log with hooks, then audit it."""
+    show_demo(lambda piece: paint(f"{piece}\n"))
+
+
+def show_demo(show: Callable[[str], None]) -> None:
     """
-    Play the demonstration.
+    Show the demonstration.
 
     Args:
-        show: What prints a piece of text, and ends its line.
+        show: Prints a piece of text and ends its line.
     """
-    monitor = Monitor()
+    monitor, dialect = Monitor(), DIALECTS["openai"]
 
     @monitor.on()
     def each(transition: Transition) -> None:
@@ -35,18 +44,16 @@ def play(show: Callable[[str], None]) -> None:
         show(f"    hook: download {getattr(transition.snapshot, 'output_file_id', 'nothing')}")
 
     @monitor.on_finding
-    def doubt(finding: Finding) -> None:
+    def report_finding(finding: Finding) -> None:
         show(f"    {finding.severity}: {finding.rule} {finding.name}")
 
     with as_file(files("batchfsm.cli") / "demo.jsonl") as log:
-        show(f"A poller looked at three batches now and then ({log.name}).\nWhat it saw, and what fires:\n")
-        for row in parse_records(resolve_source(log), reader(DIALECTS["openai"])):
+        show(f"A poller looked at three batches now and then ({log.name}).\nThe snapshots, and the hooks that fire:\n")
+        for row in parse_records(resolve_source(log), reader(dialect)):
             show(f"  {row.snapshot.id} is {row.snapshot.status}")  # type: ignore[union-attr]
             monitor.observe(row.snapshot)  # type: ignore[union-attr]
-        show("\nThe same batches in time (* was never seen, its stamp proves it):\n")
-        for life in timelines_by_batch(
-            parse_records(resolve_source(log), reader(DIALECTS["openai"])), DIALECTS["openai"]
-        ):
-            show(timeline(life))
-        show("And what an audit of the log says:\n")
+        show("\nThe same batches in time (* not observed, but proven by a timestamp):\n")
+        for each_timeline in timelines_by_batch(parse_records(resolve_source(log), reader(dialect)), dialect):
+            show(timeline(each_timeline))
+        show("And the audit of the log:\n")
         show(text(audit(log)).replace(str(log), log.name).removesuffix("\n"))

@@ -1,51 +1,73 @@
-"""A report as text for people, JSON for machines, and annotations for GitHub."""
+"""The report of an audit as text, JSON, JSON lines, annotations for GitHub, or a file of findings."""
 
 from __future__ import annotations
 
 import json
-import os
-import re
-import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from rich.console import Console
-from rich.text import Text
+import click
 
-from batchfsm.auditing import Report
-from batchfsm.explain import printable
+from batchfsm.auditing import Report, save
+from batchfsm.escapes import printable
 from batchfsm.rules import RULES
 
 STATUS: Final = {"consistent": 0, "inconsistent": 1, "undetermined": 2}
 """The exit status of each verdict."""
 
-_COLOURS: Final = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 _LEVELS: Final = {"error": "error", "warning": "warning", "note": "notice"}
-_WORDS: Final = re.compile(r"\b(error|warning|note|inconsistent|consistent|undetermined)\b")
 
 
-def text(report: Report) -> str:
-    """Return the verdict, the counts by rule, and the listed findings, each on a line that says where."""
-    lines = [f"{report.verdict}: {_many(report.snapshots, 'snapshot')} of {_many(report.batches, 'batch')}"]
+def text(report: Report, *, listed_max: int | None = None) -> str:
+    """
+    Return the verdict, the counts by rule, the listed findings, the unreadable places, and the verdict again.
+
+    Args:
+        report: The report.
+        listed_max: How many findings, and how many unreadable places, the text lists at most; None: all of the report.
+    """
+    verdict = verdict_line(report)
+    lines = [verdict]
     if report.not_looked:
-        lines.append(f"could not look, for the log has not what they need: {', '.join(report.not_looked)}")
-    if report.counts:
-        lines.append("")
-        wide = max(len(f"{count:,}") for count in report.counts.values())
-        lines += [f"  {count:>{wide},}  {code}  {RULES[code].name}" for code, count in report.counts.items()]
-    if report.findings:
-        lines.append("")
-        lines += [f"{each.severity} {each.rule} {printable(each.message)}" for each in report.findings]
-        total = sum(report.counts.values())
-        if total > len(report.findings):
-            lines.append(f"(the first {len(report.findings):,} of {total:,} findings; see --max-findings)")
-    if report.unreadable_count:
-        lines += ["", f"{_many(report.unreadable_count, 'place')} could not be read, or not in full:"]
-        lines += [f"  {printable(str(each.place))}: {printable(each.problem)}" for each in report.unreadable]
-        if report.unreadable_count > len(report.unreadable):
-            lines.append(f"  (the first {len(report.unreadable):,})")
+        lines.append(f"not checked, because the log lacks what they need: {', '.join(report.not_looked)}")
+    parts = [_counts(report), _findings(report, listed_max), _unreadable(report, listed_max), [verdict]]
+    for part in filter(None, parts if any(parts[:-1]) else ()):
+        lines += ["", *part]
     return "\n".join(lines) + "\n"
+
+
+def verdict_line(report: Report) -> str:
+    """Return the verdict with the numbers that it rests on, places that could not be read included."""
+    line = f"{report.verdict}: {_plural(report.snapshots, 'snapshot')} of {_plural(report.batches, 'batch')}"
+    if report.unreadable_count:
+        return f"{line}; {_plural(report.unreadable_count, 'place')} could not be read, or not in full"
+    return line if report.snapshots else f"{line}; the log holds no batch to check"
+
+
+def _counts(report: Report) -> list[str]:
+    width = max((len(f"{count:,}") for count in report.counts.values()), default=0)
+    return [f"  {count:>{width},}  {code}  {RULES[code].name}" for code, count in report.counts.items()]
+
+
+def _findings(report: Report, listed_max: int | None) -> list[str]:
+    listed, total = report.findings[:listed_max], sum(report.counts.values())
+    lines = [f"{each.severity} {each.rule} {printable(each.message)}" for each in listed]
+    if listed and total > len(listed):
+        lines.append(f"(the first {len(listed):,} of {total:,} findings; all of them: --max-findings {total})")
+    return lines
+
+
+def _unreadable(report: Report, listed_max: int | None) -> list[str]:
+    listed = report.unreadable[:listed_max]
+    if not listed:
+        return []
+    lines = [f"{_plural(report.unreadable_count, 'place')} could not be read, or not in full:"]
+    lines += [f"  {printable(str(each.place))}: {printable(each.problem)}" for each in listed]
+    if report.unreadable_count > len(listed):
+        lines.append(f"  (the first {len(listed):,}; all of them: --max-findings {report.unreadable_count})")
+    return lines
 
 
 def as_json(report: Report) -> str:
@@ -76,28 +98,21 @@ def as_github(report: Report) -> str:
 FORMATS: Final[Mapping[str, Callable[[Report], str]]] = MappingProxyType(
     {"text": text, "json": as_json, "jsonl": as_jsonl, "github": as_github}
 )
-"""Every way to write a report, by name."""
+"""The formats of a report, by name."""
 
 
-def paint(printed: str) -> None:
-    """Print text that is safe already, its severities in colour on a terminal that wants it."""
-    if not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
-        sys.stdout.write(printed)
-        return
-    console = Console(highlight=False, soft_wrap=True)
-    colours = _COLOURS | {"inconsistent": "bold red", "consistent": "green", "undetermined": "yellow"}
-    for line in printed.splitlines():
-        painted = Text(line)
-        if (word := _WORDS.match(line)) is not None:
-            painted.stylize(colours[word[0]], 0, word.end())
-        console.print(painted)
+def write_findings(report: Report, path: Path) -> None:
+    """Write the listed findings to a file, and print how many of all findings they are."""
+    save(report, path)
+    total = sum(report.counts.values())
+    click.echo(f"batchfsm: {len(report.findings):,} of {total:,} findings in {printable(str(path))}", err=True)
 
 
-def _many(number: int, noun: str) -> str:
+def _plural(number: int, noun: str) -> str:
     plural = noun + ("es" if noun.endswith("ch") else "s")
     return f"{number:,} {noun if number == 1 else plural}"
 
 
 def _escaped(message: str, also: str = "") -> str:
-    """Escape as GitHub's workflow commands ask for."""
+    """Escape a text for GitHub's workflow commands."""
     return "".join(f"%{ord(char):02X}" if char in "%\r\n" + also else char for char in message)

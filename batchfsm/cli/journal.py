@@ -5,84 +5,82 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Annotated
+from typing import Any, Final, TypeVar
 
-import typer
+import click
 
-from batchfsm.explain import printable
-from batchfsm.journal import TRIES_MAX, PendingDelivery, open_journal
-from batchfsm.spans import parse_span
+from batchfsm.cli.options import SPAN
+from batchfsm.cli.output import write
+from batchfsm.escapes import printable
+from batchfsm.journal import PendingDelivery, open_journal
 
-_Place = Annotated[str, typer.Argument(metavar="JOURNAL", help="The path of a SQLite journal, or postgresql://...")]
-_Json = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
+_FunctionT = TypeVar("_FunctionT", bound=Callable[..., Any])
 
-
-def _span(span: str) -> str:
-    try:
-        parse_span(span)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
-    return span
+_JSON: Final = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 
 
-_Span = Annotated[
-    str,
-    typer.Option(
-        metavar="SPAN",
-        callback=_span,
-        help="Prune batches that ended longer ago than this: 30d, 12h.",
-    ),
-]
-
-
-def add_journal(
-    app: typer.Typer,
-    handle_errors: Callable[[], AbstractContextManager[None]],
-    write: Callable[[str, Path | None], None],
-) -> None:
+@click.group("journal", no_args_is_help=True)
+def command() -> None:
     """
-    Add the commands to an application.
+    List a journal's batches and hooks, and retry dead hooks.
 
-    Args:
-        app: The application.
-        handle_errors: Turns an error that stops a command into one line and an exit status.
-        write: Writes a text to a file, or without one to standard output.
+    JOURNAL is the path of a SQLite journal, or postgresql://...
     """
-    commands = typer.Typer(no_args_is_help=True, help="List a journal's batches and hooks, and retry dead hooks.")
-    app.add_typer(commands, name="journal")
 
-    @commands.command("open", help="List the ids of the batches that have not ended, in the order first seen.")
-    def open_command(journal: _Place, *, as_json: _Json = False) -> None:
-        with handle_errors():
-            write(_open_batches(journal, as_json=as_json), None)
 
-    @commands.command("pending", help="List the hooks that have yet to return, with their last errors and next tries.")
-    def pending_command(journal: _Place, *, as_json: _Json = False) -> None:
-        with handle_errors():
-            write(_deliveries(journal, dead=False, as_json=as_json), None)
+def _subcommand(name: str) -> Callable[[_FunctionT], click.Command]:
+    """Return a decorator that adds a command with the argument JOURNAL."""
 
-    @commands.command("dead", help=f"List the hooks that were given up after {TRIES_MAX} tries, and their errors.")
-    def dead_command(journal: _Place, *, as_json: _Json = False) -> None:
-        with handle_errors():
-            write(_deliveries(journal, dead=True, as_json=as_json), None)
+    def decorated(function: _FunctionT) -> click.Command:
+        return command.command(name)(click.argument("journal")(function))
 
-    @commands.command("retry", help="Make dead hooks pending again; the next `watch` runs them.")
-    def retry_command(journal: _Place) -> None:
-        with handle_errors(), open_journal(journal, create=False) as opened:
-            write(f"{opened.revive():,} pending again\n", None)
+    return decorated
 
-    @commands.command("drop", help="Delete dead hooks for good: they will not run for these transitions.")
-    def drop_command(journal: _Place) -> None:
-        with handle_errors(), open_journal(journal, create=False) as opened:
-            write(f"{opened.drop_dead():,} dropped\n", None)
 
-    @commands.command("prune", help="Shrink batches that ended long ago; their hooks will not fire again.")
-    def prune_command(journal: _Place, *, ended_before: _Span) -> None:
-        with handle_errors():
-            write(_prune(journal, time.time() - parse_span(ended_before)), None)
+@_subcommand("open")
+@_JSON
+def open_command(*, journal: str, as_json: bool) -> None:
+    """List the ids of the batches that have not ended, in the order first seen."""
+    write(_open_batches(journal, as_json=as_json), None)
+
+
+@_subcommand("pending")
+@_JSON
+def pending_command(*, journal: str, as_json: bool) -> None:
+    """List the hooks that have yet to return, with their last errors and next tries."""
+    write(_deliveries(journal, dead=False, as_json=as_json), None)
+
+
+@_subcommand("dead")
+@_JSON
+def dead_command(*, journal: str, as_json: bool) -> None:
+    """List the hooks that were given up after too many tries, and their errors."""
+    write(_deliveries(journal, dead=True, as_json=as_json), None)
+
+
+@_subcommand("retry")
+def retry_command(*, journal: str) -> None:
+    """Make dead hooks pending again; the next `watch` runs them."""
+    with open_journal(journal, create=False) as opened:
+        write(f"{opened.revive():,} pending again\n", None)
+
+
+@_subcommand("drop")
+def drop_command(*, journal: str) -> None:
+    """Delete dead hooks for good: they will not run for these transitions."""
+    with open_journal(journal, create=False) as opened:
+        write(f"{opened.drop_dead():,} dropped\n", None)
+
+
+@_subcommand("prune")
+@click.option(
+    "--ended-before", type=SPAN, metavar="SPAN", required=True,
+    help="Prune batches that ended longer ago than this: 30d, 12h.",
+)  # fmt: skip
+def prune_command(*, journal: str, ended_before: float) -> None:
+    """Shrink batches that ended long ago; their hooks will not fire again."""
+    write(_prune(journal, time.time() - ended_before), None)
 
 
 def _open_batches(place: str, *, as_json: bool) -> str:

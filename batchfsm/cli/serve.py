@@ -4,32 +4,35 @@ from __future__ import annotations
 
 from contextlib import suppress
 from threading import Event
-from typing import Annotated
 
-import typer
+import click
 
+from batchfsm.cli.options import DialectChoice, dialect_options
 from batchfsm.testing import FakeBatchAPI, Scenario, SpeedClock, VirtualClock
 from batchfsm.testing.scenario_parser import HAPPY
 
 
-def serve_command(
-    *,
-    scenario: Annotated[str, typer.Option(help="What becomes of every batch.")] = HAPPY,
-    dialect: Annotated[str, typer.Option(help="Whose table the scenario follows.")] = "openai",
-    speed: Annotated[
-        float, typer.Option(min=0, help="Seconds that pass in one; 0: the time moves only when it is told to.")
-    ] = 1,
-    host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Where to listen; 0: any that is free.")] = 8000,
-) -> None:
+@click.command("serve")
+@click.option("--scenario", metavar="TEXT", default=HAPPY, help=f"Course of every batch; by default {HAPPY!r}.")
+@dialect_options()
+@click.option(
+    "--speed", type=click.FloatRange(min=0), metavar="X", default=1.0,
+    help="Seconds that pass in a real second; 1 by default. 0: time moves only by POST /batchfsm/advance.",
+)  # fmt: skip
+@click.option("--host", metavar="H", default="127.0.0.1", help="Address to listen on; 127.0.0.1 by default.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), metavar="P", default=8000,
+    help="Port to listen on; 8000 by default. 0: any free one.",
+)  # fmt: skip
+def command(*, scenario: str, dialect: DialectChoice, speed: float, host: str, port: int) -> None:
     """
-    Serve a fake Batch API over HTTP until it is interrupted.
+    Serve a fake Batch API over HTTP.
 
-    POST /batchfsm/advance with {"span": "1h"} moves a time that does not run by itself.
+    The server runs until it is interrupted. With --speed 0, POST /batchfsm/advance with {"span": "1h"} moves the time.
     """
     clock = SpeedClock(speed) if speed else VirtualClock()
-    api = FakeBatchAPI(Scenario(scenario, dialect=dialect), clock=clock)
+    api = FakeBatchAPI(Scenario(scenario, dialect=dialect.load()), clock=clock)
     with api.serve(host=host, port=port) as server:
-        typer.echo(f"OPENAI_BASE_URL={server.base_url}")
+        click.echo(f"OPENAI_BASE_URL={server.base_url}")
         with suppress(KeyboardInterrupt):
             Event().wait()

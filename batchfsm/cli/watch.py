@@ -12,13 +12,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Annotated, Any, Final, NoReturn
+from typing import Any, Final, NoReturn
 
-import typer
+import click
 
+from batchfsm.cli.options import SPAN, DialectChoice, dialect_options
 from batchfsm.cli.watch_output import TextOutput, screen_of
 from batchfsm.cli.watch_summary import GONE, LIST, REFUSED, WatchSummary
-from batchfsm.dialects import DIALECTS
 from batchfsm.errors import BatchfsmError
 from batchfsm.explain import clock
 from batchfsm.journal import open_journal
@@ -46,28 +46,40 @@ class UsageError(BatchfsmError):
     """What was typed cannot be done; exit status 2."""
 
 
-def watch_command(
-    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="The batches to watch.")] = None,
+@click.command("watch")
+@click.argument("ids", nargs=-1, metavar="[ID]...")
+@click.option("--all", "every", is_flag=True, help="Every open batch, and new ones, until none is open.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for machines.")
+@click.option(
+    "--log", type=click.Path(path_type=Path), metavar="F", help="Append every snapshot to a file, for batchfsm audit."
+)
+@click.option("--on", metavar="STATUS", multiple=True, help="Run --exec on entering this status; may be repeated.")
+@click.option(
+    "--exec", "command", metavar="CMD", help="Command to run; it gets the transition as JSON on its standard input."
+)
+@click.option("--journal", metavar="J", help="Lose nothing over restarts: path of a SQLite file, or postgresql://...")
+@click.option("--base-url", metavar="U", help="Another server than OpenAI's.")
+@click.option("--timeout", type=SPAN, metavar="SPAN", help="Give up after this time.")
+@click.option("--once", is_flag=True, help="Poll once.")
+@dialect_options("azure for Azure's addresses, else openai")
+def command(
     *,
-    every: Annotated[bool, typer.Option("--all", help="Every open batch, and new ones, until none is open.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, for machines.")] = False,
-    log: Annotated[Path | None, typer.Option(help="Append every snapshot to this file, for `batchfsm audit`.")] = None,
-    on: Annotated[list[str] | None, typer.Option(help="Run --exec on entering this status; may be repeated.")] = None,
-    command: Annotated[
-        str | None, typer.Option("--exec", help="A command; it gets the transition as JSON on its standard input.")
-    ] = None,
-    journal: Annotated[
-        str | None, typer.Option(help="Lose nothing over restarts: the path of a SQLite file, or postgresql://...")
-    ] = None,
-    base_url: Annotated[str | None, typer.Option(help="Another server than OpenAI's.")] = None,
-    timeout: Annotated[float | None, typer.Option(min=0, help="Give up after so many seconds.")] = None,
-    once: Annotated[bool, typer.Option("--once", help="Look once.")] = False,
-    dialect: Annotated[
-        str | None, typer.Option(help=f"Whose lifecycle, if the address does not tell: {', '.join(DIALECTS)}.")
-    ] = None,
+    ids: tuple[str, ...],
+    every: bool,
+    as_json: bool,
+    log: Path | None,
+    on: tuple[str, ...],
+    command: str | None,
+    journal: str | None,
+    base_url: str | None,
+    timeout: float | None,
+    once: bool,
+    dialect: DialectChoice,
 ) -> None:
     """
-    Watch batches until all have ended; the key is taken from OPENAI_API_KEY.
+    Watch batches until all have ended.
+
+    The key is taken from OPENAI_API_KEY.
 
     Exit status: 0 all completed, 1 some ended otherwise, were gone or refused, or a command kept failing,
     2 wrong use, 3 the time was up, or some are still open after --once; 130, 143 stopped by a signal.
@@ -81,7 +93,7 @@ def watch_command(
     client = connect(api_key=_key(), base_url=base_url)
     tally = WatchSummary(dict.fromkeys(ids or ()))
     with nullcontext() if journal is None else open_journal(journal) as kept:
-        monitor = Monitor(dialect or dialect_of(client), journal=kept)
+        monitor = Monitor(dialect.load(dialect_of(client)), journal=kept)
         for each in (each for each in ids or () if each in monitor):
             tally.statuses[each] = monitor[each].status  # What had ended before is not looked at again.
         screen = screen_of(monitor, tally, time.time, as_json=as_json)
@@ -98,7 +110,7 @@ def watch_command(
             raise UsageError(str(error)) from None
         with _terminable(), screen.shown():
             status = watched.follow(transitions)
-    raise typer.Exit(status)
+    raise click.exceptions.Exit(status)
 
 
 class _WatchView:

@@ -13,8 +13,8 @@ from rich.live import Live
 
 from batchfsm.cli.dashboard import Dashboard
 from batchfsm.cli.watch_summary import WatchSummary
+from batchfsm.escapes import printable
 from batchfsm.explain import clock as dated
-from batchfsm.explain import printable
 from batchfsm.monitor import Monitor
 
 

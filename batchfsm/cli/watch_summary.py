@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import attrs
 
-from batchfsm.explain import printable
+from batchfsm.escapes import printable
 
 GONE = "gone"
 REFUSED = "refused"

@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 
 import attrs
 
-from batchfsm.explain import printable
+from batchfsm.escapes import printable
 from batchfsm.finding import Verdict
 from batchfsm.lifecycle import Severity
 

@@ -11,9 +11,11 @@ from os import PathLike
 from types import MappingProxyType
 from typing import Any, Final
 
-from batchfsm.auditing import LogStatistics, Report, open_atomic
+from batchfsm.atomic_file import open_atomic
+from batchfsm.auditing import LogStatistics, Report
 from batchfsm.errors import needs_extra
-from batchfsm.explain import bars, clock, printable, span, timeline_title
+from batchfsm.escapes import printable
+from batchfsm.explain import bars, clock, span, timeline_title
 from batchfsm.finding import Finding
 from batchfsm.history import BatchTimeline
 from batchfsm.reporting.charts import dwell, lifecycle, over_time, quantile

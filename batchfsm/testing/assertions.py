@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from batchfsm.auditing import audit
 from batchfsm.dialects import Dialect, find
 from batchfsm.errors import UnknownNameError
-from batchfsm.explain import printable, timeline, timelines_by_batch
+from batchfsm.escapes import printable
+from batchfsm.explain import timeline, timelines_by_batch
 from batchfsm.history import BatchTimeline
 from batchfsm.logs import parse_records, resolve_source
 from batchfsm.route import Transition

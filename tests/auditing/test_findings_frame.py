@@ -11,10 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 import attrs
 import pyarrow.parquet
 import pytest
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
 from batchfsm import MissingExtraError, Monitor, audit
-from batchfsm.auditing import SUFFIXES, open_atomic, save, suffix
+from batchfsm.atomic_file import open_atomic
+from batchfsm.auditing import SUFFIXES, save, suffix
 from batchfsm.cli import app
 from batchfsm.errors import UnknownNameError
 from batchfsm.finding import LogPosition

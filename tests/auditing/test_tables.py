@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
 from batchfsm import DIALECTS, MissingExtraError, SourceError, audit
 from batchfsm.auditing import api
@@ -563,7 +563,7 @@ def test_the_command(tmp_path):
     drawn = CliRunner().invoke(app, ["timeline", str(good)])
 
     assert 1 == found.exit_code
-    assert found.stdout.endswith(f" (seen at {good}:6)\n")
+    assert f" (seen at {good}:6)\n" in found.stdout
     assert (2, f"batchfsm: {bad}: no column for id, status, created_at; there are n\n") == (
         broken.exit_code,
         broken.stderr,

@@ -11,11 +11,13 @@ from contextlib import redirect_stdout
 from importlib.metadata import entry_points
 
 import attrs
+import click
 import pytest
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
 from batchfsm import DIALECTS, OPENAI, RULES, __main__, audit, diagram
-from batchfsm.cli import STATUS, app
+from batchfsm.cli import COMMANDS, app
+from batchfsm.cli.formats import STATUS
 from support.commands import SELF, ran, run
 from support.notation import CREATED, seen, snap
 from support.sdk_text import PRINTERS, WIRE
@@ -73,8 +75,9 @@ def test_exit_statuses_of_a_process(name, status, log):
 def test_nothing_to_judge(said):
     """Empty, blank and foreign input is undetermined: never report that as clean."""
     result = ran("audit", "-", said=said)
+    why = "1 place could not be read, or not in full" if said == "what\n" else "the log holds no batch to check"
 
-    assert (2, "undetermined: 0 snapshots of 0 batches") == (result.exit_code, result.stdout.splitlines()[0])
+    assert (2, f"undetermined: 0 snapshots of 0 batches; {why}") == (result.exit_code, result.stdout.splitlines()[0])
 
 
 def test_a_rule_that_could_not_look_is_named(log):
@@ -82,7 +85,7 @@ def test_a_rule_that_could_not_look_is_named(log):
     result = ran("audit", "good.jsonl", "--select", "T205,T201")
 
     assert 2 == result.exit_code
-    assert "could not look, for the log has not what they need: T205" == result.stdout.splitlines()[1]
+    assert "not checked, because the log lacks what they need: T205" == result.stdout.splitlines()[1]
 
 
 @pytest.mark.parametrize(
@@ -159,7 +162,7 @@ def test_a_flaw_of_our_own_is_not_inconsistent(monkeypatch, capsys):
     def fail():
         raise ZeroDivisionError
 
-    monkeypatch.setattr("batchfsm.cli.app", fail)
+    monkeypatch.setattr("batchfsm.cli.app", lambda **_: fail())
 
     with pytest.raises(SystemExit) as caught:
         __main__.main()
@@ -167,7 +170,7 @@ def test_a_flaw_of_our_own_is_not_inconsistent(monkeypatch, capsys):
     assert "ZeroDivisionError" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", [[], ["audit"], ["rules"], ["timeline"], ["diagram"], ["demo"]])
+@pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS), ["journal", "pending"]])
 def test_help_fits_a_terminal(command, monkeypatch):
     """The help of each command has lines of at most 80 columns in a terminal of 80 columns."""
     monkeypatch.setenv("COLUMNS", "80")
@@ -178,9 +181,77 @@ def test_help_fits_a_terminal(command, monkeypatch):
     assert 80 >= max(map(len, result.stdout.splitlines()))
 
 
+@pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS), ["journal", "pending"]])
+def test_a_short_option_shows_the_help(command):
+    """`-h` is `--help`, for every command."""
+    assert (0, ran(*command, "--help").stdout) == (ran(*command, "-h").exit_code, ran(*command, "-h").stdout)
+
+
+def test_each_command_is_listed_with_the_first_line_of_its_help():
+    """The list of commands is written without loading them, and says what each says of itself."""
+    context = click.Context(app)
+
+    assert COMMANDS == {
+        name: app.get_command(context, name).get_short_help_str(200) for name in app.list_commands(context)
+    }
+    assert app.get_command(context, "frobnicate") is None
+
+
+def test_the_help_loads_no_command():
+    """`batchfsm --help` imports no module of a command, and neither cattrs nor transitions."""
+    code = "import sys; from batchfsm.cli import app\ntry: app(['--help'])\nexcept SystemExit: import json; print(json.dumps(sorted(sys.modules)))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    loaded = {name for name in json.loads(result.stdout.splitlines()[-1]) if name.startswith("batchfsm.")}
+
+    assert {"batchfsm.cli", "batchfsm.cli.failures", "batchfsm.errors", "batchfsm.escapes"} == loaded
+
+
+def test_the_audit_of_a_log_loads_no_other_command(log):
+    """`batchfsm audit` imports nothing of watching, testing, conform, reporting, nor rich."""
+    code = "import sys; from batchfsm.cli import app\ntry: app(['audit', 'good.jsonl'])\nexcept SystemExit: import json; print(json.dumps(sorted(sys.modules)))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    loaded = {
+        name.partition(".")[0] + "." + name.split(".")[1] if name.startswith("batchfsm.") else name
+        for name in json.loads(result.stdout.splitlines()[-1])
+    }
+
+    assert not loaded & {
+        "rich",
+        "openai",
+        "batchfsm.watching",
+        "batchfsm.testing",
+        "batchfsm.conform",
+        "batchfsm.reporting",
+        "batchfsm.monitor",
+    }
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_can_complete_commands_and_dialects(shell):
+    """The script that the help names registers the command; a name of a dialect is completed."""
+    script = run(_BATCHFSM_COMPLETE=f"{shell}_source")
+    words = {"COMP_WORDS": "batchfsm audit --dialect o", "COMP_CWORD": "o" if shell == "fish" else "3"}
+    found = run(_BATCHFSM_COMPLETE=f"{shell}_complete", **words)
+
+    assert "_BATCHFSM_COMPLETE" in script.stdout
+    assert {"openai", "ogx"} <= set(re.findall(r"\w+", found.stdout))
+
+
+def test_an_interrupt_is_not_inconsistent(log, monkeypatch):
+    """Ctrl-C ends an audit with exit status 130 and no traceback."""
+
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("batchfsm.cli.audit.audit", interrupt)
+    result = ran("audit", "good.jsonl")
+
+    assert (130, "") == (result.exit_code, result.output)
+
+
 def test_version(monkeypatch):
     """`--version` says which one this is, and does nothing else."""
-    monkeypatch.setattr("batchfsm.cli.metadata_version", {"batchfsm": "1.2.3"}.__getitem__)
+    monkeypatch.setattr("importlib.metadata.version", {"batchfsm": "1.2.3"}.__getitem__)
 
     assert (0, "batchfsm 1.2.3\n") == (ran("--version").exit_code, ran("--version").output)
 
@@ -218,7 +289,7 @@ main()
 """
 
 
-@pytest.mark.parametrize("blocked", ["typer", "rich"])
+@pytest.mark.parametrize("blocked", ["click"])
 def test_what_to_install(blocked):
     """Without its packages the command says in one line what to install, and ends with exit status 2."""
     result = subprocess.run(
@@ -257,12 +328,12 @@ def test_another_missing_module_is_told_as_it_is():
 
 
 def test_audit_as_text(log):
-    """A report for people: the verdict, the counts by rule, the findings, and what could not be read."""
+    """A report for people: the verdict, the counts by rule, the findings, the unreadable places, and the verdict again."""
     (log / "odd.jsonl").write_text(lines([*LEFT, snap("vp", id="batch_2", expires_at=None)]) + "what\n")
     result = ran("audit", "odd.jsonl")
 
     assert (
-        "inconsistent: 6 snapshots of 2 batches\n"
+        "inconsistent: 6 snapshots of 2 batches; 1 place could not be read, or not in full\n"
         "\n"
         "  1  P104  deadline-missing\n"
         "  1  H502  terminal-left\n"
@@ -272,6 +343,8 @@ def test_audit_as_text(log):
         "\n"
         "1 place could not be read, or not in full:\n"
         "  odd.jsonl:7: not JSON: Expecting value (column 1)\n"
+        "\n"
+        "inconsistent: 6 snapshots of 2 batches; 1 place could not be read, or not in full\n"
     ) == result.stdout
 
 
@@ -287,8 +360,30 @@ def test_caps_are_told(log):
 
     assert "  1,234  P104  deadline-missing" in text
     assert 2 == sum(line.startswith("note P104 ") for line in text)
-    assert "(the first 2 of 1,234 findings; see --max-findings)" in text
-    assert ["3 places could not be read, or not in full:", "  (the first 2)"] == [text[-4], text[-1]]
+    assert "(the first 2 of 1,234 findings; all of them: --max-findings 1234)" in text
+    assert ["3 places could not be read, or not in full:", "  (the first 2; all of them: --max-findings 3)"] == [
+        text[-6],
+        text[-3],
+    ]
+
+
+def test_a_terminal_lists_twenty_findings_and_ends_with_the_verdict(log):
+    """The last lines on a terminal say how to list all, and the verdict; a pipe gets all findings."""
+    (log / "many.jsonl").write_text(lines(snap("vp", id=f"batch_{number}", expires_at=None) for number in range(31)))
+    shown = on_terminal("audit", "many.jsonl", NO_COLOR="1").split("\r\n")
+
+    assert 20 == sum(line.startswith("note P104 ") for line in shown)
+    assert [
+        "(the first 20 of 31 findings; all of them: --max-findings 31)",
+        "",
+        "consistent: 31 snapshots of 31 batches",
+        "",
+    ] == shown[-4:]
+    assert 31 == sum(
+        line.startswith("note P104 ")
+        for line in on_terminal("audit", "many.jsonl", "--max-findings", "31", NO_COLOR="1").split("\r\n")
+    )
+    assert 31 == ran("audit", "many.jsonl").stdout.count("note P104 ")
 
 
 def test_numbers_stand_below_each_other():
@@ -363,7 +458,7 @@ def test_skew(log):
     said = lines([{"observed_at": CREATED, "batch": snap("vp")}])
 
     assert [0, 1, 0] == [
-        ran("audit", "-", *asked, said=said).exit_code for asked in ([], ["--skew", "59"], ["--skew", "1e9"])
+        ran("audit", "-", *asked, said=said).exit_code for asked in ([], ["--skew", "59"], ["--skew", "30000d"])
     ]
 
 
@@ -390,7 +485,7 @@ def test_how_much_memory_columns_may_take(log):
 def test_what_there_is_to_say_of_a_run_is_said_apart(log, monkeypatch):
     """In one line each on standard error: the report is nobody's place for it."""
     report = attrs.evolve(audit([]), remarks=("read row by row: for speed",))
-    monkeypatch.setattr("batchfsm.cli.audit", lambda *_, **__: report)
+    monkeypatch.setattr("batchfsm.cli.audit.audit", lambda *_, **__: report)
 
     result = CliRunner().invoke(app, ["audit", "good.jsonl"])
 
@@ -483,8 +578,8 @@ def test_colours_on_a_terminal(log):
     """On a terminal the verdict and severities are in colour, and the text is the same."""
     written = on_terminal("audit", "left.jsonl")
 
-    assert "\x1b[1;31minconsistent\x1b[0m: 5 snapshots" in written
-    assert "\x1b[1;31merror\x1b[0m H502 " in written
+    assert written.startswith("\x1b[31m\x1b[1minconsistent\x1b[0m: 5 snapshots")
+    assert "\x1b[31m\x1b[1merror\x1b[0m H502 " in written
     assert ran("audit", "left.jsonl").stdout == re.sub(r"\x1b\[[\d;]*m", "", written).replace("\r\n", "\n")
 
 
@@ -608,7 +703,7 @@ def test_timeline(log):
         "  validating   2025-10-09 08:53:20 ##############################    1 m 00 s *\n"
         "  cancelling   2025-10-09 08:54:20                               #        0 s\n"
         "\n"
-        "times are UTC; * was never seen, its stamp or the way proves it\n"
+        "times are UTC; * not observed: a timestamp, or the only possible path, proves it\n"
     ) == result.stdout
 
 
@@ -641,7 +736,7 @@ def test_a_timeline_in_dot_counts_the_ways(log):
 def test_a_picture_holds_so_many_batches(log):
     """A picture of too many batches is refused before it is drawn; text has no such bound."""
     (log / "many.jsonl").write_text(lines(snap("v", id=f"b{number}") for number in range(201)))
-    said = "a picture holds 200 batches, and here are 201: choose one with --batch"
+    said = "a picture holds at most 200 batches, and the log has 201: choose one with --batch"
 
     for form in ("svg", "png"):
         result = ran("timeline", "many.jsonl", "--format", form)
@@ -675,14 +770,14 @@ def test_demo():
         "note: H507 stale-read",
         "error: H502 terminal-left",
         "The same batches in time",
-        "And what an audit of the log says:",
+        "And the audit of the log:",
         "inconsistent: 8 snapshots of 3 batches",
         "(seen at demo.jsonl:6, then :8)",
     ]
     assert parts == sorted(parts, key=result.stdout.index)
     assert "\n\n\n" not in result.stdout
     assert "\n\nThe same batches" in result.stdout
-    assert result.stdout.endswith("then :8)\n")
+    assert result.stdout.endswith("inconsistent: 8 snapshots of 3 batches\n")
 
 
 @pytest.mark.parametrize(

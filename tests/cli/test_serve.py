@@ -7,7 +7,7 @@ from contextlib import closing
 
 import httpx
 import pytest
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
 from batchfsm.cli import app, serve
 from support.server import SELF
@@ -51,7 +51,7 @@ def test_it_serves_until_it_is_interrupted():
 
 def ran(monkeypatch, *options, meanwhile):
     """Run the command in this process; where it would wait for an interrupt, call `meanwhile` with its address."""
-    said, echo = [], serve.typer.echo
+    said, echo = [], serve.click.echo
 
     class Interrupt:
         def wait(self):
@@ -59,7 +59,7 @@ def ran(monkeypatch, *options, meanwhile):
             raise KeyboardInterrupt
 
     monkeypatch.setattr(serve, "Event", Interrupt)
-    monkeypatch.setattr(serve.typer, "echo", lambda text, **how: said.append(text) or echo(text, **how))
+    monkeypatch.setattr(serve.click, "echo", lambda text, **how: said.append(text) or echo(text, **how))
     return CliRunner().invoke(app, ["serve", *options])
 
 

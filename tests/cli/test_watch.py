@@ -14,8 +14,8 @@ import time
 from contextlib import contextmanager, suppress
 
 import pytest
+from click.testing import CliRunner
 from rich.console import Console
-from typer.testing import CliRunner
 
 from batchfsm import Monitor, audit
 from batchfsm.cli import app

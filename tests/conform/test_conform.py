@@ -5,7 +5,7 @@ import time
 
 import attrs
 import pytest
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
 from batchfsm import RULES, audit, parse
 from batchfsm.cli import app

@@ -9,9 +9,9 @@ import tracemalloc
 from types import SimpleNamespace
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from typer.testing import CliRunner
 
 from batchfsm import audit
 from batchfsm.cli import app

@@ -11,7 +11,7 @@ import attrs
 import pytest
 
 from batchfsm import DIALECTS, RULES, MissingExtraError, audit, write_report
-from batchfsm.explain import printable
+from batchfsm.escapes import printable
 from batchfsm.reporting.charts import quantile
 from support.notation import seen, snap
 from support.pages import HOSTILE, whole_log

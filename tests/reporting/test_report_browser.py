@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from batchfsm import audit, write_report
-from batchfsm.explain import printable
+from batchfsm.escapes import printable
 from support.notation import snap
 from support.pages import HOSTILE, whole_log
 

@@ -10,9 +10,9 @@ from random import Random
 import duckdb
 import pytest
 import sqlglot
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from typer.testing import CliRunner
 
 from batchfsm import DIALECTS, RULES, MissingExtraError, audit
 from batchfsm.cli import app
@@ -461,9 +461,9 @@ def ran(*arguments):
 def test_the_command_prints_what_runs(warehouse):
     """The text is the query, with its comment, and nothing else."""
     filled(warehouse, MIXED)
-    arguments = ["--dialect", "duckdb", "--table", "log", "--request-counts", "flat", "--column", "place=place"]
+    arguments = ["duckdb", "--table", "log", "--request-counts", "flat", "--column", "place=place"]
     result = ran(*arguments)
-    counted = ran(*arguments, "--counts", "--skew", "0", "--server", "compatible", "--column", "object=")
+    counted = ran(*arguments, "--counts", "--skew", "0", "--dialect", "compatible", "--column", "object=")
 
     assert (0, text_for("openai")) == (result.exit_code, result.output)
     assert warehouse.execute(counted.output).fetchall()
@@ -471,7 +471,7 @@ def test_the_command_prints_what_runs(warehouse):
 
 def test_the_command_writes_a_file(tmp_path):
     """The file holds what would have been printed."""
-    result = ran("--dialect", "trino", "--output", str(tmp_path / "audit.sql"))
+    result = ran("trino", "--output", str(tmp_path / "audit.sql"))
 
     assert (0, "") == (result.exit_code, result.output)
     assert query(Table.of("batch_log", "trino")) == (tmp_path / "audit.sql").read_text()
@@ -479,7 +479,7 @@ def test_the_command_writes_a_file(tmp_path):
 
 def test_what_stops_the_command_is_one_line():
     """And the exit status is 2."""
-    result = ran("--dialect", "duckdb", "--column", "created_at")
+    result = ran("duckdb", "--column", "created_at")
 
     assert (2, "batchfsm: invalid query: --column takes FIELD=SQL, got 'created_at'\n") == (
         result.exit_code,

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
 from batchfsm.cli import app
 

@@ -6,7 +6,7 @@ from itertools import product
 
 import attrs
 import pytest
-from typer.testing import CliRunner
+from click.testing import CliRunner
 
 from batchfsm import DIALECTS, audit, write_report
 from batchfsm.auditing.statistics import CLEAN_MAX, TROUBLED_MAX, are_told_by_stamps

@@ -1,0 +1,148 @@
+"""`batchfsm audit`: the report of a log."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from batchfsm.auditing import ENGINES, FINDINGS_MAX, MEMORY, SUFFIXES, Progress, Report, StateFile, audit, parse_size
+from batchfsm.auditing import suffix as check_suffix
+from batchfsm.cli.formats import FORMATS, STATUS, text, write_findings
+from batchfsm.cli.options import SPAN, DialectChoice, dialect_options
+from batchfsm.cli.output import paint, refuse_overwriting, write
+from batchfsm.escapes import printable
+from batchfsm.logs import INPUT_FORMATS, resolve_source
+from batchfsm.rules import SKEW_S
+
+TERMINAL_FINDINGS_MAX: Final = 20
+"""How many findings a terminal lists by default: the verdict and the counts stay on the screen."""
+
+
+def _size(_ctx: click.Context, _param: click.Parameter, size: str) -> str:
+    try:
+        parse_size(size)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+    return size
+
+
+def _findings_file(_ctx: click.Context, _param: click.Parameter, path: Path | None) -> Path | None:
+    if path is not None and path.suffix.lower() not in SUFFIXES:
+        raise click.BadParameter(f"a file of findings ends in {', '.join(SUFFIXES)}; not {path.name!r}")
+    return path
+
+
+@click.command("audit")
+@click.argument("path", nargs=-1, required=True, metavar="PATH...")
+@dialect_options()
+@click.option("--select", metavar="RULES", help="Rules to report, by code, beginning of code, or name: T,H501.")
+@click.option("--ignore", metavar="RULES", help="Rules not to report: P104,stale-read.")
+@click.option("--format", "output_format", type=click.Choice(list(FORMATS)), default="text", help="Form of the report.")
+@click.option("--output", type=click.Path(path_type=Path), metavar="F", help="Write the report to a file.")
+@click.option(
+    "--input-format",
+    metavar="F",
+    default="auto",
+    help=f"Form of the logs: {', '.join(INPUT_FORMATS)}; auto detects it.",
+)
+@click.option(
+    "--max-findings", type=click.IntRange(min=0), metavar="N",
+    help=f"List at most N findings; {FINDINGS_MAX} by default, {TERMINAL_FINDINGS_MAX} on a terminal.",
+)  # fmt: skip
+@click.option(
+    "--skew", type=SPAN, metavar="SPAN", default=SKEW_S,
+    help="How far a timestamp may be after its observation; 60 s by default.",
+)  # fmt: skip
+@click.option(
+    "--memory", metavar="SIZE", default=MEMORY, callback=_size,
+    help=f"Memory for the columns of a large log; {MEMORY} by default.",
+)  # fmt: skip
+@click.option(
+    "--engine", type=click.Choice(ENGINES), default="auto",
+    help="auto reads large logs in columns, rows never; spark: for a log larger than a machine.",
+)  # fmt: skip
+@click.option(
+    "--findings", type=click.Path(path_type=Path), metavar="F", callback=_findings_file,
+    help=f"Write the findings to a file, too: {', '.join(SUFFIXES)}.",
+)  # fmt: skip
+@click.option("--report", type=click.Path(path_type=Path), metavar="F", help="Write an HTML page with charts, too.")
+@click.option(
+    "--state", type=click.Path(path_type=Path), metavar="F",
+    help="Continue from the batches stored in this file by earlier audits, and store them again.",
+)  # fmt: skip
+def command(
+    *,
+    path: tuple[str, ...],
+    output_format: str,
+    output: Path | None,
+    max_findings: int | None,
+    findings: Path | None,
+    report: Path | None,
+    state: Path | None,
+    **options: Any,
+) -> None:
+    """
+    Check every snapshot of a log, alone and against earlier ones.
+
+    PATH is a file, a glob, or - for standard input.
+
+    Exit status: 0 consistent, 1 inconsistent, 2 undetermined, or stopped by an error.
+    """
+    outputs = {"--output": output, "--report": report, "--findings": findings}
+    refuse_overwriting(_local_files(path), outputs)
+    reporting: Any = (
+        None if report is None else import_module("batchfsm.reporting")
+    )  # Only a page with charts needs it.
+    # A missing package stops the command before the audit, not after it.
+    if findings is not None:
+        check_suffix(findings)
+    if report is not None:
+        reporting.ready()
+    # The state is stored last: if the findings could not be written, the next audit finds them again.
+    with nullcontext() if state is None else StateFile(state) as states:
+        audited = _audited(path, max_findings, flow=report is not None, state=states, **options)
+        for remark in audited.remarks:
+            click.echo(f"batchfsm: {printable(remark)}", err=True)
+        if findings is not None:
+            write_findings(audited, findings)
+        if report is not None:
+            reporting.write_report(audited, report, title=f"Audit of {', '.join(path)}")
+        if output is None and output_format == "text":
+            is_short = max_findings is None and sys.stdout.isatty()
+            paint(text(audited, listed_max=TERMINAL_FINDINGS_MAX if is_short else None))
+        else:
+            write(FORMATS[output_format](audited), output)
+    raise click.exceptions.Exit(STATUS[audited.verdict])
+
+
+def _audited(
+    path: tuple[str, ...], max_findings: int | None, *, dialect: DialectChoice, skew: float, **options: Any
+) -> Report:
+    with _progress_bar() as progress:
+        return audit(
+            path,
+            dialect=dialect.load(),
+            max_findings=FINDINGS_MAX if max_findings is None else max_findings,
+            skew_s=skew,
+            progress=progress,
+            **options,
+        )
+
+
+def _local_files(paths: tuple[str, ...]) -> list[str]:
+    """Return the files of a log; an address with a scheme is Spark's to resolve."""
+    return [name for path in paths if "://" not in path for name in resolve_source(path).names]
+
+
+def _progress_bar() -> AbstractContextManager[Callable[[Progress], None] | None]:
+    """Return a bar if standard error is a terminal; only then the library that draws it is loaded."""
+    if not sys.stderr.isatty():
+        return nullcontext()
+    bar: AbstractContextManager[Callable[[Progress], None]] = import_module("batchfsm.cli.progress").ProgressBar()
+    return bar

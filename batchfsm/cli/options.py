@@ -1,0 +1,119 @@
+"""Options that several commands share, and the types of their values."""
+
+from __future__ import annotations
+
+import runpy
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any, Final, TypeVar
+
+import attrs
+import click
+
+from batchfsm.cli.failures import StopError
+from batchfsm.dialects import DIALECTS, Dialect, find
+from batchfsm.errors import BatchfsmError
+from batchfsm.lifecycle import Lifecycle
+from batchfsm.spans import parse_span
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+class SpanType(click.ParamType):  # type: ignore[type-arg]  # Generic since click 8.5 only.
+    """A span of time: `90`, `5m`, `1h30m`, `30d`."""
+
+    name = "span"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return seconds."""
+        try:
+            return parse_span(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+SPAN: Final = SpanType()
+
+
+@attrs.frozen
+class DialectChoice:
+    """The dialect that `--dialect` and `--alias` name."""
+
+    name: str | None
+    """A built-in dialect, or `FILE.py:NAME`; None without `--dialect`."""
+
+    aliases: tuple[str, ...] = ()
+    """Further words for a status, as `WORD=STATUS`."""
+
+    def load(self, default: str = "openai") -> Dialect:
+        """
+        Return the dialect, with its further aliases.
+
+        Raises:
+            UnknownNameError: If no dialect has that name.
+            DefinitionError: If an alias contradicts the dialect.
+            StopError: If the file has no such dialect, or an alias is not written as `WORD=STATUS`.
+        """
+        name = self.name or default
+        path, colon, variable = name.rpartition(":")
+        dialect = _dialect_of_file(path, variable) if colon and path.endswith(".py") else find(name)
+        words = dict(map(_alias, self.aliases))
+        return attrs.evolve(dialect, aliases={**dialect.aliases, **words}) if words else dialect
+
+
+def dialect_options(default_help: str = "openai by default") -> Callable[[_Function], _Function]:
+    """
+    Add `--dialect` and `--alias` to a command, which gets both as one argument, a `DialectChoice`.
+
+    Args:
+        default_help: The dialect without `--dialect`, for the help.
+    """
+
+    def decorated(function: _Function) -> _Function:
+        @click.option(
+            "--dialect", metavar="D", shell_complete=_complete_dialect,
+            help=f"Server family: {', '.join(DIALECTS)}, or your own as FILE.py:NAME; {default_help}.",
+        )  # fmt: skip
+        @click.option(
+            "--alias", "aliases", metavar="WORD=STATUS", multiple=True,
+            help="Read a server's word as a known status, such as Done=completed; may be repeated.",
+        )  # fmt: skip
+        @wraps(function)
+        def with_dialect(*, dialect: str | None, aliases: tuple[str, ...], **options: Any) -> Any:
+            return function(dialect=DialectChoice(dialect, aliases), **options)
+
+        return with_dialect  # type: ignore[return-value]  # It takes the same options.
+
+    return decorated
+
+
+def _complete_dialect(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    return [name for name in DIALECTS if name.startswith(incomplete)]
+
+
+def _dialect_of_file(path: str, name: str) -> Dialect:
+    """Return a dialect that a Python file defines; a file that cannot be run is one line, like every other error."""
+    try:
+        defined = runpy.run_path(path)
+    except (OSError, BatchfsmError):
+        raise
+    except BaseException as error:
+        if isinstance(error, KeyboardInterrupt):
+            raise
+        raise StopError(f"{path} cannot be run: {type(error).__name__}: {error}") from error
+    found = defined.get(name)
+    if isinstance(found, Dialect | Lifecycle):
+        return find(found)
+    names = [each for each, value in defined.items() if isinstance(value, Dialect | Lifecycle)]
+    raise StopError(f"{path} defines no dialect {name!r}; it defines {_listed(names)}")
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names) if names else "none"
+
+
+def _alias(option: str) -> tuple[str, str]:
+    word, equals, status = option.rpartition("=")
+    if not equals or not word:
+        raise StopError(f"--alias takes WORD=STATUS, such as Done=completed; not {option!r}")
+    return word, status

@@ -1,0 +1,97 @@
+"""Output of commands: to standard output, in colour on a terminal, or to files that are written whole."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+import click
+
+from batchfsm.atomic_file import open_atomic
+from batchfsm.cli.failures import StopError
+
+_STYLES: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
+    {
+        "error": {"fg": "red", "bold": True},
+        "warning": {"fg": "yellow"},
+        "note": {"fg": "cyan"},
+        "inconsistent": {"fg": "red", "bold": True},
+        "consistent": {"fg": "green"},
+        "undetermined": {"fg": "yellow"},
+    }
+)
+_WORDS: Final = re.compile(rf"(?:{'|'.join(_STYLES)})\b")
+
+
+def write(content: str | bytes, output: Path | None) -> None:
+    """
+    Write to a file, whole or not at all, or else to standard output.
+
+    Raises:
+        StopError: If standard output is a terminal and the content is no text.
+        OSError: If the file cannot be written; then it is as it was.
+    """
+    if output is not None:
+        with open_atomic(output) as file:
+            file.write(content if isinstance(content, bytes) else content.encode())
+    elif isinstance(content, bytes) and sys.stdout.isatty():
+        raise StopError("this picture is no text: name a file with --output")
+    else:
+        click.echo(content, nl=False)
+
+
+def paint(text: str) -> None:
+    """Print printable text; a severity or verdict at the beginning of a line is in colour on a terminal."""
+    if sys.stdout.isatty() and not os.environ.get("NO_COLOR"):
+        lines = text.split("\n")
+        text = "\n".join(_WORDS.sub(_styled, line, count=1) if _WORDS.match(line) else line for line in lines)
+    sys.stdout.write(text)
+
+
+def _styled(word: re.Match[str]) -> str:
+    return click.style(word[0], **_STYLES[word[0]])
+
+
+def refuse_overwriting(inputs: Iterable[str], outputs: Mapping[str, Path | None]) -> None:
+    """
+    Refuse to write a file that is also read, or two outputs to one file.
+
+    Args:
+        inputs: The files that the command reads; `-` for standard input.
+        outputs: The options that name a file to write, with the file.
+
+    Raises:
+        StopError: If two of them are one file, by whatever path or link.
+    """
+    taken: dict[object, str] = {}
+    for name in inputs:
+        taken.update(dict.fromkeys(_identities(name), f"{name}, which is an input"))
+    for option, path in outputs.items():
+        if path is None or (path.exists() and not path.is_file()):
+            continue  # A device such as /dev/null holds nothing that could be lost; a directory is refused later.
+        identities = _identities(str(path))
+        for identity in identities:
+            if identity in taken:
+                raise StopError(f"{option} {path} would overwrite {taken[identity]}")
+        taken.update(dict.fromkeys(identities, f"the file of {option}"))
+
+
+def _identities(name: str) -> list[object]:
+    """Return the device and number of a file, and its path without links: either says that two files are one."""
+    if name == "-":
+        try:
+            status = os.fstat(sys.stdin.fileno())
+        except (OSError, ValueError):
+            return []  # Standard input is closed, or is no file.
+        return [(status.st_dev, status.st_ino)]
+    path = Path(name)
+    found: list[object] = [path.resolve()]
+    if path.exists():
+        status = path.stat()
+        found.append((status.st_dev, status.st_ino))
+    return found
