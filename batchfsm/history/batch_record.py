@@ -18,6 +18,7 @@ from typing import Any, Final
 import attrs
 
 from batchfsm.finding import LogPosition, Verdict
+from batchfsm.lifecycle import STAMP_FIELDS
 from batchfsm.route import RouteStep
 from batchfsm.rules import RULES
 from batchfsm.rules.kinds import Immutable
@@ -168,7 +169,8 @@ class BatchRecord:
 
     def covers(self, row: SnapshotRow) -> bool:
         """Tell whether a row is below what is known: it sets and counts nothing new."""
-        assert self.row is not None  # noqa: S101  # There is no move before a first row.
+        if self.row is None:
+            return self._has_emitted_stamps_of(row)
         for index, name in WATCHED:
             value = row[index]
             if value is None or KEPT.get(name) == "H503":
@@ -180,6 +182,12 @@ class BatchRecord:
             elif value != first and not (name == TOTAL and value == 0):
                 return False
         return True
+
+    def _has_emitted_stamps_of(self, row: SnapshotRow) -> bool:
+        """Return whether each stamp of a row is the time of a transition, or of a status without one."""
+        times = {leg.target: at for leg, at in zip(self.legs, self.ats, strict=True) if at is not None}
+        stamps = (row[_INDEX[name]] for name in STAMP_FIELDS)
+        return all(stamp is None or stamp in times.values() for stamp in stamps)
 
     def learn(self, row: SnapshotRow, bad: Collection[str], *, goes_on: bool) -> None:
         """

@@ -18,7 +18,8 @@ class AsyncMonitor(BaseMonitor[AsyncDispatcher]):
     nothing: undelivered hooks come first the next time.
 
     A journal is used in a thread of its own. Only `monitor[id]`, `id in monitor`,
-    `len(monitor)` and `forget`, which cannot be awaited, wait for it.
+    `len(monitor)`, `list(monitor)`, `monitor.get`, `monitor.open` and `forget`, which
+    cannot be awaited, wait for it.
     """
 
     def __init__(
@@ -27,8 +28,9 @@ class AsyncMonitor(BaseMonitor[AsyncDispatcher]):
         *,
         on_illegal: OnIllegal = "adopt",
         journal: Journal | None = None,
+        keep_ended: int | None = None,
     ) -> None:
-        super().__init__(dialect, on_illegal, journal, AsyncDispatcher, coroutines=True)
+        super().__init__(dialect, on_illegal, journal, keep_ended, AsyncDispatcher, coroutines=True)
 
     async def observe(self, batch: object, *, observed_at: float | str | None = None) -> Observation:
         """Fold one snapshot into the record of its batch, and await its hooks; otherwise as `Monitor.observe`."""

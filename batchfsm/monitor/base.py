@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from os import PathLike
 from typing import Any, Final, Generic, Literal, TypeVar, overload
 
@@ -21,6 +21,7 @@ from batchfsm.topology import topology
 from batchfsm.wire import ParsedRow, reader
 
 HookT = TypeVar("HookT", bound=Callable[..., Any])
+DefaultT = TypeVar("DefaultT")
 DispatcherT = TypeVar("DispatcherT", SyncDispatcher, AsyncDispatcher)
 OnIllegal = Literal["adopt", "hold", "raise"]
 
@@ -41,6 +42,7 @@ class BaseMonitor(Generic[DispatcherT]):
         dialect: str | Dialect | Lifecycle,
         on_illegal: OnIllegal,
         journal: Journal | None,
+        keep_ended: int | None,
         dispatcher: type[DispatcherT],
         *,
         coroutines: bool,
@@ -52,13 +54,14 @@ class BaseMonitor(Generic[DispatcherT]):
         if isinstance(place, str | PathLike):
             msg = f"journal= takes a journal, not where it is: SQLiteJournal({str(place)!r})"
             raise TypeError(msg)
+        _check_keep_ended(keep_ended)
         self.dialect: Final = (found := find(dialect))
         """The dialect that snapshots are read and judged by."""
         self._reader = reader(found)
         self._graph = topology(found.lifecycle)
         self._hooks = HookRegistry(self._graph, coroutines=coroutines, is_journaled=journal is not None)
         fold = Fold(found, on_illegal="adopt" if on_illegal == "adopt" else "hold")
-        memory = BatchStore(fold, self._graph, self._hooks, raises_illegal=on_illegal == "raise")
+        memory = BatchStore(fold, self._graph, self._hooks, raises_illegal=on_illegal == "raise", keep_ended=keep_ended)
         self._store: Final[BatchStore | JournaledBatchStore] = (
             memory if journal is None else JournaledBatchStore(memory, JournalClient(journal, self._hooks, self._graph))
         )
@@ -128,6 +131,28 @@ class BaseMonitor(Generic[DispatcherT]):
             transitions=tuple(leg.of(batch_id, at) for leg, at in zip(record.legs, record.ats, strict=True)),
         )
 
+    @overload
+    def get(self, batch_id: str) -> TrackedBatch | None: ...
+
+    @overload
+    def get(self, batch_id: str, default: DefaultT) -> TrackedBatch | DefaultT: ...
+
+    def get(self, batch_id: str, default: object = None) -> object:
+        """Return a tracked batch, from memory or the journal; `default` if it is not tracked."""
+        try:
+            return self[batch_id]
+        except KeyError:
+            return default
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the ids of the batches tracked now; with a journal, of those in it."""
+        return iter(self._dispatcher.with_journal(self._store.batch_ids))
+
+    @property
+    def open(self) -> tuple[str, ...]:
+        """The ids of the batches that have not ended, in memory or in the journal."""
+        return self._dispatcher.with_journal(self._store.batch_ids, only_open=True)
+
     def __contains__(self, batch_id: object) -> bool:
         """Return whether a batch is tracked, in memory or in the journal."""
         return (
@@ -153,3 +178,15 @@ class BaseMonitor(Generic[DispatcherT]):
         if parsed.id is None:
             raise SnapshotError([("$.id", "a batch without a readable id cannot be tracked")])
         return parsed
+
+
+def _check_keep_ended(keep_ended: object) -> None:
+    """Raise an error that says what `keep_ended` takes, unless it is a count or None."""
+    if keep_ended is None:
+        return
+    if not isinstance(keep_ended, int) or isinstance(keep_ended, bool):
+        msg = f"keep_ended= takes a number of batches, or None for all, not {keep_ended!r}"
+        raise TypeError(msg)
+    if keep_ended < 0:
+        msg = f"keep_ended= is a number of batches, 0 or more, not {keep_ended}"
+        raise ValueError(msg)

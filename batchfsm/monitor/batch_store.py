@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
 from math import isfinite
 from threading import Lock
@@ -11,6 +11,7 @@ from typing import cast
 from batchfsm.finding import verdict_of
 from batchfsm.history import BatchRecord, Fold, FoldResult
 from batchfsm.monitor.delivery import DeliveryRun, FailedDelivery, Outbox
+from batchfsm.monitor.ended_batch import EndedBatch
 from batchfsm.monitor.hooks import Delivery, HookRegistry
 from batchfsm.monitor.observation import IllegalTransitionError, make_observation
 from batchfsm.snapshot import SnapshotRow
@@ -27,9 +28,18 @@ class BatchStore:
         graph: The lifecycle of the batches.
         hooks: The hooks to queue for transitions and findings.
         raises_illegal: Whether an illegal move ends `observe` with `IllegalTransitionError`.
+        keep_ended: The number of ended batches whose whole record is kept; None: all.
     """
 
-    def __init__(self, fold: Fold, graph: Topology, hooks: HookRegistry, *, raises_illegal: bool) -> None:
+    def __init__(
+        self,
+        fold: Fold,
+        graph: Topology,
+        hooks: HookRegistry,
+        *,
+        raises_illegal: bool = False,
+        keep_ended: int | None = None,
+    ) -> None:
         self.fold = fold
         self.graph = graph
         self.hooks = hooks
@@ -37,6 +47,11 @@ class BatchStore:
         self.outboxes: dict[str, Outbox] = {}
         self.lock = Lock()
         self._raises_illegal = raises_illegal
+        self._keep_ended = keep_ended
+        self._ended_ids: OrderedDict[str, None] = OrderedDict()
+        """The ended batches among `records`, the oldest end first; empty without `keep_ended`."""
+        self._ended: dict[str, EndedBatch] = {}
+        """The ended batches that are no longer in `records`."""
 
     def is_unchanged(self, parsed: ParsedRow) -> bool:
         """Return whether a row repeats the last one of its batch; if so, store when it was observed."""
@@ -62,10 +77,29 @@ class BatchStore:
     def observe(self, run: DeliveryRun, parsed: ParsedRow) -> None:
         """Fold a row into the record of its batch, and queue its hooks; `run` delivers them if the batch is idle."""
         with self.lock:
-            record = self.records.get(run.batch_id) or BatchRecord()
+            record = self._find_record(run.batch_id) or BatchRecord()
             after, result = self.fold.follow(record, parsed)
             deliveries = self.hooks.matching_deliveries(result.transitions, result.findings)
             self.publish(run, parsed, after, result, deliveries)
+            if self._keep_ended is not None:
+                self._ended.pop(run.batch_id, None)
+                for batch_id in self.surplus_ended(run.batch_id):
+                    self._ended[batch_id] = EndedBatch.of(self.records.pop(batch_id))
+
+    def surplus_ended(self, batch_id: str) -> list[str]:
+        """
+        Return the ended batches in `records` beyond the number to keep, the oldest end first; with the lock held.
+
+        Args:
+            batch_id: The batch whose record has changed.
+        """
+        if self._keep_ended is None:
+            return []
+        if self.records[batch_id].status in self.graph.terminal:
+            self._ended_ids.setdefault(batch_id)
+        else:
+            self._ended_ids.pop(batch_id, None)
+        return [self._ended_ids.popitem(last=False)[0] for _ in range(len(self._ended_ids) - self._keep_ended)]
 
     def publish(
         self,
@@ -187,11 +221,26 @@ class BatchStore:
 
     def find_record(self, batch_id: str) -> BatchRecord | None:
         """Return the record of a batch; None if it is not tracked."""
-        return self.records.get(batch_id)
+        with self.lock:
+            return self._find_record(batch_id)
+
+    def _find_record(self, batch_id: str) -> BatchRecord | None:
+        ended = self._ended.get(batch_id)
+        return self.records.get(batch_id) if ended is None else ended.to_record()
+
+    def batch_ids(self, *, only_open: bool = False) -> tuple[str, ...]:
+        """Return the ids of all batches, or of those that have not ended."""
+        with self.lock:
+            if not only_open:
+                return (*self._ended, *self.records)
+            return tuple(
+                batch_id for batch_id, record in self.records.items() if record.status not in self.graph.terminal
+            )
 
     def count(self) -> int:
         """Return the number of batches."""
-        return len(self.records)
+        with self.lock:
+            return len(self.records) + len(self._ended)
 
     def forget(self, batch_id: str) -> None:
         """
@@ -201,8 +250,16 @@ class BatchStore:
             KeyError: If it is not tracked.
         """
         with self.lock:
-            del self.records[batch_id]
-            self.outboxes.pop(batch_id, None)
+            if self._find_record(batch_id) is None:
+                raise KeyError(batch_id)
+            self.remove(batch_id)
+
+    def remove(self, batch_id: str) -> None:
+        """Remove a batch with its undelivered hooks if it is tracked; with the lock held."""
+        self.records.pop(batch_id, None)
+        self.outboxes.pop(batch_id, None)
+        self._ended.pop(batch_id, None)
+        self._ended_ids.pop(batch_id, None)
 
 
 def not_queued(claimed: Iterable[Delivery], outbox: Outbox) -> list[Delivery]:

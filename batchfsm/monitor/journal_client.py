@@ -36,17 +36,30 @@ class JournalClient:
 
     def load(self, batch_id: str) -> BatchRecord | None:
         """
-        Return the record of a batch as the journal has it now; None if it has none.
+        Return the record of a batch as the journal has it now; None if it has none. The next `commit` is based on it.
 
         Raises:
             JournalError: If the journal cannot be read, or has the batch under another lifecycle.
         """
         stored = self._journal.load(batch_id)
-        self._revisions[batch_id] = 0 if stored is None else stored.revision
         if stored is None:
+            self._revisions.pop(batch_id, None)
             return None
+        self._revisions[batch_id] = stored.revision
+        return self._restore(batch_id, stored.state)
+
+    def peek(self, batch_id: str) -> BatchRecord | None:
+        """Return the record of a batch as `load`, but base no `commit` on it."""
+        stored = self._journal.load(batch_id)
+        return None if stored is None else self._restore(batch_id, stored.state)
+
+    def drop(self, batch_id: str) -> None:
+        """Forget the revision of a batch whose record is no longer in memory."""
+        self._revisions.pop(batch_id, None)
+
+    def _restore(self, batch_id: str, state: str) -> BatchRecord:
         try:
-            record = restore(stored.state)
+            record = restore(state)
         except ValueError as error:
             raise self.error(f"the stored state of {batch_id} cannot be read: {error}") from error
         if unknown := {record.status or "", *record.entered} - {"", *self._graph.statuses}:
@@ -141,7 +154,11 @@ class JournalClient:
     def forget(self, batch_id: str) -> None:
         """Remove a batch from the journal."""
         self._journal.forget(batch_id)
-        self._revisions.pop(batch_id, None)
+        self.drop(batch_id)
+
+    def batch_ids(self, *, only_open: bool) -> tuple[str, ...]:
+        """Return the ids of the batches in the journal, or of those that have not ended."""
+        return self._journal.batch_ids(only_open=only_open)
 
     def count(self) -> int:
         """Return the number of batches in the journal."""

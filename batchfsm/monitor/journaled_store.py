@@ -75,6 +75,10 @@ class JournaledBatchStore:
         here = self._claim_after(run.batch_id, deliveries) if is_queued else deliveries
         with memory.lock:
             memory.publish(run, parsed, after, result, here, is_elsewhere=len(here) < len(deliveries))
+            for batch_id in memory.surplus_ended(run.batch_id):
+                # The journal has it: it is loaded when it is observed again.
+                del memory.records[batch_id]
+                client.drop(batch_id)
         return True
 
     def _claim_after(self, batch_id: str, deliveries: list[Delivery]) -> list[Delivery]:
@@ -164,7 +168,11 @@ class JournaledBatchStore:
     def find_record(self, batch_id: str) -> BatchRecord | None:
         """Return the record of a batch, in memory or in the journal; None if it is in neither."""
         # One from the journal is not kept: then its undelivered hooks would have to be queued first.
-        return self._memory.find_record(batch_id) or self._client.load(batch_id)
+        return self._memory.find_record(batch_id) or self._client.peek(batch_id)
+
+    def batch_ids(self, *, only_open: bool = False) -> tuple[str, ...]:
+        """Return the ids of all batches in the journal, or of those that have not ended."""
+        return self._client.batch_ids(only_open=only_open)
 
     def count(self) -> int:
         """Return the number of batches in the journal."""
@@ -183,5 +191,4 @@ class JournaledBatchStore:
                 raise KeyError(batch_id)
             client.forget(batch_id)
             with memory.lock:
-                memory.records.pop(batch_id, None)
-                memory.outboxes.pop(batch_id, None)
+                memory.remove(batch_id)

@@ -24,6 +24,12 @@ class Monitor(BaseMonitor[SyncDispatcher]):
             (`raise`). It is a finding in any case.
         journal: Stores batches and undelivered hooks over crashes and restarts; None:
             they are in memory alone.
+        keep_ended: The number of ended batches that stay in memory whole; those that
+            ended first are reduced first. With a journal they are loaded from it
+            when needed. Without, their final status, verdict and transitions
+            stay, about 250 bytes each: no hook is called again, but
+            `monitor[id].snapshot` is None, and later snapshots are not compared
+            with earlier values. None: all stay whole, about 850 bytes each.
 
     Source: `docs/explanation/promises.md` lists what is promised, with the test of each.
     """
@@ -34,8 +40,9 @@ class Monitor(BaseMonitor[SyncDispatcher]):
         *,
         on_illegal: OnIllegal = "adopt",
         journal: Journal | None = None,
+        keep_ended: int | None = None,
     ) -> None:
-        super().__init__(dialect, on_illegal, journal, SyncDispatcher, coroutines=False)
+        super().__init__(dialect, on_illegal, journal, keep_ended, SyncDispatcher, coroutines=False)
 
     def observe(self, batch: object, *, observed_at: float | str | None = None) -> Observation:
         """
