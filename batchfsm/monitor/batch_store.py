@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from math import isfinite
 from threading import Lock
 from typing import cast
@@ -146,14 +146,8 @@ class BatchStore:
 
     def has_more(self, run: DeliveryRun) -> bool:
         """Return whether the outbox of a run has hooks; if not, the run ends and the batch is idle."""
-        return self.queue_or_finish(run, [])
-
-    def queue_or_finish(self, run: DeliveryRun, claimed: list[Delivery]) -> bool:
-        """Queue claimed deliveries, then return what `has_more` returns."""
         outbox = cast("Outbox", run.outbox)
         with self.lock:
-            if claimed:
-                outbox.queue += not_queued(claimed, outbox)
             if outbox.queue:
                 return True
             if not outbox.failed and self.outboxes.get(run.batch_id) is outbox:
@@ -191,15 +185,15 @@ class BatchStore:
     def start_redelivery(self, run: DeliveryRun) -> bool:
         """Begin to deliver a batch's hooks, those that raised first; return False if it is busy or none is due."""
         with self.lock:
-            return self.acquire(run, [])
+            return self.acquire(run)
 
-    def acquire(self, run: DeliveryRun, claimed: list[Delivery]) -> bool:
-        """Do what `start_redelivery` does, with the lock held and with deliveries claimed from a journal."""
+    def acquire(self, run: DeliveryRun) -> bool:
+        """Do what `start_redelivery` does, with the lock held."""
         outbox = self.outboxes.get(run.batch_id) or Outbox()
         if outbox.current_run is not None:
             return False
         due = [each.delivery for each in outbox.failed if each.is_due(run.now)]
-        outbox.queue = deque([*due, *not_queued(claimed, outbox), *outbox.queue])
+        outbox.queue = deque([*due, *outbox.queue])
         outbox.failed = [each for each in outbox.failed if not each.is_due(run.now)]
         outbox.has_rows_in_journal = False
         self.store_outbox(run.batch_id, outbox)
@@ -260,9 +254,3 @@ class BatchStore:
         self.outboxes.pop(batch_id, None)
         self._ended.pop(batch_id, None)
         self._ended_ids.pop(batch_id, None)
-
-
-def not_queued(claimed: Iterable[Delivery], outbox: Outbox) -> list[Delivery]:
-    """Return the claimed deliveries that an outbox does not have yet."""
-    queued = {delivery.key for delivery in outbox.queue}
-    return [delivery for delivery in claimed if delivery.key not in queued]

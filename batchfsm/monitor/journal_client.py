@@ -127,11 +127,13 @@ class JournalClient:
         """Return the batches with undelivered hooks that are due at a time; None: at any time."""
         return [] if self.is_remote else self._journal.waiting(now)
 
-    def record(self, outcome: DeliveryOutcome) -> None:
-        """Write the outcome of one call of a hook, after those that could not be written before."""
-        with self.lock:
-            self._unacknowledged.append(outcome)
-            self.flush_acknowledgements()
+    def add_outcome(self, outcome: DeliveryOutcome) -> None:
+        """Store the outcome of one call of a hook until it is written; the lock is not needed."""
+        self._unacknowledged.append(outcome)
+
+    def unacknowledged_keys(self) -> set[tuple[str, str]]:
+        """Return the keys of transitions and the names of hooks whose outcomes are not written yet."""
+        return {(outcome.key, outcome.hook) for outcome in list(self._unacknowledged)}
 
     def flush_acknowledgements(self) -> None:
         """

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from functools import partial
 from typing import cast
 
 from batchfsm.errors import JournalError
 from batchfsm.history import BatchRecord, FoldResult
-from batchfsm.monitor.batch_store import BatchStore, not_queued
+from batchfsm.monitor.batch_store import BatchStore
 from batchfsm.monitor.delivery import DeliveryRun, Outbox, failure_of, success_of
 from batchfsm.monitor.hooks import Delivery
 from batchfsm.monitor.journal_client import COMMIT_RETRIES_MAX, JournalClient
@@ -72,20 +71,39 @@ class JournaledBatchStore:
         if written is None:
             return False
         is_queued = written == "left" or client.is_remote
-        here = self._claim_after(run.batch_id, deliveries) if is_queued else deliveries
+        claimed = client.claim(run.batch_id, retry=False) if is_queued else []
+        leased = {delivery.key for delivery in claimed}
+        here = [delivery for delivery in deliveries if delivery.key is None] if is_queued else deliveries
+        is_elsewhere = is_queued and any(each.key is not None and each.key not in leased for each in deliveries)
         with memory.lock:
-            memory.publish(run, parsed, after, result, here, is_elsewhere=len(here) < len(deliveries))
+            if is_queued:
+                self._queue_claimed(run.batch_id, claimed)
+            memory.publish(run, parsed, after, result, here, is_elsewhere=is_elsewhere)
             for batch_id in memory.surplus_ended(run.batch_id):
                 # The journal has it: it is loaded when it is observed again.
                 del memory.records[batch_id]
                 client.drop(batch_id)
         return True
 
-    def _claim_after(self, batch_id: str, deliveries: list[Delivery]) -> list[Delivery]:
-        """Return the deliveries this process must make: those claimed from the journal, then hooks on findings."""
-        outbox = self._memory.outboxes.get(batch_id) or Outbox()
-        claimed = not_queued(self._client.claim(batch_id, retry=False), outbox)
-        return claimed + [delivery for delivery in deliveries if delivery.key is None]
+    def _queue_claimed(self, batch_id: str, claimed: list[Delivery]) -> None:
+        """
+        Put the deliveries of a batch that this monitor leases into its outbox, in the journal's order.
+
+        The claimed ones are all of them, new and old, but for those that raised. Any other order would be wrong: a
+        monitor may claim later transitions first and, when it has lost a race, earlier ones after them.
+        """
+        memory = self._memory
+        outbox = memory.outboxes.get(batch_id) or Outbox()
+        is_calling = outbox.current_run is not None
+        started = list(outbox.queue)[:is_calling]  # Its hook may be running.
+        waiting = list(outbox.queue)[is_calling:]
+        first = [*started, *(each for each in waiting if each.key is not None and each.attempts)]
+        keys: set[object] = {each.key for each in first}
+        keys |= self._client.unacknowledged_keys()  # They have returned or raised since they were claimed.
+        claimed = [each for each in claimed if each.key not in keys]
+        outbox.queue = deque([*first, *claimed, *(each for each in waiting if each.key is None)])
+        outbox.has_rows_in_journal = False
+        memory.store_outbox(batch_id, outbox)
 
     def _load_record(self, batch_id: str) -> BatchRecord:
         """Load a batch's record. If it comes from the journal, queue its undelivered hooks first."""
@@ -100,9 +118,7 @@ class JournaledBatchStore:
         if outbox.current_run is None:
             claimed = client.claim(batch_id, retry=False)
             with memory.lock:
-                outbox.queue.extendleft(reversed(not_queued(claimed, outbox)))
-                outbox.has_rows_in_journal = False
-                memory.store_outbox(batch_id, outbox)
+                self._queue_claimed(batch_id, claimed)
         memory.records[batch_id] = record
         return record
 
@@ -112,7 +128,10 @@ class JournaledBatchStore:
             return self._memory.has_more(run)
         with self._client.lock:
             # Other processes queue theirs in the journal behind those leased here.
-            return self._memory.queue_or_finish(run, self._client.claim(run.batch_id, retry=False))
+            claimed = self._client.claim(run.batch_id, retry=False)
+            with self._memory.lock:
+                self._queue_claimed(run.batch_id, claimed)
+            return self._memory.has_more(run)
 
     def settle(self, run: DeliveryRun, error: Exception | None) -> Callable[[], None] | None:
         """
@@ -121,13 +140,15 @@ class JournaledBatchStore:
         Returns:
             The write to the journal that has to follow; None for a hook on findings, which no journal has.
         """
-        queue = cast("Outbox", run.outbox).queue
-        if queue[0].key is None:
+        outbox, client = cast("Outbox", run.outbox), self._client
+        if outbox.queue[0].key is None:
             return self._memory.settle(run, error)
-        delivery = queue[0] if error is None else run.add_failure(queue[0], error)
-        outcome = success_of(delivery) if error is None else failure_of(delivery, error, run.now)
-        queue.popleft()
-        return partial(self._client.record, outcome)
+        # At once with the lock held: a claim of another thread between the two would queue the delivery again.
+        with self._memory.lock:
+            delivery = outbox.queue[0] if error is None else run.add_failure(outbox.queue[0], error)
+            client.add_outcome(success_of(delivery) if error is None else failure_of(delivery, error, run.now))
+            outbox.queue.popleft()
+        return client.flush_acknowledgements
 
     def batches_with_pending(self, now: float | None) -> list[str]:
         """Return the batches with undelivered hooks in memory, then those with due ones in the journal."""
@@ -143,7 +164,8 @@ class JournaledBatchStore:
                 return False
             claimed = client.claim(run.batch_id, retry=True, now=run.now)
             with memory.lock:
-                return memory.acquire(run, claimed)
+                self._queue_claimed(run.batch_id, claimed)
+                return memory.acquire(run)
 
     def release(self, run: DeliveryRun) -> None:
         """Make the batch of an interrupted run idle; its undelivered hooks in the journal are free for any monitor."""

@@ -217,14 +217,14 @@ def cut_at_random(place: str, notes: Path, *, last: int, wait_s_max: float, luck
                 return cuts
 
 
-def raced(place: str, notes: Path, rounds: int) -> None:
-    """Let two pollers observe the same batches at the same time."""
-    sides = [started("race", place, notes, side) for side in ("left", "right")]
+def raced(place: str, notes: Path, rounds: int, *, sides: int = 2) -> None:
+    """Let pollers observe the same batches at the same time."""
+    pollers = [started("race", place, notes, side) for side in range(sides)]
     for number in range(rounds):
-        for side in sides:
-            print(number, file=side.stdin, flush=True)
-        assert ["done\n"] * 2 == [side.stdout.readline() for side in sides]  # type: ignore[union-attr]
-    assert [0, 0] == [ended(side) for side in sides]
+        for each in pollers:
+            print(number, file=each.stdin, flush=True)
+        assert ["done\n"] * sides == [each.stdout.readline() for each in pollers]  # type: ignore[union-attr]
+    assert [0] * sides == [ended(each) for each in pollers]
 
 
 def tally(place: str, notes: Path, last: int, hooks: tuple[str, ...] = HOOKS) -> FindingsAccumulator:
