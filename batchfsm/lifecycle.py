@@ -28,7 +28,13 @@ STAMP_FIELDS: Final = (
     "cancelling_at",
     "cancelled_at",
 )
-"""The wire's stamps, in table order. `expires_at` is the deadline and no stamp."""
+"""The stamps of OpenAI's statuses, in table order. `expires_at` is the deadline and no stamp."""
+
+ENDED_AT: Final = "ended_at"
+"""The stamp that final statuses may share: the end, in whichever final status. Source: most other providers."""
+
+ALL_STAMP_FIELDS: Final = (*STAMP_FIELDS, ENDED_AT)
+"""Every field that can be the stamp of a status."""
 
 
 @attrs.frozen
@@ -39,7 +45,7 @@ class State:
     """The wire's word."""
 
     stamp: str | None = None
-    """The field that says when a batch entered it, one of `STAMP_FIELDS`; None if the wire has none."""
+    """The field that says when a batch entered it, one of `ALL_STAMP_FIELDS`; None if the wire has none."""
 
     terminal: bool = attrs.field(default=False, kw_only=True)
     """True if a batch never leaves it."""
@@ -110,11 +116,18 @@ def _word_problems(lifecycle: Lifecycle) -> list[str]:
     statuses = Counter(state.name for state in lifecycle.states)
     stamps = Counter(state.stamp for state in lifecycle.states if state.stamp is not None)
     problems = [f"status {name!r} stands twice" for name, times in statuses.items() if times > 1]
-    problems += [f"stamp {name!r} belongs to two statuses" for name, times in stamps.items() if times > 1]
     problems += [
-        f"stamp {name!r} is not a time of the wire ({', '.join(STAMP_FIELDS)})"
+        f"stamp {name!r} belongs to two statuses" for name, times in stamps.items() if times > 1 and name != ENDED_AT
+    ]
+    problems += [
+        f"stamp {name!r} is not a time of the wire ({', '.join(ALL_STAMP_FIELDS)})"
         for name in stamps
-        if name not in STAMP_FIELDS
+        if name not in ALL_STAMP_FIELDS
+    ]
+    problems += [
+        f"{state.name!r} is stamped by {ENDED_AT}, but is not final"
+        for state in lifecycle.states
+        if state.stamp == ENDED_AT and not state.terminal
     ]
     if lifecycle.initial not in statuses:
         problems.append(f"the initial status {lifecycle.initial!r} is not a status")

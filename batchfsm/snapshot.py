@@ -9,7 +9,7 @@ from typing import Any, Final, Literal, cast, get_args
 
 import attrs
 
-from batchfsm.lifecycle import STAMP_FIELDS, Status
+from batchfsm.lifecycle import ENDED_AT, STAMP_FIELDS, Status
 
 Style = Literal["snake", "camel", "pascal"]
 """How keys are spelled: `input_file_id`, `inputFileId`, `InputFileID`."""
@@ -38,6 +38,9 @@ FILE_FIELDS: Final = ("input_file_id", "output_file_id", "error_file_id")
 COUNT_FIELDS: Final = ("total", "completed", "failed")
 """The numbers inside `request_counts`."""
 
+ALL_TIME_FIELDS: Final = (*TIME_FIELDS, ENDED_AT)
+"""Every field of a snapshot that holds Unix seconds, but `observed_at`."""
+
 ROW_FIELDS: Final = (
     "status",
     *TIME_FIELDS,
@@ -47,6 +50,7 @@ ROW_FIELDS: Final = (
     "completion_window",
     "output_file_id",
     "error_file_id",
+    ENDED_AT,
 )
 """The fields of a `SnapshotRow` but for its counts: every plain field but the id."""
 
@@ -177,6 +181,9 @@ class Snapshot:
     error_file_id: str | None = None
     """The file of the requests that ended badly."""
 
+    ended_at: int | None = None
+    """When it ended, in whichever final status; Unix seconds. None where each status has its own stamp."""
+
     request_counts: RequestCounts | None = None
     """How far it is."""
 
@@ -219,6 +226,8 @@ class Snapshot:
         """
         wire: dict[str, object] = {"id": self.id, "object": "batch"}
         wire |= {name: getattr(self, name) for name in WIRE_FIELDS if name not in wire}
+        if self.ended_at is not None:
+            wire[ENDED_AT] = self.ended_at
         wire["request_counts"] = self.request_counts and _renamed(attrs.asdict(self.request_counts), style)
         wire["errors"] = self.errors and _renamed(
             {"object": "list", "data": [_renamed(attrs.asdict(error), style) for error in self.errors]}, style

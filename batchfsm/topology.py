@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import cache
 from itertools import pairwise
 from typing import Literal
 
-from batchfsm.lifecycle import Lifecycle, Severity, Step
+from batchfsm.lifecycle import ENDED_AT, Lifecycle, Severity, Step
 
 Mask = int
 """A set of statuses, one bit each, in table order."""
@@ -93,6 +93,18 @@ class Topology:
         """Tell whether `first` comes before `second` on every walk that has both."""
         return second in self.reach[first] and first not in self.reach[second]
 
+    def stamped_statuses(self, status: str, stamps: Collection[str]) -> Iterator[str]:
+        """
+        Yield the statuses whose stamp is among the set ones.
+
+        A stamp that final statuses share is that of the present status; if that is none of them, of the first one.
+        """
+        shared = [name for name in self.statuses if self.stamp[name] == ENDED_AT]
+        others = {*shared} - {status if status in shared else next(iter(shared), status)}
+        for name in self.statuses:
+            if self.stamp[name] in stamps and name not in others:
+                yield name
+
     def mask(self, statuses: Iterable[str]) -> Mask:
         """Return a set of statuses as bits."""
         return sum(self.bit[name] for name in set(statuses))
@@ -114,8 +126,11 @@ class Topology:
             stamped: The initial status and all with a set stamp.
 
         Returns:
-            None if a strict walk passes them all, else what it weighs.
+            None if a strict walk passes them all, or if there is no stamp but the first and the present one; else
+            what it weighs.
         """
+        if not stamped & ~(self.bit[self.lifecycle.initial] | self.bit[status]):
+            return None  # Every status is reached somehow: no stamp is at fault, however rare the step is.
         if any(not stamped & ~passed for passed in self._visits_strict[status]):
             return None
         return "warning" if any(not stamped & ~passed for passed in self._visits_any[status]) else "error"

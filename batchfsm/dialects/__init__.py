@@ -3,5 +3,16 @@
 from batchfsm.dialects.builtin import DIALECTS, find
 from batchfsm.dialects.dialect import SEPARATORS, Dialect, TimeForm, normalized_word
 from batchfsm.dialects.nearest import nearest_status
+from batchfsm.dialects.wire_map import Paths, Wire
 
-__all__ = ["DIALECTS", "SEPARATORS", "Dialect", "TimeForm", "find", "nearest_status", "normalized_word"]
+__all__ = [
+    "DIALECTS",
+    "SEPARATORS",
+    "Dialect",
+    "Paths",
+    "TimeForm",
+    "Wire",
+    "find",
+    "nearest_status",
+    "normalized_word",
+]

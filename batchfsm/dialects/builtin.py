@@ -10,6 +10,7 @@ from typing import Final
 import attrs
 
 from batchfsm.dialects.dialect import Dialect
+from batchfsm.dialects.providers import PROVIDERS
 from batchfsm.errors import UnknownNameError
 from batchfsm.lifecycle import OPENAI, Lifecycle, State, Step
 
@@ -176,7 +177,7 @@ _COMPATIBLE = Dialect(
 DIALECTS: Final[Mapping[str, Dialect]] = MappingProxyType(
     {
         dialect.name: dialect
-        for dialect in (_OPENAI, _AZURE, _GROQ, _ZHIPU, _DASHSCOPE, _AIBRIX, _OGX, _LITELLM, _COMPATIBLE)
+        for dialect in (_OPENAI, _AZURE, _GROQ, _ZHIPU, _DASHSCOPE, _AIBRIX, _OGX, _LITELLM, _COMPATIBLE, *PROVIDERS)
     }
 )
 """Every named dialect; `openai` is the strict one."""

@@ -6,15 +6,17 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 import attrs
 
+from batchfsm.dialects.wire_map import Wire, wire_problems
 from batchfsm.errors import DefinitionError
 from batchfsm.lifecycle import OPENAI, Lifecycle, Severity, State, Step
 
-TimeForm = Literal["milliseconds", "iso", "digits"]
-"""How a server writes a time, beside whole seconds: `1711471533000`, `2024-03-26T16:45:33Z`, `"17"`."""
+TimeForm = Literal["milliseconds", "iso", "digits", "datetime"]
+"""How a time is written, beside whole seconds: `1711471533000`, `2024-03-26T16:45:33Z`, `"17"`, or as an SDK's aware
+`datetime`."""
 
 STUCK_AFTER_S: Final[Mapping[str, int]] = MappingProxyType(
     {"validating": 6 * 3600, "finalizing": 3600, "cancelling": 3600}
@@ -107,6 +109,9 @@ class Dialect:
 
     severities: Mapping[str, Severity | Literal["off"]] = attrs.field(factory=dict, converter=_view)
     """Rule codes that weigh something else here; `off` silences the rule."""
+
+    wire: Wire | None = None
+    """The map of objects that are not spelled as OpenAI's; None for those that are."""
 
     sources: tuple[str, ...] = ()
     """Who says so, one citation each."""
@@ -235,9 +240,9 @@ def _reading_problems(dialect: Dialect) -> list[str]:
             if name not in known
         ),
         *(
-            f"time form {form!r} is none of milliseconds, iso, digits"
+            f"time form {form!r} is none of milliseconds, iso, digits, datetime"
             for form in sorted(dialect.times)
-            if form not in ("milliseconds", "iso", "digits")
+            if form not in get_args(TimeForm)
         ),
         *(f"severity of {code!r}, which is no rule code" for code in dialect.severities if not _CODE.fullmatch(code)),
         *(
@@ -252,4 +257,5 @@ def _reading_problems(dialect: Dialect) -> list[str]:
         ),
         *(f"bound of {name!r} is not above 0 seconds" for name, s in dialect.stuck_after_s.items() if s <= 0),
         *(["the tolerance of the deadline is negative"] if dialect.deadline_tolerance_s < 0 else []),
+        *(wire_problems(dialect.wire, known) if dialect.wire is not None else ()),
     ]

@@ -11,7 +11,7 @@ from batchfsm.errors import SnapshotError
 from batchfsm.finding import LogPosition
 from batchfsm.logs.json_reader import RawRecord, UnreadableEntry
 from batchfsm.snapshot import UNREADABLE, Snapshot, fast_constructor
-from batchfsm.wire import ParsedRow, Reader, decode, only_batch, unwrap
+from batchfsm.wire import ParsedRow, Reader, decode
 
 
 def _parsed(found: ParsedRow | Snapshot) -> ParsedRow:
@@ -47,11 +47,11 @@ def parse_records(source: Iterable[RawRecord | UnreadableEntry], reader: Reader)
         place = sighting.place
         try:
             found = _unpacked(sighting.found)
-            batch = only_batch(found)
+            batch = reader.only_batch(found)
             if batch is not None:
                 several: Iterable[tuple[object, object]] = (batch,)
             elif isinstance(found, Mapping | list | tuple):
-                several = unwrap(found)
+                several = reader.unwrap(found)
             else:
                 several = ((reader.read_row(found), None),)
         except SnapshotError as error:

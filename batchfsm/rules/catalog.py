@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from batchfsm.lifecycle import STAMP_FIELDS
+from batchfsm.lifecycle import ALL_STAMP_FIELDS, ENDED_AT
 from batchfsm.rules.examples import BORN_AT, CANCELLING, DAY_S, EXPIRED, FAILED, QUEUED, RUNNING
 from batchfsm.rules.kinds import (
     ChangedAfterEnd,
@@ -68,7 +68,7 @@ _WIRE: Final = (
         example={"status": "paused"},
     ),
     row(
-        "S005", "bad-timestamp", "error", InvalidField(TIME_FIELDS),
+        "S005", "bad-timestamp", "error", InvalidField((*TIME_FIELDS, ENDED_AT)),
         "A time is not whole Unix seconds: text, a bool, a fraction, ≤ 0, or > 10^11 (milliseconds).",
         because="openai-openapi, format unixtime; no real object has another.",
         do=_REPAIR,
@@ -143,7 +143,7 @@ _TIMES: Final = (
         example={"finalizing_at": BORN_AT + DAY_S + 10, "completed_at": BORN_AT + DAY_S + 20},
     ),
     row(
-        "T205", "stamp-in-future", "error", TimeLimit(STAMP_FIELDS, "observed_at", None),
+        "T205", "stamp-in-future", "error", TimeLimit(ALL_STAMP_FIELDS, "observed_at", None),
         "A stamp is later than the observation and the allowed skew between clocks.",
         because="The server stamps what has happened. Needs `observed_at`.",
         do="Compare the clocks (--skew); milliseconds read as seconds look so too.",
@@ -249,7 +249,7 @@ _HISTORY: Final = (
     ),
     row(
         "H504", "stamp-changed", "error",
-        Immutable(STAMP_FIELDS[1:], null_counts=True),
+        Immutable(ALL_STAMP_FIELDS[1:], null_counts=True),
         "A stamp that was set changed or became null.",
         because="No change in 73 batches seen more than once.",
         do=_REPORT,

@@ -43,10 +43,9 @@ class RuleContext:
             return known - {*kind.unless}
         return known - self.topology.terminal if isinstance(kind, kinds.MustBeNull) else known | {None}
 
-    def stamped(self, fields: Iterable[str]) -> Mask:
-        """Return the initial status and all whose stamp is among the fields."""
-        set_stamps, stamps = set(fields), self.topology.stamp
-        found = (name for name, stamp in stamps.items() if stamp in set_stamps)
+    def stamped(self, status: str, fields: Iterable[str]) -> Mask:
+        """Return the initial status and all whose stamp is among the set fields of a batch in `status`."""
+        found = self.topology.stamped_statuses(status, set(fields))
         return self.topology.mask((self.topology.lifecycle.initial, *found))
 
     def skipped(self, status: str, fields: Iterable[str], bad: Iterable[str] = ()) -> tuple[Severity, Mask] | None:
@@ -54,7 +53,7 @@ class RuleContext:
         excused = {None, *bad}
         nullable = (name for name, stamp in self.topology.stamp.items() if stamp in excused)
         mask = self.topology.mask((status, *self.dialect.optional, *nullable))
-        return self.topology.skipped(status, self.stamped(fields), mask)
+        return self.topology.skipped(status, self.stamped(status, fields), mask)
 
 
 def listed(names: Iterable[object]) -> str:

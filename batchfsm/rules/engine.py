@@ -11,7 +11,7 @@ from typing import Final
 from batchfsm.dialects import Dialect
 from batchfsm.errors import DefinitionError
 from batchfsm.finding import Finding
-from batchfsm.lifecycle import STAMP_FIELDS, Severity
+from batchfsm.lifecycle import ALL_STAMP_FIELDS, Severity
 from batchfsm.rules.catalog import RULES
 from batchfsm.rules.quick_checks import QuickCheck, quick_check
 from batchfsm.rules.rule import Rule
@@ -28,7 +28,7 @@ SKEW_S: Final = 60
 """How far a stamp may lie after its observation, by default; seconds. Clocks differ."""
 
 _PATTERN: Final = (
-    *STAMP_FIELDS, "expires_at", "id", "status", "completion_window", "output_file_id", "error_file_id",
+    *ALL_STAMP_FIELDS, "expires_at", "id", "status", "completion_window", "output_file_id", "error_file_id",
     "request_counts", "errors", "metadata", "observed_at", "bad",
 )  # fmt: skip
 _values = attrgetter(*_PATTERN)

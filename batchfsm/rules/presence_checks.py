@@ -144,7 +144,7 @@ def passed(
     """Say which stamps no walk to the status passes together."""
     if status is None:
         return None
-    graph, stamped = world.topology, world.stamped(fields)
+    graph, stamped = world.topology, world.stamped(status, fields)
     severity = graph.forbidden(status, stamped)
     if severity is None:
         return None

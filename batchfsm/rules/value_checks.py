@@ -27,7 +27,15 @@ def ordered(_: kinds.StampOrder, world: RuleContext, _status: str | None, fields
         ((name, stamp) for name, stamp in graph.stamp.items() if stamp is not None and stamp in fields),
         key=lambda pair: graph.rank[pair[0]],
     )
-    pairs = [(earlier, later) for first, earlier in stamps for second, later in stamps if graph.precedes(first, second)]
+    # Final statuses may share a stamp: each pair of stamps once.
+    pairs = list(
+        dict.fromkeys(
+            (earlier, later)
+            for first, earlier in stamps
+            for second, later in stamps
+            if graph.precedes(first, second) and earlier != later
+        )
+    )
     if not pairs:
         return None
     # Where each stamp precedes the next, as on every lawful walk, one comparison of neighbours is enough.

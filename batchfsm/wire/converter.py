@@ -164,6 +164,8 @@ def time_hook(dialect: Dialect) -> Hook:
             value = int(value)
         elif isinstance(value, str) and "iso" in dialect.times:
             value = math.floor(_rfc3339(value).timestamp())  # Fractions are cut off.
+        elif isinstance(value, datetime) and "datetime" in dialect.times and value.tzinfo is not None:
+            value = math.floor(value.timestamp())
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value % 1:
             raise ValueError
         seconds = int(value)

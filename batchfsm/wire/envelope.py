@@ -12,11 +12,13 @@ from typing import Any, Final
 import attrs
 
 from batchfsm.errors import SnapshotError
+from batchfsm.lifecycle import ENDED_AT
 from batchfsm.snapshot import COUNT_FIELDS, REQUIRED_FIELDS, WIRE_FIELDS, BatchErrorEntry, to_case
+from batchfsm.wire.translation import Translator
 
 SPELLINGS: Final[Mapping[str, str]] = {
     spelling: name
-    for name in (*WIRE_FIELDS, *COUNT_FIELDS, *(field.name for field in attrs.fields(BatchErrorEntry)))
+    for name in (*WIRE_FIELDS, ENDED_AT, *COUNT_FIELDS, *(field.name for field in attrs.fields(BatchErrorEntry)))
     for spelling in (
         name,
         to_case(name, "camel"),
@@ -139,7 +141,9 @@ def _has_keys(text: str, start: int, end: int, keys: int) -> bool:
 _scanner: Final = _Scanner()
 
 
-def unwrap(obj: object, observed_at: object = None) -> Iterator[tuple[object, object]]:
+def unwrap(
+    obj: object, observed_at: object = None, translator: Translator | None = None
+) -> Iterator[tuple[object, object]]:
     """
     Open what a log line may hold: a bare batch, an envelope, a list page, an array.
 
@@ -149,7 +153,7 @@ def unwrap(obj: object, observed_at: object = None) -> Iterator[tuple[object, ob
     pending = [(obj, observed_at, _NESTING_MAX)]
     while pending:
         found, seen, floors = pending.pop()
-        inner = _unwrap_once(found) if floors else None
+        inner = _unwrap_once(found, translator) if floors else None
         if inner is None:
             yield found, seen
             continue
@@ -200,12 +204,14 @@ class _Envelopes(dict[tuple[Any, ...], tuple[str | None, str | None]]):
 _ENVELOPES: Final = _Envelopes()
 
 
-def _unwrap_once(found: object) -> object:
+def _unwrap_once(found: object, translator: Translator | None) -> object:
     """Return what an array, page or envelope holds; None for a batch, and for what is none of them."""
     if isinstance(found, _LISTS):
         return found
-    if not isinstance(found, Mapping) or is_batch(found):
+    if not isinstance(found, Mapping) or is_batch(found) or (translator is not None and translator.is_marked(found)):
         return None
+    if translator is not None and (listed := translator.listed(found)) is not None:
+        return listed
     return next((found[name] for name in _WRAPPERS if not isinstance(found.get(name), _ATOMS)), None)
 
 

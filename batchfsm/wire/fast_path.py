@@ -9,7 +9,8 @@ that it cannot read so, it leaves to the converter.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import cache
 from math import inf
 from operator import itemgetter
 from types import MappingProxyType, NoneType
@@ -19,12 +20,13 @@ import attrs
 from cattrs import ClassValidationError
 
 from batchfsm.dialects import Dialect
+from batchfsm.lifecycle import ENDED_AT
 from batchfsm.snapshot import (
+    ALL_TIME_FIELDS,
     COUNT_FIELDS,
     FILE_FIELDS,
     ROW_FIELDS,
     TEXT_FIELDS,
-    TIME_FIELDS,
     WIRE_FIELDS,
     BatchErrorEntry,
     Snapshot,
@@ -37,10 +39,9 @@ from batchfsm.wire.converter import TIME_MAX, Hook, parse_time, time_hook, to_re
 from batchfsm.wire.envelope import SPELLINGS, canonical, canonical_errors
 
 _PICKED: Final = (*ROW_FIELDS, "id", "object", "request_counts", "usage", "metadata", "errors")
-_KNOWN: Final = frozenset(WIRE_FIELDS)
 _ROW_WIDTH: Final = len(ROW_FIELDS)
-_ALLOWED: Final = tuple(frozenset({NoneType, int if name in TIME_FIELDS else str}) for name in ROW_FIELDS[1:])
-_TIMES: Final = tuple(index for index, name in enumerate(ROW_FIELDS) if name in TIME_FIELDS)
+_ALLOWED: Final = tuple(frozenset({NoneType, int if name in ALL_TIME_FIELDS else str}) for name in ROW_FIELDS[1:])
+_TIMES: Final = tuple(index for index, name in enumerate(ROW_FIELDS) if name in ALL_TIME_FIELDS)
 _FILES: Final = frozenset(index for index, name in enumerate(ROW_FIELDS) if name in FILE_FIELDS)
 _TEXTS: Final = frozenset(index for index, name in enumerate(ROW_FIELDS) if name in TEXT_FIELDS)
 _NUMBERS_OR_NULLS: Final = frozenset({int, NoneType})
@@ -92,21 +93,25 @@ class _Patterns(dict[tuple[type, ...], TypePattern | None]):
 class _Layouts(dict[tuple[Any, ...], _Layout | None]):
     """The layout of each tuple of keys; None if the converter has to read the mapping."""
 
+    def __init__(self, known: Collection[str]) -> None:
+        super().__init__()
+        self._known = known
+
     def __missing__(self, keys: tuple[Any, ...]) -> _Layout | None:
         if len(self) >= _PATTERNS_MAX or len(keys) > _KEYS_MAX:
             return None
-        self[keys] = layout = _layout(keys)
+        self[keys] = layout = _layout(keys, self._known)
         return layout
 
 
-def _layout(keys: tuple[Any, ...]) -> _Layout | None:
+def _layout(keys: tuple[Any, ...], known: Collection[str]) -> _Layout | None:
     found: dict[str, int] = {}
     extra: list[int] = []
     for index, key in enumerate(keys):
         if not isinstance(key, str):
             return None  # 1 and True are one key of a table.
         name = SPELLINGS.get(key)
-        if name not in _KNOWN:
+        if name is None or name not in known:
             extra.append(index)
         elif name in found:
             return None  # Two spellings may disagree.
@@ -127,7 +132,12 @@ def _getter(types: tuple[type, ...], due: type) -> Callable[[SnapshotRow], Any]:
 
 _PATTERNS: Final = _Patterns()
 _UNCHECKED: Final = _Patterns()  # Of rows whose values nobody has checked: a caller can build any snapshot.
-_LAYOUTS: Final = _Layouts()
+_LAYOUTS: Final = cache(_Layouts)
+
+
+def known_fields(dialect: Dialect) -> frozenset[str]:
+    """Return the fields of objects of a dialect; `ended_at` is one only where it is a stamp."""
+    return frozenset(WIRE_FIELDS) | ({ENDED_AT} & {state.stamp for state in dialect.lifecycle.states})
 
 
 @attrs.define(eq=False)  # Frozen would cost as much as a third of the reading.
@@ -237,6 +247,7 @@ class FastPath:
             errors: Reads `errors` whose keys are canonical.
         """
         self._words = _StatusWords(dialect)
+        self._layouts = _LAYOUTS(known_fields(dialect))  # Shared by the dialects that know the same fields.
         self._blanks = _TEXTS if dialect.null_text else _FILES
         self._null_times = frozenset(dialect.null_times)
         self._null_counts = dialect.null_counts
@@ -257,7 +268,7 @@ class FastPath:
         Returns:
             None if the converter has to read it.
         """
-        layout = _LAYOUTS[tuple(wire)]
+        layout = self._layouts[tuple(wire)]
         if layout is None:
             return None
         values = (*wire.values(), None)

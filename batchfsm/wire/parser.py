@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cache, lru_cache
 from inspect import signature
 from types import MappingProxyType
-from typing import Any, Final, cast
+from typing import Any, cast
 
 import attrs
 from cattrs import ClassValidationError
@@ -14,7 +14,7 @@ from cattrs import ClassValidationError
 from batchfsm.dialects import Dialect, find
 from batchfsm.errors import SnapshotError
 from batchfsm.lifecycle import Lifecycle
-from batchfsm.snapshot import COUNT_FIELDS, REQUIRED_FIELDS, UNREADABLE, WIRE_FIELDS, Snapshot
+from batchfsm.snapshot import COUNT_FIELDS, REQUIRED_FIELDS, UNREADABLE, Snapshot
 from batchfsm.wire.converter import (
     converter,
     errors_hook,
@@ -24,10 +24,9 @@ from batchfsm.wire.converter import (
     short_repr,
     to_read_only,
 )
-from batchfsm.wire.envelope import SPELLINGS, canonical, canonical_errors, decode, only_batch, unwrap
-from batchfsm.wire.fast_path import FastPath, Known, ParsedRow
-
-_KNOWN: Final = frozenset(WIRE_FIELDS)
+from batchfsm.wire.envelope import SPELLINGS, canonical, canonical_errors, decode, is_batch, only_batch, unwrap
+from batchfsm.wire.fast_path import FastPath, Known, ParsedRow, known_fields
+from batchfsm.wire.translation import Translator
 
 
 def parse(
@@ -69,9 +68,35 @@ class Reader:
     def __init__(self, dialect: Dialect) -> None:
         """Build the converter once: that is the dear part."""
         self._dialect = dialect
+        self._known = known_fields(dialect)
+        self._translator = None if dialect.wire is None else Translator(dialect.wire, dialect.word)
         self._converter = converter(dialect)
         self.parse_fast = FastPath(dialect, errors_hook(self._converter)).parse
         """Reads a bare mapping without the converter; None if it has to be read field by field."""
+
+    def _translated(self, found: Mapping[Any, Any], translator: Translator) -> Mapping[Any, Any]:
+        """Return an object under OpenAI's names; one that has them already, because it was written here, as it is."""
+        if translator.is_marked(found):
+            return translator.translate(found)
+        if is_batch(found):
+            return found
+        raise SnapshotError([("$", self._not_a_batch)])
+
+    @property
+    def _not_a_batch(self) -> str:
+        wire = self._dialect.wire
+        if wire is None:
+            return "has none of id, status and created_at: not a batch"
+        mark = ", ".join(paths[0] for paths in wire.mark)
+        return f"has not the keys of a batch of {self._dialect.name} ({mark}), nor id, status and created_at"
+
+    def unwrap(self, found: object) -> Iterator[tuple[object, object]]:
+        """Open a log line or an answer of the server, as the function `unwrap` does."""
+        return unwrap(found, None, self._translator)
+
+    def only_batch(self, found: object) -> tuple[object, object] | None:
+        """Open a bare batch or its envelope, as the function `only_batch` does."""
+        return only_batch(found) if self._translator is None else None
 
     def read(self, obj: object, observed_at: object = None) -> Snapshot:
         """
@@ -104,9 +129,9 @@ class Reader:
 
     def _read_opened(self, obj: object, observed_at: object, known: Known | None) -> ParsedRow:
         """Read what may be in an envelope."""
-        found = (obj, None) if isinstance(obj, ParsedRow | Snapshot) else only_batch(obj)
+        found = (obj, None) if isinstance(obj, ParsedRow | Snapshot) else self.only_batch(obj)
         if found is None:
-            several = list(unwrap(obj))
+            several = list(self.unwrap(obj))
             if len(several) != 1:
                 raise SnapshotError([("$", f"expected one batch, found {len(several)}")])
             found = several[0]
@@ -120,6 +145,8 @@ class Reader:
     def read_bare_row(self, batch: object, observed_at: object = None, known: Known | None = None) -> ParsedRow:
         """Read one batch whose envelope is open, into its plain values; as `read_row` otherwise."""
         wire = batch if type(batch) is dict else _to_mapping(batch)
+        if self._translator is not None and isinstance(wire, Mapping):
+            wire = self._translated(wire, self._translator)
         if type(wire) is dict:
             parsed = self.parse_fast(wire, observed_at, known)
             return ParsedRow.of(self._read(wire, observed_at)) if parsed is None else parsed
@@ -133,9 +160,9 @@ class Reader:
 
     def _read(self, wire: Mapping[Any, Any], observed_at: object) -> Snapshot:
         """Read any mapping through the converter; a second time without what it refused."""
-        named, extra, bad = _split_fields(wire)
+        named, extra, bad = _split_fields(wire, self._known)
         if all(named.get(name) is None and name not in bad for name in REQUIRED_FIELDS):
-            raise SnapshotError([("$", "has none of id, status and created_at: not a batch")])
+            raise SnapshotError([("$", self._not_a_batch)])
         named = {"id": None, "status": None} | named
         word, kind = named["status"], named.pop("object", None)
         if kind not in (None, "batch") and not (kind == "" and self._dialect.null_text):
@@ -164,14 +191,16 @@ class Reader:
         return attrs.evolve(snapshot, observed_at=seen, bad=MappingProxyType(bad))
 
 
-def _split_fields(wire: Mapping[Any, Any]) -> tuple[dict[str, Any], dict[str, object], dict[str, object]]:
+def _split_fields(
+    wire: Mapping[Any, Any], known: Collection[str]
+) -> tuple[dict[str, Any], dict[str, object], dict[str, object]]:
     """Split an object into known fields by their canonical name, unknown keys, and what is refused already."""
     named: dict[str, Any] = {}
     extra: dict[str, object] = {}
     bad: dict[str, object] = {}
     for key, value in wire.items():
         name = SPELLINGS.get(key) if isinstance(key, str) else None
-        if name not in _KNOWN:
+        if name is None or name not in known:
             try:
                 extra[key] = to_read_only(value)
             except ValueError:

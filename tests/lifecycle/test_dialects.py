@@ -434,7 +434,7 @@ def test_a_dialect_is_frozen_all_through():
             "alias 'COMPLETED' is another status in another spelling",
         ),
         ({"optional": {"queued"}}, "optional stamp of 'queued', which is not a status"),
-        ({"times": {"weeks"}}, "time form 'weeks' is none of milliseconds, iso, digits"),
+        ({"times": {"weeks"}}, "time form 'weeks' is none of milliseconds, iso, digits, datetime"),
         ({"severities": {"X101": "off"}}, "severity of 'X101', which is no rule code"),
         ({"severities": {"P101x": "off"}}, "severity of 'P101x', which is no rule code"),
         (
@@ -498,7 +498,7 @@ def test_all_contradictions_are_named_at_once():
         "alias 'failed' is a status itself",
         "alias 'done' means 'over', which is not a status",
         "optional stamp of 'queued', which is not a status",
-        "time form 'weeks' is none of milliseconds, iso, digits",
+        "time form 'weeks' is none of milliseconds, iso, digits, datetime",
         "severity of 'X1', which is no rule code",
         "severity 'fatal' of P101 is none of error, warning, note, off",
         "the tolerance of the deadline is negative",

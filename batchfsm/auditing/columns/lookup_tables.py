@@ -131,7 +131,7 @@ def _stamp_sets(world: RuleContext) -> array[int]:
             own, mask = graph.stamp[status], 0
             if own not in (None, "created_at", *stamps) and status not in world.dialect.optional:
                 mask |= BIT["P101"]
-            if (severity := graph.forbidden(status, world.stamped(stamps))) is not None:
+            if (severity := graph.forbidden(status, world.stamped(status, stamps))) is not None:
                 mask |= BIT["P102"] | (WARNING_BITS["P102"] if severity == "warning" else 0)
             if (skipped := world.skipped(status, stamps)) is not None:
                 mask |= BIT["P103"] | (WARNING_BITS["P103"] if skipped[0] == "warning" else 0)
