@@ -19,11 +19,11 @@ from hypothesis import strategies as st
 from batchfsm import RULES, Finding, Monitor, SnapshotError, audit, parse
 from batchfsm.auditing import FINDINGS_MAX, Report, parse_size
 from batchfsm.auditing import spill as spools
-from batchfsm.dialects import DIALECTS
 from batchfsm.errors import SourceError, UnknownNameError
 from batchfsm.finding import LogPosition
 from batchfsm.logs import UnreadableEntry
 from support import oracle
+from support.dialects import DIALECTS
 from support.few_batches import (
     enveloped,
     made,

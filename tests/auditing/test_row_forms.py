@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchfsm import DIALECTS, Report, Snapshot, SnapshotError, audit
+from batchfsm import Report, Snapshot, SnapshotError, audit
 from batchfsm.wire import reader
+from support.dialects import DIALECTS
 from support.histories import logs, written
 
 Line = dict[str, Any]

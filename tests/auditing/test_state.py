@@ -7,13 +7,14 @@ from random import Random
 
 import pytest
 
-from batchfsm import DIALECTS, Dialect, SourceError, audit
+from batchfsm import Dialect, SourceError, audit
 from batchfsm.auditing import StateFile, api
 from batchfsm.auditing.packing import decompressing_reader, packed
 from batchfsm.auditing.state_file import VERSION
 from batchfsm.errors import DefinitionError, StateError
 from batchfsm.history import BatchRecord
 from batchfsm.lifecycle import Lifecycle
+from support.dialects import DIALECTS
 from support.medley import medley
 from support.notation import CREATED, DAY_S, seen, snap
 from support.recordings import each_server, of_batches

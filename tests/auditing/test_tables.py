@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from batchfsm import DIALECTS, MissingExtraError, SourceError, audit
+from batchfsm import MissingExtraError, SourceError, audit
 from batchfsm.auditing import api
 from batchfsm.auditing.tables import tables
 from batchfsm.auditing.tables.missing_columns import unavailable_rules
 from batchfsm.cli import app
 from batchfsm.errors import DefinitionError
 from support.columns import enable_columns
+from support.dialects import DIALECTS
 from support.medley import COUNTS, medley
 
 pytest.importorskip("pyarrow", reason="the extra `audit` is not installed")

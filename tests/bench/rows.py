@@ -25,10 +25,10 @@ sys.path.insert(0, str(HERE.parents[1]))
 from openai.types import Batch  # noqa: E402
 
 from batchfsm import Report, audit  # noqa: E402
-from batchfsm.dialects import DIALECTS  # noqa: E402
 from batchfsm.logs import parse_records, resolve_source  # noqa: E402
 from batchfsm.wire import reader  # noqa: E402
 from bench import snapshot_log  # noqa: E402  # A script finds its neighbours so.
+from support.dialects import DIALECTS  # noqa: E402
 
 ROWS: Final = 30_000
 ROUNDS: Final = 5

@@ -15,10 +15,11 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from batchfsm import DIALECTS, OPENAI, RULES, __main__, audit, diagram
+from batchfsm import OPENAI, RULES, __main__, audit, diagram
 from batchfsm.cli import COMMANDS, app
 from batchfsm.cli.formats import STATUS
 from support.commands import SELF, ran, run
+from support.dialects import DIALECTS
 from support.notation import CREATED, seen, snap
 from support.sdk_text import PRINTERS, WIRE
 

@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchfsm import DIALECTS, OPENAI, SnapshotError, Transition
+from batchfsm import OPENAI, SnapshotError, Transition
 from batchfsm.history import BatchRecord, Fold
 from batchfsm.history.fold import OnIllegal
 from batchfsm.topology import topology
 from batchfsm.wire import reader
 from support import oracle
+from support.dialects import DIALECTS
 from support.histories import PATHS, Row, counts, logs, written
 from support.notation import CREATED, DAY_S, WORDS, seen, snap
 

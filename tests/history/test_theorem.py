@@ -9,12 +9,13 @@ import attrs
 import pytest
 from transitions import Machine, MachineError
 
-from batchfsm import DIALECTS, OPENAI, Lifecycle, Snapshot, Transition
+from batchfsm import OPENAI, Lifecycle, Snapshot, Transition
 from batchfsm import machine as machines
 from batchfsm.history import BatchRecord, Fold
 from batchfsm.snapshot import COUNT_FIELDS, ROW_FIELDS
 from batchfsm.wire import reader
 from support import oracle
+from support.dialects import DIALECTS
 from support.notation import CREATED, WORDS, snap, words
 
 LETTERS = {word: letter for letter, word in WORDS.items()}

@@ -9,12 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchfsm import DIALECTS, Finding, Monitor, SnapshotError, parse
+from batchfsm import Finding, Monitor, SnapshotError, parse
 from batchfsm.finding import LogPosition
 from batchfsm.history import BatchRecord, Fold
 from batchfsm.route import RouteStep
 from batchfsm.rules import engine_for
 from batchfsm.wire import ParsedRow, reader
+from support.dialects import DIALECTS
 from support.histories import FIELDS, Row, counts, logs, written
 from support.notation import CREATED, snap
 

@@ -21,12 +21,13 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import batchfsm
-from batchfsm import DIALECTS, JournalError, Monitor, SQLiteJournal
+from batchfsm import JournalError, Monitor, SQLiteJournal
 from batchfsm.history import BatchRecord, Fold, dump
 from batchfsm.journal import DeliveryOutcome, PruneResult, StoredBatch, fork, postgres, sql
 from batchfsm.journal.liveness import LivenessLock, is_alive
 from batchfsm.journal.state_compression import compress_state, decompress_state
 from batchfsm.wire import reader
+from support.dialects import DIALECTS
 from support.journals import Desk, StandIn, change, drop, own_schema, server_or_skip, short, transitions, unheard
 from support.notation import CREATED, seen, snap
 from support.paths import TESTS

@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchfsm import DIALECTS, Dialect, Snapshot, SnapshotError, Transition, parse
+from batchfsm import Dialect, Snapshot, SnapshotError, Transition, parse
 from batchfsm.history import BatchRecord, Fold, dump, restore
 from batchfsm.journal.serialization import snapshot_of, snapshot_text, transition_of, transition_text
 from batchfsm.route import RouteStep
 from batchfsm.snapshot import UNREADABLE
 from batchfsm.wire import ParsedRow, reader
+from support.dialects import DIALECTS
 from support.histories import logs, written
 from support.notation import CREATED, seen, snap
 

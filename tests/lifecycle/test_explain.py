@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchfsm import DIALECTS, RULES, audit, parse
+from batchfsm import RULES, audit, parse
 from batchfsm.explain import (
     WIDTH,
     count_steps,
@@ -26,6 +26,7 @@ from batchfsm.history import BatchRecord, Fold, timeline_of
 from batchfsm.logs import Record, UnreadableEntry, parse_records, resolve_source
 from batchfsm.rules import HEALTHY
 from batchfsm.wire import reader
+from support.dialects import DIALECTS
 from support.few_batches import enveloped, made, steps
 from support.notation import CREATED, DAY_S, WORDS, seen, snap
 

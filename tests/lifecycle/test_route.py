@@ -8,11 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchfsm import Monitor, Transition, parse
-from batchfsm.dialects import DIALECTS, find
+from batchfsm.dialects import find
 from batchfsm.lifecycle import STAMP_FIELDS, Lifecycle, State, Step
 from batchfsm.route import Router, router
 from batchfsm.wire import reader
 from support import oracle
+from support.dialects import DIALECTS
 from support.notation import CREATED, WORDS, snap
 
 pytestmark = pytest.mark.logic

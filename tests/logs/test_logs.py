@@ -17,7 +17,6 @@ from openai.pagination import SyncCursorPage
 from openai.types import Batch
 
 from batchfsm import audit, parse
-from batchfsm.dialects import DIALECTS
 from batchfsm.errors import SourceError, UnknownNameError
 from batchfsm.finding import LogPosition
 from batchfsm.logs import (
@@ -30,6 +29,7 @@ from batchfsm.logs import (
     resolve_source,
 )
 from batchfsm.wire import reader
+from support.dialects import DIALECTS
 from support.notation import CREATED, seen, snap, words
 from support.sdk_text import PRINTERS, WIRE
 

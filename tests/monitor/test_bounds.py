@@ -2,11 +2,12 @@
 
 import asyncio
 
-from batchfsm import DIALECTS, AsyncMonitor, Dialect, HookError, Monitor, parse
+from batchfsm import AsyncMonitor, Dialect, HookError, Monitor, parse
 from batchfsm.history import BatchRecord, transition_cache
 from batchfsm.rules import engine
 from batchfsm.snapshot import UNREADABLE
 from batchfsm.wire import fast_path, reader
+from support.dialects import DIALECTS
 from support.notation import snap
 
 

@@ -5,11 +5,12 @@ import sys
 
 import pytest
 
-from batchfsm import DIALECTS, MissingExtraError
+from batchfsm import MissingExtraError
 from batchfsm.explain import timelines_by_batch
 from batchfsm.logs import parse_records, resolve_source
 from batchfsm.reporting import timeline_png, timeline_svg
 from batchfsm.wire import reader
+from support.dialects import DIALECTS
 from support.notation import DAY_S, seen, snap
 
 STATUSES = ["validating", "in_progress", "finalizing", "completed"]

@@ -10,9 +10,10 @@ from html.parser import HTMLParser
 import attrs
 import pytest
 
-from batchfsm import DIALECTS, RULES, MissingExtraError, audit, write_report
+from batchfsm import RULES, MissingExtraError, audit, write_report
 from batchfsm.escapes import printable
 from batchfsm.reporting.charts import quantile
+from support.dialects import DIALECTS
 from support.notation import seen, snap
 from support.pages import HOSTILE, whole_log
 

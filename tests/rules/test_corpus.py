@@ -6,7 +6,8 @@ from itertools import groupby
 
 import pytest
 
-from batchfsm import DIALECTS, RULES, audit
+from batchfsm import RULES, audit
+from support.dialects import DIALECTS
 from support.paths import SHARED
 
 CORPUS = SHARED / "data" / "observed_snapshots.jsonl"

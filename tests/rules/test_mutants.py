@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from batchfsm import DIALECTS, RULES, Dialect
+from batchfsm import RULES, Dialect
 from batchfsm.history import BatchRecord, Fold
 from batchfsm.wire import reader
+from support.dialects import DIALECTS
 from support.notation import CREATED, DAY_S, WORDS, seconds, snap
 
 pytestmark = pytest.mark.logic

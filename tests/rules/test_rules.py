@@ -8,13 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchfsm import DIALECTS, RULES, Dialect, Finding, Lifecycle, Monitor, State, Step
+from batchfsm import RULES, Dialect, Finding, Lifecycle, Monitor, State, Step
 from batchfsm.errors import DefinitionError, UnknownNameError
 from batchfsm.finding import LogPosition
 from batchfsm.history import BatchRecord, Fold
 from batchfsm.rules import HEALTHY, SKEW_S, chosen
 from batchfsm.rules.engine import engine_for
 from batchfsm.wire import reader
+from support.dialects import DIALECTS
 from support.notation import CREATED, DAY_S, seen, snap
 
 Row = dict[str, Any]

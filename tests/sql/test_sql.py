@@ -14,13 +14,14 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchfsm import DIALECTS, RULES, MissingExtraError, audit
+from batchfsm import RULES, MissingExtraError, audit
 from batchfsm.cli import app
 from batchfsm.errors import DefinitionError, UnknownNameError
 from batchfsm.rules import HEALTHY
 from batchfsm.snapshot import UNREADABLE
 from batchfsm.sql import HIDDEN, SQL_DIALECTS, Table, query
 from batchfsm.topology import topology
+from support.dialects import DIALECTS
 from support.medley import COUNTS, STAMPS, TEXTS, TIMES, filled, flat, medley, numbered
 from support.notation import CREATED, seen, snap
 from support.paths import SHARED

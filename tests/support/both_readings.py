@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from batchfsm import DIALECTS, audit
+from batchfsm import audit
 from batchfsm.auditing import api
+from support.dialects import DIALECTS
 
 BORN = 1_711_471_533
 STAMPS = [

@@ -6,8 +6,8 @@ The dice are a `random.Random`: one with a number for many rows at once, Hypothe
 
 import json
 
-from batchfsm import DIALECTS
 from batchfsm.topology import topology
+from support.dialects import DIALECTS
 from support.notation import CREATED, DAY_S, seen
 
 STAMPS = ("in_progress_at", "finalizing_at", "completed_at", "failed_at", "expired_at", "cancelling_at", "cancelled_at")

@@ -6,10 +6,11 @@ from itertools import pairwise
 
 import pytest
 
-from batchfsm import DIALECTS, audit
+from batchfsm import audit
 from batchfsm.testing import FakeBatchAPI, Request, RequestError, Scenario, ScenarioError, VirtualClock, recordings
 from batchfsm.testing.input_file import parse_input
 from batchfsm.testing.multipart import parse_parts
+from support.dialects import DIALECTS
 from support.fake_api import KEY, ask, upload
 from support.notation import CREATED
 

@@ -4,8 +4,9 @@ import re
 
 import pytest
 
-from batchfsm import DIALECTS, audit
+from batchfsm import audit
 from batchfsm.testing import ProgressPoint, Scenario, ScenarioError, SpeedClock, Timeline, VirtualClock
+from support.dialects import DIALECTS
 from support.notation import CREATED
 
 DAY_S = 86_400

@@ -8,11 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import batchfsm.testing
-from batchfsm import DIALECTS, OPENAI, RULES, audit
+from batchfsm import OPENAI, RULES, audit
 from batchfsm.errors import UnknownNameError
 from batchfsm.testing import Scenario, Timeline, assert_consistent, broken, histories, polls, timelines
 from batchfsm.testing.violations import CHANGES, PAIRS, changeable, changed, pairable, paired
 from batchfsm.topology import topology
+from support.dialects import DIALECTS
 from support.notation import CREATED
 
 

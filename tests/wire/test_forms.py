@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from batchfsm import DIALECTS, SnapshotError
+from batchfsm import SnapshotError
 from batchfsm.auditing.spill import pickled, unpickled
 from batchfsm.snapshot import COUNT_FIELDS, to_case, to_row
 from batchfsm.wire import (
@@ -25,6 +25,7 @@ from batchfsm.wire import (
     unwrap,
 )
 from batchfsm.wire.envelope import SPELLINGS
+from support.dialects import DIALECTS
 from support.histories import FIELDS
 from support.notation import CREATED, snap
 

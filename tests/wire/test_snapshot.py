@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchfsm import Snapshot, parse
-from batchfsm.dialects import DIALECTS
 from batchfsm.lifecycle import STAMP_FIELDS
 from batchfsm.snapshot import (
     COUNT_FIELDS,
@@ -25,6 +24,7 @@ from batchfsm.snapshot import (
     to_row,
 )
 from batchfsm.wire import reader
+from support.dialects import DIALECTS
 from support.notation import CREATED, WORDS, seen, snap
 
 STYLES = get_args(Style)
@@ -140,7 +140,7 @@ def test_the_fields_are_those_of_the_wire():
     """Every field of the wire but `object` is one of the snapshot, and the lists of fields cover them."""
     names = [field.name for field in attrs.fields(Snapshot)]
 
-    assert {*WIRE_FIELDS} - {"object"} | {"observed_at", "bad", "extra"} == {*names}
+    assert {*WIRE_FIELDS} - {"object"} | {"ended_at", "observed_at", "bad", "extra"} == {*names}
     assert {*TIME_FIELDS, *TEXT_FIELDS, "object", "errors", "request_counts", "usage", "metadata"} == {*WIRE_FIELDS}
     assert (9, (*STAMP_FIELDS, "expires_at")) == (len(TIME_FIELDS), TIME_FIELDS)
     assert {*FILE_FIELDS} < {*TEXT_FIELDS}
@@ -157,7 +157,7 @@ def test_a_row_is_its_plain_values():
         "failed": 1,
     } == dict(zip((*ROW_FIELDS, *COUNT_FIELDS), to_row(snapshot), strict=True))
     assert (None, None, None) == to_row(parse(snap("v", request_counts=None)))[-3:]
-    assert {*TIME_FIELDS, *TEXT_FIELDS} - {"id"} == {*ROW_FIELDS}
+    assert {*TIME_FIELDS, "ended_at", *TEXT_FIELDS} - {"id"} == {*ROW_FIELDS}
 
 
 # ---------------------------------------------------------------- writing

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from batchfsm import SnapshotError, parse
-from batchfsm.dialects import DIALECTS, Dialect
+from batchfsm.dialects import Dialect
 from batchfsm.errors import UnknownNameError
 from batchfsm.lifecycle import OPENAI
 from batchfsm.snapshot import (
@@ -26,6 +26,7 @@ from batchfsm.snapshot import (
     to_row,
 )
 from batchfsm.wire import TIME_MAX, expected_message, reader, short_repr, unwrap
+from support.dialects import DIALECTS
 from support.notation import CREATED, snap
 
 STYLES = ("snake", "camel", "pascal")

@@ -9,13 +9,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from batchfsm import DIALECTS, RULES
+from batchfsm import RULES
 from batchfsm.auditing.accumulator import FindingsAccumulator
 from batchfsm.auditing.row_engine import one_by_one
 from batchfsm.finding import LogPosition
 from batchfsm.logs import RawRecord
 from batchfsm.rules import HEALTHY
 from support.both_readings import LINES, ODDITIES, any_log, both, everything, written
+from support.dialects import DIALECTS
 from support.few_batches import enveloped as in_envelopes
 from support.few_batches import made, steps
 from support.notation import CREATED, snap

@@ -7,10 +7,10 @@ from itertools import pairwise
 
 import pytest
 
-from batchfsm import DIALECTS
 from batchfsm.logs import Record, parse_records
 from batchfsm.wire import reader
 from support.columns import RowComparison
+from support.dialects import DIALECTS
 from support.medley import COUNTS, GARBAGE, TEXTS, TIMES, medley, words
 from support.notation import CREATED
 

@@ -5,9 +5,10 @@ import json
 import attrs
 import pytest
 
-from batchfsm import DIALECTS, audit
+from batchfsm import audit
 from batchfsm.errors import UnknownNameError
 from support.both_readings import both, everything, written
+from support.dialects import DIALECTS
 from support.notation import CREATED, snap
 
 pytest.importorskip("batchfsm.auditing.columns", reason="columns are not compiled, and Cython is not installed")

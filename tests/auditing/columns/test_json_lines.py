@@ -5,10 +5,11 @@ import json
 
 import pytest
 
-from batchfsm import DIALECTS, SourceError
+from batchfsm import SourceError
 from batchfsm.logs import UnreadableEntry, json_reader
 from support.both_readings import both, everything, written
 from support.columns import FullFile, no_file
+from support.dialects import DIALECTS
 from support.notation import seen, snap
 
 pytest.importorskip("batchfsm.auditing.columns", reason="columns are not compiled, and Cython is not installed")

@@ -12,13 +12,13 @@ from math import nan
 import attrs
 import pytest
 
-from batchfsm import DIALECTS
 from batchfsm.errors import SnapshotError
 from batchfsm.finding import LogPosition
 from batchfsm.logs import RawRecord, Record, parse_records
 from batchfsm.wire import decode, reader
 from support.both_readings import LINES, ODDITIES, any_log
 from support.columns import COLLIDING, NULL, RowComparison, text_buffer
+from support.dialects import DIALECTS
 from support.notation import CREATED, seen, snap
 
 pytest.importorskip("batchfsm.auditing.columns", reason="columns are not compiled, and Cython is not installed")

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchfsm import DIALECTS, SourceError
+from batchfsm import SourceError
 from support.columns import FullFile, expected_row, no_file
+from support.dialects import DIALECTS
 from support.notation import CREATED, snap
 
 pytest.importorskip("batchfsm.auditing.columns", reason="columns are not compiled, and Cython is not installed")

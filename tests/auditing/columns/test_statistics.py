@@ -8,11 +8,12 @@ import attrs
 import pytest
 from click.testing import CliRunner
 
-from batchfsm import DIALECTS, audit, write_report
+from batchfsm import audit, write_report
 from batchfsm.auditing.statistics import CLEAN_MAX, TROUBLED_MAX, are_told_by_stamps
 from batchfsm.cli import app
 from batchfsm.lifecycle import STAMP_FIELDS
 from support.both_readings import any_log, both, written
+from support.dialects import DIALECTS
 from support.medley import medley
 from support.notation import CREATED, seen, snap
 from support.paths import SHARED

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 pytest.importorskip("batchfsm.auditing.columns", reason="columns are not compiled, and Cython is not installed")
 
-from batchfsm import DIALECTS
 from batchfsm.auditing.columns import arrow_values, id_hashes, layout
 from batchfsm.auditing.columns.json_rows import RowReader
 from batchfsm.auditing.columns.text_values import WordTable, hash_bytes
 from batchfsm.auditing.columns.tokenizer import PAD
 from batchfsm.wire import TIME_MAX, parse_time
 from support.columns import COLLIDING, id_seconds, other_text_hash, text_buffer, text_hash, window_seconds
+from support.dialects import DIALECTS
 
 READER = RowReader(DIALECTS["openai"])
 
