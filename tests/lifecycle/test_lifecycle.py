@@ -6,7 +6,7 @@ import attrs
 import pytest
 
 from batchfsm.errors import DefinitionError
-from batchfsm.lifecycle import OPENAI, STAMP_FIELDS, Evidence, Lifecycle, State, Status, Step
+from batchfsm.lifecycle import ALL_STAMP_FIELDS, OPENAI, STAMP_FIELDS, Evidence, Lifecycle, State, Status, Step
 
 TABLE = """
 documented  validating   start     in_progress
@@ -119,7 +119,7 @@ def test_a_stamp_has_one_status():
 
 def test_a_stamp_is_a_time_of_the_wire():
     """The deadline is no stamp, nor is any other word; the message lists the eight that are."""
-    wire = "created_at, in_progress_at, finalizing_at, completed_at, failed_at, expired_at, cancelling_at, cancelled_at"
+    wire = "created_at, in_progress_at, finalizing_at, completed_at, failed_at, expired_at, cancelling_at, cancelled_at, ended_at"
 
     assert (f"stamp 'expires_at' is not a time of the wire ({wire})",) == problems(
         states=(OPEN, State("done", "expires_at", terminal=True))
@@ -227,7 +227,7 @@ def test_all_problems_are_named_at_once():
 
     assert (
         "status 'open' stands twice",
-        "stamp 'opened_at' is not a time of the wire (" + ", ".join(STAMP_FIELDS) + ")",
+        "stamp 'opened_at' is not a time of the wire (" + ", ".join(ALL_STAMP_FIELDS) + ")",
         "the initial status 'ajar' is not a status",
         "no status is final",
         "'done' is stamped by created_at, which is the stamp of 'ajar'",

@@ -59,6 +59,7 @@ class Dialect:
     drops: str = ""
     dropped: tuple[str, ...] = ()
     aliases: Mapping[str, str] = field(default_factory=dict)
+    any_spelling: bool = False
     optional: tuple[str, ...] = ()
     forms: str = ""
     sentinels: tuple[object, ...] = ()
@@ -108,6 +109,7 @@ DIALECTS = {
                 "P102": "warning", "T201": "warning", "H504": "warning"},
     ),
     "compatible": Dialect(
+        any_spelling=True,
         aliases=AZURE_ALIASES | {
             "finalized": "finalizing", "complete": "completed", "running": "in_progress",
             "processing": "in_progress", "created": "validating", "scheduling": "validating",
@@ -209,9 +211,9 @@ def read_errors(value: object) -> Any:
 
 def read_status(word: Any, dialect: Dialect) -> Any:
     """Read a word as the status that it names: exactly, or whatever its case and separators are."""
-    if not isinstance(word, str) or word in dialect.lifecycle.statuses:
+    if not isinstance(word, str) or word in dialect.stamps:
         return word
-    for known in (*dialect.aliases, *dialect.lifecycle.statuses):
+    for known in (*dialect.aliases, *dialect.stamps):
         letters = [[letter.lower() for letter in each if letter not in "-_ ."] for each in (word, known)]
         if word == known or (dialect.any_spelling and letters[0] == letters[1]):
             return dialect.aliases.get(known, known)
