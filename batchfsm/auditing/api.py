@@ -20,7 +20,7 @@ from batchfsm.auditing.resuming import go_on
 from batchfsm.auditing.row_engine import one_by_one
 from batchfsm.auditing.state_file import StateFile
 from batchfsm.auditing.statistics import are_told_by_stamps
-from batchfsm.dialects import Dialect, find
+from batchfsm.dialects import Dialect, find, require_openai_fields
 from batchfsm.errors import DefinitionError, UnknownNameError
 from batchfsm.lifecycle import Lifecycle
 from batchfsm.logs import LogSource, resolve_source
@@ -108,11 +108,13 @@ def audit(
         flow=flow, meter=ProgressMeter(progress),
     )  # fmt: skip
     if engine == "spark" or spark.is_frame(source):
+        require_openai_fields(plan.dialect, "audit in Spark")
         if state is not None:
             raise DefinitionError("audit in Spark", ["it keeps no state"])
         return _in_spark(source, plan, input_format)
     with tables.open_input(source, input_format, plan.meter.read) as log:
         if isinstance(log, tables.MixedInput):
+            require_openai_fields(plan.dialect, "audit of tables")
             plan = plan.restricted_to_columns(log)
         report = _judged(log, plan) if state is None else _resumed(log, plan, state)
     plan.meter.tell()
@@ -140,7 +142,12 @@ class _Plan:
 
     def takes_columns(self, log: LogSource | tables.MixedInput) -> bool:
         """Tell whether a log is to be read in columns, if what that needs is installed."""
-        return self.columns and _is_large(log) and (not self.flow or are_told_by_stamps(self.dialect))
+        return (
+            self.columns
+            and self.dialect.has_openai_fields
+            and _is_large(log)
+            and (not self.flow or are_told_by_stamps(self.dialect))
+        )
 
 
 def _judged(log: LogSource | tables.MixedInput, plan: _Plan) -> Report:

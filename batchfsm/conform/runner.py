@@ -11,7 +11,7 @@ from batchfsm.conform.http import Caller
 from batchfsm.conform.probes import ask_all
 from batchfsm.conform.scorecard import Check, Scorecard
 from batchfsm.conform.session import ServerSession
-from batchfsm.dialects import Dialect, find
+from batchfsm.dialects import Dialect, find, require_openai_fields
 from batchfsm.rules import RULES
 from batchfsm.snapshot import Snapshot
 from batchfsm.wire import reader
@@ -59,6 +59,7 @@ def conform(
         UnknownNameError: If there is no such dialect.
     """
     named = find(dialect)
+    require_openai_fields(named, "test of a server")
     driver = ServerSession(
         call=call, now=now, sleep=sleep, endpoint=endpoint, model=model, timeout_s=timeout_s, poll_s=poll_s
     )

@@ -12,7 +12,7 @@ import attrs
 
 from batchfsm.dialects.wire_map import Wire, wire_problems
 from batchfsm.errors import DefinitionError
-from batchfsm.lifecycle import OPENAI, Lifecycle, Severity, State, Step
+from batchfsm.lifecycle import ENDED_AT, OPENAI, Lifecycle, Severity, State, Step
 
 TimeForm = Literal["milliseconds", "iso", "digits", "datetime"]
 """How a time is written, beside whole seconds: `1711471533000`, `2024-03-26T16:45:33Z`, `"17"`, or as an SDK's aware
@@ -134,6 +134,11 @@ class Dialect:
         spellings = {normalized_word(word): status for word, status in known.items()} if self.any_spelling else {}
         object.__setattr__(self, "spellings", MappingProxyType(spellings))
 
+    @property
+    def has_openai_fields(self) -> bool:
+        """True if its objects have OpenAI's fields only: no map, and no `ended_at`."""
+        return self.wire is None and all(state.stamp != ENDED_AT for state in self.lifecycle.states)
+
     def word(self, status: str) -> str:
         """Return the lifecycle's word for the wire's word; an unknown word as it is."""
         if status in self.aliases or status in self.lifecycle.statuses:
@@ -156,6 +161,22 @@ def _ambiguous_words(dialect: Dialect) -> list[str]:
     found: dict[str, str] = {}
     known = {status: status for status in dialect.lifecycle.statuses} | dict(dialect.aliases)
     return [word for word, status in known.items() if found.setdefault(normalized_word(word), status) != status]
+
+
+def require_openai_fields(dialect: Dialect, purpose: str) -> None:
+    """
+    Refuse a dialect whose objects do not have OpenAI's fields.
+
+    Args:
+        dialect: The dialect.
+        purpose: The program that needs them, for the message: `a query in SQL`.
+
+    Raises:
+        DefinitionError: If it has a map, or the stamp `ended_at`.
+    """
+    if not dialect.has_openai_fields:
+        problem = f"it needs OpenAI's fields, which batches of {dialect.name} do not have"
+        raise DefinitionError(purpose, [f"{problem}; audit, watch and timeline read them"])
 
 
 def _row_problems(dialect: Dialect) -> list[str]:

@@ -6,7 +6,7 @@ import math
 from textwrap import wrap
 from typing import Final
 
-from batchfsm.dialects import Dialect, find
+from batchfsm.dialects import Dialect, find, require_openai_fields
 from batchfsm.lifecycle import Severity
 from batchfsm.rules import RULES, SKEW_S, kinds
 from batchfsm.rules.checks import RuleContext
@@ -55,6 +55,7 @@ def query(table: Table, *, server: str | Dialect = "openai", skew_s: float = SKE
     if not 0 <= skew_s < math.inf:
         raise ValueError("skew_s is finite and not negative")
     dialect = find(server)
+    require_openai_fields(dialect, "query in SQL")
     world = RuleContext(dialect=dialect, topology=topology(dialect.lifecycle), skew_s=skew_s)
     scene = QueryContext(world=world, given=frozenset(table.columns))
     levels = _levels(scene)

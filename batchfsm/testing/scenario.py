@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 
 import attrs
 
-from batchfsm.dialects import Dialect, find
+from batchfsm.dialects import Dialect, find, require_openai_fields
 from batchfsm.spans import parse_span
 from batchfsm.testing.clock import BEGINS_AT
 from batchfsm.testing.scenario_parser import ScenarioError, Script, counts_problem, parse_script
@@ -89,7 +89,9 @@ class Scenario:
     """The parsed text."""
 
     def __init__(self, text: str, *, dialect: str | Dialect = "openai") -> None:
-        self.__attrs_init__(text, find(dialect), parse_script(text))
+        named = find(dialect)
+        require_openai_fields(named, "scenario")
+        self.__attrs_init__(text, named, parse_script(text))
         if problem := _problem(self):
             raise ScenarioError(f"scenario {self.text!r}: {problem}")
         self.life(BEGINS_AT)  # Raises if the scenario contradicts its deadline.

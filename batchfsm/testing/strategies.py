@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 
 from hypothesis import strategies as st
 
-from batchfsm.dialects import Dialect, find
+from batchfsm.dialects import Dialect, find, require_openai_fields
 from batchfsm.errors import UnknownNameError
 from batchfsm.rules import RULES
 from batchfsm.testing.clock import BEGINS_AT
@@ -35,6 +35,7 @@ def timelines(*, dialect: str | Dialect = "openai", tolerated: bool = False) -> 
         tolerated: True if steps may be taken that the table only tolerates.
     """
     named = find(dialect)
+    require_openai_fields(named, "timeline of the test kit")
     return st.sampled_from(_walks(named, tolerated=tolerated)).flatmap(lambda walk: _lives(walk, named))
 
 

@@ -96,15 +96,13 @@ def _value_of(paths: Paths, values: Mapping[str, Any]) -> Any:
 
 
 def _errors(found: Any) -> Any:
-    """Return errors as a list: a text or an object with a message is one entry."""
+    """Return errors as a list: a text or an object is one entry, whose code may be a number."""
     if found is None or found == "":
         return None
-    if isinstance(found, str):
-        return [found]
-    if isinstance(found, Mapping) and "message" in found:
+    if isinstance(found, Mapping):
         code = found.get("code")
-        return [{"message": found["message"], "code": str(code) if type(code) is int else code}]
-    return found
+        return [{**found, "code": str(code) if type(code) is int else code}]
+    return [found] if isinstance(found, str) else found
 
 
 def _has_path(found: Mapping[Any, Any], path: list[str]) -> bool:
