@@ -108,13 +108,11 @@ def audit(
         flow=flow, meter=ProgressMeter(progress),
     )  # fmt: skip
     if engine == "spark" or spark.is_frame(source):
-        require_openai_fields(plan.dialect, "audit in Spark")
         if state is not None:
             raise DefinitionError("audit in Spark", ["it keeps no state"])
         return _in_spark(source, plan, input_format)
     with tables.open_input(source, input_format, plan.meter.read) as log:
         if isinstance(log, tables.MixedInput):
-            require_openai_fields(plan.dialect, "audit of tables")
             plan = plan.restricted_to_columns(log)
         report = _judged(log, plan) if state is None else _resumed(log, plan, state)
     plan.meter.tell()
@@ -137,6 +135,7 @@ class _Plan:
 
     def restricted_to_columns(self, log: tables.MixedInput) -> _Plan:
         """Return the plan for tables that may lack columns."""
+        require_openai_fields(self.dialect, "audit of tables")
         dialect, blank = log.restrict_to_columns(self.dialect, self.blank)
         return attrs.evolve(self, dialect=dialect, blank=blank)
 
@@ -229,6 +228,7 @@ def _tokens(tokens: Iterable[str] | None) -> tuple[str, ...] | None:
 
 def _in_spark(source: Any, plan: _Plan, input_format: str) -> Report:
     """Judge files, named as Spark names them, or a frame of Spark's."""
+    require_openai_fields(plan.dialect, "audit in Spark")
     if not spark.is_frame(source):
         if input_format not in ("auto", "json", "parquet"):
             raise DefinitionError("audit in Spark", [f"it reads JSON lines and Parquet, not {input_format}"])

@@ -10,7 +10,6 @@ that it cannot read so, it leaves to the converter.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from functools import cache
 from math import inf
 from operator import itemgetter
 from types import MappingProxyType, NoneType
@@ -132,7 +131,8 @@ def _getter(types: tuple[type, ...], due: type) -> Callable[[SnapshotRow], Any]:
 
 _PATTERNS: Final = _Patterns()
 _UNCHECKED: Final = _Patterns()  # Of rows whose values nobody has checked: a caller can build any snapshot.
-_LAYOUTS: Final = cache(_Layouts)
+_LAYOUTS: Final = _Layouts(frozenset(WIRE_FIELDS))
+_LAYOUTS_WITH_END: Final = _Layouts(frozenset({*WIRE_FIELDS, ENDED_AT}))
 
 
 def known_fields(dialect: Dialect) -> frozenset[str]:
@@ -247,7 +247,7 @@ class FastPath:
             errors: Reads `errors` whose keys are canonical.
         """
         self._words = _StatusWords(dialect)
-        self._layouts = _LAYOUTS(known_fields(dialect))  # Shared by the dialects that know the same fields.
+        self._layouts = _LAYOUTS_WITH_END if ENDED_AT in known_fields(dialect) else _LAYOUTS
         self._blanks = _TEXTS if dialect.null_text else _FILES
         self._null_times = frozenset(dialect.null_times)
         self._null_counts = dialect.null_counts
