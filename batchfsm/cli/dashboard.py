@@ -1,4 +1,4 @@
-"""The live view of a watch: a line a batch, as many as the terminal has room for."""
+"""The live view of a watch: one line per batch, as many as the terminal has room for."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from batchfsm.monitor import Monitor
 from batchfsm.snapshot import Snapshot
 
 WIDE: Final = 120
-"""From so many columns on, ids are shown whole and bars are long."""
+"""Minimum width, in columns, for whole ids and long bars."""
 
 NARROW: Final = 78
-"""Below so many columns, only the most needed are shown."""
+"""Minimum width, in columns, for all columns of the table."""
 
 _LEFT: Final = ("batch", "status", "bar")
-_COLUMNS: Final = (*_LEFT, "done", "failed", "elapsed", "rate", "by UTC", "seen")
-_FEW: Final = ("batch", "status", "done", "failed", "seen")
-_NAME: Final = 9
+_COLUMNS: Final = (*_LEFT, "done", "failed", "elapsed", "rate", "expires", "polled")
+_FEW: Final = ("batch", "status", "done", "failed", "polled")
+_NAME: Final = 13
 _STATUS: Final = 14
 
 _DAY_S: Final = 86_400
-_AROUND: Final = 5  # The summary, the names of the columns, what is not shown, what went wrong, the cursor.
+_AROUND: Final = 6  # Lines beside the batches: summary, header, hidden batches, findings, problem, cursor.
 _STYLES: Final = {
     "completed": "green",
     "failed": "red",
@@ -45,11 +45,11 @@ _STYLES: Final = {
 
 @attrs.frozen
 class _Glyphs:
-    """Completed, failed and left differ in shape, too: colour alone would not be seen by all."""
+    """Signs for completed, failed and open requests; they differ in shape, for readers who see no colours."""
 
     completed: str
     failed: str
-    left: str
+    open: str
     cut: str
 
 
@@ -57,27 +57,19 @@ _UNICODE, _ASCII = _Glyphs("█", "▒", "·", "…"), _Glyphs("#", "x", ".", "~
 
 
 class Dashboard:
-    """Renders a tally at whatever size the terminal has at the moment."""
+    """Renders the state of a watch at the present size of the terminal."""
 
-    def __init__(self, monitor: Monitor, tally: WatchSummary, clock: Callable[[], float]) -> None:
-        """
-        Hold what is shown.
-
-        Args:
-            monitor: What knows the batches.
-            tally: What the watch has come to.
-            clock: Returns Unix seconds.
-        """
-        self._monitor, self._tally, self._clock = monitor, tally, clock
+    def __init__(self, monitor: Monitor, summary: WatchSummary, clock: Callable[[], float]) -> None:
+        self._monitor, self._summary, self._clock = monitor, summary, clock
         self._final = monitor.dialect.lifecycle.terminal | {GONE, REFUSED}
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Yield the lines; never more than fit."""
+        """Yield the lines, no more than fit."""
         now = self._clock()
         room = max((options.height or console.height) - _AROUND, 1)
         order = self._order(room)
         shown, rest = order[:room], order[room:]
-        yield _line(self._tally.words())
+        yield _line(self._summary.words(with_findings=False))
         if shown:
             columns = _COLUMNS if options.max_width >= NARROW else _FEW
             table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="dim")
@@ -90,25 +82,28 @@ class Dashboard:
                 table.add_row(*(cells.get(name, "") for name in columns))
             yield table
         if rest:
-            yield _line(f"and {len(rest):,} more: {by_status(map(self._tally.statuses.get, rest))}", "dim")
-        if troubles := [*self._tally.troubles.items()]:
-            who, what = troubles[-1]
-            more = f" (and {len(troubles) - 1:,} more in trouble)" if len(troubles) > 1 else ""
-            yield _line(f"{printable(who)}: {printable(what)}{more}", "yellow")
+            yield _line(f"and {len(rest):,} more: {by_status(map(self._summary.statuses.get, rest))}", "dim")
+        if findings := self._summary.finding_words():
+            yield _line(findings, "dim")
+        if problems := [*self._summary.problems.items()]:
+            subject, problem = problems[-1]
+            more = f" (and {len(problems) - 1:,} more with problems)" if len(problems) > 1 else ""
+            yield _line(f"{printable(subject)}: {printable(str(problem))}{more}", "yellow")
 
     def _order(self, room: int) -> list[str]:
-        """Return ids: in place if all fit, else what moved last first, what has ended last."""
-        statuses = dict(self._tally.statuses)  # A copy: it is drawn in a thread of its own.
+        """Return the ids: in place if all fit, else the last moved first and the ended ones last."""
+        statuses = dict(self._summary.statuses)  # A copy: the view is drawn in another thread.
         if len(statuses) <= room:
             return [*statuses]
-        order = dict.fromkeys([*reversed(self._tally.changed), *statuses])
+        order = dict.fromkeys([*reversed(self._summary.changed), *statuses])
         return sorted(order, key=lambda batch_id: statuses.get(batch_id) in self._final)
 
     def _cells(self, batch_id: str, now: float, options: ConsoleOptions) -> dict[str, Text | str]:
         glyphs, is_wide = _ASCII if options.ascii_only else _UNICODE, options.max_width >= WIDE
-        name, status = printable(batch_id), self._tally.statuses[batch_id]
+        name, status = printable(batch_id), self._summary.statuses[batch_id]
         if not is_wide and len(name) > _NAME:
-            name = glyphs.cut + name[1 - _NAME :]  # Ids differ at their ends.
+            half = _NAME // 2
+            name = name[: _NAME - 1 - half] + glyphs.cut + name[-half:]
         shown = Text(printable(status or "-"), style=_STYLES.get(status or "", ""))
         snapshot = self._monitor[batch_id].snapshot if batch_id in self._monitor else None
         if snapshot is None:
@@ -124,9 +119,9 @@ class Dashboard:
             "done": f"{completed + failed}/{total}" if total else "",
             "failed": Text(str(failed) if failed else "", style="red"),
             "elapsed": "" if snapshot.created_at is None else span(int(until - snapshot.created_at)),
-            "rate": _rate(snapshot, until),
-            "by UTC": "" if is_over else _by(snapshot, now),
-            "seen": "" if is_over or seen_at is None else " ".join(span(int(now - seen_at)).split()[:2]),
+            "rate": "" if is_over else _rate(snapshot, until),
+            "expires": "" if is_over else _expires(snapshot, now),
+            "polled": "" if is_over or seen_at is None else " ".join(span(int(now - seen_at)).split()[:2]),
         }
 
 
@@ -142,37 +137,37 @@ def _counts(snapshot: Snapshot) -> tuple[int, int, int]:
 
 
 def _bar(snapshot: Snapshot, glyphs: _Glyphs, columns: int) -> Text:
-    """Return how far it is: completed, failed (at least one column, if any), left."""
+    """Return a bar of the completed, failed (at least one column, if any) and open requests."""
     completed, failed, total = _counts(snapshot)
     done = min(columns, (completed + failed) * columns // total) if total else 0
     bad = min(done, max(1, round(failed * columns / total))) if failed and total else 0
     return Text.assemble(
         (glyphs.completed * (done - bad), "green"),
         (glyphs.failed * bad, "red"),
-        (glyphs.left * (columns - done), "dim"),
+        (glyphs.open * (columns - done), "dim"),
     )
 
 
-def _a_second(snapshot: Snapshot, until: float) -> float:
-    """Return how many requests a second were done since it began to run; 0 if nothing can be said."""
+def _requests_per_second(snapshot: Snapshot, until: float) -> float:
+    """Return the requests per second since the batch began to run; 0 if unknown."""
     completed, failed, _ = _counts(snapshot)
     begun_at = snapshot.in_progress_at
     return 0.0 if begun_at is None or until <= begun_at else (completed + failed) / (until - begun_at)
 
 
 def _rate(snapshot: Snapshot, until: float) -> str:
-    """Return requests a second, minute or hour: the first of them that is 1 at least."""
-    a_second = _a_second(snapshot, until)
-    if not a_second:
+    """Return the requests per second, minute or hour: the first of these rates that is at least 1."""
+    per_second = _requests_per_second(snapshot, until)
+    if not per_second:
         return ""
     for unit, seconds in (("s", 1), ("min", 60)):
-        if a_second * seconds >= 1:
-            return f"{a_second * seconds:.0f}/{unit}"
-    return f"{a_second * 3600:.0f}/h"
+        if per_second * seconds >= 1:
+            return f"{per_second * seconds:.0f}/{unit}"
+    return f"{per_second * 3600:.0f}/h"
 
 
-def _by(snapshot: Snapshot, now: float) -> Text:
-    """Return when it ends at the latest: the time if that is within a day, else the date; `!` if it is too slow."""
+def _expires(snapshot: Snapshot, now: float) -> Text:
+    """Return the deadline, UTC: the time if it is within a day, else the date; `!` if the batch is too slow for it."""
     deadline = snapshot.expires_at
     if deadline is None:
         return Text()
@@ -180,8 +175,8 @@ def _by(snapshot: Snapshot, now: float) -> Text:
         return Text("overdue", style="red")
     then = datetime.fromtimestamp(deadline, UTC)
     completed, failed, total = _counts(snapshot)
-    a_second = _a_second(snapshot, now)
-    is_slow = a_second > 0 and now + (total - completed - failed) / a_second > deadline
+    per_second = _requests_per_second(snapshot, now)
+    is_slow = per_second > 0 and now + (total - completed - failed) / per_second > deadline
     when = f"{then:%H:%M}" if deadline - now < _DAY_S else f"{then:%d %b}"
     return Text(f"{when}!", style="yellow") if is_slow else Text(when)
 

@@ -41,21 +41,21 @@ def _subcommand(name: str) -> Callable[[_FunctionT], click.Command]:
 @_subcommand("open")
 @_JSON
 def open_command(*, journal: str, as_json: bool) -> None:
-    """List the ids of the batches that have not ended, in the order first seen."""
+    """List the ids of the batches that have not ended."""
     write(_open_batches(journal, as_json=as_json), None)
 
 
 @_subcommand("pending")
 @_JSON
 def pending_command(*, journal: str, as_json: bool) -> None:
-    """List the hooks that have yet to return, with their last errors and next tries."""
+    """List unfinished hooks, with their last errors and next tries."""
     write(_deliveries(journal, dead=False, as_json=as_json), None)
 
 
 @_subcommand("dead")
 @_JSON
 def dead_command(*, journal: str, as_json: bool) -> None:
-    """List the hooks that were given up after too many tries, and their errors."""
+    """List hooks that were given up after too many tries."""
     write(_deliveries(journal, dead=True, as_json=as_json), None)
 
 
@@ -68,7 +68,7 @@ def retry_command(*, journal: str) -> None:
 
 @_subcommand("drop")
 def drop_command(*, journal: str) -> None:
-    """Delete dead hooks for good: they will not run for these transitions."""
+    """Delete dead hooks: they will not run for these transitions."""
     with open_journal(journal, create=False) as opened:
         write(f"{opened.drop_dead():,} dropped\n", None)
 
@@ -79,7 +79,7 @@ def drop_command(*, journal: str) -> None:
     help="Prune batches that ended longer ago than this: 30d, 12h.",
 )  # fmt: skip
 def prune_command(*, journal: str, ended_before: float) -> None:
-    """Shrink batches that ended long ago; their hooks will not fire again."""
+    """Shrink old ended batches; their hooks will not fire again."""
     write(_prune(journal, time.time() - ended_before), None)
 
 

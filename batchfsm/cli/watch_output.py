@@ -1,50 +1,58 @@
-"""The ways to show a watch: a live view, plain lines, JSON lines."""
+"""The outputs of a watch: a live view, plain lines, JSON lines."""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import IO, Any
 
 from rich.console import Console
 from rich.live import Live
+from rich.text import Text
 
 from batchfsm.cli.dashboard import Dashboard
 from batchfsm.cli.watch_summary import WatchSummary
 from batchfsm.escapes import printable
-from batchfsm.explain import clock as dated
+from batchfsm.explain import clock as format_time
 from batchfsm.monitor import Monitor
 
 
 class TextOutput:
-    """Plain lines, for logs and pipes: what happens to standard output, trouble to standard error."""
+    """Plain lines, for logs and pipes: statuses to standard output, problems to standard error."""
 
-    def __init__(self, tally: WatchSummary) -> None:
-        """Hold what is shown."""
-        self._tally = tally
+    def __init__(self, summary: WatchSummary) -> None:
+        self._summary = summary
 
-    def shown(self) -> AbstractContextManager[Any]:
-        """Show until this is left."""
-        return nullcontext()
+    @property
+    def command_output(self) -> IO[str] | Callable[[str], None] | None:
+        """The destination of what a command prints; None: our own standard output and error."""
+        return None
 
-    def paused(self) -> AbstractContextManager[IO[str] | None]:
-        """Let a command print beside us; to what is returned, if anything is."""
+    def running(self) -> AbstractContextManager[Any]:
+        """Return a block in which the output is shown."""
         return nullcontext()
 
     def show(self, event: str, batch_id: str | None, /, **fields: Any) -> None:
-        """Print a line."""
-        who = "" if batch_id is None else f"{printable(batch_id)} "
+        """Print a line for an event."""
+        subject = "" if batch_id is None else f"{printable(batch_id)} "
         if event == "transition":
-            when = "no stamp" if fields["at"] is None else dated(fields["at"])
-            print(f"{when:<19}  {who}{printable(fields['target'])}{_progress(fields['snapshot'])}", flush=True)
+            when = "no timestamp" if fields["at"] is None else format_time(fields["at"])
+            # Counts belong to the status that the snapshot has, not to those that were passed before it.
+            progress = _progress(fields["snapshot"]) if fields["evidence"] == "observed" else ""
+            print(f"{when:<19}  {subject}{printable(fields['target'])}{progress}", flush=True)
+        elif event == "status":
+            print(f"{format_time(fields['observed_at'])}  {subject}{printable(fields['status'])}", flush=True)
+        elif event == "outcome":
+            for line in fields["lines"]:
+                print(f"{'':<19}  {subject}{line}", flush=True)
         elif event == "end":
-            print(self._tally.words(), flush=True)
+            print(self._summary.words() + (f" ({fields['reason']})" if fields["reason"] else ""), flush=True)
         elif event == "finding":
-            self._warn(f"{who}{fields['severity']}: {fields['rule']} {fields['name']}")
+            self._warn(f"{fields['severity']} {fields['rule']} {printable(fields['message'])}")
         else:
-            self._warn(f"{who}{event}: {printable(str(fields['reason']))}")
+            self._warn(f"{subject}{event}: {printable(str(fields['reason']))}")
 
     def _warn(self, line: str) -> None:
         print(line, file=sys.stderr, flush=True)
@@ -53,52 +61,51 @@ class TextOutput:
 class JsonOutput(TextOutput):
     """One JSON object a line."""
 
-    def show(self, event: str, batch_id: str | None, /, **fields: Any) -> None:
-        """Print an object."""
-        print(json.dumps({"type": event, "batch_id": batch_id} | fields), flush=True)
+    @property
+    def command_output(self) -> IO[str]:
+        """Standard error: standard output is for JSON alone."""
+        return sys.stderr
 
-    def paused(self) -> AbstractContextManager[IO[str] | None]:
-        """Have a command print to standard error: ours is for JSON alone."""
-        return nullcontext(sys.stderr)
+    def show(self, event: str, batch_id: str | None, /, **fields: Any) -> None:
+        """Print an object; the outcome of a batch is in the snapshot of its last transition."""
+        if event != "outcome":
+            print(json.dumps({"type": event, "batch_id": batch_id} | fields), flush=True)
 
 
 class LiveOutput(TextOutput):
-    """A view that is drawn again twice a second; above it, lines for what it has no place for."""
+    """A view that is drawn twice a second; events without a place in it are lines above it."""
 
-    _ABOVE = frozenset({"stalled", "failed"})
+    _ABOVE = frozenset({"stalled", "failed", "outcome", "finding", "list"})
 
-    def __init__(self, tally: WatchSummary, console: Console, board: Dashboard) -> None:
-        """Draw nothing yet."""
-        super().__init__(tally)
-        self._live = Live(console=console, get_renderable=lambda: board, refresh_per_second=2)
+    def __init__(self, summary: WatchSummary, console: Console, dashboard: Dashboard) -> None:
+        super().__init__(summary)
+        self._live = Live(console=console, get_renderable=lambda: dashboard, refresh_per_second=2)
 
-    def shown(self) -> AbstractContextManager[Any]:
-        """Draw until this is left."""
+    @property
+    def command_output(self) -> Callable[[str], None]:
+        """Prints a line of a command above the view, in its own colours."""
+        return lambda line: self._live.console.print(Text.from_ansi(line), soft_wrap=True)
+
+    def running(self) -> AbstractContextManager[Any]:
+        """Return a block in which the view is drawn."""
         return self._live
 
-    @contextmanager
-    def paused(self) -> Iterator[None]:
-        """Stop drawing while a command has the terminal."""
-        self._live.stop()
-        try:
-            yield None
-        finally:
-            self._live.start()
-
     def show(self, event: str, batch_id: str | None, /, **fields: Any) -> None:
-        """Print a line above the view, if the view does not show it."""
+        """Print a line above the view if the view has no place for the event."""
         if event in self._ABOVE:
             super().show(event, batch_id, **fields)
+        elif event == "end" and fields["reason"]:
+            print(fields["reason"], flush=True)
 
 
-def screen_of(monitor: Monitor, tally: WatchSummary, clock: Callable[[], float], *, as_json: bool) -> TextOutput:
-    """Return the live view on a terminal, plain lines elsewhere, JSON where asked for."""
+def output_for(monitor: Monitor, summary: WatchSummary, clock: Callable[[], float], *, as_json: bool) -> TextOutput:
+    """Return the live view for a terminal, plain lines elsewhere, JSON if it is asked for."""
     if as_json:
-        return JsonOutput(tally)
+        return JsonOutput(summary)
     console = Console(highlight=False)
     if not sys.stdout.isatty() or console.is_dumb_terminal:
-        return TextOutput(tally)
-    return LiveOutput(tally, console, Dashboard(monitor, tally, clock))
+        return TextOutput(summary)
+    return LiveOutput(summary, console, Dashboard(monitor, summary, clock))
 
 
 def _progress(snapshot: Any) -> str:

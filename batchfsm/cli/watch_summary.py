@@ -1,66 +1,95 @@
-"""What a watch has come to so far, for whatever shows it."""
+"""The state of a watch, for every output: the status of each batch, problems, findings, failed commands."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from typing import Final
 
 import attrs
 
 from batchfsm.escapes import printable
 
-GONE = "gone"
-REFUSED = "refused"
-"""What stands in the place of a status where a batch could not be watched."""
+GONE: Final = "gone"
+REFUSED: Final = "refused"
+"""Shown in place of a status if a batch cannot be watched."""
 
-LIST = "the list of batches"
-"""What stands in the place of an id where the list was asked for."""
+LIST: Final = "the list of batches"
+"""Shown in place of an id if the list was requested."""
+
+_REPEATS_SHOWN: Final = frozenset(10**power for power in range(10))
+
+
+@attrs.define
+class Problem:
+    """A problem that has not ended yet."""
+
+    reason: str
+    times: int = 1
+    """How many times in a row it occurred."""
+
+    def __str__(self) -> str:
+        """Return the reason, and the number of times if there were several."""
+        return self.reason if self.times == 1 else f"{self.reason} ({self.times:,} times)"
 
 
 @attrs.define(eq=False)
 class WatchSummary:
-    """The status of each batch, and what went wrong last."""
+    """The status of each batch, and the present problems."""
 
     statuses: dict[str, str | None]
-    """The status of each batch, in the order in which they were named or found; None before it was seen."""
+    """The status of each batch, in the order in which they were named or found; None before the first poll."""
     changed: dict[str, None] = attrs.field(factory=dict)
-    """Those whose status has changed, the last one at the end."""
-    troubles: dict[str, str] = attrs.field(factory=dict)
-    """What went wrong last with a batch, until it was well again; the last one at the end."""
+    """The batches whose status has changed, the last one at the end."""
+    problems: dict[str, Problem] = attrs.field(factory=dict)
+    """The problem of each batch that could not be polled, the last one at the end."""
     findings: Counter[tuple[str, str]] = attrs.field(factory=Counter)
-    """How many batches each rule found fault with, by code and name."""
+    """How many batches breached each rule, by code and name."""
     dropped: set[str] = attrs.field(factory=set)
-    """What is not watched any more, though it has not ended."""
+    """The batches that are no longer watched, though they have not ended."""
     failing: set[str] = attrs.field(factory=set)
-    """The keys of the transitions on which a command has not ended well yet."""
+    """The keys of the transitions whose command has failed and not succeeded since."""
+    with_failed_requests: set[str] = attrs.field(factory=set)
+    """The batches that ended with failed requests."""
+    is_list_partial: bool = False
+    """True if a list of batches was cut short: batches may be missing."""
 
     @property
     def is_well(self) -> bool:
-        """True if all have completed, and every command has ended well."""
+        """True if all batches have completed and all commands have succeeded."""
         return not ({*self.statuses.values()} - {"completed"} or self.dropped or self.failing)
 
-    def enter(self, batch_id: str, status: str) -> None:
-        """Note that a batch has entered a status."""
+    def enter(self, batch_id: str, status: str | None) -> bool:
+        """Record the status of a batch; False if it is known already."""
+        if batch_id in self.statuses and self.statuses[batch_id] == status:
+            return False
         self.statuses[batch_id] = status
         self.changed.pop(batch_id, None)
         self.changed[batch_id] = None
+        return True
 
-    def fret(self, who: str, reason: str) -> bool:
-        """Note that something went wrong; False if it did so before."""
-        is_news = self.troubles.pop(who, None) != reason
-        self.troubles[who] = reason
-        return is_news
+    def record_problem(self, subject: str, reason: str) -> bool:
+        """Record a problem; True if it is to be shown: at its 1st, 10th, 100th time in a row, and so on."""
+        before = self.problems.pop(subject, None)
+        same = before is not None and before.reason == reason
+        problem = self.problems[subject] = Problem(reason, before.times + 1 if before is not None and same else 1)
+        return problem.times in _REPEATS_SHOWN
 
-    def words(self) -> str:
-        """Return how many batches there are, by status."""
+    def words(self, *, with_findings: bool = True) -> str:
+        """Return how many batches there are, by status, and the findings."""
         number = len(self.statuses)
         parts = by_status([*self.statuses.values()])
-        found = ", ".join(f"{count:,} {code} {name}" for (code, name), count in self.findings.copy().most_common())
         words = f"{number:,} batch{'' if number == 1 else 'es'}" + (f": {parts}" if parts else "")
-        return words + (f"; findings: {found}" if found else "")
+        found = self.finding_words() if with_findings else ""
+        return f"{words}; {found}" if found else words
+
+    def finding_words(self) -> str:
+        """Return how many batches breached each rule; empty if none did."""
+        listed = [f"{count:,} {code} {name}" for (code, name), count in self.findings.copy().most_common()]
+        return f"findings: {', '.join(listed)}" if listed else ""
 
 
 def by_status(statuses: Iterable[str | None]) -> str:
-    """Return how many there are of each status, the most frequent first."""
-    counts = Counter(status or "not seen yet" for status in statuses)
+    """Return how many batches have each status, the most frequent first."""
+    counts = Counter(status or "not polled yet" for status in statuses)
     return ", ".join(f"{count:,} {printable(status)}" for status, count in counts.most_common())

@@ -180,6 +180,7 @@ def test_help_fits_a_terminal(command, monkeypatch):
     assert (0, "") == (result.exit_code, result.stderr)
     assert "Usage: " in result.stdout
     assert 80 >= max(map(len, result.stdout.splitlines()))
+    assert "..." not in result.stdout.partition("Commands:")[2]
 
 
 @pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS), ["journal", "pending"]])

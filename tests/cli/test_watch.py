@@ -17,10 +17,12 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
+import batchfsm
 from batchfsm import Monitor, audit
 from batchfsm.cli import app
 from batchfsm.cli.dashboard import Dashboard
 from batchfsm.cli.watch_summary import WatchSummary
+from batchfsm.journal import DeliveryOutcome
 from support.notation import CREATED, DAY_S, snap, words
 from support.server import SELF, Clock, Life, Server
 
@@ -76,14 +78,15 @@ def test_what_is_still_open_is_3(clock, arguments, naps):
     result = ran(Server(Life("vp"), clock=clock), "batch_1", *arguments)
 
     assert (3, naps) == (result.exit_code, sum(clock.naps))
-    assert "1 batch: 1 validating" == result.stdout.splitlines()[-1]
+    reason = " (time limit reached)" if naps else ""
+    assert f"1 batch: 1 validating{reason}" == result.stdout.splitlines()[-1]
 
 
 @pytest.mark.parametrize(
     "arguments, said",
     [
-        ([], "name the batches to watch, or --all; one of the two"),
-        (["batch_1", "--all"], "name the batches to watch, or --all; one of the two"),
+        ([], "name the batches to watch, or --all, or --journal J to go on with the batches open in it"),
+        (["batch_1", "--all"], "name the batches to watch, or --all; not both"),
         (["batch_1", "--on", "completed"], "--on says when to run a command: --exec is missing"),
         (["batch_1", "--on", "done", "--exec", "cat"], "the openai lifecycle has no status 'done'"),
         (["batch_1", "--exec", ""], "--exec names no command that can be run: ''"),
@@ -108,7 +111,8 @@ def test_wrong_use_is_2(clock, arguments, said):
 
 
 @pytest.mark.parametrize(
-    "key, said", [("", "is not set"), ("  ", "is not set"), ("sk-Ж", "no header can carry"), ("a\nb", "no header")]
+    "key, said",
+    [("", "is not set"), ("  ", "is not set"), ("sk-Ж", "no HTTP header can carry"), ("a\nb", "no HTTP header")],
 )
 def test_a_key_that_is_none_is_2(clock, key, said):
     """It is not quoted."""
@@ -142,6 +146,7 @@ def test_a_line_for_each_entry(clock):
         "2025-10-09 08:54:20  batch_1 in_progress  3 ok  0 failed  of 8",
         "2025-10-09 08:55:20  batch_1 finalizing  6 ok  1 failed  of 8",
         "2025-10-09 08:56:20  batch_1 completed  7 ok  1 failed  of 8",
+        "                     batch_1 1 of 8 requests failed, see file-err",
         "1 batch: 1 completed",
     ] == result.stdout.splitlines()
     assert "" == result.stderr
@@ -163,7 +168,7 @@ def test_findings_go_to_standard_error(clock):
     """Once for each batch and rule."""
     result = ran(Server(Life("vpzc", expires_at=None), clock=clock), "batch_1")
 
-    assert (0, ["batch_1 note: P104 deadline-missing"]) == (result.exit_code, result.stderr.splitlines())
+    assert (0, ["note P104 batch_1 has no expires_at"]) == (result.exit_code, result.stderr.splitlines())
 
 
 def test_what_stands_still_is_said(clock):
@@ -175,8 +180,8 @@ def test_what_stands_still_is_said(clock):
 
     said = [line for line in result.stderr.splitlines() if "stalled" in line]
     assert [
-        "batch_1 stalled: no change since 2025-10-09 08:54:10",
-        "batch_1 stalled: open long after its deadline",
+        "batch_1 stalled: in_progress, no change since 2025-10-09 08:54:10",
+        "batch_1 stalled: in_progress, open long after its deadline",
     ] == said
 
 
@@ -212,6 +217,98 @@ def test_a_list_that_is_refused_is_1(clock):
     ] == (result.stderr.splitlines())
 
 
+LIMIT = {"code": "token_limit_exceeded", "message": "Enqueued token limit reached", "line": None}
+BAD_LINES = [{"code": "invalid_json_line", "message": "no JSON\x1b[2J", "line": line} for line in (7, 8, 9, 10, 11)]
+
+
+@pytest.mark.parametrize(
+    "errors, shown",
+    [
+        ([LIMIT], ["token_limit_exceeded: Enqueued token limit reached"]),
+        ([{}], ["error: no message"]),
+        (
+            BAD_LINES,
+            [*(f"invalid_json_line (line {line}): no JSON\\x1b[2J" for line in (7, 8, 9)), "and 2 more errors"],
+        ),
+    ],
+    ids=["one", "empty", "many"],
+)
+def test_a_failed_batch_shows_why(clock, errors, shown):
+    """Code, line and message of the first errors follow the line of its last status."""
+    life = Life("vf", errors={"object": "list", "data": errors}, request_counts=None)
+
+    result = ran(Server(life, clock=clock), "batch_1")
+
+    assert [f"batch_1 {line}" for line in shown] == [line.strip() for line in result.stdout.splitlines()[2:-1]]
+
+
+@pytest.mark.parametrize(
+    "failed, total, shown",
+    [
+        (3, 3, "all 3 requests failed, see file-err"),
+        (1, 1, "all 1 request failed, see file-err"),
+        (1, 8, "1 of 8 requests failed, see file-err"),
+    ],
+)
+def test_failed_requests_of_a_completed_batch_are_shown(clock, failed, total, shown):
+    """With the file that says why; the exit status is 0 without --fail-on-errors, else 1."""
+    counts = {"total": total, "completed": total - failed, "failed": failed}
+    life = Life("vpzc", request_counts=counts, error_file_id="file-err")
+
+    for options, status in ([], 0), (["--fail-on-errors"], 1):
+        result = ran(Server(life, clock=clock), "batch_1", *options)
+        assert (status, f"batch_1 {shown}") == (result.exit_code, result.stdout.splitlines()[-2].strip())
+
+
+def test_fail_on_errors_is_about_failed_requests(clock, tmp_path):
+    """Without failed requests the exit status is 0; batches that ended in an earlier watch count too."""
+    journal = tmp_path / "j.db"
+    good = Life("vpzc", request_counts={"total": 8, "completed": 8, "failed": 0})
+
+    assert 0 == ran(Server(good, clock=clock), "batch_1", "--fail-on-errors").exit_code
+    assert 0 == ran(Server(Life("vpzc"), clock=clock), "batch_1", "--journal", journal).exit_code
+    again = ran(Server(Life("vpzc"), clock=clock), "batch_1", "--journal", journal, "--fail-on-errors")
+    assert (1, "1 batch: 1 completed (requests failed)") == (again.exit_code, again.stdout.splitlines()[-1])
+
+
+def test_an_unknown_status_is_counted_as_it_was_seen(clock):
+    """The summary has the server's word; the finding has its message."""
+    life = Life("vp", status="Finished")
+
+    result = ran(Server(life, clock=clock), "batch_1", "--timeout", "1m")
+
+    assert (3, "1 batch: 1 Finished; findings: 1 S004 unknown-status (time limit reached)") == (
+        result.exit_code,
+        result.stdout.splitlines()[-1],
+    )
+    assert 1 == sum(line.endswith("  batch_1 Finished") for line in result.stdout.splitlines())
+    assert any(line.startswith("error S004 ") for line in result.stderr.splitlines())
+
+
+@pytest.mark.parametrize("dialect", [["--alias", "Finished=completed"], ["--dialect", "mine.py:MINE"]])
+def test_a_word_of_the_server_can_be_given_its_meaning(clock, tmp_path, monkeypatch, dialect):
+    """By --alias, or by a dialect in a file."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(
+        "from batchfsm import Dialect\nMINE = Dialect(name='mine', aliases={'Finished': 'completed'})\n"
+    )
+
+    result = ran(Server(Life("vpzc", status="Finished"), clock=clock), "batch_1", *dialect)
+
+    assert (0, "1 batch: 1 completed;") == (result.exit_code, result.stdout.splitlines()[-1][:21])
+
+
+def test_repeated_failures_are_counted(clock):
+    """A problem is shown at its 1st, 10th, 100th time in a row, and once more when it lasts to the end."""
+    result = ran(Server(Life("vpzc"), clock=clock, faults=[(503, {}, "")] * 500), "batch_1", "--timeout", "3h")
+
+    said = [line.partition(": ")[2] for line in result.stderr.splitlines()]
+    reason = "HTTP 503 Service Unavailable"
+    assert [reason, f"{reason} (10 times)", f"{reason} (100 times)"] == said[:3]
+    assert 4 == len(said)
+    assert re.fullmatch(rf"{reason} \(\d{{3}} times\)", said[3])
+
+
 # ---------------------------------------------------------------- JSON, the log
 
 
@@ -229,7 +326,13 @@ def test_json_is_one_object_a_line(clock):
     assert list(words("vpzc")) == [each["target"] for each in entered]
     assert f"batch_1/completed/{CREATED + 180}" == entered[-1]["key"]
     assert snap("vpzc", expires_at=None, model="gpt-5-2025-08-07", usage=None) == entered[-1]["snapshot"]
-    assert {"type": "end", "batch_id": None, "exit_status": 0, "statuses": {"batch_1": "completed"}} == objects[-1]
+    assert {
+        "type": "end",
+        "batch_id": None,
+        "exit_status": 0,
+        "statuses": {"batch_1": "completed"},
+        "reason": "",
+    } == objects[-1]
     assert "" == result.stderr
 
 
@@ -321,6 +424,82 @@ def test_with_a_journal_a_command_that_has_run_does_not_run_again(clock, tmp_pat
     assert [0, 0, 0] == [each.exit_code for each in pending]
     assert "xx" == tries.read_text()
     assert "1 batch: 1 completed" == pending[-1].stdout.splitlines()[-1]
+
+
+def test_with_a_journal_alone_the_open_batches_go_on(clock, tmp_path):
+    """Without ids the batches that are open in the journal are watched, and no other; then there is nothing to do."""
+    journal, other = tmp_path / "batches.db", Life("vp", batch_id="batch_2")
+    first = ran(Server(Life("vp"), other, clock=clock), "batch_1", "--journal", journal, "--once")
+
+    second = ran(Server(Life("vpzc"), other, clock=clock), "--journal", journal)
+    server = Server(Life("vpzc"), other, clock=clock)
+    third = ran(server, "--journal", journal)
+
+    assert (3, 0, 0) == (first.exit_code, second.exit_code, third.exit_code)
+    assert "1 batch: 1 completed" == second.stdout.splitlines()[-1]
+    assert ("0 batches\n", []) == (third.stdout, server.requests)
+
+
+def test_a_dead_command_makes_every_watch_of_the_journal_fail(clock, tmp_path):
+    """Until it is retried or dropped; the message names the commands for that."""
+    journal = tmp_path / "batches.db"
+    ran(Server(Life("vpzc"), clock=clock), "batch_1", "--journal", journal, "--on", "completed", "--exec", "false")
+    with batchfsm.SQLiteJournal(journal) as opened:
+        row = opened.pending()[0]
+        opened.record(
+            DeliveryOutcome(batch_id="batch_1", key=row.transition.key, hook=row.hook, error="x", tries=10, dead=True)
+        )
+
+    result = ran(Server(Life("vpzc", batch_id="batch_2"), clock=clock), "batch_2", "--journal", journal)
+
+    assert 1 == result.exit_code
+    assert (
+        f"failed: 1 hook is dead after too many tries: see batchfsm journal dead {journal}, retry with batchfsm journal retry {journal}"
+        in result.stderr.splitlines()
+    )
+
+
+def test_two_watches_on_one_journal_both_show_the_end(tmp_path):
+    """Whichever of them gets the transitions: both have the true end and exit status 0."""
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    lives = [
+        Life("vpzc", batch_id=f"batch_{number}", at=[0, 1, 2, 3], born_at=int(time.time()) - 1) for number in range(4)
+    ]
+    ids = [life.batch_id for life in lives]
+    with real(*lives) as url:
+        processes = [in_a_process(url, *ids, "--journal", tmp_path / "j.db", **pipes) for _ in range(2)]
+        ends = [(process.communicate(timeout=60), process.returncode) for process in processes]
+
+    assert [("4 batches: 4 completed", 0)] * 2 == [(out.splitlines()[-1], status) for (out, _), status in ends]
+
+
+def test_a_hanging_command_is_bounded_by_the_time_limit(tmp_path):
+    """The command and all processes that it started end; the exit status is that of the time limit."""
+    pids = tmp_path / "pids"
+    hang = f"sleep 600 & echo $! $$ > {shlex.quote(str(pids))}; wait"
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with (
+        real(aged("vp", 100)) as url,
+        in_a_process(url, "batch_1", "--timeout", "2", "--exec", shlex.join(["sh", "-c", hang]), **pipes) as process,
+    ):
+        _, err = process.communicate(timeout=60)
+
+    assert 3 == process.returncode
+    assert "failed: sh was stopped at the time limit on batch_1/validating/" in err
+    for pid in map(int, pids.read_text().split()):
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+@pytest.mark.parametrize("options, seen", [([], "None"), (["--exec-env", "OPENAI_API_KEY"], repr(KEY))])
+def test_a_command_gets_the_key_only_if_it_is_meant_to(clock, tmp_path, options, seen):
+    """Without --exec-env the key is not in its environment."""
+    heard = tmp_path / "heard"
+    code = f"import os; open({str(heard)!r}, 'w').write(repr(os.environ.get('OPENAI_API_KEY')))"
+
+    ran(Server(Life("vpzc"), clock=clock), "batch_1", "--on", "completed", "--exec", command(code), *options)
+
+    assert seen == heard.read_text()
 
 
 def test_a_journal_that_is_none_is_refused(clock, tmp_path):
@@ -474,7 +653,7 @@ def test_a_dumb_terminal_gets_lines():
     assert (0, False, 5) == (status, "\x1b" in written, len(written.splitlines()))
 
 
-def test_a_command_has_the_terminal_to_itself():
+def test_a_command_prints_above_the_view():
     """What it prints is above the view; so is what it ended with."""
     with real(aged("vpzc", 100)) as url:
         status, written = seen_in_a_terminal(
@@ -482,7 +661,7 @@ def test_a_command_has_the_terminal_to_itself():
         )
 
     assert 1 == status
-    assert re.search(r"mine\r\n", written)
+    assert re.search(r"mine *\r?\n", written)
     assert "endedwithstatus3onbatch_1/completed/" in re.sub(r"\s", "", written)
 
 
@@ -512,10 +691,10 @@ def test_a_row_says_how_far_a_batch_is():
     head, names, row = rendered(board(RUNNING))
 
     assert "1 batch: 1 in_progress" == head
-    assert ["batch", "status", "done", "failed", "elapsed", "rate", "by", "UTC", "seen"] == names.split()
-    assert "batch_1 in_progress ██▒··· 50/100     10 16 m 40 s 3/min  08:53  5 s" == " ".join(row.split(" ")).replace(
-        "  ", " ", 0
-    )
+    assert ["batch", "status", "done", "failed", "elapsed", "rate", "expires", "polled"] == names.split()
+    assert "batch_1 in_progress ██▒··· 50/100     10 16 m 40 s 3/min   08:53    5 s" == " ".join(
+        row.split(" ")
+    ).replace("  ", " ", 0)
 
 
 @pytest.mark.parametrize(
@@ -523,7 +702,7 @@ def test_a_row_says_how_far_a_batch_is():
     [
         (snap("v"), 10, ["batch_1", "validating", "······", "10", "s", "08:53", "5", "s"]),
         (snap("vf"), 100, ["batch_1", "failed", "······", "1", "m", "00", "s"]),
-        (snap("vpzc"), 9999, ["batch_1", "completed", "█████▒", "8/8", "1", "3", "m", "00", "s", "4/min"]),
+        (snap("vpzc"), 9999, ["batch_1", "completed", "█████▒", "8/8", "1", "3", "m", "00", "s"]),
         (snap("vp", expires_at=None), 100, ["batch_1", "in_progress", "██····", "3/8", "1", "m", "40", "s", "4/min", "5", "s"]),
         (snap("vp", expires_at=10**15), 100, ["batch_1", "in_progress", "██····", "3/8", "1", "m", "40", "s", "4/min", "5", "s"]),
         (snap("vp"), DAY_S + 60, ["batch_1", "in_progress", "██····", "3/8", "1", "d", "00", "h", "0/h", "overdue", "5", "s"]),
@@ -549,19 +728,19 @@ def test_wide_terminals_show_ids_whole():
         "batch_68b398ec31dc8190a77c93f9f3c50eef in_progress " + "█" * 16 + "▒" * 4 + "·" * 20
         in rendered(board(batch), columns=200)[2]
     )
-    assert rendered(board(batch))[2].startswith("…f3c50eef in_progress ██▒··· ")
+    assert rendered(board(batch))[2].startswith("batch_…c50eef in_progress ██▒··· ")
 
 
 def test_narrow_terminals_show_less():
     """What is needed most."""
-    assert ["batch", "status", "done", "failed", "seen"] == rendered(board(RUNNING), columns=60)[1].split()
+    assert ["batch", "status", "done", "failed", "polled"] == rendered(board(RUNNING), columns=60)[1].split()
 
 
 def test_an_ascii_terminal_is_shown_ascii():
     """In other glyphs."""
     batch = RUNNING | {"id": "batch_68b398ec31dc8190a77c93f9f3c50eef"}
 
-    assert rendered(board(batch), encoding="ascii")[2].startswith("~f3c50eef in_progress ##x... ")
+    assert rendered(board(batch), encoding="ascii")[2].startswith("batch_~c50eef in_progress ##x... ")
 
 
 def test_a_line_is_never_longer_than_the_terminal():
@@ -593,21 +772,22 @@ def test_five_hundred_fit_on_any_screen():
     lines = rendered(Dashboard(Monitor(), tally, lambda: 0.0), lines=10)
 
     assert "500 batches: 497 validating, 1 in_progress, 1 completed, 1 cancelling" == lines[0]
-    assert ["batch_9", "batch_7", "batch_0"] == [line.split()[0] for line in lines[2:5]]
-    assert "and 495 more: 494 validating, 1 completed" == lines[-1]
+    assert ["batch_9", "batch_7"] == [line.split()[0] for line in lines[2:4]]
+    assert "and 496 more: 495 validating, 1 completed" == lines[-1]
     assert 10 > len(lines)
 
 
 def test_trouble_and_findings_have_a_line():
     """The last trouble, and how many more there are."""
     tally = WatchSummary({"batch_1": None})
-    assert tally.fret("batch_1", "HTTP 502")
-    assert not tally.fret("batch_1", "HTTP 502")
-    assert "batch_1: HTTP 502" == rendered(Dashboard(Monitor(), tally, lambda: 0.0))[-1]
+    assert tally.record_problem("batch_1", "HTTP 502")
+    assert not tally.record_problem("batch_1", "HTTP 502")
+    assert "batch_1: HTTP 502 (2 times)" == rendered(Dashboard(Monitor(), tally, lambda: 0.0))[-1]
 
-    tally.fret("\x1b", "HTTP 503")
+    tally.record_problem("\x1b", "HTTP 503")
     tally.findings["P104", "deadline-missing"] += 2
     lines = rendered(Dashboard(Monitor(), tally, lambda: 0.0))
 
-    assert "1 batch: 1 not seen yet; findings: 2 P104 deadline-missing" == lines[0]
-    assert "\\x1b: HTTP 503 (and 1 more in trouble)" == lines[-1]
+    assert "1 batch: 1 not polled yet" == lines[0]
+    assert "findings: 2 P104 deadline-missing" == lines[-2]
+    assert "\\x1b: HTTP 503 (and 1 more with problems)" == lines[-1]
