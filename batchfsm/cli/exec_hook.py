@@ -11,7 +11,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import IO, Any, Final
+from typing import IO, Any, Final, cast
 
 from batchfsm.errors import BatchfsmError
 from batchfsm.route import Transition
@@ -137,3 +137,5 @@ def _end_group(process: subprocess.Popen[str]) -> None:
             os.killpg(process.pid, number)
         with suppress(subprocess.TimeoutExpired):
             process.wait(GRACE_S)
+    with suppress(BrokenPipeError):
+        cast("IO[str]", process.stdin).close()  # Popen opened a pipe for it.

@@ -459,6 +459,7 @@ def test_a_dead_command_makes_every_watch_of_the_journal_fail(clock, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_two_watches_on_one_journal_both_show_the_end(tmp_path):
     """Whichever of them gets the transitions: both have the true end and exit status 0."""
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
@@ -473,6 +474,7 @@ def test_two_watches_on_one_journal_both_show_the_end(tmp_path):
     assert [("4 batches: 4 completed", 0)] * 2 == [(out.splitlines()[-1], status) for (out, _), status in ends]
 
 
+@pytest.mark.slow
 def test_a_hanging_command_is_bounded_by_the_time_limit(tmp_path):
     """The command and all processes that it started end; the exit status is that of the time limit."""
     pids = tmp_path / "pids"
