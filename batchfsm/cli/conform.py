@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
 import click
+from rich.console import Console
+from rich.text import Text
 
 from batchfsm.cli.formats import STATUS
 from batchfsm.cli.options import SPAN, DialectChoice, dialect_options
 from batchfsm.cli.output import paint
-from batchfsm.conform import POLL_S, TIMEOUT_S, caller, conform
+from batchfsm.conform import POLL_S, TIMEOUT_S, WaitProgress, conform, http_caller
+from batchfsm.explain import printable
 
 KEY: Final = "OPENAI_API_KEY"
 """The environment variable with the key; the key is written to no log, error or file."""
@@ -38,6 +42,7 @@ KEY: Final = "OPENAI_API_KEY"
 @click.option(
     "--log", type=click.Path(path_type=Path), metavar="F", help="Write every snapshot to a file, for batchfsm audit."
 )
+@click.option("--all", "show_all", is_flag=True, help="List each check that is kept.")
 def command(
     *,
     base_url: str,
@@ -48,6 +53,7 @@ def command(
     timeout: float,
     poll: float,
     log: Path | None,
+    show_all: bool,
 ) -> None:
     """
     Test a server that claims to be compatible.
@@ -58,9 +64,10 @@ def command(
 
     Exit status: 0 consistent, 1 inconsistent, 2 undetermined, or stopped by an error.
     """
-    call = caller(base_url, os.environ.get(KEY, "none"))
+    call = http_caller(base_url, os.environ.get(KEY, "none"))
     with ExitStack() as stack:
         file = None if log is None else stack.enter_context(log.open("w", encoding="utf-8"))
+        status = stack.enter_context(Console(stderr=True).status("sending requests")) if sys.stderr.isatty() else None
         card = conform(
             call,
             now=time.time,
@@ -72,9 +79,16 @@ def command(
             timeout_s=timeout,
             poll_s=poll,
             log=None if file is None else lambda view: print(json.dumps(view), file=file),
+            on_wait=None if status is None else lambda progress: status.update(_wait_text(progress)),
         )
     if output_format == "json":
         click.echo(card.to_json())
     else:
-        paint(card.to_text())
+        paint(card.to_text(full=show_all))
     raise click.exceptions.Exit(STATUS[card.verdict])
+
+
+def _wait_text(progress: WaitProgress) -> Text:
+    """Return one line about the batch that is waited for; nothing that the server said acts on the terminal."""
+    times = f"{progress.waited_s:.0f} s of at most {progress.timeout_s:g} s"
+    return Text(printable(f"waiting for {progress.batch_id}: {progress.status}, {times}"))

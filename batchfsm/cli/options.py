@@ -91,16 +91,20 @@ def _complete_dialect(_ctx: click.Context, _param: click.Parameter, incomplete: 
     return [name for name in DIALECTS if name.startswith(incomplete)]
 
 
-def _dialect_of_file(path: str, name: str) -> Dialect:
-    """Return a dialect that a Python file defines; a file that cannot be run is one line, like every other error."""
+def names_in_file(path: str) -> dict[str, Any]:
+    """Return the names that a Python file defines; a file that cannot be run is one line, like every other error."""
     try:
-        defined = runpy.run_path(path)
+        return runpy.run_path(path)
     except (OSError, BatchfsmError):
         raise
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt):
             raise
         raise StopError(f"{path} cannot be run: {type(error).__name__}: {error}") from error
+
+
+def _dialect_of_file(path: str, name: str) -> Dialect:
+    defined = names_in_file(path)
     found = defined.get(name)
     if isinstance(found, Dialect | Lifecycle):
         return find(found)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from threading import Event
+from typing import Any
 
 import click
 
-from batchfsm.cli.options import DialectChoice, dialect_options
+from batchfsm.cli.failures import StopError
+from batchfsm.cli.options import DialectChoice, dialect_options, names_in_file
 from batchfsm.testing import FakeBatchAPI, Scenario, SpeedClock, VirtualClock
 from batchfsm.testing.scenario_parser import HAPPY
 
@@ -24,15 +27,37 @@ from batchfsm.testing.scenario_parser import HAPPY
     "--port", type=click.IntRange(0, 65535), metavar="P", default=8000,
     help="Port to listen on; 8000 by default. 0: any free one.",
 )  # fmt: skip
-def command(*, scenario: str, dialect: DialectChoice, speed: float, host: str, port: int) -> None:
+@click.option(
+    "--respond", metavar="FILE.py:NAME",
+    help="A function that returns the answer to a request's body; by default each endpoint has one of its own.",
+)  # fmt: skip
+def command(*, scenario: str, dialect: DialectChoice, speed: float, host: str, port: int, respond: str | None) -> None:
     """
     Serve a fake Batch API over HTTP.
 
     The server runs until it is interrupted. With --speed 0, POST /batchfsm/advance with {"span": "1h"} moves the time.
     """
     clock = SpeedClock(speed) if speed else VirtualClock()
-    api = FakeBatchAPI(Scenario(scenario, dialect=dialect.load()), clock=clock)
-    with api.serve(host=host, port=port) as server:
-        click.echo(f"OPENAI_BASE_URL={server.base_url}")
-        with suppress(KeyboardInterrupt):
-            Event().wait()
+    function = None if respond is None else _function(respond)
+    api = FakeBatchAPI(Scenario(scenario, dialect=dialect.load()), clock=clock, respond=function)
+    try:
+        with api.serve(host=host, port=port) as server:
+            click.echo(f"OPENAI_BASE_URL={server.base_url}")
+            with suppress(KeyboardInterrupt):
+                Event().wait()
+    except* Exception as group:
+        # Clients got a 500 for each; the function of --respond is the only code that raises here.
+        first = group.exceptions[0]
+        times = len(group.exceptions)
+        raise StopError(f"{respond} raised {times} times, first {type(first).__name__}: {first}") from None
+
+
+def _function(respond: str) -> Callable[..., Any]:
+    """Return the function that `FILE.py:NAME` names."""
+    path, _, name = respond.rpartition(":")
+    if not path.endswith(".py"):
+        raise StopError(f"--respond takes FILE.py:NAME, not {respond!r}")
+    found = names_in_file(path).get(name)
+    if not callable(found):
+        raise StopError(f"{path} defines no function {name!r}")
+    return found  # type: ignore[no-any-return]

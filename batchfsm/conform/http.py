@@ -1,4 +1,4 @@
-"""Bare HTTP, so that what is judged is what the server sent, and not what an SDK made of it."""
+"""Requests over bare HTTP: the answer of the server is judged, not an SDK's view of it."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from batchfsm.errors import BatchfsmError
 from batchfsm.testing import Answer, Request
 
 Caller = Callable[[Request], Answer]
-"""What sends a request, its path without the base, and returns the answer; UnreachableError if none came."""
+"""Sends a request, with its path relative to the base URL, and returns the answer; UnreachableError if none arrives."""
 
 BODY_BYTES_MAX: Final = 32 * 2**20
-"""How much of an answer is read."""
+"""The most bytes of an answer that are read."""
 
 _TIMEOUT_S: Final = 60.0
 
 
 class UnreachableError(BatchfsmError, OSError):
-    """The server does not answer at all."""
+    """Raised if a server does not answer, or not at this address."""
 
 
-def caller(base_url: str, key: str) -> Caller:
+def http_caller(base_url: str, key: str) -> Caller:
     """
-    Return what calls a server.
+    Return a function that sends requests to a server.
 
     Args:
-        base_url: As clients take it: `http://127.0.0.1:8000/v1`.
-        key: What is sent as its key, and shown nowhere.
+        base_url: The address as clients take it: `http://127.0.0.1:8000/v1`.
+        key: The API key; it is sent and shown nowhere.
 
     Raises:
-        UnreachableError: If it is no address of HTTP.
+        UnreachableError: If the address is not one of HTTP.
     """
     if urlsplit(base_url).scheme not in ("http", "https") or not urlsplit(base_url).netloc:
         raise UnreachableError(f"{base_url} is no address; write http://127.0.0.1:8000/v1")
@@ -43,7 +43,7 @@ def caller(base_url: str, key: str) -> Caller:
 
     def call(request: Request) -> Answer:
         query = f"?{urlencode(request.query)}" if request.query else ""
-        sent = HTTPRequest(  # noqa: S310  # The scheme was looked at above.
+        sent = HTTPRequest(  # noqa: S310  # The scheme is checked above.
             root + request.path + query,
             data=request.body if request.method == "POST" else None,
             headers={**request.headers, "authorization": f"Bearer {key}"},
@@ -51,10 +51,12 @@ def caller(base_url: str, key: str) -> Caller:
         )
         try:
             with urlopen(sent, timeout=_TIMEOUT_S) as answer:  # noqa: S310  # The same.
-                return Answer(status=answer.status, body=answer.read(BODY_BYTES_MAX))
+                headers = {name.lower(): value for name, value in answer.headers.items()}
+                return Answer(status=answer.status, body=answer.read(BODY_BYTES_MAX), headers=headers)
         except HTTPError as error:
             with error:
-                return Answer(status=error.code, body=error.read(BODY_BYTES_MAX))
+                headers = {name.lower(): value for name, value in error.headers.items()}
+                return Answer(status=error.code, body=error.read(BODY_BYTES_MAX), headers=headers)
         except (OSError, HTTPException) as error:
             raise UnreachableError(f"{request.method} {root}{request.path}: {error}") from error
 

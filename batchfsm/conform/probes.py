@@ -1,215 +1,241 @@
-"""What a client can ask of a server, and how it should be answered."""
+"""The requests that a scorecard sends, each with the answer it expects."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Any, Final
 
 import attrs
 
+from batchfsm.conform.http import UnreachableError
 from batchfsm.conform.scorecard import Check
-from batchfsm.conform.session import Reply, ServerSession, ended, shown
+from batchfsm.conform.session import UPLOAD_NAME, Reply, ServerSession, witness_of
 
 UNKNOWN_ID: Final = "batch_00000000000000000000000000000000"
-"""The id of a batch that nobody has."""
+"""The id of a batch that does not exist."""
 
 PAGES_MAX: Final = 50
-"""How many pages of a list are turned."""
+"""The most pages of a list that are requested."""
 
 _LIMIT: Final = 2
-_NAMES: Final = ("one", "two", "three")
+_CUSTOM_IDS: Final = ("one", "two", "three")
+_ABSENT: Final = object()
 
 
 @attrs.frozen
 class Probe:
-    """One thing that is asked: the endpoint, and what is to hold."""
+    """One expectation: the endpoint, and the sentence that must hold."""
 
     name: str
     text: str
 
-    def score(self, problem: str | None, **options: Any) -> Check:
-        """Return what became of it: kept if there is no problem."""
+    def check(self, problem: str | None, **options: Any) -> Check:
+        """Return the check, kept if there is no problem."""
         return Check(self.name, self.text, "kept" if problem is None else "broken", problem or "", **options)
 
     def unseen(self, why: str) -> Check:
-        """Return that it was not seen."""
+        """Return the check as not seen."""
         return Check(self.name, self.text, "not seen", why)
 
 
-UPLOAD: Final = Probe("files.create", "an upload is answered with a file that has an id")
-CREATE: Final = Probe("batches.create", "a batch says what it was made of")
+UPLOAD: Final = Probe("files.create", "an upload is answered with its file: id, object, purpose, name, size")
+CREATE: Final = Probe("batches.create", "a new batch repeats the parameters of its request")
 COMPLETE: Final = Probe("batches.retrieve", "a batch of good requests is completed")
 RESULTS: Final = Probe("files.content", "each request stands once in the output or the error file")
-LATE: Final = Probe("batches.cancel", "a cancel after the end changes nothing")
-CANCEL: Final = Probe("batches.cancel", "a batch that is cancelled ends so")
+LATE_CANCEL: Final = Probe("batches.cancel", "a cancel after the end changes nothing")
+CANCEL: Final = Probe("batches.cancel", "a batch that is cancelled ends as cancelled")
 INVALID: Final = Probe("batches.create", "a file that is no JSON is refused, or fails the batch")
 UNKNOWN: Final = Probe("batches.retrieve", "an unknown batch is 404, with an error object")
 UNKNOWN_CANCEL: Final = Probe("batches.cancel", "an unknown batch is 404, with an error object")
-PAGES: Final = Probe("batches.list", "turning pages shows every batch once")
+PAGES: Final = Probe("batches.list", "the pages show every batch once")
 ORDER: Final = Probe("batches.list", "the newest batch comes first")
 
 
-def ask_all(driver: ServerSession) -> Iterator[Check]:
-    """Ask for everything, one after another."""
-    yield from _happy(driver)
-    yield from _cancelled(driver)
-    yield from _invalid(driver)
-    yield UNKNOWN.score(_not_found(driver.ask("GET", f"/batches/{UNKNOWN_ID}")))
-    yield UNKNOWN_CANCEL.score(_not_found(driver.ask("POST", f"/batches/{UNKNOWN_ID}/cancel")))
-    yield from _paged(driver)
+def run_probes(session: ServerSession) -> Iterator[Check]:
+    """Yield the check of each probe, in order."""
+    yield from _happy_path(session)
+    yield from _cancelled_batch(session)
+    yield from _invalid_file(session)
+    yield UNKNOWN.check(_not_found(session.ask("GET", f"/batches/{UNKNOWN_ID}")))
+    yield UNKNOWN_CANCEL.check(_not_found(session.ask("POST", f"/batches/{UNKNOWN_ID}/cancel")))
+    yield from _list_pages(session)
 
 
-def _happy(driver: ServerSession) -> Iterator[Check]:
-    """Let a batch run to its end, download its results, and cancel it then."""
-    uploaded = driver.upload(driver.lines(*_NAMES))
-    file_id = _id(uploaded)
-    yield UPLOAD.score(None if file_id else f"answered {uploaded}")
-    created = driver.create(file_id, {"conform": "happy"})
-    yield CREATE.score(_misread(driver, created, file_id))
-    batch_id = _id(created)
+def _happy_path(session: ServerSession) -> Iterator[Check]:
+    """Run a batch to its end, download its results, and cancel it then."""
+    lines = session.input_lines(*_CUSTOM_IDS)
+    uploaded = session.upload(lines)
+    yield _upload_check(session, uploaded, lines)
+    parameters = _parameters(session, uploaded, "happy")
+    created = session.create(parameters)
+    yield CREATE.check(_changed_parameters(created, parameters))
+    batch_id = created.id
     if batch_id is None:
-        yield from (asked.unseen("there is no batch") for asked in (COMPLETE, RESULTS, LATE))
+        yield from (probe.unseen("there is no batch") for probe in (COMPLETE, RESULTS, LATE_CANCEL))
         return
-    last = driver.wait(batch_id)
-    if not ended(last):
-        yield from (asked.unseen(_late(driver, last)) for asked in (COMPLETE, RESULTS, LATE))
+    last = session.wait(batch_id)
+    if not last.has_ended:
+        yield from (probe.unseen(_timed_out(session, last)) for probe in (COMPLETE, RESULTS, LATE_CANCEL))
         return
-    if last.found["status"] == "completed":
-        yield COMPLETE.score(None)
-        yield RESULTS.score(_results(driver, last))
+    if last.content["status"] == "completed":
+        yield COMPLETE.check(None)
+        yield RESULTS.check(_results_problem(session, last))
     else:
-        yield COMPLETE.score(_ended_as(last))
+        yield COMPLETE.check(_ended_as(last))
         yield RESULTS.unseen("the batch was not completed")
-    yield LATE.score(_changed(driver, batch_id, last))
+    yield LATE_CANCEL.check(_changes_by_late_cancel(session, batch_id, last))
 
 
-def _cancelled(driver: ServerSession) -> Iterator[Check]:
-    """Cancel a batch at once."""
-    created = driver.create(_id(driver.upload(driver.lines(*_NAMES))), {"conform": "cancel"})
-    batch_id = _id(created)
+def _cancelled_batch(session: ServerSession) -> Iterator[Check]:
+    """Cancel a batch right after its creation."""
+    uploaded = session.upload(session.input_lines(*_CUSTOM_IDS))
+    batch_id = session.create(_parameters(session, uploaded, "cancel")).id
     if batch_id is None:
         yield CANCEL.unseen("there is no batch")
         return
-    asked = driver.ask("POST", f"/batches/{batch_id}/cancel")
-    last = driver.wait(batch_id)
-    status = last.found.get("status") if last.is_batch else None
-    if not ended(last):
-        yield CANCEL.unseen(_late(driver, last))
+    cancel = session.ask("POST", f"/batches/{batch_id}/cancel")
+    last = session.wait(batch_id)
+    status = last.content.get("status") if last.is_batch else None
+    if not last.has_ended:
+        yield CANCEL.unseen(_timed_out(session, last))
     elif status == "completed":
         yield CANCEL.unseen("it was completed before the cancel took hold")
     else:
-        refused = None if asked.is_batch else f"answered {asked}"
-        yield CANCEL.score(refused if status == "cancelled" else _ended_as(last))
+        refused = None if cancel.is_batch else f"answered {cancel}"
+        yield CANCEL.check(refused if status == "cancelled" else _ended_as(last))
 
 
-def _invalid(driver: ServerSession) -> Iterator[Check]:
-    """Upload a file that cannot be read."""
-    uploaded = driver.upload('{"custom_id": "one", "method": "PO\n')
-    file_id = _id(uploaded)
-    created = driver.create(file_id, {"conform": "invalid"}) if file_id else uploaded
-    batch_id = _id(created)
+def _invalid_file(session: ServerSession) -> Iterator[Check]:
+    """Create a batch of a file that is no JSON."""
+    uploaded = session.upload('{"custom_id": "one", "method": "PO\n')
+    created = session.create(_parameters(session, uploaded, "invalid")) if uploaded.id else uploaded
+    batch_id = created.id
     if batch_id is None:
-        yield INVALID.score(None if _is_refusal(created) else f"answered {created}")
+        yield INVALID.check(None if created.is_refusal else f"answered {created}")
         return
-    last = driver.wait(batch_id)
-    if not ended(last):
-        yield INVALID.unseen(_late(driver, last))
+    last = session.wait(batch_id)
+    if not last.has_ended:
+        yield INVALID.unseen(_timed_out(session, last))
     else:
-        yield INVALID.score(None if last.found["status"] == "failed" else _ended_as(last))
+        yield INVALID.check(None if last.content["status"] == "failed" else _ended_as(last))
 
 
-def _paged(driver: ServerSession) -> Iterator[Check]:
-    """Turn the pages of the list."""
+def _list_pages(session: ServerSession) -> Iterator[Check]:
+    """Request the pages of the list."""
     batches: list[dict[str, Any]] = []
     after: dict[str, str] = {}
     problem = None
     for _ in range(PAGES_MAX):
-        page = driver.ask("GET", "/batches", None, limit=str(_LIMIT), **after)
-        data = page.found.get("data") if page.is_object else None
-        if not isinstance(data, list) or not all(isinstance(each, dict) and "id" in each for each in data):
+        page = session.ask("GET", "/batches", None, limit=str(_LIMIT), **after)
+        rows = page.content.get("data") if page.is_object else None
+        if not isinstance(rows, list) or not all(isinstance(row, dict) and "id" in row for row in rows):
             problem = f"answered {page}"
             break
-        batches += data
-        if len(data) > _LIMIT:
-            problem = f"a page of {_LIMIT} has {len(data)} batches"
-        if not page.found.get("has_more") or not data:
+        batches += rows
+        if len(rows) > _LIMIT:
+            problem = f"a page of {_LIMIT} has {len(rows)} batches"
+        if not page.content.get("has_more") or not rows:
             break
-        after = {"after": str(data[-1]["id"])}
-    twice = [name for name, times in Counter(str(each["id"]) for each in batches).items() if times > 1]
-    own = {str(each["snapshot"].get("id")) for each in driver.seen[:1]}
-    missing = own - {str(each["id"]) for each in batches}
-    if twice:
-        problem = problem or f"{twice[0]} is shown twice"
+        after = {"after": str(rows[-1]["id"])}
+    ids = Counter(str(batch["id"]) for batch in batches)
+    repeated = [batch_id for batch_id, times in ids.items() if times > 1]
+    missing = [batch_id for batch_id in session.created_ids if batch_id not in ids]
+    if repeated:
+        problem = problem or f"{repeated[0]} is shown twice"
     if missing and len(batches) < PAGES_MAX * _LIMIT:
-        problem = problem or f"{missing.pop()} is not shown"
-    yield PAGES.score(problem)
-    created: list[Any] = [each.get("created_at") for each in batches]
+        problem = problem or f"{missing[0]} is not shown"
+    yield PAGES.check(problem)
+    created: list[Any] = [batch.get("created_at") for batch in batches]
     if len(created) > 1 and all(type(at) is int for at in created):
         ordered = all(newer >= older for newer, older in pairwise(created))
-        yield ORDER.score(None if ordered else f"created_at: {shown(created)}", severity="warning")
+        yield ORDER.check(None if ordered else f"created_at: {witness_of(created)}", severity="warning")
     else:
         yield ORDER.unseen("there are not two batches with a time")
 
 
-def _id(reply: Reply) -> str | None:
-    found = reply.found.get("id") if reply.is_object else None
-    return found if isinstance(found, str) and found else None
+def _parameters(session: ServerSession, uploaded: Reply, name: str) -> dict[str, Any]:
+    return {
+        "input_file_id": uploaded.id,
+        "endpoint": session.endpoint,
+        "completion_window": "24h",
+        "metadata": {"conform": name},
+    }
 
 
-def _late(driver: ServerSession, last: Reply) -> str:
-    """Say that a batch has not ended in time."""
-    return f"after {driver.timeout_s:g} s it was {last.found['status'] if last.is_batch else last}"
+def _upload_check(session: ServerSession, uploaded: Reply, lines: str) -> Check:
+    """Return the check of an upload: broken without an id, a warning for other fields."""
+    if uploaded.id is None:
+        _explain_missing_prefix(session, uploaded)
+        return UPLOAD.check(f"answered {uploaded}")
+    expected = {"object": "file", "purpose": "batch", "filename": UPLOAD_NAME, "bytes": len(lines)}
+    return UPLOAD.check(_differences(uploaded.content, expected), severity="warning")
+
+
+def _explain_missing_prefix(session: ServerSession, uploaded: Reply) -> None:
+    """Raise UnreachableError if the address has no `/files`, but would have it with `/v1`."""
+    if uploaded.status == 404 and session.ask("GET", "/v1/batches", limit="1").is_object:  # noqa: PLR2004  # HTTP's.
+        raise UnreachableError("the address has no /files, but it has /v1/batches: write it with /v1 at its end")
+
+
+def _timed_out(session: ServerSession, last: Reply) -> str:
+    return f"after {session.timeout_s:g} s it was {last.content['status'] if last.is_batch else last}"
 
 
 def _ended_as(last: Reply) -> str:
-    """Say how a batch ended that should have ended otherwise."""
-    return f"it ended {last.found['status']}, errors: {shown(last.found.get('errors'))}"
+    return f"it ended {last.content['status']}, errors: {witness_of(last.content.get('errors'))}"
 
 
-def _misread(driver: ServerSession, created: Reply, file_id: str | None) -> str | None:
-    """Return what a new batch says otherwise than it was asked for; None if nothing."""
-    if not created.is_batch or _id(created) is None:
+def _differences(found: Mapping[str, Any], expected: Mapping[str, Any]) -> str | None:
+    """Return the fields that differ from the expected ones; None if none does."""
+    values = {name: found.get(name, _ABSENT) for name in expected}
+    return (
+        "; ".join(
+            f"{name} is {'absent' if value is _ABSENT else witness_of(value)}, not {witness_of(expected[name])}"
+            for name, value in values.items()
+            if value != expected[name] or type(value) is not type(expected[name])
+        )
+        or None
+    )
+
+
+def _changed_parameters(created: Reply, parameters: Mapping[str, Any]) -> str | None:
+    """Return the fields of a new batch that differ from its request; None if none does."""
+    if not created.is_batch or created.id is None:
         return f"answered {created}"
-    asked = {"input_file_id": file_id, "endpoint": driver.endpoint, "metadata": {"conform": "happy"}}
-    wrong = [
-        f"{name} is {shown(created.found.get(name))}"
-        for name, value in asked.items()
-        if created.found.get(name) != value
-    ]
-    return "; ".join(wrong) or None
+    return _differences(created.content, {"object": "batch", **parameters})
 
 
-def _results(driver: ServerSession, last: Reply) -> str | None:
-    """Return what is wrong with the files of an ended batch; None if nothing."""
+def _results_problem(session: ServerSession, last: Reply) -> str | None:
+    """Return the problem with the files of a completed batch; None if there is none."""
     found: Counter[str] = Counter()
     for kind in ("output_file_id", "error_file_id"):
-        if last.found.get(kind):
-            reply = driver.ask("GET", f"/files/{last.found[kind]}/content")
+        if last.content.get(kind):
+            reply = session.ask("GET", f"/files/{last.content[kind]}/content")
             try:
                 rows = [json.loads(line) for line in reply.body.splitlines() if line.strip()]
                 found.update(str(row["custom_id"]) for row in rows)
             except (ValueError, TypeError, KeyError):
                 return f"{kind}: answered {reply}"
-    return None if found == Counter(_NAMES) else f"found {shown(dict(found))}"
+    return None if found == Counter(_CUSTOM_IDS) else f"found {witness_of(dict(found))}"
 
 
-def _changed(driver: ServerSession, batch_id: str, last: Reply) -> str | None:
-    """Return what a cancel after the end has changed; None if it is refused, or changes nothing."""
-    asked = driver.ask("POST", f"/batches/{batch_id}/cancel")
-    if not _is_refusal(asked) and not (asked.is_batch and asked.found["status"] == last.found["status"]):
-        return f"answered {asked}"
-    after = driver.ask("GET", f"/batches/{batch_id}")
-    return None if after.is_batch and after.found["status"] == last.found["status"] else f"now it is {after}"
-
-
-def _is_refusal(reply: Reply) -> bool:
-    """Tell whether the client is told that it is wrong."""
-    return 400 <= reply.status < 500  # noqa: PLR2004  # HTTP's own borders.
+def _changes_by_late_cancel(session: ServerSession, batch_id: str, last: Reply) -> str | None:
+    """Return the changes by a cancel after the end; None if it is refused or changes nothing."""
+    cancel = session.ask("POST", f"/batches/{batch_id}/cancel")
+    if not cancel.is_refusal and not (cancel.is_batch and cancel.content["status"] == last.content["status"]):
+        return f"answered {cancel}"
+    after = session.ask("GET", f"/batches/{batch_id}")
+    if not after.is_batch:
+        return f"now it is {after}"
+    problem = _differences(after.content, last.content)
+    return None if problem is None else f"then {problem}"
 
 
 def _not_found(reply: Reply) -> str | None:
-    is_told = reply.status == 404 and isinstance(reply.found, dict) and "error" in reply.found  # noqa: PLR2004
+    """Return the problem with the answer about an unknown batch; None if there is none."""
+    error = reply.content.get("error") if isinstance(reply.content, dict) else None
+    is_told = reply.status == 404 and isinstance(error, dict) and isinstance(error.get("message"), str)  # noqa: PLR2004
     return None if is_told else f"answered {reply}"

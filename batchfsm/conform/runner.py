@@ -1,4 +1,4 @@
-"""The run: drive a server, judge what was seen, and say what could be seen."""
+"""Runs the probes, audits the batches, and assembles the scorecard."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import Any, Final
 from batchfsm.auditing import Report, audit
 from batchfsm.conform.coverage import History, looked
 from batchfsm.conform.http import Caller
-from batchfsm.conform.probes import ask_all
+from batchfsm.conform.probes import run_probes
 from batchfsm.conform.scorecard import Check, Scorecard
-from batchfsm.conform.session import ServerSession
+from batchfsm.conform.session import ServerSession, WaitProgress
 from batchfsm.dialects import Dialect, find, require_openai_fields
 from batchfsm.rules import RULES
 from batchfsm.snapshot import Snapshot
 from batchfsm.wire import reader
 
 TIMEOUT_S: Final = 900.0
-"""How long each batch is waited for, by default; on OpenAI cancelling takes ten minutes."""
+"""The most seconds to wait for each batch, by default; on OpenAI cancelling takes ten minutes."""
 
 POLL_S: Final = 1.0
-"""How long to wait between two looks, by default."""
+"""Seconds between two polls, by default."""
 
 
 def conform(
@@ -35,61 +35,65 @@ def conform(
     timeout_s: float = TIMEOUT_S,
     poll_s: float = POLL_S,
     log: Callable[[dict[str, Any]], None] | None = None,
+    on_wait: Callable[[WaitProgress], None] | None = None,
 ) -> Scorecard:
     """
-    Drive a server through what a client can, and judge it.
+    Return the scorecard of a server, judged as a client can.
 
-    Three batches of at most three requests are made: one that runs to its end, one
-    that is cancelled at once, one whose file cannot be read.
+    It creates three batches of at most three requests: one that runs to its end, one
+    that is cancelled at once, one whose file is no JSON.
 
     Args:
-        call: What sends a request; see `caller`.
-        now: The time; Unix seconds.
-        sleep: What waits; seconds.
-        server: What the scorecard calls the server.
-        dialect: Whose lifecycle its batches are judged by.
-        endpoint: Where the requests of the batches go.
-        model: The model that they name.
-        timeout_s: How long each batch is waited for.
-        poll_s: How long to wait between two looks.
-        log: What takes each view of a batch in an envelope, in the end; None: nobody.
+        call: Sends a request; see `http_caller`.
+        now: Returns the time; Unix seconds.
+        sleep: Waits; seconds.
+        server: The address on the scorecard.
+        dialect: The dialect that its batches are judged by.
+        endpoint: The endpoint of each batch.
+        model: The model of each request.
+        timeout_s: The most seconds to wait for each batch.
+        poll_s: Seconds between two polls.
+        log: Called at the end with each view of a batch, in an envelope.
+        on_wait: Called at each poll of a batch that is waited for.
 
     Raises:
-        UnreachableError: If the server does not answer at all.
+        UnreachableError: If the server does not answer, or has its endpoints below `/v1`.
         UnknownNameError: If there is no such dialect.
     """
     named = find(dialect)
     require_openai_fields(named, "test of a server")
-    driver = ServerSession(
-        call=call, now=now, sleep=sleep, endpoint=endpoint, model=model, timeout_s=timeout_s, poll_s=poll_s
-    )
-    endpoints = tuple(ask_all(driver))
-    for view in driver.seen if log is not None else ():
-        log(view)  # type: ignore[misc]  # mypy does not see that there is one.
-    report = audit(driver.seen, dialect=named, max_findings=len(driver.seen) * len(RULES))
+    session = ServerSession(
+        call=call, now=now, sleep=sleep, endpoint=endpoint, model=model, timeout_s=timeout_s, poll_s=poll_s,
+        on_wait=on_wait,
+    )  # fmt: skip
+    endpoints = tuple(run_probes(session))
+    if log is not None:
+        for view in session.views:
+            log(view)
+    report = audit(session.views, dialect=named, max_findings=len(session.views) * len(RULES))
     return Scorecard(
         server=server,
         dialect=named.name,
         snapshots=report.snapshots,
         endpoints=endpoints,
-        rules=tuple(_rules(named, report, _histories(driver.seen, named))),
+        rules=tuple(_rule_checks(named, report, _histories(session.views, named))),
     )
 
 
-def _histories(seen: list[dict[str, Any]], dialect: Dialect) -> list[History]:
+def _histories(views: list[dict[str, Any]], dialect: Dialect) -> list[History]:
     histories: dict[str, list[Snapshot]] = {}
-    for view in seen:
+    for view in views:
         snapshot = reader(dialect).read_bare(view["snapshot"], view["observed_at"])
         histories.setdefault(snapshot.id, []).append(snapshot)
     return list(histories.values())
 
 
-def _rules(dialect: Dialect, report: Report, histories: list[History]) -> Iterator[Check]:
-    """Yield what became of each rule."""
+def _rule_checks(dialect: Dialect, report: Report, histories: list[History]) -> Iterator[Check]:
+    """Yield the check of each rule."""
     for code, rule in RULES.items():
         found = [finding for finding in report.findings if finding.rule == code]
         if found:
-            # One error weighs more than any number of warnings of the same rule.
+            # An error counts, however many warnings of the rule come before it.
             worst = min(found, key=lambda finding: ("error", "warning", "note").index(finding.severity))
             yield Check(code, rule.name, "broken", worst.message, worst.severity)
         elif dialect.severities.get(code) == "off":

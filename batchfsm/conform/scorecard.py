@@ -1,10 +1,11 @@
-"""A scorecard: what was kept, what was broken, with a witness, and what was not seen."""
+"""A scorecard: the checks of a server, each kept, broken with a witness, or not seen."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
+from textwrap import wrap
 from typing import Any, Final, Literal
 
 import attrs
@@ -14,93 +15,117 @@ from batchfsm.finding import Verdict
 from batchfsm.lifecycle import Severity
 
 Result = Literal["kept", "broken", "not seen"]
-"""What became of one thing that is asked of a server."""
+"""Outcome of one check."""
 
 _RESULTS: Final[tuple[Result, ...]] = ("kept", "broken", "not seen")
+_WIDTH: Final = 80
+_INDENT: Final = 30
+_NO_BREAK: Final = "\N{NO-BREAK SPACE}"
 
 
 @attrs.frozen
 class Check:
-    """What became of one thing that is asked of a server."""
+    """One check of a server: of an endpoint, or of a rule."""
 
     name: str
-    """An endpoint, as openai's clients call it, or the code of a rule."""
+    """An endpoint, named as openai's clients name it, or the code of a rule."""
 
     asked: str
-    """What is asked."""
+    """The expectation: a sentence that must hold, or the name of the rule."""
 
     result: Result
-    """Whether it was kept."""
+    """The outcome."""
 
     witness: str = ""
-    """What the server did instead, or why nothing was seen; empty if it was kept."""
+    """The server's answer if the check is broken, or the reason why it was not seen; empty if it is kept."""
 
     severity: Severity = "error"
-    """What a breach weighs."""
+    """Severity of the breach."""
 
 
 @attrs.frozen(kw_only=True)
 class Scorecard:
-    """What a client could find out of a server."""
+    """The checks of one server."""
 
     server: str
-    """Its address."""
+    """The address."""
 
     dialect: str
-    """Whose lifecycle its batches were judged by."""
+    """The dialect that its batches were judged by."""
 
     snapshots: int
-    """How many views of batches were judged."""
+    """Number of views of batches that were judged."""
 
     endpoints: tuple[Check, ...]
-    """What was asked for, and how it was answered."""
+    """The checks of endpoints, in order of the requests."""
 
     rules: tuple[Check, ...]
-    """Each rule, in the order of the rules."""
+    """The checks of rules, in order of the rules."""
 
     @property
     def verdict(self) -> Verdict:
-        """`inconsistent`: something of severity error was broken; `undetermined`: not, and no batch was seen."""
-        if any(each.result == "broken" and each.severity == "error" for each in (*self.endpoints, *self.rules)):
+        """`inconsistent` if a check of severity error is broken; else `undetermined` if no batch was seen."""
+        if any(check.result == "broken" and check.severity == "error" for check in (*self.endpoints, *self.rules)):
             return "inconsistent"
         return "consistent" if self.snapshots else "undetermined"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as plain JSON values."""
+        """Return the scorecard as plain JSON values."""
         return {
             "verdict": self.verdict,
             "server": self.server,
             "dialect": self.dialect,
             "snapshots": self.snapshots,
-            "endpoints": [attrs.asdict(score) for score in self.endpoints],
-            "rules": [attrs.asdict(score) for score in self.rules],
+            "endpoints": [attrs.asdict(check) for check in self.endpoints],
+            "rules": [attrs.asdict(check) for check in self.rules],
         }
 
     def to_json(self) -> str:
-        """Return it as one JSON document, pure ASCII."""
+        """Return the scorecard as one JSON document in ASCII."""
         return json.dumps(self.to_dict(), indent=2)
 
-    def to_text(self) -> str:
-        """Return it for people at a terminal; nothing that a server said acts on it."""
+    def to_text(self, *, full: bool = False) -> str:
+        """
+        Return the scorecard for a terminal, the verdict last; control characters are escaped.
+
+        Args:
+            full: True to list each check that is kept; else one line names them.
+        """
         lines = [
-            f"{self.verdict}: {printable(self.server)} as {self.dialect}, {self.snapshots:,} snapshots",
+            *_section("endpoints", self.endpoints, full=full),
             "",
-            *_section("endpoints", self.endpoints),
+            *_section("rules", self.rules, full=full),
             "",
-            *_section("rules", self.rules),
+            self._summary(),
         ]
         return "\n".join(lines) + "\n"
 
+    def _summary(self) -> str:
+        """Return the verdict in one line, with the numbers behind it."""
+        broken = [sum(check.result == "broken" for check in checks) for checks in (self.endpoints, self.rules)]
+        return (
+            f"{self.verdict}: {printable(self.server)} as {self.dialect}; "
+            f"broken: {broken[0]} of {len(self.endpoints)} endpoint checks, {broken[1]} of {len(self.rules)} rules; "
+            f"{self.snapshots:,} snapshots"
+        )
 
-def _section(title: str, scores: Iterable[Check]) -> list[str]:
-    """Return the numbers of a section, and its rows: what is broken first, what was not seen last."""
-    found = Counter(score.result for score in scores)
-    lines = [f"{title}: {', '.join(f'{found[result]} {result}' for result in _RESULTS)}"]
-    for result in ("broken", "kept", "not seen"):
-        for score in scores:
-            if score.result == result:
-                weight = f" ({score.severity})" if result == "broken" else ""
-                lines.append(f"  {result:<8}  {score.name:<16}  {score.asked}{weight}")
-                if score.witness:
-                    lines.append(f"{'':30}{printable(score.witness)}")
-    return lines
+
+def _section(title: str, checks: Sequence[Check], *, full: bool) -> Iterator[str]:
+    """Yield the numbers of a section, then its checks: broken ones, those not seen, those kept."""
+    results = Counter(check.result for check in checks)
+    yield f"{title}: {', '.join(f'{results[result]} {result}' for result in _RESULTS)}"
+    for result in ("broken", "not seen", "kept"):
+        found = [check for check in checks if check.result == result]
+        if result == "kept" and found and not full:
+            names = Counter(check.name for check in found)
+            text = ", ".join(name if times == 1 else f"{name}{_NO_BREAK}x{times}" for name, times in names.items())
+            lines = wrap(
+                text, _WIDTH, initial_indent="  kept      ", subsequent_indent=" " * 12, break_on_hyphens=False
+            )
+            yield from (line.replace(_NO_BREAK, " ") for line in lines)
+            continue
+        for check in found:
+            severity = f" ({check.severity})" if result == "broken" else ""
+            yield f"  {result:<8}  {check.name:<16}  {check.asked}{severity}"
+            if check.witness:
+                yield f"{'':{_INDENT}}{printable(check.witness)}"

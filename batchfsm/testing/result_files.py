@@ -87,12 +87,20 @@ def answer_requests(
         created_at: Time in the default answers; Unix seconds.
     """
     if respond is not None:
-        return Requests(lines=lines, answers=[respond(line.body) for line in lines])
+        return Requests(lines=lines, answers=[_checked_answer(respond(line.body)) for line in lines])
     answers = [
         sample_answer(endpoint, line.body, line.custom_id, created_at) if succeeds else RequestError()
         for line, succeeds in zip(lines, outcomes, strict=True)
     ]
     return Requests(lines=lines, answers=answers)
+
+
+def _checked_answer(answer: object) -> Mapping[str, Any] | RequestError:
+    """Return the answer of a test's function; TypeError if it is none."""
+    if not isinstance(answer, Mapping | RequestError):
+        kind = type(answer).__name__
+        raise TypeError(f"respond returned {kind}; it returns the body of an answer, a mapping, or a RequestError")
+    return answer
 
 
 def _answered_row(ended: Wire, number: int, line: Line, answer: Mapping[str, Any] | RequestError) -> Mapping[str, Any]:

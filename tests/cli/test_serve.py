@@ -6,10 +6,12 @@ import subprocess
 from contextlib import closing
 
 import httpx
+import openai
 import pytest
 from click.testing import CliRunner
 
 from batchfsm.cli import app, serve
+from support.embeddings import CREATE, lines
 from support.server import SELF
 
 SERVE = [*SELF, "serve", "--port", "0"]
@@ -90,3 +92,79 @@ def test_what_cannot_be_served_says_why(monkeypatch):
     assert ran_with[1].stderr.startswith("batchfsm: no dialect is called 'x'; known: openai, azure,")
     assert "Address already in use" in ran_with[2].stderr
     assert [1, 1, 1] == [each.stderr.count("\n") for each in ran_with]
+
+
+RESPOND = """
+from batchfsm.testing import RequestError
+
+NUMBER = 5
+
+def answer(body):
+    return {"said": body["input"]} if body["input"] != "bad" else RequestError(400, "no")
+
+def fail(body):
+    raise ValueError("my own mistake")
+
+def forget(body):
+    pass
+"""
+
+
+@pytest.fixture
+def functions(tmp_path):
+    """Return a file with functions that answer requests."""
+    path = tmp_path / "answers.py"
+    path.write_text(RESPOND)
+    return path
+
+
+def run_batch(url):
+    """Run a batch of two requests to its end; return its output and error file, or the error of its creation."""
+    with openai.OpenAI(api_key="sk-any", base_url=url, max_retries=0) as client:
+        file = client.files.create(file=lines("one", "bad"), purpose="batch")
+        try:
+            batch = client.batches.create(input_file_id=file.id, **CREATE)
+        except openai.InternalServerError as error:
+            return [str(error)]
+        asked(f"{url.removesuffix('/v1')}/batchfsm/advance", b'{"span": "1d"}')
+        ended = client.batches.retrieve(batch.id)
+        return [client.files.content(file_id).text for file_id in (ended.output_file_id, ended.error_file_id)]
+
+
+def test_a_function_answers_the_requests(monkeypatch, functions):
+    """`--respond` names a file and a function in it."""
+    found = []
+    options = ["--port", "0", "--speed", "0", "--respond", f"{functions}:answer"]
+    result = ran(monkeypatch, *options, meanwhile=lambda url: found.extend(run_batch(url)))
+
+    assert 0 == result.exit_code
+    assert ['{"said": "one"}' in found[0], '"message": "no"' in found[1]] == [True, True]
+
+
+@pytest.mark.parametrize(
+    "name, problem",
+    [("fail", "ValueError: my own mistake"), ("forget", "TypeError: respond returned NoneType; it returns")],
+)
+def test_a_function_that_raises_is_named(monkeypatch, functions, name, problem):
+    """Its client gets a 500, and the command ends with exit status 2."""
+    found = []
+    options = ["--port", "0", "--respond", f"{functions}:{name}"]
+    result = ran(monkeypatch, *options, meanwhile=lambda url: found.extend(run_batch(url)))
+
+    assert (2, True) == (result.exit_code, problem in found[0])
+    assert result.stderr.startswith(f"batchfsm: {functions}:{name} raised 1 times, first {problem}")
+
+
+@pytest.mark.parametrize(
+    "respond, problem",
+    [
+        ("answer", "--respond takes FILE.py:NAME, not 'answer'"),
+        ("{path}:none", "{path} defines no function 'none'"),
+        ("{path}:NUMBER", "{path} defines no function 'NUMBER'"),
+    ],
+)
+def test_what_is_no_function_is_refused(monkeypatch, functions, respond, problem):
+    """Before anything is served."""
+    result = ran(monkeypatch, "--respond", respond.format(path=functions), meanwhile=lambda url: pytest.fail(url))
+
+    assert (2, f"batchfsm: {problem.format(path=functions)}\n") == (result.exit_code, result.stderr)

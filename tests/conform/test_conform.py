@@ -2,6 +2,7 @@
 
 import json
 import time
+from types import SimpleNamespace
 
 import attrs
 import pytest
@@ -9,7 +10,8 @@ from click.testing import CliRunner
 
 from batchfsm import RULES, audit, parse
 from batchfsm.cli import app
-from batchfsm.conform import Check, Scorecard, UnreachableError, caller, conform
+from batchfsm.cli import conform as conform_cli
+from batchfsm.conform import Check, Scorecard, UnreachableError, WaitProgress, conform, http_caller
 from batchfsm.conform.coverage import looked
 from batchfsm.errors import UnknownNameError
 from batchfsm.testing import FakeBatchAPI, Request, SpeedClock
@@ -106,7 +108,7 @@ def test_nothing_ends_where_the_time_is_short():
     """Neither the cancelled one, nor the one that should fail."""
     card = carded(timeout_s=0, change=lambda _, answer: answer)
 
-    assert ("not seen", "after 0 s it was cancelling") == witness(card, "a batch that is cancelled ends so")
+    assert ("not seen", "after 0 s it was cancelling") == witness(card, "a batch that is cancelled ends as cancelled")
     assert ("not seen", "after 0 s it was validating") == witness(card, "a file that is no JSON")
 
 
@@ -143,8 +145,8 @@ BROKEN = {
         lambda request: request.path == "/files",
         lambda *_: error_answer(501, "no files here"),
         {
-            "files.create: an upload is answered with a file that has an id",
-            "batches.create: a batch says what it was made of",
+            "files.create: an upload is answered with its file: id, object, purpose, name, size",
+            "batches.create: a new batch repeats the parameters of its request",
             "batches.create: a file that is no JSON is refused, or fails the batch",
         },
         "501",
@@ -152,13 +154,13 @@ BROKEN = {
     "another file": (
         is_create,
         with_fields(input_file_id="file-other"),
-        {"batches.create: a batch says what it was made of", "H503"},
+        {"batches.create: a new batch repeats the parameters of its request", "H503"},
         'input_file_id is "file-other"',
     ),
     "metadata dropped": (
         is_create,
         with_fields(metadata=None),
-        {"batches.create: a batch says what it was made of"},
+        {"batches.create: a new batch repeats the parameters of its request"},
         "metadata is null",
     ),
     "not found is empty": (
@@ -185,49 +187,52 @@ BROKEN = {
     "a list of pages without batches": (
         is_list,
         lambda *_: json_answer({"data": [5]}),
-        {"batches.list: turning pages shows every batch once"},
+        {"batches.list: the pages show every batch once"},
         'answered 200 {"data": [5]}',
     ),
     "a list in HTML": (
         is_list,
         lambda *_: Answer(body=b"<html>" + b"x" * 500),
-        {"batches.list: turning pages shows every batch once"},
+        {"batches.list: the pages show every batch once"},
         "xxx...",
     ),
     "a list that ignores the limit": (
         is_list,
         lambda _, answer: json_answer(answer.json | {"data": answer.json["data"] * 2}),
-        {"batches.list: turning pages shows every batch once", "batches.list: the newest batch comes first"},
+        {"batches.list: the pages show every batch once", "batches.list: the newest batch comes first"},
         "a page of 2 has 4 batches",
     ),
     "a list that repeats": (
         is_list,
         lambda _, answer: json_answer(answer.json | {"data": answer.json["data"][:1] * 2}),
-        {"batches.list: turning pages shows every batch once"},
+        {"batches.list: the pages show every batch once"},
         "is shown twice",
     ),
     "an empty list": (
         is_list,
         lambda *_: json_answer({"object": "list", "data": [], "has_more": True}),
-        {"batches.list: turning pages shows every batch once"},
+        {"batches.list: the pages show every batch once"},
         "is not shown",
     ),
     "the oldest first": (
         is_list,
         lambda _, answer: json_answer(answer.json | {"data": answer.json["data"][::-1]}),
-        {"batches.list: the newest batch comes first", "batches.list: turning pages shows every batch once"},
+        {"batches.list: the newest batch comes first", "batches.list: the pages show every batch once"},
         "created_at: [",
     ),
     "cancel is not there": (
         is_cancel,
         lambda *_: error_answer(404, "no such route"),
-        {"batches.cancel: a batch that is cancelled ends so"},
+        {"batches.cancel: a batch that is cancelled ends as cancelled"},
         "answered 404",
     ),
     "cancel breaks down": (
         lambda request: is_cancel(request) and "00000000" not in request.path,
         lambda *_: error_answer(500, "oops"),
-        {"batches.cancel: a batch that is cancelled ends so", "batches.cancel: a cancel after the end changes nothing"},
+        {
+            "batches.cancel: a batch that is cancelled ends as cancelled",
+            "batches.cancel: a cancel after the end changes nothing",
+        },
         "answered 500",
     ),
 }
@@ -243,6 +248,161 @@ def test_what_a_server_breaks_is_named_with_a_witness(name):
     assert expected == set(results(card))
     assert said in witnesses
     assert ("inconsistent" if expected else "consistent") == card.verdict
+
+
+PARAMETERS = ("object", "input_file_id", "endpoint", "completion_window", "metadata")
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+@pytest.mark.parametrize("value", ["absent", None, "1d", "banana", 5, True, [], {}, {"conform": "other"}])
+def test_a_parameter_that_a_new_batch_changes_is_named(name, value):
+    """Whatever the server makes of it: absent, null, of another type, or another value."""
+
+    def change(_, answer):
+        batch = answer.json | {name: value}
+        return json_answer({key: each for key, each in batch.items() if key != name or value != "absent"})
+
+    result, said = witness(carded(change=altered(is_create, change)), "a new batch repeats the parameters")
+
+    assert "broken" == result
+    assert said.startswith(f"{name} is " if name != "object" or value == "absent" else "answered 200 ")
+
+
+@pytest.mark.parametrize(
+    "name, value", [("object", None), ("purpose", "assistants"), ("filename", "x"), ("bytes", 1), ("bytes", True)]
+)
+def test_an_upload_with_other_fields_is_a_warning(name, value):
+    """The batch can be created all the same."""
+    upload = altered(
+        lambda request: request.path == "/files", lambda _, answer: json_answer(answer.json | {name: value})
+    )
+    card = carded(change=upload)
+    (check,) = [check for check in card.endpoints if check.name == "files.create"]
+
+    assert ("broken", "warning", "consistent") == (check.result, check.severity, card.verdict)
+    assert check.witness.startswith(f"{name} is ")
+
+
+@pytest.mark.parametrize(
+    "fields", [{"cancelled_at": 5}, {"output_file_id": None}, {"request_counts": {}}, {"status": "x"}]
+)
+def test_a_late_cancel_that_changes_any_field_is_named(fields):
+    """Not only the status."""
+    ended = []
+
+    def change(request, answer):
+        if is_cancel(request) and answer.status == 409:
+            ended.append(request.path.removesuffix("/cancel"))
+        return json_answer(answer.json | fields) if request.path in ended and answer.status == 200 else answer
+
+    (name,) = fields
+    result, said = witness(carded(change=change), "a cancel after the end changes nothing")
+
+    assert ("broken", True) == (result, said.startswith(f"then {name} is "))
+
+
+def test_a_batch_that_is_gone_after_a_late_cancel_is_named():
+    """The answer is shown."""
+    ended = []
+
+    def change(request, answer):
+        if is_cancel(request) and answer.status == 409:
+            ended.append(request.path.removesuffix("/cancel"))
+        return error_answer(404, "gone") if request.path in ended else answer
+
+    result, said = witness(carded(change=change), "a cancel after the end changes nothing")
+
+    assert ("broken", True) == (result, said.startswith('now it is 404 {"error"'))
+
+
+@pytest.mark.parametrize("error", [None, "no such batch", {}, {"message": None}])
+def test_an_error_object_has_a_message(error):
+    """A 404 without one is no answer for a client."""
+    bare = altered(lambda request: "00000000" in request.path, lambda *_: json_answer({"error": error}, 404))
+
+    assert {f"batches.{name}: an unknown batch is 404, with an error object" for name in ("retrieve", "cancel")} == set(
+        results(carded(change=bare))
+    )
+
+
+def test_every_batch_that_was_created_must_be_listed():
+    """Not only the first one."""
+
+    def drop(_, answer):
+        return json_answer(answer.json | {"data": answer.json["data"][1:]}) if answer.json["data"] else answer
+
+    first_page = altered(lambda request: is_list(request) and "after" not in request.query, drop)
+
+    result, said = witness(carded(change=first_page), "the pages show every batch once")
+
+    assert ("broken", True) == (result, said.endswith("is not shown"))
+
+
+def test_a_missing_prefix_is_named():
+    """An address without /v1 has nothing; one without any batches is judged."""
+
+    def below(prefix):
+        api = FakeBatchAPI(QUICK)
+
+        def call(request):
+            headers = {**request.headers, "authorization": "Bearer sk-any"}
+            return api.handle(attrs.evolve(request, path=prefix + request.path, headers=headers))
+
+        return conform(call, now=api.clock.now, sleep=api.clock.sleep, server="fake", poll_s=10)
+
+    with pytest.raises(UnreachableError, match="the address has no /files, but it has /v1/batches: write it with /v1"):
+        below("")
+    assert "inconsistent" == below("/v2").verdict
+
+
+def test_a_connection_that_breaks_in_the_middle_does_not_end_the_run():
+    """It is an answer like another; only a server that never answered stops the run."""
+    count = []
+
+    def break_one(request, answer):
+        count.append(request)
+        if len(count) in (5, 6):
+            raise UnreachableError("GET /batches: reset")
+        return answer
+
+    card = carded(change=break_one)
+
+    assert ("consistent", []) == (card.verdict, results(card))
+    gone = altered(is_list, lambda *_: (_ for _ in ()).throw(UnreachableError("GET /batches: reset")))
+    assert ("broken", "answered no answer: GET /batches: reset") == witness(carded(change=gone), "the pages show")
+
+
+def test_a_wait_reports_each_poll():
+    """The batch, its status, the time so far and the most."""
+    found = []
+    card = carded(on_wait=found.append)
+    batch_ids = {each.batch_id for each in found}
+
+    assert ("consistent", 3) == (card.verdict, len(batch_ids))
+    assert {2000} == {each.timeout_s for each in found}
+    assert {"validating", "in_progress", "completed", "cancelling", "cancelled", "failed"} == {
+        each.status for each in found
+    }
+    assert [0.0] * 3 == [each.waited_s for each in found if each.waited_s == 0]
+
+
+def test_stamps_are_judged_by_the_servers_own_clock():
+    """A server whose time runs ahead of ours stamps nothing in the future."""
+    ahead = FakeBatchAPI(QUICK)
+    ahead.clock.advance("10d")
+    now = FakeBatchAPI().clock.now
+
+    def call(request):
+        headers = {**request.headers, "authorization": "Bearer sk-any"}
+        return ahead.handle(attrs.evolve(request, path="/v1" + request.path, headers=headers))
+
+    def judged(change):
+        return conform(lambda request: change(call(request)), now=now, sleep=ahead.clock.sleep, server="x", timeout_s=1)
+
+    undated = judged(lambda answer: attrs.evolve(answer, headers={"date": "soon"}))
+
+    assert [] == results(judged(lambda answer: answer))
+    assert ["T205"] == results(undated)
 
 
 def test_a_cancel_that_is_too_late_is_not_seen():
@@ -261,7 +421,7 @@ def test_a_cancelled_batch_that_ends_otherwise_is_named():
 
     card = carded(change=altered(lambda request: request.method == "GET" and "content" not in request.path, fail))
 
-    assert ("broken", "it ended failed, errors: null") == witness(card, "a batch that is cancelled ends so")
+    assert ("broken", "it ended failed, errors: null") == witness(card, "a batch that is cancelled ends as cancelled")
 
 
 def test_a_cancel_that_reopens_a_batch_is_named():
@@ -276,7 +436,7 @@ def test_a_cancel_that_reopens_a_batch_is_named():
 
     result, said = witness(carded(change=change), "a cancel after the end changes nothing")
 
-    assert ("broken", True) == (result, said.startswith('now it is 200 {"id"'))
+    assert ("broken", 'then status is "in_progress", not "completed"') == (result, said)
 
 
 def test_an_invalid_file_that_is_completed_is_named():
@@ -315,7 +475,7 @@ def test_a_list_without_end_is_not_turned_for_ever():
 
     card = carded(change=altered(is_list, endless))
 
-    assert (50, "kept") == (len(count), witness(card, "turning pages shows every batch once")[0])
+    assert (50, "kept") == (len(count), witness(card, "the pages show every batch once")[0])
 
 
 def test_a_batch_that_vanishes_is_not_judged_by_its_end():
@@ -369,24 +529,37 @@ def test_a_card_without_batches_is_undetermined():
     card = Scorecard(server="x", dialect="openai", snapshots=0, endpoints=(), rules=())
 
     assert "undetermined" == card.verdict
-    assert "undetermined: x as openai, 0 snapshots\n\nendpoints: 0 kept, 0 broken, 0 not seen\n" in card.to_text()
+    assert card.to_text() == (
+        "endpoints: 0 kept, 0 broken, 0 not seen\n\nrules: 0 kept, 0 broken, 0 not seen\n\n"
+        "undetermined: x as openai; broken: 0 of 0 endpoint checks, 0 of 0 rules; 0 snapshots\n"
+    )
 
 
 def test_a_card_is_text_and_json():
-    """What is broken comes first; nothing that a server said acts on a terminal."""
+    """What is broken comes first, the verdict last; nothing that a server said acts on a terminal."""
     scores = (
         Check("a", "one", "kept"),
         Check("b", "two", "broken", "\x1b[2J", "warning"),
         Check("c", "three", "not seen"),
+        Check("a", "four", "kept"),
+        Check("d", "five", "kept"),
     )
     card = Scorecard(server="x", dialect="openai", snapshots=3, endpoints=scores, rules=())
 
     assert [
         "  broken    b                 two (warning)",
         "                              \\x1b[2J",
-        "  kept      a                 one",
         "  not seen  c                 three",
-    ] == card.to_text().splitlines()[3:7]
+        "  kept      a x2, d",
+    ] == card.to_text().splitlines()[1:5]
+    assert [
+        "  kept      a                 one",
+        "  kept      a                 four",
+        "  kept      d                 five",
+    ] == card.to_text(full=True).splitlines()[4:7]
+    assert card.to_text().endswith(
+        "\nconsistent: x as openai; broken: 1 of 5 endpoint checks, 0 of 0 rules; 3 snapshots\n"
+    )
     assert card.to_dict() == json.loads(card.to_json())
     assert ("consistent", "broken") == (card.verdict, card.to_dict()["endpoints"][1]["result"])
 
@@ -406,10 +579,13 @@ def test_the_command_judges_a_server(tmp_path):
     clock = SpeedClock(2_000, begins_at=time.time() - 43_200)
     with FakeBatchAPI("validating 1s > in_progress 1m > finalizing 5m > completed", clock=clock).serve() as server:
         text = ran(server.base_url, "--poll", "0.01")
+        full = ran(server.base_url, "--poll", "0.01", "--all")
         document = ran(server.base_url, "--poll", "0.01", "--format", "json", "--log", str(log), "--dialect", "ogx")
 
     assert (0, "") == (text.exit_code, text.stderr)
-    assert text.stdout.startswith(f"consistent: {server.base_url} as openai, ")
+    assert text.stdout.splitlines()[-1].startswith(f"consistent: {server.base_url} as openai; broken: 0 of 11 ")
+    assert max(map(len, text.stdout.splitlines()[:-1])) <= 80
+    assert "\n  kept      S001" in full.stdout
     assert (1, "inconsistent") == (document.exit_code, json.loads(document.stdout)["verdict"])
     assert json.loads(document.stdout)["snapshots"] == len(log.read_text().splitlines())
 
@@ -434,9 +610,23 @@ def test_a_call_returns_errors_as_answers():
     """And what never came as an error."""
     api = FakeBatchAPI()
     with api.serve() as server:
-        call = caller(server.base_url + "/", "sk-any")
+        call = http_caller(server.base_url + "/", "sk-any")
         assert 200 == call(Request(method="GET", path="/batches", query={"limit": "1"})).status
         assert 404 == call(Request(method="POST", path="/batches/none/cancel")).status
         api.inject("reset")
         with pytest.raises(UnreachableError, match=r"^GET .*/v1/batches: "):
             call(Request(method="GET", path="/batches"))
+
+
+def test_a_wait_is_shown_at_a_terminal(monkeypatch):
+    """On standard error; nothing that the server said acts on it."""
+    monkeypatch.setattr(conform_cli, "sys", SimpleNamespace(stderr=SimpleNamespace(isatty=lambda: True)))
+    clock = SpeedClock(2_000, begins_at=time.time() - 43_200)
+    with FakeBatchAPI(QUICK, clock=clock).serve() as server:
+        found = ran(server.base_url, "--poll", "0.01")
+
+    assert 0 == found.exit_code
+    assert (
+        "waiting for b: \\x1b[2J, 3 s of at most 900 s"
+        == conform_cli._wait_text(WaitProgress("b", "\x1b[2J", 3.2, 900)).plain
+    )
