@@ -18,7 +18,7 @@ from batchfsm.cli.formats import STATUS
 from batchfsm.cli.options import SPAN, DialectChoice, dialect_options
 from batchfsm.cli.output import paint
 from batchfsm.conform import POLL_S, TIMEOUT_S, WaitProgress, conform, http_caller
-from batchfsm.explain import printable
+from batchfsm.escapes import printable
 
 KEY: Final = "OPENAI_API_KEY"
 """The environment variable with the key; the key is written to no log, error or file."""

@@ -45,7 +45,7 @@ def command(*, scenario: str, dialect: DialectChoice, speed: float, host: str, p
             click.echo(f"OPENAI_BASE_URL={server.base_url}")
             with suppress(KeyboardInterrupt):
                 Event().wait()
-    except* Exception as group:
+    except ExceptionGroup as group:
         # Clients got a 500 for each; the function of --respond is the only code that raises here.
         first = group.exceptions[0]
         times = len(group.exceptions)

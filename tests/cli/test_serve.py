@@ -165,6 +165,6 @@ def test_a_function_that_raises_is_named(monkeypatch, functions, name, problem):
 )
 def test_what_is_no_function_is_refused(monkeypatch, functions, respond, problem):
     """Before anything is served."""
-    result = ran(monkeypatch, "--respond", respond.format(path=functions), meanwhile=lambda url: pytest.fail(url))
+    result = ran(monkeypatch, "--respond", respond.format(path=functions), meanwhile=pytest.fail)
 
     assert (2, f"batchfsm: {problem.format(path=functions)}\n") == (result.exit_code, result.stderr)
