@@ -208,7 +208,7 @@ def _unwrap_once(found: object, translator: Translator | None) -> object:
     """Return what an array, page or envelope holds; None for a batch, and for what is none of them."""
     if isinstance(found, _LISTS):
         return found
-    if not isinstance(found, Mapping) or is_batch(found) or (translator is not None and translator.is_marked(found)):
+    if not isinstance(found, Mapping) or (translator is not None and translator.is_marked(found)) or is_batch(found):
         return None
     if translator is not None and (listed := translator.listed(found)) is not None:
         return listed

@@ -332,6 +332,8 @@ class FastPath:
         values = [*row]
         values[0] = self._words[row[0]]
         for index in _TIMES:
+            if values[index] is None:
+                continue
             values[index] = self._time(values[index], None)
         for index in self._blanks:
             values[index] = None if values[index] == "" else values[index]

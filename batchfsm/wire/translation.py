@@ -5,13 +5,38 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+import attrs
+
 from batchfsm.dialects import Paths, Wire
 from batchfsm.snapshot import COUNT_FIELDS
 
 _DROPPED: Final = object()
 
+_SHAPES_MAX: Final = 4096  # Healthy logs show a few; a hostile one must not grow the table.
+_KEYS_MAX: Final = 64
+
 _Tree = dict[str, Any]
 """By key: a path (the value is read), `_DROPPED`, or the tree of an inner object."""
+
+
+@attrs.frozen
+class _Shape:
+    """The parts of a mapping with certain keys."""
+
+    is_marked: bool | None
+    """Whether it has the mark; None if that depends on an inner object."""
+
+    fields: tuple[tuple[str, Any], ...]
+    """Each field that is read from one key, with the key."""
+
+    read: tuple[tuple[str, Any], ...]
+    """Each other path that is a single key, with the key."""
+
+    inner: tuple[tuple[Any, _Tree], ...]
+    """Each key whose inner object is read, with its tree."""
+
+    rest: tuple[Any, ...]
+    """Each key that no path names."""
 
 
 class Translator:
@@ -22,6 +47,7 @@ class Translator:
         self._canonical_status = canonical_status
         self._mark = [[path.split(".") for path in paths] for paths in wire.mark]
         self._tree: _Tree = {}
+        self._shapes: dict[tuple[Any, ...], _Shape] = {}
         read = [path for paths in (*wire.fields.values(), *wire.counts.values()) for path in paths]
         for path, leaf in (*((path, path) for path in read), *((path, _DROPPED) for path in wire.dropped)):
             *outer, last = path.split(".")
@@ -29,10 +55,14 @@ class Translator:
             for key in outer:
                 tree = tree.setdefault(key, {})
             tree[last] = leaf
+        self._single = {name: paths[0] for name, paths in wire.fields.items() if len(paths) == 1}
+        self._several = {name: paths for name, paths in wire.fields.items() if len(paths) > 1 or "." in paths[0]}
+        self._counts = [(name, wire.counts.get(name, ())) for name in COUNT_FIELDS] if wire.counts else []
 
     def is_marked(self, found: Mapping[Any, Any]) -> bool:
         """Tell whether an object has every path of the mark."""
-        return all(any(_has_path(found, path) for path in paths) for paths in self._mark)
+        marked = self._shape_of(found).is_marked
+        return self._has_mark(found) if marked is None else marked
 
     def listed(self, found: Mapping[Any, Any]) -> list[Any] | tuple[Any, ...] | None:
         """Return the objects of a page of the provider; None if it is no page."""
@@ -41,22 +71,58 @@ class Translator:
 
     def translate(self, found: Mapping[Any, Any]) -> dict[Any, Any]:
         """Return an object under OpenAI's names; keys that no path names are kept, nested ones under their path."""
-        values: dict[str, Any] = {}
-        translated: dict[Any, Any] = {}
-        _walk(found, self._tree, "", values, translated)
-        for name, paths in self._wire.fields.items():
+        shape = self._shape_of(found)
+        translated: dict[Any, Any] = {key: found[key] for key in shape.rest}
+        values: dict[str, Any] = {path: _plain(found[path]) for path, _ in shape.read}
+        for key, tree in shape.inner:
+            inner = found[key]
+            if isinstance(inner, Mapping):
+                _walk(inner, tree, f"{key}.", values, translated)
+            elif inner is not None:
+                translated[key] = inner
+        for name, key in shape.fields:
+            translated[name] = _plain(found[key])
+        for name, paths in self._several.items():
             translated[name] = _value_of(paths, values)
-        if self._wire.counts and any(path in values for paths in self._wire.counts.values() for path in paths):
-            translated["request_counts"] = {
-                name: self._count(self._wire.counts.get(name, ()), values) for name in COUNT_FIELDS
-            }
-        translated["errors"] = _errors(translated.get("errors"))
-        status = translated["status"]
+        if any(path in values for _, paths in self._counts for path in paths):
+            translated["request_counts"] = {name: self._count(paths, values) for name, paths in self._counts}
+        if (errors := translated.get("errors")) is not None:
+            translated["errors"] = _errors(errors)
+        if self._wire.silent:
+            self._silence(translated)
+        return translated
+
+    def _silence(self, translated: dict[Any, Any]) -> None:
+        """Set fields to null that say nothing in the status."""
+        status = translated.get("status")
         word = self._canonical_status(status) if isinstance(status, str) else None
         for name, statuses in self._wire.silent.items():
             if word in statuses:
                 translated[name] = None
-        return translated
+
+    def _shape_of(self, found: Mapping[Any, Any]) -> _Shape:
+        keys = tuple(found)
+        shape = self._shapes.get(keys)
+        if shape is None:
+            shape = self._make_shape(found)
+            if len(self._shapes) < _SHAPES_MAX and len(keys) <= _KEYS_MAX:
+                self._shapes[keys] = shape
+        return shape
+
+    def _make_shape(self, found: Mapping[Any, Any]) -> _Shape:
+        nodes = {key: self._tree.get(key) if isinstance(key, str) else None for key in found}
+        names = {path: name for name, path in self._single.items()}
+        depends = any("." in path for paths in self._wire.mark for path in paths)
+        return _Shape(
+            is_marked=None if depends else self._has_mark(found),
+            fields=tuple((names[key], key) for key, node in nodes.items() if node == key and key in names),
+            read=tuple((node, key) for key, node in nodes.items() if node == key and key not in names),
+            inner=tuple((key, node) for key, node in nodes.items() if isinstance(node, dict)),
+            rest=tuple(key for key, node in nodes.items() if node is None),
+        )
+
+    def _has_mark(self, found: Mapping[Any, Any]) -> bool:
+        return all(any(_has_path(found, path) for path in paths) for paths in self._mark)
 
     def _count(self, paths: Paths, values: Mapping[str, Any]) -> Any:
         """Return the sum of some counts, null if one is, or the first value that is no count."""
@@ -78,13 +144,17 @@ def _walk(holder: Mapping[Any, Any], tree: _Tree, prefix: str, values: dict[str,
         if node is None:
             rest[f"{prefix}{key}" if prefix else key] = value
         elif isinstance(node, str):
-            # An enumeration of an SDK is text whose type is its own.
-            values[node] = str.__str__(value) if isinstance(value, str) and type(value) is not str else value
+            values[node] = _plain(value)
         elif isinstance(node, dict):
             if isinstance(value, Mapping):
                 _walk(value, node, f"{prefix}{key}.", values, rest)
             elif value is not None:
                 rest[f"{prefix}{key}"] = value
+
+
+def _plain(value: Any) -> Any:
+    """Return a member of an SDK's enumeration as its text; any other value as it is."""
+    return str.__str__(value) if type(value) is not str and isinstance(value, str) else value
 
 
 def _value_of(paths: Paths, values: Mapping[str, Any]) -> Any:
