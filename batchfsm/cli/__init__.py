@@ -18,6 +18,7 @@ from batchfsm.cli.failures import handle_errors
 COMMANDS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "audit": "Check every snapshot of a log, alone and against earlier ones.",
+        "results": "Check that each request of a batch was answered exactly once.",
         "rules": "Explain the rules: meaning, evidence, example, remedy.",
         "timeline": "Draw the history of each batch in a log.",
         "diagram": "Draw the lifecycle of a dialect.",
