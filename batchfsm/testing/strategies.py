@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from batchfsm.dialects import Dialect, find, require_openai_fields
 from batchfsm.errors import UnknownNameError
 from batchfsm.rules import RULES
+from batchfsm.testing.broken_results import BREAKERS, broken_results
 from batchfsm.testing.clock import BEGINS_AT
 from batchfsm.testing.timeline import DEADLINE_S, ProgressPoint, Timeline, Wire
 from batchfsm.testing.violations import CHANGES, changeable, changed, pairable, paired
@@ -50,12 +51,13 @@ def polls(history: Sequence[Snapshot]) -> st.SearchStrategy[list[Snapshot]]:
     return places.map(lambda found: [history[place] for place in sorted(found)])
 
 
-def broken(rule: str) -> st.SearchStrategy[list[Any]]:
+def broken(rule: str) -> st.SearchStrategy[Any]:
     """
     Return histories on OpenAI that break one rule and no other.
 
     The last item is the one that breaks it. Items are batch objects; for T205 and T207,
-    which need the time of observation, envelopes.
+    which need the time of observation, envelopes. For a rule of result files, R601 to R607,
+    return `ResultFiles` instead.
 
     Args:
         rule: The code of the rule.
@@ -63,8 +65,10 @@ def broken(rule: str) -> st.SearchStrategy[list[Any]]:
     Raises:
         UnknownNameError: If there is no such rule.
     """
+    if rule in BREAKERS:
+        return broken_results(rule)
     if rule not in RULES:
-        raise UnknownNameError("rule", rule, RULES)
+        raise UnknownNameError("rule", rule, (*RULES, *BREAKERS))
     return _changed(rule) if rule in CHANGES else _paired(rule)
 
 
