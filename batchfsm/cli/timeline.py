@@ -12,6 +12,7 @@ import click
 
 from batchfsm.cli.failures import StopError
 from batchfsm.cli.options import DialectChoice, dialect_options
+from batchfsm.cli.outcome import outcome_lines
 from batchfsm.cli.output import refuse_overwriting, write
 from batchfsm.diagram import dot
 from batchfsm.escapes import printable
@@ -64,8 +65,12 @@ def command(
 
 
 def as_text(timelines: Sequence[BatchTimeline], _: Lifecycle) -> str:
-    """Return the timelines as text for a terminal."""
-    return "\n".join([*map(timeline, timelines), _LEGEND])
+    """Return the timelines as text for a terminal, each with the errors of its batch."""
+    return "\n".join([*map(_with_outcome, timelines), _LEGEND])
+
+
+def _with_outcome(batch: BatchTimeline) -> str:
+    return timeline(batch) + "".join(f"  {line}\n" for line in outcome_lines(batch.last))
 
 
 def as_dot(timelines: Sequence[BatchTimeline], lifecycle: Lifecycle) -> str:

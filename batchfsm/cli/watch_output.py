@@ -43,7 +43,8 @@ class TextOutput:
             progress = _progress(fields["snapshot"]) if fields["evidence"] == "observed" else ""
             print(f"{when:<19}  {subject}{printable(fields['target'])}{progress}", flush=True)
         elif event == "status":
-            print(f"{format_time(fields['observed_at'])}  {subject}{printable(fields['status'])}", flush=True)
+            hint = f"  ({printable(fields['hint'])})" if fields["hint"] else ""
+            print(f"{format_time(fields['observed_at'])}  {subject}{printable(fields['status'])}{hint}", flush=True)
         elif event == "outcome":
             for line in fields["lines"]:
                 print(f"{'':<19}  {subject}{line}", flush=True)

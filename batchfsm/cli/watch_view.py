@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
+
 from batchfsm.cli.exec_hook import to_wire
 from batchfsm.cli.outcome import failed_requests, outcome_lines
 from batchfsm.cli.watch_output import TextOutput
 from batchfsm.cli.watch_summary import GONE, LIST, REFUSED, WatchSummary
+from batchfsm.dialects import nearest_status
 from batchfsm.explain import clock as format_time
 from batchfsm.monitor import HookError, Monitor
 from batchfsm.route import Transition
@@ -87,7 +90,7 @@ class WatchView:
             self._show_transition(transition)
         status = self._status(batch_id, snapshot)
         if self._summary.enter(batch_id, status) and not event.transitions:
-            self._output.show("status", batch_id, status=str(status), observed_at=snapshot.observed_at)
+            self._show_status(batch_id, str(status), snapshot.observed_at)
         if event.transitions and status in self._final:
             self._record_outcome(batch_id, snapshot)
             if lines := outcome_lines(snapshot):
@@ -97,6 +100,14 @@ class WatchView:
             self._output.show(
                 "finding", batch_id, rule=each.rule, name=each.name, severity=each.severity, message=each.message
             )
+
+    def _show_status(self, batch_id: str, status: str, observed_at: float | None) -> None:
+        """Show a status without a transition: another process has it, or the dialect does not have the status."""
+        hint = ""
+        if status not in self._known:
+            meaning = nearest_status(status, self._monitor.dialect) or "STATUS"
+            hint = f"no status of the dialect {self._monitor.dialect.name}; try --alias {shlex.quote(status)}={meaning}"
+        self._output.show("status", batch_id, status=status, observed_at=observed_at, hint=hint)
 
     def _status(self, batch_id: str, snapshot: Snapshot) -> str | None:
         """Return the status to show: the known one, or a word that the dialect does not have."""

@@ -1,5 +1,6 @@
 """The command line, as its users meet it: what it prints where, and its exit status."""
 
+import errno
 import io
 import json
 import os
@@ -548,6 +549,154 @@ def test_a_log_out_of_order_from_a_pipe(log):
     assert (0, "consistent: 4 snapshots of 1 batch\n") == (result.returncode, result.stdout)
 
 
+# ---------------------------------------------------------------- outputs that are inputs
+
+
+@pytest.mark.parametrize("option", ["--output", "--report", "--findings"])
+@pytest.mark.parametrize("way", ["same", "./same", "symbolic link", "hard link", "glob"])
+def test_an_output_never_overwrites_an_input(option, way, log):
+    """The same file by any path or link is refused in one line before the audit; the log is as it was."""
+    source = log / "left.jsonl"
+    before, target = source.read_bytes(), {"./same": "./left.jsonl"}.get(way, "left.jsonl")
+    if way.endswith("link"):
+        target = "link.jsonl"
+        (log / target).symlink_to(source) if way == "symbolic link" else (log / target).hardlink_to(source)
+    result = ran("audit", "l*.jsonl" if way == "glob" else "left.jsonl", option, target)
+
+    assert (2, "", 1) == (result.exit_code, result.stdout, result.stderr.count("\n"))
+    assert result.stderr.startswith(f"batchfsm: {option} {target.removeprefix('./')} would overwrite ")
+    assert before == source.read_bytes()
+
+
+def test_standard_input_is_not_overwritten(log):
+    """The file behind standard input is an input too."""
+    with (log / "left.jsonl").open() as file:
+        result = subprocess.run(
+            [*SELF, "audit", "-", "--output", "left.jsonl"],
+            stdin=file,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    assert (2, "batchfsm: --output left.jsonl would overwrite -, which is an input\n") == (
+        result.returncode,
+        result.stderr,
+    )
+
+
+def test_two_outputs_are_two_files(log):
+    """One of them would be lost."""
+    result = ran("audit", "good.jsonl", "--output", "out.jsonl", "--findings", "out.jsonl")
+
+    assert (2, "batchfsm: --findings out.jsonl would overwrite the file of --output\n") == (
+        result.exit_code,
+        result.stderr,
+    )
+    assert not (log / "out.jsonl").exists()
+
+
+def test_an_output_to_a_device(log):
+    """A device holds nothing that could be lost: any number of outputs may go there."""
+    assert 1 == ran("audit", "left.jsonl", "--output", "/dev/null", "--report", "/dev/null").exit_code
+
+
+def test_a_timeline_never_overwrites_its_log(log):
+    """As for an audit."""
+    result = ran("timeline", "good.jsonl", "--output", "good.jsonl")
+
+    assert (2, "batchfsm: --output good.jsonl would overwrite good.jsonl, which is an input\n") == (
+        result.exit_code,
+        result.stderr,
+    )
+
+
+def test_a_full_disk_leaves_the_file_as_it_was(log, monkeypatch):
+    """What was there before is whole, and no temporary file is left."""
+    (log / "report.txt").write_text("yesterday")
+
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    result = ran("audit", "left.jsonl", "--output", "report.txt")
+
+    assert (2, "batchfsm: report.txt: No space left on device\n") == (result.exit_code, result.stderr)
+    assert ("yesterday", 4) == ((log / "report.txt").read_text(), len(list(log.iterdir())))
+
+
+# ---------------------------------------------------------------- dialects of one's own
+
+OWN = "from batchfsm import Dialect\nMINE = Dialect(name='mine', aliases={'Done': 'completed'})\n"
+
+
+@pytest.mark.parametrize(
+    "option",
+    [["--alias", "Done=completed"], ["--dialect", "mine.py:MINE"], ["--dialect", "azure", "--alias", "Done=completed"]],
+)
+@pytest.mark.parametrize("command", ["audit", "timeline"])
+def test_a_word_of_the_server_gets_a_meaning(command, option, log):
+    """By --alias with any dialect, or by a dialect that a file defines."""
+    (log / "mine.py").write_text(OWN)
+    (log / "done.jsonl").write_text(lines([snap("vpzc", status="Done")]))
+
+    assert "unknown-status" in ran("audit", "done.jsonl").stdout
+    assert 0 == ran(command, "done.jsonl", *option).exit_code
+
+
+def test_a_lifecycle_in_a_file_is_a_dialect_too(log):
+    """`diagram` draws it."""
+    (log / "mine.py").write_text("from batchfsm import OPENAI as MINE\n")
+
+    assert ran("diagram").stdout == ran("diagram", "--dialect", "mine.py:MINE").stdout
+
+
+@pytest.mark.parametrize(
+    "file, options, said",
+    [
+        (OWN, ["--dialect", "mine.py:YOURS"], "mine.py defines no dialect 'YOURS'; it defines MINE"),
+        ("x = 1", ["--dialect", "mine.py:x"], "mine.py defines no dialect 'x'; it defines none"),
+        ("1 / 0", ["--dialect", "mine.py:MINE"], "mine.py cannot be run: ZeroDivisionError: division by zero"),
+        (
+            "(",
+            ["--dialect", "mine.py:MINE"],
+            "mine.py cannot be run: SyntaxError: '(' was never closed (mine.py, line 1)",
+        ),
+        ("exit(3)", ["--dialect", "mine.py:MINE"], "mine.py cannot be run: SystemExit: 3"),
+        ("", ["--dialect", "no.py:MINE"], "no.py: No such file or directory"),
+        (
+            "from batchfsm import Dialect; Dialect(name='x', aliases={'a': 'b'})",
+            ["--dialect", "mine.py:MINE"],
+            "invalid dialect 'x': alias 'a' means 'b', which is not a status",
+        ),
+        ("", ["--alias", "Done"], "--alias takes WORD=STATUS, such as Done=completed; not 'Done'"),
+        ("", ["--alias", "=completed"], "--alias takes WORD=STATUS, such as Done=completed; not '=completed'"),
+        ("", ["--alias", "Done=gone"], "invalid dialect 'openai': alias 'Done' means 'gone', which is not a status"),
+    ],
+)
+def test_a_dialect_that_cannot_be_loaded_is_one_line(file, options, said, log):
+    """On every command that reads batches, and the exit status is 2."""
+    (log / "mine.py").write_text(file)
+
+    for command in (
+        ["audit", "good.jsonl"],
+        ["timeline", "good.jsonl"],
+        ["diagram"],
+        ["sql", "duckdb"],
+        ["serve", "--port", "0"],
+    ):
+        result = ran(*command, *options)
+        assert (2, "", f"batchfsm: {said}\n") == (result.exit_code, result.stdout, result.stderr)
+
+
+def test_an_interrupt_of_a_dialects_file_passes(log):
+    """It ends the command."""
+    (log / "mine.py").write_text("raise KeyboardInterrupt")
+
+    assert 130 == ran("diagram", "--dialect", "mine.py:MINE").exit_code
+
+
 # ---------------------------------------------------------------- colours, encodings, pipes
 
 
@@ -751,6 +900,16 @@ def test_a_terminal_gets_no_png(log):
     assert "batchfsm: this picture is no text: name a file with --output\r\n" == on_terminal(
         "diagram", "--format", "png"
     )
+
+
+def test_a_timeline_shows_why_a_batch_failed(log):
+    """The first errors, and the number of failed requests, stand below the bars."""
+    errors = {"object": "list", "data": [{"code": "invalid_json_line", "message": "no JSON", "line": 7}]}
+    (log / "two.jsonl").write_text(lines([*seen("vf", errors=errors), *seen("vpzc", id="batch_2")]))
+    shown = ran("timeline", "two.jsonl").stdout.splitlines()
+
+    assert "  invalid_json_line (line 7): no JSON" in shown
+    assert "  1 of 8 requests failed, see file-err" in shown
 
 
 def test_timeline_of_one_batch(log):

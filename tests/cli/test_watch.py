@@ -281,7 +281,8 @@ def test_an_unknown_status_is_counted_as_it_was_seen(clock):
         result.exit_code,
         result.stdout.splitlines()[-1],
     )
-    assert 1 == sum(line.endswith("  batch_1 Finished") for line in result.stdout.splitlines())
+    hint = "  batch_1 Finished  (no status of the dialect openai; try --alias Finished=STATUS)"
+    assert 1 == sum(line.endswith(hint) for line in result.stdout.splitlines())
     assert any(line.startswith("error S004 ") for line in result.stderr.splitlines())
 
 
