@@ -5,6 +5,7 @@ from __future__ import annotations
 import runpy
 from collections.abc import Callable, Sequence
 from functools import wraps
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import attrs
@@ -93,9 +94,10 @@ def _complete_dialect(_ctx: click.Context, _param: click.Parameter, incomplete: 
 
 def names_in_file(path: str) -> dict[str, Any]:
     """Return the names that a Python file defines; a file that cannot be run is one line, like every other error."""
+    Path(path).open("rb").close()  # Its OSError has the path as it was given.
     try:
         return runpy.run_path(path)
-    except (OSError, BatchfsmError):
+    except BatchfsmError:
         raise
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt):

@@ -64,13 +64,14 @@ def command(
     write(FORMATS[output_format](timelines, loaded.lifecycle), output)
 
 
-def as_text(timelines: Sequence[BatchTimeline], _: Lifecycle) -> str:
+def as_text(timelines: Sequence[BatchTimeline], lifecycle: Lifecycle) -> str:
     """Return the timelines as text for a terminal, each with the errors of its batch."""
-    return "\n".join([*map(_with_outcome, timelines), _LEGEND])
+    return "\n".join([*(_with_outcome(each, lifecycle) for each in timelines), _LEGEND])
 
 
-def _with_outcome(batch: BatchTimeline) -> str:
-    return timeline(batch) + "".join(f"  {line}\n" for line in outcome_lines(batch.last))
+def _with_outcome(batch: BatchTimeline, lifecycle: Lifecycle) -> str:
+    lines = outcome_lines(batch.last) if batch.last.status in lifecycle.terminal else []
+    return timeline(batch) + "".join(f"  {line}\n" for line in lines)
 
 
 def as_dot(timelines: Sequence[BatchTimeline], lifecycle: Lifecycle) -> str:

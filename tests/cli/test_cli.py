@@ -16,6 +16,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from batchfsm import DIALECTS as ALL_DIALECTS
 from batchfsm import OPENAI, RULES, __main__, audit, diagram
 from batchfsm.cli import COMMANDS, app
 from batchfsm.cli.formats import STATUS
@@ -97,7 +98,10 @@ def test_a_rule_that_could_not_look_is_named(log):
         (["audit", "."], ".: Is a directory"),
         (["audit", "good.jsonl", "nope.jsonl"], "nope.jsonl: No such file or directory"),
         (["audit", "*.json"], "*.json: nothing matches"),
-        (["audit", "good.jsonl", "--dialect", "acme"], f"no dialect is called 'acme'; known: {', '.join(DIALECTS)}"),
+        (
+            ["audit", "good.jsonl", "--dialect", "acme"],
+            f"no dialect is called 'acme'; known: {', '.join(ALL_DIALECTS)}",
+        ),
         (["audit", "good.jsonl", "--select", "T2,X9"], f"no rule is called 'X9'; known: {', '.join(RULES)}"),
         (["audit", "good.jsonl", "--ignore", "9"], f"no rule is called '9'; known: {', '.join(RULES)}"),
         (["audit", "good.jsonl", "--select", ""], f"no rule is called ''; known: {', '.join(RULES)}"),
@@ -110,8 +114,11 @@ def test_a_rule_that_could_not_look_is_named(log):
         (["timeline", "nope.jsonl"], "nope.jsonl: No such file or directory"),
         (["timeline", "blank.jsonl"], "no batch in blank.jsonl"),
         (["timeline", "good.jsonl", "--batch", "b7"], "no snapshot of b7 in good.jsonl"),
-        (["timeline", "good.jsonl", "--dialect", "acme"], f"no dialect is called 'acme'; known: {', '.join(DIALECTS)}"),
-        (["diagram", "--dialect", "acme"], f"no dialect is called 'acme'; known: {', '.join(DIALECTS)}"),
+        (
+            ["timeline", "good.jsonl", "--dialect", "acme"],
+            f"no dialect is called 'acme'; known: {', '.join(ALL_DIALECTS)}",
+        ),
+        (["diagram", "--dialect", "acme"], f"no dialect is called 'acme'; known: {', '.join(ALL_DIALECTS)}"),
         (["diagram", "--output", "no/such/folder"], "no/such/folder: No such file or directory"),
     ],
 )
