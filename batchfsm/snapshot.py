@@ -217,6 +217,18 @@ class Snapshot:
         """The status, if it is one of OpenAI's eight words."""
         return cast("Status", self.status) if self.status in _STATUSES else None
 
+    @property
+    def results_available(self) -> bool:
+        """
+        True if there is a file with answers to download: an output file, or an error file.
+
+        The status does not matter: expired and cancelled batches have answers, too, and they
+        are paid for. A file counts unless `request_counts` says that it holds no answer.
+        """
+        counts = self.request_counts or RequestCounts()
+        has_outputs = self.output_file_id is not None and counts.completed != 0
+        return has_outputs or (self.error_file_id is not None and counts.failed != 0)
+
     def to_dict(self, *, style: Style = "snake") -> dict[str, object]:
         """
         Write it back as the wire has it: nulls explicit, bad fields and unknown keys as they came.

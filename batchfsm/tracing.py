@@ -1,4 +1,4 @@
-"""The life of a batch as a trace of OpenTelemetry, made from its stamps once it has ended."""
+"""OpenTelemetry traces of batches, built from their timestamps once they have ended."""
 
 from __future__ import annotations
 
@@ -11,20 +11,19 @@ from batchfsm.route import Transition
 from batchfsm.snapshot import Snapshot
 
 NS: Final = 1_000_000_000
-"""Nanoseconds in a second: what OpenTelemetry counts in."""
+"""Nanoseconds in a second, the unit of OpenTelemetry."""
 
 
 def follow(monitor: Monitor | AsyncMonitor, tracer_provider: Any = None) -> None:
     """
-    Have a trace made of each batch that ends from now on.
+    Record a trace of each batch that ends from now on.
 
-    It is a trace of its own, whatever span is current at the time: a span for the
-    batch, and in it one for each status that has a stamp, with its true times. No
-    span is made for a poll.
+    The trace has no parent, whatever span is current: a span for the batch, and in it one
+    for each status with a timestamp, at its true times. Polls have no spans.
 
     Args:
-        monitor: What sees the batches end; a hook on every final status is registered.
-        tracer_provider: Where spans go to; by default the global one.
+        monitor: The monitor of the batches; a hook on every final status is registered.
+        tracer_provider: The provider of the tracer; by default the global one.
 
     Raises:
         MissingExtraError: If `opentelemetry-api` is not installed.
@@ -37,7 +36,7 @@ def follow(monitor: Monitor | AsyncMonitor, tracer_provider: Any = None) -> None
         if not life:
             return
         times = [(each.at or 0) * NS for each in life]
-        # By its stamps: where they are out of order, the last one need not be the latest.
+        # Where timestamps are out of order, the last one is not the latest.
         born, ended = min(times), max(times)
         snapshot: Any = transition.snapshot
         root = tracer.start_span(
@@ -57,7 +56,7 @@ def follow(monitor: Monitor | AsyncMonitor, tracer_provider: Any = None) -> None
 
 
 def _attributes(snapshot: Snapshot) -> dict[str, str | int]:
-    """Return what is known of a batch, by the names of the semantic conventions where those have one."""
+    """Return the attributes of a batch's span, named by the semantic conventions where they have a name."""
     counts, usage = snapshot.request_counts, snapshot.usage or {}
     found: dict[str, Any] = {
         "batchfsm.batch.id": snapshot.id,

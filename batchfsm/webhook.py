@@ -1,8 +1,8 @@
 """
-Webhooks, verified and taken for what they are: hints to look now.
+Webhooks: their signatures are verified, and each is a hint to retrieve a batch now.
 
 A webhook may come late, twice, out of order or never. So it is no observation: it makes a
-watch look, and what the look shows makes the transition.
+watch retrieve the batch, and the response makes the transition.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ import attrs
 from batchfsm.errors import BatchfsmError, needs_extra
 
 TOLERANCE_S: Final = 300
-"""How far a webhook's time may be from ours, either way; older ones may be replayed by somebody else."""
+"""Greatest difference between a webhook's time and ours, either way; an older one may be a replay."""
 
 REMEMBERED_MAX: Final = 10_000
-"""So many ids of webhooks are remembered, to know a repeated one by; after that the oldest is forgotten."""
+"""Number of webhook ids that are kept to recognize a repeated one; beyond it the oldest is dropped."""
 
 _DIGITS_MAX: Final = 11  # Up to the year 5138; what is longer may lie beyond the calendar.
 _PREFIX: Final = "whsec_"
@@ -33,33 +33,32 @@ _EVENT: Final = "batch."
 
 
 class WebhookError(BatchfsmError, ValueError):
-    """A webhook that is not to be trusted: answer 400, and do nothing."""
+    """A webhook is not authentic or not readable: answer 400, and ignore it."""
 
     reason: str
-    """Why; safe to log, for it quotes nothing."""
+    """The cause; safe to log, as it quotes nothing."""
 
     def __init__(self, reason: str) -> None:
-        """Hold the reason."""
         self.reason = reason
-        super().__init__(f"not a webhook to trust: {reason}")
+        super().__init__(f"invalid webhook: {reason}")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle what it was made from."""
+        """Pickle the arguments."""
         return type(self), (self.reason,)
 
 
 @attrs.frozen(kw_only=True)
 class Hint:
-    """What a webhook says, once its signature was found good."""
+    """The content of a webhook whose signature is valid."""
 
     webhook_id: str
     """The delivery's id; the same when it is sent again."""
 
     event: str
-    """What happened, such as `batch.completed`."""
+    """The type of the event, such as `batch.completed`."""
 
     batch_id: str | None
-    """The batch to look at; None if the event is about something else."""
+    """The batch to retrieve; None if the event is not about a batch."""
 
     sent_at: int
     """When it was sent; Unix seconds."""
@@ -70,14 +69,14 @@ def verify(payload: bytes | str, headers: Mapping[str, str], secret: str, *, now
     Verify a webhook by the Standard Webhooks scheme, as OpenAI signs.
 
     Args:
-        payload: The body as it came, not parsed and written again.
-        headers: Of the request, in any case.
-        secret: The endpoint's, with or without its prefix `whsec_`.
+        payload: The body as received, not decoded and encoded again.
+        headers: The headers of the request; upper and lower case are the same.
+        secret: The secret of the endpoint, with or without its prefix `whsec_`.
         now: Unix seconds; the webhook's time may differ by 300 s.
 
     Raises:
-        WebhookError: If anything is wrong with it.
-        ValueError: If the secret is none: empty, or not base64 behind its prefix.
+        WebhookError: If the signature, the time or the body is not valid.
+        ValueError: If the secret is empty, or not base64 behind its prefix.
         MissingExtraError: If `standardwebhooks` is not installed.
     """
     named = {name.lower(): value for name, value in headers.items()}
@@ -86,18 +85,18 @@ def verify(payload: bytes | str, headers: Mapping[str, str], secret: str, *, now
     except KeyError as error:
         raise WebhookError(f"the header {error.args[0]} is missing") from None
     if not (sent.isascii() and sent.isdigit() and len(sent) <= _DIGITS_MAX):
-        raise WebhookError("its time is no number of seconds")
+        raise WebhookError("its timestamp is no number of seconds")
     signer = _signer(secret)
     try:
         text = payload.decode() if isinstance(payload, bytes) else payload
-        # Not its `verify`: that reads the clock itself.
+        # `Webhook.verify` reads the clock itself.
         expected = signer.sign(webhook_id, datetime.fromtimestamp(int(sent), UTC), text).encode()
         is_ours = any(compare_digest(expected, each.encode()) for each in signatures.split(" "))
     except UnicodeError:
         raise WebhookError("it is not UTF-8") from None
     if not is_ours:
         raise WebhookError("no signature matches")
-    # Only now: a stranger need not learn how our clock stands.
+    # Checked after the signature, so that a stranger learns nothing about our clock.
     if abs(now - int(sent)) > TOLERANCE_S:
         raise WebhookError(f"it was sent more than {TOLERANCE_S} s from now")
     return _hint(text, webhook_id, int(sent))
@@ -105,24 +104,22 @@ def verify(payload: bytes | str, headers: Mapping[str, str], secret: str, *, now
 
 class HintQueue:
     """
-    Hands hints over from a webhook receiver to whoever watches; safe to share between threads.
+    A queue of hints from a webhook receiver to the watches; safe to share between threads.
 
-    A webhook that is sent again is known by its id and passed over.
+    A webhook that is sent again is recognized by its id, and ignored.
     """
 
     def __init__(self) -> None:
-        """Remember no webhook yet."""
         self._lock = Lock()
         self._known: OrderedDict[str, None] = OrderedDict()
-        self._listeners: list[Subscription] = []
+        self._subscriptions: list[Subscription] = []
 
     def add(self, hint: Hint) -> bool:
         """
-        Have the batch looked at now.
+        Wake up the watches, so that they retrieve the batch now.
 
         Returns:
-            False if there is nothing to look at, for the webhook came before, or is
-            not about a batch.
+            False if the hint is ignored: the webhook came before, or is not about a batch.
         """
         if hint.batch_id is None:
             return False
@@ -132,41 +129,41 @@ class HintQueue:
             self._known[hint.webhook_id] = None
             if len(self._known) > REMEMBERED_MAX:
                 self._known.popitem(last=False)
-            listeners = tuple(self._listeners)
-            for listener in listeners:
-                listener.ids[hint.batch_id] = None
-        for listener in listeners:
-            listener.wake()
+            subscriptions = tuple(self._subscriptions)
+            for subscription in subscriptions:
+                subscription.ids[hint.batch_id] = None
+        for subscription in subscriptions:
+            subscription.wake()
         return True
 
-    def listen(self, wake: Callable[[], object]) -> Subscription:
+    def subscribe(self, wake: Callable[[], object]) -> Subscription:
         """
-        Begin to collect hints.
+        Start a subscription, which collects hints until `unsubscribe`.
 
         Args:
-            wake: Called after each, perhaps from another thread.
+            wake: Called after each hint, perhaps from another thread.
         """
-        listener = Subscription(wake)
+        subscription = Subscription(wake)
         with self._lock:
-            self._listeners.append(listener)
-        return listener
+            self._subscriptions.append(subscription)
+        return subscription
 
-    def take(self, listener: Subscription) -> tuple[str, ...]:
-        """Return the batches hinted at since the last time, each once."""
+    def drain(self, subscription: Subscription) -> tuple[str, ...]:
+        """Return the ids of batches in a subscription's hints, each once, and clear them."""
         with self._lock:
-            ids = tuple(listener.ids)
-            listener.ids.clear()
+            ids = tuple(subscription.ids)
+            subscription.ids.clear()
             return ids
 
-    def leave(self, listener: Subscription) -> None:
-        """Collect no more."""
+    def unsubscribe(self, subscription: Subscription) -> None:
+        """End a subscription."""
         with self._lock:
-            self._listeners.remove(listener)
+            self._subscriptions.remove(subscription)
 
 
 @attrs.frozen(eq=False)
 class Subscription:
-    """One watch's share of the hints."""
+    """The hints that one watch has not handled yet."""
 
     wake: Callable[[], object]
     ids: dict[str, None] = attrs.field(factory=dict)

@@ -1,9 +1,18 @@
-"""Pollers that lose nothing: when to look at which batch, what an answer means, who is told."""
+"""Watching: polls batches until they have ended, and has a monitor observe each snapshot."""
 
 from batchfsm.watching.api import awatch, watch
 from batchfsm.watching.custom_source import AsyncSnapshotSource, SnapshotSource
 from batchfsm.watching.errors import WatchError, WatchTimeoutError
-from batchfsm.watching.events import BatchDropped, Event, HooksFailed, PollFailed, PollSucceeded, Stalled
+from batchfsm.watching.events import (
+    BatchDropped,
+    Event,
+    HooksFailed,
+    ListProblem,
+    PollFailed,
+    PollSucceeded,
+    ResultsPending,
+    Stalled,
+)
 from batchfsm.watching.openai_client import connect, dialect_of
 from batchfsm.watching.responses import Fatal, Gone, Transient
 from batchfsm.watching.schedule import Schedule
@@ -15,8 +24,10 @@ __all__ = [
     "Fatal",
     "Gone",
     "HooksFailed",
+    "ListProblem",
     "PollFailed",
     "PollSucceeded",
+    "ResultsPending",
     "Schedule",
     "SnapshotSource",
     "Stalled",

@@ -1,13 +1,15 @@
-"""`watch` and `awatch`: the loop, carried out in a thread or in a task."""
+"""`watch` and `awatch`: the watch loop, run by an executor in a thread or in a task."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable, Mapping, Sequence
 from inspect import isawaitable, iscoroutinefunction
 from math import isnan
 from os import PathLike
 from typing import Any, Final
+
+import attrs
 
 from batchfsm.monitor import AsyncMonitor, Monitor
 from batchfsm.route import Transition
@@ -15,12 +17,14 @@ from batchfsm.watching.custom_source import AsyncSnapshotSource, AsyncSourceFetc
 from batchfsm.watching.effects import WatchOptions, YieldTransition
 from batchfsm.watching.events import Event, Stalled
 from batchfsm.watching.executors import AsyncExecutor, Executor
-from batchfsm.watching.loop import running
-from batchfsm.watching.openai_client import AsyncClientFetcher, ClientFetcher, dialect_of, is_async
-from batchfsm.watching.pagination import Pager
-from batchfsm.watching.schedule import Schedule
+from batchfsm.watching.loop import watch_effects
+from batchfsm.watching.openai_client import CONCURRENCY_MAX, AsyncClientFetcher, ClientFetcher, dialect_of, is_async
+from batchfsm.watching.schedule import Schedule, StallBounds
 from batchfsm.watching.snapshot_log import Writable
 from batchfsm.webhook import HintQueue
+
+RESULTS_WAIT_S: Final = 120.0
+"""Default of the longest wait for the files of results of a batch that has ended; seconds."""
 
 _DEFAULT: Final = Schedule()
 
@@ -32,6 +36,8 @@ def watch(
     monitor: Monitor | None = None,
     schedule: Schedule = _DEFAULT,
     timeout_s: float | None = None,
+    results_wait_s: float = RESULTS_WAIT_S,
+    stalled_after_s: StallBounds = None,
     log: str | PathLike[str] | Writable | None = None,
     on_stalled: Callable[[Stalled], object] | None = None,
     on_error: Callable[[Exception], object] | None = None,
@@ -43,44 +49,49 @@ def watch(
     """
     Watch batches until all have ended, and yield each transition once its hooks have run.
 
-    To close the generator, or to interrupt it, loses nothing: a monitor that watches
-    on knows what it knew, and a new one finds the rest by the stamps.
+    Closing the generator, or interrupting it, loses nothing: the same monitor goes on
+    from its state, and a new one finds the missed transitions by their timestamps.
 
     Args:
         client: An openai client; with `source`, one more id.
-        ids: The batches. None: every open one that `list` shows, and new ones, until
-            none is open.
-        source: Where snapshots come from instead of a client; it needs ids.
-        monitor: What observes; its hooks are called. By default a new one, in the
-            dialect `azure` for Azure's servers.
-        schedule: How long to wait between two looks.
-        timeout_s: How long to watch at most; 0 looks once.
-        log: A file to append every snapshot to, as JSON lines that `audit` reads; or
-            something with `write`.
-        on_stalled: Called with a `Stalled` when a batch begins to stand still.
+        ids: The batches. None: every open one that `list` shows, new ones, and those
+            that are open in the monitor, until none is open.
+        source: The source of snapshots in place of a client. It needs ids, or a monitor
+            with open batches.
+        monitor: The monitor that observes the snapshots and calls the hooks. By default
+            a new one, in the dialect `azure` for Azure's servers.
+        schedule: The delays between requests.
+        timeout_s: Longest time to watch; seconds. 0 polls once.
+        results_wait_s: Longest time that the end of a batch is held back while a file of
+            results is missing that its counts promise; seconds. 0 never holds it back.
+        stalled_after_s: In place of the schedule's: seconds without a change after which
+            a batch is stalled, as a number or as a mapping of statuses to numbers.
+        log: A file to append every snapshot to, as JSON lines for `audit`; or an object
+            with `write`.
+        on_stalled: Called with a `Stalled` when a batch makes no progress.
         on_error: Called at once with each `WatchError` (a batch was dropped) and
-            `HookError`. Without it they are raised as one group at the end. What it
-            raises itself ends the watch.
-        on_event: Called with each `Event`, looks that changed nothing included: for
-            views and metrics.
-        hints: Where a webhook receiver says which batch has news.
+            `HookError`. Without it they are raised as one group at the end. An exception
+            of the function itself ends the watch.
+        on_event: Called with each `Event`, polls without news included: for views and
+            metrics.
+        hints: The queue in which a webhook receiver names batches that have news.
         clock: Returns Unix seconds.
-        sleep: Waits for some seconds; by default until a hint comes at most.
+        sleep: Waits for some seconds; the default wakes up when a hint comes.
 
     Raises:
-        TypeError: At once, if both or none of client and source are given, or if an
-            async one is.
-        ValueError: At once, for an empty id, or a source without ids.
+        TypeError: At once, if both or none of client and source are given, or if one of
+            them is async.
+        ValueError: At once, for an empty id, a source without ids, or a bad number.
         WatchTimeoutError: If the time is up.
-        ExceptionGroup: At the end, of what went wrong on the way.
+        ExceptionGroup: At the end, of `WatchError`s and the exceptions of hooks, without
+            groups inside.
     """
-    if monitor is None:
-        monitor = Monitor(_dialect(client, source))
-    looks, setting, named = _prepare(
-        (client, *ids), source, is_async_wanted=False, monitor=monitor, schedule=schedule,
-        timeout_s=timeout_s, log=log, on_stalled=on_stalled, on_error=on_error, on_event=on_event, clock=clock,
+    fetcher, options, named = _prepare(
+        (client, *ids), source, monitor, stalled_after_s, is_async_wanted=False, schedule=schedule,
+        timeout_s=timeout_s, results_wait_s=results_wait_s, log=log, on_stalled=on_stalled, on_error=on_error,
+        on_event=on_event, clock=clock,
     )  # fmt: skip
-    return _watching(named, setting, Executor(looks, setting.monitor, hints, sleep))
+    return _watch(named, options, Executor(fetcher, options.monitor, hints, sleep))
 
 
 def awatch(
@@ -90,6 +101,8 @@ def awatch(
     monitor: AsyncMonitor | None = None,
     schedule: Schedule = _DEFAULT,
     timeout_s: float | None = None,
+    results_wait_s: float = RESULTS_WAIT_S,
+    stalled_after_s: StallBounds = None,
     log: str | PathLike[str] | Writable | None = None,
     on_stalled: Callable[[Stalled], object] | None = None,
     on_error: Callable[[Exception], object] | None = None,
@@ -99,116 +112,141 @@ def awatch(
     sleep: Callable[[float], Awaitable[object]] | None = None,
 ) -> AsyncGenerator[Transition]:
     """
-    As `watch`, for an async client, an `AsyncMonitor` and coroutine hooks; callbacks may be coroutines too.
+    Watch batches as `watch` does, with an async client and an `AsyncMonitor`; callbacks may be coroutine functions.
 
-    Close it with `contextlib.aclosing`, as any async generator that is left early.
+    Close it with `contextlib.aclosing`, as any async generator that may be left early.
     """
-    if monitor is None:
-        monitor = AsyncMonitor(_dialect(client, source))
-    looks, setting, named = _prepare(
-        (client, *ids), source, is_async_wanted=True, monitor=monitor, schedule=schedule,
-        timeout_s=timeout_s, log=log, on_stalled=on_stalled, on_error=on_error, on_event=on_event, clock=clock,
+    fetcher, options, named = _prepare(
+        (client, *ids), source, monitor, stalled_after_s, is_async_wanted=True, schedule=schedule,
+        timeout_s=timeout_s, results_wait_s=results_wait_s, log=log, on_stalled=on_stalled, on_error=on_error,
+        on_event=on_event, clock=clock,
     )  # fmt: skip
-    return _awatching(named, setting, AsyncExecutor(looks, setting.monitor, hints, sleep))
+    return _awatch(named, options, AsyncExecutor(fetcher, options.monitor, hints, sleep))
 
 
-def _watching(ids: tuple[str, ...], setting: WatchOptions, world: Executor) -> Generator[Transition]:
-    commands = running(ids, setting, finds=not ids)
-    with world:
+def _watch(ids: tuple[str, ...], options: WatchOptions, executor: Executor) -> Generator[Transition]:
+    effects = watch_effects(ids, options)
+    with executor:
         try:
-            command = next(commands)
+            effect = next(effects)
             while True:
-                if isinstance(command, YieldTransition):
-                    yield command.transition
-                    command = commands.send(None)
+                if isinstance(effect, YieldTransition):
+                    yield effect.transition
+                    effect = effects.send(None)
                     continue
                 try:
-                    answer = world.do(command)
-                except Exception as error:  # noqa: BLE001  # The loop decides: it goes on, or lets it pass.
-                    command = commands.throw(error)
+                    result = executor.run(effect)
+                except Exception as error:  # noqa: BLE001  # The loop decides whether it goes on.
+                    effect = effects.throw(error)
                 else:
-                    command = commands.send(answer)
+                    effect = effects.send(result)
         except StopIteration:
             return
         finally:
-            commands.close()
+            effects.close()
 
 
-async def _awatching(ids: tuple[str, ...], setting: WatchOptions, world: AsyncExecutor) -> AsyncGenerator[Transition]:
-    commands = running(ids, setting, finds=not ids)
-    with world:
+async def _awatch(ids: tuple[str, ...], options: WatchOptions, executor: AsyncExecutor) -> AsyncGenerator[Transition]:
+    effects = watch_effects(ids, options)
+    with executor:
         try:
-            command = next(commands)
+            effect = next(effects)
             while True:
-                if isinstance(command, YieldTransition):
-                    yield command.transition
-                    command = commands.send(None)
+                if isinstance(effect, YieldTransition):
+                    yield effect.transition
+                    effect = effects.send(None)
                     continue
                 try:
-                    answer = world.do(command)
-                    if isawaitable(answer):
-                        answer = await answer
-                except Exception as error:  # noqa: BLE001  # The loop decides: it goes on, or lets it pass.
-                    command = commands.throw(error)
+                    result = executor.run(effect)
+                    if isawaitable(result):
+                        result = await result
+                except Exception as error:  # noqa: BLE001  # The loop decides whether it goes on.
+                    effect = effects.throw(error)
                 else:
-                    command = commands.send(answer)
+                    effect = effects.send(result)
         except StopIteration:
             return
         finally:
-            commands.close()
-
-
-def _dialect(client: Any, source: Any) -> str:
-    return "openai" if source is not None else dialect_of(client)
+            effects.close()
+            await executor.aclose()
 
 
 def _prepare(
-    given: Sequence[Any],
+    client_and_ids: Sequence[Any],
     source: Any,
+    monitor: Monitor | AsyncMonitor | None,
+    stalled_after_s: StallBounds,
     *,
     is_async_wanted: bool,
-    monitor: Monitor | AsyncMonitor,
-    timeout_s: float | None,
+    schedule: Schedule,
     **options: Any,
 ) -> tuple[Any, WatchOptions, tuple[str, ...]]:
-    """Check what was given, and return what looks, what was asked for, and each id once."""
-    client, *ids = given
-    wanted = AsyncMonitor if is_async_wanted else Monitor
+    """Validate the arguments of `watch`; return the fetcher, the options, and each id once."""
+    client, *ids = client_and_ids
     name = "awatch" if is_async_wanted else "watch"
-    if not isinstance(monitor, wanted):
-        raise TypeError(f"{name} needs monitor to be of {wanted.__name__}, not {type(monitor).__name__}")
     if source is not None and isinstance(client, str):
-        client, ids = None, [client, *ids]  # There is no client that an id could be mistaken for.
+        client, ids = None, [client, *ids]  # With a source the first argument is an id.
     if (client is None) == (source is None):
         raise TypeError(f"{name} takes a client or source=, exactly one of them")
-    if timeout_s is not None and (isnan(timeout_s) or timeout_s < 0):
-        raise ValueError(f"timeout_s is 0 or more seconds, not {timeout_s!r}")
+    _check_ids(ids)
+    _check_seconds("timeout_s", options["timeout_s"], is_optional=True)
+    _check_seconds("results_wait_s", options["results_wait_s"], is_optional=False)
+    wanted = AsyncMonitor if is_async_wanted else Monitor
+    if source is not None and not ids and monitor is None:
+        raise ValueError("a source has no list of batches: it needs ids, or a monitor with open batches")
+    if monitor is None:
+        monitor = wanted("openai" if client is None else dialect_of(client))
+    elif not isinstance(monitor, wanted):
+        raise TypeError(f"{name} needs monitor to be of {wanted.__name__}, not {type(monitor).__name__}")
+    if stalled_after_s is not None:
+        schedule = attrs.evolve(schedule, stalled_after_s=stalled_after_s)
+    _check_statuses(schedule, monitor)
+    fetcher = _fetcher(name, client, source, options["clock"], is_async_wanted=is_async_wanted)
+    concurrency = CONCURRENCY_MAX if is_async_wanted else 1
+    prepared = WatchOptions(
+        monitor=monitor, schedule=schedule, has_source=client is None, discovers=client is not None and not ids,
+        concurrency=concurrency, **options,
+    )  # fmt: skip
+    return fetcher, prepared, tuple(dict.fromkeys(ids or open_batches(monitor)))
+
+
+def open_batches(monitor: Monitor | AsyncMonitor) -> Iterable[str]:
+    """Return the ids of the batches that are open in a monitor."""
+    return getattr(monitor, "open", ())
+
+
+def _check_ids(ids: Sequence[Any]) -> None:
     for batch_id in ids:
         if not isinstance(batch_id, str):
             raise TypeError(f"an id is text, not {batch_id!r}")
         if not batch_id.strip():
             raise ValueError("an id is empty")
-    clock = options["clock"]
-    if source is not None:
-        looks = _source_looks(name, source, ids, clock, is_async_wanted=is_async_wanted)
-    else:
+
+
+def _check_seconds(name: str, value: float | None, *, is_optional: bool) -> None:
+    if value is None and is_optional:
+        return
+    if not isinstance(value, int | float) or isnan(value) or value < 0:
+        raise ValueError(f"{name} is 0 or more seconds, not {value!r}")
+
+
+def _check_statuses(schedule: Schedule, monitor: Monitor | AsyncMonitor) -> None:
+    bounds, lifecycle = schedule.stalled_after_s, monitor.dialect.lifecycle
+    if isinstance(bounds, Mapping):
+        for status in bounds:
+            if status not in lifecycle.statuses or status in lifecycle.terminal:
+                raise ValueError(f"stalled_after_s names {status!r}, which is no open status of {monitor.dialect.name}")
+
+
+def _fetcher(name: str, client: Any, source: Any, clock: Callable[[], float], *, is_async_wanted: bool) -> Any:
+    if source is None:
         if is_async(client) != is_async_wanted:
             other = "awatch" if name == "watch" else "watch"
             raise TypeError(f"{type(client).__name__} is for {other}, not for {name}")
-        pager = Pager(finds=not ids)
-        looks = (AsyncClientFetcher if is_async_wanted else ClientFetcher)(client, pager, clock)
-    setting = WatchOptions(monitor=monitor, timeout_s=timeout_s, is_wire=looks.is_wire, **options)
-    return looks, setting, tuple(dict.fromkeys(ids))
-
-
-def _source_looks(
-    name: str, source: Any, ids: Sequence[str], clock: Callable[[], float], *, is_async_wanted: bool
-) -> Any:
-    if not ids:
-        raise ValueError("a source has no list of batches: it needs ids")
+        return (AsyncClientFetcher if is_async_wanted else ClientFetcher)(client, clock)
     if not callable(getattr(source, "fetch", None)):
         raise TypeError(f"{type(source).__name__} has no fetch(ids)")
     if iscoroutinefunction(source.fetch) != is_async_wanted:
-        due = "a coroutine function" if is_async_wanted else "a plain function"
-        raise TypeError(f"{name} needs source.fetch to be {due}")
+        expected = "a coroutine function" if is_async_wanted else "a plain function"
+        raise TypeError(f"{name} needs source.fetch to be {expected}")
     return (AsyncSourceFetcher if is_async_wanted else SourceFetcher)(source, clock)

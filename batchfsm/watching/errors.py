@@ -1,61 +1,81 @@
-"""What watching raises: batches that were dropped, and time that is up."""
+"""Exceptions of `watch` and `awatch`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
 from batchfsm.errors import BatchfsmError
+from batchfsm.monitor import HookError
 
 _NAMED_MAX: Final = 5
 
 
 class WatchError(BatchfsmError):
-    """A batch that cannot be watched: the server knows none of that id, or refuses to tell."""
+    """A batch cannot be watched: the server does not have it, or refuses the request."""
 
     batch_id: str | None
-    """Whose it is; None if the server refused to list."""
+    """The batch's id; None if the server refused to list batches."""
 
     kind: Literal["gone", "fatal"]
-    """`gone` after three 404 in a row; `fatal` where no later look could do better."""
+    """`gone` after three 404 in a row; `fatal` if a retry cannot succeed."""
 
     reason: str
-    """What the server said, in a few words."""
+    """The server's refusal, in a few words."""
 
     def __init__(self, batch_id: str | None, kind: Literal["gone", "fatal"], reason: str) -> None:
-        """Hold what a handler needs."""
         self.batch_id, self.kind, self.reason = batch_id, kind, reason
-        what = "the list of batches" if batch_id is None else batch_id
-        why = "the server knows it no more" if kind == "gone" else "no later look could do better"
-        super().__init__(f"{what} cannot be watched: {reason}; {why}")
+        subject = "the list of batches" if batch_id is None else batch_id
+        outcome = "the server does not have it any more" if kind == "gone" else "a retry cannot succeed"
+        super().__init__(f"{subject} cannot be watched: {reason}; {outcome}")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle what it was made from."""
+        """Pickle the arguments."""
         return type(self), (self.batch_id, self.kind, self.reason)
 
 
 class WatchTimeoutError(BatchfsmError, TimeoutError):
-    """The time is up, and some batches are still open."""
+    """The time of the watch is up, and some batches are still open."""
 
     timeout_s: float
-    """How long was to be watched; seconds."""
+    """The time that the watch was given; seconds."""
 
     open: Mapping[str, str | None]
-    """The batches still open, each with its known status; None if it was never seen."""
+    """The batches still open, each with its known status; None if no request for it succeeded."""
 
     errors: tuple[Exception, ...]
-    """What would have been raised at the end, had there been one: dropped batches, hooks that raised."""
+    """Errors that the end of the watch would have raised: of dropped batches and of hooks."""
 
-    def __init__(self, timeout_s: float, still: Mapping[str, str | None], errors: Iterable[Exception] = ()) -> None:
-        """Hold what a handler needs."""
-        self.timeout_s, self.open, self.errors = timeout_s, MappingProxyType(dict(still)), tuple(errors)
-        named = [f"{batch_id} ({status or 'never seen'})" for batch_id, status in list(still.items())[:_NAMED_MAX]]
-        if len(still) > _NAMED_MAX:
-            named.append(f"and {len(still) - _NAMED_MAX} more")
-        what = f"still open: {', '.join(named)}" if named else "no list of batches was to be had"
-        super().__init__(f"the {timeout_s:g} s are up, {what}")
+    list_problem: str | None
+    """The reason why the list of batches could not be read to its end; None if it could, or was not needed."""
+
+    def __init__(
+        self,
+        timeout_s: float,
+        still_open: Mapping[str, str | None],
+        errors: Iterable[Exception] = (),
+        list_problem: str | None = None,
+    ) -> None:
+        self.timeout_s, self.open, self.errors = timeout_s, MappingProxyType(dict(still_open)), tuple(errors)
+        self.list_problem = list_problem
+        named = [f"{batch_id} ({status or 'never seen'})" for batch_id, status in list(still_open.items())[:_NAMED_MAX]]
+        if len(still_open) > _NAMED_MAX:
+            named.append(f"and {len(still_open) - _NAMED_MAX} more")
+        parts = [f"still open: {', '.join(named)}"] if named else []
+        if list_problem is not None:
+            parts.append(f"the list of batches is incomplete: {list_problem}")
+        super().__init__(f"the watch timed out after {timeout_s:g} s, {'; '.join(parts) or 'no list of batches came'}")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle what it was made from."""
-        return type(self), (self.timeout_s, dict(self.open), self.errors)
+        """Pickle the arguments."""
+        return type(self), (self.timeout_s, dict(self.open), self.errors, self.list_problem)
+
+
+def flatten(errors: Iterable[Exception]) -> Iterator[Exception]:
+    """Yield errors, with the exceptions of hooks in place of each `HookError`."""
+    for error in errors:
+        if isinstance(error, HookError):
+            yield from error.exceptions
+        else:
+            yield error

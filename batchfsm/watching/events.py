@@ -1,4 +1,4 @@
-"""What happens in a watch, for whoever shows it, counts it or logs it."""
+"""Events of a watch, for views, metrics and logs."""
 
 from __future__ import annotations
 
@@ -15,70 +15,113 @@ from batchfsm.snapshot import Snapshot
 
 @attrs.frozen(kw_only=True)
 class PollSucceeded:
-    """A look that succeeded, and what the monitor made of it."""
+    """A batch was read, and the monitor has observed the snapshot if it shows anything new."""
 
     batch_id: str
-    """Whose it is."""
+    """The batch's id."""
 
     snapshot: Snapshot
-    """What was seen."""
+    """The snapshot that was read."""
 
     transitions: tuple[Transition, ...]
-    """What it brought; their hooks have run."""
+    """Transitions of this snapshot; their hooks have run."""
 
     findings: tuple[Finding, ...]
-    """What is new: findings of rules that the look before did not breach."""
+    """Findings of rules that the batch's previous snapshot did not breach."""
 
 
 @attrs.frozen(kw_only=True)
 class PollFailed:
-    """A look that failed, and says nothing of the batch."""
+    """
+    A request failed; the status of the batch is as unknown as before.
+
+    Failures alike in a row are counted: an event is emitted for the 1st, 2nd, 4th, 8th and
+    so on, and for the last one if it has not been.
+    """
 
     batch_id: str | None
-    """Whose it is; None if it was the list."""
+    """The batch's id; None for a request of the list."""
 
     kind: Literal["transient", "gone", "fatal"]
-    """Whether another look may do better: `transient`, perhaps; `gone`, if it is not the third; `fatal`, never."""
+    """`transient`: retried; `gone`: a 404, retried twice; `fatal`: never retried."""
 
     reason: str
-    """What happened, in a few words; never a body or a header."""
+    """The cause in a few words; never a body or a header."""
+
+    count: int = 1
+    """Number of failures alike in a row, this one included."""
+
+    new: int = 1
+    """Number of these since the previous event about them: the number to add to a counter."""
+
+
+@attrs.frozen(kw_only=True)
+class ListProblem:
+    """The list of batches cannot be relied on."""
+
+    kind: Literal["cut_short", "stale", "unavailable"]
+    """
+    `cut_short`: it may hide batches. `stale`: it was older than retrieves, and is not used for
+    the state of batches any more. `unavailable`: it failed while retrieves succeeded, and is
+    not used any more.
+    """
+
+    reason: str
+    """One sentence that says what happened."""
+
+
+@attrs.frozen(kw_only=True)
+class ResultsPending:
+    """A batch has ended without a file of results that its counts promise; it is retrieved again."""
+
+    batch_id: str
+    """The batch's id."""
+
+    snapshot: Snapshot
+    """The first snapshot that shows the end."""
+
+    until: float
+    """When the end is observed in any case; Unix seconds."""
 
 
 @attrs.frozen(kw_only=True)
 class BatchDropped:
-    """A batch that is not watched any more, though it has not ended."""
+    """A batch is not watched any more, though it has not ended."""
 
     batch_id: str | None
-    """Whose it is; None if it was the list."""
+    """The batch's id; None for the list."""
 
     error: BatchfsmError
-    """Why: a `WatchError`, or an `IllegalTransitionError` if the monitor raises those."""
+    """The cause: a `WatchError`, or an `IllegalTransitionError` if the monitor raises those."""
 
 
 @attrs.frozen(kw_only=True)
 class Stalled:
-    """A batch that stands still: it may be stuck for ever, and is watched on all the same."""
+    """A batch makes no progress and may be stuck for ever; the watch goes on. Emitted once for each status."""
 
     batch_id: str
-    """Whose it is."""
+    """The batch's id."""
 
     status: str | None
-    """Its known status; None if no look has ever succeeded."""
+    """The known status; None if no request has ever succeeded."""
 
     since: float
-    """When a field last changed, as far as was seen; Unix seconds."""
+    """When a field of the batch was last seen to change; Unix seconds."""
 
     is_overdue: bool
-    """True if it is T207: still open more than a day after its deadline."""
+    """True if the batch is still open more than a day after its deadline (T207)."""
+
+    last_failure: str | None = None
+    """The reason of the last failed request; None if the last one succeeded."""
 
 
 @attrs.frozen(kw_only=True)
 class HooksFailed:
-    """Hooks that raised; they stay pending, and are tried again."""
+    """Hooks raised; they stay pending, and are called again."""
 
     error: HookError
-    """What they raised."""
+    """The exceptions of the hooks, as a group."""
 
 
-Event = PollSucceeded | PollFailed | BatchDropped | Stalled | HooksFailed
-"""What `on_event` is called with."""
+Event = PollSucceeded | PollFailed | ListProblem | ResultsPending | BatchDropped | Stalled | HooksFailed
+"""The argument of `on_event`."""

@@ -1,23 +1,22 @@
-"""Looks through an openai client: openai-python 2.x and 3.x, Azure's too, plain and async."""
+"""Requests through an openai client: openai-python 1.x to 3.x, Azure's too, plain and async."""
 
 from __future__ import annotations
 
-from asyncio import Semaphore, TaskGroup
-from collections.abc import Callable, Iterable, Mapping
+import asyncio
+from collections.abc import Callable, Mapping
 from inspect import iscoroutinefunction
 from json import JSONDecodeError
 from typing import Any, Final
 
-from batchfsm.errors import SnapshotError, needs_extra
-from batchfsm.watching.pagination import PAGE, Ask, FetchResult, Page, Pager
-from batchfsm.watching.responses import Fatal, Transient, of_error
+from batchfsm.errors import MissingExtraError, SnapshotError
+from batchfsm.watching.bounded_http import REFUSAL, bounded_batches, no_complete_response
+from batchfsm.watching.effects import ListPage
+from batchfsm.watching.pagination import PAGE_SIZE
+from batchfsm.watching.responses import Failure, Fatal, JSONReply, Transient, classify_error, http_date
 from batchfsm.wire import decode
 
-REQUEST_S_MAX: Final = 60.0
-"""How long one request may take. An openai client's own ten minutes would make one batch keep the others waiting."""
-
-TASKS_MAX: Final = 10
-"""How many batches an async client is asked for at a time."""
+CONCURRENCY_MAX: Final = 10
+"""The number of requests that an async client has under way at a time."""
 
 
 def connect(*, api_key: str, base_url: str | None) -> Any:
@@ -27,9 +26,11 @@ def connect(*, api_key: str, base_url: str | None) -> Any:
     Raises:
         MissingExtraError: If the package is not installed.
     """
-    with needs_extra("watching by the command line", "watch"):
+    try:
         from openai import OpenAI  # noqa: PLC0415  # The one place where the extra may be missing.
-    # The schedule looks again by itself, and knows what else is waiting; the client's own retries do not.
+    except ImportError:
+        raise MissingExtraError("watching by the command line", "watch") from None
+    # The schedule retries, and takes the other batches into account; the client's own retries do not.
     return OpenAI(api_key=api_key, base_url=base_url, max_retries=0)
 
 
@@ -42,145 +43,106 @@ def is_async(client: Any) -> bool:
     """
     retrieve = getattr(getattr(client, "batches", None), "retrieve", None)
     if not callable(retrieve):
-        raise TypeError(f"{type(client).__name__} has no batches.retrieve: an openai client is due, or source=")
+        raise TypeError(f"{type(client).__name__} has no batches.retrieve: pass an openai client, or source=")
     return iscoroutinefunction(retrieve)
 
 
 def dialect_of(client: Any) -> str:
-    """Return whose habits a client's server is known to have."""
+    """Return the name of the dialect that a client's server is known to use: `azure`, or `openai` for any other."""
     is_azure = any(each.__name__.endswith("AzureOpenAI") for each in type(client).__mro__)
     return "azure" if is_azure or ".azure.com" in str(getattr(client, "base_url", "")) else "openai"
 
 
 class ClientFetcher:
-    """Asks through a plain client."""
+    """Retrieves and lists batches through a plain client; may be called from several threads."""
 
-    is_wire = True
+    def __init__(self, client: Any, clock: Callable[[], float]) -> None:
+        self._client, self._clock = client, clock
+        self._calls, self._is_raw = _calls(bounded_batches(client, is_async=False))
 
-    def __init__(self, client: Any, pager: Pager, clock: Callable[[], float]) -> None:
-        """Take the calls that hand over what came, unparsed, where there are such."""
-        self._calls, self._is_raw = _calls(client)
-        self._options = _options(client, is_raw=self._is_raw)
-        self._pager, self._clock = pager, clock
+    def retrieve(self, batch_id: str, timeout_s: float) -> Any:
+        """Return the reply for one batch."""
+        return self._request(self._calls.retrieve, batch_id, timeout_s=timeout_s)
 
-    def look(self, ids: Iterable[str], *, is_sweep: bool) -> FetchResult:
-        """Ask for batches."""
-        asking, reply = self._pager.look(ids, is_sweep=is_sweep), None
-        while True:
-            try:
-                ask: Ask = asking.send(reply)
-            except StopIteration as end:
-                return end.value  # type: ignore[no-any-return]
-            reply = self._page(ask) if isinstance(ask, Page) else self._singles(ask.ids)
+    def list_page(self, page: ListPage) -> Any:
+        """Return the reply for a page of the list."""
+        return self._request(self._calls.list, timeout_s=page.timeout_s, **_page_arguments(page))
 
-    def _page(self, page: Page) -> Any:
-        return self._ask(self._calls.list, **_listing(page))
-
-    def _singles(self, ids: Iterable[str]) -> dict[str, Any]:
-        replies: dict[str, Any] = {}
-        refusal: Transient | None = None
-        for batch_id in ids:
-            replies[batch_id] = refusal or self._ask(self._calls.retrieve, batch_id)
-            refusal = refusal or throttling(replies[batch_id])
-        return replies
-
-    def _ask(self, call: Callable[..., Any], *args: str, **options: Any) -> Any:
+    def _request(self, call: Callable[..., Any], *args: str, timeout_s: float, **options: Any) -> Any:
         try:
-            response = call(*args, **options, **self._options)
-        except Exception as error:  # noqa: BLE001  # Classed: none of them is an observation.
-            return refusal_of(error, now=self._clock())
-        return body(response) if self._is_raw else response
+            response = call(*args, **options, **_timeouts(self._client, timeout_s, is_raw=self._is_raw))
+        except Exception as error:  # noqa: BLE001  # Classified: none of them is an observation.
+            return classify_client_error(error, now=self._clock())
+        return json_reply(response) if self._is_raw else response
 
 
 class AsyncClientFetcher:
-    """Asks through an async client, some batches at a time."""
+    """Retrieves and lists batches through an async client."""
 
-    is_wire = True
+    def __init__(self, client: Any, clock: Callable[[], float]) -> None:
+        self._client, self._clock = client, clock
+        self._calls, self._is_raw = _calls(bounded_batches(client, is_async=True))
 
-    def __init__(self, client: Any, pager: Pager, clock: Callable[[], float]) -> None:
-        """Take the calls that hand over what came, unparsed, where there are such."""
-        self._calls, self._is_raw = _calls(client)
-        self._options = _options(client, is_raw=self._is_raw)
-        self._pager, self._clock = pager, clock
+    async def retrieve(self, batch_id: str, timeout_s: float) -> Any:
+        """Return the reply for one batch."""
+        return await self._request(self._calls.retrieve, batch_id, timeout_s=timeout_s)
 
-    async def look(self, ids: Iterable[str], *, is_sweep: bool) -> FetchResult:
-        """Ask for batches."""
-        asking, reply = self._pager.look(ids, is_sweep=is_sweep), None
-        while True:
-            try:
-                ask: Ask = asking.send(reply)
-            except StopIteration as end:
-                return end.value  # type: ignore[no-any-return]
-            if isinstance(ask, Page):
-                reply = await self._ask(self._calls.list, **_listing(ask))
-            else:
-                reply = await self._singles(ask.ids)
+    async def list_page(self, page: ListPage) -> Any:
+        """Return the reply for a page of the list."""
+        return await self._request(self._calls.list, timeout_s=page.timeout_s, **_page_arguments(page))
 
-    async def _singles(self, ids: Iterable[str]) -> dict[str, Any]:
-        replies: dict[str, Any] = dict.fromkeys(ids)
-        refusals: list[Transient] = []
-        free = Semaphore(TASKS_MAX)
-
-        async def one(batch_id: str) -> None:
-            async with free:
-                reply = refusals[0] if refusals else await self._ask(self._calls.retrieve, batch_id)
-                refusals.extend([refusal] if (refusal := throttling(reply)) else [])
-                replies[batch_id] = reply
-
-        async with TaskGroup() as tasks:
-            for batch_id in replies:
-                tasks.create_task(one(batch_id))
-        return replies
-
-    async def _ask(self, call: Callable[..., Any], *args: str, **options: Any) -> Any:
+    async def _request(self, call: Callable[..., Any], *args: str, timeout_s: float, **options: Any) -> Any:
+        scope = asyncio.timeout(timeout_s)
         try:
-            response = await call(*args, **options, **self._options)
-        except Exception as error:  # noqa: BLE001  # Classed: none of them is an observation.
-            return refusal_of(error, now=self._clock())
-        return body(response) if self._is_raw else response
+            async with scope:
+                response = await call(*args, **options, **_timeouts(self._client, timeout_s, is_raw=self._is_raw))
+        except Exception as error:  # noqa: BLE001  # Classified: none of them is an observation.
+            if scope.expired():
+                return Transient(no_complete_response(timeout_s))
+            return classify_client_error(error, now=self._clock())
+        return json_reply(response) if self._is_raw else response
 
 
-def body(response: Any) -> Any:
-    """Return the JSON object of a response that succeeded; a failure of the moment if there is none."""
-    status = response.http_response.status_code
+def json_reply(response: Any) -> JSONReply | Transient:
+    """Return the JSON object of a response that succeeded; a transient failure if there is none."""
+    http = response.http_response
+    if refusal := http.extensions.get(REFUSAL):
+        return Transient(refusal)
     try:
-        found = decode(response.http_response.content)
+        content = decode(http.content)
     except SnapshotError:
-        return Transient(f"HTTP {status} without readable JSON")
-    return found if isinstance(found, Mapping) else Transient(f"HTTP {status} without a JSON object")
+        return Transient(f"HTTP {http.status_code} without readable JSON")
+    if not isinstance(content, Mapping):
+        return Transient(f"HTTP {http.status_code} without a JSON object")
+    return JSONReply(content, http_date(http.headers.get("date", "")))
 
 
-def refusal_of(error: Exception, *, now: float) -> Any:
-    """Class what a client raised: what it refuses to send at all is a bad id, which no later look mends."""
+def classify_client_error(error: Exception, *, now: float) -> Failure:
+    """Classify an exception of a client. An id that the client refuses to send is malformed: a retry cannot succeed."""
     if isinstance(error, ValueError | TypeError) and not isinstance(error, JSONDecodeError | UnicodeError):
         return Fatal(f"the client refused the id ({type(error).__name__})")
-    return of_error(error, now=now)
+    return classify_error(error, now=now)
 
 
-def throttling(reply: Any) -> Transient | None:
-    """Return a reply if the server asks to be left alone by everybody."""
-    return reply if isinstance(reply, Transient) and reply.is_throttled else None
+def _calls(batches: Any) -> tuple[Any, bool]:
+    # The parsed object would hide HTML at 200, and drop fields that the SDK does not have.
+    raw = getattr(batches, "with_raw_response", None)
+    return (batches, False) if raw is None else (raw, True)
 
 
-def _calls(client: Any) -> tuple[Any, bool]:
-    # The parsed object would hide HTML at 200, and drop what the SDK does not know.
-    raw = getattr(client.batches, "with_raw_response", None)
-    return (client.batches, False) if raw is None else (raw, True)
+def _page_arguments(page: ListPage) -> dict[str, Any]:
+    return {"limit": PAGE_SIZE} if page.after is None else {"limit": PAGE_SIZE, "after": page.after}
 
 
-def _listing(page: Page) -> dict[str, Any]:
-    return {"limit": PAGE} if page.after is None else {"limit": PAGE, "after": page.after}
-
-
-def _options(client: Any, *, is_raw: bool) -> dict[str, Any]:
-    """Return the client's own time-outs, each cut down to what one request may take."""
+def _timeouts(client: Any, seconds: float, *, is_raw: bool) -> dict[str, Any]:
+    """Return the client's own time-outs as an argument, none above the deadline of the request."""
     if not is_raw:
         return {}
     own: Any = getattr(client, "timeout", None)
     if isinstance(own, int | float):
-        return {"timeout": min(own, REQUEST_S_MAX)}
+        return {"timeout": min(own, seconds)}
     if not hasattr(own, "as_dict"):
-        return {"timeout": REQUEST_S_MAX}
-    # `Timeout` of httpx or httpx2, whichever the client sends with.
-    parts = {name: REQUEST_S_MAX if s is None else min(s, REQUEST_S_MAX) for name, s in own.as_dict().items()}
+        return {"timeout": seconds}
+    # `Timeout` of httpx or httpx2, depending on the client's version.
+    parts = {name: seconds if s is None else min(s, seconds) for name, s in own.as_dict().items()}
     return {"timeout": type(own)(**parts)}

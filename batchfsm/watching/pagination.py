@@ -1,156 +1,124 @@
-"""Which requests a look takes: pages of `list` for many batches, one `retrieve` for each that they do not show."""
+"""Pages of the list of batches: the cursor, and the signs that a list ends or leads nowhere."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any, Final
 
 import attrs
 
-from batchfsm.watching.responses import Fatal, Gone, Transient
+from batchfsm.watching.responses import Failure, Fatal, Gone, JSONReply, Transient, error_body
 
-PAGE: Final = 100
-"""How many batches a page has; OpenAI answers 400 to more."""
+PAGE_SIZE: Final = 100
+"""Batches on a page; OpenAI answers 400 to more."""
 
 PAGES_MAX: Final = 10_000
-"""A million batches; a server that never runs out of pages is left at that."""
+"""Bound of one list: a million batches."""
 
-REFUSALS_MAX: Final = 3
-"""After so many failed lists in a row one batch is asked for by itself: the list alone may be broken."""
-
-Refusal = Transient | Gone | Fatal
+OVERLAP_S: Final = 3600
+"""A list may show a batch late: one created within this time before the newest still counts as new."""
 
 
 @attrs.frozen
-class Page:
-    """Ask for one page of `list`; the reply is its JSON, or a refusal."""
+class ListedBatch:
+    """One row of a list."""
 
-    after: str | None
-    """The last id of the page before; None for the first."""
+    batch_id: str
+    content: dict[str, Any]
+    server_time: float | None
+    """The `Date` header of the page; Unix seconds."""
 
-
-@attrs.frozen
-class RetrieveEach:
-    """Ask for some batches one by one; the reply is what each of them answered, by id."""
-
-    ids: tuple[str, ...]
-
-
-Ask = Page | RetrieveEach
+    @property
+    def created_at(self) -> int:
+        """The creation time; 0 if the row has none."""
+        return _created_at(self.content)
 
 
-@attrs.frozen
-class FetchResult:
-    """What a look brought."""
+class ListReader:
+    """
+    Reads one list, page by page.
 
-    answers: dict[str, Any] = attrs.field(factory=dict)
-    """What each batch that was asked for answered: a batch, or why not."""
+    A list is whole only if its last page says so, each page brought an id that the list
+    had not shown before, and no cursor came twice; else it was cut short.
+    """
 
-    others: list[dict[str, Any]] = attrs.field(factory=list)
-    """Batches that a sweep showed beside those."""
+    def __init__(self, newest_known: int | None) -> None:
+        self.after: str | None = None
+        """The cursor of the next page."""
+        self.is_over = False
+        """True if no page is left to read."""
+        self.problem: str | None = None
+        """Why the list was cut short; None while it was not."""
+        self.failure: Failure | None = None
+        """The failure of the last request; the rest of the list is unknown."""
+        self.pages = 0
+        """Number of pages requested."""
+        self.newest: int | None = newest_known
+        """When the newest batch was created that this list or an earlier whole one has shown; Unix seconds."""
+        self._newest_known = newest_known
+        self._ids: set[str] = set()
+        self._cursors: set[str] = set()
+        self._reaches_known = False
 
-    refusal: Transient | Fatal | None = None
-    """Why not all were asked for, if so."""
+    def add_page(self, reply: Any) -> list[ListedBatch]:
+        """Return the rows of a page that have an id, and move the cursor."""
+        self.pages += 1
+        content, server_time = reply, None
+        if isinstance(reply, JSONReply):
+            content, server_time = reply.content, reply.server_time
+        data = _data_of(content)
+        if not isinstance(data, list):
+            self.failure, self.is_over = data, True
+            return []
+        rows = [
+            ListedBatch(item["id"], item, server_time)
+            for item in data
+            if isinstance(item, dict) and isinstance(item.get("id"), str) and item["id"]
+        ]
+        self._move_cursor(data, rows, has_more=bool(content.get("has_more")))
+        return rows
 
-    requests: int = 1
-    """How many requests it took."""
+    @property
+    def reaches_known(self) -> bool:
+        """True if the last page ends among batches that an earlier list has shown; only where the newest come first."""
+        return self._reaches_known
 
-
-class Pager:
-    """Remembers between sweeps what a list can do, and how far it has been read."""
-
-    def __init__(self, *, finds: bool) -> None:
-        """Know nothing of the list yet."""
-        self._finds = finds
-        self._can_list = True
-        self._refusals = self._asked = 0
-        self._newest: int | None = None
-        """When the newest batch was made that an earlier sweep has shown; Unix seconds."""
-
-    def look(self, ids: Iterable[str], *, is_sweep: bool) -> Generator[Ask, Any, FetchResult]:
-        """
-        Ask for batches.
-
-        Args:
-            ids: Those that are wanted.
-            is_sweep: True if they are all the open ones.
-
-        Yields:
-            A request, whose reply is to be sent in.
-        """
-        looked, missing, self._asked = FetchResult(), dict.fromkeys(ids), 0
-        if is_sweep and (self._finds or (self._can_list and len(missing) > 1)):
-            refusal = yield from self._sweep(missing, looked)
-            if refusal is not None:
-                return attrs.evolve(looked, refusal=refusal)
-        if missing:
-            self._asked += len(missing)
-            looked.answers.update((yield RetrieveEach(tuple(missing))))
-        return attrs.evolve(looked, requests=self._asked)
-
-    def _sweep(self, missing: dict[str, None], looked: FetchResult) -> Generator[Ask, Any, Transient | Fatal | None]:
-        refusal = yield from self._pages(missing, looked)
-        if refusal is None:
-            self._refusals = 0
-            return None
-        if self._finds:
-            return refusal if isinstance(refusal, Transient | Fatal) else Fatal(refusal.reason)
-        if isinstance(refusal, Transient):
-            self._refusals += 1
-            if self._refusals < REFUSALS_MAX or refusal.is_throttled:
-                return refusal
-            # Is the server down, or only its list? One batch tells, and not ten thousand.
-            (batch_id, answer), *_ = (yield RetrieveEach((next(iter(missing)),))).items()
-            if isinstance(answer, Transient):
-                return refusal
-            looked.answers[batch_id] = answer
-            del missing[batch_id]
-        # There is no list, or the key may not read it: each batch answers for itself from now on.
-        self._can_list = False
-        return None
-
-    def _pages(self, missing: dict[str, None], looked: FetchResult) -> Generator[Ask, Any, Refusal | None]:
-        after: str | None = None
-        fruitless, newest = 0, self._newest
-        for _ in range(PAGES_MAX):
-            self._asked += 1
-            page = yield Page(after)
-            items = _items(page)
-            if not isinstance(items, list):
-                return items
-            found = [item for item in items if item["id"] in missing]
-            for item in found:
-                looked.answers[item["id"]] = item
-                missing.pop(item["id"], None)
-            if self._finds:
-                looked.others.extend(item for item in items if item["id"] not in looked.answers)
-            newest = max([newest or 0, *map(_created_at, items)])
-            fruitless += not found
-            if not items or not page.get("has_more") or items[-1]["id"] == after:
-                break
-            # A page with none of those that are missing costs as much as asking for one of them.
-            if (not missing or fruitless >= len(missing)) and (not self._finds or self._is_known(items)):
-                break
-            after = items[-1]["id"]
-        self._newest = newest
-        return None
-
-    def _is_known(self, items: list[dict[str, Any]]) -> bool:
-        """Tell whether a page ends among batches that an earlier sweep has shown; only where the newest come first."""
-        created = [_created_at(item) for item in items]
+    def _move_cursor(self, data: list[Any], rows: list[ListedBatch], *, has_more: bool) -> None:
+        new = {row.batch_id for row in rows} - self._ids
+        self._ids |= new
+        last = rows[-1].batch_id if rows else None
+        if len(rows) < len(data):
+            self.problem = f"page {self.pages} has a batch without an id"
+        dead_end = None
+        if has_more and not data:
+            dead_end = f"page {self.pages} is empty, and more are announced"
+        elif data and not new:
+            dead_end = f"page {self.pages} repeats earlier ones"
+        elif has_more and last in self._cursors:
+            dead_end = f"page {self.pages} leads back to an earlier one"
+        elif has_more and self.pages >= PAGES_MAX:
+            dead_end = f"it goes on after {PAGES_MAX:,} pages"
+        self.problem = dead_end or self.problem
+        self.is_over = not has_more or dead_end is not None
+        if last is not None:
+            self._cursors.add(last)
+            self.after = last
+        created = [row.created_at for row in rows]
+        self.newest = max([self.newest or 0, *created])
         is_falling = all(before >= after for before, after in pairwise(created))
-        return self._newest is not None and is_falling and created[-1] < self._newest
+        known = self._newest_known
+        self._reaches_known = bool(created) and known is not None and is_falling and created[-1] < known
 
 
-def _items(page: Any) -> list[dict[str, Any]] | Refusal:
-    """Return the batches of a page that have an id; a refusal if it is no page."""
-    if isinstance(page, Transient | Gone | Fatal):
-        return page
-    batches = page.get("data") if isinstance(page, Mapping) else None
+def _data_of(content: Any) -> list[Any] | Failure:
+    """Return the entries of a page; a failure if it is none."""
+    if isinstance(content, Transient | Gone | Fatal):
+        return content
+    batches = content.get("data") if isinstance(content, Mapping) else None
     if not isinstance(batches, list):
-        return Transient("an answer that is no page of batches")
-    return [item for item in batches if isinstance(item, dict) and item.get("id") and isinstance(item["id"], str)]
+        return error_body(content) or Transient("an answer that is no page of batches")
+    return batches
 
 
 def _created_at(item: dict[str, Any]) -> int:

@@ -1,7 +1,8 @@
-"""What a look at a batch can answer, when it is no snapshot: transient, gone, fatal."""
+"""Responses to a request for one batch that are no snapshot: transient, gone, fatal."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -14,83 +15,117 @@ import attrs
 from batchfsm.snapshot import Snapshot
 
 RETRY_AFTER_S_MAX: Final = 3600.0
-"""However long a server asks to be left alone: it is looked at again after an hour."""
+"""Bound of `Retry-After`: a server that asks for more is polled after an hour all the same."""
 
-_GONE: Final = frozenset({404, 410})
-_AGAIN: Final = frozenset({408, 409, 425, 429})
-"""Refusals of the moment: a time-out, a conflict, too early, too many."""
-_THROTTLED: Final = 429
+_NOT_FOUND: Final = frozenset({404, 410})
+_RETRIED: Final = frozenset({408, 409, 425, 429})
+"""Client errors that a retry may mend: a time-out, a conflict, too early, too many."""
+_RATE_LIMITED: Final = 429
+# Words such as `invalid_request_error`. Keys hold hyphens, or digits inside a word, and must not be quoted.
+_ERROR_WORD: Final = re.compile(r"[A-Za-z]{1,32}(?:[_.](?:[A-Za-z]{1,32}|\d{1,4})){0,7}", re.ASCII)
+_ERROR_NUMBER_MAX: Final = 99_999
 
 
 @attrs.frozen
 class Transient:
-    """No observation: the look failed, and says nothing of the batch. It is looked at again."""
+    """The request failed, and may succeed when it is repeated. The status of the batch is as unknown as before."""
 
     reason: str = "no answer"
-    """What happened, in a few words; never a body or a header, for they may hold a key."""
+    """The cause in a few words; never a body or a header, for they may hold a key."""
 
     retry_after_s: float | None = None
-    """How long the server asked to be left alone; seconds. None if it did not say."""
+    """Seconds that the server asked to be left alone for; None if it did not."""
 
     is_throttled: bool = False
-    """True if that is about every batch, as with 429: nothing is asked for until then."""
+    """True if `retry_after_s` is about every batch, as with 429: no request is sent until then."""
 
 
 @attrs.frozen
 class Gone:
-    """The server knows no such batch; after three of these in a row it is not watched any more."""
+    """The server has no such batch; after three of these in a row the batch is dropped."""
 
     reason: str = "HTTP 404 Not Found"
-    """What happened, in a few words."""
+    """The cause in a few words."""
 
 
 @attrs.frozen
 class Fatal:
-    """The server will never answer for this batch: a refused key, a bad id. It is not watched any more."""
+    """The server refuses the request for good, as with a wrong key or a malformed id; the batch is dropped."""
 
     reason: str
-    """What happened, in a few words."""
+    """The cause in a few words."""
 
 
-Answer = Snapshot | Gone | Transient | Fatal
-"""What a look at one batch answers."""
+Failure = Transient | Gone | Fatal
+Response = Snapshot | Failure
+"""The value that a source returns for one batch."""
 
 
-def of_status(status: int, headers: Mapping[str, str], *, now: float) -> Transient | Gone | Fatal:
+@attrs.frozen
+class JSONReply:
+    """The JSON object of a successful HTTP response."""
+
+    content: Mapping[str, Any]
+    """The decoded body."""
+
+    server_time: float | None = None
+    """The `Date` header; Unix seconds. None if there is none."""
+
+
+def classify_status(status: int, headers: Mapping[str, str], *, now: float) -> Failure:
     """
-    Class the refusal of an HTTP server.
+    Classify the refusal of an HTTP server.
 
     Args:
         status: The HTTP status, none of the 2xx.
-        headers: Of the response; only `retry-after-ms` and `retry-after` are looked at.
+        headers: Of the response; only `retry-after-ms` and `retry-after` are read.
         now: Unix seconds, for a `retry-after` that is a date.
     """
     known = status in HTTPStatus._value2member_map_
     reason = f"HTTP {status} {HTTPStatus(status).phrase}" if known else f"HTTP {status}"
-    if status in _GONE:
+    if status in _NOT_FOUND:
         return Gone(reason)
-    # What is no refusal by its number (a redirect to a login page, a 2xx without a batch) may pass.
-    if status in _AGAIN or not 400 <= status < 500:  # noqa: PLR2004
-        return Transient(reason, retry_after_s(headers, now=now), is_throttled=status == _THROTTLED)
+    if 300 <= status < 400:  # noqa: PLR2004
+        return Transient(f"{reason}: redirects are not followed", retry_after_s(headers, now=now))
+    # A status that is no client error, such as a 2xx without a batch, may pass.
+    if status in _RETRIED or not 400 <= status < 500:  # noqa: PLR2004
+        return Transient(reason, retry_after_s(headers, now=now), is_throttled=status == _RATE_LIMITED)
     return Fatal(reason)
 
 
-def of_error(error: Exception, *, now: float) -> Transient | Gone | Fatal:
+def classify_error(error: Exception, *, now: float) -> Failure:
     """
-    Class what a client raised, by its `status_code` where it has one.
+    Classify an exception of a client, by its `status_code` where it has one.
 
     Only names of classes are taken from it: its text may hold the key.
     """
     status = getattr(error, "status_code", None)
     if isinstance(status, int):
-        return of_status(status, getattr(getattr(error, "response", None), "headers", {}), now=now)
+        return classify_status(status, getattr(getattr(error, "response", None), "headers", {}), now=now)
     cause = error.__cause__
-    behind = "" if cause is None else f" ({type(cause).__name__})"
-    return Transient(f"{type(error).__name__}{behind}")
+    detail = "" if cause is None else f" ({type(cause).__name__})"
+    return Transient(f"{type(error).__name__}{detail}")
+
+
+def error_body(content: Any) -> Transient | None:
+    """Return the failure that the `{"error": ...}` body of a successful HTTP response means; None for other bodies."""
+    if not isinstance(content, Mapping) or content.get("error") is None or "status" in content or "data" in content:
+        return None
+    error = content["error"]
+    fields = error if isinstance(error, Mapping) else {}
+    named = [f"{name} {word}" for name in ("type", "code") if (word := _error_word(fields.get(name)))]
+    return Transient(f"an error in place of a batch{': ' if named else ''}{', '.join(named)}")
+
+
+def _error_word(value: object) -> str | None:
+    """Return the type or code of an error as text, if it is a plain word or a short number."""
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _ERROR_NUMBER_MAX:
+        return str(value)
+    return value if isinstance(value, str) and _ERROR_WORD.fullmatch(value) else None
 
 
 def retry_after_s(headers: Mapping[str, str], *, now: float) -> float | None:
-    """Return how long a server asks to be left alone, at most an hour; None if it does not say, or says nonsense."""
+    """Return the seconds that a server asks to be left alone for, at most an hour; None without a readable number."""
     for name, unit_s in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         value: Any = headers.get(name)
         if value is None:
@@ -98,16 +133,17 @@ def retry_after_s(headers: Mapping[str, str], *, now: float) -> float | None:
         try:
             wait_s = float(value) * unit_s
         except ValueError:
-            wait_s = _until(str(value), now)
+            date = http_date(str(value))
+            wait_s = -1.0 if date is None else max(date - now, 0.0)
         if isfinite(wait_s) and wait_s >= 0:
             return min(wait_s, RETRY_AFTER_S_MAX)
     return None
 
 
-def _until(date: str, now: float) -> float:
-    """Return the seconds until an HTTP date; -1 if it is none."""
+def http_date(text: str) -> float | None:
+    """Return the Unix seconds of an HTTP date; None if the text is none."""
     try:
-        then = parsedate_to_datetime(date)
-    except ValueError:
-        return -1.0
-    return max(then.replace(tzinfo=then.tzinfo or UTC).timestamp() - now, 0.0)
+        date = parsedate_to_datetime(text)
+        return date.replace(tzinfo=date.tzinfo or UTC).timestamp()
+    except (ValueError, OverflowError):
+        return None

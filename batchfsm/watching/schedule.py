@@ -1,58 +1,87 @@
-"""When to look at a batch again."""
+"""Delays between the requests for a batch."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from math import isfinite
-from random import random as roll
+from random import random
+from types import MappingProxyType
 from typing import Final
 
 import attrs
 
+STALLED_AFTER_S: Final = 21_600.0
+"""The default bound of a status for which the dialect has none."""
+
 FAILURES_MAX: Final = 30
 """From here on one more failure in a row changes no delay."""
 
+StallBounds = float | Mapping[str, float] | None
+"""Seconds without a change after which a batch is stalled: for all statuses, for each status, or the defaults."""
+
 
 def _positive(_: object, field: attrs.Attribute[float], value: float) -> None:
-    if not (isfinite(value) and value > 0):
+    if not _is_positive(value):
         raise ValueError(f"{field.name} is a positive number, not {value!r}")
+
+
+def _is_positive(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value) and value > 0
+
+
+def _read_only(bounds: StallBounds) -> StallBounds:
+    return MappingProxyType(dict(bounds)) if isinstance(bounds, Mapping) else bounds
 
 
 @attrs.frozen(kw_only=True)
 class Schedule:
     """
-    How long to wait between two looks.
+    Delays between two requests for a batch.
 
     The delay is a share of the time that the batch has spent in its present status,
-    so that a change is noticed late by a share of what it took. It begins anew with
-    each status.
+    so that a change is noticed late by a share of the time that it took. It starts
+    again from the minimum with each status.
     """
 
     share: float = attrs.field(default=0.1, validator=_positive)
-    """Of the time in the present status; when sweeping, of the age of the youngest batch."""
+    """Share of the time in the present status; for list polls, of the age of the youngest batch."""
 
     delay_s_min: float = attrs.field(default=1.0, validator=_positive)
-    """No shorter than this."""
+    """Shortest delay; seconds."""
 
     delay_s_max: float = attrs.field(default=60.0, validator=_positive)
-    """No longer than this."""
+    """Longest delay; seconds."""
 
     jitter: float = attrs.field(default=0.1)
-    """Up to this share of a delay is left out by chance, so that many pollers do not keep step; 0 to 1."""
+    """Greatest share of a delay that is left out at random, so that many pollers do not keep step; 0 to 1."""
 
     sweep_from: int = attrs.field(default=10)
-    """From so many open batches on, all are asked for at once, by pages of `list`; then while that is cheaper."""
+    """From this number of open batches on they are read by pages of `list`; then for as long as that is cheaper."""
 
-    stalled_after_s: float = attrs.field(default=21_600.0, validator=_positive)
-    """A batch of which no field has changed for so long is stalled."""
+    stalled_after_s: StallBounds = attrs.field(default=None, converter=_read_only)
+    """
+    Seconds without a change of any field after which a batch is stalled.
 
-    random: Callable[[], float] = roll
-    """What chance is drawn from: 0 to 1."""
+    A number is for all statuses. A mapping has a number for each status; statuses that it
+    leaves out, and None, have the dialect's bounds of T208, or six hours.
+    """
+
+    random: Callable[[], float] = random
+    """Source of the jitter: returns 0 to 1."""
 
     @jitter.validator
     def _check_jitter(self, _: object, value: float) -> None:
         if not 0 <= value <= 1:
             raise ValueError(f"jitter is from 0 to 1, not {value!r}")
+
+    @stalled_after_s.validator
+    def _check_stall_bounds(self, _: object, bounds: StallBounds) -> None:
+        if isinstance(bounds, Mapping):
+            for status, seconds in bounds.items():
+                if not _is_positive(seconds):
+                    raise ValueError(f"stalled_after_s of {status} is a positive number, not {seconds!r}")
+        elif bounds is not None and not _is_positive(bounds):
+            raise ValueError(f"stalled_after_s is a positive number, not {bounds!r}")
 
     def __attrs_post_init__(self) -> None:
         """Refuse bounds that cross."""
@@ -63,12 +92,26 @@ class Schedule:
 
     def delay_s(self, age_s: float, *, failures: int = 0) -> float:
         """
-        Return how long to wait until the next look.
+        Return the delay until the next request.
 
         Args:
-            age_s: How long the batch has been in its present status.
-            failures: How many looks in a row have failed; each doubles the least delay.
+            age_s: Seconds that the batch has been in its present status.
+            failures: Number of failed requests in a row; each doubles the shortest delay.
         """
         backed_off = self.delay_s_min * 2.0 ** min(failures, FAILURES_MAX) if failures else 0.0
         delay_s = min(max(self.share * age_s, backed_off, self.delay_s_min), self.delay_s_max)
         return max(delay_s * (1 - self.jitter * self.random()), self.delay_s_min)
+
+    def stall_bound_s(self, status: str | None, stuck_after_s: Mapping[str, int]) -> float:
+        """
+        Return the seconds without a change after which a batch in a status is stalled.
+
+        Args:
+            status: The known status; None if the batch was never seen.
+            stuck_after_s: The dialect's bounds of T208.
+        """
+        bounds = self.stalled_after_s
+        if isinstance(bounds, int | float):
+            return bounds
+        default = stuck_after_s.get(status or "", STALLED_AFTER_S)
+        return default if bounds is None else bounds.get(status or "", default)

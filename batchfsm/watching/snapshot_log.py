@@ -12,21 +12,20 @@ from batchfsm.snapshot import Snapshot
 
 
 class Writable(Protocol):
-    """What a log can be written to: an open text file, or the like."""
+    """A target of a log: an open text file, or an object like it."""
 
     def write(self, text: str, /) -> Any:
-        """Take a piece of text."""
+        """Append a piece of text."""
 
 
 class SnapshotLog:
     """
     Appends snapshots to a file, each in one write, or to something with `write`.
 
-    A line torn by an earlier crash is ended first, so that it spoils no other.
+    A line that an earlier crash left incomplete is ended first, so that the next one can be read.
     """
 
     def __init__(self, target: str | PathLike[str] | Writable | None) -> None:
-        """Open the file, if it is one; None writes nothing."""
         self._file: Any = target
         self._is_ours = isinstance(target, str | PathLike)
         if isinstance(target, str | PathLike):
@@ -36,7 +35,7 @@ class SnapshotLog:
                 self._file.write("\n")
 
     def write(self, wire: Mapping[str, object] | None, snapshot: Snapshot) -> None:
-        """Write a batch as it came over the wire, or as its snapshot has it, with the time at which it was seen."""
+        """Write a batch with its time of observation: the object of the wire, or the snapshot if there is none."""
         if self._file is None:
             return
         batch = snapshot.to_dict() if wire is None else wire
@@ -45,13 +44,13 @@ class SnapshotLog:
             flush()
 
     def close(self) -> None:
-        """Close what was opened here."""
+        """Close the file, if this object opened it."""
         if self._is_ours:
             self._file.close()
 
 
 def _is_torn(path: Path) -> bool:
-    """Tell whether a file ends in the middle of a line; what is no plain file, as a pipe, never does."""
+    """Return True if a file ends in the middle of a line; anything but a plain file, such as a pipe, never does."""
     if not path.is_file() or not path.stat().st_size:
         return False
     with path.open("rb") as file:

@@ -103,22 +103,23 @@ class Life:
 
 
 class Server:
-    """Answers requests as OpenAI does; `faults` are taken one a request, None among them for a good answer."""
+    """Answers requests as OpenAI does; `faults` and `list_faults` are taken one a request; None is a good answer."""
 
-    def __init__(self, *lives, clock, faults=()):
+    def __init__(self, *lives, clock, faults=(), list_faults=()):
         self.lives = {life.batch_id: life for life in lives}
         self.clock = clock
-        self.faults = list(faults)
+        self.faults, self.list_faults = list(faults), list(list_faults)
         self.requests = []
 
     def answer(self, method, url):
         """Return `(status, headers, body)`, or raise what the transport raises."""
         parts = urlsplit(url)
         self.requests.append(parts.path.rpartition("/v1")[2] or parts.path)
-        fault = self.faults.pop(0) if self.faults else None
+        *_, name = parts.path.split("/")
+        faults = self.list_faults if name == "batches" and self.list_faults else self.faults
+        fault = faults.pop(0) if faults else None
         if fault is not None:
             return fault(self) if callable(fault) else fault
-        *_, name = parts.path.split("/")
         if name == "batches":
             return self._page(parse_qs(parts.query))
         life = self.lives.get(name)

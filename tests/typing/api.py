@@ -45,8 +45,10 @@ from batchfsm.watching import (
     Fatal,
     Gone,
     HooksFailed,
+    ListProblem,
     PollFailed,
     PollSucceeded,
+    ResultsPending,
     Stalled,
     Transient,
 )
@@ -220,6 +222,10 @@ def tell(event: Event) -> str | None:
             return str(event.error)
         case HooksFailed():
             return str(event.error.observation)
+        case ListProblem():
+            return event.reason
+        case ResultsPending():
+            return event.snapshot.output_file_id
 
 
 for seen in watch("batch_1", source=Gateway(), monitor=monitor, timeout_s=5, log="log", on_event=tell):

@@ -32,6 +32,7 @@ from batchfsm.watching import (
     Fatal,
     Gone,
     HooksFailed,
+    ListProblem,
     PollFailed,
     PollSucceeded,
     Stalled,
@@ -221,13 +222,13 @@ def test_azure_is_read_in_its_dialect(clock):
     [
         (lambda c: watch(), TypeError, "watch takes a client or source=, exactly one of them"),
         (lambda c: watch(c.client(), "batch_1", source=Scripted(END)), TypeError, "watch takes a client or source=, exactly one of them"),
-        (lambda c: watch(source=Scripted(END)), ValueError, "a source has no list of batches: it needs ids"),
+        (lambda c: watch(source=Scripted(END)), ValueError, "a source has no list of batches: it needs ids, or a monitor with open batches"),
         (lambda c: watch(c.client(), ""), ValueError, "an id is empty"),
         (lambda c: watch(c.client(), 7), TypeError, "an id is text, not 7"),
         (lambda c: watch(c.async_client(), "batch_1"), TypeError, "AsyncOpenAI is for awatch, not for watch"),
         (lambda c: awatch(c.client(), "batch_1"), TypeError, "OpenAI is for watch, not for awatch"),
-        (lambda c: watch(object(), "batch_1"), TypeError, "object has no batches.retrieve: an openai client is due, or source="),
-        (lambda c: watch("batch_1"), TypeError, "str has no batches.retrieve: an openai client is due, or source="),
+        (lambda c: watch(object(), "batch_1"), TypeError, "object has no batches.retrieve: pass an openai client, or source="),
+        (lambda c: watch("batch_1"), TypeError, "str has no batches.retrieve: pass an openai client, or source="),
         (lambda c: watch("b", source=object()), TypeError, "object has no fetch(ids)"),
         (lambda c: watch("b", source=AsyncScripted(END)), TypeError, "watch needs source.fetch to be a plain function"),
         (lambda c: awatch("b", source=Scripted(END)), TypeError, "awatch needs source.fetch to be a coroutine function"),
@@ -374,7 +375,7 @@ def test_a_batch_is_gone_after_three_404_in_a_row(clock):
     (error,) = caught.value.exceptions
     assert 3 == len(server.requests)
     assert ("batch_1", "gone", "HTTP 404 Not Found") == (error.batch_id, error.kind, error.reason)
-    assert "batch_1 cannot be watched: HTTP 404 Not Found; the server knows it no more" == str(error)
+    assert "batch_1 cannot be watched: HTTP 404 Not Found; the server does not have it any more" == str(error)
 
 
 @pytest.mark.parametrize("between", [None, FAULTS["500"]])
@@ -463,7 +464,7 @@ def test_when_the_time_is_up_it_says_what_is_open(clock):
     assert isinstance(caught.value, WatchTimeoutError)
     assert {life.batch_id: "in_progress" for life in lives} == caught.value.open
     assert (
-        "the 30 s are up, still open: batch_0 (in_progress), batch_1 (in_progress), batch_2 (in_progress), "
+        "the watch timed out after 30 s, still open: batch_0 (in_progress), batch_1 (in_progress), batch_2 (in_progress), "
         "batch_3 (in_progress), batch_4 (in_progress), and 2 more"
     ) == str(caught.value)
 
@@ -612,23 +613,25 @@ def many(number, path="vpzc", **options):
     return [Life(path, batch_id=f"batch_{index}", **options) for index in range(number)]
 
 
-def test_from_ten_open_on_one_list_shows_all(clock):
-    """Below that each is asked for by itself."""
+def test_ten_open_batches_are_read_by_list(clock):
+    """Each list poll also retrieves one batch by itself, in turn; nine open batches are retrieved one by one."""
     ten, nine = Server(*many(10), clock=clock), Server(*many(9), clock=Clock())
 
     assert 40 == len(watched(ten, *ten.lives))
     assert 36 == len(watched(nine, *nine.lives))
-    assert {"/batches"} == set(ten.requests)
+    assert [f"/batches/batch_{number}" for number in range(10)] == ten.requests[:20:2]
+    assert {"/batches"} == set(ten.requests[1::2])
     assert "/batches" not in nine.requests
 
 
-def test_once_it_sweeps_it_goes_on_while_that_is_cheaper(clock):
-    """Down to two open batches one page is cheaper than asking for each; then the last is asked for by itself."""
+def test_the_list_is_read_while_that_is_cheaper(clock):
+    """With three open batches a page and a retrieve are cheaper than three retrieves; two are retrieved one by one."""
     lives = [Life("vpzc", batch_id=f"batch_{index}", at=[0, 0, 0, 100 * index]) for index in range(10)]
     server = Server(*lives, clock=clock)
 
     assert 40 == len(watched(server, *server.lives))
-    assert {"/batches", "/batches/batch_9"} == set(server.requests)
+    last_list = len(server.requests) - server.requests[::-1].index("/batches")
+    assert {"/batches/batch_8", "/batches/batch_9"} == set(server.requests[last_list:])
 
 
 def test_it_sweeps_no_more_when_that_is_dearer(clock):
@@ -647,7 +650,7 @@ def test_a_sweep_reads_as_many_pages_as_it_takes(clock):
     server = Server(*many(250, at=[0, 0, 0, 0]), clock=clock)
 
     assert 1000 == len(watched(server, *server.lives))
-    assert ["/batches"] * 3 == server.requests
+    assert ["/batches/batch_0"] + ["/batches"] * 3 == server.requests
 
 
 def test_what_a_list_does_not_show_is_asked_for_by_itself(clock):
@@ -662,10 +665,14 @@ def test_what_a_list_does_not_show_is_asked_for_by_itself(clock):
 
 def test_a_server_without_a_list_is_asked_one_by_one(clock):
     """404 of the list is none of a batch's."""
-    server = Server(*many(10, at=[0, 0, 0, 0]), clock=clock, faults=[(404, {}, "")])
+    server = Server(*many(10, at=[0, 0, 0, 0]), clock=clock, list_faults=[(404, {}, "")])
+    told = []
 
-    assert 40 == len(watched(server, *server.lives))
-    assert ["/batches", "/batches/batch_0"] == server.requests[:2]
+    assert 40 == len(watched(server, *server.lives, on_event=told.append))
+    assert ["/batches/batch_0", "/batches", "/batches/batch_1"] == server.requests[:3]
+    assert 1 == server.requests.count("/batches")
+    reason = "HTTP 404 Not Found; batches are retrieved one by one"
+    assert [ListProblem(kind="unavailable", reason=reason)] == [each for each in told if isinstance(each, ListProblem)]
 
 
 def test_a_list_that_is_broken_for_good_is_given_up(clock):
@@ -685,11 +692,11 @@ def test_a_list_that_is_broken_for_good_is_given_up(clock):
 
 
 def test_a_server_that_is_down_is_not_asked_by_thousands(clock):
-    """While the list fails, one batch is asked for at most."""
+    """While the list fails, each poll retrieves one batch at most."""
     server = Server(*many(1000), clock=clock, faults=[FAULTS["502 HTML"]] * 12)
 
     assert 4000 == len(watched(server, *server.lives))
-    assert 5 >= len([each for each in server.requests[:12] if each != "/batches"])
+    assert 6 >= len([each for each in server.requests[:12] if each != "/batches"])
 
 
 def test_a_throttled_list_is_left_alone(clock):
@@ -761,7 +768,8 @@ def test_deadlines_that_come_in_crowds_are_one_sweep(clock):
 
     watched(server, *server.lives, schedule=Schedule(jitter=0, delay_s_min=60))
 
-    assert ["/batches"] * 3 == server.requests  # At once, after a minute, after the deadline.
+    assert ["/batches"] * 3 == server.requests[1::2]  # At once, after a minute, after the deadline.
+    assert 6 == len(server.requests)
     assert 101 == clock() - CREATED
 
 
@@ -809,7 +817,7 @@ def test_without_ids_a_refused_list_ends_it(clock):
     with pytest.raises(ExceptionGroup) as caught:
         watched(Server(clock=clock, faults=[(401, {}, "")]))
 
-    assert ["the list of batches cannot be watched: HTTP 401 Unauthorized; no later look could do better"] == [
+    assert ["the list of batches cannot be watched: HTTP 401 Unauthorized; a retry cannot succeed"] == [
         str(error) for error in caught.value.exceptions
     ]
 
@@ -817,14 +825,14 @@ def test_without_ids_a_refused_list_ends_it(clock):
 def test_without_ids_a_list_refused_later_drops_what_is_open(clock):
     """A key that was withdrawn."""
     with pytest.raises(ExceptionGroup) as caught:
-        watched(Server(Life("vp"), clock=clock, faults=[None, (404, {}, "")]))
+        watched(Server(Life("vp"), clock=clock, list_faults=[None, (404, {}, "")]))
 
     assert ["batch_1", None] == [error.batch_id for error in caught.value.exceptions]
 
 
 def test_without_ids_the_time_may_be_up_before_any_list(clock):
     """The message says what is missing."""
-    with pytest.raises(WatchTimeoutError, match="no list of batches was to be had"):
+    with pytest.raises(WatchTimeoutError, match="no list of batches came"):
         watched(Server(clock=clock, faults=[FAULTS["500"]] * 99), timeout_s=20)
 
 
@@ -864,34 +872,90 @@ def test_a_list_that_shows_the_oldest_first_is_read_to_its_end(clock):
     assert {"batch_1", "new"} == {each.batch_id for each in watched(server)}
 
 
-@pytest.mark.parametrize(
-    "page",
-    [
-        '{"data": [], "has_more": true}',
-        '{"data": [{"id": 7}, null, "x"], "has_more": true}',
-        '{"data": [{"id": "x", "status": "completed", "created_at": "soon"}], "has_more": true}',
-        '{"data": [{"id": "x", "snapshot": {"id": "y", "status": "validating"}}], "has_more": true}',
-    ],
-)
-def test_a_list_that_never_ends_is_left(clock, page):
-    """`has_more` on an empty page, or on the same page again, is not believed."""
-    server = Server(clock=clock)
-    server._page = lambda _: (200, {}, page)
+PAGES = {
+    "empty": (['{"data": [], "has_more": true}'], "page 1 is empty, and more are announced", 1),
+    "no ids": (['{"data": [{"id": 7}, null, "x"], "has_more": true}'], "page 1 repeats earlier ones", 1),
+    "one page again and again": (
+        ['{"data": [{"id": "x", "status": "completed", "created_at": "soon"}], "has_more": true}'],
+        "page 2 repeats earlier ones",
+        2,
+    ),
+    "a circle of two": (
+        [json.dumps({"data": [snap("vpzc", id=each)], "has_more": True}) for each in "ab"],
+        "page 3 repeats earlier ones",
+        3,
+    ),
+    "a cursor again": (
+        [
+            json.dumps({"data": [snap("vpzc", id=each) for each in page], "has_more": True})
+            for page in ("ab", "cd", "eb", "fg")
+        ],
+        "page 3 leads back to an earlier one",
+        3,
+    ),
+    "an entry without an id": (
+        [json.dumps({"data": [snap("vpzc"), {"status": "in_progress"}], "has_more": False})],
+        "page 1 has a batch without an id",
+        1,
+    ),
+}
 
-    assert [] == watched(server)
-    assert 2 >= len(server.requests)
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_list_that_leads_nowhere_is_cut_short_and_reported(clock, name):
+    """The watch does not take it for a list without open batches: it reads the list again until the time is up."""
+    pages, problem, number = PAGES[name]
+    server, told = Server(clock=clock), []
+    server._page = lambda _: (200, {}, pages[(len(server.requests) - 1) % len(pages)])
+
+    with pytest.raises(WatchTimeoutError) as caught:
+        watched(server, timeout_s=0, on_event=told.append)
+
+    assert problem == caught.value.list_problem
+    assert f"the watch timed out after 0 s, the list of batches is incomplete: {problem}" == str(caught.value)
+    assert [ListProblem(kind="cut_short", reason=problem)] == [each for each in told if isinstance(each, ListProblem)]
+    assert number == len(server.requests)
 
 
-def test_a_server_that_never_runs_out_of_pages_is_left_at_that(clock, monkeypatch):
-    """Each page is another one, and each says that there are more."""
+def test_a_list_without_an_end_is_cut_short_at_a_number_of_pages(clock, monkeypatch):
+    """Each page is another one, and each announces more."""
     monkeypatch.setattr("batchfsm.watching.pagination.PAGES_MAX", 7)
     server = Server(clock=clock)
     server._page = lambda query: (
         200, {}, json.dumps({"data": [snap("vf", id=f"batch_{len(server.requests)}")], "has_more": True})
     )  # fmt: skip
 
-    assert [] == watched(server)
+    with pytest.raises(WatchTimeoutError, match="it goes on after 7 pages"):
+        watched(server, timeout_s=0)
     assert 7 == len(server.requests)
+
+
+def test_the_same_problem_of_a_list_is_one_event(clock):
+    """Until the list was whole in between."""
+    server, told = Server(clock=clock), []
+    cut, whole = '{"data": [], "has_more": true}', json.dumps({"data": [snap("vp")], "has_more": False})
+    pages = iter([cut, cut, whole, cut, '{"data": []}'])
+    server.answer = lambda method, url: (200, {}, next(pages) if "batch_1" not in url else json.dumps(snap("vf")))
+
+    watched(server, on_event=told.append, on_error=told.append)
+
+    assert 2 == sum(isinstance(each, ListProblem) for each in told)
+
+
+def test_the_time_is_up_between_two_pages(clock):
+    """A slow list is left in the middle."""
+    server = Server(clock=clock)
+
+    def page(query):
+        clock.now += 4
+        return 200, {}, json.dumps({"data": [snap("vp", id=f"batch_{len(server.requests)}")], "has_more": True})
+
+    server._page = page
+
+    with pytest.raises(WatchTimeoutError) as caught:
+        watched(server, timeout_s=10)
+    assert ["batch_1", "batch_2", "batch_3"] == list(caught.value.open)
+    assert 3 == len(server.requests)
 
 
 def test_a_sweep_shows_what_a_look_of_its_own_did_not(clock):
@@ -1104,9 +1168,31 @@ def test_a_hook_that_never_returns_well_is_raised_at_the_end(clock):
             seen.append(each.target)  # noqa: PERF401  # What came before it raised.
 
     assert words("vpzc") == tuple(seen)
-    (error,) = caught.value.exceptions
-    assert isinstance(error, HookError)
-    assert ["down"] == [str(cause) for cause in error.exceptions]
+    assert [ConnectionError] == [type(error) for error in caught.value.exceptions]
+    assert "watch ended with 1 error" == caught.value.message
+
+
+def test_errors_of_a_watch_are_flat(clock):
+    """`except*` finds each exception of a hook beside the dropped batches; no group stands in another."""
+    monitor = Monitor()
+
+    @monitor.on("completed", name="first")
+    def first(transition):
+        raise ConnectionError("down")
+
+    @monitor.on("completed", name="second")
+    def second(transition):
+        raise LookupError("none")
+
+    found = []
+    try:
+        watched(Server(Life("vpzc"), clock=clock), "batch_1", "batch_2", monitor=monitor)
+    except* LookupError as group:
+        found += group.exceptions
+    except* (ConnectionError, WatchError) as group:
+        found += group.exceptions
+
+    assert [LookupError, WatchError, ConnectionError] == [type(each) for each in found]
 
 
 def test_on_error_hears_of_hooks_at_once_and_at_the_end(clock):
@@ -1334,10 +1420,10 @@ def test_what_is_logged_is_structured(clock, caplog):
 
     by_event = {record.event: record for record in caplog.records}
     assert 1 == len([record for record in caplog.records if record.event == "finding"])  # P104 is said once.
-    assert {"look_failed", "transition", "finding", "unchanged"} == set(by_event)
+    assert {"poll_failed", "transition", "finding", "unchanged"} == set(by_event)
     assert ("transient", "HTTP 500 Internal Server Error") == (
-        by_event["look_failed"].kind,
-        by_event["look_failed"].reason,
+        by_event["poll_failed"].kind,
+        by_event["poll_failed"].reason,
     )
     last = by_event["transition"]
     assert ("batch_1", "completed", "observed", 0, logging.INFO) == (
@@ -1378,7 +1464,7 @@ def test_no_key_reaches_a_log_or_an_error(clock, caplog, fault, tmp_path):
 def test_the_classes_of_status_are_complete():
     """Every status has one; what is no refusal by its number may pass."""
     of = {
-        status: type(responses.of_status(status, {}, now=0)).__name__
+        status: type(responses.classify_status(status, {}, now=0)).__name__
         for status in (302, 400, 404, 408, 410, 425, 429, 499, 500, 599)
     }
 

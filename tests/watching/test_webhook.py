@@ -110,11 +110,11 @@ def test_each_header_is_needed(missing):
 @pytest.mark.parametrize(
     "changes, now, said",
     [
-        ({"webhook-timestamp": "soon"}, NOW, "its time is no number of seconds"),
-        ({"webhook-timestamp": "-1"}, NOW, "its time is no number of seconds"),
-        ({"webhook-timestamp": "1_000"}, NOW, "its time is no number of seconds"),
-        ({"webhook-timestamp": "²"}, NOW, "its time is no number of seconds"),
-        ({"webhook-timestamp": "9" * 12}, NOW, "its time is no number of seconds"),
+        ({"webhook-timestamp": "soon"}, NOW, "its timestamp is no number of seconds"),
+        ({"webhook-timestamp": "-1"}, NOW, "its timestamp is no number of seconds"),
+        ({"webhook-timestamp": "1_000"}, NOW, "its timestamp is no number of seconds"),
+        ({"webhook-timestamp": "²"}, NOW, "its timestamp is no number of seconds"),
+        ({"webhook-timestamp": "9" * 12}, NOW, "its timestamp is no number of seconds"),
         ({"webhook-timestamp": "9" * 11}, NOW, "no signature matches"),
         ({"webhook-timestamp": str(NOW + 1)}, NOW, "no signature matches"),
         ({"webhook-id": "wh_2"}, NOW, "no signature matches"),
@@ -130,7 +130,7 @@ def test_what_is_wrong_is_said(changes, now, said):
     """In a few words that quote nothing of it."""
     with pytest.raises(WebhookError) as caught:
         verify(BODY, VECTOR | changes, SECRET, now=now)
-    assert (said, f"not a webhook to trust: {said}") == (caught.value.reason, str(caught.value))
+    assert (said, f"invalid webhook: {said}") == (caught.value.reason, str(caught.value))
 
 
 @pytest.mark.parametrize("body", [BODY.replace("123", "124"), BODY + " ", b"\xff", "\ud800"])
@@ -197,11 +197,11 @@ def hint(number=1, batch_id="batch_1"):
 def test_a_webhook_sent_again_is_passed_over():
     """It is known by its id."""
     hints, woken = HintQueue(), []
-    listener = hints.listen(lambda: woken.append(True))
+    listener = hints.subscribe(lambda: woken.append(True))
 
     assert [True, False, True] == [hints.add(hint(1)), hints.add(hint(1)), hints.add(hint(2))]
-    assert ([True, True], ("batch_1",)) == (woken, hints.take(listener))
-    assert () == hints.take(listener)
+    assert ([True, True], ("batch_1",)) == (woken, hints.drain(listener))
+    assert () == hints.drain(listener)
 
 
 def test_what_is_not_about_a_batch_is_passed_over():
@@ -212,14 +212,14 @@ def test_what_is_not_about_a_batch_is_passed_over():
 def test_each_who_listens_has_every_hint():
     """Until it leaves."""
     hints = HintQueue()
-    first, second = (hints.listen(lambda: None) for _ in range(2))
+    first, second = (hints.subscribe(lambda: None) for _ in range(2))
 
     hints.add(hint(1, "batch_1"))
-    hints.leave(second)
+    hints.unsubscribe(second)
     hints.add(hint(2, "batch_2"))
 
-    assert ("batch_1", "batch_2") == hints.take(first)
-    assert ("batch_1",) == hints.take(second)
+    assert ("batch_1", "batch_2") == hints.drain(first)
+    assert ("batch_1",) == hints.drain(second)
 
 
 def test_the_oldest_id_is_forgotten(monkeypatch):
