@@ -68,12 +68,11 @@ class WatchSummary:
         self.changed[batch_id] = None
         return True
 
-    def record_problem(self, subject: str, reason: str) -> bool:
+    def record_problem(self, subject: str, reason: str, times: int = 1) -> bool:
         """Record a problem; True if it is to be shown: at its 1st, 10th, 100th time in a row, and so on."""
-        before = self.problems.pop(subject, None)
-        same = before is not None and before.reason == reason
-        problem = self.problems[subject] = Problem(reason, before.times + 1 if before is not None and same else 1)
-        return problem.times in _REPEATS_SHOWN
+        self.problems.pop(subject, None)
+        self.problems[subject] = Problem(reason, times)
+        return times in _REPEATS_SHOWN
 
     def words(self, *, with_findings: bool = True) -> str:
         """Return how many batches there are, by status, and the findings."""

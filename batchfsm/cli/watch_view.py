@@ -13,7 +13,7 @@ from batchfsm.explain import clock as format_time
 from batchfsm.monitor import HookError, Monitor
 from batchfsm.route import Transition
 from batchfsm.snapshot import Snapshot
-from batchfsm.watching import BatchDropped, Event, PollFailed, PollSucceeded, Stalled
+from batchfsm.watching import BatchDropped, Event, ListProblem, PollFailed, PollSucceeded, Stalled
 
 
 class WatchView:
@@ -36,10 +36,12 @@ class WatchView:
             self._show_poll(event)
         elif isinstance(event, PollFailed):
             subject = event.batch_id or LIST
-            if self._summary.record_problem(subject, event.reason):
-                times = self._summary.problems[subject].times
+            if self._summary.record_problem(subject, event.reason, event.count):
                 reason = str(self._summary.problems[subject])
-                self._output.show("trouble", event.batch_id, kind=event.kind, reason=reason, times=times)
+                self._output.show("trouble", event.batch_id, kind=event.kind, reason=reason, times=event.count)
+        elif isinstance(event, ListProblem):
+            self._summary.is_list_partial |= event.kind == "cut_short"
+            self._output.show("trouble", None, kind=event.kind, reason=f"the list of batches: {event.reason}", times=1)
         elif isinstance(event, Stalled):
             reason = f"{event.status or 'not polled yet'}, no change since {format_time(int(event.since))}"
             if event.is_overdue:

@@ -35,8 +35,8 @@ class PollFailed:
     """
     A request failed; the status of the batch is as unknown as before.
 
-    Failures alike in a row are counted: an event is emitted for the 1st, 2nd, 4th, 8th and
-    so on, and for the last one if it has not been.
+    Failures alike in a row are counted: an event is emitted for the 1st, 10th, 100th and
+    so on, and when they end for those that no event has counted yet.
     """
 
     batch_id: str | None

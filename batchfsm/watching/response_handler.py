@@ -33,6 +33,8 @@ from batchfsm.wire import ParsedRow, reader
 GONE_AFTER: Final = 3
 """Number of 404 in a row after which a batch is gone; one alone may come from a replica that lags behind."""
 
+_COUNTS_EMITTED: Final = frozenset(10**power for power in range(10))
+
 FailureKind = Literal["transient", "gone", "fatal"]
 
 
@@ -145,13 +147,13 @@ class ResponseHandler:
             yield CallBack(self._options.on_event, event)
 
     def emit_failure(self, batch_id: str | None, kind: FailureKind, reason: str) -> Effects:
-        """Count a failed request; emit an event if it is a new one, or the number of those alike has doubled."""
+        """Count a failed request; emit an event for the 1st, 10th, 100th alike in a row, and so on."""
         run = self._failures.get(batch_id)
         if run is None or (run.kind, run.reason) != (kind, reason):
             yield from self.end_failures(batch_id)
             run = self._failures[batch_id] = _FailureRun(kind, reason)
         run.count += 1
-        if run.count & (run.count - 1) == 0:
+        if run.count in _COUNTS_EMITTED:
             yield from self.emit(run.event(batch_id))
 
     def end_failures(self, batch_id: str | None) -> Effects:

@@ -781,7 +781,7 @@ def test_trouble_and_findings_have_a_line():
     """The last trouble, and how many more there are."""
     tally = WatchSummary({"batch_1": None})
     assert tally.record_problem("batch_1", "HTTP 502")
-    assert not tally.record_problem("batch_1", "HTTP 502")
+    assert not tally.record_problem("batch_1", "HTTP 502", 2)
     assert "batch_1: HTTP 502 (2 times)" == rendered(Dashboard(Monitor(), tally, lambda: 0.0))[-1]
 
     tally.record_problem("\x1b", "HTTP 503")
