@@ -117,17 +117,18 @@ def _to_json(row: PendingDelivery) -> dict[str, object]:
         "target": transition.target,
         "at": transition.at,
         "hook": row.hook,
-        "tries": row.tries,
+        "tries": row.retry.tries,
         "error": row.error,
-        "next_try_at": None if row.dead else row.due_at,
+        "next_try_at": None if row.retry.is_dead else row.retry.due_at,
     }
 
 
 def _to_line(row: PendingDelivery) -> str:
     state = "never tried"
     if row.error is not None:
-        tries = _count(row.tries, "try", "tries") if row.tries else "to be tried again"
-        when = f", next at {_to_utc(row.due_at)}" if row.due_at and not row.dead else ""
+        retry = row.retry
+        tries = _count(retry.tries, "try", "tries") if retry.tries else "to be tried again"
+        when = f", next at {_to_utc(retry.due_at)}" if retry.due_at and not retry.is_dead else ""
         state = f"{tries}{when}: {row.error}"
     return printable(f"{row.transition.key}  {row.hook}  {state}")
 

@@ -6,6 +6,7 @@ from batchfsm.journal.procrastinate import ProcrastinateJournal
 from batchfsm.journal.protocol import (
     BatchUpdate,
     DeliveryOutcome,
+    FailureCounts,
     Journal,
     OutboxEntry,
     PendingDelivery,
@@ -13,21 +14,24 @@ from batchfsm.journal.protocol import (
     StoredBatch,
     Written,
 )
-from batchfsm.journal.retry import BACKOFF_S, BACKOFF_S_MAX, TRIES_MAX, backoff_s, error_text
+from batchfsm.journal.retry import BACKOFF_S, BACKOFF_S_MAX, NEVER_TRIED, TRIES_MAX, RetryState, backoff_s, error_text
 from batchfsm.journal.sqlite import SQLiteJournal
 
 __all__ = [
     "BACKOFF_S",
     "BACKOFF_S_MAX",
+    "NEVER_TRIED",
     "TRIES_MAX",
     "BatchUpdate",
     "DeliveryOutcome",
+    "FailureCounts",
     "Journal",
     "OutboxEntry",
     "PendingDelivery",
     "PostgresJournal",
     "ProcrastinateJournal",
     "PruneResult",
+    "RetryState",
     "SQLiteJournal",
     "StoredBatch",
     "Written",

@@ -12,7 +12,7 @@ import attrs
 from batchfsm.errors import JournalError, needs_extra
 from batchfsm.journal.postgres import PostgresJournal
 from batchfsm.journal.protocol import BatchUpdate, Call, DeliveryOutcome, OutboxEntry, PendingDelivery
-from batchfsm.journal.retry import TRIES_MAX, backoff_s, error_text
+from batchfsm.journal.retry import TRIES_MAX, RetryState, backoff_s, error_text
 from batchfsm.journal.sql import Execute
 
 TASK: Final = "batchfsm.call"
@@ -79,6 +79,9 @@ class ProcrastinateJournal(PostgresJournal):
             except self._procrastinate.exceptions.ConnectorException as error:
                 raise error.__cause__ or error from None  # A connection that broke is opened anew, as for the rest.
 
+    def _is_dead(self, retry: RetryState) -> bool:  # noqa: ARG002  # Only procrastinate knows, by `retry`.
+        return False
+
     async def _call(self, call: Call, batch_id: str, key: str, hook: str) -> None:
         row = await asyncio.to_thread(self._row, batch_id, key, hook)
         if row is None:
@@ -89,8 +92,7 @@ class ProcrastinateJournal(PostgresJournal):
             if isawaitable(answer):
                 await answer
         except Exception as error:
-            tries = row.tries + 1
-            failed = attrs.evolve(outcome, error=error_text(error), tries=tries)
+            failed = attrs.evolve(outcome, error=error_text(error), retry=RetryState(row.retry.tries + 1))
             await asyncio.to_thread(self.record, failed)
             raise
         await asyncio.to_thread(self.record, outcome)

@@ -7,6 +7,7 @@ from typing import Any, Literal, Protocol
 
 import attrs
 
+from batchfsm.journal.retry import NEVER_TRIED, RetryState
 from batchfsm.route import Transition
 
 Call = Callable[[str, Transition], Any]
@@ -71,17 +72,11 @@ class PendingDelivery:
 
     hook: str
 
-    tries: int
-    """Number of calls that raised."""
+    retry: RetryState = NEVER_TRIED
+    """The failed tries so far."""
 
     error: str | None = None
     """The last error; None before any."""
-
-    due_at: float = 0
-    """Earliest time of the next try, Unix seconds; 0 for any time."""
-
-    dead: bool = False
-    """True for a dead letter: no further try, until `revive`."""
 
 
 @attrs.frozen(kw_only=True)
@@ -98,17 +93,19 @@ class DeliveryOutcome:
     error: str | None = None
     """The error that the hook raised; None if the hook returned, which ends the delivery."""
 
-    tries: int = 0
-    """Number of calls that raised, this one included."""
+    retry: RetryState = NEVER_TRIED
+    """The failed tries, this one included."""
 
-    failed_at: float = 0
-    """Time of the call, Unix seconds; 0 if the caller gave none."""
 
-    due_at: float = 0
-    """Earliest time of the next try."""
+@attrs.frozen(kw_only=True)
+class FailureCounts:
+    """Number of deliveries whose hooks have raised and have yet to return."""
 
-    dead: bool = False
-    """True for no further try, until `revive`."""
+    failing: int = 0
+    """Deliveries that will be tried again."""
+
+    dead: int = 0
+    """Dead letters: deliveries that were given up."""
 
 
 @attrs.frozen(kw_only=True)
@@ -196,6 +193,9 @@ class Journal(Protocol):
 
     def pending(self, *, dead: bool = False) -> list[PendingDelivery]:
         """Return the deliveries that are not dead letters, or the dead letters; in order of batches."""
+
+    def count_failures(self, hooks: Collection[str]) -> FailureCounts:
+        """Return the number of failing deliveries to these hooks, and of dead letters to any hook."""
 
     def revive(self) -> int:
         """Make all dead letters pending, as if never tried; return their number."""

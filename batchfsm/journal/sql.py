@@ -16,12 +16,14 @@ from batchfsm.journal.protocol import (
     BatchUpdate,
     Call,
     DeliveryOutcome,
+    FailureCounts,
     OutboxEntry,
     PendingDelivery,
     PruneResult,
     StoredBatch,
     Written,
 )
+from batchfsm.journal.retry import RetryState
 from batchfsm.journal.serialization import snapshot_text, transition_of, transition_text
 from batchfsm.journal.state_compression import compress_state, decompress_state
 
@@ -31,7 +33,7 @@ Execute = Callable[..., Any]
 AnswerT = TypeVar("AnswerT")
 
 _PENDING: Final = """
-SELECT transition, snapshot, hook, tries, error, due_at, dead, owner, key
+SELECT transition, snapshot, hook, tries, error, failed_at, due_at, owner, key
 FROM batchfsm_deliveries JOIN batchfsm_transitions USING (batch_id, key)
 WHERE """
 _IN_ORDER: Final = " ORDER BY batch_id, revision, batchfsm_transitions.number, batchfsm_deliveries.number"
@@ -229,7 +231,8 @@ class SQLJournal(ABC):
                 execute(
                     "UPDATE batchfsm_deliveries SET owner = '', tries = ?, failed_at = ?, due_at = ?, error = ?,"
                     " dead = ? WHERE batch_id = ? AND key = ? AND hook = ?",
-                    outcome.tries, outcome.failed_at, outcome.due_at, outcome.error, int(outcome.dead),
+                    outcome.retry.tries, outcome.retry.failed_at, outcome.retry.due_at, outcome.error,
+                    int(self._is_dead(outcome.retry)),
                     *of, outcome.hook,
                 )  # fmt: skip
 
@@ -277,6 +280,19 @@ class SQLJournal(ABC):
             lambda execute: execute(f"{_PENDING} batch_id = ? {_IN_ORDER}", batch_id).fetchall(), writes=False
         )
         return [self._to_pending(row) for row in rows]
+
+    def count_failures(self, hooks: Collection[str]) -> FailureCounts:
+        """Return the number of failing deliveries to these hooks, and of dead letters to any hook."""
+        sql = "SELECT hook, dead, count(*) FROM batchfsm_deliveries WHERE tries > 0 GROUP BY hook, dead"
+        rows = self._run(lambda execute: execute(sql).fetchall(), writes=False)
+        return FailureCounts(
+            failing=sum(number for hook, dead, number in rows if not dead and hook in hooks),
+            dead=sum(number for _, dead, number in rows if dead),
+        )
+
+    def _is_dead(self, retry: RetryState) -> bool:
+        """Return True if a delivery is a dead letter after these tries."""
+        return retry.is_dead
 
     def revive(self) -> int:
         """Make all dead letters pending, as if never tried; return their number."""
@@ -329,12 +345,12 @@ class SQLJournal(ABC):
         return bool(changed.rowcount)
 
     def _to_pending(self, row: Sequence[Any]) -> PendingDelivery:
-        transition, snapshot, hook, tries, error, due_at, dead, *_ = row
+        transition, snapshot, hook, tries, error, failed_at, due_at, *_ = row
         try:
             subject = transition_of(transition, snapshot)
         except (AttributeError, TypeError, ValueError) as problem:
             raise JournalError(self.name, f"a transition in it cannot be read: {problem}") from problem
-        return PendingDelivery(transition=subject, hook=hook, tries=tries, error=error, due_at=due_at, dead=bool(dead))
+        return PendingDelivery(transition=subject, hook=hook, retry=RetryState(tries, failed_at, due_at), error=error)
 
     def _migrate(self, execute: Execute, version: int) -> bool:
         """

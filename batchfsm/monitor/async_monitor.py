@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from batchfsm.dialects import Dialect
-from batchfsm.journal import Journal
+from batchfsm.journal import FailureCounts, Journal
 from batchfsm.lifecycle import Lifecycle
 from batchfsm.monitor.base import UNCHANGED, BaseMonitor, OnIllegal
 from batchfsm.monitor.dispatchers import AsyncDispatcher
@@ -37,6 +37,6 @@ class AsyncMonitor(BaseMonitor[AsyncDispatcher]):
         parsed = self._parse(batch, observed_at)
         return UNCHANGED if self._store.is_unchanged(parsed) else await self._dispatcher.observe(parsed)
 
-    async def redeliver(self, *, now: float | None = None) -> None:
+    async def redeliver(self, *, now: float | None = None) -> FailureCounts:
         """Await the hooks that raised, and those that a cancellation or a crash kept from running."""
-        await self._dispatcher.redeliver(now)
+        return await self._dispatcher.redeliver(now)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Callable
+from itertools import compress
 from math import isfinite
+from operator import not_
 from threading import Lock
 from typing import cast
 
 from batchfsm.finding import verdict_of
 from batchfsm.history import BatchRecord, Fold, FoldResult
-from batchfsm.monitor.delivery import DeliveryRun, FailedDelivery, Outbox
+from batchfsm.journal import FailureCounts
+from batchfsm.monitor.delivery import DeliveryRun, Outbox
 from batchfsm.monitor.ended_batch import EndedBatch
 from batchfsm.monitor.hooks import Delivery, HookRegistry
 from batchfsm.monitor.observation import IllegalTransitionError, make_observation
@@ -165,7 +168,7 @@ class BatchStore:
         outbox = cast("Outbox", run.outbox)
         if error is not None:
             # Kept before it is removed: an interrupt between the two may repeat a hook but never lose one.
-            outbox.failed.append(FailedDelivery(run.add_failure(outbox.queue[0], error), run.now))
+            outbox.failed.append(run.add_failure(outbox.queue[0], error))
         outbox.queue.popleft()
         return None
 
@@ -192,9 +195,10 @@ class BatchStore:
         outbox = self.outboxes.get(run.batch_id) or Outbox()
         if outbox.current_run is not None:
             return False
-        due = [each.delivery for each in outbox.failed if each.is_due(run.now)]
+        is_due = [run.now is None or each.retry.is_due(run.now) for each in outbox.failed]
+        due = compress(outbox.failed, is_due)
         outbox.queue = deque([*due, *outbox.queue])
-        outbox.failed = [each for each in outbox.failed if not each.is_due(run.now)]
+        outbox.failed = list(compress(outbox.failed, map(not_, is_due)))
         outbox.has_rows_in_journal = False
         self.store_outbox(run.batch_id, outbox)
         if not outbox.queue:
@@ -230,6 +234,12 @@ class BatchStore:
             return tuple(
                 batch_id for batch_id, record in self.records.items() if record.status not in self.graph.terminal
             )
+
+    def count_failures(self) -> FailureCounts:
+        """Return the number of hooks that have raised and have yet to return."""
+        with self.lock:
+            failed = [each.retry.is_dead for outbox in self.outboxes.values() for each in outbox.failed]
+        return FailureCounts(failing=failed.count(False), dead=failed.count(True))
 
     def count(self) -> int:
         """Return the number of batches."""

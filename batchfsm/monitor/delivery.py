@@ -12,30 +12,9 @@ from typing import Any, Final, cast
 import attrs
 
 from batchfsm.errors import JournalError
-from batchfsm.journal import TRIES_MAX, DeliveryOutcome, backoff_s, error_text
+from batchfsm.journal import DeliveryOutcome, FailureCounts, error_text
 from batchfsm.monitor.hooks import Delivery
 from batchfsm.monitor.observation import HookError, IllegalTransitionError, Observation
-
-
-@attrs.define(eq=False)
-class FailedDelivery:
-    """A hook that raised, kept in memory for `redeliver`; with a journal only hooks on findings are kept so."""
-
-    delivery: Delivery
-    """Its `attempts` include the one that failed."""
-
-    failed_at: float | None
-    """When the hook raised, by the time that the caller gave; Unix seconds."""
-
-    def is_due(self, now: float | None) -> bool:
-        """Return whether the back-off has passed; without a time always."""
-        attempts, failed_at = self.delivery.attempts, self.failed_at
-        if now is None:
-            return True
-        # After a clock was set back, `now` is before the failure, and the back-off would end at a wrong time.
-        return attempts < TRIES_MAX and not (
-            failed_at is not None and failed_at <= now < failed_at + backoff_s(attempts)
-        )
 
 
 @attrs.define(eq=False)
@@ -43,8 +22,8 @@ class Outbox:
     """The undelivered hooks of one batch; a batch without any has no outbox."""
 
     queue: deque[Delivery] = attrs.field(factory=deque)
-    failed: list[FailedDelivery] = attrs.field(factory=list)
-    """Hooks that raised; `redeliver` calls them again."""
+    failed: list[Delivery] = attrs.field(factory=list)
+    """Hooks that raised; `redeliver` calls them again. With a journal only hooks on findings are here."""
     current_run: DeliveryRun | None = None
     """The run that is calling the hooks of this batch; None if the batch is idle."""
     has_rows_in_journal: bool = False
@@ -69,11 +48,11 @@ class DeliveryRun:
         return cast("Outbox", self.outbox).queue
 
     def add_failure(self, delivery: Delivery, error: Exception) -> Delivery:
-        """Note on an error which hook raised it; return the delivery with one more attempt."""
-        failed = attrs.evolve(delivery, attempts=delivery.attempts + 1)
+        """Note on an error which hook raised it; return the delivery with one more failed call."""
+        failed = attrs.evolve(delivery, retry=delivery.retry.after_failure(self.now))
         error.add_note(f"batchfsm: raised by the hook {delivery.hook.name} on {delivery.subject_name}")
-        if failed.attempts == TRIES_MAX:
-            error.add_note(f"batchfsm: given up after {failed.attempts} tries")
+        if failed.retry.is_dead and not delivery.retry.is_dead:
+            error.add_note(f"batchfsm: given up after {failed.retry.tries} tries")
         return failed
 
     def hand_over(self, outer: RunQueue | None) -> bool:
@@ -181,9 +160,11 @@ def enclosing_queue(store: object) -> RunQueue | None:
     return None
 
 
-def hook_error(failures: Sequence[Exception], observation: Observation | None) -> HookError | None:
+def hook_error(
+    failures: Sequence[Exception], observation: Observation | None, counts: FailureCounts | None = None
+) -> HookError | None:
     """Return the errors of hooks as one `HookError`; None if there are none."""
-    return HookError("hooks raised; they stay pending", failures, observation) if failures else None
+    return HookError("hooks raised; they stay pending", failures, observation, counts) if failures else None
 
 
 def success_of(delivery: Delivery) -> DeliveryOutcome:
@@ -192,14 +173,6 @@ def success_of(delivery: Delivery) -> DeliveryOutcome:
     return DeliveryOutcome(batch_id=transition.batch_id, key=transition.key, hook=delivery.hook.name)
 
 
-def failure_of(delivery: Delivery, error: Exception, now: float | None) -> DeliveryOutcome:
+def failure_of(delivery: Delivery, error: Exception) -> DeliveryOutcome:
     """Return the outcome that sets the back-off of a delivery in the journal, or makes it a dead letter."""
-    failed_at = now or 0.0
-    return attrs.evolve(
-        success_of(delivery),
-        error=error_text(error),
-        tries=delivery.attempts,
-        failed_at=failed_at,
-        due_at=failed_at and failed_at + backoff_s(delivery.attempts),
-        dead=delivery.attempts >= TRIES_MAX,
-    )
+    return attrs.evolve(success_of(delivery), error=error_text(error), retry=delivery.retry)

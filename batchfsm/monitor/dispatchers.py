@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from inspect import isawaitable
 from typing import ParamSpec, TypeVar
 
+from batchfsm.journal import FailureCounts
 from batchfsm.monitor.batch_store import BatchStore
 from batchfsm.monitor.delivery import DeliveryRun, RunQueue, enclosing_queue, hook_error
 from batchfsm.monitor.journaled_store import JournaledBatchStore
@@ -39,7 +40,7 @@ class SyncDispatcher:
             raise
         return run.result(failures)
 
-    def redeliver(self, now: float | None) -> None:
+    def redeliver(self, now: float | None) -> FailureCounts:
         """Call the undelivered hooks of all batches, one batch after another."""
         failures: list[Exception] = []
         for batch_id in self._store.batches_with_pending(now):
@@ -50,8 +51,10 @@ class SyncDispatcher:
             except BaseException:
                 self._store.release(run)
                 raise
-        if (failed := hook_error(failures, None)) is not None:
+        counts = self._store.count_failures()
+        if (failed := hook_error(failures, None, counts)) is not None:
             raise failed
+        return counts
 
     def with_journal(self, method: Callable[P, ResultT], *args: P.args, **kwargs: P.kwargs) -> ResultT:
         """Call a method that may use the journal."""
@@ -114,7 +117,7 @@ class AsyncDispatcher:
             raise
         return run.result(failures)
 
-    async def redeliver(self, now: float | None) -> None:
+    async def redeliver(self, now: float | None) -> FailureCounts:
         """Await the undelivered hooks of all batches, one batch after another."""
         failures: list[Exception] = []
         for batch_id in await self._in_journal_thread(self._store.batches_with_pending, now):
@@ -125,8 +128,10 @@ class AsyncDispatcher:
             except BaseException:
                 self._release(run)
                 raise
-        if (failed := hook_error(failures, None)) is not None:
+        counts = await self._in_journal_thread(self._store.count_failures)
+        if (failed := hook_error(failures, None, counts)) is not None:
             raise failed
+        return counts
 
     def with_journal(self, method: Callable[P, ResultT], *args: P.args, **kwargs: P.kwargs) -> ResultT:
         """Call a method that may use the journal, in its thread, and block until it returns."""

@@ -11,6 +11,7 @@ import attrs
 
 from batchfsm.errors import UnknownNameError
 from batchfsm.finding import Finding
+from batchfsm.journal import NEVER_TRIED, RetryState
 from batchfsm.route import Transition
 from batchfsm.rules import chosen
 from batchfsm.snapshot import fast_constructor
@@ -37,8 +38,8 @@ class Delivery:
     hook: Hook
     subject: Transition | Finding
     """The argument of the call."""
-    attempts: int = 0
-    """How often the hook has raised on it."""
+    retry: RetryState = NEVER_TRIED
+    """The failed calls so far."""
 
     @property
     def key(self) -> tuple[str, str] | None:

@@ -8,7 +8,7 @@ from typing import Final
 
 from batchfsm.errors import JournalError
 from batchfsm.history import BatchRecord, dump, restore
-from batchfsm.journal import BatchUpdate, DeliveryOutcome, Journal, OutboxEntry, Written
+from batchfsm.journal import BatchUpdate, DeliveryOutcome, FailureCounts, Journal, OutboxEntry, Written
 from batchfsm.monitor.hooks import Delivery, HookRegistry
 from batchfsm.route import Transition
 from batchfsm.topology import Topology
@@ -121,7 +121,7 @@ class JournalClient:
             return []
         known = self._hooks.by_name()
         rows = self._journal.claim(batch_id, self._owner, known.keys(), retry=retry, now=now)
-        return [Delivery(known[row.hook], row.transition, row.tries) for row in rows]
+        return [Delivery(known[row.hook], row.transition, row.retry) for row in rows]
 
     def batches_with_pending(self, now: float | None) -> list[str]:
         """Return the batches with undelivered hooks that are due at a time; None: at any time."""
@@ -161,6 +161,10 @@ class JournalClient:
     def batch_ids(self, *, only_open: bool) -> tuple[str, ...]:
         """Return the ids of the batches in the journal, or of those that have not ended."""
         return self._journal.batch_ids(only_open=only_open)
+
+    def count_failures(self) -> FailureCounts:
+        """Return the number of hooks that have raised and have yet to return; none if other processes call them."""
+        return FailureCounts() if self.is_remote else self._journal.count_failures(self._hooks.by_name().keys())
 
     def count(self) -> int:
         """Return the number of batches in the journal."""

@@ -8,6 +8,7 @@ from typing import cast
 
 from batchfsm.errors import JournalError
 from batchfsm.history import BatchRecord, FoldResult
+from batchfsm.journal import FailureCounts
 from batchfsm.monitor.batch_store import BatchStore
 from batchfsm.monitor.delivery import DeliveryRun, Outbox, failure_of, success_of
 from batchfsm.monitor.hooks import Delivery
@@ -97,7 +98,7 @@ class JournaledBatchStore:
         is_calling = outbox.current_run is not None
         started = list(outbox.queue)[:is_calling]  # Its hook may be running.
         waiting = list(outbox.queue)[is_calling:]
-        first = [*started, *(each for each in waiting if each.key is not None and each.attempts)]
+        first = [*started, *(each for each in waiting if each.key is not None and each.retry.tries)]
         keys: set[object] = {each.key for each in first}
         keys |= self._client.unacknowledged_keys()  # They have returned or raised since they were claimed.
         claimed = [each for each in claimed if each.key not in keys]
@@ -146,7 +147,7 @@ class JournaledBatchStore:
         # At once with the lock held: a claim of another thread between the two would queue the delivery again.
         with self._memory.lock:
             delivery = outbox.queue[0] if error is None else run.add_failure(outbox.queue[0], error)
-            client.add_outcome(success_of(delivery) if error is None else failure_of(delivery, error, run.now))
+            client.add_outcome(success_of(delivery) if error is None else failure_of(delivery, error))
             outbox.queue.popleft()
         return client.flush_acknowledgements
 
@@ -195,6 +196,11 @@ class JournaledBatchStore:
     def batch_ids(self, *, only_open: bool = False) -> tuple[str, ...]:
         """Return the ids of all batches in the journal, or of those that have not ended."""
         return self._client.batch_ids(only_open=only_open)
+
+    def count_failures(self) -> FailureCounts:
+        """Return the number of hooks that have raised and have yet to return, in memory and in the journal."""
+        here, stored = self._memory.count_failures(), self._client.count_failures()
+        return FailureCounts(failing=here.failing + stored.failing, dead=here.dead + stored.dead)
 
     def count(self) -> int:
         """Return the number of batches in the journal."""

@@ -9,6 +9,7 @@ import attrs
 
 from batchfsm.errors import BatchfsmError
 from batchfsm.finding import Finding, Verdict
+from batchfsm.journal import FailureCounts
 from batchfsm.route import Transition
 from batchfsm.snapshot import Snapshot, fast_constructor
 
@@ -90,16 +91,30 @@ class HookError(BatchfsmError, ExceptionGroup[Exception]):
     observation: Observation | None
     """What the snapshot brought; None from `redeliver`."""
 
-    def __new__(cls, message: str, exceptions: Sequence[Exception], observation: Observation | None = None) -> Self:
-        """Hold what the snapshot brought beside what the hooks raised."""
+    counts: FailureCounts | None
+    """The number of failing and dead hooks, as `redeliver` returns it; None from `observe`."""
+
+    def __new__(
+        cls,
+        message: str,
+        exceptions: Sequence[Exception],
+        observation: Observation | None = None,
+        counts: FailureCounts | None = None,
+    ) -> Self:
+        """Store observation and counts beside the errors."""
         group = super().__new__(cls, message, exceptions)
-        group.observation = observation
+        group.observation, group.counts = observation, counts
         return group
 
-    def __init__(self, message: str, exceptions: Sequence[Exception], _: Observation | None = None) -> None:
-        """Take the same arguments as `__new__`."""
+    def __init__(
+        self,
+        message: str,
+        exceptions: Sequence[Exception],
+        _: Observation | None = None,
+        __: FailureCounts | None = None,
+    ) -> None:
         super().__init__(message, exceptions)
 
     def derive(self, excs: Sequence[Exception], /) -> HookError:  # type: ignore[override]
-        """Keep the observation in the parts that `split` and `except*` make."""
-        return HookError(self.message, excs, self.observation)
+        """Keep observation and counts in the parts that `split` and `except*` make."""
+        return HookError(self.message, excs, self.observation, self.counts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from batchfsm.dialects import Dialect
-from batchfsm.journal import Journal
+from batchfsm.journal import FailureCounts, Journal
 from batchfsm.lifecycle import Lifecycle
 from batchfsm.monitor.base import UNCHANGED, BaseMonitor, OnIllegal
 from batchfsm.monitor.dispatchers import SyncDispatcher
@@ -67,18 +67,24 @@ class Monitor(BaseMonitor[SyncDispatcher]):
         parsed = self._parse(batch, observed_at)
         return UNCHANGED if self._store.is_unchanged(parsed) else self._dispatcher.observe(parsed)
 
-    def redeliver(self, *, now: float | None = None) -> None:
+    def redeliver(self, *, now: float | None = None) -> FailureCounts:
         """
         Call the hooks that raised, and those that an interrupt or a crash kept from running.
 
         Args:
             now: Call only hooks whose back-off has passed: 10 s after the first
                 failure, each further time twice as long, up to an hour, and not at
-                all after ten. Unix seconds; None for all undelivered hooks, in a
-                journal except dead letters.
+                all after ten tries, 85 minutes after the first. Unix seconds. None
+                for all undelivered hooks, in a journal except dead letters; such a
+                call before its time is not counted as a try.
+
+        Returns:
+            The number of hooks that have raised and have yet to return: those that
+            will be tried again, and the dead ones, in a journal those of all
+            processes. `HookError.counts` holds it, too.
 
         Raises:
             HookError: If hooks raised again, after all have run.
             JournalError: If the journal cannot be read or written.
         """
-        self._dispatcher.redeliver(now)
+        return self._dispatcher.redeliver(now)

@@ -9,7 +9,7 @@ import attrs
 import pytest
 
 from batchfsm import PostgresJournal, SQLiteJournal
-from batchfsm.journal import DeliveryOutcome, postgres
+from batchfsm.journal import DeliveryOutcome, RetryState, postgres
 from support.commands import ran, run
 from support.journals import StandIn, change, drop, own_schema, server_or_skip, transitions, unheard
 from support.notation import snap
@@ -27,12 +27,12 @@ def filled(journal):
             key=BORN.key,
             hook="bill",
             error="OSError: no \x1b[31mroom",
-            tries=1,
-            failed_at=1711493200,
-            due_at=1711493210,
+            retry=RetryState(1, 1711493200, 1711493210),
         )
     )
-    journal.record(DeliveryOutcome(batch_id="batch_1", key=RUNS.key, hook="collect", error="E: x", tries=10, dead=True))
+    journal.record(
+        DeliveryOutcome(batch_id="batch_1", key=RUNS.key, hook="collect", error="E: x", retry=RetryState(10))
+    )
     journal.close()
 
 
@@ -87,7 +87,7 @@ def test_a_next_try_without_a_date(tmp_path, due_at, shown):
     with SQLiteJournal(tmp_path / "j.db") as journal:
         journal.commit(change(journal.enlist(unheard), (BORN, ("h",))))
         journal.record(
-            DeliveryOutcome(batch_id="batch_1", key=BORN.key, hook="h", error="E", tries=1, failed_at=1, due_at=due_at)
+            DeliveryOutcome(batch_id="batch_1", key=BORN.key, hook="h", error="E", retry=RetryState(1, 1, due_at))
         )
 
     assert f"{BORN.key}  h  {shown}" == ran("journal", "pending", tmp_path / "j.db").stdout.splitlines()[0]

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 import batchfsm
 from batchfsm import JournalError, Monitor, SQLiteJournal
 from batchfsm.history import BatchRecord, Fold, dump
-from batchfsm.journal import DeliveryOutcome, PruneResult, StoredBatch, fork, postgres, sql
+from batchfsm.journal import DeliveryOutcome, PruneResult, RetryState, StoredBatch, fork, postgres, sql
 from batchfsm.journal.liveness import LivenessLock, is_alive
 from batchfsm.journal.state_compression import compress_state, decompress_state
 from batchfsm.wire import reader
@@ -232,7 +232,7 @@ def test_only_old_batches_without_deliveries_are_pruned(desk):
     ]:  # fmt: skip
         update = attrs.evolve(change(me, (BORN, hooks)), batch_id=batch_id, ended_at=ended_at)
         assert journal.commit(update)
-    journal.record(DeliveryOutcome(batch_id="batch_dead", key=BORN.key, hook="h", error="E", tries=10, dead=True))
+    journal.record(DeliveryOutcome(batch_id="batch_dead", key=BORN.key, hook="h", error="E", retry=RetryState(10)))
 
     assert PruneResult(pruned=2, kept=2) == journal.prune(ended_before=10)
     assert PruneResult(pruned=0, kept=2) == journal.prune(ended_before=10)
@@ -309,7 +309,7 @@ def test_what_comes_behind_somebody_elses_first_try_is_left_to_whoever_has_that(
     assert [] == other.claim("batch_1", she, {"h"}, retry=True, now=None)
     both = [("validating", "h", 0), ("in_progress", "h", 0)]
     assert both == short(journal.claim("batch_1", me, {"h"}, retry=False, now=None))
-    journal.record(DeliveryOutcome(batch_id="batch_1", key=BORN.key, hook="h", error="E", tries=1))
+    journal.record(DeliveryOutcome(batch_id="batch_1", key=BORN.key, hook="h", error="E", retry=RetryState(1)))
     assert [("validating", "h", 1)] == short(other.claim("batch_1", she, {"h"}, retry=True, now=None))
     assert "left" == other.commit(change(she, (ENDS, ("h",)), expected=2))
     journal.record(DeliveryOutcome(batch_id="batch_1", key=RUNS.key, hook="h"))
@@ -353,9 +353,7 @@ def test_what_raised_comes_when_it_is_asked_for_and_due(desk):
     journal = desk.open()
     me = journal.enlist(unheard)
     journal.commit(change(me, (BORN, ("h",))))
-    failed = DeliveryOutcome(
-        batch_id="batch_1", key=BORN.key, hook="h", error="E: no", tries=1, failed_at=100, due_at=110
-    )
+    failed = DeliveryOutcome(batch_id="batch_1", key=BORN.key, hook="h", error="E: no", retry=RetryState(1, 100, 110))
     journal.record(failed)
 
     def claimed(*, retry: bool, now: float | None) -> list[Any]:
@@ -369,7 +367,7 @@ def test_what_raised_comes_when_it_is_asked_for_and_due(desk):
     for now in (110, 5000, 99.9, 1, None):
         assert [("validating", "h", 1)] == claimed(retry=True, now=now)
     assert ["E: no"] == [each.error for each in journal.pending()]
-    journal.record(attrs.evolve(failed, tries=10, dead=True))
+    journal.record(attrs.evolve(failed, retry=RetryState(10)))
     assert [] == claimed(retry=True, now=None)
     assert [] == claimed(retry=True, now=5000)
 
@@ -379,7 +377,7 @@ def test_the_dead_are_listed_and_can_be_called_back(desk):
     journal = desk.open()
     me = journal.enlist(unheard)
     journal.commit(change(me, (BORN, ("h", "i"))))
-    journal.record(DeliveryOutcome(batch_id="batch_1", key=BORN.key, hook="h", error="E", tries=10, dead=True))
+    journal.record(DeliveryOutcome(batch_id="batch_1", key=BORN.key, hook="h", error="E", retry=RetryState(10)))
 
     assert [("validating", "h", 10)] == short(journal.pending(dead=True))
     assert [("validating", "i", 0)] == short(journal.pending())

@@ -66,7 +66,7 @@ def drop(psycopg: Any, schema: str) -> None:
 
 def short(rows: list[PendingDelivery]) -> list[tuple[str, str, int]]:
     """Return the target, the hook and the tries of pending rows."""
-    return [(row.transition.target, row.hook, row.tries) for row in rows]
+    return [(row.transition.target, row.hook, row.retry.tries) for row in rows]
 
 
 def change(
