@@ -1,5 +1,6 @@
 """Durable storage of batch records, transitions and pending deliveries to hooks."""
 
+from batchfsm.journal.fork import ForkHandler, call_around_fork
 from batchfsm.journal.opening import open_journal
 from batchfsm.journal.postgres import PostgresJournal
 from batchfsm.journal.procrastinate import ProcrastinateJournal
@@ -25,6 +26,7 @@ __all__ = [
     "BatchUpdate",
     "DeliveryOutcome",
     "FailureCounts",
+    "ForkHandler",
     "Journal",
     "OutboxEntry",
     "PendingDelivery",
@@ -36,6 +38,7 @@ __all__ = [
     "StoredBatch",
     "Written",
     "backoff_s",
+    "call_around_fork",
     "error_text",
     "open_journal",
 ]

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from threading import Lock
-from typing import Protocol
 from weakref import WeakSet
 
 
-class ForkHandler(Protocol):
-    """An object that must not be used by two processes."""
+class ForkHandler(ABC):
+    """An object that two processes must not share."""
 
-    def before_fork(self) -> None:
-        """Acquire the object's lock, so that no other thread is in the middle of a change."""
+    def before_fork(self) -> None:  # noqa: B027  # Optional.
+        """Acquire a lock of the object, so that no other thread is in the middle of a change; by default none."""
 
-    def after_fork_in_parent(self) -> None:
+    def after_fork_in_parent(self) -> None:  # noqa: B027  # Optional.
         """Release that lock."""
 
+    @abstractmethod
     def after_fork_in_child(self) -> None:
         """Replace all that belongs to the parent; locks may be held by threads that the child does not have."""
 

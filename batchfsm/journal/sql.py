@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Collection, Sequence
 from itertools import count
 from threading import Lock
@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 import attrs
 
 from batchfsm.errors import JournalError
+from batchfsm.journal.fork import ForkHandler
 from batchfsm.journal.migrations import MIGRATIONS
 from batchfsm.journal.protocol import (
     BatchUpdate,
@@ -52,7 +53,7 @@ AND EXISTS (SELECT 1 FROM batchfsm_transitions WHERE batch_id = id)
 ORDER BY number, id LIMIT ?"""
 
 
-class SQLJournal(ABC):
+class SQLJournal(ForkHandler):
     """
     The base of the journals in SQLite and PostgreSQL, which add connections and locks.
 

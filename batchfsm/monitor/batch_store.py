@@ -56,6 +56,15 @@ class BatchStore:
         self._ended: dict[str, EndedBatch] = {}
         """The ended batches that are no longer in `records`."""
 
+    def clear_after_fork(self) -> None:
+        """Remove all batches, with a new lock, in place of one that may be held by a thread of the parent."""
+        self.lock = Lock()
+        for outbox in self.outboxes.values():
+            outbox.queue.clear()  # A hook that has forked goes on in the child, too, and finds nothing more to call.
+            outbox.failed.clear()
+        for batches in (self.records, self.outboxes, self._ended, self._ended_ids):
+            batches.clear()
+
     def is_unchanged(self, parsed: ParsedRow) -> bool:
         """Return whether a row repeats the last one of its batch; if so, store when it was observed."""
         record = self.records.get(parsed.id)

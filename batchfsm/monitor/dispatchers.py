@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from inspect import isawaitable
 from typing import ParamSpec, TypeVar
 
-from batchfsm.journal import FailureCounts
+from batchfsm.journal import FailureCounts, ForkHandler, call_around_fork
 from batchfsm.monitor.batch_store import BatchStore
 from batchfsm.monitor.delivery import DeliveryRun, RunQueue, enclosing_queue, hook_error
 from batchfsm.monitor.journaled_store import JournaledBatchStore
@@ -86,7 +86,7 @@ class SyncDispatcher:
         return queue.failures
 
 
-class AsyncDispatcher:
+class AsyncDispatcher(ForkHandler):
     """
     Calls hooks in the task that observes, and awaits those that return an awaitable.
 
@@ -95,11 +95,13 @@ class AsyncDispatcher:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._thread = (
-            ThreadPoolExecutor(1, thread_name_prefix="batchfsm-journal")
-            if isinstance(store, JournaledBatchStore)
-            else None
-        )
+        self._thread = _journal_thread() if isinstance(store, JournaledBatchStore) else None
+        call_around_fork(self)
+
+    def after_fork_in_child(self) -> None:
+        """Replace the thread, which the child does not have."""
+        if self._thread is not None:
+            self._thread = _journal_thread()
 
     async def observe(self, parsed: ParsedRow) -> Observation:
         """Fold a row and await its hooks, or leave them to the run that is calling hooks already."""
@@ -181,6 +183,10 @@ class AsyncDispatcher:
             self._store.release(run)
         else:
             self._thread.submit(self._store.release, run)
+
+
+def _journal_thread() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(1, thread_name_prefix="batchfsm-journal")
 
 
 def _withdraw(run: DeliveryRun, outer: RunQueue | None) -> None:

@@ -30,9 +30,26 @@ class JournalClient:
         self._journal = journal
         self._hooks = hooks
         self._graph = graph
-        self._owner = journal.enlist(hooks.call)
+        self._registered: str | None = None
+        self._register()
         self._revisions: dict[str, int] = {}
         self._unacknowledged: list[DeliveryOutcome] = []
+
+    def after_fork(self) -> None:
+        """Begin anew in a forked child: the parent keeps its leases, and writes the outcomes of its hooks."""
+        self.lock = RLock()
+        self._revisions.clear()
+        self._unacknowledged.clear()
+        self._registered = None  # The next use registers anew: now the journal may not have its own new lock yet.
+
+    @property
+    def _owner(self) -> str:
+        """The name under which this monitor leases deliveries."""
+        return self._registered or self._register()
+
+    def _register(self) -> str:
+        self._registered = self._journal.enlist(self._hooks.call)
+        return self._registered
 
     def load(self, batch_id: str) -> BatchRecord | None:
         """

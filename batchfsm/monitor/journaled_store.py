@@ -8,7 +8,7 @@ from typing import cast
 
 from batchfsm.errors import JournalError
 from batchfsm.history import BatchRecord, FoldResult
-from batchfsm.journal import FailureCounts
+from batchfsm.journal import FailureCounts, ForkHandler, call_around_fork
 from batchfsm.monitor.batch_store import BatchStore
 from batchfsm.monitor.delivery import DeliveryRun, Outbox, failure_of, success_of
 from batchfsm.monitor.hooks import Delivery
@@ -17,7 +17,7 @@ from batchfsm.snapshot import SnapshotRow
 from batchfsm.wire import ParsedRow, TypePattern
 
 
-class JournaledBatchStore:
+class JournaledBatchStore(ForkHandler):
     """
     A store that keeps batches in a journal, and those that it has observed in memory too.
 
@@ -27,6 +27,12 @@ class JournaledBatchStore:
     def __init__(self, memory: BatchStore, client: JournalClient) -> None:
         self._memory = memory
         self._client = client
+        call_around_fork(self)
+
+    def after_fork_in_child(self) -> None:
+        """Begin anew in a forked child: the parent delivers its outboxes, and every record is loaded again."""
+        self._memory.clear_after_fork()
+        self._client.after_fork()
 
     def is_unchanged(self, parsed: ParsedRow) -> bool:
         """Return whether a row repeats the last one of its batch; if so, store when it was observed, in memory."""
@@ -142,6 +148,8 @@ class JournaledBatchStore:
             The write to the journal that has to follow; None for a hook on findings, which no journal has.
         """
         outbox, client = cast("Outbox", run.outbox), self._client
+        if not outbox.queue:
+            return None  # The hook has forked, and this is the child: the parent writes the outcome.
         if outbox.queue[0].key is None:
             return self._memory.settle(run, error)
         # At once with the lock held: a claim of another thread between the two would queue the delivery again.
