@@ -1,4 +1,4 @@
-"""How far an audit is, as a bar on standard error; for who waits at a terminal, and for longer than a moment."""
+"""A progress bar on standard error, for audits that last longer than a moment."""
 
 from __future__ import annotations
 
@@ -13,17 +13,16 @@ from rich.progress import Progress as Bars
 
 from batchfsm.auditing import Progress
 
-PATIENCE_S: Final = 1.0
-"""How long a run takes before a bar is worth looking at; seconds."""
+BAR_AFTER_S: Final = 1.0
+"""How long a run lasts before its bar is shown; seconds."""
 
 _STAGES: Final = {"unpacking": "unpacking", "reading": "reading", "judging": "sorting"}
 
 
 class ProgressBar:
-    """A bar that is there while a block runs, and leaves no trace."""
+    """A bar that is shown while a block runs, and then removed."""
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
-        """Show nothing yet; `clock` returns seconds, and only differences count."""
         self._clock = clock
         self._begun_at = self._stage_at = clock()
         self._stage = ""
@@ -41,16 +40,16 @@ class ProgressBar:
         )
 
     def __enter__(self) -> Self | None:
-        """Return what is to be told how far it is; None where nobody looks."""
+        """Return the callback for progress; None if standard error is no terminal."""
         return self if sys.stderr.isatty() else None
 
     def __exit__(self, *_: object) -> None:
-        """Take it away."""
+        """Remove the bar."""
         if self._task is not None:
             self._bars.stop()
 
     def __call__(self, progress: Progress) -> None:
-        """Show how far it is, once it has lasted long enough."""
+        """Show the progress, once the run has lasted long enough."""
         now = self._clock()
         if progress.stage != self._stage:
             self._stage, self._stage_at = progress.stage, now
@@ -58,8 +57,8 @@ class ProgressBar:
                 self._bars.reset(self._task, description=_STAGES[progress.stage])
         spent_s = now - self._stage_at
         rate = f"{progress.rows / spent_s:,.0f} rows/s" if progress.rows and spent_s else ""
-        is_over = progress.passed == progress.size  # Then nobody waits any more.
-        if self._task is None and not is_over and now - self._begun_at >= PATIENCE_S:
+        is_over = progress.passed == progress.size  # The run ends within a moment.
+        if self._task is None and not is_over and now - self._begun_at >= BAR_AFTER_S:
             self._task = self._bars.add_task(_STAGES[progress.stage], rate=rate)
             self._bars.start()
         if self._task is not None:
