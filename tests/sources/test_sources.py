@@ -1,0 +1,300 @@
+"""Sources of other providers over stand-ins of their SDKs' clients: objects, pages, and errors."""
+
+import asyncio
+import json
+import sys
+from types import ModuleType, SimpleNamespace
+
+import pytest
+
+import batchfsm
+from batchfsm import Monitor
+from batchfsm.errors import MissingExtraError, UnknownNameError
+from batchfsm.sources import PROVIDERS, anthropic, bedrock, connect, fetching, gemini, mistral
+from batchfsm.sources.fetching import classify
+from batchfsm.watching import Fatal, Gone, Transient
+from support.other_providers import ANTHROPIC, BEDROCK, ENDED, GEMINI, MISTRAL
+
+
+class SDKError(Exception):
+    """An error as an SDK raises it, with the attributes that it has."""
+
+    def __init__(self, **attributes):
+        super().__init__("a text that may hold a key")
+        vars(self).update(attributes)
+
+
+def raw(found):
+    """Return a raw response of anthropic."""
+    return SimpleNamespace(http_response=SimpleNamespace(content=json.dumps(found).encode()))
+
+
+class Batches:
+    """The batches of an Anthropic client: two pages, and one batch that is known."""
+
+    def __init__(self):
+        self.with_raw_response = self
+        self.asked = []
+
+    def retrieve(self, batch_id):
+        self.asked.append(batch_id)
+        if batch_id == "msgbatch_1":
+            return raw(ENDED)
+        if batch_id == "odd":
+            return raw({"type": "error"})
+        raise SDKError(status_code=404)
+
+    def list(self, **options):
+        self.asked.append(options)
+        if "after_id" in options:
+            return raw({"data": [ANTHROPIC, {"odd": 1}], "has_more": False, "last_id": "b"})
+        return raw({"data": [ENDED], "has_more": True, "last_id": "a"})
+
+
+class AsyncBatches(Batches):
+    """The same with coroutines."""
+
+    async def retrieve(self, batch_id):
+        return super().retrieve(batch_id)
+
+    async def list(self, **options):
+        return super().list(**options)
+
+
+def client_of(batches):
+    return SimpleNamespace(messages=SimpleNamespace(batches=batches))
+
+
+async def listed(source):
+    return [each async for each in source.list()]
+
+
+def test_anthropic():
+    """Snapshots by id, errors in their place, and every page of the list."""
+    batches = Batches()
+    source = anthropic(client_of(batches))
+    answers = source.fetch(("msgbatch_1", "gone", "odd"))
+
+    assert "ended" == answers["msgbatch_1"].status
+    assert answers["msgbatch_1"].observed_at is not None
+    assert isinstance(answers["gone"], Gone)
+    assert isinstance(answers["odd"], Transient)
+    assert ["ended", "in_progress"] == [each.status for each in source.list()]
+    assert [{"limit": 1000}, {"limit": 1000, "after_id": "a"}] == batches.asked[-2:]
+
+
+def test_anthropic_async():
+    """The same from the async client."""
+    source = anthropic(client_of(AsyncBatches()))
+    answers = asyncio.run(source.fetch(("msgbatch_1", "gone")))
+
+    assert ("ended", True) == (answers["msgbatch_1"].status, isinstance(answers["gone"], Gone))
+    assert ["ended", "in_progress"] == [each.status for each in asyncio.run(listed(source))]
+
+
+class Transport:
+    """The transport of google-genai."""
+
+    def request(self, method, path, request):
+        assert ("get", {}) == (method, request)
+        if path == "batches/1":
+            return SimpleNamespace(body=json.dumps(GEMINI))
+        if path == "batches?pageSize=100":
+            return SimpleNamespace(body=json.dumps({"operations": [GEMINI], "nextPageToken": "t"}))
+        if path == "batches?pageSize=100&pageToken=t":
+            return SimpleNamespace(body="")
+        raise SDKError(code=404, response=SimpleNamespace(headers={}))
+
+    async def async_request(self, *arguments):
+        return self.request(*arguments)
+
+
+def test_gemini():
+    """Counts are there, which google-genai's own objects leave out; an empty page has no body."""
+    source = gemini(SimpleNamespace(_api_client=Transport(), aio=None))
+    answers = source.fetch(("batches/1", "1", "batches/2"))
+
+    assert 3 == answers["batches/1"].request_counts.total == answers["1"].request_counts.total
+    assert isinstance(answers["batches/2"], Gone)
+    assert ["completed"] == [each.status for each in source.list()]
+
+
+def test_gemini_async():
+    source = gemini(SimpleNamespace(_api_client=Transport()))
+
+    assert "completed" == asyncio.run(source.fetch(("1",)))["1"].status
+    assert ["completed"] == [each.status for each in asyncio.run(listed(source))]
+
+
+class Boto:
+    """The Bedrock client of boto3."""
+
+    def get_model_invocation_job(self, *, jobIdentifier):  # noqa: N803  # boto3's name.
+        if jobIdentifier == "1":
+            return BEDROCK | {"ResponseMetadata": {"RequestId": "x"}}
+        raise SDKError(response={"Error": {"Code": jobIdentifier}})
+
+    def list_model_invocation_jobs(self, **options):
+        return {"invocationJobSummaries": [BEDROCK]} | ({} if "nextToken" in options else {"nextToken": "t"})
+
+
+def test_bedrock():
+    """Errors are known by botocore's code: a missing job is gone, not to be asked for for ever."""
+    source = bedrock(Boto())
+    answers = source.fetch(("1", "ResourceNotFoundException", "ThrottlingException", "AccessDeniedException", "Other"))
+
+    assert "expired" == answers["1"].status
+    assert "ResponseMetadata" not in answers["1"].extra
+    assert isinstance(answers["ResourceNotFoundException"], Gone)
+    assert answers["ThrottlingException"].is_throttled
+    assert isinstance(answers["AccessDeniedException"], Fatal)
+    assert isinstance(answers["Other"], Transient)
+    assert 2 == len(list(source.list()))
+
+
+class Job:
+    """An object of mistralai."""
+
+    def model_dump(self, *, mode):
+        assert "json" == mode
+        return MISTRAL
+
+
+class Jobs:
+    """The jobs of a mistralai client: 101 of them."""
+
+    def get(self, *, job_id):
+        if job_id == "none":
+            raise SDKError(status_code=401)
+        return Job()
+
+    def list(self, *, page, page_size):
+        assert 100 == page_size
+        return SimpleNamespace(data=[Job()] * (100 if page == 0 else 1), total=101)
+
+    async def get_async(self, **options):
+        return self.get(**options)
+
+    async def list_async(self, **options):
+        return self.list(**options)
+
+
+def test_mistral():
+    client = SimpleNamespace(batch=SimpleNamespace(jobs=Jobs()))
+    source, async_source = mistral(client), mistral(client, is_async=True)
+
+    assert "in_progress" == source.fetch(("x",))["x"].status
+    assert isinstance(source.fetch(("none",))["none"], Fatal)
+    assert 101 == len(list(source.list()))
+    assert "in_progress" == asyncio.run(async_source.fetch(("x",)))["x"].status
+    assert 101 == len(asyncio.run(listed(async_source)))
+
+
+def test_an_async_error_is_classified():
+    client = SimpleNamespace(batch=SimpleNamespace(jobs=Jobs()))
+
+    assert isinstance(asyncio.run(mistral(client, is_async=True).fetch(("none",)))["none"], Fatal)
+
+
+def test_a_list_without_an_end_ends(monkeypatch):
+    """A cursor that never becomes null is followed so many times and no more."""
+    monkeypatch.setattr(fetching, "PAGES_MAX", 5)
+    page = raw({"data": [ENDED], "has_more": True, "last_id": "a"})
+    batches = SimpleNamespace(list=lambda **_: page, retrieve=lambda _: page)
+    batches.with_raw_response = batches
+
+    async def list_async(**_):
+        return page
+
+    async def retrieve_async(_):
+        return page
+
+    async_batches = SimpleNamespace(list=list_async, retrieve=retrieve_async)
+    async_batches.with_raw_response = async_batches
+
+    assert 5 == len(list(anthropic(client_of(batches)).list()))
+    assert 5 == len(asyncio.run(listed(anthropic(client_of(async_batches)))))
+
+
+@pytest.mark.parametrize(
+    "error, kind, reason",
+    [
+        (SDKError(response={"Error": {"Code": "ValidationException"}}), Fatal, "ValidationException"),
+        (type("NoCredentialsError", (Exception,), {})(), Fatal, "NoCredentialsError"),
+        (
+            SDKError(code=429, response=SimpleNamespace(headers={"retry-after": "7"})),
+            Transient,
+            "HTTP 429 Too Many Requests",
+        ),
+        (SDKError(code=503), Transient, "HTTP 503 Service Unavailable"),
+        (SDKError(status_code=410, code="gone"), Gone, "HTTP 410 Gone"),
+        (TimeoutError(), Transient, "TimeoutError"),
+    ],
+)
+def test_errors_are_classified(error, kind, reason):
+    """By names and numbers; the text of an error, which may hold a key, is nowhere."""
+    found = classify(error, now=0.0)
+
+    assert (kind, reason) == (type(found), found.reason)
+    assert "key" not in repr(found)
+    assert getattr(found, "retry_after_s", None) == (7.0 if "429" in reason else None)
+
+
+def test_a_watch_of_a_provider_ends():
+    """`watch` over a source: hooks fire for each status, and a batch that is deleted does not hold it."""
+    monitor, fired = Monitor("anthropic"), []
+    monitor.on()(lambda transition: fired.append(transition.target))
+    source = anthropic(client_of(Batches()))
+    errors = []
+    now = [0.0]
+
+    def sleep(seconds):
+        now[0] += seconds
+
+    list(
+        batchfsm.watch(
+            None, "msgbatch_1", "gone", source=source, monitor=monitor, on_error=errors.append,
+            clock=lambda: now[0], sleep=sleep,
+        )
+    )  # fmt: skip
+
+    assert ["in_progress", "cancelling", "ended"] == fired
+    assert 1 == len(errors)
+
+
+# ---------------------------------------------------------------- clients from the environment
+
+MODULES = {
+    "anthropic": {"anthropic": {"Anthropic": lambda: client_of(Batches())}},
+    "gemini": {"google": {}, "google.genai": {"Client": lambda: SimpleNamespace(_api_client=Transport(), aio=None)}},
+    "bedrock": {"boto3": {"client": lambda name: {"bedrock": Boto()}[name]}},
+    "mistral": {
+        "mistralai": {},
+        "mistralai.client": {"Mistral": lambda api_key: SimpleNamespace(batch=SimpleNamespace(jobs=Jobs()))},
+    },
+}
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_a_client_is_made_as_the_sdk_does(provider, monkeypatch):
+    """Each source has the dialect of its provider."""
+    for name, members in MODULES[provider].items():
+        module = ModuleType(name)
+        vars(module).update(members)
+        monkeypatch.setitem(sys.modules, name, module)
+
+    assert provider == connect(provider).dialect
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_a_missing_sdk_names_its_extra(provider, monkeypatch):
+    for name in MODULES[provider]:
+        monkeypatch.setitem(sys.modules, name, None)
+
+    with pytest.raises(MissingExtraError, match=rf"batchfsm\[{provider}\]|\[{provider}\]"):
+        connect(provider)
+
+
+def test_an_unknown_provider():
+    with pytest.raises(UnknownNameError, match="no provider is called 'xai'"):
+        connect("xai")
