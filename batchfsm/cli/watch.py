@@ -21,7 +21,8 @@ from batchfsm.cli.watch_summary import WatchSummary
 from batchfsm.cli.watch_view import WatchView
 from batchfsm.journal import Journal, open_journal
 from batchfsm.monitor import Monitor
-from batchfsm.watching import WatchTimeoutError, connect, dialect_of, watch
+from batchfsm.spans import parse_span
+from batchfsm.watching import RESULTS_WAIT_S, WatchTimeoutError, connect, dialect_of, watch
 
 COMPLETED, SOME_FAILED, STILL_OPEN = 0, 1, 3
 """The exit statuses; 2 is wrong use."""
@@ -44,6 +45,14 @@ COMPLETED, SOME_FAILED, STILL_OPEN = 0, 1, 3
 @click.option("--base-url", metavar="U", help="Address of another server than OpenAI's.")
 @click.option("--timeout", type=SPAN, metavar="SPAN", help="Give up after this time: 90, 5m, 24h. Bounds --exec, too.")
 @click.option("--once", is_flag=True, help="Poll once.")
+@click.option(
+    "--stalled-after", metavar="[STATUS=]SPAN", multiple=True,
+    help="Report a batch without a change for this time, in one status or in any: 6h, cancelling=1h; may be repeated.",
+)  # fmt: skip
+@click.option(
+    "--results-wait", type=SPAN, metavar="SPAN", default=RESULTS_WAIT_S,
+    help="Longest wait for the files of a batch that has ended; 2m by default, 0 for none.",
+)  # fmt: skip
 @click.option("--fail-on-errors", is_flag=True, help="Exit with status 1 if requests of a completed batch failed.")
 @dialect_options("by default azure for Azure's addresses, else openai")
 def command(
@@ -59,6 +68,8 @@ def command(
     base_url: str | None,
     timeout: float | None,
     once: bool,
+    stalled_after: tuple[str, ...],
+    results_wait: float,
     fail_on_errors: bool,
     dialect: DialectChoice,
 ) -> None:
@@ -72,6 +83,7 @@ def command(
     130, 143 stopped by a signal.
     """
     _check_usage(ids, watches_all=watches_all, journal=journal, on=on, command_line=command_line, base_url=base_url)
+    bounds = _stall_bounds(stalled_after)
     refuse_overwriting([] if journal is None else [journal], {"--log": log})
     client = connect(api_key=_key(), base_url=base_url)
     with nullcontext() if journal is None else open_journal(journal) as opened:
@@ -96,6 +108,7 @@ def command(
             if watched or watches_all:
                 transitions = watch(
                     client, *watched, monitor=monitor, timeout_s=0.0 if once else timeout, log=log,
+                    stalled_after_s=bounds, results_wait_s=results_wait,
                     on_event=view.handle, on_error=view.handle_error, clock=time.time, sleep=time.sleep,
                 )  # fmt: skip
         except ValueError as error:
@@ -108,6 +121,8 @@ def command(
                 status = status or SOME_FAILED
         if status == COMPLETED and not summary.is_well:
             status = SOME_FAILED
+        if status == COMPLETED and once and summary.is_list_partial:
+            status, reason = STILL_OPEN, "the list of batches was cut short"
         if status == COMPLETED and fail_on_errors and summary.with_failed_requests:
             status, reason = SOME_FAILED, "requests failed"
         output.show("end", None, exit_status=status, statuses=dict(summary.statuses), reason=reason)
@@ -132,6 +147,24 @@ def _check_usage(
         raise StopError("--on says when to run a command: --exec is missing")
     if base_url is not None and not base_url.startswith(("http://", "https://")):
         raise StopError("--base-url begins with http:// or https://")
+
+
+def _stall_bounds(options: tuple[str, ...]) -> float | dict[str, float] | None:
+    """Return the bounds of `--stalled-after`: one for all statuses, or one for each status that is named."""
+    bounds: dict[str, float] = {}
+    for option in options:
+        status, _, span = option.rpartition("=")
+        try:
+            bounds[status] = parse_span(span)
+        except ValueError as error:
+            raise StopError(f"--stalled-after takes SPAN or STATUS=SPAN, such as 6h, cancelling=1h: {error}") from None
+    if "" not in bounds:
+        return bounds or None
+    if len(bounds) > 1:
+        raise StopError(
+            "--stalled-after takes one span for all statuses, or one for each status that is named; not both"
+        )
+    return bounds[""]
 
 
 def _unfinished(journal: Journal) -> tuple[str, ...]:

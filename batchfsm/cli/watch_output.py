@@ -76,7 +76,7 @@ class JsonOutput(TextOutput):
 class LiveOutput(TextOutput):
     """A view that is drawn twice a second; events without a place in it are lines above it."""
 
-    _ABOVE = frozenset({"stalled", "failed", "outcome", "finding", "list"})
+    _ABOVE = frozenset({"stalled", "waiting", "failed", "outcome", "finding", "list"})
 
     def __init__(self, summary: WatchSummary, console: Console, dashboard: Dashboard) -> None:
         super().__init__(summary)

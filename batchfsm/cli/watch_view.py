@@ -13,7 +13,7 @@ from batchfsm.explain import clock as format_time
 from batchfsm.monitor import HookError, Monitor
 from batchfsm.route import Transition
 from batchfsm.snapshot import Snapshot
-from batchfsm.watching import BatchDropped, Event, ListProblem, PollFailed, PollSucceeded, Stalled
+from batchfsm.watching import BatchDropped, Event, ListProblem, PollFailed, PollSucceeded, ResultsPending, Stalled
 
 
 class WatchView:
@@ -46,7 +46,13 @@ class WatchView:
             reason = f"{event.status or 'not polled yet'}, no change since {format_time(int(event.since))}"
             if event.is_overdue:
                 reason = f"{event.status}, open long after its deadline"
+            if event.last_failure is not None:
+                reason += f"; the last request failed: {event.last_failure}"
             self._output.show("stalled", event.batch_id, status=event.status, reason=reason)
+        elif isinstance(event, ResultsPending):
+            reason = f"{event.snapshot.status}, without the files that its counts promise; asked again until "
+            reason += format_time(event.until)
+            self._output.show("waiting", event.batch_id, status=event.snapshot.status, reason=reason)
         elif isinstance(event, BatchDropped):
             self._drop(event)
 

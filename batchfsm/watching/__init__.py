@@ -1,6 +1,6 @@
 """Watching: polls batches until they have ended, and has a monitor observe each snapshot."""
 
-from batchfsm.watching.api import awatch, watch
+from batchfsm.watching.api import RESULTS_WAIT_S, awatch, watch
 from batchfsm.watching.custom_source import AsyncSnapshotSource, SnapshotSource
 from batchfsm.watching.errors import WatchError, WatchTimeoutError
 from batchfsm.watching.events import (
@@ -18,6 +18,7 @@ from batchfsm.watching.responses import Fatal, Gone, Transient
 from batchfsm.watching.schedule import Schedule
 
 __all__ = [
+    "RESULTS_WAIT_S",
     "AsyncSnapshotSource",
     "BatchDropped",
     "Event",

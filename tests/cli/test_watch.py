@@ -21,8 +21,11 @@ import batchfsm
 from batchfsm import Monitor, audit
 from batchfsm.cli import app
 from batchfsm.cli.dashboard import Dashboard
+from batchfsm.cli.watch_output import TextOutput
 from batchfsm.cli.watch_summary import WatchSummary
+from batchfsm.cli.watch_view import WatchView
 from batchfsm.journal import DeliveryOutcome
+from batchfsm.watching import Stalled
 from support.notation import CREATED, DAY_S, snap, words
 from support.server import SELF, Clock, Life, Server
 
@@ -94,10 +97,19 @@ def test_what_is_still_open_is_3(clock, arguments, naps):
         (["batch_1", "--exec", "cat '"], "No closing quotation"),
         (["batch_1", "--dialect", "acme"], "no dialect is called 'acme'"),
         ([" "], "an id is empty"),
+        (
+            ["batch_1", "--stalled-after", "soon"],
+            "--stalled-after takes SPAN or STATUS=SPAN, such as 6h, cancelling=1h: 'soon' is no span of time",
+        ),
+        (
+            ["batch_1", "--stalled-after", "1h", "--stalled-after", "cancelling=1h"],
+            "--stalled-after takes one span for all statuses, or one for each status that is named; not both",
+        ),
+        (["batch_1", "--stalled-after", "gone=1h"], "gone"),
         (["batch_1", "--base-url", "example.com"], "--base-url begins with http:// or https://"),
         (["batch_1", "--log", "no/such/directory"], "no/such/directory: No such file or directory"),
     ],
-    ids=map(str, range(11)),
+    ids=map(str, range(14)),
 )
 def test_wrong_use_is_2(clock, arguments, said):
     """In one line, and nothing is asked for."""
@@ -180,6 +192,45 @@ def test_what_stands_still_is_said(clock):
 
     said = [line for line in result.stderr.splitlines() if "stalled" in line]
     assert ["batch_1 stalled: in_progress, no change since 2025-10-09 08:54:10"] == said
+
+
+@pytest.mark.parametrize("bound", ["in_progress=10m", "600"])
+def test_a_batch_is_stalled_after_the_time_of_its_status(clock, bound):
+    """`--stalled-after` names a bound for a status, or one for all."""
+    result = ran(Server(Life("vpzc", at=[0, 10, 3600, 3610]), clock=clock), "batch_1", "--stalled-after", bound)
+
+    assert 1 == result.stderr.count("batch_1 stalled: in_progress, no change since 2025-10-09 08:53:")
+
+
+def test_the_last_failure_of_a_stalled_batch_is_shown(capsys):
+    """The reason why nothing changes may be that no request succeeds."""
+    summary = WatchSummary({"batch_1": None})
+    view = WatchView(Monitor(), summary, TextOutput(summary))
+
+    view.handle(Stalled(batch_id="batch_1", status=None, since=CREATED, is_overdue=False, last_failure="HTTP 503"))
+
+    said = "batch_1 stalled: not polled yet, no change since 2025-10-09 08:53:20; the last request failed: HTTP 503\n"
+    assert said == capsys.readouterr().err
+
+
+@pytest.mark.parametrize("wait, line", [([], 1), (["--results-wait", "0"], 0)])
+def test_an_end_without_its_files_is_waited_for(clock, wait, line):
+    """Not longer than --results-wait."""
+    result = ran(Server(Life("vpzc", output_file_id=None), clock=clock), "batch_1", *wait)
+
+    assert 0 == result.exit_code
+    assert line == result.stderr.count(
+        "batch_1 waiting: completed, without the files that its counts promise; asked again until "
+    )
+
+
+def test_a_list_that_was_cut_short_is_3(clock):
+    """One poll of an incomplete list does not say that no batch is open."""
+    cut = json.dumps({"object": "list", "data": [], "has_more": True})
+    result = ran(Server(clock=clock, faults=[(200, {}, cut)] * 9), "--all", "--once")
+
+    assert 3 == result.exit_code
+    assert "trouble: the list of batches: " in result.stderr
 
 
 def test_hostile_text_never_reaches_the_terminal_raw(clock):
