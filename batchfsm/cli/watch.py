@@ -19,10 +19,13 @@ from batchfsm.cli.output import refuse_overwriting
 from batchfsm.cli.watch_output import output_for
 from batchfsm.cli.watch_summary import WatchSummary
 from batchfsm.cli.watch_view import WatchView
-from batchfsm.journal import Journal, open_journal
+from batchfsm.journal import FailureCounts, Journal, open_journal
 from batchfsm.monitor import Monitor
 from batchfsm.spans import parse_span
 from batchfsm.watching import RESULTS_WAIT_S, WatchTimeoutError, connect, dialect_of, watch
+
+EXEC = "--exec"
+"""The name of the command as a hook, in journals."""
 
 COMPLETED, SOME_FAILED, STILL_OPEN = 0, 1, 3
 """The exit statuses; 2 is wrong use."""
@@ -103,7 +106,7 @@ def command(
                     after=view.end_command,
                     output=output.command_output,
                 )
-                monitor.on(*on, name="--exec")(hook)
+                monitor.on(*on, name=EXEC)(hook)
             transitions: Iterable[object] = ()
             if watched or watches_all:
                 transitions = watch(
@@ -116,8 +119,8 @@ def command(
         with _terminable(), output.running():
             status, reason = _follow(transitions, once=once)
             view.finish()
-            if opened is not None and (dead := len(opened.pending(dead=True))):
-                view.show_dead(dead, str(journal))
+            if opened is not None and (counts := opened.count_failures([EXEC])) != FailureCounts():
+                view.show_undelivered(counts, str(journal))
                 status = status or SOME_FAILED
         if status == COMPLETED and not summary.is_well:
             status = SOME_FAILED

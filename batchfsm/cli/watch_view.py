@@ -10,6 +10,7 @@ from batchfsm.cli.watch_output import TextOutput
 from batchfsm.cli.watch_summary import GONE, LIST, REFUSED, WatchSummary
 from batchfsm.dialects import nearest_status
 from batchfsm.explain import clock as format_time
+from batchfsm.journal import FailureCounts
 from batchfsm.monitor import HookError, Monitor
 from batchfsm.route import Transition
 from batchfsm.snapshot import Snapshot
@@ -72,12 +73,17 @@ class WatchView:
         if succeeded:
             self._summary.failing.discard(transition.key)
 
-    def show_dead(self, number: int, journal: str) -> None:
-        """Show that a journal has dead hooks."""
-        hooks = "1 hook is" if number == 1 else f"{number:,} hooks are"
+    def show_undelivered(self, counts: FailureCounts, journal: str) -> None:
+        """Show that a journal has hooks that failed and will be tried again, or dead ones."""
         place = "J" if "://" in journal else journal  # An address may hold a password.
-        commands = f"see batchfsm journal dead {place}, retry with batchfsm journal retry {place}"
-        self._output.show("failed", None, kind="dead", reason=f"{hooks} dead after too many tries: {commands}")
+        if counts.failing:
+            commands = f"see batchfsm journal pending {place}"
+            reason = f"{_hooks(counts.failing)} failing, to be tried again by the next watch: {commands}"
+            self._output.show("failed", None, kind="failing", reason=reason)
+        if counts.dead:
+            commands = f"see batchfsm journal dead {place}, retry with batchfsm journal retry {place}"
+            reason = f"{_hooks(counts.dead)} dead after too many tries: {commands}"
+            self._output.show("failed", None, kind="dead", reason=reason)
 
     def finish(self) -> None:
         """Record the batches that ended in another watch, without a poll of this one; show problems that last."""
@@ -146,3 +152,7 @@ class WatchView:
         if event.batch_id is not None:
             self._summary.enter(event.batch_id, GONE if kind == "gone" else REFUSED)
         self._output.show("dropped", event.batch_id, kind=kind, reason=reason)
+
+
+def _hooks(number: int) -> str:
+    return "1 hook is" if number == 1 else f"{number:,} hooks are"

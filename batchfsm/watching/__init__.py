@@ -6,6 +6,7 @@ from batchfsm.watching.errors import WatchError, WatchTimeoutError
 from batchfsm.watching.events import (
     BatchDropped,
     Event,
+    HooksDead,
     HooksFailed,
     ListProblem,
     PollFailed,
@@ -24,6 +25,7 @@ __all__ = [
     "Event",
     "Fatal",
     "Gone",
+    "HooksDead",
     "HooksFailed",
     "ListProblem",
     "PollFailed",

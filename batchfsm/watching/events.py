@@ -123,5 +123,13 @@ class HooksFailed:
     """The exceptions of the hooks, as a group."""
 
 
-Event = PollSucceeded | PollFailed | ListProblem | ResultsPending | BatchDropped | Stalled | HooksFailed
+@attrs.frozen(kw_only=True)
+class HooksDead:
+    """The number of hooks that were given up after too many tries has changed."""
+
+    count: int
+    """The number of dead hooks; in a journal those of all processes, until they are retried or dropped."""
+
+
+Event = PollSucceeded | PollFailed | ListProblem | ResultsPending | BatchDropped | Stalled | HooksFailed | HooksDead
 """The argument of `on_event`."""

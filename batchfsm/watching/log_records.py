@@ -9,6 +9,7 @@ from typing import Any, Final
 from batchfsm.watching.events import (
     BatchDropped,
     Event,
+    HooksDead,
     HooksFailed,
     ListProblem,
     PollFailed,
@@ -52,6 +53,8 @@ def _records(event: Event) -> Iterator[Record]:
             # The hook and the class of the exception; its text is the hook's own.
             note = next((note for note in getattr(error, "__notes__", ()) if note.startswith("batchfsm: ")), None)
             yield ERROR, "hook_failed", None, {"error": type(error).__name__, "note": note}
+    elif isinstance(event, HooksDead):
+        yield WARNING, "hooks_dead", None, {"count": event.count}
     else:
         fields = {"status": event.status, "is_overdue": event.is_overdue, "last_failure": event.last_failure}
         yield WARNING, "stalled", event.batch_id, fields

@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterable
 from math import inf
 from typing import Any, Final
 
+from batchfsm.journal import FailureCounts
 from batchfsm.monitor import HookError
 from batchfsm.watching.bounded_http import REQUEST_S_MAX
 from batchfsm.watching.custom_source import FetchResult
@@ -24,7 +25,7 @@ from batchfsm.watching.effects import (
     WatchOptions,
 )
 from batchfsm.watching.errors import WatchTimeoutError, flatten
-from batchfsm.watching.events import HooksFailed, ListProblem
+from batchfsm.watching.events import HooksDead, HooksFailed, ListProblem
 from batchfsm.watching.pagination import ListedBatch, ListReader
 from batchfsm.watching.response_handler import BatchDiscovery, ResponseHandler
 from batchfsm.watching.responses import Gone, Transient
@@ -98,6 +99,9 @@ class WatchLoop:
         self._newest: int | None = None
         """When the newest batch was created that a whole list has shown; Unix seconds."""
         self._list_problem: str | None = None
+        self._counts = FailureCounts()
+        self._hook_errors: list[HookError] = []
+        """The errors of hooks that were called again; those of first calls are with the handler."""
 
     def run(self) -> Effects:
         """Poll, handle the responses and wait, until nothing is open."""
@@ -311,24 +315,35 @@ class WatchLoop:
         raise WatchTimeoutError(self._options.timeout_s or 0.0, still_open, flatten(self._handler.errors), problem)
 
     def _redeliver(self) -> Effects:
+        """Call the hooks that are due, and report how many are dead if that has changed."""
         try:
-            yield Redeliver(self._now())
+            counts: FailureCounts = yield Redeliver(self._now())
         except HookError as error:
-            # The hooks are called again; the last call decides what is raised.
             yield from self._handler.emit(HooksFailed(error=error))
+            self._hook_errors.append(error)
+            counts = error.counts or FailureCounts()
+        if counts.dead != self._counts.dead:
+            yield from self._handler.emit(HooksDead(count=counts.dead))
+        self._counts = counts
 
     def _close(self) -> Effects:
-        """Call pending hooks once more, then raise the errors that are left."""
+        """Call the hooks that are due by now, then raise the errors that are left."""
         yield from self._handler.end_all_failures()
+        yield from self._redeliver()
         failed = [error for error in self._handler.errors if not isinstance(error, HookError)]
-        try:
-            yield Redeliver(None)
-        except HookError as error:
-            yield from self._handler.emit(HooksFailed(error=error))
+        raised = _last_hook_errors([*self._handler.errors, *self._hook_errors])
+        if raised and self._counts != FailureCounts():
             if self._options.on_error is None:
-                failed.append(error)
+                failed += raised
             else:
+                error = HookError("hooks raised; they stay pending", raised, None, self._counts)
                 yield CallBack(self._options.on_error, error)
         if failed:
             errors = list(flatten(failed))
             raise ExceptionGroup(f"watch ended with {len(errors)} error{'s' if len(errors) > 1 else ''}", errors)
+
+
+def _last_hook_errors(errors: Iterable[Exception]) -> list[Exception]:
+    """Return the exceptions of hooks, of each hook and transition the last one."""
+    hook_errors = [error for error in errors if isinstance(error, HookError)]
+    return list({str(each.__notes__[0]): each for error in hook_errors for each in error.exceptions}.values())

@@ -1,10 +1,11 @@
 """
-What faults cost: `python tests/bench/faults.py [kills] [batches] [rounds] [directory]`.
+Hooks lost, repeated and out of order after faults: `python tests/bench/faults.py [kills] [batches] [rounds] [directory]`.
 
-Pollers are killed (SIGKILL) at random moments, again and again, until so many batches at the least have ended; two
-pollers race for the same batches; connections to PostgreSQL are cut under a poller. Counted is what was lost,
-and what was heard once more. PostgreSQL is measured if BATCHFSM_POSTGRES says where it is, in schemas that are
-dropped at the end. Nothing is asserted but that the pollers ended as they should.
+Pollers are killed (SIGKILL) at random moments, again and again, until at least so many batches have ended; four
+pollers race for the same batches; the server cuts the connections of a poller to PostgreSQL. The table counts hooks that
+were not called, calls that were repeated, and batches whose hooks were called in another order than that of their
+transitions. PostgreSQL is measured if BATCHFSM_POSTGRES has its address, in schemas that are dropped at the end. Nothing is
+asserted but the exit statuses of the pollers.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from support.crashing import HOOKS, cut_at_random, killed_at_random, raced, tall
 from support.journals import drop, own_schema, server_or_skip
 
 KILLS, BATCHES, ROUNDS = 200, 2_500, 1_000
-KILL_S_MAX, CUT_S_MAX = 1.5, 0.2
+KILL_S_MAX, CUT_S_MAX, POLLERS = 1.5, 0.2, 4
 SEED = 20261125
 
 
@@ -64,8 +65,8 @@ def main(kills: int, batches: int, rounds: int, directory: str | None) -> None:
                 line("killed", store, kills, tally(where, notes[0], last), begun)
             with place(store, folder, "raced") as where:
                 begun = perf_counter()
-                raced(where, notes[1], rounds)
-                line("two on one batch", store, rounds, tally(where, notes[1], rounds - 1, HOOKS[:1]), begun)
+                raced(where, notes[1], rounds, sides=POLLERS)
+                line("four on one batch", store, rounds, tally(where, notes[1], rounds - 1, HOOKS[:1]), begun)
             if store == "PostgreSQL":
                 with place(store, folder, "cut") as where:
                     begun = perf_counter()

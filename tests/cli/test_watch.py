@@ -24,7 +24,7 @@ from batchfsm.cli.dashboard import Dashboard
 from batchfsm.cli.watch_output import TextOutput
 from batchfsm.cli.watch_summary import WatchSummary
 from batchfsm.cli.watch_view import WatchView
-from batchfsm.journal import DeliveryOutcome
+from batchfsm.journal import DeliveryOutcome, RetryState
 from batchfsm.watching import Stalled
 from support.notation import CREATED, DAY_S, snap, words
 from support.server import SELF, Clock, Life, Server
@@ -468,11 +468,16 @@ def test_with_a_journal_a_command_that_has_run_does_not_run_again(clock, tmp_pat
     first = ran(Server(Life("vpzc"), clock=clock), *watching[:3])
     assert (0, False) == (first.exit_code, tries.exists())
 
-    pending = [ran(Server(Life("vpzc", batch_id="batch_2"), clock=clock), "batch_2", *watching[1:]) for _ in range(3)]
+    pending = []
+    for wait_s in (0, 9, 1, 60):
+        clock.sleep(wait_s)
+        pending.append(ran(Server(Life("vpzc", batch_id="batch_2"), clock=clock), "batch_2", *watching[1:]))
 
-    assert [0, 0, 0] == [each.exit_code for each in pending]
+    assert [1, 1, 0, 0] == [each.exit_code for each in pending]
     assert "xx" == tries.read_text()
     assert "1 batch: 1 completed" == pending[-1].stdout.splitlines()[-1]
+    failing = f"failed: 1 hook is failing, to be tried again by the next watch: see batchfsm journal pending {journal}"
+    assert [True, True, False, False] == [failing in each.stderr.splitlines() for each in pending]
 
 
 def test_with_a_journal_alone_the_open_batches_go_on(clock, tmp_path):
@@ -496,7 +501,7 @@ def test_a_dead_command_makes_every_watch_of_the_journal_fail(clock, tmp_path):
     with batchfsm.SQLiteJournal(journal) as opened:
         row = opened.pending()[0]
         opened.record(
-            DeliveryOutcome(batch_id="batch_1", key=row.transition.key, hook=row.hook, error="x", tries=10, dead=True)
+            DeliveryOutcome(batch_id="batch_1", key=row.transition.key, hook=row.hook, error="x", retry=RetryState(10))
         )
 
     result = ran(Server(Life("vpzc", batch_id="batch_2"), clock=clock), "batch_2", "--journal", journal)

@@ -44,6 +44,7 @@ from batchfsm.watching import (
     Event,
     Fatal,
     Gone,
+    HooksDead,
     HooksFailed,
     ListProblem,
     PollFailed,
@@ -220,8 +221,8 @@ def tell(event: Event) -> str | None:
             return event.batch_id
         case BatchDropped():
             return str(event.error)
-        case HooksFailed():
-            return str(event.error.observation)
+        case HooksFailed() | HooksDead():
+            return str(event.count if isinstance(event, HooksDead) else event.error.observation)
         case ListProblem():
             return event.reason
         case ResultsPending():

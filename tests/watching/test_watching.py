@@ -5,7 +5,7 @@ import json
 import logging
 import pickle
 import sys
-from contextlib import aclosing
+from contextlib import aclosing, nullcontext
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from itertools import count
@@ -27,10 +27,12 @@ from batchfsm import (
     parse,
     watch,
 )
+from batchfsm.journal import TRIES_MAX
 from batchfsm.watching import (
     BatchDropped,
     Fatal,
     Gone,
+    HooksDead,
     HooksFailed,
     ListProblem,
     PollFailed,
@@ -178,7 +180,7 @@ def test_pending_hooks_come_before_the_first_look(clock):
             raise ConnectionError
 
     with pytest.raises(HookError):
-        monitor.observe(snap("vpzc", id="batch_0"))
+        monitor.observe(snap("vpzc", id="batch_0"), observed_at=clock() - 10)
     watched(Server(Life("vpzc"), clock=clock), "batch_1", monitor=monitor)
 
     assert ["batch_0", "batch_0", "batch_1"] == heard
@@ -1406,6 +1408,60 @@ def test_all_that_happens_is_told(clock):
     failed = [str(each) for event in told if isinstance(event, HooksFailed) for each in event.error.exceptions]
     assert {"down"} == set(failed)
     assert ["batch_2"] == [event.batch_id for event in told if isinstance(event, Stalled)]
+
+
+def test_a_dead_hook_is_an_event_and_a_warning(clock, caplog):
+    """In the watch in which it dies, and in each later one; at the end of the first its last error is raised."""
+    monitor, told, errors = Monitor(), [], []
+
+    @monitor.on("in_progress")
+    def broken(transition):
+        raise ConnectionError("down")
+
+    options = {"monitor": monitor, "on_event": told.append}
+    life = Life("vpzc", at=[0, 1, 20_000, 20_001])
+    with pytest.raises(ExceptionGroup) as caught:
+        watched(Server(life, clock=clock), "batch_1", **options)
+    watched(Server(Life("vpzc"), clock=clock), "batch_1", **options, on_error=errors.append)
+    tries = [event for event in told if isinstance(event, HooksFailed)]
+
+    assert (TRIES_MAX, 1, []) == (len(tries), len(caught.value.exceptions), errors)
+    assert [HooksDead(count=1), HooksDead(count=1)] == [event for event in told if isinstance(event, HooksDead)]
+    assert ["hooks_dead - count=1"] * 2 == [
+        record.getMessage() for record in caplog.records if record.event == "hooks_dead"
+    ]
+    assert {logging.WARNING} == {record.levelno for record in caplog.records if record.event == "hooks_dead"}
+
+
+def test_a_hook_that_returned_in_the_end_is_no_error(clock):
+    """It raised twice, and was called again between polls."""
+    monitor, tries = Monitor(), []
+
+    @monitor.on("in_progress")
+    def shaky(transition):
+        tries.append(transition.key)
+        if len(tries) < 3:
+            raise ConnectionError("down")
+
+    watched(Server(Life("vpzc", at=[0, 1, 2000, 2001]), clock=clock), "batch_1", monitor=monitor)
+
+    assert 3 == len(tries)
+
+
+def test_the_end_of_a_watch_is_no_try(clock):
+    """The hook failed a moment ago; it stays pending with one try, and its error is raised."""
+    monitor, tries = Monitor(), []
+
+    @monitor.on("completed")
+    def broken(transition):
+        tries.append(transition.key)
+        raise ConnectionError("down")
+
+    for _ in range(3):
+        with pytest.raises(ExceptionGroup) if not tries else nullcontext():
+            watched(Server(Life("vpzc"), clock=clock), "batch_1", monitor=monitor)
+
+    assert (1, 1) == (len(tries), monitor.redeliver(now=clock()).failing)
 
 
 # ---------------------------------------------------------------- logging
