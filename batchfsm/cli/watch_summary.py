@@ -20,6 +20,10 @@ LIST: Final = "the list of batches"
 _REPEATS_SHOWN: Final = frozenset(10**power for power in range(10))
 
 
+_GOOD_ENDS: Final = frozenset({"completed", "ended"})
+"""Statuses that are no failure; `ended` is the only end that Anthropic has."""
+
+
 @attrs.define
 class Problem:
     """A problem that has not ended yet."""
@@ -57,7 +61,7 @@ class WatchSummary:
     @property
     def is_well(self) -> bool:
         """True if all batches have completed and all commands have succeeded."""
-        return not ({*self.statuses.values()} - {"completed"} or self.dropped or self.failing)
+        return not ({*self.statuses.values()} - _GOOD_ENDS or self.dropped or self.failing)
 
     def enter(self, batch_id: str, status: str | None) -> bool:
         """Record the status of a batch; False if it is known already."""

@@ -1,0 +1,41 @@
+"""`batchfsm watch --provider`: batches of another provider in a terminal."""
+
+import pytest
+from click.testing import CliRunner
+
+from batchfsm.cli import app
+from batchfsm.sources import ProviderSource
+from support.other_providers import ANTHROPIC, ENDED
+
+
+@pytest.fixture
+def source(monkeypatch):
+    """Make the command use a source whose batch ends at the second poll."""
+    answers = [ENDED, ANTHROPIC]
+    found = ProviderSource(dialect="anthropic", retrieve=lambda _: answers.pop(), list_page=lambda _: ([], None))
+    monkeypatch.setattr("batchfsm.sources.connect", lambda _: found)
+    monkeypatch.setattr("batchfsm.cli.watch.time.sleep", lambda _: None)
+    return found
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, ["watch", "--provider", "anthropic", *arguments])
+
+
+def test_a_batch_is_watched_to_its_end(source):
+    """No key of OpenAI is asked for; the end of Anthropic is a good one."""
+    result = run("msgbatch_1")
+
+    assert 0 == result.exit_code
+    assert "ended" in result.stdout
+
+
+@pytest.mark.parametrize("arguments, said", [
+    (["--all"], "--all lists the batches of OpenAI's API: with --provider, name the batches"),
+    (["msgbatch_1", "--base-url", "https://x"], "--base-url is an address of OpenAI's API"),
+])  # fmt: skip
+def test_options_of_openais_api_are_refused(source, arguments, said):
+    result = run(*arguments)
+
+    assert 2 == result.exit_code
+    assert said in result.stderr
