@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 import click
 
+from batchfsm import sources
 from batchfsm.cli.exec_hook import KEY, ExecHook
 from batchfsm.cli.failures import StopError
 from batchfsm.cli.options import SPAN, DialectChoice, dialect_options
@@ -45,6 +46,11 @@ COMPLETED, SOME_FAILED, STILL_OPEN = 0, 1, 3
     "--journal", metavar="J",
     help="Lose nothing over restarts: a SQLite file, or postgresql://... Without ids, watch the batches open in it.",
 )  # fmt: skip
+@click.option(
+    "--provider",
+    type=click.Choice(list(sources.PROVIDERS)),
+    help="Watch batches of another provider, with its SDK and its key.",
+)
 @click.option("--base-url", metavar="U", help="Address of another server than OpenAI's.")
 @click.option("--timeout", type=SPAN, metavar="SPAN", help="Give up after this time: 90, 5m, 24h. Bounds --exec, too.")
 @click.option("--once", is_flag=True, help="Poll once.")
@@ -68,6 +74,7 @@ def command(
     command_line: str | None,
     exec_env: tuple[str, ...],
     journal: str | None,
+    provider: str | None,
     base_url: str | None,
     timeout: float | None,
     once: bool,
@@ -79,7 +86,7 @@ def command(
     """
     Watch batches until all have ended.
 
-    The key is taken from OPENAI_API_KEY.
+    The key is taken from OPENAI_API_KEY; with --provider, from where its SDK takes it.
 
     Exit status: 0 all completed; 1 some ended otherwise, were gone or refused, a command failed or is dead, or, with
     --fail-on-errors, requests failed; 2 wrong use; 3 the time limit was reached, or some are still open after --once;
@@ -88,9 +95,11 @@ def command(
     _check_usage(ids, watches_all=watches_all, journal=journal, on=on, command_line=command_line, base_url=base_url)
     bounds = _stall_bounds(stalled_after)
     refuse_overwriting([] if journal is None else [journal], {"--log": log})
-    client = connect(api_key=_key(), base_url=base_url)
+    _check_provider(provider, watches_all=watches_all, base_url=base_url)
+    client = None if provider is not None else connect(api_key=_key(), base_url=base_url)
+    source = None if provider is None else sources.connect(provider)
     with nullcontext() if journal is None else open_journal(journal) as opened:
-        monitor = Monitor(dialect.load(dialect_of(client)), journal=opened)
+        monitor = Monitor(dialect.load(provider or dialect_of(client)), journal=opened)
         watched = ids if ids or watches_all or opened is None else _unfinished(opened)
         summary = WatchSummary({each: monitor[each].status if each in monitor else None for each in watched})
         output = output_for(monitor, summary, time.time, as_json=as_json)
@@ -110,7 +119,7 @@ def command(
             transitions: Iterable[object] = ()
             if watched or watches_all:
                 transitions = watch(
-                    client, *watched, monitor=monitor, timeout_s=0.0 if once else timeout, log=log,
+                    client, *watched, source=source, monitor=monitor, timeout_s=0.0 if once else timeout, log=log,
                     stalled_after_s=bounds, results_wait_s=results_wait,
                     on_event=view.handle, on_error=view.handle_error, clock=time.time, sleep=time.sleep,
                 )  # fmt: skip
@@ -168,6 +177,14 @@ def _stall_bounds(options: tuple[str, ...]) -> float | dict[str, float] | None:
             "--stalled-after takes one span for all statuses, or one for each status that is named; not both"
         )
     return bounds[""]
+
+
+def _check_provider(provider: str | None, *, watches_all: bool, base_url: str | None) -> None:
+    """Raise StopError if options need OpenAI's API."""
+    if provider is not None and watches_all:
+        raise StopError("--all lists the batches of OpenAI's API: with --provider, name the batches")
+    if provider is not None and base_url is not None:
+        raise StopError("--base-url is an address of OpenAI's API: with --provider, set it as the SDK does")
 
 
 def _unfinished(journal: Journal) -> tuple[str, ...]:
