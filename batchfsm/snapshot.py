@@ -58,18 +58,19 @@ SnapshotRow = tuple[Any, ...]
 """The plain values of a snapshot: those of `ROW_FIELDS`, then those of `COUNT_FIELDS`."""
 
 
+@attrs.frozen(repr=False)
 class Unreadable:
-    """The type of `UNREADABLE`."""
+    """A value in `Snapshot.bad` that the log's text form shows and that cannot be read. No rule reports it."""
+
+    text: str | None = None
+    """The text in its place; None if the form hides the value."""
 
     def __repr__(self) -> str:
         return "unread"
 
-    def __reduce__(self) -> str:
-        return "UNREADABLE"  # There is only one, also after pickling.
-
 
 UNREADABLE: Final = Unreadable()
-"""In `bad`: the log's text form shows that the field is there, but not what it holds. Nobody's fault, no finding."""
+"""A value that the text form hides: an address, `[Object]`."""
 
 _STATUSES: Final = frozenset(get_args(Status))
 _NOTHING: Final[Mapping[str, object]] = MappingProxyType({})

@@ -10,7 +10,7 @@ import attrs
 
 from batchfsm.finding import plain
 from batchfsm.route import Transition
-from batchfsm.snapshot import UNREADABLE, BatchErrorEntry, RequestCounts, Snapshot
+from batchfsm.snapshot import UNREADABLE, BatchErrorEntry, RequestCounts, Snapshot, Unreadable
 from batchfsm.wire.converter import to_read_only
 
 
@@ -25,8 +25,8 @@ def snapshot_text(snapshot: Snapshot) -> str:
     """Write a snapshot by its attributes; what is null or empty is left out."""
     form = {name: value for name, value in attrs.asdict(snapshot, recurse=False).items() if value is not None}
     bad = dict(form.pop("bad"))
-    form["unread"] = [name for name, value in bad.items() if value is UNREADABLE]
-    form["bad"] = {name: value for name, value in bad.items() if value is not UNREADABLE}
+    form["unread"] = [name for name, value in bad.items() if isinstance(value, Unreadable)]
+    form["bad"] = {name: value for name, value in bad.items() if not isinstance(value, Unreadable)}
     if snapshot.request_counts is not None:
         form["request_counts"] = attrs.asdict(snapshot.request_counts)
     if snapshot.errors is not None:

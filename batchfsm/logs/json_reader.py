@@ -12,9 +12,11 @@ import attrs
 
 from batchfsm.finding import LogPosition
 from batchfsm.logs.compression import TruncatedStreamError, decompressing_reader
-from batchfsm.logs.sdk_text.parsers import TextError, TextForm, detect, is_complete, read_text, starts_record
-from batchfsm.snapshot import UNREADABLE, fast_constructor
-from batchfsm.wire import decode_problem, decoder, make_scanner
+from batchfsm.logs.sdk_text.detection import TextForm, first_start, starts_record
+from batchfsm.logs.sdk_text.literals import TextError
+from batchfsm.logs.sdk_text.parsers import is_complete, read_text
+from batchfsm.snapshot import fast_constructor
+from batchfsm.wire import decode_problem, decoder, is_batch, make_scanner, unwrap
 
 OBJECT_CHARS_MAX: Final = 32 * 2**20
 """The longest object, or line, that is read; a longer one is passed over in pieces, and named."""
@@ -26,6 +28,7 @@ _PATIENCE_MAX: Final = 64 * TEXT_LINES_MAX  # How many lines may be tried in vai
 _TRIES_A_LINE: Final = 8  # and how many more for each line that is passed.
 _CHUNK_CHARS: Final = 2**16
 _PASSED_CHARS_MAX: Final = 4 * _CHUNK_CHARS  # An error of JSON's counts the lines before it in the window.
+_JSON_HEAD: Final = re.compile(r"\{\s*+\"(?!\w*+\" ?=>)")
 _NO_OBJECT: Final = "expected an object"
 _SPACE: Final = re.compile(r"[ \t\r\n]*+")
 _SPACE_OR_COMMA: Final = re.compile(r"[ \t\r\n,]*+")
@@ -137,14 +140,59 @@ class RecordReader:
             self._drop_line()
             return UnreadableEntry(place, f"longer than {OBJECT_CHARS_MAX:,} characters")
         two, form = self._lines(2) or line, self._form
-        if form is None and self._detects:
-            form = detect(two)
-        if form is not None and starts_record(two, form) and (text := self._text_form(form)) is not None:
-            return RawRecord(place, text)
+        start = first_start(two) if form is None and self._detects else None
+        if form is None and (embedded := self._embedded_json(two, line, start)):
+            return attrs.evolve(embedded, place=place)
+        form = start[1] if start else form
+        if form is not None and starts_record(two, form):
+            found, problem = self._text_form(form)
+            if found is not None:
+                return RawRecord(place, found)
+        elif form is not None:
+            problem = f"not read as {form}'s text of a batch"
         self._advance(len(line))
-        return UnreadableEntry(
-            place, problem or (_scalar(line) if form is None else f"not read as {form}'s text of a batch")
-        )
+        return UnreadableEntry(place, problem or _scalar(line))
+
+    def _embedded_json(
+        self, two: str, line: str, text_start: tuple[int, TextForm] | None
+    ) -> RawRecord | UnreadableEntry | None:
+        """Read and pass a line with JSON behind a prefix of a logger's; None, and no step, if none of it is a batch."""
+        head = _JSON_HEAD.search(two)
+        if head is None or not 0 < head.start() < len(line) or (text_start and text_start[0] <= head.start()):
+            return None
+        batches: list[object] = []
+        while head is not None:
+            try:
+                found, at = decoder.raw_decode(line, head.start())
+                line[head.start() : at].encode()  # Bytes that are not UTF-8 were let in as lone surrogates.
+            except JSONDecodeError as error:
+                if batches or not _reaches_end(error, line):
+                    break
+                return self._embedded_lines(head.start(), line)
+            except (ValueError, RecursionError):
+                break
+            if _holds_batch(found):
+                batches.append(found)
+            head = _JSON_HEAD.search(line, at)
+        if not batches:
+            return None
+        self._advance(len(line))
+        if head is not None:
+            return UnreadableEntry(self._place(), "the JSON on this line breaks off")
+        return RawRecord(self._place(), batches[0] if len(batches) == 1 else batches)
+
+    def _embedded_lines(self, start: int, line: str) -> RawRecord | UnreadableEntry:
+        """Read and pass JSON that begins behind a prefix and goes on over the next lines."""
+        self._advance(start)
+        found, problem = self._object()
+        if problem is None and _holds_batch(found):
+            self._advance(len(self._lines(1) or ""))  # A logger's suffix.
+            return RawRecord(self._place(), found)
+        if problem is None:
+            return UnreadableEntry(self._place(), "no batch in the JSON on this line")
+        place = self._place()
+        self._advance(len(line) - start)
+        return UnreadableEntry(place, "the JSON on this line breaks off")
 
     def _object(self) -> tuple[object, str | None]:
         """Decode and pass what begins here; or say in its place why that cannot be."""
@@ -161,7 +209,7 @@ class RecordReader:
                 may_go_on = error.msg.startswith("Unterminated string") or error.pos + 16 > len(self._text)
                 if may_go_on and len(self._text) - self._at <= OBJECT_CHARS_MAX and self._fill_buffer():
                     continue
-                return None, decode_problem(error)
+                return None, self._json_problem(error)
             except (ValueError, RecursionError) as error:
                 return None, decode_problem(error)
             if end == len(self._text) and not isinstance(found, dict | list) and self._fill_buffer():
@@ -169,8 +217,18 @@ class RecordReader:
             self._advance(end - self._at)
             return found, None
 
-    def _text_form(self, form: TextForm) -> dict[str, object] | None:
-        """Read and pass the text form that begins on this line; None if it cannot be read."""
+    def _json_problem(self, error: JSONDecodeError) -> str:
+        """Return why JSON that begins here could not be read, and whether it ends with its line."""
+        end = self._text.find("\n", self._at)
+        line = self._text[self._at : len(self._text) if end < 0 else end].rstrip()
+        behind = self._text[self._at + len(line) : error.pos]
+        is_cut = error.pos >= self._at + len(line) and not behind.strip()
+        if is_cut or error.msg.startswith("Unterminated string"):
+            return f"not JSON: the line breaks off (column {len(line) + 1})"
+        return decode_problem(error)
+
+    def _text_form(self, form: TextForm) -> tuple[dict[str, object] | None, str | None]:
+        """Read and pass the text form that begins on this line; or say in its place why that cannot be."""
         few, many, most = 0, 1, min(self._retry_budget, TEXT_LINES_MAX)
         while many < most and not is_complete(self._lines(many) or "", form):
             few, many = many, many * 2
@@ -180,13 +238,15 @@ class RecordReader:
         text = self._lines(many) or ""
         try:
             reading = read_text(text, form)
-        except TextError:
+        except TextError as error:
             # A log full of beginnings without an end shall not cost 256 lines for each of its lines; but
             # a few of them shall not cost the good text behind them either.
             self._retry_budget = max(0, self._retry_budget - many)
-            return None
+            if error.truncated or not is_complete((self._lines(1) or "").rstrip("\r\n"), form):
+                return None, f"{form}'s text of a batch is cut off"
+            return None, f"not read as {form}'s text of a batch: {error.problem}"
         self._advance(len(text))
-        return {**reading.fields, **dict.fromkeys(reading.unread, UNREADABLE)}
+        return {**reading.fields, **reading.unread}, None
 
     def _open(self) -> None:
         self._read = decompressing_reader(self._binary)
@@ -232,13 +292,18 @@ class RecordReader:
                 return None
 
     def _opens_array(self) -> bool:
-        """Tell an array from a line such as `[2026-11-22] INFO ...`."""
+        """Tell a JSON array from a line such as `[2026-11-22] INFO ...`, and from a list that a program printed."""
         while True:
-            behind = self._end_of(_SPACE, self._at + 1)
-            if behind < len(self._text):
-                return self._text[behind] in "{[]"
+            start = self._end_of(_SPACE, self._at + 1)
+            inside = self._end_of(_SPACE, start + 1)
+            if inside < len(self._text):
+                return (
+                    self._text[start] in "[]"
+                    or _JSON_HEAD.match(self._text, start) is not None
+                    or (self._text.startswith("{", start) and self._text[inside] == "}")
+                )
             if not self._fill_buffer():
-                return False
+                return self._text.startswith(("[", "]"), start)
 
     def _end_of(self, blank: re.Pattern[str], start: int) -> int:
         """Return where a blank ends that begins at `start`, or might."""
@@ -279,6 +344,16 @@ class RecordReader:
 
     def _place(self) -> LogPosition:
         return LogPosition(self._name, self._line)
+
+
+def _reaches_end(error: JSONDecodeError, line: str) -> bool:
+    """Tell whether JSON is sound up to the end of its line, so that it may go on behind it."""
+    return error.msg.startswith("Unterminated string") or error.pos >= len(line.rstrip())
+
+
+def _holds_batch(found: object) -> bool:
+    """Tell whether an object is a batch, or an envelope or a page with one in it."""
+    return any(isinstance(batch, dict) and is_batch(batch) for batch, _ in unwrap(found))
 
 
 def _scalar(line: str) -> str:

@@ -10,8 +10,8 @@ import attrs
 from batchfsm.errors import SnapshotError
 from batchfsm.finding import LogPosition
 from batchfsm.logs.json_reader import RawRecord, UnreadableEntry
-from batchfsm.snapshot import UNREADABLE, Snapshot, fast_constructor
-from batchfsm.wire import ParsedRow, Reader, decode
+from batchfsm.snapshot import Snapshot, Unreadable, fast_constructor
+from batchfsm.wire import ParsedRow, Reader, decode, short_repr
 
 
 def _parsed(found: ParsedRow | Snapshot) -> ParsedRow:
@@ -58,20 +58,37 @@ def parse_records(source: Iterable[RawRecord | UnreadableEntry], reader: Reader)
             yield UnreadableEntry(place, error.problems[0][1])
             continue
         for each, observed_at in several:
+            if isinstance(each, Unreadable):
+                yield UnreadableEntry(place, "an item of the list, which this text form hides")
+                continue
             try:
                 parsed = reader.read_bare_row(each, observed_at)
             except SnapshotError as error:
                 yield UnreadableEntry(place, error.problems[0][1])
                 continue
             # A field that is unread is a bad one, and a row with a bad field has no pattern.
-            if parsed.pattern is None and (unread := _unreadable_fields(parsed.snapshot)):
-                yield UnreadableEntry(place, f"read but for {', '.join(unread)}, which this text form hides")
+            if parsed.pattern is None and (problem := _unread_problem(parsed.snapshot)):
+                yield UnreadableEntry(place, problem)
             yield _make_row(number, place, parsed)
             number += 1
 
 
-def _unreadable_fields(snapshot: Snapshot) -> list[str]:
-    return [name for name, value in snapshot.bad.items() if value is UNREADABLE]
+_PRIVATE: Final = ("metadata", "errors", "usage")  # What a user wrote, or may be long, is not repeated.
+
+
+def _unread_problem(snapshot: Snapshot) -> str | None:
+    """Return which fields a text form hides, and which have no text that can be read; None if there are none."""
+    unread = {name: value.text for name, value in snapshot.bad.items() if isinstance(value, Unreadable)}
+    hidden = [name for name, text in unread.items() if text is None]
+    problems = [f"read but for {', '.join(hidden)}, which this text form hides"] if hidden else []
+    illegible = [
+        f"{name} ({short_repr(text)})" if text and name not in _PRIVATE else name
+        for name, text in unread.items()
+        if text is not None
+    ]
+    if illegible:
+        problems.append(f"cannot be sure of {', '.join(illegible)}")
+    return "; ".join(problems) or None
 
 
 def _unpacked(found: object) -> object:

@@ -15,10 +15,10 @@ from batchfsm.errors import SourceError, UnknownNameError
 from batchfsm.finding import LogPosition
 from batchfsm.logs.compression import CountingReader
 from batchfsm.logs.json_reader import RawRecord, RecordReader, UnreadableEntry
-from batchfsm.logs.sdk_text.parsers import TextForm
+from batchfsm.logs.sdk_text.detection import TextForm
 from batchfsm.snapshot import Snapshot
 
-InputFormat = Literal["auto", "json", "parquet", "python", "kotlin", "dart", "go", "node"]
+InputFormat = Literal["auto", "json", "parquet", "python", "kotlin", "dart", "go", "node", "java", "ruby", "rust"]
 """How a log is written; `auto` takes JSON where it can and finds Parquet and text forms by themselves."""
 
 INPUT_FORMATS: Final[tuple[str, ...]] = get_args(InputFormat)

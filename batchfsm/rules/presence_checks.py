@@ -9,7 +9,7 @@ from typing import Any, Final
 from batchfsm.rules import kinds
 from batchfsm.rules.catalog import RULES
 from batchfsm.rules.checks import BreachDetails, RuleContext, SetFields, SnapshotCheck, listed, many, value_of
-from batchfsm.snapshot import UNREADABLE, Snapshot
+from batchfsm.snapshot import Snapshot, Unreadable
 from batchfsm.wire import expected_message, short_repr
 
 METADATA: Final[Any] = RULES["S006"].kind
@@ -27,7 +27,7 @@ def refused(
         bad = {
             name: value
             for name, value in snapshot.bad.items()
-            if value is not UNREADABLE and (name in kind.fields if kind.fields else name not in elsewhere)
+            if not isinstance(value, Unreadable) and (name in kind.fields if kind.fields else name not in elsewhere)
         }
         what = "; ".join(f"{name}: {expected_message(name, value)}" for name, value in bad.items())
         return (bad, f"has a bad field, {what}", None) if bad else None

@@ -1,7 +1,16 @@
 """What came over the wire, read into a `Snapshot`: nothing coerced, every refusal with its `$.path`."""
 
 from batchfsm.wire.converter import TIME_MAX, expected_message, parse_time, short_repr
-from batchfsm.wire.envelope import SPELLINGS, decode, decode_problem, decoder, make_scanner, only_batch, unwrap
+from batchfsm.wire.envelope import (
+    SPELLINGS,
+    decode,
+    decode_problem,
+    decoder,
+    is_batch,
+    make_scanner,
+    only_batch,
+    unwrap,
+)
 from batchfsm.wire.fast_path import ParsedRow, TypePattern
 from batchfsm.wire.parser import Reader, parse, reader
 
@@ -15,6 +24,7 @@ __all__ = [
     "decode_problem",
     "decoder",
     "expected_message",
+    "is_batch",
     "make_scanner",
     "only_batch",
     "parse",

@@ -14,7 +14,7 @@ from cattrs import ClassValidationError
 from batchfsm.dialects import Dialect, find
 from batchfsm.errors import SnapshotError
 from batchfsm.lifecycle import Lifecycle
-from batchfsm.snapshot import COUNT_FIELDS, REQUIRED_FIELDS, UNREADABLE, Snapshot
+from batchfsm.snapshot import COUNT_FIELDS, REQUIRED_FIELDS, Snapshot, Unreadable
 from batchfsm.wire.converter import (
     converter,
     errors_hook,
@@ -205,7 +205,7 @@ def _split_fields(
                 extra[key] = to_read_only(value)
             except ValueError:
                 bad[str(key)] = value
-        elif value is UNREADABLE:
+        elif isinstance(value, Unreadable):
             bad[name] = value
         elif named.get(name) is None:
             named[name] = value
@@ -255,11 +255,7 @@ def _read_only_or_repr(value: object) -> object:
         copy = to_read_only(value)
     except ValueError as error:
         return str(error)
-    return (
-        copy
-        if value is UNREADABLE or isinstance(copy, Mapping | tuple | str | int | float | None)
-        else short_repr(copy)
-    )
+    return copy if isinstance(copy, Unreadable | Mapping | tuple | str | int | float | None) else short_repr(copy)
 
 
 def _to_mapping(obj: object) -> object:

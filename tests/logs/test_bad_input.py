@@ -103,7 +103,6 @@ UNREADABLE = {
     "UTF-16": line().encode("utf-16-be").replace(b"\n", b""),
     "a key twice": '{"id": "batch_1", "status": "failed", "status": "completed", "created_at": 1}',
     "a key twice, deep inside": line(metadata='{"a": {"b": 1, "b": 2}}'),
-    "a byte order mark in the middle": "\ufeff" + line(),
     "half a line": line()[:300],
     "half a line, cut in a string": line()[:14],
     "half a line, cut behind a key": '{"id": "batch_1", "status":',
@@ -161,7 +160,11 @@ def test_an_unreadable_line_is_named(kind, line_end):
         ("x", "not JSON: Expecting value (column 1)"),
         ("12", "expected an object"),
         ("{}", "has none of id, status and created_at: not a batch"),
-        ("Batch(id='batch_1'", "not read as python's text of a batch"),
+        ("Batch(id='batch_1'", "python's text of a batch is cut off"),
+        ("Batch(id='batch_1', 5)", "not read as python's text of a batch: its values have no names"),
+        ('{"id": "b"', "not JSON: the line breaks off (column 11)"),
+        ('{"id": "b', "not JSON: the line breaks off (column 10)"),
+        ('INFO poll {"id": "b"', "the JSON on this line breaks off"),
     ],
 )
 def test_problems_say_what_is_wrong(text, problem):

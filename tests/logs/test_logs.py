@@ -31,7 +31,7 @@ from batchfsm.logs import (
 from batchfsm.wire import reader
 from support.dialects import DIALECTS
 from support.notation import CREATED, seen, snap, words
-from support.sdk_text import PRINTERS, WIRE
+from support.sdk_text import FAILED, FORMS, PRINTERS, WIRE, printed_list
 
 LIFE = seen("vpzc")
 ONE_LINE = [json.dumps(batch) for batch in LIFE]
@@ -663,7 +663,7 @@ def test_brackets_in_metadata(written):
     (row,), (unread,) = found(written(PRINTERS["kotlin"](WIRE | {"metadata": {"a": ")"}})))
 
     assert ("completed", ["metadata"]) == (row.snapshot.status, list(row.snapshot.bad))
-    assert "read but for metadata, which this text form hides" == unread.problem
+    assert "cannot be sure of metadata" == unread.problem
 
 
 def test_a_hidden_field_is_not_null(written):
@@ -695,7 +695,7 @@ def test_all_forms_in_one_log(written):
     log = "\n".join(["starting", pieces[0], ONE_LINE[0], *pieces[1:], PRETTY[1], "done"])
     snapshots, unreadable = found(written(log))
 
-    assert ["completed", "validating", "completed", "completed", "completed", "in_progress"] == [
+    assert ["completed", "validating", *["completed"] * (len(pieces) - 1), "in_progress"] == [
         row.snapshot.status for row in snapshots
     ]
     assert (1, log.count("\n") + 1) == (unreadable[0].place.line, unreadable[-1].place.line)
@@ -784,3 +784,103 @@ def test_a_row_can_be_made_of_a_snapshot():
 
     assert (snapshot, CREATED + 5.0) == (row.snapshot, row.parsed.observed_at)
     assert row.parsed is Record(2, row.place, row.parsed).parsed
+
+
+# ---------------------------------------------------------------- JSON behind a logger's prefix
+
+BATCH_PRETTY = json.dumps(WIRE, indent=2)
+BATCH_LINE = json.dumps(WIRE)
+
+
+@pytest.mark.parametrize(
+    "text, ids",
+    [
+        (f"INFO poll {BATCH_LINE}", 1),
+        (f"[2026-11-30T10:00:00.000000+00:00] app.INFO: poll {BATCH_LINE} []", 1),
+        (f'[2026-11-30T10:00:00+00:00] app.INFO: poll {{"batch":{BATCH_LINE}}} {{"url":"/"}}', 1),
+        (f"got {BATCH_LINE} and {BATCH_LINE}", 2),
+        (f'page {{"object": "list", "data": [{BATCH_LINE}, {BATCH_LINE}]}}', 2),
+        (f"batch = {BATCH_PRETTY} took 3 s", 1),
+        (f"\ufeffbatch = {BATCH_PRETTY}", 1),
+        (f"\ufeff{BATCH_LINE}", 1),
+    ],
+)
+def test_json_behind_a_prefix_is_read(text, ids, written):
+    """Each batch on the line is read, whatever stands before it and behind it, and so are the lines around it."""
+    snapshots, unreadable = found(written(f"{BATCH_LINE}\n{text}\n{BATCH_LINE}\n"))
+
+    assert ["batch_7"] * (ids + 2) == [row.snapshot.id for row in snapshots]
+    assert {1_760_000_000} == {row.snapshot.created_at for row in snapshots}
+    assert [] == unreadable
+
+
+@pytest.mark.parametrize(
+    "text, problem",
+    [
+        (f"INFO {BATCH_LINE[:99]}", "the JSON on this line breaks off"),
+        (f"INFO {BATCH_LINE} and {BATCH_LINE[:99]}", "the JSON on this line breaks off"),
+        (f"INFO batch = {BATCH_PRETTY[:99]}", "the JSON on this line breaks off"),
+        (f'INFO {{"batch": {BATCH_LINE}', "the JSON on this line breaks off"),
+        ('INFO {"level": 5}', "not JSON: Expecting value (column 1)"),
+        ('INFO {\n"level": 5}', "no batch in the JSON on this line"),
+        ('INFO {"a": "\udcff"}', "not JSON: Expecting value (column 1)"),
+        ('INFO {"a": 1 "b"}', "not JSON: Expecting value (column 1)"),
+        (f"INFO {BATCH_LINE[:-1]}, " + '"status": "failed"}', "not JSON: Expecting value (column 1)"),
+    ],
+)
+def test_json_behind_a_prefix_that_is_no_whole_batch(text, problem, written):
+    """JSON that breaks off says so, and no part of it is taken for a batch."""
+    path = written(f"{BATCH_LINE}\n{text}\n{BATCH_LINE}\n".encode("utf-8", "surrogateescape"))
+    snapshots, unreadable = found(path)
+
+    assert 2 == len(snapshots)
+    assert problem == unreadable[0].problem
+
+
+@pytest.mark.logic
+def test_json_behind_a_prefix_is_cut_off_anywhere(written):
+    """Cut off at any character, a line with JSON gives no batch."""
+    line = f'INFO {{"batch": {json.dumps(WIRE | {"metadata": WIRE})}}}'
+    path = written("\n".join(line[:length] for length in range(len(line))))
+
+    assert [] == found(path)[0]
+
+
+def test_a_text_form_that_quotes_json_is_itself(written):
+    """JSON inside a text of the batch is not the batch."""
+    text = PRINTERS["python"](WIRE | {"metadata": {"raw": json.dumps(WIRE | {"id": "inner"})}})
+
+    assert ["batch_7"] == [row.snapshot.id for row in found(written(f"got {text}"))[0]]
+
+
+# ---------------------------------------------------------------- printed lists, in a log
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("asked", [True, False])
+def test_printed_lists_of_a_log(form, asked, written):
+    """A printed list gives each of its batches, with the place of its line; one that is cut off says so."""
+    text = printed_list(form, [WIRE, FAILED]).replace("\n", " ")
+    path = written(f"{text}\n{text[:-9]}\n{PRINTERS[form](WIRE)}\n")
+    snapshots, unreadable = found(path, form if asked else "auto")
+    named = [each.problem for each in unreadable if "hides" not in each.problem]
+
+    assert ["completed", "failed", "completed"] == [row.snapshot.status for row in snapshots]
+    assert [1, 1] == [row.place.line for row in snapshots[:2]]
+    assert [f"{form}'s text of a batch is cut off"] == named
+
+
+def test_values_that_cannot_be_read_are_shown(written):
+    """A value that is there and is no value is not said to be hidden."""
+    (row,), (unread,) = found(written("Batch(id='b', status='failed', created_at=xxxx, model=<a.B object at 0x7f>)\n"))
+
+    assert {"created_at", "model"} == {*row.snapshot.bad}
+    assert "read but for model, which this text form hides; cannot be sure of created_at ('xxxx')" == unread.problem
+
+
+def test_an_item_that_a_list_hides_is_named(written):
+    """`console.log` prints a hundred items; the others are one line."""
+    snapshots, unreadable = found(written("[ { id: 'b', status: 'failed', created_at: 5 }, ... 2 more items ]"))
+
+    assert ["b"] == [row.snapshot.id for row in snapshots]
+    assert ["an item of the list, which this text form hides"] == [each.problem for each in unreadable]

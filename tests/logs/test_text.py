@@ -14,10 +14,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchfsm.logs.sdk_text.literals import NESTING_MAX, NUMBER_LENGTH_MAX
-from batchfsm.logs.sdk_text.parsers import TextError, TextForm, detect, is_complete, read_text
-from batchfsm.snapshot import WIRE_FIELDS, to_case
-from support.sdk_text import ENTRY, FAILED, FORMS, PRINTERS, TIMES, WIRE, dart, go, kotlin, kotlin_entry, node, python
+from batchfsm.logs.sdk_text.detection import HEADS, TextForm, detect
+from batchfsm.logs.sdk_text.literals import NESTING_MAX, NUMBER_LENGTH_MAX, TextError
+from batchfsm.logs.sdk_text.parsers import is_complete, read_text
+from batchfsm.snapshot import UNREADABLE, WIRE_FIELDS, Unreadable, to_case
+from support.sdk_text import (
+    ENTRY,
+    FAILED,
+    FORMS,
+    PRINTERS,
+    TIMES,
+    WIRE,
+    dart,
+    go,
+    java,
+    kotlin,
+    kotlin_entry,
+    node,
+    printed_list,
+    python,
+)
 
 SAMPLES = [(form, PRINTERS[form](wire)) for form in FORMS for wire in (WIRE, FAILED)]
 SAMPLES.append(("dart", dart(WIRE, as_map=True)))
@@ -26,7 +42,7 @@ SAMPLES.append(("dart", dart(WIRE, as_map=True)))
 def read(text: str, form: TextForm) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Read a text into plain data."""
     reading = read_text(text, form)
-    return dict(reading.fields), reading.unread
+    return dict(reading.fields), tuple(reading.unread)
 
 
 def problem(text: str, form: TextForm) -> str:
@@ -100,10 +116,14 @@ def test_python_wrapped_lines():
 @pytest.mark.parametrize(
     "value",
     [
-        "<Status.COMPLETED: 'completed'>",
+        "<Status.COMPLETED: completed>",
+        "<Status.COMPLETED: 'completed', 'x'>",
         "<Status a, completed_at=3>",
         "Status.COMPLETED",
-        "datetime.datetime(2026, 1, 2, tzinfo=TzInfo(UTC))",
+        "datetime.datetime(2026, 1, 2, 3, 4)",
+        "datetime.datetime(2026, 13, 2, 3, 4, tzinfo=TzInfo(UTC))",
+        "0000000000000",
+        "xxxxxxxxx",
         "Decimal('17')",
         "b'done, x='",
         "{1, 2}",
@@ -248,7 +268,7 @@ def test_node_values(value, printed):
         "[Function: f]",
         "[TypeError: no such file]",
         "Symbol(x)",
-        "2026-01-02T03:04:05.000Z",
+        "2026-13-02T03:04:05.000Z",
         "Infinity",
         "<1 empty item>",
     ],
@@ -271,7 +291,8 @@ def test_an_envelope_that_says_when_stays():
     text = f"{{ observed_at: 5, batch: {node(WIRE)} }}"
 
     assert ({"observed_at": 5, "batch": WIRE}, ()) == read(text, "node")
-    assert ({"observed_at": 5}, ("batch",)) == read(text.replace("8", "[Object]"), "node")
+    fields, unread = read(text.replace("{ total: 8, completed: 7, failed: 1 }", "[Object]"), "node")
+    assert (WIRE | {"request_counts": UNREADABLE}, ()) == (fields["batch"], unread)
 
 
 def test_node_object_before_the_batch():
@@ -307,6 +328,153 @@ def test_real_console_log(colors):
 
     assert (without(wire, "errors"), ("errors",)) == (fields, unread)
     assert len(lines) == next(n for n in range(1, 99) if is_complete("\n".join(lines[:n]), "node"))
+
+
+@pytest.mark.parametrize(
+    "printed, value",
+    [
+        ("<BatchStatus.IN_PROGRESS: 'in_progress'>", "in_progress"),
+        ('<Status.ODD: "it\'s">', "it's"),
+        ("<Level.HIGH: 3>", 3),
+        ("datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=datetime.timezone.utc)", 1767323045),
+        ("datetime.datetime(2026, 1, 2, 3, 4, tzinfo=TzInfo(UTC))", 1767323040),
+        ("datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=TzInfo(0))", 1767323045),
+        ("datetime.datetime(2026, 1, 2, 3, 4, 5, tzinfo=zoneinfo.ZoneInfo(key='UTC'))", 1767323045),
+        ("datetime.datetime(2026, 1, 2, 3, 4, 5, 500000, tzinfo=datetime.timezone.utc)", 1767323045.5),
+        (
+            "datetime.datetime(2026, 1, 2, 4, 4, 5, tzinfo=datetime.timezone(datetime.timedelta(seconds=3600)))",
+            1767323045,
+        ),
+        (
+            "datetime.datetime(2026, 1, 1, 22, 4, 5, tzinfo=datetime.timezone(datetime.timedelta(days=-1, seconds=68400)))",
+            1767323045,
+        ),
+    ],
+)
+def test_python_enums_and_times(printed, value):
+    """A member of an enum is its value, an aware datetime its Unix seconds."""
+    assert ({"id": "b", "x": value, "y": 1}, ()) == read(f"Batch(id='b', x={printed}, y=1)", "python")
+
+
+def test_node_dates_are_seconds():
+    """A `Date` is printed in UTC, without quotes."""
+    assert ({"id": "b", "x": 1767323045}, ()) == read("{ id: 'b', x: 2026-01-02T03:04:05.000Z }", "node")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '#<OpenAI::Models::Batch:0x1a8 {id: "b", status: :failed, created_at: 5, metadata: {"a b": "c", d: :"e"}}>',
+        '{:id=>"b", :status=>:failed, :created_at=>5, :metadata=>{:"a b"=>"c", :d=>"e"}}',
+        '{"id" => "b", "status" => "failed", "created_at" => 1970-01-01 00:00:05 UTC, "metadata" => {"a b" => "c", d: "e"}}',
+        '{id: "b", status: "failed", created_at: 1970-01-01 00:00:05 +0000, metadata: {"a b": "c", d: "\\u0065"}}',
+    ],
+)
+def test_ruby_hashes_and_objects(text):
+    """Hashes with text and symbol keys, of Ruby 3.4 and before it, and openai-ruby's objects."""
+    expected = {"id": "b", "status": "failed", "created_at": 5, "metadata": {"a b": "c", "d": "e"}}
+
+    assert "ruby" == detect(f"I, [2026-11-30] INFO -- : {text}")
+    assert (expected, ()) == read(text, "ruby")
+
+
+@pytest.mark.parametrize(
+    "value", ["#<Object:0x1>", "1..2", "1970-01-01 00:00:05", "1970-13-01 00:00:05 UTC", "Status", "'a'"]
+)
+def test_ruby_other_values_are_unread(value):
+    """Objects, ranges and times without a zone hide their own field and no other."""
+    assert ({"id": "b", "y": 1}, ("x",)) == read(f'{{"id"=>"b", "x"=>{value}, "y"=>1}}', "ruby")
+
+
+def test_rust_variants():
+    """A status is a variant of an enum; one that is none of the eight is unread, as other variants are."""
+    text = 'Batch {{ id: "b", status: {}, kind: {}, x: Some(Inner {{ a: [1, 2], b: Null }}), e: "\\u{{e9}}" }}'
+
+    assert ({"id": "b", "status": "in_progress", "x": {"a": [1, 2], "b": None}, "e": "é"}, ("kind",)) == read(
+        text.format("InProgress", "Inner(1, 2)"), "rust"
+    )
+    assert ("status", "kind") == read(text.format("Paused", "Completed"), "rust")[1]
+    assert "brackets nest deeper than 64" == problem('Batch { id: "b", x: ' + "Some(" * 99, "rust")
+
+
+def test_java_texts_that_may_be_others_are_unread():
+    """A message or metadata that spells names of other fields hides itself; one that spells them all, everything."""
+    entry = ENTRY | {"message": "a, param=b"}
+    fields, unread = read(java(FAILED | {"errors": {"object": "list", "data": [entry]}}), "java")
+    two = java(WIRE | {"metadata": {"a": "1", "b": "2"}})
+    tail = java(WIRE).partition(", metadata=")[2]
+
+    assert ("failed", ("errors",)) == (fields["status"], unread)
+    assert ("metadata",) == read(two, "java")[1]
+    assert "errors or metadata may end in two places" == problem(java(WIRE | {"metadata": {"a": tail}}), "java")
+    assert ("additional_properties",) == read(java(WIRE)[:-2] + "tier=x}}", "java")[1]
+    assert ("usage",) == read(
+        java(WIRE).replace("}}, additional", "}}, usage=BatchUsage{a=1, b={}}, additional"), "java"
+    )[1]
+
+
+def test_a_list_of_anything_else():
+    """An item that is hidden stays in the list, to be named; a list without a batch is no batch."""
+    text = f"[ {node(WIRE)}, [Object], ... 2 more items ]"
+
+    assert ({"data": [WIRE, UNREADABLE, UNREADABLE]}, ()) == read(text, "node")
+    assert ({"data": [{"a": 1}]}, ()) == read("[ { a: 1 } ]", "node")
+
+
+# ---------------------------------------------------------------- printed lists and pages
+
+
+def batches_of(text, form):
+    """Return the batches of a list that is read, each with the names of its unread fields; None if it is refused."""
+    try:
+        reading = read_text(text, form)
+    except TextError:
+        return None
+    items = reading.fields.get("data")
+    assert isinstance(items, list)
+    assert not reading.unread
+    return items
+
+
+def holds(batch, wire):
+    """Tell whether each field of a batch has its own value, or is unread."""
+    if isinstance(wire.get("errors"), dict) and isinstance(batch.get("errors"), dict):
+        batch = batch | {"errors": wire["errors"]} if same_errors(batch["errors"], wire["errors"]) else batch
+    return all(
+        isinstance(value, Unreadable) or (value or None) == (wire.get(name) or None) for name, value in batch.items()
+    )
+
+
+def same_errors(found, wire):
+    """Compare entries of errors, but for openai-kotlin's `type`; openai-java prints an empty text as it does null."""
+    return [without(entry, "type") for entry in found["data"]] == wire["data"] or found["data"] == [
+        {name: value or None for name, value in entry.items()} for entry in wire["data"]
+    ]
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("page", [False, True])
+def test_a_printed_list_is_read_whole(form, page):
+    """Every batch of a list, or of a page, is read, wherever it stands in a line."""
+    wires = [WIRE, FAILED, WIRE | {"id": "batch_8", "metadata": None}]
+    found = batches_of(f"12:00 INFO {printed_list(form, wires, page=page)} took 3s", form)
+
+    assert found is not None
+    assert [wire["id"] for wire in wires] == [batch["id"] for batch in found]
+    assert all(holds(batch, wire) for batch, wire in zip(found, wires, strict=True))
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("page", [False, True])
+def test_a_list_that_is_cut_off_is_never_read_as_another(form, page):
+    """Cut off at any character, a list is refused, or all of its batches are there."""
+    wires = [WIRE, FAILED]
+    text = printed_list(form, wires, page=page)
+    for length in range(len(text)):
+        found = batches_of(text[:length], form) if HEADS[form].search(text[:length]) else None
+        if found is not None:
+            assert len(wires) == len(found)
+            assert all(holds(batch, wire) for batch, wire in zip(found, wires, strict=True))
 
 
 # ---------------------------------------------------------------- what bare texts leave open
@@ -474,10 +642,10 @@ def test_a_time_that_is_no_number_is_kept_as_text():
         ("python", "Batch(id='b', 5)", "its values have no names"),
         ("python", "Batch(id=" + "[" * 999, f"brackets nest deeper than {NESTING_MAX}"),
         ("python", "Batch(id=x" + "(" * 999, f"brackets nest deeper than {NESTING_MAX}"),
-        ("python", f"[{python(WIRE)}, {python(WIRE)}]", "a second one begins here"),
+        ("python", f"{python(WIRE)}, {python(WIRE)}", "a second one begins here"),
         ("node", "{ id: 'a' } { id: 'b' }", "a second one begins here"),
         ("node", "{ id: 'a', x: [ 1 }", "a comma or ] is due"),
-        ("kotlin", f"[{kotlin(WIRE)}, {kotlin(WIRE)}]", "a second one begins here"),
+        ("kotlin", f"{kotlin(WIRE)}, {kotlin(WIRE)}", "a second one begins here"),
         ("kotlin", "Batch(id=b, note=x, status=failed)", "a known field or ) is due"),
         ("kotlin", "Batch(id=b, status=(x", "a known field or ) is due"),
         ("kotlin", kotlin(FAILED).partition("message")[0], "errors has no end"),
@@ -486,7 +654,14 @@ def test_a_time_that_is_no_number_is_kept_as_text():
         ("dart", "{id: b, object: batch, note: a, status: failed}", "a known field or } is due"),
         ("go", "{ID:b Status:in progress CreatedAt:5}", "a field is due"),
         ("go", "{ID:b Status:in", "a field is due"),
-        ("go", f"[{go(WIRE)} {go(WIRE)}]", "a second one begins here"),
+        ("go", f"{go(WIRE)} {go(WIRE)}", "a second one begins here"),
+        ("go", f"[{go(WIRE)}, {go(WIRE)}]", "the list goes on with something that is no batch"),
+        ("kotlin", f"[{kotlin(WIRE)}, {kotlin(WIRE)}", "the list has no end"),
+        ("kotlin", f"[{kotlin(WIRE)}, x, {kotlin(WIRE)}]", "the list goes on with something that is no batch"),
+        ("dart", f"[{dart(WIRE)}; {dart(WIRE)}]", "the list goes on with something that is no batch"),
+        ("go", '{ID:"batch_1", Object:"batch", CreatedAt:17}', "Go's %#v is not read; %+v is, and JSON"),
+        ("java", "Batch{id=b, status=failed}", "the fields of openai-java's Batch are due"),
+        ("java", java(WIRE).partition("errors")[0] + "errors=}", "the fields behind errors are due"),
     ],
 )
 def test_refusals_say_why(form, text, expected):
@@ -646,6 +821,49 @@ def printed_and_read(printer, wire, suffix):
 
     assert fields == {name: wire[name] for name in fields}
     assert set(wire) <= {*fields, *unread}
+
+
+def lists_are_what_was_printed(form, wires, page):
+    """Check that each batch of a printed list is read with its own values or not at all, or the list is refused."""
+    found = batches_of(printed_list(form, wires, page=page), form)
+
+    if found is not None:
+        assert len(wires) == len(found)
+        for batch, wire in zip(found, wires, strict=True):
+            assert holds(batch, wire)
+
+
+LISTS = st.tuples(st.sampled_from(FORMS), st.lists(WIRES, min_size=1, max_size=3), st.booleans())
+
+
+@pytest.mark.logic
+@settings(max_examples=100, deadline=None)
+@given(LISTS)
+def test_what_is_read_of_a_list_is_what_was_printed(printed):
+    """With any text in messages and metadata, no batch of a list takes a value of another."""
+    lists_are_what_was_printed(*printed)
+
+
+@pytest.mark.slow
+@settings(max_examples=2000, deadline=None)
+@given(LISTS)
+def test_what_is_read_of_many_lists_is_what_was_printed(printed):
+    """In two thousand lists each field is read with its own value or not at all."""
+    lists_are_what_was_printed(*printed)
+
+
+@pytest.mark.logic
+@settings(max_examples=100, deadline=None)
+@given(st.sampled_from(FORMS), WIRES, st.data())
+def test_a_text_that_is_cut_off_is_never_read_as_another(form, wire, data):
+    """Cut off at any character, a batch is refused, or read with its own values."""
+    text = PRINTERS[form](wire)
+    cut = text[: data.draw(st.integers(0, len(text)))]
+    try:
+        reading = read_text(cut, form)
+    except TextError:
+        return
+    assert holds({**reading.fields, **reading.unread}, wire)
 
 
 PRINTED = st.tuples(st.sampled_from([kotlin, dart, go]), WIRES, st.sampled_from(["", " ok", "})", " {x}]"]))

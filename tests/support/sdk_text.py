@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, get_args
 
 from openai.types import Batch
 
-from batchfsm.logs.sdk_text.parsers import TextForm
+from batchfsm.lifecycle import Status
+from batchfsm.logs.sdk_text.detection import TextForm
 from batchfsm.snapshot import to_case
 
-FORMS: tuple[TextForm, ...] = ("python", "kotlin", "dart", "go", "node")
+FORMS: tuple[TextForm, ...] = ("python", "kotlin", "dart", "go", "node", "java", "ruby", "rust")
 
 TIMES: dict[str, int | None] = {
     "created_at": 1760000000,
@@ -142,4 +143,113 @@ def inspected(value: object) -> str:
     return repr(value) if isinstance(value, str | int) else "null"
 
 
-PRINTERS = {"python": python, "kotlin": kotlin, "dart": dart, "go": go, "node": node}
+def java(wire: Mapping[str, Any]) -> str:
+    """Print what openai-java's `toString()` prints: required fields, then the others by name, absent ones as nothing."""
+
+    def show(kind: str, fields: Mapping[str, object]) -> str:
+        texts = [f"{name}={'' if value is None else value}" for name, value in fields.items()]
+        return kind + "{" + ", ".join([*texts, "additionalProperties={}"]) + "}"
+
+    required = ("id", "completion_window", "created_at", "endpoint", "input_file_id", "object", "status")
+    optional = sorted({*WIRE, "output_file_id"} - {*required})
+    printed: dict[str, object] = {}
+    for name in (*required, *optional):
+        value = wire.get(name)
+        if name == "errors" and value:
+            entries = [show("BatchError", {key: each[key] for key in sorted(each)}) for each in value["data"]]
+            value = show("Errors", {"data": "[" + ", ".join(entries) + "]", "object_": "list"})
+        elif name == "request_counts" and value:
+            value = show("BatchRequestCounts", {key: value[key] for key in sorted(value)})
+        elif name == "metadata" and value is not None:
+            value = "Metadata{additionalProperties={" + ", ".join(f"{k}={v}" for k, v in value.items()) + "}}"
+        printed["object_" if name == "object" else to_case(name, "camel")] = value
+    return show("Batch", printed)
+
+
+def ruby_text(text: str) -> str:
+    """Print a string as Ruby does."""
+    escaped = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\x1b": "\\e", "#": "\\#"}
+    return '"' + "".join(escaped.get(each, each) for each in text) + '"'
+
+
+def ruby(wire: object) -> str:
+    """Print what `inspect` prints of a hash with text keys, before Ruby 3.4."""
+    if isinstance(wire, Mapping):
+        return "{" + ", ".join(f"{ruby_text(name)}=>{ruby(value)}" for name, value in wire.items()) + "}"
+    if isinstance(wire, list):
+        return "[" + ", ".join(map(ruby, wire)) + "]"
+    return ruby_text(wire) if isinstance(wire, str) else "nil" if wire is None else str(wire)
+
+
+def rust(wire: Mapping[str, Any], name: str = "Batch") -> str:
+    """Print what `{:?}` prints of async-openai's struct."""
+    plain = (
+        "id",
+        "object",
+        "endpoint",
+        "input_file_id",
+        "completion_window",
+        "created_at",
+        "total",
+        "completed",
+        "failed",
+    )
+    maybe = {key: rust_value(key, value) for key, value in wire.items()}
+    printed = {
+        key: value if key in plain or key == "status" or wire[key] is None else f"Some({value})"
+        for key, value in maybe.items()
+    }
+    return name + " { " + ", ".join(f"{key}: {value}" for key, value in printed.items()) + " }"
+
+
+def rust_value(name: str, value: object) -> str:
+    """Print one value as Rust does."""
+    if value is None:
+        return "None"
+    if name == "status" and value in get_args(Status):
+        return to_case(str(value), "pascal")
+    if name == "metadata" and isinstance(value, Mapping):
+        return "Object {" + ", ".join(f"{rust_text(k)}: String({rust_text(v)})" for k, v in value.items()) + "}"
+    if isinstance(value, Mapping):
+        return rust(value, "Inner")
+    if isinstance(value, list):
+        return "[" + ", ".join(rust(each, "BatchError") for each in value) + "]"
+    return rust_text(value) if isinstance(value, str) else str(value)
+
+
+def rust_text(text: str) -> str:
+    """Print a string as Rust does."""
+    escaped = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\x1b": "\\u{1b}", "\0": "\\0"}
+    return '"' + "".join(escaped.get(each, each) for each in text) + '"'
+
+
+SEPARATORS = dict.fromkeys(FORMS, ", ") | {"go": " "}
+PAGES: dict[str, tuple[str, str]] = {
+    "python": ("SyncCursorPage[Batch](data=[", "], has_more=False)"),
+    "kotlin": ("PaginatedList(data=[", "], hasMore=false, firstId=null, lastId=null)"),
+    "dart": ("ListBatchesResponse[data=[", "], firstId=null, lastId=null, hasMore=false, object=list]"),
+    "go": ("{Data:[", "] FirstID:0xc000012345 HasMore:false Object:list}"),
+    "node": ("{ object: 'list', data: [ ", " ], has_more: false }"),
+    "java": ("BatchListPage{response=BatchListPageResponse{data=[", "], hasMore=false, object_=list}}"),
+    "ruby": ('{"object"=>"list", "data"=>[', '], "has_more"=>false}'),
+    "rust": ("ListBatchesResponse { data: [", "], has_more: false }"),
+}
+"""How each form prints a page: the text before its batches and behind them."""
+
+
+def printed_list(form: str, wires: Sequence[Mapping[str, Any]], *, page: bool = False) -> str:
+    """Print a list of batches, or a page of them."""
+    before, behind = PAGES[form] if page else ("[", "]")
+    return before + SEPARATORS[form].join(map(PRINTERS[form], wires)) + behind
+
+
+PRINTERS = {
+    "python": python,
+    "kotlin": kotlin,
+    "dart": dart,
+    "go": go,
+    "node": node,
+    "java": java,
+    "ruby": ruby,
+    "rust": rust,
+}

@@ -6,8 +6,11 @@ import re
 from collections.abc import Mapping
 from typing import Final, Literal
 
-TextForm = Literal["python", "kotlin", "dart", "go", "node"]
-"""Python's `repr`, Kotlin's and Dart's `toString()`, Go's `%+v`, Node's `console.log`."""
+TextForm = Literal["python", "kotlin", "dart", "go", "node", "java", "ruby", "rust"]
+"""
+Python's `repr`, Kotlin's, Dart's and openai-java's `toString()`, Go's `%+v`, Node's `console.log`, Ruby's `inspect`,
+Rust's `{:?}`.
+"""
 
 COLOUR: Final = re.compile(r"\x1b\[[\d;]*+m")
 """A colour escape; it is no part of a text."""
@@ -16,11 +19,16 @@ COLOUR: Final = re.compile(r"\x1b\[[\d;]*+m")
 _EDGE: Final = r"(?:(?<!\w)|\x1b\[[\d;]{0,20}m)"
 # openai-python's class, LiteLLM's, Groq's three, and the page that `batches.list()` returns.
 _CLASS: Final = r"(?<!\w)(?:(?:Sync|Async)CursorPage\[\w+\]|(?:LiteLLM)?Batch(?:(?:Create|Retrieve|Cancel)Response)?)\("
-_JSON: Final = re.compile(r"\s*+(?:\[\s*+)*+\{\s*+[\"}]")
+_JSON: Final = re.compile(r"\s*+(?:\[\s*+)*+\{\s*+(?:\}|\"(?!\w*+\" ?=>))")
 HEADS: Final[Mapping[TextForm, re.Pattern[str]]] = {
     "kotlin": re.compile(_EDGE + r"Batch\((?=id=(?!['\"]|None\b))"),
     "dart": re.compile(_EDGE + r"Batch\[(?=id=)|\{(?=id: [^,'\"`{}\n]*+, object: )"),
+    "java": re.compile(_EDGE + r"Batch\{(?=id=)"),
     "go": re.compile(r"\{(?=ID:)"),
+    "rust": re.compile(r"(?<!\w)\w{0,40}?Batch\w{0,40} \{(?=\s*+[a-z_]\w*+: (?:\"|Some\(|None\b))"),
+    "ruby": re.compile(
+        r"#<[\w:]{0,80}?Batch\w*+(?::0x[0-9a-f]++)? \{|\{(?=(?:\"\w++\" ?=>|:\w++ ?=>|[a-z_]\w*+: (?:\"|:[a-z\"])))"
+    ),
     "python": re.compile(_CLASS + r"(?=\s*+(?:$|[A-Za-z_]\w*+=))|\{(?=\s*+'\w++':)"),
     "node": re.compile(r"\{(?=\s*+(?:[A-Za-z_]\w*+|'[^'\n]*+'): )"),
 }
@@ -35,13 +43,19 @@ def detect(line: str) -> TextForm | None:
         None for JSON and for anything else. A lone `{` opens JSON and `console.log` alike:
         give it together with the next line.
     """
+    start = first_start(line)
+    return None if start is None else start[1]
+
+
+def first_start(line: str) -> tuple[int, TextForm] | None:
+    """Return where a form begins on a line, colour escapes left out, and which; as `detect` otherwise."""
     text = COLOUR.sub("", line)
     heads = ((form, pattern.search(text)) for form, pattern in HEADS.items())
     starts = [(head.start(), form) for form, head in heads if head and "\n" not in text[: head.start()]]
     # Any object in braces looks like Node's; a logger's own may stand before a batch of another form.
     # Where kotlin and python begin at one place, it is kotlin, whose pattern says more.
     starts = [start for start in starts if start[1] != "node"] or starts
-    return min(starts)[1] if starts and not _JSON.match(text) else None
+    return min(starts) if starts and not _JSON.match(text) else None
 
 
 def starts_record(text: str, form: TextForm) -> bool:

@@ -1,16 +1,17 @@
-"""A scanner of values in quotes and brackets, as Python's `repr` and Node's `util.inspect` print them."""
+"""A scanner of values in quotes and brackets, as Python, Node, Ruby and Rust print them."""
 
 from __future__ import annotations
 
-import enum
 import math
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Final
 
 import attrs
 
 from batchfsm.errors import BatchfsmError
+from batchfsm.snapshot import UNREADABLE, Unreadable
 
 NESTING_MAX: Final = 64
 """How deep brackets may nest; a batch needs six. Deeper ones are refused: they could exhaust the stack."""
@@ -46,33 +47,52 @@ class TextError(BatchfsmError, ValueError):
         return f"no batch in {self.form} form: {self.problem} (column {self.column})"
 
 
-class Unread(enum.Enum):
-    """Has one member, which stands for a value that is there and cannot be read."""
-
-    UNREAD = enum.auto()
-
-
-UNREADABLE: Final = Unread.UNREAD
+AMBIGUOUS: Final = Unreadable("")
+"""A value whose text has no quotes: where it ends, or its type, is not certain."""
 
 _TOO_DEEP: Final = f"brackets nest deeper than {NESTING_MAX}"
 _ENDS: Final = frozenset(",)]}")
 _WORDS: Final[Mapping[str, Mapping[str, object]]] = {
     "python": {"None": None, "True": True, "False": False},
     "node": {"null": None, "undefined": None, "true": True, "false": False},
+    "ruby": {"nil": None, "true": True, "false": False},
+    "rust": {"None": None, "Null": None, "true": True, "false": False},
 }
 _STRINGS: Final = {quote: re.compile(rf"{quote}([^{quote}\\\n]*+(?:\\.[^{quote}\\\n]*+)*+){quote}") for quote in "'\"`"}
-_ESCAPE: Final = re.compile(r"\\(?:x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|(.))")
+_ESCAPE: Final = re.compile(r"\\(?:x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|u\{([0-9A-Fa-f]{1,6})\}|(.))")
 _ESCAPED: Final = dict(zip("nrtbfv\\'\"`", "\n\r\t\b\f\v\\'\"`", strict=True))
+_ESCAPED_BY_RUBY: Final = _ESCAPED | dict(zip("ae#$@", "\a\x1b#$@", strict=True))
+_ESCAPED_BY: Final = {"ruby": _ESCAPED_BY_RUBY, "rust": _ESCAPED | {"0": "\0"}}
 _JOIN: Final = re.compile(r"\s*+\+\s*+(?=['\"`])")
 _SPACE: Final = re.compile(r"\s*+")
-_NUMBER: Final = re.compile(r"-?\d++(?:\.\d++)?(?:[eE][+-]?\d++)?", re.ASCII)
+_NUMBER: Final = re.compile(r"-?(?:0|[1-9]\d*+)(?:\.\d++)?(?:[eE][+-]?\d++)?", re.ASCII)
 _WORD: Final = re.compile(r"[A-Za-z_$][\w$.]*+")
 _CALL: Final = re.compile(r"[A-Z]\w*+\(")
+_RUST_CLASS: Final = re.compile(r"[A-Z]\w*+(?:\s*+(?=[\[{])|(?=\())")
+_RUBY_CLASS: Final = re.compile(r"#<[\w:]++\s++(?=\{)")
+_RUBY_SYMBOL: Final = re.compile(r":(?:(?=\")|([A-Za-z_]\w*+[?!]?))(?!\s*=>)")
+# `<Status.COMPLETED: 'completed'>`, as Python prints a member of an enum: its name, and its value.
+_ENUM: Final = re.compile(r"<[A-Za-z_]\w*+(?:\.\w++)++: (?=['\"\d-])")
+_DATETIME: Final = re.compile(
+    r"datetime\.datetime\((\d{4}(?:, \d{1,6}){4,6}), tzinfo="
+    r"(?:datetime\.timezone\.utc|TzInfo\((?:UTC|0)\)|(?:zoneinfo\.)?ZoneInfo\(key='UTC'\)|<UTC>"
+    r"|datetime\.timezone\(datetime\.timedelta\((?:days=(-?\d), )?seconds=(\d{1,5})\)\))\)",
+    re.ASCII,
+)
+_ISO_TIME: Final = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d(?:\.\d{1,9})?) ?(Z|UTC|[+-]\d\d:?\d\d)", re.ASCII)
+# A form shows these in place of a value.
+_HIDDEN: Final = re.compile(
+    r"\[?(?:Object|Array|Circular \*\d+|\w*Function\b.*|Getter.*)\]?|\.\.\. .*|<.* at 0x[0-9a-fA-F]+>|#<.*>",
+    re.DOTALL,
+)
+_SHOWN_CHARS_MAX: Final = 80
 # What util.inspect writes before the brace of an object that is no plain one.
 _CLASS: Final = re.compile(r"(?:<ref \*\d++>\s++)?(?:\[\w++: null prototype\]|[A-Za-z_$][\w$]*+)?\s*+(?=\{)")
 _KEYWORD: Final = re.compile(r"([A-Za-z_]\w*+)=")
 _IDENTIFIER: Final = re.compile(r"([A-Za-z_]\w*+)\s*+:")
+_RUBY_KEY: Final = re.compile(r"(?::([A-Za-z_]\w*+)\s*+=>|([A-Za-z_]\w*+):(?!:))")
 _COLON: Final = re.compile(r"\s*+:")
+_ARROW: Final = re.compile(r"\s*+(?:=>|:)")
 _PLAIN: Final = re.compile(r"[^'\"`()\[\]{}<>,]*+")
 # An apostrophe follows a letter, an opening quote does not; but Python's bytes are b'...'.
 _OPENING_QUOTE: Final = re.compile(r"(?:(?<!\w)|(?<=\Wb))['\"`]")
@@ -86,17 +106,17 @@ class Scanner:
     """What was printed, without colour escapes."""
 
     form: str
-    """How it was printed: `python` or `node`."""
+    """How it was printed: `python`, `node`, `ruby` or `rust`."""
 
     at: int
     """The next character; from 0."""
 
-    def members(self, closing: str, depth: int = 0) -> dict[str, object] | Unread:
+    def members(self, closing: str, depth: int = 0) -> dict[str, object] | Unreadable:
         """
         Read a dict, an object or a call, from behind its opening bracket to behind `closing`.
 
         Returns:
-            The named values, of which some may be, or hold, UNREAD; UNREAD if a value
+            The named values, of which some may be, or hold, an `Unreadable`; one alone if a value
             has no name (a set, a `Map`, a positional argument).
 
         Raises:
@@ -144,18 +164,20 @@ class Scanner:
             raise self._error(f"a comma or {closing} is due")
 
     def _name(self, closing: str) -> str | None:
-        """Read `name=` in a call, `name:` or `'name':` in braces; None, and no step, if none is there."""
-        if name := self._match(_KEYWORD if closing == ")" else _IDENTIFIER):
-            return name[1]
+        """Read `name=` in a call, `name:`, `'name':` or Ruby's arrows in braces; None, and no step, without one."""
+        identifier = _RUBY_KEY if self.form == "ruby" else _IDENTIFIER
+        if name := self._match(_KEYWORD if closing == ")" else identifier):
+            return name[name.lastindex or 0]
         start = self.at
+        self.at += self.form == "ruby" and self.text.startswith(':"', start)
         key = self._string() if closing == "}" and self._char() in _STRINGS else UNREADABLE
-        if isinstance(key, str) and self._match(_COLON):
+        if isinstance(key, str) and self._match(_ARROW if self.form == "ruby" else _COLON):
             return key
         self.at = start
         return None
 
     def _value(self, depth: int) -> object:
-        """Read a value and go on to the comma or bracket behind it; UNREAD if it is no literal."""
+        """Read a value and go on to the comma or bracket behind it; an `Unreadable` if it is no literal."""
         if depth > NESTING_MAX:
             raise self._error(_TOO_DEEP)
         self._skip_space()
@@ -167,27 +189,77 @@ class Scanner:
             self._skip()
         if self.at == start:
             raise self._error("a value is due")
-        return value
+        if isinstance(value, list) and len(value) == 1 and value[0] is UNREADABLE:
+            return UNREADABLE  # `[Object]`.
+        return _unreadable(self.text[start : self.at].rstrip()) if isinstance(value, Unreadable) else value
 
     def _literal(self, depth: int) -> object:
-        """Read a value as the language writes it; UNREAD, perhaps after some steps, if it is none."""
+        """Read a value as the language writes it; an `Unreadable`, perhaps after some steps, if it is none."""
+        if self.form in ("ruby", "rust"):
+            return self._ruby_literal(depth) if self.form == "ruby" else self._rust_literal(depth)
+        if self.form == "python" and (moment := self._match(_DATETIME)):
+            return _seconds_of(moment)
+        if self.form == "node" and (moment := self._match(_ISO_TIME)):
+            return _iso_seconds(moment)
+        start = self.at
+        if self.form == "python" and self._match(_ENUM):
+            return self._closed(self._enum_value(), ">", start)
         if self.form == "node":
             self._match(_CLASS)
-        if self._char() in _STRINGS:
-            return self._string()
-        if self._take("["):
-            return self._list(depth)
-        if self._take("{"):
-            return self.members("}", depth)
         if self.form == "python" and self._match(_CALL):
             return self.members(")", depth)
+        return self._common_literal(depth)
+
+    def _common_literal(self, depth: int) -> object:
+        """Read a string, a list, an object, a number or a word."""
+        if self._char() in _STRINGS and (self.form in ("python", "node") or self._char() == '"'):
+            return self._string()
+        if self._take("["):
+            return self.items(depth)
+        if self._take("{"):
+            return self.members("}", depth)
         if token := self._match(_NUMBER):
             self.at += self.form == "node" and self._char() == "n"
             return scalar(token[0])
         word = self._match(_WORD)
         return _WORDS[self.form].get(word[0], UNREADABLE) if word else UNREADABLE
 
-    def _list(self, depth: int) -> list[object]:
+    def _enum_value(self) -> object:
+        """Read the value of an enum's member."""
+        if self._char() in _STRINGS:
+            return self._string()
+        token = self._match(_NUMBER)
+        return scalar(token[0]) if token else UNREADABLE
+
+    def _closed(self, value: object, closing: str, start: int) -> object:
+        """Return a value and go on behind the bracket that is due; without it, go back: the value is none."""
+        if self._take(closing):
+            return value
+        self.at = start
+        return UNREADABLE
+
+    def _ruby_literal(self, depth: int) -> object:
+        if moment := self._match(_ISO_TIME):
+            return _iso_seconds(moment)
+        if symbol := self._match(_RUBY_SYMBOL):
+            return symbol[1] or self._string()
+        start = self.at
+        if self._match(_RUBY_CLASS):
+            return self._closed(self._common_literal(depth), ">", start)
+        return self._common_literal(depth)
+
+    def _rust_literal(self, depth: int) -> object:
+        """Read `Some(1)`, `Counts { total: 1 }` and serde_json's `String("a")` as that which they hold."""
+        if depth > NESTING_MAX:
+            raise self._error(_TOO_DEEP)
+        start = self.at
+        self._match(_RUST_CLASS)
+        if not self._take("("):
+            return self._common_literal(depth)
+        return self._closed(self._value(depth + 1), ")", start)
+
+    def items(self, depth: int = 0) -> list[object]:
+        """Read a list, from behind its opening bracket to behind the closing one."""
         found: list[object] = []
         self._skip_space()
         while not self._take("]"):
@@ -195,7 +267,7 @@ class Scanner:
             self._step("]")
         return found
 
-    def _string(self) -> str | Unread:
+    def _string(self) -> str | Unreadable:
         """Read a string; Node prints a long one as several with ` +` between them."""
         pieces: list[str] = []
         while True:
@@ -204,8 +276,8 @@ class Scanner:
                 self.at = self.at if "\n" in self.text[self.at :] else len(self.text)
                 raise self._error("a quote is not closed")
             pieces.append(token[1])
-            if self.form == "python" or not self._match(_JOIN):
-                return _unescaped("".join(pieces))
+            if self.form != "node" or not self._match(_JOIN):
+                return _unescaped("".join(pieces), self.form)
 
     def _skip(self) -> None:
         """
@@ -226,7 +298,7 @@ class Scanner:
                     raise self._error("a quote cannot be told from an apostrophe")
                 self._string()
                 continue
-            if char in PARTNERS and (char != "<" or self.form == "python"):
+            if char in PARTNERS and (char != "<" or self.form in ("python", "ruby")):
                 inside.append(PARTNERS[char])
             elif inside and char == inside[-1]:
                 inside.pop()
@@ -238,13 +310,16 @@ class Scanner:
 
 
 def scalar(word: str) -> object:
-    """Read a number, `null`, or else text; UNREAD if the number is too long or too large for a float."""
+    """Read a number, `null`, or else text; an `Unreadable` if a number has zeros before it, or is too long or large."""
     if not _NUMBER.fullmatch(word):
-        return nullable(word)
+        return Unreadable(word) if _ZEROS.fullmatch(word) else nullable(word)
     if len(word) > NUMBER_LENGTH_MAX:
-        return UNREADABLE
+        return _unreadable(word)
     number = int(word) if word.removeprefix("-").isdecimal() else float(word)
-    return UNREADABLE if math.isinf(number) else number
+    return _unreadable(word) if math.isinf(number) else number
+
+
+_ZEROS: Final = re.compile(r"-?0\d{1,30}", re.ASCII)
 
 
 def nullable(word: str) -> str | None:
@@ -252,11 +327,12 @@ def nullable(word: str) -> str | None:
     return None if word == "null" else word
 
 
-def is_unreadable_inside(value: object) -> bool:
-    """Tell whether a value is UNREAD or holds it."""
-    if isinstance(value, dict):
-        return any(map(is_unreadable_inside, value.values()))
-    return any(map(is_unreadable_inside, value)) if isinstance(value, list) else value is UNREADABLE
+def first_unreadable(value: object) -> Unreadable | None:
+    """Return the first `Unreadable` that a value is or holds; None if it is read whole."""
+    if isinstance(value, dict | list):
+        inner = value.values() if isinstance(value, dict) else value
+        return next((found for found in map(first_unreadable, inner) if found is not None), None)
+    return value if isinstance(value, Unreadable) else None
 
 
 def is_balanced(text: str) -> bool:
@@ -270,14 +346,45 @@ def is_balanced(text: str) -> bool:
     return not inside
 
 
-def _unescaped(text: str) -> str | Unread:
-    """Undo the escapes in a string; UNREAD if one of them is none that the languages print."""
+def _unreadable(text: str) -> Unreadable:
+    """Return the mark of a value that could not be read, without a text if the form hides the value."""
+    return UNREADABLE if _HIDDEN.fullmatch(text) else Unreadable(text[:_SHOWN_CHARS_MAX])
+
+
+def _seconds_of(moment: re.Match[str]) -> object:
+    """Return an aware `datetime` in Unix seconds, whole where it is whole."""
+    numbers = [int(number) for number in moment[1].split(", ")]
+    offset = timedelta(days=int(moment[2] or 0), seconds=int(moment[3] or 0))
     try:
-        return _ESCAPE.sub(_character, text)
-    except (KeyError, ValueError, OverflowError):  # An unknown letter; a code above 10FFFF.
+        found = datetime(*numbers, tzinfo=timezone(offset) if offset else UTC)  # type: ignore[misc, arg-type]
+    except (ValueError, OverflowError):
+        return UNREADABLE
+    return _number_of(found)
+
+
+def _iso_seconds(moment: re.Match[str]) -> object:
+    """Return a time with its offset in Unix seconds, whole where it is whole."""
+    offset = "+00:00" if moment[3] in ("Z", "UTC") else moment[3]
+    try:
+        return _number_of(datetime.fromisoformat(f"{moment[1]}T{moment[2]}{offset}"))
+    except ValueError:
         return UNREADABLE
 
 
-def _character(escape: re.Match[str]) -> str:
-    code = escape[1] or escape[2] or escape[3]
-    return chr(int(code, 16)) if code else _ESCAPED[escape[4]]
+def _number_of(moment: datetime) -> int | float:
+    seconds = moment.timestamp()
+    return int(seconds) if seconds.is_integer() else seconds
+
+
+def _unescaped(text: str, form: str) -> str | Unreadable:
+    """Undo the escapes in a string; an `Unreadable` if one of them is none that the language prints."""
+    letters = _ESCAPED_BY.get(form, _ESCAPED)
+
+    def character(escape: re.Match[str]) -> str:
+        code = escape[1] or escape[2] or escape[3] or escape[4]
+        return chr(int(code, 16)) if code else letters[escape[5]]
+
+    try:
+        return _ESCAPE.sub(character, text)
+    except (KeyError, ValueError, OverflowError):  # An unknown letter; a code above 10FFFF.
+        return UNREADABLE
