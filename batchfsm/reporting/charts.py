@@ -1,4 +1,4 @@
-"""The charts of a report: how long batches stayed, and when findings came."""
+"""The charts of a report: steps, time in each status, and findings over time."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from batchfsm.auditing import LogStatistics
 from batchfsm.diagram import svg as drawn_lifecycle
 from batchfsm.explain import clock, span
 from batchfsm.reporting.vega import COLOURS, FONT, OTHER, date_format, svg
+from batchfsm.rules import RULES
 
 _WIDTH: Final = 760
 _DECADE: Final = 10
-"""How many bars a factor of ten has."""
+"""Number of bars for each factor of ten."""
 _UNDER_A_SECOND: Final = 0.6
+_DWELL_ROW: Final = 44
+_TIME_ROW: Final = 26
 _TICKS: Final = {1: "1 s", 10: "10 s", 60: "1 min", 600: "10 min", 3600: "1 h", 21_600: "6 h", 86_400: "1 d"} | {
     604_800: "1 wk",
     2_592_000: "30 d",
@@ -24,7 +27,7 @@ _TICKS: Final = {1: "1 s", 10: "10 s", 60: "1 min", 600: "10 min", 3600: "1 h", 
 }
 _MARK: Final = re.compile(r'<path aria-label="([^"]*)"([^>]*)></path>|<path aria-label="([^"]*)"([^>]*)/>')
 _SEVERITIES: Final = ("error", "warning", "note")
-# The page's own colours, so that a chart is right in the dark too.
+# The colours of the page, so that charts follow the theme.
 _THEME: Final[Mapping[str, Any]] = {
     "background": None,
     "config": {
@@ -38,20 +41,19 @@ _THEME: Final[Mapping[str, Any]] = {
             "domainColor": "var(--line)",
             "titleFontWeight": "normal",
         },
-        "header": {"labelColor": "var(--ink)", "labelFontSize": 12},
         "text": {"fill": "var(--ink)"},
     },
 }
 
 
 def lifecycle(flow: LogStatistics) -> str:
-    """Draw the lifecycle with what batches did, as an element of a page."""
+    """Return the lifecycle with the number of steps taken, as an SVG element."""
     drawn = drawn_lifecycle(flow.dialect.lifecycle, taken=flow.taken)
     return drawn[drawn.index("<svg") :]
 
 
 def dwell(flow: LogStatistics) -> str:
-    """Draw how long batches stayed in each status, on a logarithmic axis; the line is the median."""
+    """Return the distribution of the time in each status, on a logarithmic axis; the line is the median."""
     bars = [bar for status, stays in flow.dwell.items() for bar in _bars(status, stays)]
     medians = [
         {"status": status, "median": max(quantile(stays, 0.5), _UNDER_A_SECOND)} for status, stays in flow.dwell.items()
@@ -78,14 +80,14 @@ def dwell(flow: LogStatistics) -> str:
                     "row": {
                         **status,
                         "sort": list(flow.dwell),
-                        "header": {"labelAngle": 0, "labelAlign": "left", "labelPadding": 4},
+                        "header": None,
                     }
                 },
                 "spacing": 8,
                 "resolve": {"scale": {"y": "independent"}},
                 "spec": {
                     "width": _WIDTH,
-                    "height": 44,
+                    "height": _DWELL_ROW,
                     "layer": [
                         {
                             "transform": [{"filter": "isValid(datum.count)"}],
@@ -104,6 +106,7 @@ def dwell(flow: LogStatistics) -> str:
                             "mark": {"type": "rule", "stroke": "var(--ink)", "strokeWidth": 2, "aria": False},
                             "encoding": {"x": {"field": "median", "type": "quantitative"}},
                         },
+                        _row_label("status", _DWELL_ROW, [{"filter": "isValid(datum.median)"}]),
                     ],
                 },
             }
@@ -112,7 +115,7 @@ def dwell(flow: LogStatistics) -> str:
 
 
 def over_time(flow: LogStatistics) -> str:
-    """Draw when findings came: a row for each rule, in the colours of the severities."""
+    """Return the findings over time, a row for each rule, in the colours of the severities."""
     values = []
     stacked: dict[tuple[str, int], int] = {}  # Severities stand on each other: a rule may have two of them.
     for (rule, severity), spans in flow.when.items():
@@ -142,38 +145,50 @@ def over_time(flow: LogStatistics) -> str:
                         "field": "rule",
                         "type": "nominal",
                         "title": None,
-                        "sort": sorted({rule for rule, _ in flow.when}),
-                        "header": {"labelAngle": 0, "labelAlign": "left", "labelPadding": 4},
+                        "sort": [rule for rule in RULES if rule in {found for found, _ in flow.when}],
+                        "header": None,
                     }
                 },
                 "spacing": 6,
                 "resolve": {"scale": {"y": "independent"}},
                 "spec": {
                     "width": _WIDTH,
-                    "height": 26,
-                    "mark": {"type": "rect"},
-                    "encoding": {
-                        "x": {
-                            "field": "from",
-                            "type": "temporal",
-                            "title": "UTC",
-                            "scale": {"type": "utc"},
-                            "axis": {"format": date_format(max(times) - min(times)), "tickCount": 8},
+                    "height": _TIME_ROW,
+                    "layer": [
+                        {
+                            "mark": {"type": "rect"},
+                            "encoding": {
+                                "x": {
+                                    "field": "from",
+                                    "type": "temporal",
+                                    "title": "UTC",
+                                    "scale": {"type": "utc"},
+                                    "axis": {"format": date_format(max(times) - min(times)), "tickCount": 8},
+                                },
+                                "x2": {"field": "to"},
+                                "y": {"field": "below", "type": "quantitative", "axis": None, "scale": {"zero": True}},
+                                "y2": {"field": "above"},
+                                "color": {"field": "severity", "type": "nominal", "scale": colours, "legend": None},
+                                "description": {"field": "said"},
+                            },
                         },
-                        "x2": {"field": "to"},
-                        "y": {"field": "below", "type": "quantitative", "axis": None, "scale": {"zero": True}},
-                        "y2": {"field": "above"},
-                        "color": {"field": "severity", "type": "nominal", "scale": colours, "legend": None},
-                        "description": {"field": "said"},
-                    },
+                        _row_label("rule", _TIME_ROW, [{"aggregate": [{"op": "count"}], "groupby": ["rule"]}]),
+                    ],
                 },
             }
         )
     )
 
 
+def _row_label(field: str, height: int, transform: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return a layer with the name of each row, one edge for all; a facet's own headers are not aligned."""
+    mark = {"type": "text", "align": "right", "baseline": "middle", "dx": -8, "fontSize": 12, "aria": False}
+    encoding = {"x": {"value": 0}, "y": {"value": height / 2}, "text": {"field": field}}
+    return {"transform": transform, "mark": mark, "encoding": encoding}
+
+
 def quantile(stays: Mapping[int, int], share: float) -> int:
-    """Return the duration that a share of stays, one at the most, did not exceed; seconds."""
+    """Return a percentile of durations, given as a share; seconds."""
     durations = sorted(stays)
     reached = accumulate(stays[seconds] for seconds in durations)
     wanted = share * sum(stays.values())
@@ -181,7 +196,7 @@ def quantile(stays: Mapping[int, int], share: float) -> int:
 
 
 def _bars(status: str, stays: Mapping[int, int]) -> list[dict[str, Any]]:
-    """Return the bars of one status; what took no whole second has one of its own."""
+    """Return the bars of one status; stays under a second have a bar of their own."""
     counts: dict[int, int] = {}
     for seconds, times in stays.items():
         place = floor(_DECADE * log10(seconds)) if seconds else -1
@@ -206,7 +221,7 @@ def _between(place: int) -> str:
 
 
 def _titled(drawn: str) -> str:
-    """Let each mark say what it is when it is pointed at."""
+    """Give each mark a title that browsers show under the pointer."""
     return _MARK.sub(
         lambda mark: f"<path{mark[2] or mark[4] or ''}><title>{mark[1] or mark[3] or ''}</title></path>", drawn
     )

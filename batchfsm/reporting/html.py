@@ -1,4 +1,4 @@
-"""The page that shows an audit: one HTML file that needs nothing else."""
+"""The report of an audit: one HTML file without dependencies."""
 
 from __future__ import annotations
 
@@ -26,15 +26,16 @@ _VERDICTS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "consistent": "No finding of severity error.",
         "inconsistent": "At least one finding of severity error.",
-        "undetermined": "No error was found, and not all that was asked was judged. Do not take this for clean.",
+        "undetermined": "No error was found, but not everything was checked: the log may hold errors.",
     }
 )
+_EMPTY: Final = "The log holds no batch snapshots."
 _SHARES: Final = (0.1, 0.5, 0.9)
 
 
 def write_report(report: Report, path: str | PathLike[str], *, title: str = "Audit of batches") -> None:
     """
-    Write what an audit found as one HTML file, which loads nothing and opens from a disk.
+    Write the report of an audit as one HTML file, which loads nothing and opens from a disk.
 
     Args:
         report: What `audit` returned. If it has no `flow`, the page has no pictures,
@@ -52,7 +53,7 @@ def write_report(report: Report, path: str | PathLike[str], *, title: str = "Aud
 
 
 def ready() -> None:
-    """Raise MissingExtraError if a report could not be written: it is better said before an audit than after it."""
+    """Raise MissingExtraError if the extra for reports is not installed; call it before a long audit."""
     _jinja()
     converter()
 
@@ -66,9 +67,9 @@ def page(report: Report, *, title: str) -> str:
     environment = jinja.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja.StrictUndefined
     )
-    environment.filters |= {"safe_text": printable, "clock": clock, "span": span}
+    environment.filters |= {"safe_text": printable, "clock": clock, "span": span, "message": _message}
     template = environment.from_string((here / "page.html").read_text(encoding="utf-8"))
-    flow = report.flow
+    flow = report.flow if report.snapshots else None
     found: str = template.render(
         title=title,
         version=version("batchfsm"),
@@ -76,7 +77,7 @@ def page(report: Report, *, title: str) -> str:
         script=_markup(script),
         script_digest=b64encode(sha256(script.encode()).digest()).decode(),
         report=report,
-        verdict_said=_VERDICTS[report.verdict],
+        verdict_text=_VERDICTS[report.verdict] if report.snapshots else _EMPTY,
         rules=[_rule(code, report) for code in report.counts],
         total=sum(report.counts.values()),
         flow=flow,
@@ -90,8 +91,19 @@ def page(report: Report, *, title: str) -> str:
     return found
 
 
+def _message(finding: Finding) -> str:
+    """Return the message of a finding without the id of its batch, which has a column of its own."""
+    return finding.message.removeprefix(f"{finding.batch_id} ") if finding.batch_id else finding.message
+
+
+def _place_of_rule(found: tuple[str, str]) -> tuple[int, str]:
+    """Return the place of a rule and a severity: rules have one order everywhere on the page."""
+    rule, severity = found
+    return [*RULES].index(rule), severity
+
+
 def _rule(code: str, report: Report) -> dict[str, Any]:
-    """Return a rule with what it found."""
+    """Return a rule with the counts and times of its findings."""
     rule, flow = RULES[code], report.flow
     spans = [at for (found, _), each in flow.when.items() if found == code for at in each] if flow else []
     severities = [severity for found, severity in flow.when if found == code] if flow else []
@@ -121,14 +133,14 @@ def _stays(flow: LogStatistics) -> list[dict[str, Any]]:
 
 
 def _life(life: BatchTimeline, findings: tuple[Finding, ...]) -> dict[str, Any]:
-    """Return a batch with a bar for each status; places are shares of its whole time, in percent."""
+    """Return a batch with a bar for each status; places are percentages of its whole time."""
     drawn = bars(life)
     times = [time for bar in drawn for time in (bar.at, bar.end) if time is not None] or [0]
     begun, whole = min(times), max(max(times) - min(times), 1)
     return {
         "id": life.batch_id,
         "caption": timeline_title(life).partition(" · ")[2],
-        "findings": list(dict.fromkeys((each.rule, each.severity) for each in findings)),
+        "findings": sorted({(each.rule, each.severity) for each in findings}, key=_place_of_rule),
         "whole": max(times) - begun,
         "begun": begun,
         "bars": [
@@ -148,14 +160,14 @@ def _life(life: BatchTimeline, findings: tuple[Finding, ...]) -> dict[str, Any]:
 
 
 def _markup(text: str) -> Any:
-    """Say of our own text that it is markup."""
-    import markupsafe  # noqa: PLC0415  # What Jinja2 itself says it with.
+    """Mark a string as safe HTML."""
+    import markupsafe  # noqa: PLC0415  # Jinja2 depends on it.
 
-    return markupsafe.Markup(text)  # noqa: S704  # Never said of what a log holds.
+    return markupsafe.Markup(text)  # noqa: S704  # Never called with text of a log.
 
 
 def _jinja() -> Any:
-    """Return the library that fills the template in; what to install, if it is not there."""
+    """Return the template library; MissingExtraError if it is not installed."""
     with needs_extra("a report", "report"):
         import jinja2  # noqa: PLC0415  # An extra.
     return jinja2

@@ -1,4 +1,4 @@
-"""Lives of batches as a picture: a bar for each status."""
+"""Timelines of batches as SVG and PNG: a bar for each status."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from batchfsm.history import BatchTimeline
 from batchfsm.reporting.vega import COLOURS, FONT, OTHER, png, svg, time_format
 
 LIVES_MAX: Final = 200
-"""How many batches fit into one picture; more would make it taller than renderers allow."""
+"""The most batches of one picture; renderers refuse a taller one."""
 
 _WIDTH: Final = 560
 
 
 def timeline_svg(lives: Iterable[BatchTimeline]) -> str:
-    """Draw lives as SVG: for each batch a bar for each status, hollow where no snapshot had it."""
+    """Return timelines as SVG: for each batch a bar for each status, hollow if no snapshot showed it."""
     return svg(_timelines(lives))
 
 
 def timeline_png(lives: Iterable[BatchTimeline]) -> bytes:
-    """Draw lives as PNG, 144 dots per inch; otherwise as `timeline_svg`."""
+    """Return timelines as PNG, 144 dots per inch; otherwise as `timeline_svg`."""
     return png(timeline_svg(lives))
 
 
@@ -39,7 +39,7 @@ def _timelines(lives: Iterable[BatchTimeline]) -> dict[str, Any]:
 
 def _timeline(life: BatchTimeline) -> dict[str, Any]:
     drawn = bars(life)
-    # A status may be entered twice, and has a row each time: so rows are numbers, and names their labels.
+    # A status that is entered twice has two rows, so rows are numbered, and names are their labels.
     names = "".join(f'datum.value == "{number}" ? {dumps(bar.status)} : ' for number, bar in enumerate(drawn))
     times = [time for bar in drawn for time in (bar.at, bar.end) if time is not None] or [0]
     begun, whole = min(times), max(times) - min(times)
@@ -80,7 +80,7 @@ def _timeline(life: BatchTimeline) -> dict[str, Any]:
 
 
 def _row(number: int, bar: Bar, begun: int) -> dict[str, Any]:
-    """Return a bar as a chart has it; times are milliseconds there."""
+    """Return a bar as a row of the chart; times in milliseconds."""
     is_timed = bar.at is not None and bar.end is not None
     return {
         "row": str(number),

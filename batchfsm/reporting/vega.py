@@ -1,4 +1,4 @@
-"""Vega-Lite, run without a browser and without a network."""
+"""Vega-Lite charts, rendered without a browser and without a network."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ COLOURS: Final[Mapping[str, str]] = MappingProxyType(
         "cancelled": "#6b7280",
     }
 )
-"""A colour for each status, told apart from white and from black paper alike (3:1 at the least)."""
+"""A colour for each status, with a contrast of at least 3:1 to white and to black paper."""
 
 OTHER: Final = "#5b6b8a"
-"""The colour of a status of a dialect's own."""
+"""The colour of a status that only a dialect has."""
 
 FONT: Final = "Helvetica, Arial, sans-serif"
 
@@ -35,10 +35,10 @@ _VERSION: Final = "6.4"
 
 def svg(spec: Mapping[str, Any]) -> str:
     """
-    Draw a Vega-Lite chart as SVG.
+    Return a Vega-Lite chart as SVG.
 
     Raises:
-        MissingExtraError: If the extra `write_report` is not installed.
+        MissingExtraError: If the extra `report` is not installed.
     """
     # Nothing is loaded from anywhere: all values stand in the chart itself.
     drawn: str = converter().vegalite_to_svg(dict(spec), vl_version=_VERSION, allowed_base_urls=[])
@@ -46,25 +46,25 @@ def svg(spec: Mapping[str, Any]) -> str:
 
 
 def png(drawn: str) -> bytes:
-    """Return SVG as PNG, two dots for each of the screen's."""
+    """Return an SVG as PNG, at twice the resolution of the screen."""
     dots: bytes = converter().svg_to_png(drawn, scale=2)
     return dots
 
 
 def time_format(whole_s: int) -> str:
-    """Return how an axis writes times whose dates are known: dates, hours or seconds, as finely as it has to."""
+    """Return the format of times on an axis whose title has the date: dates, minutes or seconds."""
     if whole_s > _DATES_FROM_S:
         return "%Y-%m-%d"
     return "%H:%M" if whole_s > _MINUTES_FROM_S else "%H:%M:%S"
 
 
 def date_format(whole_s: int) -> str:
-    """Return how an axis writes times whose dates are not known."""
+    """Return the format of times on an axis without a date in its title."""
     return "%Y-%m-%d" if whole_s > _DATES_ONLY_FROM_S else "%m-%d %H:%M"
 
 
 def converter() -> Any:
-    """Return the library that runs Vega-Lite; what to install, if it is not there."""
+    """Return the library that renders Vega-Lite; MissingExtraError if it is not installed."""
     with needs_extra("a chart", "report"):
         import vl_convert  # noqa: PLC0415  # An extra, and eighty megabytes.
     return vl_convert

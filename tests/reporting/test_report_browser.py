@@ -10,7 +10,7 @@ import pytest
 
 from batchfsm import audit, write_report
 from batchfsm.escapes import printable
-from support.notation import snap
+from support.notation import seen, snap
 from support.pages import HOSTILE, whole_log
 
 pytestmark = pytest.mark.browser
@@ -129,7 +129,7 @@ def test_more_is_shown_on_demand(page):
 
 def test_a_rule_leads_to_its_findings(page):
     """A rule in the table of rules, and on a timeline, filters the findings."""
-    page.locator("#rules ~ .scroll a", has_text="H502").click()
+    page.locator("table.rules a", has_text="H502").click()
     page.get_by_text("listed findings fit").wait_for()
     assert ["H502"] == [rule for _, rule, *_ in rows(page)]
 
@@ -180,6 +180,85 @@ def test_a_narrow_screen(page):
     page.set_viewport_size({"width": 375, "height": 800})
 
     assert 375 >= page.evaluate("document.documentElement.scrollWidth")
+
+
+WIDTHS = (400, 800, 1600)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_table_of_rules_is_readable_at_any_width(width, page):
+    """Nothing of it is cut off, and its rows have one height."""
+    page.set_viewport_size({"width": width, "height": 900})
+    shown = "[...document.querySelectorAll('.rules tbody :is(th, td)')].filter((each) => each.offsetWidth)"
+    right = page.evaluate(f"Math.max(...{shown}.map((each) => each.getBoundingClientRect().right))")
+    heights = page.evaluate("[...document.querySelectorAll('.rules tbody tr')].map((row) => row.offsetHeight)")
+
+    assert right <= width
+    assert max(heights) - min(heights) <= 1  # The head's border is as thick as two.
+    assert width >= page.evaluate("document.documentElement.scrollWidth")
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_findings_are_readable_at_any_width(width, page):
+    """On a narrow screen each is a block, not a row that is cut off."""
+    page.set_viewport_size({"width": width, "height": 900})
+    right = page.evaluate(
+        "Math.max(...[...document.querySelectorAll('#rows td')].filter((each) => each.offsetWidth)"
+        ".map((each) => each.getBoundingClientRect().right))"
+    )
+
+    assert right <= width
+
+
+def test_labels_are_aligned(page):
+    """Those of the filter by their foot and their height, those of a chart by one edge."""
+    fields = page.evaluate(
+        "[...document.querySelectorAll('#filter :is(select, input, button)')]"
+        ".map((each) => each.getBoundingClientRect()).map(({ bottom, height }) => [bottom, height])"
+    )
+    edges = page.evaluate(
+        "[...document.querySelectorAll('#dwell ~ .scroll svg text')].filter((each) => /^[a-z_]+$/.test(each.textContent))"
+        ".map((each) => Math.round(each.getBoundingClientRect().right))"
+    )
+
+    assert 1 == len({tuple(map(round, field)) for field in fields})
+    assert len(edges) > 1
+    assert 1 == len(set(edges))
+
+
+@pytest.fixture(scope="module")
+def printed(browser, tmp_path_factory):
+    """Print the report of 500 findings, some of them with long ids; return the PDF as bytes."""
+    ids = [f"batch_{number:032x}" for number in range(50)]
+    log = [row for batch_id in ids for row in seen("vpzcp", id=batch_id, created_at=int(batch_id[6:14], 16) or 1)]
+    log += [snap("v", id=f"batch_{number:032x}", expires_at=None) for number in range(1000, 1250)]
+    audited = audit(log, max_findings=500)
+    assert 500 == len(audited.findings)
+    written = tmp_path_factory.mktemp("printed") / "report.html"
+    write_report(audited, written)
+    page = browser.new_context(offline=True).new_page()
+    page.goto(written.as_uri())
+    found = page.pdf(format="A4")
+    page.context.close()
+    return found
+
+
+def test_500_findings_are_printed_on_less_than_15_pages(printed):
+    """Timelines are a selection there, and say so."""
+    assert 15 > len(re.findall(rb"/Type\s*/Page\b", printed))
+
+
+def test_no_heading_is_printed_alone(page):
+    """Headings, summaries and heads of tables stay with what follows them."""
+    page.emulate_media(media="print")
+    kept = page.evaluate(
+        "[...document.querySelectorAll('h2, h3, summary, caption, thead')].filter((each) => each.offsetHeight)"
+        ".every((each) => getComputedStyle(each).breakAfter === 'avoid' || each.closest('.together, .verdict'))"
+    )
+
+    assert kept
+    assert not page.locator("details.same").first.is_visible()
+    assert page.get_by_text("On paper: the first 20 batches").is_visible()
 
 
 @pytest.mark.parametrize("theme", THEMES)
