@@ -59,7 +59,7 @@ def example(rule: Rule) -> str:
     for changes in rule.example:
         wire = {**HEALTHY, **changes}
         snapshot = reader(DIALECTS["openai"]).read_bare(wire, wire.pop("observed_at", None))
-        findings = fold.fold(track, snapshot).findings
+        findings = fold.apply(track, snapshot).findings
     return next(finding.message for finding in findings if finding.rule == rule.code)
 
 
@@ -89,12 +89,12 @@ def timelines_by_batch(
             continue
         snapshot = row.snapshot
         gathered = found.setdefault(snapshot.id, _Gathered())
-        folded = fold.fold(gathered.record, snapshot)
+        folded = fold.apply(gathered.record, snapshot)
         gathered.transitions += [attrs.evolve(transition, snapshot=None) for transition in folded.transitions]
         gathered.seen.add(snapshot.status)
         if folded.move != "stale":
             gathered.last = snapshot
-        if folded.illegal:
+        if folded.is_illegal:
             entered_at = getattr(snapshot, stamp[snapshot.status] or "", None)
             gathered.add_return(entered_at, snapshot.observed_at)
     for each, gathered in found.items():

@@ -112,7 +112,8 @@ class Router:
         self.topology: Topology = topology(dialect.lifecycle)
         stamps = self.topology.stamp
         self._stamps: dict[str, str] = {name: stamp for name, stamp in stamps.items() if stamp is not None}
-        self._values = attrgetter(*self._stamps.values())
+        # `attrgetter` returns a tuple for two names or more: a lifecycle may have a single stamp, or none.
+        self._values = attrgetter("id", "id", *self._stamps.values())
         self._optional = frozenset(dialect.optional) | (stamps.keys() - self._stamps.keys())
         # Times decide an order only between statuses of one cycle.
         self.is_cyclic = any(name in self.topology.reach[name] for name in self._stamps)
@@ -127,7 +128,7 @@ class Router:
             known: The status known before; None at first sight.
             entered: The statuses entered before, the known one included.
         """
-        stamps = self._values(snapshot)
+        stamps = self._values(snapshot)[2:]
         pattern = (snapshot.status, known, entered, stamps if self.is_cyclic else tuple(map(type, stamps)))
         legs = self._found.get(pattern) if not snapshot.bad else None
         if legs is None:

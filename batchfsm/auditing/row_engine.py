@@ -160,7 +160,7 @@ class RowEngine:
             self._note(row, track)
         self.told(row, self.fold.advance(track, parsed, row.place))
         if not self.tally.judged:
-            self.tally.judged = self.fold.knows(row.parsed)
+            self.tally.judged = self.fold.can_judge(row.parsed)
 
     def forget(self) -> None:
         """Drop the batches: no more of their rows will come."""

@@ -176,11 +176,11 @@ class StatisticsCollector:
     def ended(self, batch_id: str, track: BatchRecord) -> None:
         """Take down a batch of which no more rows come."""
         self.troubled_count += batch_id in self._marked
-        self.go(track.legs)
+        self.go(tuple(track.steps_taken))
         if track.status is not None:
             self.stay_in(track.status)
-        for status, entered, left in stays(track.legs):
-            begun, end = track.ats[entered], track.ats[left]
+        for status, entered, left in stays(tuple(track.steps_taken)):
+            begun, end = track.times[entered], track.times[left]
             if begun is not None and end is not None and end >= begun:
                 self.stay(status, rounded(end - begun))
         self.keep(batch_id, track)

@@ -1,14 +1,14 @@
 """
-What is known of one batch: the last live row, and what it does not tell.
+The record of one batch: its last live row, and the known values that this row does not have.
 
-In a healthy life the first value of a field is also its last, and every row says something
-of every field. So only what differs from the last row is kept beside it: that keeps a
-batch small, and the comparison with the next row short.
+In a healthy batch the first value of a field is also its last, and every row reports every
+field. So only values that differ from the last row are stored beside it: that keeps a
+record small, and its comparison with the next row short.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from itertools import compress
@@ -18,8 +18,9 @@ from typing import Any, Final
 import attrs
 
 from batchfsm.finding import LogPosition, Verdict
+from batchfsm.history.append_only import AppendOnlySequence, append
 from batchfsm.lifecycle import STAMP_FIELDS
-from batchfsm.route import RouteStep
+from batchfsm.route import RouteStep, Transition
 from batchfsm.rules import RULES
 from batchfsm.rules.kinds import Immutable
 from batchfsm.snapshot import (
@@ -32,31 +33,36 @@ from batchfsm.snapshot import (
     make_snapshot,
 )
 
-KEPT: Final[Mapping[str, str]] = {
+RULE_OF_IMMUTABLE_FIELD: Final[Mapping[str, str]] = {
     name: rule.code for rule in RULES.values() if isinstance(rule.kind, Immutable) for name in rule.kind.fields
 }
-"""The fields that should stay as they were first set, with the rule that says so."""
+"""The fields that must keep their first value, with the code of the rule that requires it."""
 
-TOTAL: Final = "request_counts.total"
-DONE: Final = frozenset({"request_counts.completed", "request_counts.failed"})
+TOTAL_COUNT: Final = "request_counts.total"
+DONE_COUNTS: Final = frozenset({"request_counts.completed", "request_counts.failed"})
 
-UNSAID: Final = object()
-"""The last value of a field of which no row said anything, not even null."""
+NOT_REPORTED: Final = object()
+"""The last value of a field that no row reported, not even as null."""
 
-NEVER: Final = b""
-"""Stands for `errors` that no row told of."""
+NO_ERRORS_REPORTED: Final = b""
+"""The digest of `errors` before any row reported them."""
 
 FIELDS: Final = (*ROW_FIELDS, *(f"request_counts.{name}" for name in COUNT_FIELDS))
-"""What the values of a row are called."""
+"""The names of the values of a row."""
 
-COUNTS: Final = DONE | {TOTAL}
+COUNT_NAMES: Final = DONE_COUNTS | {TOTAL_COUNT}
 
-WATCHED: Final = tuple((index, name) for index, name in enumerate(FIELDS) if name in KEPT or name in COUNTS)
-"""The fields that history rules read, with their place in a row."""
+HISTORY_FIELDS: Final = tuple(
+    (index, name) for index, name in enumerate(FIELDS) if name in RULE_OF_IMMUTABLE_FIELD or name in COUNT_NAMES
+)
+"""The fields that history rules read, with their index in a row."""
 _INDEX: Final = {name: index for index, name in enumerate(FIELDS)}
-_UNWATCHED: Final = frozenset(FIELDS) - {name for _, name in WATCHED}
-COMMON: Final = tuple(_INDEX[name] for name in ("status", "endpoint", "model", "completion_window"))
-"""Where words stand that a million batches share."""
+_OTHER_FIELDS: Final = frozenset(FIELDS) - {name for _, name in HISTORY_FIELDS}
+INTERNED_COLUMNS: Final = tuple(_INDEX[name] for name in ("status", "endpoint", "model", "completion_window"))
+"""The columns whose words many batches share."""
+
+SHARED_STEPS_MAX: Final = 32
+"""The number of transitions up to which batches share one tuple of steps. Healthy batches have at most eight."""
 
 _NULL_COUNTS: Final = frozenset(
     name
@@ -64,24 +70,24 @@ _NULL_COUNTS: Final = frozenset(
     if isinstance(rule.kind, Immutable) and rule.kind.null_counts
     for name in rule.kind.fields
 )
-"""The fields of which a null says something: that it was lost."""
+"""The fields of which a null means that the value was lost."""
 
 
 @attrs.frozen
 class FieldChange:
-    """A field whose value is another than the last one given."""
+    """A field whose value differs from the last one reported."""
 
     name: str
     value: Any
     first: Any
     """The first value set; for `completed` and `failed` the highest; None before any."""
     last: Any
-    """The last value given; `UNSAID` before any."""
+    """The last value reported; `NOT_REPORTED` before any."""
 
 
 @attrs.define(eq=False)
 class BatchRecord:
-    """What is known of one batch; mutable, and nobody's but the fold's."""
+    """The state of one batch, which only the fold changes."""
 
     status: str | None = None
     """The known status; None before the first row whose status the lifecycle has."""
@@ -89,157 +95,175 @@ class BatchRecord:
     entered: frozenset[str] = frozenset()
     """The statuses entered since birth, or since an adopted move."""
 
-    legs: tuple[RouteStep, ...] = ()
-    """The transitions emitted, without their times; one tuple for all batches that took the same way."""
+    steps_taken: Sequence[RouteStep] = ()
+    """The transitions emitted, without their times; batches with the same transitions share one tuple."""
 
-    ats: tuple[int | None, ...] = ()
-    """The times of `legs`."""
+    times: Sequence[int | None] = ()
+    """The times of `steps_taken`."""
 
     adopted: bool = False
-    """True once an illegal move was followed: then a route may come back to what was emitted."""
+    """True once an illegal move was followed: then a route may come back to transitions that were emitted."""
 
     row: SnapshotRow | None = None
-    """The plain values of the last live row; None before any."""
+    """The values of the last live row; None before any."""
 
-    first: dict[str, Any] | None = None
+    first_values: dict[str, Any] | None = None
     """First values, and highest counts, where the last live row has others."""
 
-    given: dict[str, Any] | None = None
-    """Last values given, where the last live row said nothing of a field."""
+    last_values: dict[str, Any] | None = None
+    """Last values reported, where the last live row did not report a field."""
 
     observed_at: float | None = None
-    """When the last live row was seen; Unix seconds."""
+    """The time of the last live row; Unix seconds."""
 
-    errors: bytes | None = NEVER
-    """A digest of the last `errors`; None if there were none, `NEVER` before any row told."""
+    errors: bytes | None = NO_ERRORS_REPORTED
+    """A digest of the last `errors`; None if they were null, `NO_ERRORS_REPORTED` before any row."""
 
     pattern: object = None
-    """What stands for the types of the last row, if it was live and brought no finding: then the same row again
-    brings none."""
+    """The types of the last row if it was live and brought no finding: then the same row again brings none."""
 
     verdict: Verdict = "undetermined"
-    """What all rows so far amount to."""
+    """The verdict on all rows so far."""
 
     places: dict[str, LogPosition] | None = None
-    """Where known values were learned and, under "", where the last live row stands; None in a monitor."""
+    """The positions of known values in a log and, under "", that of the last live row; None in a monitor."""
+
+    emitted: AppendOnlySequence[tuple[str, int | None]] | None = None
+    """The targets and times of `steps_taken` once they are more than `SHARED_STEPS_MAX`; then all three are
+    append-only, so that a batch that never settles costs no more with each step."""
 
     def copy(self) -> BatchRecord:
         """Return a copy; `attrs.evolve` would take seven times as long."""
         return BatchRecord(
-            self.status, self.entered, self.legs, self.ats, self.adopted, self.row, self.first, self.given,
-            self.observed_at, self.errors, self.pattern, self.verdict, self.places,
+            self.status, self.entered, self.steps_taken, self.times, self.adopted, self.row, self.first_values,
+            self.last_values, self.observed_at, self.errors, self.pattern, self.verdict, self.places, self.emitted,
         )  # fmt: skip
 
-    def goes_on(self, row: SnapshotRow, bad: Collection[str]) -> bool:
+    def is_monotonic_successor(self, row: SnapshotRow, invalid: Collection[str]) -> bool:
         """
-        Tell whether a row only goes on from the last live one.
+        Return whether a row only adds to the last live one.
 
-        That is nearly every row: fields set for the first time, counts gone up, nothing
-        bad, and nothing that was said before left unsaid.
+        Nearly every row does: fields are set for the first time, counts go up, no field is
+        invalid, and every field that was reported before is reported again.
         """
         if self.row is None:
-            return not bad
-        if bad or self.first or self.given:
+            return not invalid
+        if invalid or self.first_values or self.last_values:
             return False
         for name in compress(FIELDS, map(ne, row, self.row)):
-            if name in _UNWATCHED:
+            if name in _OTHER_FIELDS:
                 continue
             last, value = self.row[_INDEX[name]], row[_INDEX[name]]
-            if _first(name, last) is not None and not (name in DONE and value is not None and value > last):
+            if _first(name, last) is not None and not (name in DONE_COUNTS and value is not None and value > last):
                 return False
             if value is None:
                 return False
         return True
 
-    def changes(self, row: SnapshotRow, bad: Collection[str]) -> list[FieldChange]:
-        """Return what a row says otherwise than the last live one."""
+    def changes(self, row: SnapshotRow, invalid: Collection[str]) -> list[FieldChange]:
+        """Return the fields whose values differ from those of the last live row."""
         changes = []
-        for index, name in WATCHED if self.row is not None else ():
+        for index, name in HISTORY_FIELDS if self.row is not None else ():
             value, known = row[index], self.row[index]  # type: ignore[index]
-            if value == known and not self.given:
+            if value == known and not self.last_values:
                 continue
             first, last = self._known(name, known)
-            if value != last and _says(name, value, bad):
+            if value != last and _is_reported(name, value, invalid):
                 changes.append(FieldChange(name, value, first, last))
         return changes
 
     def has_emitted(self, target: str, at: int | None) -> bool:
-        """Tell whether a transition was emitted with this target and time."""
-        return any(leg.target == target and then == at for leg, then in zip(self.legs, self.ats, strict=True))
+        """Return whether a transition was emitted with this target and time."""
+        if self.emitted is not None:
+            return (target, at) in self.emitted
+        return any(
+            step.target == target and then == at for step, then in zip(self.steps_taken, self.times, strict=True)
+        )
 
-    def covers(self, row: SnapshotRow) -> bool:
-        """Tell whether a row is below what is known: it sets and counts nothing new."""
+    def append_steps(self, steps: Sequence[RouteStep], times: Sequence[int | None]) -> None:
+        """Append to the transitions emitted, in constant time for each."""
+        taken, past, emitted = self.steps_taken, self.times, self.emitted
+        if emitted is None:
+            emitted = AppendOnlySequence((step.target, at) for step, at in zip(taken, past, strict=True))
+        self.steps_taken, self.times = append(taken, steps), append(past, times)
+        self.emitted = append(emitted, [(step.target, at) for step, at in zip(steps, times, strict=True)])
+
+    def transitions(self, batch_id: str) -> tuple[Transition, ...]:
+        """Return the transitions emitted, without snapshots."""
+        return tuple(step.of(batch_id, at) for step, at in zip(self.steps_taken, self.times, strict=True))
+
+    def is_at_or_after(self, row: SnapshotRow) -> bool:
+        """Return whether a row reports nothing newer than this record: no new field, no higher count."""
         if self.row is None:
             return self._has_emitted_stamps_of(row)
-        for index, name in WATCHED:
+        for index, name in HISTORY_FIELDS:
             value = row[index]
-            if value is None or KEPT.get(name) == "H503":
+            if value is None or RULE_OF_IMMUTABLE_FIELD.get(name) == "H503":
                 continue
             first, _ = self._known(name, self.row[index])
-            if name in DONE:
+            if name in DONE_COUNTS:
                 if value > (first or 0):
                     return False
-            elif value != first and not (name == TOTAL and value == 0):
+            elif value != first and not (name == TOTAL_COUNT and value == 0):
                 return False
         return True
 
     def _has_emitted_stamps_of(self, row: SnapshotRow) -> bool:
-        """Return whether each stamp of a row is the time of a transition, or of a status without one."""
-        times = {leg.target: at for leg, at in zip(self.legs, self.ats, strict=True) if at is not None}
+        """Return whether each stamp of a row is the time of a transition; all that a reduced record knows."""
         stamps = (row[_INDEX[name]] for name in STAMP_FIELDS)
-        return all(stamp is None or stamp in times.values() for stamp in stamps)
+        return all(stamp is None or stamp in self.times for stamp in stamps)
 
-    def learn(self, row: SnapshotRow, bad: Collection[str], *, goes_on: bool) -> None:
+    def update(self, row: SnapshotRow, invalid: Collection[str], *, is_monotonic_successor: bool) -> None:
         """
-        Take a live row for the last one, and keep beside it what it does not tell.
+        Store a live row as the last one, and beside it the known values that it does not have.
 
         Args:
             row: The row.
-            bad: Its fields that say nothing.
-            goes_on: As `goes_on` said of it.
+            invalid: Its invalid fields.
+            is_monotonic_successor: The result of the method of that name.
         """
         if self.row is None:
-            self.given = {name: UNSAID for name in bad if name in _NULL_COUNTS} or None
-            self.row = shared(row, COMMON)
+            self.last_values = {name: NOT_REPORTED for name in invalid if name in _NULL_COUNTS} or None
+            self.row = with_interned_words(row, INTERNED_COLUMNS)
             return
-        if not goes_on:
-            self._set_aside(self.row, row, bad)
-        # Equal values stay the objects they were: a batch then has each of its values once.
-        self.row = tuple(map(_older, self.row, row))
+        if not is_monotonic_successor:
+            self._keep_overridden_values(self.row, row, invalid)
+        # Equal values stay the same objects, so that a batch has each of its values once.
+        self.row = tuple(map(_previous_if_equal, self.row, row))
 
-    def _set_aside(self, last_row: SnapshotRow, row: SnapshotRow, bad: Collection[str]) -> None:
-        """Keep what is known and a new row does not tell."""
-        first: dict[str, Any] = {}
-        given: dict[str, Any] = {}
-        for index, name in WATCHED:
+    def _keep_overridden_values(self, last_row: SnapshotRow, row: SnapshotRow, invalid: Collection[str]) -> None:
+        """Store the known values that a new row does not have."""
+        first_values: dict[str, Any] = {}
+        last_values: dict[str, Any] = {}
+        for index, name in HISTORY_FIELDS:
             value = row[index]
             known, last = self._known(name, last_row[index])
-            said = _says(name, value, bad)
-            if said and value is not None and name in DONE:
+            is_reported = _is_reported(name, value, invalid)
+            if is_reported and value is not None and name in DONE_COUNTS:
                 known = value if known is None else max(known, value)
             if known is not None and known != value:
-                first[name] = known
-            if not said and last is not None:
-                given[name] = last
-        self.first, self.given = first or None, given or None
+                first_values[name] = known
+            if not is_reported and last is not None:
+                last_values[name] = last
+        self.first_values, self.last_values = first_values or None, last_values or None
 
-    def learn_identity(self, changes: Iterable[FieldChange]) -> None:
-        """Take from a stale row what no row gave before: a list may tell the endpoint that a retrieve left out."""
+    def update_identity(self, changes: Iterable[FieldChange]) -> None:
+        """Store identity fields that a stale row is the first to have, such as an endpoint that only a list returns."""
         for change in changes:
-            if KEPT.get(change.name) == "H503" and change.first is None:
-                self.first = {**(self.first or {}), change.name: change.value}
+            if RULE_OF_IMMUTABLE_FIELD.get(change.name) == "H503" and change.first is None:
+                self.first_values = {**(self.first_values or {}), change.name: change.value}
 
-    def learn_places(self, changes: Iterable[FieldChange], place: LogPosition) -> None:
-        """Remember where values were learned."""
+    def update_places(self, changes: Iterable[FieldChange], place: LogPosition) -> None:
+        """Store the position of the row for the values that it is the first to have."""
         places = self.places or {}
         for change in changes:
-            if change.first is None or change.name in DONE:
+            if change.first is None or change.name in DONE_COUNTS:
                 places[change.name] = place
         places[""] = place
         self.places = places
 
     def snapshot(self, batch_id: str) -> Snapshot | None:
-        """Return the last live snapshot without what is not kept of it."""
+        """Return the last live snapshot, without the fields that a record does not store."""
         if self.row is None:
             return None
         *flat, total, completed, failed = self.row
@@ -247,40 +271,69 @@ class BatchRecord:
         return make_snapshot(batch_id, *flat, counts, observed_at=self.observed_at)
 
     def _known(self, name: str, value: Any) -> tuple[Any, Any]:
-        """Return the first and the last value of a field, given that of the last live row."""
-        first = value if self.first is None else self.first.get(name, value)
-        last = value if self.given is None else self.given.get(name, value)
+        """Return the first and the last value of a field; `value` is that of the last live row."""
+        first = value if self.first_values is None else self.first_values.get(name, value)
+        last = value if self.last_values is None else self.last_values.get(name, value)
         return _first(name, first), last
 
 
 def digest(errors: tuple[BatchErrorEntry, ...]) -> bytes:
-    """Return what stands for `errors` in memory: they may be long, and only their change matters."""
+    """Return a digest of `errors`: they may be long, and a record only compares them."""
     return blake2b(repr(errors).encode(), digest_size=16).digest()
 
 
-def shared(row: SnapshotRow, places: Iterable[int]) -> SnapshotRow:
-    """Return a row whose words at some places are kept once for all batches."""
+def with_interned_words(row: SnapshotRow, places: Iterable[int]) -> SnapshotRow:
+    """Return a row whose words in some columns are shared by all batches."""
     fresh = list(row)
     for index in places:
         if fresh[index] is not None:
-            fresh[index] = word(fresh[index])
+            fresh[index] = interned_word(fresh[index])
     return tuple(fresh)
 
 
 @lru_cache(maxsize=1024)  # `sys.intern` would keep a hostile log's words for ever, from Python 3.12 on.
-def word(text: str) -> str:
-    """Return the one copy of a word that many batches share."""
+def interned_word(text: str) -> str:
+    """Return the shared copy of a word."""
     return text
 
 
 def _first(name: str, value: Any) -> Any:
-    """Return a value if it can be a first one: a total of 0 is not known yet."""
-    return None if name == TOTAL and value is not None and value <= 0 else value
+    """Return a value if it can be a first one, else None: a total of 0 is not known yet."""
+    return None if name == TOTAL_COUNT and value is not None and value <= 0 else value
 
 
-def _older(last: Any, value: Any) -> Any:
+def _previous_if_equal(last: Any, value: Any) -> Any:
     return last if last == value else value
 
 
-def _says(name: str, value: object, bad: Collection[str]) -> bool:
-    return name not in bad and (value is not None or name in _NULL_COUNTS)
+def _is_reported(name: str, value: object, invalid: Collection[str]) -> bool:
+    return name not in invalid and (value is not None or name in _NULL_COUNTS)
+
+
+@attrs.frozen
+class BatchTimeline:
+    """The transitions of one batch, as a log proves them."""
+
+    batch_id: str
+    transitions: tuple[Transition, ...]
+    """In the order in which the statuses were entered."""
+    seen: frozenset[str]
+    """The statuses that some snapshot had."""
+    last: Snapshot
+    """The last snapshot of the log."""
+    status: str | None = None
+    """The known status; None if the lifecycle has none of those seen."""
+    returned_at: Mapping[int, int | None] = attrs.field(factory=dict)
+    """
+    The times at which the batch came back to an earlier status, which is no transition: Unix seconds, None if unknown.
+
+    By the number of transitions before; a return that is not in it is dated by the last snapshot's stamp.
+    """
+
+
+def timeline_of(batch_id: str, record: BatchRecord) -> BatchTimeline:
+    """Return the timeline of a batch with at least one row."""
+    last = record.snapshot(batch_id)
+    assert last is not None  # noqa: S101  # The first row is always live.
+    seen = frozenset(step.target for step in record.steps_taken if step.evidence == "observed")
+    return BatchTimeline(batch_id, record.transitions(batch_id), seen, last, record.status)

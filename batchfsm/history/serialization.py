@@ -1,4 +1,4 @@
-"""What is known of a batch as versioned plain JSON, for whoever keeps it over a restart, and back."""
+"""Records of batches as versioned JSON, and back."""
 
 from __future__ import annotations
 
@@ -6,48 +6,58 @@ import json
 from functools import lru_cache
 from typing import Any, Final
 
-from batchfsm.history.batch_record import COMMON, FIELDS, UNSAID, BatchRecord, shared
+from batchfsm.history.batch_record import (
+    FIELDS,
+    INTERNED_COLUMNS,
+    NOT_REPORTED,
+    SHARED_STEPS_MAX,
+    BatchRecord,
+    with_interned_words,
+)
 from batchfsm.route import RouteStep
 
 VERSION: Final = 1
-"""Which form is written; readers take it and the older ones, and refuse newer ones."""
+"""The version that is written. A reader accepts it and older ones, and refuses newer ones."""
 
 
-def dump(track: BatchRecord, *, observed_at: float | None) -> str:
+def dump(record: BatchRecord, *, observed_at: float | None) -> str:
     """
-    Write a track down; equal tracks give equal texts.
+    Return a record as JSON; equal records give equal texts.
 
     Args:
-        track: Whose it is. Not written are `pattern`, which holds types, and `places`, which no monitor has.
-        observed_at: Its `observed_at`; whoever asks whether anything else has changed passes the same for both.
+        record: The record. Its `pattern`, which holds types, and its `places`, which no monitor has, are not written.
+        observed_at: The value to write for its `observed_at`; pass one value for two records to
+            compare them without it.
     """
-    given = track.given or {}
+    last_values = record.last_values or {}
+    reported = {name: value for name, value in last_values.items() if value is not NOT_REPORTED}
     form = {
         "version": VERSION,
-        "status": track.status,
-        "entered": sorted(track.entered),
+        "status": record.status,
+        "entered": sorted(record.entered),
         "legs": [
-            [leg.source, leg.target, leg.event, leg.evidence, leg.terminal, at]
-            for leg, at in zip(track.legs, track.ats, strict=True)
+            [step.source, step.target, step.event, step.evidence, step.terminal, at]
+            for step, at in zip(record.steps_taken, record.times, strict=True)
         ],
-        "adopted": track.adopted,
-        "row": track.row and {name: value for name, value in zip(FIELDS, track.row, strict=True) if value is not None},
-        "first": track.first,
-        "given": track.given and {name: value for name, value in given.items() if value is not UNSAID},
-        "unsaid": sorted(name for name, value in given.items() if value is UNSAID),
+        "adopted": record.adopted,
+        "row": record.row
+        and {name: value for name, value in zip(FIELDS, record.row, strict=True) if value is not None},
+        "first": record.first_values,
+        "given": record.last_values and reported,
+        "unsaid": sorted(name for name, value in last_values.items() if value is NOT_REPORTED),
         "observed_at": observed_at,
-        "errors": None if track.errors is None else track.errors.hex(),
-        "verdict": track.verdict,
+        "errors": None if record.errors is None else record.errors.hex(),
+        "verdict": record.verdict,
     }
     return json.dumps(form, separators=(",", ":"))
 
 
 def restore(text: str) -> BatchRecord:
     """
-    Read a track back; folding goes on from it as from the one that was written.
+    Return the record that was written; folding goes on from it as from the original.
 
     Raises:
-        ValueError: If it is not what `dump` writes, or what a newer version wrote.
+        ValueError: If the text was not written by `dump`, or by a newer version.
     """
     try:
         form: dict[str, Any] = json.loads(text)
@@ -61,23 +71,27 @@ def restore(text: str) -> BatchRecord:
 
 
 def _restored(form: dict[str, Any]) -> BatchRecord:
-    row, given, errors = form["row"], form["given"], form["errors"]
-    unsaid = dict.fromkeys(form["unsaid"], UNSAID)
+    row, last_values, errors = form["row"], form["given"], form["errors"]
+    not_reported = dict.fromkeys(form["unsaid"], NOT_REPORTED)
     return BatchRecord(
         status=form["status"],
         entered=frozenset(form["entered"]),
-        legs=_legs(tuple(tuple(leg) for *leg, _ in form["legs"])),
-        ats=tuple(at for *_, at in form["legs"]),
+        steps_taken=_steps(tuple(tuple(step) for *step, _ in form["legs"])),
+        times=tuple(at for *_, at in form["legs"]),
         adopted=form["adopted"],
-        row=None if row is None else shared(tuple(map(row.get, FIELDS)), COMMON),
-        first=form["first"],
-        given=None if given is None else given | unsaid,
+        row=None if row is None else with_interned_words(tuple(map(row.get, FIELDS)), INTERNED_COLUMNS),
+        first_values=form["first"],
+        last_values=None if last_values is None else last_values | not_reported,
         observed_at=form["observed_at"],
         errors=None if errors is None else bytes.fromhex(errors),
         verdict=form["verdict"],
     )
 
 
-@lru_cache(maxsize=4096)  # As many as there are cached transitions: batches that took the same way share its legs.
-def _legs(legs: tuple[tuple[Any, ...], ...]) -> tuple[RouteStep, ...]:
-    return tuple(RouteStep(*leg) for leg in legs)
+def _steps(steps: tuple[tuple[Any, ...], ...]) -> tuple[RouteStep, ...]:
+    return _shared_steps(steps) if len(steps) <= SHARED_STEPS_MAX else tuple(RouteStep(*step) for step in steps)
+
+
+@lru_cache(maxsize=4096)  # As many as cached transitions: batches with the same transitions share their steps.
+def _shared_steps(steps: tuple[tuple[Any, ...], ...]) -> tuple[RouteStep, ...]:
+    return tuple(RouteStep(*step) for step in steps)

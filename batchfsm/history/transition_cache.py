@@ -1,10 +1,9 @@
 """
-Cached transitions: the effect of one row on a batch, applied again to each row that comes to a like batch.
+Cached transitions: the effect of one row on a batch, applied to other batches in the same state.
 
-The fold is written to be right about everything, and nearly every row is nothing much: a step
-that thousands of batches took before, with the same fields set, or a count that went up. So the
-fold is asked once for each such step that brought no finding. Of the next row only the values
-are left to compare: is what was set still the same, and do the rules that read values stay silent?
+Most rows repeat a transition already seen with the same fields set, or raise a count. So the fold
+computes each transition without findings once. Of the next such row only the values are checked:
+fields that were set must be the same, and the rules that read values must find nothing.
 """
 
 from __future__ import annotations
@@ -16,7 +15,15 @@ from typing import Any, Final
 import attrs
 
 from batchfsm.finding import LogPosition
-from batchfsm.history.batch_record import COMMON, COUNTS, NEVER, WATCHED, BatchRecord, digest, word
+from batchfsm.history.batch_record import (
+    COUNT_NAMES,
+    HISTORY_FIELDS,
+    INTERNED_COLUMNS,
+    NO_ERRORS_REPORTED,
+    BatchRecord,
+    digest,
+    interned_word,
+)
 from batchfsm.lifecycle import STAMP_FIELDS
 from batchfsm.route import RouteStep
 from batchfsm.rules.engine import Plan
@@ -37,127 +44,142 @@ from batchfsm.snapshot import COUNT_FIELDS, ROW_FIELDS, SnapshotRow
 from batchfsm.topology import Topology
 from batchfsm.wire import ParsedRow, TypePattern
 
-_TRANSITIONS_MAX: Final = 4096  # Healthy logs show a few dozen; a hostile one shall not grow the memory.
+_TRANSITIONS_MAX: Final = 4096  # Healthy logs have a few dozen; a hostile log must not grow the memory.
 _FLAT: Final = len(ROW_FIELDS)
 _SIZE: Final = _FLAT + len(COUNT_FIELDS)
 _BLANK: Final[SnapshotRow] = (None,) * _SIZE
 
 
-def _reads(kind: Kind) -> frozenset[str]:
-    """Return the fields that can make a rule of a kind break; `any` for the kinds whose fields are not listed here."""
+def _fields_read(kind: Kind) -> frozenset[str]:
+    """Return the fields that rules of a kind read; `any` for a kind that is not listed here."""
     if isinstance(kind, TimeLimit):
-        # The time of observation only grows: with the same stamps, what was not in the future is not now.
+        # The time of observation only grows: stamps that were not in the future before are not now.
         return frozenset(kind.times if kind.limit == "observed_at" else (*kind.times, kind.limit))
     if isinstance(kind, CountsOverflow | CountsUnfinished | OutputMissing):
         return frozenset({"request_counts"})
-    return _READS.get(type(kind), frozenset({"any"}))
+    return _FIELDS_READ_BY_KIND.get(type(kind), frozenset({"any"}))
 
 
-_READS: Final[dict[type, frozenset[str]]] = {
+_FIELDS_READ_BY_KIND: Final[dict[type, frozenset[str]]] = {
     StampOrder: frozenset(STAMP_FIELDS),
     DeadlineWindow: frozenset({"created_at", "expires_at", "completion_window"}),
     IdTime: frozenset({"created_at"}),
     Limit: frozenset({"metadata"}),
 }
-_NOT_KEPT: Final = frozenset({"any", "metadata", "observed_at"})
-"""The fields that may be different though a row has the values of the last one."""
+_NOT_STORED: Final = frozenset({"any", "metadata", "observed_at"})
+"""The fields that may differ although a row has the values of the last one."""
 
 
 @attrs.frozen(eq=False, kw_only=True)
 class CachedTransition:
-    """The effect of a row on any batch of one pattern, but for values."""
+    """The effect of a row on each batch in one state, except for the values."""
 
-    immutable: Callable[[SnapshotRow], Any] | None
-    """Picks the values that must be as they were; None if no field is new: then all but the counts must."""
+    immutable_fields: Callable[[SnapshotRow], Any] | None
+    """Selects the values that must equal those of the last row; None if no field is new: all except counts must."""
 
     is_repeat: bool
-    """True if no value may have changed: the batch had ended."""
+    """True if the batch had ended: then no value may have changed."""
 
-    counted: bool
-    """True if the last row gave counts."""
+    has_counts: bool
+    """True if the last row had counts."""
 
-    checks: tuple[tuple[QuickCheck, SnapshotCheck], ...]
-    """The rules that read values; the second one decides where the first one is not sure."""
+    value_checks: tuple[tuple[QuickCheck, SnapshotCheck], ...]
+    """The rules that read values, each as a quick check and the exact one that decides if the quick one fails."""
 
-    merge: Callable[[SnapshotRow], SnapshotRow]
-    """Picks the new row out of the last one, this one, the status and `words`: equal values stay the same objects."""
+    merge_row: Callable[[SnapshotRow], SnapshotRow]
+    """Selects the new row from the last one, this one, the status and the interned words: equal values stay the same
+    objects."""
 
-    words: Callable[[SnapshotRow], tuple[str, ...]]
-    """Picks the new words that many batches share."""
+    interned_columns: Callable[[SnapshotRow], tuple[str, ...]]
+    """Selects the new words that many batches share."""
 
-    learned: tuple[tuple[int, str], ...]
-    """The fields whose place is remembered if they change, each with its index in a row."""
+    placed_fields: tuple[tuple[int, str], ...]
+    """The fields whose position in a log is stored if they change, each with its index in a row."""
 
     status: tuple[str]
-    """The status afterwards, as a row of its own."""
+    """The status afterwards, as a tuple."""
 
     entered: frozenset[str]
-    """The statuses entered by then."""
+    """The statuses entered until then."""
 
-    legs: tuple[RouteStep, ...]
-    """All transitions of the batch by then."""
+    steps_taken: tuple[RouteStep, ...]
+    """All transitions of the batch until then."""
 
     steps: tuple[RouteStep, ...]
     """The transitions of this row."""
 
     times: Callable[[SnapshotRow], tuple[int | None, ...]]
-    """Picks the stamps of `steps`."""
+    """Selects the stamps of `steps`."""
 
     pattern: TypePattern
     """The types of the row."""
 
-    def apply(self, track: BatchRecord, parsed: ParsedRow, place: LogPosition | None) -> bool:
+    def apply(self, record: BatchRecord, parsed: ParsedRow, place: LogPosition | None) -> bool:
         """
-        Change a batch as a row changes it.
+        Change a record by a row.
 
         Returns:
-            False, and nothing is changed, if the fold has to do it.
+            False, and the record is unchanged, if the fold has to be used.
         """
-        last, row = track.row or _BLANK, parsed.row
+        last, row = record.row or _BLANK, parsed.row
         errors = None if parsed.errors is None else digest(parsed.errors)
-        if not self._fits(track, parsed, last, errors):
+        if not self._fits(record, parsed, last, errors):
             return False
-        for is_silent, look in self.checks:
-            if not is_silent(parsed) and look(parsed.snapshot) is not None:
+        for passes, check in self.value_checks:
+            if not passes(parsed) and check(parsed.snapshot) is not None:
                 return False
         if place is not None:
-            track.places = places = track.places or {}
-            for index, name in self.learned:
+            record.places = places = record.places or {}
+            for index, name in self.placed_fields:
                 if row[index] != last[index]:
                     places[name] = place
             places[""] = place
-        track.observed_at, track.errors = parsed.observed_at, errors
+        record.observed_at, record.errors = parsed.observed_at, errors
         if self.is_repeat:
             return True
-        if self.immutable is None:
-            track.row = last[:_FLAT] + row[_FLAT:]
+        if self.immutable_fields is None:
+            record.row = last[:_FLAT] + row[_FLAT:]
             return True
-        track.row = self.merge(last + row + self.status + tuple(map(word, self.words(row))))
-        track.ats += self.times(row)
-        track.status, track.entered, track.legs, track.pattern = self.status[0], self.entered, self.legs, self.pattern
-        if track.verdict == "undetermined":
-            track.verdict = "consistent"
+        record.row = self.merge_row(last + row + self.status + tuple(map(interned_word, self.interned_columns(row))))
+        record.times = (*record.times, *self.times(row))
+        record.status, record.entered, record.steps_taken, record.pattern = (
+            self.status[0],
+            self.entered,
+            self.steps_taken,
+            self.pattern,
+        )
+        if record.verdict == "undetermined":
+            record.verdict = "consistent"
         return True
 
-    def _fits(self, track: BatchRecord, parsed: ParsedRow, last: SnapshotRow, errors: bytes | None) -> bool:
-        """Tell whether the values of a row are what they may be after those of the last one."""
-        row, seen, seen_before = parsed.row, parsed.observed_at, track.observed_at
-        if seen is not None and track.row is not None and (seen_before is None or seen < seen_before):
+    def _fits(self, record: BatchRecord, parsed: ParsedRow, last: SnapshotRow, errors: bytes | None) -> bool:
+        """Return whether the values of a row may follow those of the last one."""
+        row, seen, seen_before = parsed.row, parsed.observed_at, record.observed_at
+        if seen is not None and record.row is not None and (seen_before is None or seen < seen_before):
             return False
         if self.is_repeat:
-            return row == last and track.errors in (errors, NEVER)
-        if row[:_FLAT] != last[:_FLAT] if self.immutable is None else self.immutable(row) != self.immutable(last):
+            return row == last and record.errors in (errors, NO_ERRORS_REPORTED)
+        if (
+            row[:_FLAT] != last[:_FLAT]
+            if self.immutable_fields is None
+            else self.immutable_fields(row) != self.immutable_fields(last)
+        ):
             return False
-        if not self.counted:
+        if not self.has_counts:
             return True
         return bool(row[-2] >= last[-2] and row[-1] >= last[-1] and (row[-3] == last[-3] or last[-3] <= 0))
 
 
 class TransitionCache:
-    """The cached transitions of one fold."""
+    """
+    The cached transitions of one fold.
+
+    Args:
+        graph: The lifecycle.
+        are_timeless: Whether routes do not depend on times, as they do on a cycle; else nothing is cached.
+    """
 
     def __init__(self, graph: Topology, *, are_timeless: bool) -> None:
-        """Begin empty; where times decide the route, as on a cycle, nothing is ever cached."""
         self._graph = graph
         self._max = _TRANSITIONS_MAX if are_timeless else 0
         self._found: dict[object, CachedTransition] = {}
@@ -165,99 +187,112 @@ class TransitionCache:
 
     def extended(
         self,
-        legs: tuple[RouteStep, ...],
-        entered: frozenset[str],
         taken: tuple[RouteStep, ...],
+        entered: frozenset[str],
+        route: tuple[RouteStep, ...],
         new: tuple[RouteStep, ...],
     ) -> tuple[tuple[RouteStep, ...], frozenset[str]]:
-        """Return the legs and statuses of a batch after some more; one copy for all batches that took the same."""
-        key = (legs, entered, taken, new)
+        """Return the steps and statuses of a batch after a route; batches with the same ones share them."""
+        key = (taken, entered, route, new)
         if key not in self._extended:
             if len(self._extended) >= _TRANSITIONS_MAX:
                 self._extended.clear()
-            self._extended[key] = (legs + new, entered.union(leg.target for leg in taken))
+            self._extended[key] = (taken + new, entered.union(step.target for step in route))
         return self._extended[key]
 
-    def find(self, track: BatchRecord, parsed: ParsedRow) -> CachedTransition | None:
-        """Return the cached transition of a batch and its next row, if there is one."""
-        return self._found.get(_key(track, parsed))
+    def find(self, record: BatchRecord, parsed: ParsedRow) -> CachedTransition | None:
+        """Return the cached transition of a batch by its next row; None if there is none."""
+        return self._found.get(_key(record, parsed))
 
     def add(self, before: BatchRecord, after: BatchRecord, parsed: ParsedRow, plan: Plan) -> None:
-        """Cache what the fold made of a row without findings, if it makes the same of every row with this key."""
+        """Cache the transition by a row without findings, if it is the same for every row with this key."""
         key = _key(before, parsed)
         if key is None:
             return
         last, row = before.row or _BLANK, parsed.row
-        kept = [index for index in range(1, _FLAT) if last[index] is not None]
-        lost = any(row[index] is None for index in kept) or (last[-1] is not None and row[-1] is None)
+        set_before = [index for index in range(1, _FLAT) if last[index] is not None]
+        lost = any(row[index] is None for index in set_before) or (last[-1] is not None and row[-1] is None)
         is_repeat = before.status in self._graph.terminal
         if (
-            parsed.pattern is None or lost or after.first or after.given or after.status != row[0]
-            or (is_repeat and row != last) or _is_partial(last) or _is_partial(row) or len(self._found) >= self._max
+            parsed.pattern is None or lost or after.first_values or after.last_values or after.status != row[0]
+            or (is_repeat and row != last) or not isinstance(after.steps_taken, tuple)
+            or _is_partial(last) or _is_partial(row) or len(self._found) >= self._max
         ):  # fmt: skip
             return
-        fresh = {name for name, old, new in zip(ROW_FIELDS, last, row, strict=False) if old is None is not new}
-        asked = fresh | _NOT_KEPT | (set() if is_repeat else {"request_counts"})
-        words = [index for index in COMMON if index and ROW_FIELDS[index] in fresh]
-        steps = after.legs[len(before.legs) :]
+        new_fields = {name for name, old, new in zip(ROW_FIELDS, last, row, strict=False) if old is None is not new}
+        may_differ = new_fields | _NOT_STORED | (set() if is_repeat else {"request_counts"})
+        interned = [index for index in INTERNED_COLUMNS if index and ROW_FIELDS[index] in new_fields]
+        steps = after.steps_taken[len(before.steps_taken) :]
         sources = [
             2 * _SIZE,  # The status.
             *(
-                index if index in kept else 2 * _SIZE + 1 + words.index(index) if index in words else _SIZE + index
+                index
+                if index in set_before
+                else 2 * _SIZE + 1 + interned.index(index)
+                if index in interned
+                else _SIZE + index
                 for index in range(1, _SIZE)
             ),
         ]
         self._found[key] = CachedTransition(
-            immutable=None if before.row and not fresh and not steps else itemgetter(*kept) if kept else len,
+            immutable_fields=None
+            if before.row and not new_fields and not steps
+            else itemgetter(*set_before)
+            if set_before
+            else len,
             is_repeat=is_repeat,
-            counted=last[-1] is not None,
-            checks=tuple((quick, look) for rule, look, quick in plan if not _reads(rule.kind).isdisjoint(asked)),
-            merge=itemgetter(*sources),
-            words=_picker(words),
-            learned=()
+            has_counts=last[-1] is not None,
+            value_checks=tuple(
+                (quick, check) for rule, check, quick in plan if not _fields_read(rule.kind).isdisjoint(may_differ)
+            ),
+            merge_row=itemgetter(*sources),
+            interned_columns=_selector(interned),
+            placed_fields=()
             if before.row is None or is_repeat
-            else tuple(each for each in WATCHED if each[1] in fresh | COUNTS),
+            else tuple(each for each in HISTORY_FIELDS if each[1] in new_fields | COUNT_NAMES),
             status=(row[0],),
             entered=after.entered,
-            legs=after.legs,
+            steps_taken=after.steps_taken,
             steps=steps,
-            times=_picker([self._place(leg) for leg in steps]),
+            times=_selector([self._stamp_index(step) for step in steps]),
             pattern=parsed.pattern,
         )
 
-    def _place(self, leg: RouteStep) -> int | None:
-        stamp = self._graph.stamp[leg.target]
+    def _stamp_index(self, step: RouteStep) -> int | None:
+        stamp = self._graph.stamp[step.target]
         return None if stamp is None else ROW_FIELDS.index(stamp)
 
 
-def _picker(places: list[int | None] | list[int]) -> Callable[[SnapshotRow], tuple[Any, ...]]:
-    """Return what picks values of a row as a tuple; None stands for no place, and picks None."""
-    spread = [place if place is not None else _SIZE for place in places]
-    if _SIZE in spread:
-        return lambda row: tuple([(*row, None)[place] for place in spread])
-    if len(spread) > 1:
-        return itemgetter(*spread)
-    return itemgetter(slice(spread[0], spread[0] + 1) if spread else slice(0))
+def _selector(indices: list[int | None] | list[int]) -> Callable[[SnapshotRow], tuple[Any, ...]]:
+    """Return a function that selects values of a row by index, as a tuple; for the index None it selects None."""
+    found = [index if index is not None else _SIZE for index in indices]
+    if _SIZE in found:
+        return lambda row: tuple([(*row, None)[index] for index in found])
+    if len(found) > 1:
+        return itemgetter(*found)
+    return itemgetter(slice(found[0], found[0] + 1) if found else slice(0))
 
 
 def _is_partial(row: SnapshotRow) -> bool:
-    """Tell whether some counts are null and others are not: those cannot be compared one by one."""
+    """Return whether some counts are null and others are not: such counts cannot be compared one by one."""
     return 0 < row[_FLAT:].count(None) < len(COUNT_FIELDS)
 
 
-def _key(track: BatchRecord, parsed: ParsedRow) -> object:
-    """Return all that the fold's answer depends on, but for values; None if there is more to it."""
-    if parsed.pattern is None or track.adopted or track.first or track.given:
+def _key(record: BatchRecord, parsed: ParsedRow) -> object:
+    """Return all that a transition depends on, except values; None if it depends on more, and cannot be cached."""
+    if parsed.pattern is None or record.adopted or record.first_values or record.last_values:
         return None
-    if track.pattern is None and track.row is not None:
+    if record.pattern is None and record.row is not None:
         return None
-    # The legs tell the status and what was entered: only an adopted move comes without any.
+    if not isinstance(record.steps_taken, tuple):
+        return None
+    # The steps determine the status and the statuses entered, unless a move was adopted.
     return (
         parsed.pattern,
         parsed.row[0],
         parsed.observed_at is None,
         parsed.metadata is None,
         parsed.errors is None,
-        track.pattern,
-        track.legs,
+        record.pattern,
+        record.steps_taken,
     )

@@ -128,7 +128,7 @@ class BaseMonitor(Generic[DispatcherT]):
             terminal=record.status in self._graph.terminal,
             snapshot=snapshot,
             verdict=record.verdict,
-            transitions=tuple(leg.of(batch_id, at) for leg, at in zip(record.legs, record.ats, strict=True)),
+            transitions=record.transitions(batch_id),
         )
 
     @overload

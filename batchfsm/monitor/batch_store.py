@@ -76,7 +76,7 @@ class BatchStore:
             record = self.records.get(parsed.id)
             if record is None or record.row is not row or parsed.id in self.outboxes:
                 return False
-            if not self.fold.repeats(record, parsed):
+            if not self.fold.is_repeat(record, parsed):
                 return False
             record.observed_at = parsed.observed_at
             return True
@@ -90,7 +90,7 @@ class BatchStore:
         """Fold a row into the record of its batch, and queue its hooks; `run` delivers them if the batch is idle."""
         with self.lock:
             record = self._find_record(run.batch_id) or BatchRecord()
-            after, result = self.fold.follow(record, parsed)
+            after, result = self.fold.apply_immutable(record, parsed)
             deliveries = self.hooks.matching_deliveries(result.transitions, result.findings)
             self.publish(run, parsed, after, result, deliveries)
             if self._keep_ended is not None:
@@ -140,11 +140,11 @@ class BatchStore:
             outbox = Outbox()
         is_waiting = outbox is not None and bool(outbox.queue or deliveries)
         is_idle = outbox is None or outbox.current_run is None
-        is_judged = self.fold.knows(parsed)
+        is_judged = self.fold.can_judge(parsed)
         verdict = verdict_of(findings, judged=is_judged) if findings or not is_judged else "consistent"
         delivered = (is_idle or not is_waiting) and not is_elsewhere
         run.observation = make_observation(tuple(transitions), tuple(findings), verdict, delivered)
-        if self._raises_illegal and result.illegal:
+        if self._raises_illegal and result.is_illegal:
             known = str(after.status)  # It was held.
             reachable = [name for name in self.graph.statuses if name in self.graph.reach[known]]
             run.error = IllegalTransitionError(batch_id, known, parsed.snapshot.status, reachable, run.observation)

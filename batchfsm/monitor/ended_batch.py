@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import marshal
+from collections.abc import Sequence
 
 import attrs
 
@@ -23,7 +24,7 @@ class EndedBatch:
 
     status: str | None
     entered: frozenset[str]
-    steps: tuple[RouteStep, ...]
+    steps: Sequence[RouteStep]
     times: bytes
     """The times of the steps, packed."""
     adopted: bool
@@ -32,16 +33,16 @@ class EndedBatch:
     @classmethod
     def of(cls, record: BatchRecord) -> EndedBatch:
         """Return what is kept of a record."""
-        times = marshal.dumps(tuple(record.ats))
-        return cls(record.status, record.entered, record.legs, times, record.adopted, record.verdict)
+        times = marshal.dumps(tuple(record.times))
+        return cls(record.status, record.entered, record.steps_taken, times, record.adopted, record.verdict)
 
     def to_record(self) -> BatchRecord:
         """Return a record without a last row."""
         return BatchRecord(
             status=self.status,
             entered=self.entered,
-            legs=self.steps,
-            ats=marshal.loads(self.times),  # noqa: S302  # Written by this process.
+            steps_taken=self.steps,
+            times=marshal.loads(self.times),  # noqa: S302  # Written by this process.
             adopted=self.adopted,
             verdict=self.verdict,
         )

@@ -128,9 +128,9 @@ class JournalClient:
         """Return the time of the final status, or else the best estimate of it; None while the batch is open."""
         if record.status not in self._graph.terminal:
             return None
-        if record.legs and record.legs[-1].target == record.status and record.ats[-1] is not None:
-            return record.ats[-1]
-        return record.observed_at or max((at for at in record.ats if at is not None), default=0)
+        if record.steps_taken and record.steps_taken[-1].target == record.status and record.times[-1] is not None:
+            return record.times[-1]
+        return record.observed_at or max((at for at in record.times if at is not None), default=0)
 
     def claim(self, batch_id: str, *, retry: bool, now: float | None = None) -> list[Delivery]:
         """Lease the free deliveries of a batch; with `retry` also those whose hooks have raised."""

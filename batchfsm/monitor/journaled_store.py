@@ -56,7 +56,7 @@ class JournaledBatchStore(ForkHandler):
             client.flush_acknowledgements()
             for _ in range(COMMIT_RETRIES_MAX):
                 record = self._load_record(run.batch_id)
-                change = memory.fold.follow(record, parsed)
+                change = memory.fold.apply_immutable(record, parsed)
                 try:
                     if self._commit(run, parsed, record, change):
                         return

@@ -43,7 +43,7 @@ def told(
     """Fold snapshots of one batch, seen `at` these seconds since creation."""
     fold, track = Fold(DIALECTS[dialect], on_illegal=on_illegal), BatchRecord()
     folded = [
-        fold.fold(track, reader(DIALECTS[dialect]).read(row, None if second is None else CREATED + second))
+        fold.apply(track, reader(DIALECTS[dialect]).read(row, None if second is None else CREATED + second))
         for row, second in zip(rows, at or [None] * len(rows), strict=True)
     ]
     return Told(
@@ -169,9 +169,9 @@ def test_a_count_is_compared_with_the_last_live_row_that_gave_it(done: list[Any]
 def test_one_finding_names_every_field_that_changed():
     """Two stamps lost and one moved: one H504 with three fields."""
     fold, track, read = Fold(DIALECTS["openai"]), BatchRecord(), reader(DIALECTS["openai"]).read
-    fold.fold(track, read(snap("vpzc")))
+    fold.apply(track, read(snap("vpzc")))
 
-    found = fold.fold(
+    found = fold.apply(
         track, read(snap("vpzc", in_progress_at=None, finalizing_at=None, completed_at=CREATED + 9))
     ).findings
 
@@ -343,7 +343,7 @@ def test_severities_do_not_change_the_fold():
     """With H502 off the move is adopted as before; only nobody hears of it."""
     blind = attrs.evolve(DIALECTS["openai"], name="blind", severities={"H502": "off"})
     fold, track, read = Fold(blind), BatchRecord(), reader(blind).read
-    folded = [fold.fold(track, read(row)) for row in seen("vpzcp")]
+    folded = [fold.apply(track, read(row)) for row in seen("vpzcp")]
 
     assert ([], [], "in_progress", True) == (
         folded[-1].findings, folded[-1].transitions, track.status, folded[-1].illegal,
@@ -544,7 +544,7 @@ def fold_against_oracle(dialect: str, log: list[Any]) -> None:
         assert findings is not None
         found, transitions = fold.judge(snapshot), []
         if snapshot.id is not None:
-            folded = fold.fold(track, snapshot)
+            folded = fold.apply(track, snapshot)
             found, transitions = folded.findings, folded.transitions
         assert [(code, severity, fields_of(code, names)) for code, severity, names in findings] == [
             (each.rule, each.severity, fields_of(each.rule, each.fields)) for each in found

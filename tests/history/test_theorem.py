@@ -101,7 +101,7 @@ class Seen:
     def then(self, fold: Fold, place: int, snapshot: Snapshot) -> "Seen":
         """Return what is known after one more snapshot; a key that comes twice is an error."""
         track = copy(self.track)
-        folded = fold.fold(track, snapshot)
+        folded = fold.apply(track, snapshot)
         keys = [transition.key for transition in folded.transitions]
         assert len(self.keys) + len(keys) == len(self.keys.union(keys)), (self.order, place, keys)
         errors = tuple(found.rule for found in folded.findings if found.severity == "error")
@@ -111,7 +111,7 @@ class Seen:
         """Return the first values and the highest counts."""
         assert self.track.row is not None
         names = (*ROW_FIELDS[1:], *(f"request_counts.{name}" for name in COUNT_FIELDS))
-        return dict(zip(names, self.track.row[1:], strict=True)) | (self.track.first or {})
+        return dict(zip(names, self.track.row[1:], strict=True)) | (self.track.first_values or {})
 
 
 def orders(fold: Fold, snapshots: list[Snapshot], *, times: int = 1, length_max: int = 99) -> Iterator[Seen]:
@@ -168,7 +168,7 @@ def hold_the_theorem(
 
 def sighted(fold: Fold, snapshot: Snapshot) -> frozenset[str]:
     """Return the keys of a snapshot seen first."""
-    return frozenset(transition.key for transition in fold.fold(BatchRecord(), snapshot).transitions)
+    return frozenset(transition.key for transition in fold.apply(BatchRecord(), snapshot).transitions)
 
 
 def twice(timeline: Timeline, *, clock: bool) -> list[Snapshot]:
@@ -375,9 +375,9 @@ def documented(lifecycle: Lifecycle) -> Lifecycle:
 def moved(dialect: str, known: str, status: str, *, below: bool) -> list[tuple[str, str]]:
     """Return what the rules of moves say of a status after another, on a row that tells nothing new or something."""
     read, fold, track = reader(DIALECTS[dialect]).read, Fold(DIALECTS[dialect]), BatchRecord()
-    fold.fold(track, read(snap("v", status=known)))
+    fold.apply(track, read(snap("v", status=known)))
     counts = None if below else {"total": 8, "completed": 1, "failed": 0}
-    found = fold.fold(track, read(snap("v", status=status, request_counts=counts))).findings
+    found = fold.apply(track, read(snap("v", status=status, request_counts=counts))).findings
     return [(each.rule, each.severity) for each in found if each.rule in {"H501", "H502", "H507"}]
 
 
@@ -441,5 +441,5 @@ def test_what_is_emitted_drives_a_stock_machine_to_the_same_status(dialect: str)
         for pair in permutations(timeline.snapshots(), 2):
             track, model = BatchRecord(), Model("unborn")
             for snapshot in pair:
-                replay(machine, model, fold.fold(track, snapshot).transitions)
+                replay(machine, model, fold.apply(track, snapshot).transitions)
             assert track.status == model.state, timeline

@@ -34,7 +34,7 @@ USAGE = {"input_tokens": 3, "input_tokens_details": {"cached_tokens": 1}}
 def known(track: BatchRecord) -> dict[str, Any]:
     """Return all that a track knows; `pattern` only says how it came to know it."""
     values = {field.name: getattr(track, field.name) for field in attrs.fields(BatchRecord) if field.name != "pattern"}
-    legs = [tuple(getattr(leg, field.name) for field in attrs.fields(RouteStep)) for leg in track.legs]
+    legs = [tuple(getattr(leg, field.name) for field in attrs.fields(RouteStep)) for leg in track.steps_taken]
     return values | {"legs": legs, "row": repr(track.row)}
 
 
@@ -65,7 +65,7 @@ def test_a_cached_transition_does_what_the_fold_does(dialect: str, log: list[Any
         if (parsed := read(dialect, wire, clock)) is None:
             continue
         place = LogPosition("log", number)
-        folded = fold.fold(expected, parsed.snapshot, place=place)
+        folded = fold.apply(expected, parsed.snapshot, place=place)
         assert told(folded.findings) == told(CACHED[dialect].advance(changed, parsed, place))
         assert known(expected) == known(changed)
 
@@ -116,8 +116,8 @@ def test_one_change_to_a_healthy_life_is_judged_as_the_fold_does(path: list[str]
                     if (parsed := read("openai", base | change, clock)) is None:
                         continue
                     expected, changed = (attrs.evolve(before, places={**before.places}) for _ in range(2))
-                    folded = fold.fold(expected, parsed.snapshot, place=LogPosition("log", 99))
-                    repeats = before.row == parsed.row and cached.repeats(before, parsed)
+                    folded = fold.apply(expected, parsed.snapshot, place=LogPosition("log", 99))
+                    repeats = before.row == parsed.row and cached.is_repeat(before, parsed)
                     assert told(folded.findings) == told(cached.advance(changed, parsed, LogPosition("log", 99)))
                     assert known(expected) == known(changed)
                     assert not repeats or ([], []) == (folded.findings, folded.transitions)
@@ -131,9 +131,9 @@ def test_a_repeated_row_is_one_that_brings_nothing(dialect: str, log: list[Any])
     for wire, clock in written([each for each in log for _ in range(2)]):
         if (parsed := read(dialect, wire, clock)) is None:
             continue
-        repeats = track.row == parsed.row and CACHED[dialect].repeats(track, parsed)
+        repeats = track.row == parsed.row and CACHED[dialect].is_repeat(track, parsed)
         before = known(track)
-        folded = fold.fold(track.copy(), parsed.snapshot)
+        folded = fold.apply(track.copy(), parsed.snapshot)
         track, _ = CACHED[dialect].follow(track, parsed)
         if repeats:
             assert ([], [], "same") == (folded.findings, folded.transitions, folded.move)

@@ -594,7 +594,7 @@ def test_batches_of_the_first_schema_get_their_order_and_their_end(desk):
     for batch_id, rows in states.items():
         fold, record = Fold(DIALECTS["openai"], on_illegal="adopt"), BatchRecord()
         for row in rows:
-            record, _ = fold.follow(record, reader(DIALECTS["openai"]).read_row(row, None))
+            record, _ = fold.apply_immutable(record, reader(DIALECTS["openai"]).read_row(row, None))
         state = dump(record, observed_at=None)
         old._run(lambda execute, values=(batch_id, state): execute(insert, *values))
     for number, damaged in enumerate(["s", '{"status": 1, "legs": [[]]}', "[]"], 1):

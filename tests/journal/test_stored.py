@@ -24,7 +24,7 @@ dialects = st.sampled_from(list(DIALECTS.values()))
 def known(track: BatchRecord) -> dict[str, Any]:
     """Return all that a track knows, but for what is no knowledge: `pattern` is a shortcut."""
     values = {field.name: getattr(track, field.name) for field in attrs.fields(BatchRecord) if field.name != "pattern"}
-    legs = [tuple(getattr(leg, field.name) for field in attrs.fields(RouteStep)) for leg in track.legs]
+    legs = [tuple(getattr(leg, field.name) for field in attrs.fields(RouteStep)) for leg in track.steps_taken]
     return values | {"legs": legs}
 
 
@@ -48,7 +48,7 @@ def test_every_track_survives_the_round_trip(log: list[Any], dialect: Dialect, p
     assert known(track) == known(copied(track))
     for wire, clock in written(log):
         if (snapshot := read(wire, clock, dialect)) is not None:
-            fold.fold(track, snapshot)
+            fold.apply(track, snapshot)
             assert known(track) == known(copied(track))
 
 
@@ -64,8 +64,8 @@ def test_observing_after_a_restore_equals_observing_without(
         row = ParsedRow.of(snapshot)
         if number in restarts:
             restored = copied(restored)
-        lasting, told = fold.follow(lasting, row)
-        restored, told_again = fold.follow(restored, row)
+        lasting, told = fold.apply_immutable(lasting, row)
+        restored, told_again = fold.apply_immutable(restored, row)
 
         assert (told.transitions, told.findings) == (told_again.transitions, told_again.findings)
         assert known(lasting) == known(restored)
@@ -78,10 +78,10 @@ def test_batches_that_took_one_way_share_its_legs_after_a_restore_too():
     for name in ("batch_1", "batch_2"):
         track = BatchRecord()
         for row in seen("vpz", id=name):
-            fold.fold(track, parse(row))
+            fold.apply(track, parse(row))
         tracks.append(copied(track))
 
-    assert tracks[0].legs is tracks[1].legs
+    assert tracks[0].steps_taken is tracks[1].steps_taken
     assert tracks[0].row[0] is tracks[1].row[0]  # type: ignore[index]
 
 
@@ -150,7 +150,7 @@ def test_every_transition_survives_the_round_trip(log: list[Any], dialect: Diale
     for wire, clock in written(log):
         if (snapshot := read(wire, clock, dialect)) is None:
             continue
-        for transition in fold.fold(track, snapshot).transitions:
+        for transition in fold.apply(track, snapshot).transitions:
             text = transition_text(transition)
             assert transition == transition_of(text, snapshot_text(snapshot))
             assert attrs.evolve(transition, snapshot=None) == transition_of(text, None)

@@ -418,7 +418,7 @@ def test_a_timeline_of_the_monitor_shows_returns_too():
     """A record that keeps transitions alone shows a return at the stamp of the last snapshot."""
     fold, record = Fold(OPENAI), BatchRecord()
     for each in observed("vpzcpzc"):
-        fold.fold(record, reader(OPENAI).read(each))
+        fold.apply(record, reader(OPENAI).read(each))
 
     found = [(bar.status, bar.at) for bar in bars_of(timeline_of("batch_1", record))]
 

@@ -1,15 +1,28 @@
 """The machine is one of `transitions`, and it allows the steps of the table and nothing else."""
 
+import asyncio
+import inspect
 from itertools import product
 
 import attrs
 import pytest
 import transitions
+from transitions.extensions import (
+    AsyncGraphMachine,
+    AsyncMachine,
+    GraphMachine,
+    HierarchicalGraphMachine,
+    HierarchicalMachine,
+    LockedGraphMachine,
+    LockedHierarchicalMachine,
+    LockedMachine,
+)
+from transitions.extensions.nesting import NestedState
 
 from batchfsm import machine
 from batchfsm.dialects import DIALECTS
 from batchfsm.lifecycle import OPENAI
-from batchfsm.machine import MachineError, build, engine
+from batchfsm.machine import MachineError, build, shared_machine
 from support.notation import WORDS
 
 TARGETS = {
@@ -73,11 +86,11 @@ def test_a_built_machine_allows_the_steps_of_the_table(status, event):
 
 
 @pytest.mark.parametrize("name", DIALECTS)
-def test_machine_and_engine_are_the_table_of_every_dialect(name):
+def test_both_machines_are_the_table_of_every_dialect(name):
     """In each dialect both refuse what is no step, and leave the model where it was."""
     lifecycle = DIALECTS[name].lifecycle
     legal = targets(lifecycle)
-    stock, lean = build(lifecycle), engine(lifecycle)
+    stock, lean = build(lifecycle), shared_machine(lifecycle)
 
     assert {event for _, event in legal} == set(stock.events) == set(lean.events)
     for status, event in product(lifecycle.statuses, stock.events):
@@ -109,12 +122,12 @@ def test_a_refusal_says_what_and_from_where():
     with pytest.raises(MachineError, match=message):
         build().events["stop"].trigger(SlottedState("completed"))
     with pytest.raises(MachineError, match=message):
-        engine(OPENAI).events["stop"].trigger(Slotted("completed"))
+        shared_machine(OPENAI).events["stop"].trigger(Slotted("completed"))
 
 
 def test_an_unknown_status_has_no_steps():
     """A model in a word that is no status cannot be moved, and asking leaves no trace in the machine."""
-    lean = engine(OPENAI)
+    lean = shared_machine(OPENAI)
     before = {name: set(event.transitions) for name, event in lean.events.items()}
 
     with pytest.raises(MachineError, match="Can't trigger event start from state paused!"):
@@ -129,7 +142,7 @@ def test_an_unknown_status_has_no_steps():
 def test_it_is_a_real_machine():
     """Whatever draws or drives a `transitions.Machine` takes ours."""
     assert isinstance(build(), transitions.Machine)
-    assert isinstance(engine(OPENAI), transitions.Machine)
+    assert isinstance(shared_machine(OPENAI), transitions.Machine)
     assert (transitions.Machine, transitions.MachineError) == (machine.Machine, machine.MachineError)
 
 
@@ -205,14 +218,199 @@ def test_without_a_model_it_moves_any_object():
 
 def test_there_is_one_engine_a_lifecycle():
     """All batches share it, and it keeps none of them."""
-    assert engine(OPENAI) is engine(DIALECTS["openai"].lifecycle)
-    assert engine(OPENAI) is not engine(DIALECTS["ogx"].lifecycle)
-    assert [] == engine(OPENAI).models
+    assert shared_machine(OPENAI) is shared_machine(DIALECTS["openai"].lifecycle)
+    assert shared_machine(OPENAI) is not shared_machine(DIALECTS["ogx"].lifecycle)
+    assert [] == shared_machine(OPENAI).models
 
 
 def test_the_engine_takes_what_the_stock_machine_takes():
     """Arguments of a trigger are allowed, and of no meaning."""
     model = Slotted("validating")
 
-    assert engine(OPENAI).events["start"].trigger(model, "now", at=17)
+    assert shared_machine(OPENAI).events["start"].trigger(model, "now", at=17)
     assert "in_progress" == model.status
+
+
+# ---------------------------------------------------------------- other machine classes
+
+
+class Plain:
+    """A model without methods of its own."""
+
+
+@pytest.mark.parametrize(
+    "machine_class", [LockedMachine, GraphMachine, AsyncMachine, LockedGraphMachine, AsyncGraphMachine]
+)
+def test_a_machine_of_another_class_is_the_table_too(machine_class):
+    """It moves along each walk, and refuses every other step."""
+    for walk in (("start", "finalize", "complete"), ("start", "cancel", "stop"), ("fail",)):
+        model = Plain()
+        made = build(model=model, machine_class=machine_class)
+        assert type(made) is machine_class
+
+        for event in walk:
+            assert moved(model, event)
+        with pytest.raises(MachineError):
+            moved(model, "start")
+        assert model.state in OPENAI.terminal
+
+
+def moved(model, event):
+    """Trigger an event of a model, and return what it returns; of an awaitable its result."""
+    answer = getattr(model, event)()
+    if not inspect.isawaitable(answer):
+        return answer
+
+    async def wait():
+        return await answer
+
+    return asyncio.run(wait())
+
+
+def test_a_graph_machine_draws_the_table():
+    """Each status is in its picture."""
+    model = Plain()
+    build(model=model, machine_class=GraphMachine, graph_engine="mermaid")
+
+    assert all(status in model.get_graph().source for status in OPENAI.statuses)
+
+
+@pytest.mark.parametrize("machine_class", [HierarchicalMachine, LockedHierarchicalMachine, HierarchicalGraphMachine])
+def test_a_hierarchical_machine_is_refused(machine_class):
+    """Its separator is part of in_progress."""
+    message = (
+        rf"^{machine_class.__name__} reads '_' in a name as nesting, and in_progress is one status; "
+        "take Machine, LockedMachine, AsyncMachine or GraphMachine$"
+    )
+    with pytest.raises(TypeError, match=message):
+        build(machine_class=machine_class)
+
+
+def test_a_hierarchical_machine_with_another_separator_is_the_table():
+    """Then no status is nested."""
+
+    class Slash(NestedState):
+        separator = "/"
+
+    class SlashMachine(HierarchicalMachine):
+        state_cls = Slash
+
+    model = Plain()
+    build(model=model, machine_class=SlashMachine)
+
+    assert model.start()
+    assert "in_progress" == model.state
+
+
+@pytest.mark.parametrize("wrong", [Job, "LockedMachine", None, Job()])
+def test_a_machine_class_is_one_of_transitions(wrong):
+    """Anything else is a TypeError that names it."""
+    with pytest.raises(TypeError, match="machine_class= takes a class of transitions, such as LockedMachine, not "):
+        build(machine_class=wrong)
+
+
+# ---------------------------------------------------------------- options
+
+
+@pytest.mark.parametrize(
+    "machine_class, option, hint",
+    [
+        (transitions.Machine, "after_state_chang", "did you mean after_state_change?"),
+        (LockedMachine, "machine_contxt", "did you mean machine_context?"),
+        (GraphMachine, "graph_engin", "did you mean graph_engine?"),
+        (transitions.Machine, "machine_context", "it has after_state_change, auto_transitions, "),
+        (transitions.Machine, "nosuchoption", "it has after_state_change, auto_transitions, "),
+    ],
+)
+def test_a_misspelt_option_is_named(machine_class, option, hint):
+    """With the one that was meant, or all of them; an option of another class is no option either."""
+    with pytest.raises(TypeError) as raised:
+        build(machine_class=machine_class, **{option: None})
+
+    assert str(raised.value).startswith(f"{machine_class.__name__} has no option {option!r}; {hint}")
+
+
+def test_every_option_of_a_machine_is_taken():
+    """Those of the class and of the classes that it inherits from."""
+    for machine_class in (transitions.Machine, LockedMachine, GraphMachine, AsyncMachine):
+        options = {
+            name: parameter.default
+            for each in machine_class.__mro__[:-1]
+            if "__init__" in vars(each)
+            for name, parameter in inspect.signature(each.__init__).parameters.items()
+            if parameter.default is not parameter.empty and name not in ("model", "states", "transitions", "initial")
+        }
+        assert isinstance(build(machine_class=machine_class, **options), machine_class)
+
+
+def test_a_machine_class_of_ones_own_may_have_options():
+    """Named ones are checked; one that takes any is asked to check them itself."""
+
+    class Named(transitions.Machine):
+        def __init__(self, *, label, **options):
+            self.label = label
+            super().__init__(**options)
+
+    class Strict(transitions.Machine):
+        def __init__(self, *, model, states, transitions, initial, auto_transitions, label=""):
+            self.label = label
+            super().__init__(model, states, initial, transitions, auto_transitions=auto_transitions)
+
+    assert "x" == build(machine_class=Named, label="x").label
+    assert "x" == build(machine_class=Strict, label="x").label
+    with pytest.raises(TypeError, match="Strict has no option 'labl'; did you mean label"):
+        build(machine_class=Strict, labl="x")
+
+
+# ---------------------------------------------------------------- models that would not be moved
+
+
+@pytest.mark.parametrize("name", [*EVENTS, "trigger"])
+@pytest.mark.parametrize("kind", ["method", "attribute", "second"])
+def test_a_model_with_the_name_of_an_event_is_refused(name, kind):
+    """Whatever has the name, and whichever of the models: calling it would not move the model."""
+    clashing = type("Task", (), {name: (lambda self: None) if kind == "method" else False})()
+    model = [Plain(), clashing] if kind == "second" else clashing
+
+    with pytest.raises(ValueError, match=rf"^Task has an attribute '{name}' already, which is .*model_override=True"):
+        build(model=model)
+    assert not hasattr(clashing, "state")
+
+
+def test_model_override_replaces_the_methods_that_a_model_has():
+    """It adds no others, as `transitions` documents: an event without a method is triggered by the machine."""
+
+    class Task:
+        def start(self):
+            raise AssertionError
+
+        def cancel(self):
+            raise AssertionError
+
+    task = Task()
+    made = build(model=task, model_override=True)
+
+    assert task.start()
+    assert task.cancel()
+    assert made.events["stop"].trigger(task)
+    assert "cancelled" == task.state
+
+
+def test_equal_models_are_refused():
+    """`transitions` would register the first alone, and the second would have no events."""
+
+    @attrs.define(slots=False)
+    class Equal:
+        number: int = 0
+
+    with pytest.raises(ValueError, match="two models of Equal are equal, so that only one would be moved"):
+        build(model=[Equal(), Equal()])
+    assert 2 == len(build(model=(Equal(1), Equal(2))).models)
+
+
+def test_the_machine_may_be_its_own_model():
+    """`transitions` calls it self."""
+    made = build(model="self")
+
+    assert made.start()
+    assert "in_progress" == made.state

@@ -372,17 +372,17 @@ def test_raise_is_hold_with_an_error(log: list[Any], policy: str, dialect: Diale
     monitor = Monitor(dialect, on_illegal=policy)
     for wire, clock in written(log):
         try:
-            folded = fold.fold(track, read(wire | {"id": "batch_1"}, clock))
+            folded = fold.apply(track, read(wire | {"id": "batch_1"}, clock))
         except SnapshotError:
             continue
         try:
             observation = monitor.observe(wire | {"id": "batch_1"}, observed_at=clock)
         except IllegalTransitionError as error:
             assert policy == "raise"
-            assert folded.illegal
+            assert folded.is_illegal
             observation = error.observation
         else:
-            assert policy == "hold" or not folded.illegal
+            assert policy == "hold" or not folded.is_illegal
         assert (folded.findings, folded.transitions) == ([*observation.findings], [*observation.transitions])
         assert track.status in (None, monitor["batch_1"].status)
 
@@ -410,17 +410,17 @@ def compared(  # noqa: PLR0917  # All that two readings of one snapshot need.
             monitor.observe(batch, observed_at=clock)
         return
     track = tracks.setdefault(snapshot.id, BatchRecord())
-    folded = fold.fold(track, snapshot)
+    folded = fold.apply(track, snapshot)
 
     observation = monitor.observe(batch, observed_at=clock)
 
     assert folded.findings == [*observation.findings]
     assert folded.transitions == [*observation.transitions]
-    assert verdict_of(folded.findings, judged=fold.knows(ParsedRow.of(snapshot))) == observation.verdict
+    assert verdict_of(folded.findings, judged=fold.can_judge(ParsedRow.of(snapshot))) == observation.verdict
     known = monitor[snapshot.id]
     assert (track.snapshot(snapshot.id), track.verdict) == (known.snapshot, known.verdict)
     assert track.status in (None, known.status)
-    assert [(leg.target, at) for leg, at in zip(track.legs, track.ats, strict=True)] == [
+    assert [(leg.target, at) for leg, at in zip(track.steps_taken, track.times, strict=True)] == [
         (each.target, each.at) for each in known.transitions
     ]
 

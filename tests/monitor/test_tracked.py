@@ -216,7 +216,7 @@ def sizes(monitor: Monitor) -> int:
         add(batch_id)
     store = monitor._store
     for record in store.records.values():
-        for value in (record, record.row, *record.row, record.ats, *record.ats):
+        for value in (record, record.row, *record.row, record.times, *record.times):
             add(value)
     for ended in store._ended.values():
         for value in (ended, ended.times):

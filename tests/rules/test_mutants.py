@@ -46,7 +46,7 @@ def judged(rows: Sequence[Row], dialect: Dialect = DIALECTS["openai"]) -> list[F
     for row in rows:
         wire = dict(row)
         snapshot = reader(dialect).read(wire, wire.pop("observed_at", None))
-        found.append([(finding.rule, finding.severity) for finding in fold.fold(track, snapshot).findings])
+        found.append([(finding.rule, finding.severity) for finding in fold.apply(track, snapshot).findings])
     return found
 
 

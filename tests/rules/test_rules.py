@@ -71,7 +71,9 @@ def judged(
     for row in rows:
         wire = dict(row)
         snapshot = reader(found).read(wire, wire.pop("observed_at", None))
-        known = fold.judge(snapshot, place) if snapshot.id is None else fold.fold(track, snapshot, place=place).findings
+        known = (
+            fold.judge(snapshot, place) if snapshot.id is None else fold.apply(track, snapshot, place=place).findings
+        )
         findings = known
     return findings
 
@@ -581,7 +583,7 @@ def test_a_message_says_where():
     read = reader(DIALECTS["openai"]).read
 
     first, second = (
-        fold.fold(track, read(row), place=place).findings
+        fold.apply(track, read(row), place=place).findings
         for row, place in zip([snap("vpzc"), snap("vp", at=[0, 240])], places, strict=True)
     )
 
@@ -596,9 +598,9 @@ def test_a_message_says_where():
 def test_a_place_in_another_file_is_named_whole():
     """Two logs, two names."""
     fold, track, read = Fold(DIALECTS["openai"]), BatchRecord(), reader(DIALECTS["openai"]).read
-    fold.fold(track, read(snap("vp")), place=LogPosition("mon.jsonl", 41))
+    fold.apply(track, read(snap("vp")), place=LogPosition("mon.jsonl", 41))
 
-    (found,) = fold.fold(track, read(snap("vp", at=[0, 61])), place=LogPosition("tue.jsonl", 57)).findings
+    (found,) = fold.apply(track, read(snap("vp", at=[0, 61])), place=LogPosition("tue.jsonl", 57)).findings
 
     assert (
         "batch_1 changed in_progress_at from 1760000060 to 1760000061 (seen at mon.jsonl:41, then tue.jsonl:57)"
@@ -610,7 +612,7 @@ def test_the_known_place_is_where_the_value_was_learned():
     """The second row that says 60 is no witness: the first one was."""
     fold, track, read = Fold(DIALECTS["openai"]), BatchRecord(), reader(DIALECTS["openai"]).read
     for line, row in enumerate([snap("v"), snap("vp"), snap("vp"), snap("vp", at=[0, 61])], 1):
-        findings = fold.fold(track, read(row), place=LogPosition("log.jsonl", line)).findings
+        findings = fold.apply(track, read(row), place=LogPosition("log.jsonl", line)).findings
 
     assert [(2, 4)] == [tuple(place.line for place in found.where) for found in findings]
 
