@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from batchfsm.dialects import Dialect
 from batchfsm.journal import FailureCounts, Journal
 from batchfsm.lifecycle import Lifecycle
@@ -32,7 +34,7 @@ class AsyncMonitor(BaseMonitor[AsyncDispatcher]):
     ) -> None:
         super().__init__(dialect, on_illegal, journal, keep_ended, AsyncDispatcher, coroutines=True)
 
-    async def observe(self, batch: object, *, observed_at: float | str | None = None) -> Observation:
+    async def observe(self, batch: object, *, observed_at: float | str | datetime | None = None) -> Observation:
         """Fold one snapshot into the record of its batch, and await its hooks; otherwise as `Monitor.observe`."""
         parsed = self._parse(batch, observed_at)
         return UNCHANGED if self._store.is_unchanged(parsed) else await self._dispatcher.observe(parsed)

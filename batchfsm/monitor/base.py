@@ -18,7 +18,7 @@ from batchfsm.monitor.journal_client import JournalClient
 from batchfsm.monitor.journaled_store import JournaledBatchStore
 from batchfsm.monitor.observation import Observation, TrackedBatch
 from batchfsm.topology import topology
-from batchfsm.wire import ParsedRow, reader
+from batchfsm.wire import ParsedRow, parse_observed_at, reader
 
 HookT = TypeVar("HookT", bound=Callable[..., Any])
 DefaultT = TypeVar("DefaultT")
@@ -174,7 +174,8 @@ class BaseMonitor(Generic[DispatcherT]):
 
     def _parse(self, batch: object, observed_at: object) -> ParsedRow:
         """Parse a snapshot of any form; raise SnapshotError if it has no readable id."""
-        parsed = self._reader.read_row(batch, observed_at, self._store.last_row)
+        seen_at = parse_observed_at(observed_at)
+        parsed = self._reader.read_row(batch, seen_at, self._store.last_row, takes_lists=False)
         if parsed.id is None:
             raise SnapshotError([("$.id", "a batch without a readable id cannot be tracked")])
         return parsed

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from batchfsm.dialects import Dialect
 from batchfsm.journal import FailureCounts, Journal
 from batchfsm.lifecycle import Lifecycle
@@ -44,7 +46,7 @@ class Monitor(BaseMonitor[SyncDispatcher]):
     ) -> None:
         super().__init__(dialect, on_illegal, journal, keep_ended, SyncDispatcher, coroutines=False)
 
-    def observe(self, batch: object, *, observed_at: float | str | None = None) -> Observation:
+    def observe(self, batch: object, *, observed_at: float | str | datetime | None = None) -> Observation:
         """
         Fold one snapshot into the record of its batch, and call the hooks of its transitions and findings.
 
@@ -53,11 +55,14 @@ class Monitor(BaseMonitor[SyncDispatcher]):
         Args:
             batch: As for `parse`, but read as the auditor reads: a bad field is a
                 finding, not an error.
-            observed_at: The time of the snapshot; Unix seconds or RFC 3339 text.
+            observed_at: The time of the snapshot; Unix seconds, RFC 3339 text or an
+                aware `datetime`.
 
         Raises:
-            SnapshotError: If there is no object or no readable id; then nothing
-                has changed.
+            SnapshotError: If there is no object or no readable id, or a list of
+                batches; then nothing has changed.
+            TypeError: If `observed_at` is no time, or a `datetime` without a time zone.
+            ValueError: If `observed_at` is no time in seconds, or text in another form.
             HookError: If hooks raised, after all have run.
             IllegalTransitionError: Under `on_illegal="raise"`.
             JournalError: If the journal cannot be read or written. If the snapshot

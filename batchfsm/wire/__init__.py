@@ -1,6 +1,6 @@
 """What came over the wire, read into a `Snapshot`: nothing coerced, every refusal with its `$.path`."""
 
-from batchfsm.wire.converter import TIME_MAX, expected_message, parse_time, short_repr
+from batchfsm.wire.converter import TIME_MAX, expected_message, parse_observed_at, parse_time, short_repr
 from batchfsm.wire.envelope import (
     SPELLINGS,
     decode,
@@ -28,6 +28,7 @@ __all__ = [
     "make_scanner",
     "only_batch",
     "parse",
+    "parse_observed_at",
     "parse_time",
     "reader",
     "short_repr",

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
+from numbers import Real
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -83,16 +84,54 @@ def failed_paths(error: ClassValidationError) -> Iterator[tuple[str, ...]]:
 
 def parse_time(value: object) -> float | None:
     """
-    Read an envelope's time: Unix seconds, or RFC 3339 text.
+    Return the time of an envelope as Unix seconds; it is Unix seconds, RFC 3339 text or an aware `datetime`.
 
     Raises:
-        ValueError: If it is neither.
+        ValueError: If it is none of them.
+        TypeError: If it is a `datetime` without a time zone: no log has one, so it is the caller's mistake.
     """
     if isinstance(value, (int, float)) and type(value) is not bool and 0 < value <= TIME_MAX:
         return float(value)
     if isinstance(value, str):
         return _rfc3339(value).timestamp()
+    if isinstance(value, datetime):
+        return _seconds(value)
     raise ValueError
+
+
+def parse_observed_at(value: Any) -> float | None:
+    """
+    Return an argument `observed_at` as Unix seconds; None if it is None.
+
+    Raises:
+        TypeError: If it is no time, or a `datetime` without a time zone.
+        ValueError: If it is text in another form, or a number that is no plausible time in seconds.
+    """
+    if value is None:
+        return None
+    expected = "observed_at= takes Unix seconds, RFC 3339 text or an aware datetime"
+    if type(value) is not bool and isinstance(value, Real):
+        number: Any = value
+        if 0 < number <= TIME_MAX:
+            return float(number)
+        hint = "; milliseconds?" if number > TIME_MAX else ""
+        msg = f"{expected}; {value!r} is no time in seconds{hint}"
+        raise ValueError(msg)
+    if not isinstance(value, str | datetime):
+        msg = f"{expected}, not {short_repr(value)}"
+        raise TypeError(msg)
+    try:
+        return parse_time(value)
+    except ValueError as error:
+        msg = f"{expected}; {value!r} is none of them: RFC 3339 is like 2026-11-30T12:00:00Z"
+        raise ValueError(msg) from error
+
+
+def _seconds(time: datetime) -> float:
+    if time.utcoffset() is None:
+        msg = f"observed_at takes an aware datetime; {time!r} has no time zone: datetime.now(UTC) has one"
+        raise TypeError(msg)
+    return time.timestamp()
 
 
 def to_read_only(value: object, depth: int = DEPTH_MAX) -> Any:

@@ -204,6 +204,16 @@ class _Envelopes(dict[tuple[Any, ...], tuple[str | None, str | None]]):
 _ENVELOPES: Final = _Envelopes()
 
 
+def holds_list(obj: object, translator: Translator | None) -> bool:
+    """Return whether an object is an array or a page of batches, in an envelope or not."""
+    found: object = obj
+    for _ in range(_NESTING_MAX + 1):
+        if isinstance(found, _LISTS):
+            return True
+        found = _unwrap_once(found, translator)
+    return False
+
+
 def _unwrap_once(found: object, translator: Translator | None) -> object:
     """Return what an array, page or envelope holds; None for a batch, and for what is none of them."""
     if isinstance(found, _LISTS):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
+from datetime import datetime
 from functools import cache, lru_cache
 from inspect import signature
 from types import MappingProxyType
@@ -24,13 +25,22 @@ from batchfsm.wire.converter import (
     short_repr,
     to_read_only,
 )
-from batchfsm.wire.envelope import SPELLINGS, canonical, canonical_errors, decode, is_batch, only_batch, unwrap
+from batchfsm.wire.envelope import (
+    SPELLINGS,
+    canonical,
+    canonical_errors,
+    decode,
+    holds_list,
+    is_batch,
+    only_batch,
+    unwrap,
+)
 from batchfsm.wire.fast_path import FastPath, Known, ParsedRow, known_fields
 from batchfsm.wire.translation import Translator
 
 
 def parse(
-    obj: object, *, dialect: str | Dialect | Lifecycle = "openai", observed_at: float | str | None = None
+    obj: object, *, dialect: str | Dialect | Lifecycle = "openai", observed_at: float | str | datetime | None = None
 ) -> Snapshot:
     """
     Read one batch object strictly.
@@ -40,12 +50,13 @@ def parse(
             `model_dump` or `to_dict`; keys in snake_case, camelCase or
             PascalCase; bare or in an envelope.
         dialect: Whose habits of writing are taken for granted.
-        observed_at: When it was seen; Unix seconds or RFC 3339 text. Given, it
-            goes before what an envelope says.
+        observed_at: The time at which it was seen; Unix seconds, RFC 3339 text or an
+            aware `datetime`. It goes before the time in an envelope.
 
     Raises:
         SnapshotError: With the `$.path` of everything that was refused.
         UnknownNameError: If no dialect has that name.
+        TypeError: If `observed_at` is a `datetime` without a time zone.
     """
     snapshot = reader(find(dialect)).read(obj, observed_at)
     missing = [name for name in REQUIRED_FIELDS if getattr(snapshot, name) is None and name not in snapshot.bad]
@@ -112,7 +123,9 @@ class Reader:
         """
         return self.read_row(obj, observed_at).snapshot
 
-    def read_row(self, obj: object, observed_at: object = None, known: Known | None = None) -> ParsedRow:
+    def read_row(
+        self, obj: object, observed_at: object = None, known: Known | None = None, *, takes_lists: bool = True
+    ) -> ParsedRow:
         """
         Read one object as `read` does, into its plain values.
 
@@ -120,20 +133,24 @@ class Reader:
             obj: As for `parse`; a row that was read before is returned as it is.
             observed_at: As for `read`.
             known: As for `FastPath.parse`.
+            takes_lists: Whether an array or a page is accepted if it holds one batch.
         """
         if type(obj) is not dict:
             obj = decode(obj) if isinstance(obj, (str, bytes, bytearray)) else _to_mapping(obj)
         if type(obj) is dict and obj.get("object") == "batch":
             return self.read_bare_row(obj, observed_at, known)
-        return self._read_opened(obj, observed_at, known)
+        return self._read_opened(obj, observed_at, known, takes_lists=takes_lists)
 
-    def _read_opened(self, obj: object, observed_at: object, known: Known | None) -> ParsedRow:
+    def _read_opened(self, obj: object, observed_at: object, known: Known | None, *, takes_lists: bool) -> ParsedRow:
         """Read what may be in an envelope."""
         found = (obj, None) if isinstance(obj, ParsedRow | Snapshot) else self.only_batch(obj)
         if found is None:
             several = list(self.unwrap(obj))
             if len(several) != 1:
                 raise SnapshotError([("$", f"expected one batch, found {len(several)}")])
+            # A page that happens to hold one batch today may hold three tomorrow.
+            if not takes_lists and holds_list(obj, self._translator):
+                raise SnapshotError([("$", "expected one batch, found a list of one: pass the batch in it")])
             found = several[0]
         batch, seen = found
         return self.read_bare_row(batch, seen if observed_at is None else observed_at, known)

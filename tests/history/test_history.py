@@ -346,7 +346,7 @@ def test_severities_do_not_change_the_fold():
     folded = [fold.apply(track, read(row)) for row in seen("vpzcp")]
 
     assert ([], [], "in_progress", True) == (
-        folded[-1].findings, folded[-1].transitions, track.status, folded[-1].illegal,
+        folded[-1].findings, folded[-1].transitions, track.status, folded[-1].is_illegal,
     )  # fmt: skip
 
 
