@@ -261,7 +261,8 @@ class Fold:
     def _no_walk_text(self, record: BatchRecord, snapshot: Snapshot, move: Move) -> str:
         onward = [name for name in self._graph.statuses if name in self._graph.reach_strict[str(record.status)]]
         why = "only tolerated steps lead there" if move == "tolerated" else "no walk leads there"
-        return f"{_move_text(record, snapshot)}; {why}, {record.status} leads to {listed(onward)}"
+        exits = f"{record.status} leads to {listed(onward)}" if onward else f"no documented step leaves {record.status}"
+        return f"{_move_text(record, snapshot)}; {why}, {exits}"
 
 
 def _combined_verdict(verdict: Verdict, findings: list[Finding], *, judged: bool) -> Verdict:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchfsm import OPENAI, SnapshotError, Transition
+from batchfsm import OPENAI, Lifecycle, SnapshotError, State, Step, Transition, audit
 from batchfsm.history import BatchRecord, Fold
 from batchfsm.history.fold import OnIllegal
 from batchfsm.topology import topology
@@ -576,3 +576,17 @@ def test_the_fold_reads_any_log_as_the_oracle_does(dialect: str, log: list[Any])
 def test_the_fold_reads_any_log_as_the_oracle_does_in_every_dialect(dialect: str, log: list[Any]):
     """Many logs in each dialect: the fold returns the findings and transitions of the oracle."""
     fold_against_oracle(dialect, log)
+
+
+def test_a_tolerated_way_out_of_a_status_without_documented_steps_is_said_so():
+    """Nothing documented leaves it: there is no list of where it leads."""
+    lifecycle = Lifecycle(
+        name="loose",
+        initial="validating",
+        states=(State("validating", "created_at"), State("completed", "completed_at", terminal=True)),
+        steps=(Step("validating", "complete", "completed", "tolerated"),),
+    )
+    report = audit([snap("v"), snap("vc")], dialect=lifecycle)
+
+    (message,) = [finding.message for finding in report.findings if finding.rule == "H501"]
+    assert "only tolerated steps lead there, no documented step leaves validating" in message
