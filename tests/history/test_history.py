@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchfsm import OPENAI, Lifecycle, SnapshotError, State, Step, Transition, audit
+from batchfsm import OPENAI, Lifecycle, SnapshotError, State, Transition, audit
 from batchfsm.history import BatchRecord, Fold
 from batchfsm.history.fold import OnIllegal
+from batchfsm.lifecycle import Step as LifecycleStep
 from batchfsm.topology import topology
 from batchfsm.wire import reader
 from support import oracle
@@ -584,7 +585,7 @@ def test_a_tolerated_way_out_of_a_status_without_documented_steps_is_said_so():
         name="loose",
         initial="validating",
         states=(State("validating", "created_at"), State("completed", "completed_at", terminal=True)),
-        steps=(Step("validating", "complete", "completed", "tolerated"),),
+        steps=(LifecycleStep("validating", "complete", "completed", "tolerated"),),
     )
     report = audit([snap("v"), snap("vc")], dialect=lifecycle)
 
