@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, Sequence
 from inspect import isawaitable, iscoroutinefunction
 from math import isnan
 from os import PathLike
@@ -207,12 +207,7 @@ def _prepare(
         monitor=monitor, schedule=schedule, has_source=client is None, discovers=client is not None and not ids,
         concurrency=concurrency, **options,
     )  # fmt: skip
-    return fetcher, prepared, tuple(dict.fromkeys(ids or open_batches(monitor)))
-
-
-def open_batches(monitor: Monitor | AsyncMonitor) -> Iterable[str]:
-    """Return the ids of the batches that are open in a monitor."""
-    return getattr(monitor, "open", ())
+    return fetcher, prepared, tuple(dict.fromkeys(ids or monitor.open))
 
 
 def _check_ids(ids: Sequence[Any]) -> None:

@@ -309,6 +309,8 @@ class WatchLoop:
         yield from self._handler.release_final_rows(all_of_them=True)
         if self._is_over():
             return
+        for batch_id in self._in_flight & self._scheduler.open.keys():
+            yield from self._handler.emit_failure(batch_id, "transient", "no complete response before the time was up")
         yield from self._handler.end_all_failures()
         still_open = {each.batch_id: each.status for each in self._scheduler.open.values()}
         problem = self._list_problem if self._scheduler.discovers else None

@@ -148,6 +148,8 @@ class ResponseHandler:
 
     def emit_failure(self, batch_id: str | None, kind: FailureKind, reason: str) -> Effects:
         """Count a failed request; emit an event for the 1st, 10th, 100th alike in a row, and so on."""
+        if (watched := self._scheduler.open.get(batch_id or "")) is not None:
+            watched.last_failure = reason
         run = self._failures.get(batch_id)
         if run is None or (run.kind, run.reason) != (kind, reason):
             yield from self.end_failures(batch_id)
@@ -210,14 +212,15 @@ class ResponseHandler:
         """Observe a snapshot, or hold it back if it is an end whose results are pending."""
         watched, now = self._scheduler.open[batch_id], self._now()
         if self._are_results_pending(parsed.snapshot):
-            if watched.final_row is None:
+            is_first = watched.final_row is None
+            if is_first:
                 watched.final_since = now
             watched.final_row = parsed
             until = watched.final_since + self._options.results_wait_s
             if now < until:
                 self._scheduler.record_success(batch_id, now, is_retrieved=is_retrieved)
                 yield from self.end_failures(batch_id)
-                if watched.final_since == now:
+                if is_first:
                     yield from self.emit(ResultsPending(batch_id=batch_id, snapshot=parsed.snapshot, until=until))
                 return
         if self.is_over(parsed.snapshot.status):

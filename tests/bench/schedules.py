@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 CORPUS = Path(os.environ.get("BATCHFSM_SHARED", ROOT / "../shared")) / "data" / "observed_snapshots.jsonl"
 BORN_AT = 1_760_000_000
 STAMPS = ("in_progress_at", "finalizing_at", "completed_at")
-GROUPS = (1, 100, 10_000)
+GROUPS = (1, 10, 100, 10_000)
 
 Stamps = tuple[int, int, int]
 """When a batch began to run, to finalize, and was completed; seconds since it was created."""
