@@ -133,8 +133,6 @@ def command(
                 status = status or SOME_FAILED
         if status == COMPLETED and not summary.is_well:
             status = SOME_FAILED
-        if status == COMPLETED and once and summary.is_list_partial:
-            status, reason = STILL_OPEN, "the list of batches was cut short"
         if status == COMPLETED and fail_on_errors and summary.with_failed_requests:
             status, reason = SOME_FAILED, "requests failed"
         output.show("end", None, exit_status=status, statuses=dict(summary.statuses), reason=reason)

@@ -55,8 +55,6 @@ class WatchSummary:
     """The keys of the transitions whose command has failed and not succeeded since."""
     with_failed_requests: set[str] = attrs.field(factory=set)
     """The batches that ended with failed requests."""
-    is_list_partial: bool = False
-    """True if a list of batches was cut short: batches may be missing."""
 
     @property
     def is_well(self) -> bool:

@@ -41,7 +41,6 @@ class WatchView:
                 reason = str(self._summary.problems[subject])
                 self._output.show("trouble", event.batch_id, kind=event.kind, reason=reason, times=event.count)
         elif isinstance(event, ListProblem):
-            self._summary.is_list_partial |= event.kind == "cut_short"
             self._output.show("trouble", None, kind=event.kind, reason=f"the list of batches: {event.reason}", times=1)
         elif isinstance(event, Stalled):
             reason = f"{event.status or 'not polled yet'}, no change since {format_time(int(event.since))}"

@@ -21,11 +21,11 @@ import batchfsm
 from batchfsm import Monitor, audit
 from batchfsm.cli import app
 from batchfsm.cli.dashboard import Dashboard
-from batchfsm.cli.watch_output import TextOutput
+from batchfsm.cli.watch_output import LiveOutput, TextOutput
 from batchfsm.cli.watch_summary import WatchSummary
 from batchfsm.cli.watch_view import WatchView
 from batchfsm.journal import DeliveryOutcome, RetryState
-from batchfsm.watching import Stalled
+from batchfsm.watching import PollSucceeded, Stalled
 from support.notation import CREATED, DAY_S, snap, words
 from support.server import SELF, Clock, Life, Server
 
@@ -202,10 +202,60 @@ def test_a_batch_is_stalled_after_the_time_of_its_status(clock, bound):
     assert 1 == result.stderr.count("batch_1 stalled: in_progress, no change since 2025-10-09 08:53:")
 
 
+def viewed(summary):
+    """Return a view of plain lines, and its monitor."""
+    monitor = Monitor()
+    return WatchView(monitor, summary, TextOutput(summary)), monitor
+
+
+def test_a_batch_that_is_open_after_its_deadline_is_shown(capsys):
+    """With its status."""
+    view, _ = viewed(WatchSummary({"batch_1": "finalizing"}))
+
+    view.handle(Stalled(batch_id="batch_1", status="finalizing", since=CREATED, is_overdue=True))
+
+    assert "batch_1 stalled: finalizing, open long after its deadline\n" == capsys.readouterr().err
+
+
+def test_a_status_whose_transition_went_to_another_process_is_shown(capsys):
+    """Without a hint, for the status is known; once."""
+    summary = WatchSummary({"batch_1": None})
+    view, monitor = viewed(summary)
+    snapshot = batchfsm.parse(snap("vp"), observed_at=CREATED + 90)
+    monitor.observe(snapshot)
+
+    for _ in range(2):
+        view.handle(PollSucceeded(batch_id="batch_1", snapshot=snapshot, transitions=(), findings=()))
+
+    assert "2025-10-09 08:54:50  batch_1 in_progress\n" == capsys.readouterr().out
+    assert {"batch_1": "in_progress"} == summary.statuses
+
+
+def test_a_batch_that_ended_in_another_watch_counts(capsys):
+    """Its end and its failed requests are known without a poll of this watch."""
+    summary = WatchSummary({"batch_1": None, "batch_2": None})
+    view, monitor = viewed(summary)
+    monitor.observe(snap("vpzc"))
+
+    view.finish()
+
+    assert ({"batch_1": "completed", "batch_2": None}, {"batch_1"}) == (summary.statuses, summary.with_failed_requests)
+
+
+def test_the_live_view_shows_why_a_watch_ended_early(capsys):
+    """The reason stands below the view; without one there is no line."""
+    summary = WatchSummary({})
+    output = LiveOutput(summary, Console(file=io.StringIO()), Dashboard(Monitor(), summary, lambda: 0.0))
+
+    output.show("end", None, reason="")
+    output.show("end", None, reason="time limit reached")
+
+    assert "time limit reached\n" == capsys.readouterr().out
+
+
 def test_the_last_failure_of_a_stalled_batch_is_shown(capsys):
     """The reason why nothing changes may be that no request succeeds."""
-    summary = WatchSummary({"batch_1": None})
-    view = WatchView(Monitor(), summary, TextOutput(summary))
+    view, _ = viewed(WatchSummary({"batch_1": None}))
 
     view.handle(Stalled(batch_id="batch_1", status=None, since=CREATED, is_overdue=False, last_failure="HTTP 503"))
 
