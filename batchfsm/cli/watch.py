@@ -17,7 +17,7 @@ from batchfsm.cli.exec_hook import KEY, ExecHook
 from batchfsm.cli.failures import StopError
 from batchfsm.cli.options import SPAN, DialectChoice, dialect_options
 from batchfsm.cli.output import refuse_overwriting
-from batchfsm.cli.watch_output import output_for
+from batchfsm.cli.watch_output import TextOutput, output_for
 from batchfsm.cli.watch_summary import WatchSummary
 from batchfsm.cli.watch_view import WatchView
 from batchfsm.journal import FailureCounts, Journal, open_journal
@@ -104,18 +104,9 @@ def command(
         summary = WatchSummary({each: monitor[each].status if each in monitor else None for each in watched})
         output = output_for(monitor, summary, time.time, as_json=as_json)
         view = WatchView(monitor, summary, output)
-        give_up_at = None if timeout is None else time.time() + timeout
         try:
             if command_line is not None:
-                hook = ExecHook(
-                    command_line,
-                    time_left=lambda: None if give_up_at is None else give_up_at - time.time(),
-                    passed_variables=exec_env,
-                    before=view.start_command,
-                    after=view.end_command,
-                    output=output.command_output,
-                )
-                monitor.on(*on, name=EXEC)(hook)
+                monitor.on(*on, name=EXEC)(_exec_hook(command_line, exec_env, timeout, view, output))
             transitions: Iterable[object] = ()
             if watched or watches_all:
                 transitions = watch(
@@ -157,6 +148,21 @@ def _check_usage(
         raise StopError("--on says when to run a command: --exec is missing")
     if base_url is not None and not base_url.startswith(("http://", "https://")):
         raise StopError("--base-url begins with http:// or https://")
+
+
+def _exec_hook(
+    command_line: str, variables: tuple[str, ...], timeout_s: float | None, view: WatchView, output: TextOutput
+) -> ExecHook:
+    """Return the hook of `--exec`, whose commands end at the time limit of the watch."""
+    give_up_at = None if timeout_s is None else time.time() + timeout_s
+    return ExecHook(
+        command_line,
+        time_left=lambda: None if give_up_at is None else give_up_at - time.time(),
+        passed_variables=variables,
+        before=view.start_command,
+        after=view.end_command,
+        output=output.command_output,
+    )
 
 
 def _stall_bounds(options: tuple[str, ...]) -> float | dict[str, float] | None:
