@@ -1,4 +1,4 @@
-"""Rules and histories in plain text, for people at a terminal; and what pictures of histories are drawn from."""
+"""Rules and timelines in plain text, and the bars that pictures of timelines are drawn from."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _UNSAID: Final = re.compile(r"[^\w .-]", re.ASCII)
 
 
 def rule_page(rule: Rule, *, width: int = WIDTH) -> str:
-    """Return what a rule means, why, an example, and what to do; as text."""
+    """Return the page of a rule as text: its meaning, evidence, an example and the remedy."""
 
     def part(timeline_title: str, text: str) -> str:
         # Of an id such as file-abc123, both halves stay together.
@@ -53,7 +53,7 @@ def rule_page(rule: Rule, *, width: int = WIDTH) -> str:
 
 
 def example(rule: Rule) -> str:
-    """Return the message of a rule's own example, judged here and now."""
+    """Return the message that a rule gives for its own example."""
     fold, track = Fold(DIALECTS["openai"]), BatchRecord()
     findings = []
     for changes in rule.example:
@@ -72,23 +72,23 @@ def timelines_by_batch(
     log: Iterable[Record | UnreadableEntry], dialect: Dialect, batch_id: str | None = None
 ) -> Iterator[BatchTimeline]:
     """
-    Gather a log by batch.
+    Yield the timeline of each batch of a log.
 
     Args:
-        log: Its rows; what could not be read is passed over, for an audit names it.
-        dialect: Whose lifecycle it is.
-        batch_id: The one batch that is meant; None for all.
+        log: Its rows; entries that could not be read are skipped, for an audit names them.
+        dialect: The dialect of the server that wrote the log.
+        batch_id: The one batch to yield; None for all.
 
     Yields:
-        A life for each batch, in order of first sight.
+        One timeline for each batch, in order of first sight.
     """
     fold, stamp = Fold(dialect), topology(dialect.lifecycle).stamp
-    found: dict[str, _Gathered] = {}
+    found: dict[str, _TimelineBuilder] = {}
     for row in log:
         if isinstance(row, UnreadableEntry) or not row.snapshot.is_named or batch_id not in (None, row.snapshot.id):
             continue
         snapshot = row.snapshot
-        gathered = found.setdefault(snapshot.id, _Gathered())
+        gathered = found.setdefault(snapshot.id, _TimelineBuilder())
         folded = fold.apply(gathered.record, snapshot)
         gathered.transitions += [attrs.evolve(transition, snapshot=None) for transition in folded.transitions]
         gathered.seen.add(snapshot.status)
@@ -102,7 +102,7 @@ def timelines_by_batch(
 
 
 @attrs.define
-class _Gathered:
+class _TimelineBuilder:
     """The rows of one batch, folded."""
 
     record: BatchRecord = attrs.field(factory=BatchRecord)
@@ -184,7 +184,7 @@ def _returned(life: BatchTimeline, status: str, number: int, after: int | None, 
 
 def timeline(life: BatchTimeline) -> str:
     """
-    Draw a life: a bar for each status, with its duration; `*` where only a stamp, or the way, proves it.
+    Return a timeline as text: a bar for each status, with its duration; `*` where only a stamp, or the walk, proves it.
 
     Times are UTC. A status without a stamp has no bar, and the one before it none of its own end.
     """
@@ -205,7 +205,7 @@ def timeline(life: BatchTimeline) -> str:
 
 
 def gantt(drawn: Iterable[BatchTimeline]) -> str:
-    """Draw lives as a Mermaid Gantt chart: a section for each batch, a task for each status with a stamp."""
+    """Return timelines as a Mermaid Gantt chart: a section for each batch, a task for each status with a stamp."""
     lines = ["gantt", "    dateFormat X", "    axisFormat %Y-%m-%d %H:%M:%S"]
     for life in drawn:
         # What Mermaid would act on is an underscore here: an id is no place for colons and markup.
@@ -218,7 +218,7 @@ def gantt(drawn: Iterable[BatchTimeline]) -> str:
 
 
 def count_steps(drawn: Iterable[BatchTimeline]) -> list[StepCount]:
-    """Return how many batches took each step, and each way that nothing proves, in order of first sight."""
+    """Return how many batches took each step, and each gap, in order of first sight."""
     ways = ((each.source, each.target, each.event) for life in drawn for each in life.transitions)
     return [
         StepCount(source, target, times, "step" if event is not None else "gap")
@@ -244,14 +244,14 @@ def span(seconds: int) -> str:
 
 
 def timeline_title(life: BatchTimeline) -> str:
-    """Return who a batch is, in which status, and how far; safe for a terminal."""
+    """Return the id, the status and the counts of a batch on one line; safe for a terminal."""
     counts = _counts(life.last).strip().replace("  ", ", ")
     parts = (_cut(printable(life.batch_id), 40), _cut(printable(str(life.last.status)), 20), counts)
     return " · ".join(filter(None, parts))
 
 
 def _head(life: BatchTimeline, span: str) -> list[str]:
-    """Return who, what, how far and how long, on two lines where one is too short."""
+    """Return the id, status, counts and duration of a batch; on two lines if one is too short."""
     who = f"{_cut(printable(life.batch_id), 40)}  {_cut(printable(str(life.last.status)), 20)}"
     counts, room = _counts(life.last), WIDTH - _SPAN - 1
     if len(who + counts) <= room:

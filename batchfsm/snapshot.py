@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, Final, Literal, cast, get_args
@@ -30,7 +30,7 @@ TEXT_FIELDS: Final = (
 """The fields that hold text; `object` apart, which is always `batch`."""
 
 REQUIRED_FIELDS: Final = ("id", "status", "created_at")
-"""The fields that a batch cannot do without."""
+"""The required fields of a batch."""
 
 FILE_FIELDS: Final = ("input_file_id", "output_file_id", "error_file_id")
 """The fields that hold file ids, where `""` means null."""
@@ -77,16 +77,16 @@ _NOTHING: Final[Mapping[str, object]] = MappingProxyType({})
 
 
 def fast_constructor(kind: Any) -> Any:
-    """Return what makes instances of a frozen attrs class, from the same arguments, at a fifth of the price."""
+    """Return a constructor for a frozen attrs class that takes a fifth of the time of its `__init__`."""
 
-    # A frozen `__init__` takes a detour for each field. A draft is filled in first, and then freezes.
-    def freeze(draft: Any) -> None:
+    # A frozen `__init__` calls `object.__setattr__` for each field. Here a mutable draft is filled, then sealed.
+    def seal(draft: Any) -> None:
         draft.__class__ = kind
 
     fields = {field.name: attrs.field(default=field.default) for field in attrs.fields(kind)}
-    filled: Any = attrs.make_class("Filled", fields, eq=False, class_body={"__attrs_post_init__": freeze})
+    filled: Any = attrs.make_class("Filled", fields, eq=False, class_body={"__attrs_post_init__": seal})
     thawed = {"__slots__": (), "__setattr__": object.__setattr__, "__delattr__": object.__delattr__}
-    return type(kind.__name__, (kind,), thawed | {"__init__": filled.__init__, "__attrs_post_init__": freeze})
+    return type(kind.__name__, (kind,), thawed | {"__init__": filled.__init__, "__attrs_post_init__": seal})
 
 
 @attrs.frozen
@@ -195,7 +195,7 @@ class Snapshot:
     """Tokens used, as the server wrote them; a read-only view."""
 
     metadata: Mapping[str, object] | None = None
-    """What its owner attached; a read-only view. None where `null`, `{}` or `[]` came."""
+    """The owner's key-value pairs; a read-only view. None for `null`, `{}` and `[]`."""
 
     observed_at: float | None = None
     """When it was seen; Unix seconds. None if the envelope did not say."""
@@ -232,7 +232,7 @@ class Snapshot:
 
     def to_dict(self, *, style: Style = "snake") -> dict[str, object]:
         """
-        Write it back as the wire has it: nulls explicit, bad fields and unknown keys as they came.
+        Return the wire's form: nulls explicit, bad fields and unknown keys unchanged.
 
         Args:
             style: How to spell the keys. Keys that are not the wire's own stay as they came.
@@ -297,6 +297,20 @@ def to_case(name: str, style: Style) -> str:
         return camel
     pascal = camel[0].upper() + camel[1:]
     return pascal[:-2] + "ID" if pascal.endswith("Id") else pascal
+
+
+_OTHER_KEYS: Final = {"id": {"batchid"}, "status": {"batchstatus", "state"}, "created_at": {"created", "createtime"}}
+
+
+def similar_key(name: str, keys: Iterable[object]) -> str | None:
+    """
+    Return the key that stands for a required field in other programs' objects; None if there is none.
+
+    >>> similar_key("id", ["batch_id", "status"])
+    'batch_id'
+    """
+    texts = (key for key in keys if isinstance(key, str))
+    return next((key for key in texts if key.replace("_", "").lower() in _OTHER_KEYS[name]), None)
 
 
 def _renamed(wire: Mapping[str, object], style: Style) -> dict[str, object]:

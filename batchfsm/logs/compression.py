@@ -1,4 +1,4 @@
-"""A binary stream as it was before it was packed; gzip and zstd are recognised by their first bytes."""
+"""Readers of compressed streams; gzip and zstd are recognised by their first bytes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _GZIP: Final = b"\x1f\x8b"
 _GZIP_BITS: Final = 31  # zlib's word for "with a gzip header, and the largest window".
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
 _PIECE_BYTES: Final = 64
-"""How much of a zstd stream is unpacked at once: what a damaged piece held before the damage is lost."""
+"""The size of the pieces in which zstd is decompressed: data of a damaged piece before the damage is lost."""
 
 
 _EARLY: Final = "the compressed stream ends early"
@@ -28,14 +28,14 @@ class TruncatedStreamError(Exception):
 
 def decompressing_reader(binary: BinaryIO) -> Callable[[int], bytes]:
     """
-    Return what reads a stream, unpacked where it is packed.
+    Return a `read` function for a stream that decompresses gzip and zstd.
 
     Returns:
-        As `BinaryIO.read`. It raises BrokenError where the stream ends early or is damaged,
-        after all that came before; in zstd, but for what 64 bytes held.
+        A function like `BinaryIO.read`. It raises TruncatedStreamError where the stream ends early or is damaged,
+        after all bytes before the damage; in zstd, up to 64 compressed bytes before it are lost.
 
     Raises:
-        MissingExtraError: If it is zstd, and what unpacks it is not installed.
+        MissingExtraError: If the stream is zstd, and no library that decompresses it is installed.
     """
     head = binary.read(len(_ZSTD))
     rest = _PrefixedReader(head, binary)
@@ -45,17 +45,17 @@ def decompressing_reader(binary: BinaryIO) -> Callable[[int], bytes]:
 
 
 def is_packed(binary: BinaryIO) -> bool:
-    """Tell whether a stream that stands at its beginning is packed; it stands there again."""
+    """Return True if a stream is compressed. It must stand at its beginning, and does so again afterwards."""
     head = binary.read(len(_ZSTD))
     binary.seek(0)
     return head.startswith(_GZIP) or head == _ZSTD
 
 
 class CountingReader:
-    """A stream whose bytes are counted as they are read."""
+    """A stream that reports the number of bytes of each read."""
 
     def __init__(self, binary: BinaryIO, passed: Callable[[int], object]) -> None:
-        """Tell `passed` how many bytes each reading brings."""
+        """Call `passed` with the number of bytes of each read."""
         self._binary, self._passed = binary, passed
 
     def read(self, size: int) -> bytes:
@@ -66,7 +66,7 @@ class CountingReader:
 
 
 class _PrefixedReader:
-    """A stream whose first bytes were looked at already."""
+    """A stream whose first bytes were read already."""
 
     def __init__(self, head: bytes, binary: BinaryIO) -> None:
         self._head, self._binary = head, binary
@@ -77,7 +77,7 @@ class _PrefixedReader:
 
 
 class _Gunzip:
-    """Gzip that gives what it has before it fails: `GzipFile` loses the last block of a truncated file."""
+    """A gzip reader that returns all data before an error: `GzipFile` loses the last block of a truncated file."""
 
     def __init__(self, packed: _PrefixedReader) -> None:
         self._packed = packed
@@ -110,7 +110,7 @@ class _Gunzip:
             return self._inflate.decompress(chunk, size)
         except zlib.error as error:
             self._error = TruncatedStreamError(str(error))
-        # What the chunk gave before it failed was lost with the error: once more, byte by byte.
+        # The data before the error was lost with it: decompress the chunk again, byte by byte.
         found = BytesIO()
         with suppress(zlib.error):
             found.writelines(before.decompress(bytes([byte])) for byte in chunk)
@@ -118,7 +118,7 @@ class _Gunzip:
 
 
 class _Unzstd:
-    """Zstd, frame by frame, in pieces so small that little is lost where one is damaged."""
+    """A zstd reader that decompresses small pieces, so that an error loses little data before it."""
 
     def __init__(self, packed: _PrefixedReader) -> None:
         self._packed = packed
@@ -147,13 +147,13 @@ class _Unzstd:
                 return found
 
     def _fill(self) -> bool:
-        """Take the next bytes; False at the end."""
+        """Read the next bytes; False at the end."""
         self._chunk, self._at = self._packed.read(_CHUNK_BYTES), 0
         return bool(self._chunk)
 
 
 def _zstd() -> ModuleType:
-    """Return what unpacks zstd; MissingExtraError if it is not installed."""
+    """Return the zstd module; MissingExtraError if none is installed."""
     try:
         from compression import zstd  # type: ignore[import-not-found]  # noqa: PLC0415  # Since Python 3.14.
     except ImportError:

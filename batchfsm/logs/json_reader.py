@@ -1,4 +1,4 @@
-"""One open log, object by object: JSON in any layout, and text forms; bounded memory, linear time."""
+"""Reader of one open log: JSON in any layout and text forms, in bounded memory and linear time."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from batchfsm.snapshot import fast_constructor
 from batchfsm.wire import decode_problem, decoder, is_batch, make_scanner, unwrap
 
 OBJECT_CHARS_MAX: Final = 32 * 2**20
-"""The longest object, or line, that is read; a longer one is passed over in pieces, and named."""
+"""The longest object, or line, that is read; a longer one is skipped and reported."""
 
 TEXT_LINES_MAX: Final = 256
-"""The most lines that a text form is put together from; `console.log` of a batch takes fifty."""
+"""The most lines that one text form may take; `console.log` of a batch takes fifty."""
 
 _PATIENCE_MAX: Final = 64 * TEXT_LINES_MAX  # How many lines may be tried in vain, all in all,
 _TRIES_A_LINE: Final = 8  # and how many more for each line that is passed.
@@ -36,7 +36,7 @@ _SPACE_OR_COMMA: Final = re.compile(r"[ \t\r\n,]*+")
 
 @attrs.frozen
 class RawRecord:
-    """One object in a log, not read yet: a batch, an envelope, a page or something else."""
+    """One decoded object of a log, not parsed yet: a batch, an envelope, a page or something else."""
 
     place: LogPosition
     found: object
@@ -44,11 +44,11 @@ class RawRecord:
 
 @attrs.frozen
 class UnreadableEntry:
-    """Something in a log that could not be read, or not in full."""
+    """A place in a log that could not be read, or not in full."""
 
     place: LogPosition
     problem: str
-    """What is wrong, in half a sentence."""
+    """The reason, in half a sentence."""
 
 
 _make_place: Final[Callable[[str, int], LogPosition]] = fast_constructor(LogPosition)
@@ -56,20 +56,20 @@ _make_sighting: Final[Callable[[LogPosition, object], RawRecord]] = fast_constru
 
 
 class RecordReader:
-    """A window that moves over a binary stream; gzip and zstd are recognised by their first bytes."""
+    """Iterator over the objects of a binary stream; gzip and zstd are recognised by their first bytes."""
 
     def __init__(
         self, binary: BinaryIO, name: str, form: TextForm | None, *, detects: bool = True, line: int = 1
     ) -> None:
         """
-        Read nothing yet.
+        Store the stream; reading begins with iteration.
 
         Args:
             binary: The stream; left open.
-            name: What places call it.
+            name: The name of the log in positions.
             form: The text form that every line is in; None for JSON.
-            detects: True if a line that is no JSON may be in a text form.
-            line: Which line of the log the stream begins with.
+            detects: True if lines that are not JSON are tried as text forms.
+            line: The number of the first line of the stream.
         """
         self._binary, self._name, self._form, self._detects = binary, name, form, detects
         self._read: Callable[[int], bytes] = binary.read
@@ -82,7 +82,7 @@ class RecordReader:
         self._retry_budget = _PATIENCE_MAX
 
     def __iter__(self) -> Iterator[RawRecord | UnreadableEntry]:
-        """Yield every object, and whatever else stands there, in order."""
+        """Yield every object, and an entry for every place that is none, in order."""
         self._open()
         in_array = False
         while True:
@@ -105,7 +105,7 @@ class RecordReader:
             yield UnreadableEntry(self._place(), "the array is not closed: the log may be cut off")
 
     def _whole_objects(self) -> Iterator[RawRecord]:
-        """Decode and pass objects, one a line, as long as they end inside the window; what follows needs more care."""
+        """Yield objects as long as each ends inside the window; `_next` reads the others."""
         text, name, scan = self._text, self._name, self._scan
         is_utf8, size = self._is_utf8 or text.isascii(), len(text)
         self._advance(text.startswith("\n", self._at))
@@ -128,7 +128,7 @@ class RecordReader:
             yield sighting
 
     def _next(self, char: str, *, in_array: bool) -> RawRecord | UnreadableEntry:
-        """Return what stands here: an object, a text form, or a line that is neither."""
+        """Return the object or the text form that begins here; an entry for a line that is neither."""
         place, problem = self._place(), None
         if self._form is None and (char in "{[" or in_array):
             found, problem = self._object()
@@ -156,7 +156,7 @@ class RecordReader:
     def _embedded_json(
         self, two: str, line: str, text_start: tuple[int, TextForm] | None
     ) -> RawRecord | UnreadableEntry | None:
-        """Read and pass a line with JSON behind a prefix of a logger's; None, and no step, if none of it is a batch."""
+        """Read a line with JSON behind a logger's prefix, and advance; None if it holds no batch, without advancing."""
         head = _JSON_HEAD.search(two)
         if head is None or not 0 < head.start() < len(line) or (text_start and text_start[0] <= head.start()):
             return None
@@ -182,7 +182,7 @@ class RecordReader:
         return RawRecord(self._place(), batches[0] if len(batches) == 1 else batches)
 
     def _embedded_lines(self, start: int, line: str) -> RawRecord | UnreadableEntry:
-        """Read and pass JSON that begins behind a prefix and goes on over the next lines."""
+        """Read JSON that begins behind a prefix and continues on the next lines, and advance."""
         self._advance(start)
         found, problem = self._object()
         if problem is None and _holds_batch(found):
@@ -195,7 +195,7 @@ class RecordReader:
         return UnreadableEntry(place, "the JSON on this line breaks off")
 
     def _object(self) -> tuple[object, str | None]:
-        """Decode and pass what begins here; or say in its place why that cannot be."""
+        """Decode the JSON value that begins here, and advance; or return the problem."""
         if self._at > _PASSED_CHARS_MAX:
             self._text, self._at = self._text[self._at :], 0
         while True:
@@ -228,7 +228,7 @@ class RecordReader:
         return decode_problem(error)
 
     def _text_form(self, form: TextForm) -> tuple[dict[str, object] | None, str | None]:
-        """Read and pass the text form that begins on this line; or say in its place why that cannot be."""
+        """Read the text form that begins on this line, and advance; or return the problem."""
         few, many, most = 0, 1, min(self._retry_budget, TEXT_LINES_MAX)
         while many < most and not is_complete(self._lines(many) or "", form):
             few, many = many, many * 2
@@ -254,7 +254,7 @@ class RecordReader:
             self._text = self._text[1:]  # Windows puts a byte order mark before UTF-8.
 
     def _fill_buffer(self) -> bool:
-        """Widen the window: double what is unread, so that reading stays linear; False at the end."""
+        """Double the unread part of the window, so that reading stays linear; False at the end."""
         if self._ended:
             return False
         unread = self._text[self._at :]
@@ -283,7 +283,7 @@ class RecordReader:
             return self._utf8.decode(chunk, final=self._ended)
 
     def _skip(self, blank: re.Pattern[str]) -> str | None:
-        """Pass what is blank and return the next character without passing it; None at the end."""
+        """Skip blanks and return the next character, without advancing past it; None at the end."""
         while True:
             self._advance(self._end_of(blank, self._at) - self._at)
             if self._at < len(self._text):
@@ -306,12 +306,12 @@ class RecordReader:
                 return self._text.startswith(("[", "]"), start)
 
     def _end_of(self, blank: re.Pattern[str], start: int) -> int:
-        """Return where a blank ends that begins at `start`, or might."""
+        """Return the end of the blank that begins at `start`; `start` if there is none."""
         found = blank.match(self._text, start)
         return found.end() if found else start
 
     def _lines(self, count: int) -> str | None:
-        """Return some lines from here on, without passing them; None if the first is too long to hold."""
+        """Return the next lines without advancing; None if the first is longer than the limit."""
         while True:
             end = self._at
             for _ in range(count):
@@ -331,7 +331,7 @@ class RecordReader:
             if end:
                 self._advance(end - self._at)
                 return
-            self._at = max(self._at, len(self._text) - 1)  # What is dropped need not be kept for the window.
+            self._at = max(self._at, len(self._text) - 1)  # A skipped line is not kept in the window.
             if not self._fill_buffer():
                 self._at = len(self._text)
                 return
@@ -357,7 +357,7 @@ def _holds_batch(found: object) -> bool:
 
 
 def _scalar(line: str) -> str:
-    """Say why a line that is no object is not read."""
+    """Return the problem of a line that is no object."""
     try:
         decoder.decode(line.strip())
     except (ValueError, RecursionError) as error:

@@ -1,4 +1,4 @@
-"""The snapshots of a source with their places, and what could not be read."""
+"""Parsed records of a source, with their positions, and entries for the rest."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Record:
 
     @property
     def snapshot(self) -> Snapshot:
-        """The snapshot, built when somebody asks."""
+        """The snapshot, built on first access."""
         return self.parsed.snapshot
 
 
@@ -38,7 +38,7 @@ _make_row: Final[Callable[[float, LogPosition, ParsedRow], Record]] = fast_const
 
 
 def parse_records(source: Iterable[RawRecord | UnreadableEntry], reader: Reader) -> Iterator[Record | UnreadableEntry]:
-    """Read a source; what cannot be read is named, and never stops it."""
+    """Yield a record for each snapshot of a source, and an entry for each place that cannot be read."""
     number = 0
     for sighting in source:
         if isinstance(sighting, UnreadableEntry):
@@ -92,7 +92,7 @@ def _unread_problem(snapshot: Snapshot) -> str | None:
 
 
 def _unpacked(found: object) -> object:
-    """Return what JSON text holds, and what a page of an SDK does; anything else as it is."""
+    """Return JSON text decoded, an SDK's page as its list of batches, and anything else unchanged."""
     if type(found) is dict or type(found) is Snapshot:
         return found
     if isinstance(found, str | bytes | bytearray):

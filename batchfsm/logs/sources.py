@@ -1,4 +1,4 @@
-"""What can be audited: files and globs, standard input, and objects at hand."""
+"""Sources of a log: files and globs, standard input, and objects in memory."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _PARQUET: Final = b"PAR1"
 
 @attrs.frozen
 class LogSource:
-    """Where sightings come from."""
+    """Files or objects that raw records are read from."""
 
     names: tuple[str, ...]
     """Files in order, `-` for standard input; empty for objects."""
@@ -39,15 +39,15 @@ class LogSource:
     input_format: InputFormat = "auto"
 
     passed: Callable[[int], object] = lambda _: None
-    """What takes how many more bytes were read, packed as they are; it must not raise."""
+    """Called with the number of compressed bytes of each read; it must not raise."""
 
     def only(self, names: Iterable[str]) -> LogSource:
-        """Return those of its files that have some names; objects at hand as they are."""
+        """Return the source restricted to files of these names."""
         return attrs.evolve(self, names=tuple(names))
 
     @property
     def size(self) -> int | None:
-        """How many bytes there are to read, packed as they are; None if not all of it is files."""
+        """The total size of the files in bytes, compressed; None if not all of it is files."""
         files = [Path(name) for name in self.names]
         return sum(file.stat().st_size for file in files) if files and self.is_repeatable else None
 
@@ -59,7 +59,7 @@ class LogSource:
         return iter(self.objects) is not self.objects
 
     def __iter__(self) -> Iterator[RawRecord | UnreadableEntry]:
-        """Yield every object, and whatever could not be read; SourceError if a file cannot be opened."""
+        """Yield raw records, and entries for places that could not be read; SourceError if a file cannot be opened."""
         if not self.names:
             yield from (RawRecord(LogPosition("iterable", number), each) for number, each in enumerate(self.objects, 1))
         for name in self.names:
@@ -98,7 +98,7 @@ def is_parquet(name: str) -> bool:
 
 def resolve_source(source: object, input_format: str = "auto") -> LogSource:
     """
-    Find out what is meant.
+    Return the source that a path, a glob, an object or an iterable stands for.
 
     Args:
         source: A path or glob, `-`, several of them, a batch object, or an

@@ -17,6 +17,7 @@ from batchfsm.monitor.hooks import HookRegistry
 from batchfsm.monitor.journal_client import JournalClient
 from batchfsm.monitor.journaled_store import JournaledBatchStore
 from batchfsm.monitor.observation import Observation, TrackedBatch
+from batchfsm.snapshot import similar_key
 from batchfsm.topology import topology
 from batchfsm.wire import ParsedRow, parse_observed_at, reader
 
@@ -177,7 +178,9 @@ class BaseMonitor(Generic[DispatcherT]):
         seen_at = parse_observed_at(observed_at)
         parsed = self._reader.read_row(batch, seen_at, self._store.last_row, takes_lists=False)
         if parsed.id is None:
-            raise SnapshotError([("$.id", "a batch without a readable id cannot be tracked")])
+            other = similar_key("id", parsed.snapshot.extra)
+            found = "" if other is None else f"; there is {other!r} instead"
+            raise SnapshotError([("$.id", f"a batch without a readable id cannot be tracked{found}")])
         return parsed
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from operator import attrgetter
 from typing import Any, Final
 
 from batchfsm.rules import kinds
 from batchfsm.rules.catalog import RULES
 from batchfsm.rules.checks import BreachDetails, RuleContext, SetFields, SnapshotCheck, listed, many, value_of
-from batchfsm.snapshot import Snapshot, Unreadable
+from batchfsm.snapshot import REQUIRED_FIELDS, Snapshot, Unreadable, similar_key
 from batchfsm.wire import expected_message, short_repr
 
 METADATA: Final[Any] = RULES["S006"].kind
@@ -35,6 +35,13 @@ def refused(
     return look if "bad" in fields else None
 
 
+def _found_instead(null: Iterable[str], snapshot: Snapshot) -> str:
+    """Return which unknown keys stand for required fields, as the end of a sentence."""
+    pairs = ((name, similar_key(name, snapshot.extra)) for name in null if name in REQUIRED_FIELDS)
+    found = [f"the key {short_repr(key)}, not {name!r}" for name, key in pairs if key is not None]
+    return f"; it has {listed(found)}" if found else ""
+
+
 def null(kind: kinds.MustBeSet, world: RuleContext, status: str | None, fields: SetFields) -> SnapshotCheck | None:
     """Ask which fields are null that should be set."""
     if status not in world.scope(kind) or fields.issuperset(kind.fields):
@@ -42,7 +49,7 @@ def null(kind: kinds.MustBeSet, world: RuleContext, status: str | None, fields: 
 
     def look(snapshot: Snapshot) -> BreachDetails | None:
         null = [name for name in kind.fields if getattr(snapshot, name) is None and name not in snapshot.bad]
-        return (dict.fromkeys(null), f"has no {listed(null)}", None) if null else None
+        return (dict.fromkeys(null), f"has no {listed(null)}{_found_instead(null, snapshot)}", None) if null else None
 
     return look
 

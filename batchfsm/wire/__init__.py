@@ -1,4 +1,4 @@
-"""What came over the wire, read into a `Snapshot`: nothing coerced, every refusal with its `$.path`."""
+"""Parsers of batch objects into a `Snapshot`: nothing is coerced, every problem has its `$.path`."""
 
 from batchfsm.wire.converter import TIME_MAX, expected_message, parse_observed_at, parse_time, short_repr
 from batchfsm.wire.envelope import (

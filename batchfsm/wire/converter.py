@@ -1,4 +1,4 @@
-"""How each field of the wire is read, by a cattrs converter for each dialect; nothing is coerced."""
+"""A cattrs converter for each dialect that parses every field without coercion."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def converter(dialect: Dialect) -> Converter:
 
 
 def failed_paths(error: ClassValidationError) -> Iterator[tuple[str, ...]]:
-    """Yield the path of each field that was refused: `("request_counts", "total")`."""
+    """Yield the path of each field that failed: `("request_counts", "total")`."""
     for inner, note in error.group_exceptions()[0]:
         if note.name == "request_counts" and isinstance(inner, ClassValidationError):
             yield from ((note.name, *path) for path in failed_paths(inner))
@@ -154,7 +154,7 @@ def to_read_only(value: object, depth: int = DEPTH_MAX) -> Any:
 
 
 def expected_message(name: str, value: object) -> str:
-    """Say what a field should have been, in half a sentence."""
+    """Return the expected form of a field and its value, for a message."""
     null = "" if name in REQUIRED_FIELDS else "null or "
     due = f"{null}text"
     if name in TIME_FIELDS:

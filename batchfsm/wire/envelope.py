@@ -1,4 +1,4 @@
-"""JSON text and what batches come wrapped in: envelopes, list pages, arrays."""
+"""Decoders of JSON text, and of envelopes, list pages and arrays around batches."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def decode(text: str | bytes | bytearray) -> object:
 
 
 def decode_problem(error: ValueError | RecursionError) -> str:
-    """Say in half a sentence why JSON could not be read."""
+    """Return the reason why JSON could not be read, in half a sentence."""
     if isinstance(error, RecursionError):
         return "nested too deep to be read"
     if isinstance(error, UnicodeError):
@@ -87,12 +87,12 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 decoder: Final = json.JSONDecoder(object_pairs_hook=_object)
-"""What `decode` reads with, for those who decode piece by piece."""
+"""The decoder of `decode`, for callers that decode piece by piece."""
 
 
 def make_scanner() -> Scan:
     """
-    Return what decodes JSON text as `decoder.raw_decode` does, in two thirds of its time; for one thread.
+    Return a function that decodes like `decoder.raw_decode` in two thirds of its time; for one thread.
 
     `decoder` has every object reported pair by pair. This one counts the keys of what was decoded, and
     compares that with the text: where both are as many, no key stands twice in an object.
@@ -145,7 +145,7 @@ def unwrap(
     obj: object, observed_at: object = None, translator: Translator | None = None
 ) -> Iterator[tuple[object, object]]:
     """
-    Open what a log line may hold: a bare batch, an envelope, a list page, an array.
+    Yield the batches of a log line: of a bare batch, an envelope, a list page, or an array.
 
     Yields:
         `(batch, observed_at)` in order, neither of them checked.
@@ -215,7 +215,7 @@ def holds_list(obj: object, translator: Translator | None) -> bool:
 
 
 def _unwrap_once(found: object, translator: Translator | None) -> object:
-    """Return what an array, page or envelope holds; None for a batch, and for what is none of them."""
+    """Return the content of an array, page or envelope; None for a batch and for anything else."""
     if isinstance(found, _LISTS):
         return found
     if not isinstance(found, Mapping) or (translator is not None and translator.is_marked(found)) or is_batch(found):

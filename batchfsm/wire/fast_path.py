@@ -1,5 +1,5 @@
 """
-The fast path of the reader: objects whose values have the wire's types, which is what nearly every server sends.
+The fast path of the reader, for objects whose values all have the wire's types, as nearly all objects do.
 
 It reads a mapping through the layout of its keys, which is worked out once for each set of
 keys: how an SDK spells them, which are unknown, which are absent. What it reads, it reads
@@ -124,7 +124,7 @@ def _allows(allowed: frozenset[type], kind: type) -> bool:
 
 
 def _getter(types: tuple[type, ...], due: type) -> Callable[[SnapshotRow], Any]:
-    """Return what picks the values of a type, before the counts, as a tuple."""
+    """Return a function that picks the values of one type, counts excluded, as a tuple."""
     indices = [index for index, kind in enumerate(types[:_ROW_WIDTH]) if kind is due]
     return itemgetter(*indices) if len(indices) > 1 else lambda row: tuple(row[index] for index in indices)
 

@@ -1,8 +1,8 @@
-"""Any form of a batch object, read into a `Snapshot` through one reader a dialect."""
+"""The reader of batch objects in any form; one for each dialect."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import cache, lru_cache
 from inspect import signature
@@ -15,7 +15,7 @@ from cattrs import ClassValidationError
 from batchfsm.dialects import Dialect, find
 from batchfsm.errors import SnapshotError
 from batchfsm.lifecycle import Lifecycle
-from batchfsm.snapshot import COUNT_FIELDS, REQUIRED_FIELDS, Snapshot, Unreadable
+from batchfsm.snapshot import COUNT_FIELDS, REQUIRED_FIELDS, Snapshot, Unreadable, similar_key
 from batchfsm.wire.converter import (
     converter,
     errors_hook,
@@ -49,9 +49,9 @@ def parse(
         obj: A mapping, JSON text, a `Snapshot`, or an SDK object with
             `model_dump` or `to_dict`; keys in snake_case, camelCase or
             PascalCase; bare or in an envelope.
-        dialect: Whose habits of writing are taken for granted.
+        dialect: The dialect of the server that wrote the object.
         observed_at: The time at which it was seen; Unix seconds, RFC 3339 text or an
-            aware `datetime`. It goes before the time in an envelope.
+            aware `datetime`. It takes precedence over the time of an envelope.
 
     Raises:
         SnapshotError: With the `$.path` of everything that was refused.
@@ -60,11 +60,17 @@ def parse(
     """
     snapshot = reader(find(dialect)).read(obj, observed_at)
     missing = [name for name in REQUIRED_FIELDS if getattr(snapshot, name) is None and name not in snapshot.bad]
-    problems = [(f"$.{name}", "a value is missing") for name in missing]
+    problems = [(f"$.{name}", missing_message(name, snapshot.extra)) for name in missing]
     problems += [(f"$.{name}", expected_message(name, value)) for name, value in snapshot.bad.items()]
     if problems:
         raise SnapshotError(problems)
     return snapshot
+
+
+def missing_message(name: str, keys: Iterable[object]) -> str:
+    """Return the problem of a required field that is absent, with the key that was found instead of it."""
+    other = similar_key(name, keys)
+    return "a value is missing" if other is None else f"a value is missing; there is {short_repr(other)} instead"
 
 
 @cache
@@ -77,7 +83,7 @@ class Reader:
     """Reads batch objects as one dialect writes them."""
 
     def __init__(self, dialect: Dialect) -> None:
-        """Build the converter once: that is the dear part."""
+        """Build the converter once: that takes most of the time."""
         self._dialect = dialect
         self._known = known_fields(dialect)
         self._translator = None if dialect.wire is None else Translator(dialect.wire, dialect.word)
@@ -111,7 +117,7 @@ class Reader:
 
     def read(self, obj: object, observed_at: object = None) -> Snapshot:
         """
-        Read one object; what cannot be taken as it is, is named in `bad`.
+        Return one object as a snapshot; fields that are not as the wire has them are in `bad`.
 
         Args:
             obj: As for `parse`.
@@ -276,7 +282,7 @@ def _read_only_or_repr(value: object) -> object:
 
 
 def _to_mapping(obj: object) -> object:
-    """Return an SDK object as a mapping; anything else as it is."""
+    """Return an SDK object as a mapping, and anything else unchanged."""
     if type(obj) is dict or type(obj) is Snapshot or type(obj) is ParsedRow:
         return obj
     if isinstance(obj, Mapping | Snapshot | ParsedRow | str | bytes | list | tuple | type):

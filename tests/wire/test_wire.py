@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from batchfsm import SnapshotError, parse
+from batchfsm import Monitor, SnapshotError, audit, parse
 from batchfsm.dialects import Dialect
 from batchfsm.errors import UnknownNameError
 from batchfsm.lifecycle import OPENAI
@@ -816,3 +816,30 @@ def test_nothing_makes_reading_crash(obj, dialect, seen):
             answers.append(error.problems)
 
     assert answers[0] == answers[1] or isinstance(obj, str)
+
+
+@pytest.mark.parametrize(
+    "name, key",
+    [("id", "batch_id"), ("id", "batchId"), ("id", "BatchID"), ("status", "state"), ("created_at", "created")],
+)
+def test_a_required_field_under_another_key(name, key):
+    """A message about a missing field names the key that was found instead: it is never taken for the field."""
+    wire = {(key if field == name else field): value for field, value in snap("v").items()} | {name: None}
+
+    with pytest.raises(SnapshotError) as caught:
+        parse(wire)
+    messages = [finding.message for finding in audit([wire]).findings if finding.rule == "S001"]
+
+    assert ((f"$.{name}", f"a value is missing; there is '{key}' instead"),) == tuple(caught.value.problems)
+    if name == "id":
+        with pytest.raises(SnapshotError, match=f"cannot be tracked; there is '{key}' instead"):
+            Monitor().observe(wire)
+    assert [True] == [f"has no {name}; it has the key '{key}', not '{name}'" in message for message in messages]
+
+
+def test_a_required_field_without_another_key():
+    """Keys that stand for no required field are not named."""
+    with pytest.raises(SnapshotError) as caught:
+        parse(snap("v", id=None, file_id="f", batch="b"))
+
+    assert (("$.id", "a value is missing"),) == tuple(caught.value.problems)

@@ -33,7 +33,7 @@ class TextError(BatchfsmError, ValueError):
     """Where reading stopped: a character of the text, from 1; line ends count, colour escapes do not."""
 
     problem: str
-    """What is wrong there."""
+    """The reason, in a few words."""
 
     truncated: bool
     """Whether the text only stops too early: with more lines it may become readable."""
@@ -100,10 +100,10 @@ _OPENING_QUOTE: Final = re.compile(r"(?:(?<!\w)|(?<=\Wb))['\"`]")
 
 @attrs.define
 class Scanner:
-    """A place in a printed text, from which values are read one after another."""
+    """A cursor in a printed text; reads values one after another."""
 
     text: str
-    """What was printed, without colour escapes."""
+    """The printed text, without colour escapes."""
 
     form: str
     """How it was printed: `python`, `node`, `ruby` or `rust`."""
