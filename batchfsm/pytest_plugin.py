@@ -20,15 +20,15 @@ _MARKER = "batch_scenario"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Announce the marker."""
+    """Register the marker."""
     config.addinivalue_line(
-        "markers", f"{_MARKER}(text, dialect='openai', respond=None): what becomes of the batches of `batch_api`"
+        "markers", f"{_MARKER}(text, dialect='openai', respond=None): the scenario of the batches of `batch_api`"
     )
 
 
 @pytest.fixture
 def batch_clock() -> VirtualClock:
-    """Return the clock of `batch_api`; `advance("1h")` moves it, `sleep` stands in for `time.sleep`."""
+    """Return the clock of `batch_api`; `advance("1h")` moves it, `sleep` replaces `time.sleep`."""
     return _testing().VirtualClock()  # type: ignore[no-any-return]
 
 
@@ -39,7 +39,7 @@ def batch_api(request: pytest.FixtureRequest, batch_clock: VirtualClock) -> Fake
     marker = request.node.get_closest_marker(_MARKER)
     if marker is None:
         return testing.FakeBatchAPI(clock=batch_clock)  # type: ignore[no-any-return]
-    return _made(testing, *marker.args, clock=batch_clock, **marker.kwargs)  # type: ignore[no-any-return]
+    return _api_of_marker(testing, *marker.args, clock=batch_clock, **marker.kwargs)  # type: ignore[no-any-return]
 
 
 @pytest.fixture
@@ -49,11 +49,11 @@ def batch_server(batch_api: FakeBatchAPI) -> Iterator[Server]:
         yield server
 
 
-def _made(testing: Any, text: str, *, clock: object, dialect: str = "openai", respond: object = None) -> Any:
-    """Take the arguments of the marker."""
+def _api_of_marker(testing: Any, text: str, *, clock: object, dialect: str = "openai", respond: object = None) -> Any:
+    """Return a fake API, given the arguments of the marker."""
     return testing.FakeBatchAPI(testing.Scenario(text, dialect=dialect), clock=clock, respond=respond)
 
 
 def _testing() -> Any:
-    """Import the test kit, which a test run that does not use it need not pay for."""
+    """Import the test kit on first use: test runs without it do not pay for it."""
     return import_module("batchfsm.testing")

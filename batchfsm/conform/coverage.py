@@ -1,4 +1,4 @@
-"""Whether a rule could have been broken by what was seen: silence of one that could not says nothing."""
+"""Decides for each rule whether the observed snapshots could have broken it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from batchfsm.lifecycle import STAMP_FIELDS
 from batchfsm.snapshot import Snapshot
 
 History = Sequence[Snapshot]
-"""What was seen of one batch, in order."""
+"""The snapshots of one batch, in order."""
 
 _ID: Final = re.compile(r"batch_[0-9a-f]{32}")
 _ENDS: Final = frozenset({"completed", "failed", "expired", "cancelled"})
@@ -20,12 +20,12 @@ _DAY_S: Final = 86_400
 
 
 def _one(tells: Callable[[Snapshot], object]) -> Callable[[History], bool]:
-    """Ask for a snapshot."""
+    """Return a condition that one snapshot of a history fulfils."""
     return lambda history: any(map(tells, history))
 
 
 def _two(tells: Callable[[Snapshot, Snapshot], object]) -> Callable[[History], bool]:
-    """Ask for two snapshots in a row."""
+    """Return a condition that two successive snapshots of a history fulfil."""
     return lambda history: any(tells(before, after) for before, after in pairwise(history))
 
 
@@ -61,7 +61,7 @@ def _won(snapshot: Snapshot) -> bool:
 
 
 # fmt: off
-_LOOKS: Final[Mapping[str, Callable[[History], bool]]] = MappingProxyType({
+_OBSERVABLE_WHEN: Final[Mapping[str, Callable[[History], bool]]] = MappingProxyType({
     "S006": _one(lambda snapshot: snapshot.metadata),
     "P101": _one(lambda snapshot: snapshot.status != "validating"),
     "P103": _one(lambda snapshot: snapshot.status not in ("validating", "in_progress")),
@@ -88,10 +88,10 @@ _LOOKS: Final[Mapping[str, Callable[[History], bool]]] = MappingProxyType({
     "H507": _two(lambda before, after: before.status != after.status),
     "H508": _two(_ended_twice),
 })
-"""What must be seen; rules that are not named look at every snapshot."""
+"""The condition under which a rule could be broken; other rules check every snapshot."""
 # fmt: on
 
 
-def looked(rule: str, histories: Iterable[History]) -> bool:
-    """Tell whether something was seen that could have broken a rule."""
-    return any(map(_LOOKS.get(rule, _one(_any)), histories))
+def was_observable(rule: str, histories: Iterable[History]) -> bool:
+    """Return True if a snapshot or a pair of them could have broken a rule."""
+    return any(map(_OBSERVABLE_WHEN.get(rule, _one(_any)), histories))

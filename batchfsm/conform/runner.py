@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from batchfsm.auditing import Report, audit
-from batchfsm.conform.coverage import History, looked
+from batchfsm.conform.coverage import History, was_observable
 from batchfsm.conform.http import Caller
 from batchfsm.conform.probes import run_probes
 from batchfsm.conform.scorecard import Check, Scorecard
@@ -98,7 +98,7 @@ def _rule_checks(dialect: Dialect, report: Report, histories: list[History]) -> 
             yield Check(code, rule.name, "broken", worst.message, worst.severity)
         elif dialect.severities.get(code) == "off":
             yield Check(code, rule.name, "not seen", f"off for {dialect.name}")
-        elif looked(code, histories):
+        elif was_observable(code, histories):
             yield Check(code, rule.name, "kept")
         else:
             yield Check(code, rule.name, "not seen")

@@ -1,4 +1,4 @@
-"""Pictures of histories, and the page that shows an audit: what people look at."""
+"""Reports as HTML, and timelines as pictures."""
 
 from batchfsm.reporting.html import ready, write_report
 from batchfsm.reporting.timelines import LIVES_MAX, timeline_png, timeline_svg

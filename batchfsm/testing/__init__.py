@@ -1,7 +1,7 @@
 """
-A whole Batch API for unit tests: virtual time, scenarios, faults, strategies, asserts.
+A Batch API for unit tests: virtual time, scenarios, faults, strategies, assertions.
 
-The strategies need Hypothesis, the extra `testing`; all else needs nothing.
+The strategies need Hypothesis, the extra `testing`; everything else has no dependencies.
 """
 
 from importlib import import_module

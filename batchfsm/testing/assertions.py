@@ -1,4 +1,4 @@
-"""Asserts for tests of pollers and hooks; what fails shows the timeline."""
+"""Assertions for tests of pollers and hooks; a failure shows the timeline."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from batchfsm.wire import reader
 
 def assert_consistent(history: Iterable[object], *, dialect: str | Dialect = "openai") -> None:
     """
-    Fail if a history breaches a rule with severity error, or shows nothing that can be judged.
+    Fail if a history breaks a rule of severity error, or holds nothing that can be checked.
 
     Args:
         history: Batch objects of any SDK, mappings or envelopes, in order of observation.
-        dialect: Whose lifecycle it is.
+        dialect: The dialect of the batches.
 
     Raises:
         AssertionError: With the findings, and the timeline of each batch.
@@ -46,15 +46,15 @@ def assert_consistent(history: Iterable[object], *, dialect: str | Dialect = "op
 
 def assert_lifecycle(history: Iterable[object], way: str, *, dialect: str | Dialect = "openai") -> None:
     """
-    Fail if a batch did not go a way: born in its first status, now in its last, the others passed in that order.
+    Fail unless a batch entered the named statuses in order, the first at its creation, the last as its present one.
 
-    Statuses between those that are named may have been passed too; those that polls
-    missed count, as far as stamps or the table prove them.
+    It may have entered other statuses between them. Statuses that polls missed count if
+    stamps or the lifecycle prove them.
 
     Args:
         history: Snapshots of one batch, in order of observation.
         way: Statuses: `validating > in_progress > completed`.
-        dialect: Whose lifecycle it is.
+        dialect: The dialect of the batches.
 
     Raises:
         AssertionError: With the timeline.
@@ -77,14 +77,14 @@ def assert_lifecycle(history: Iterable[object], way: str, *, dialect: str | Dial
 
 def assert_fired_once(fired: Iterable[Transition], *statuses: str) -> None:
     """
-    Fail if a transition fired twice, or one into a named status did not fire just once for each batch.
+    Fail if a transition fired twice, or if one of the named statuses did not fire exactly once for each batch.
 
     Args:
-        fired: What a hook was called with, in order, of one batch or many.
-        statuses: Those that each batch must have entered, once.
+        fired: The transitions that a hook received, in order, of one batch or many.
+        statuses: The statuses that each batch must have entered once.
 
     Raises:
-        AssertionError: With the batch, and what fired for it.
+        AssertionError: With the batch, and the transitions that fired for it.
     """
     by_batch: dict[str, list[Transition]] = {}
     for transition in fired:
@@ -106,6 +106,6 @@ def _lives(history: list[object], dialect: Dialect) -> list[BatchTimeline]:
 
 
 def _passes(entered: Sequence[str], words: Sequence[str]) -> bool:
-    """Tell whether words come in order among what was entered."""
+    """Return True if words come in order among the statuses entered."""
     left = iter(entered)
     return all(word in left for word in words)

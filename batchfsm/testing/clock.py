@@ -1,4 +1,4 @@
-"""The time a fake API lives in: one that tests move by hand, and one that runs at a multiple of the real."""
+"""Clocks of a fake API: one that tests move, and one that runs at a multiple of real time."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Final, Protocol
 from batchfsm.spans import parse_span
 
 BEGINS_AT: Final = 1_760_000_000
-"""When a virtual clock begins; Unix seconds. Fixed, so that a failing test fails alike tomorrow."""
+"""Start of a virtual clock; Unix seconds. Fixed, so that a failing test fails in the same way tomorrow."""
 
 
 class Clock(Protocol):
-    """What a fake API asks for the time."""
+    """The source of time of a fake API."""
 
     def now(self) -> float:
         """Return the time; Unix seconds."""
@@ -22,7 +22,7 @@ class Clock(Protocol):
 
 class VirtualClock:
     """
-    A clock that stands still until it is told otherwise; thread-safe.
+    A clock that moves only when a test moves it; thread-safe.
 
     >>> clock = VirtualClock()
     >>> before = clock.now()
@@ -32,7 +32,6 @@ class VirtualClock:
     """
 
     def __init__(self, begins_at: float = BEGINS_AT) -> None:
-        """Begin at a time, in Unix seconds."""
         self._now = float(begins_at)
         self._lock = Lock()
 
@@ -41,25 +40,24 @@ class VirtualClock:
         return self._now
 
     def advance(self, span: str | float) -> None:
-        """Move on by seconds, or by text such as `3h`; time never runs back."""
+        """Advance by seconds, or by text such as `3h`; time never runs back."""
         step_s = parse_span(span)
         with self._lock:
             self._now += step_s
 
     def sleep(self, span_s: float) -> None:
-        """Stand in for `time.sleep`: move on at once."""
+        """Advance at once, in place of `time.sleep`."""
         self.advance(span_s)
 
     async def sleep_async(self, span_s: float) -> None:
-        """Stand in for `asyncio.sleep`: move on at once."""
+        """Advance at once, in place of `asyncio.sleep`."""
         self.advance(span_s)
 
 
 class SpeedClock:
-    """A clock that runs at a multiple of the real one: an hour a second at 3600."""
+    """A clock that runs at a multiple of real time: at 3600, an hour passes in a second."""
 
     def __init__(self, speed: float = 1.0, *, begins_at: float | None = None) -> None:
-        """Take the speed, above zero, and when to begin, in Unix seconds; None: now."""
         if not speed > 0:
             raise ValueError(f"the speed of a clock is above zero: {speed}")
         self.speed = speed

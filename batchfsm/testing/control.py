@@ -1,4 +1,4 @@
-"""What another process may ask of a fake API, outside `/v1`: move the clock, let things go wrong."""
+"""Control of a fake API by another process, outside `/v1`: its clock, faults and batches."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Final
 from batchfsm.testing.http import Answer, RefusedError, Request, error_answer, json_answer
 
 PREFIX: Final = "/batchfsm/"
-"""How the paths begin that are no part of the API."""
+"""Prefix of the paths that are no part of the API."""
 
 
 def control(api: Any, request: Request) -> Answer:
@@ -19,21 +19,21 @@ def control(api: Any, request: Request) -> Answer:
     `{"scenario": "expire"}`, `clear` and `clock` nothing. Each answers with the time.
     """
     try:
-        return json_answer(_done(api, request) | {"now": api.clock.now()})
+        return json_answer(_run(api, request) | {"now": api.clock.now()})
     except RefusedError as error:
         return error.answer
     except (TypeError, ValueError) as error:
         return error_answer(400, str(error))
 
 
-def _done(api: Any, request: Request) -> dict[str, Any]:
+def _run(api: Any, request: Request) -> dict[str, Any]:
     asked = json.loads(request.body or b"{}")
     if request.method != "POST" or not isinstance(asked, dict):
         raise RefusedError(405, "Control it by POST, with a JSON object.")
     match request.path.removeprefix(PREFIX):
         case "advance":
             if not hasattr(api.clock, "advance"):
-                raise RefusedError(409, "This clock runs by itself.")
+                raise RefusedError(409, "This clock cannot be moved: it runs in real time, or at a multiple of it.")
             api.clock.advance(**asked)
         case "inject":
             api.inject(**asked)

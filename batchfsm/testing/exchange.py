@@ -45,8 +45,8 @@ class Exchange:
             return answer
         found = answer.json
         rows = found["data"] if found.get("object") == "list" else [found]
-        changed = [change(row) if row["object"] == "batch" else row for row in rows]
-        return json_answer({**found, "data": changed} if found.get("object") == "list" else changed[0])
+        broken_snapshot = [change(row) if row["object"] == "batch" else row for row in rows]
+        return json_answer({**found, "data": broken_snapshot} if found.get("object") == "list" else broken_snapshot[0])
 
     def with_page(self, change: Callable[[Wire], Wire]) -> Answer:
         """Return the true page of a list with changed fields; a refusal unchanged. `first_id` and `last_id` follow."""

@@ -1,4 +1,4 @@
-"""Recorded lives: what a real server answered, answered again."""
+"""Recordings: the views of batches on a real server, replayed."""
 
 from __future__ import annotations
 
@@ -22,45 +22,46 @@ from batchfsm.wire import decode, reader, unwrap
 @attrs.frozen
 class Recording:
     """
-    One batch as it was seen, each view from the second in which it was first seen.
+    The views of one batch, each valid from the time of its first observation.
 
-    Added to an API it is served as it is, at the times at which it was recorded. As a
-    scenario it is moved: new ids, and every time that is a whole number moved along.
+    Added to an API, it is served unchanged, at the recorded times. As a scenario it
+    is shifted to the time of creation: the id is new, and whole numbers in time fields
+    are shifted.
     """
 
     batch_id: str
-    """Whose it is."""
+    """Id of the batch."""
 
     views: tuple[tuple[float, Wire], ...]
-    """When it was seen, in Unix seconds, and the object; in order of time."""
+    """Time of observation in Unix seconds, and batch object; in order of time."""
 
     dialect: Dialect = DIALECTS["openai"]
-    """Whose table it follows; for what is created with it, and has a file that cannot be used."""
+    """The dialect of batches that are created with it and have an invalid input file."""
 
     total: int = 0
-    """How many requests are made up for it: none, for it has no results."""
+    """Number of generated requests: none, a recording has no results."""
 
     @property
     def begins_at(self) -> int:
-        """When it was first seen; Unix seconds."""
+        """Time of the first view; Unix seconds."""
         return int(self.views[0][0])
 
     @property
     def ends_at(self) -> float:
-        """When it was last seen; Unix seconds."""
+        """Time of the last view; Unix seconds."""
         return self.views[-1][0]
 
     def at(self, second: float) -> Wire:
-        """Return the object as it was seen last by a time; Unix seconds."""
+        """Return the last view at a time in Unix seconds."""
         place = bisect_right(self.views, second, key=lambda view: view[0])
         return deepcopy(self.views[max(0, place - 1)][1])
 
-    def cancelled(self, second: float) -> Recording:  # noqa: ARG002  # Whenever it is: what happened has happened.
-        """Return the recording: a cancel is answered, and changes nothing."""
+    def cancelled(self, second: float) -> Recording:  # noqa: ARG002  # A recording does not change.
+        """Return the recording: a cancel changes nothing."""
         return self
 
     def outcomes(self, total: int) -> list[bool]:
-        """Return that all end well: what they were answered is not recorded."""
+        """Return that every request succeeds: answers are not recorded."""
         return [True] * total
 
     def life(
@@ -69,32 +70,32 @@ class Recording:
         *,
         number: int = 0,
         identity: Mapping[str, Any] = NOTHING,
-        outcomes: Sequence[bool] | None = None,  # noqa: ARG002  # What it counted is recorded.
+        outcomes: Sequence[bool] | None = None,  # noqa: ARG002  # The counts are recorded.
     ) -> Recording:
-        """Return it as the life of a batch born now; see `Scenario.life`."""
+        """Return it as the life of a batch created at a time; see `Scenario.life`."""
         later_s, batch_id = created_at - self.begins_at, made_id("batch_", created_at, number)
         own = {name: identity[name] for name in ("input_file_id", "endpoint", "metadata") if name in identity}
         views = []
         for seen_at, wire in self.views:
             times = {name: wire[name] + later_s for name in TIME_FIELDS if type(wire.get(name)) is int and wire[name]}
             views.append((seen_at + later_s, {**wire, **times, **own, "id": batch_id}))
-        # It is there at once, in whatever part of its second it was recorded.
+        # The batch exists at once, even if it was recorded late in its second.
         views[0] = (float(created_at), views[0][1])
         return attrs.evolve(self, batch_id=batch_id, views=tuple(views))
 
 
 def recordings(source: object) -> dict[str, Recording]:
     """
-    Read a log of snapshots that say when they were observed.
+    Return the recordings in a log of snapshots with times of observation.
 
     Args:
-        source: What `batchfsm.audit` takes; lines that hold no batch are passed over.
+        source: A log, as `batchfsm.audit` takes it; lines without a batch are skipped.
 
     Returns:
-        A recording for each batch, by its id, in order of first sight.
+        A recording for each batch, by its id, in order of first observation.
 
     Raises:
-        ScenarioError: If nothing in it says when it was observed.
+        ScenarioError: If no batch has a time of observation.
     """
     found: dict[str, list[tuple[float, Wire]]] = {}
     for sighting in resolve_source(source):
@@ -110,7 +111,7 @@ def recordings(source: object) -> dict[str, Recording]:
 
 
 def _views(found: object) -> Iterator[tuple[str, float, Wire]]:
-    """Yield id, time and object of each batch in a line of a log."""
+    """Yield id, time and object of each batch in an entry of a log."""
     try:
         for batch, observed_at in unwrap(decode(found) if isinstance(found, str | bytes) else found):
             snapshot = reader(DIALECTS["compatible"]).read_bare(batch, observed_at)
@@ -118,4 +119,4 @@ def _views(found: object) -> Iterator[tuple[str, float, Wire]]:
             if isinstance(batch, Mapping) and batch.get("object", "batch") == "batch" and None not in vital:
                 yield snapshot.id, cast("float", snapshot.observed_at), dict(cast("Wire", batch))
     except SnapshotError:
-        return  # Error answers, files and the like: an audit names them.
+        return  # Error answers, files and the like: an audit reports them.

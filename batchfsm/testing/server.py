@@ -15,10 +15,10 @@ from urllib.parse import parse_qsl, urlsplit
 from batchfsm.testing.http import Answer, Request, error_answer
 
 HANG_S: Final = 60.0
-"""How long a request hangs that meets a `timeout`, if its client does not give up before; seconds."""
+"""Seconds that a request with the fault `timeout` hangs, unless its client gives up before."""
 
 BODY_BYTES_MAX: Final = 256 * 2**20
-"""The largest body that is taken; OpenAI takes input files of 200 MB."""
+"""The largest accepted body; OpenAI accepts input files of 200 MB."""
 
 _LINE_BYTES_MAX: Final = 2**16
 
@@ -27,12 +27,11 @@ class Server:
     """
     A fake API that serves HTTP on a thread of its own, until it is closed.
 
-    Use it as a context manager. What the test's own code raises while it answers a
-    request is a 500 for the client, and raised again when the server is closed.
+    It is a context manager. An exception in the code of a test that answers a request
+    is a 500 for the client, and is raised again when the server is closed.
     """
 
     def __init__(self, handle: Callable[[Request], Answer], host: str = "127.0.0.1", port: int = 0) -> None:
-        """Listen at once; port 0: any that is free."""
         self._http = _HTTPServer((host, port), _Handler)
         self._http.handle_one = handle
         self._thread = Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
@@ -40,38 +39,37 @@ class Server:
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """The port that it listens on."""
         return int(self._http.server_address[1])
 
     @property
     def base_url(self) -> str:
-        """What clients take for `base_url`: `http://127.0.0.1:8000/v1`."""
+        """The `base_url` of clients: `http://127.0.0.1:8000/v1`."""
         return f"http://{self._http.server_address[0]!s}:{self.port}/v1"
 
     def close(self) -> None:
         """
-        Stop, and cut what is still open; a second time it does nothing.
+        Stop, and close open connections; a second call does nothing.
 
         Raises:
-            ExceptionGroup: With what the test's own code raised.
+            ExceptionGroup: With the exceptions of the test's own code.
         """
         self._http.stopping.set()
         self._http.shutdown()
         self._thread.join()
-        self._http.cut()
+        self._http.close_connections()
         self._http.server_close()
         errors, self._http.errors = self._http.errors, []
         if errors:
             raise ExceptionGroup("raised while the fake API answered requests", errors)
 
     def __enter__(self) -> Self:
-        """Serve."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop; what has been raised in the block goes before what was raised while answering."""
+        # An exception of the block comes before those of the answers.
         if error is None:
             self.close()
         else:
@@ -80,9 +78,9 @@ class Server:
 
 
 class _HTTPServer(ThreadingHTTPServer):
-    """Knows its connections, so that closing it ends them."""
+    """An HTTP server that knows its connections, to close them."""
 
-    daemon_threads = False  # Closing waits for them, and none outlives a test.
+    daemon_threads = False  # Closing waits for them, so that none outlives a test.
     handle_one: Callable[[Request], Answer]
 
     def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
@@ -102,12 +100,12 @@ class _HTTPServer(ThreadingHTTPServer):
             self._open.discard(request)
         super().shutdown_request(request)
 
-    def cut(self) -> None:
-        """End every connection, so that no thread waits for a client that is idle."""
+    def close_connections(self) -> None:
+        """Close every connection, so that no thread waits for an idle client."""
         with self._lock:
             still_open = list(self._open)
         for each in still_open:
-            with suppress(OSError):  # Its client was faster.
+            with suppress(OSError):  # The client closed it first.
                 each.shutdown(socket.SHUT_RDWR)
 
 
@@ -116,7 +114,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: _HTTPServer
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # Its name in the standard library.
-        """Say nothing: the API remembers its calls."""
+        """Log nothing: the API records its calls."""
 
     def _serve(self) -> None:
         body = self._body()
@@ -134,7 +132,7 @@ class _Handler(BaseHTTPRequestHandler):
         )
         try:
             answer = self.server.handle_one(request)
-        except Exception as error:  # noqa: BLE001  # Kept, and raised when the server is closed.
+        except Exception as error:  # noqa: BLE001  # Raised when the server is closed.
             self.server.errors.append(error)
             answer = error_answer(500, f"{type(error).__name__}: {error}", kind="server_error")
         if answer.breaks is None:
@@ -143,7 +141,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
         if answer.breaks == "timeout":
             self.server.stopping.wait(HANG_S)
-        # Closed with zero seconds to linger, a connection is reset.
+        # A connection closed with a linger of 0 s is reset.
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
     do_GET = do_POST = do_DELETE = do_PUT = do_PATCH = _serve  # noqa: N815  # As the standard library calls them.
@@ -171,7 +169,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
 
     def _body(self) -> bytes | None:
-        """Return the body, in one piece or in chunks; None if it is not to be had."""
+        """Return the body, sent at once or in chunks; None if it is broken or too large."""
         if self.headers.get("transfer-encoding", "").lower() == "chunked":
             return self._chunks()
         length = self.headers.get("content-length", "0")

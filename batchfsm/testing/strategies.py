@@ -1,4 +1,4 @@
-"""Hypothesis strategies: lives along the table, what polls make of them, and each rule broken."""
+"""Hypothesis strategies: lives of batches, polls of them, and histories that break one rule."""
 
 from __future__ import annotations
 
@@ -13,13 +13,19 @@ from batchfsm.rules import RULES
 from batchfsm.testing.broken_results import BREAKERS, broken_results
 from batchfsm.testing.clock import BEGINS_AT
 from batchfsm.testing.timeline import DEADLINE_S, ProgressPoint, Timeline, Wire
-from batchfsm.testing.violations import CHANGES, changeable, changed, pairable, paired
+from batchfsm.testing.violations import (
+    SNAPSHOT_VIOLATIONS,
+    broken_history,
+    broken_snapshot,
+    history_places,
+    snapshot_places,
+)
 from batchfsm.topology import Walk, topology
 
 Snapshot = TypeVar("Snapshot")
 
 TOTAL_MAX: Final = 1_000
-"""The most requests of a batch that a strategy makes."""
+"""The most requests of a generated batch."""
 
 _DWELL_S: Final = st.integers(0, 3) | st.integers(0, 7_000)
 _CUT_OFF: Final = frozenset({"expired", "cancelled"})
@@ -27,13 +33,13 @@ _CUT_OFF: Final = frozenset({"expired", "cancelled"})
 
 def timelines(*, dialect: str | Dialect = "openai", tolerated: bool = False) -> st.SearchStrategy[Timeline]:
     """
-    Return lives of batches from birth to a final status, along the steps of a table.
+    Return lives of batches from creation to a final status, along the steps of a lifecycle.
 
     Equal seconds are as common as they are on real servers.
 
     Args:
-        dialect: Whose table.
-        tolerated: True if steps may be taken that the table only tolerates.
+        dialect: The dialect of the batches.
+        tolerated: True to include tolerated steps.
     """
     named = find(dialect)
     require_openai_fields(named, "timeline of the test kit")
@@ -41,12 +47,12 @@ def timelines(*, dialect: str | Dialect = "openai", tolerated: bool = False) -> 
 
 
 def histories(*, dialect: str | Dialect = "openai", tolerated: bool = False) -> st.SearchStrategy[list[Wire]]:
-    """Return what a poller saw who missed no status: one object for each; see `timelines`."""
+    """Return histories with one object for each status, as a poller sees that misses none; see `timelines`."""
     return timelines(dialect=dialect, tolerated=tolerated).map(Timeline.history)
 
 
 def polls(history: Sequence[Snapshot]) -> st.SearchStrategy[list[Snapshot]]:
-    """Return what any poller may have seen of a history: some of it, some of it twice, in order; never nothing."""
+    """Return polls of a history: at least one of its snapshots, in order, some of them repeated."""
     places = st.lists(st.integers(0, len(history) - 1), min_size=1, max_size=2 * len(history))
     return places.map(lambda found: [history[place] for place in sorted(found)])
 
@@ -69,11 +75,11 @@ def broken(rule: str) -> st.SearchStrategy[Any]:
         return broken_results(rule)
     if rule not in RULES:
         raise UnknownNameError("rule", rule, (*RULES, *BREAKERS))
-    return _changed(rule) if rule in CHANGES else _paired(rule)
+    return _changed(rule) if rule in SNAPSHOT_VIOLATIONS else _paired(rule)
 
 
 def _walks(dialect: Dialect, *, tolerated: bool = False) -> list[Walk]:
-    """Return every simple walk from birth to a final status."""
+    """Return every simple walk from creation to a final status."""
     graph = topology(dialect.lifecycle)
     statuses = frozenset(graph.statuses)
     return [
@@ -86,7 +92,7 @@ def _walks(dialect: Dialect, *, tolerated: bool = False) -> list[Walk]:
 
 @st.composite
 def _lives(draw: st.DrawFn, walk: Walk, dialect: Dialect, least: int = 0) -> Timeline:
-    """Draw a life along a walk; at least so many requests done, and as many left if it is cut off."""
+    """Draw a life along a walk, with at least `least` requests done, and as many left if it is cut off."""
     begun = BEGINS_AT + draw(st.integers(0, 10**6))
     entries, second = [], begun
     for status in walk:
@@ -122,15 +128,15 @@ def _lives(draw: st.DrawFn, walk: Walk, dialect: Dialect, least: int = 0) -> Tim
 
 @st.composite
 def _changed(draw: st.DrawFn, rule: str) -> list[Any]:
-    """Draw a healthy snapshot, and break it."""
+    """Draw a healthy snapshot with one violation."""
     openai = find("openai")
-    walk, end = draw(st.sampled_from(list(changeable(rule, _walks(openai)))))
-    return changed(rule, draw(_lives(walk, openai, least=1)), end)
+    walk, end = draw(st.sampled_from(list(snapshot_places(rule, _walks(openai)))))
+    return broken_snapshot(rule, draw(_lives(walk, openai, least=1)), end)
 
 
 @st.composite
 def _paired(draw: st.DrawFn, rule: str) -> list[Any]:
     """Draw two healthy snapshots that contradict each other."""
     openai = find("openai")
-    walk, end, then = draw(st.sampled_from(list(pairable(rule, _walks(openai)))))
-    return paired(rule, draw(_lives(walk, openai, least=1)), end, then)
+    walk, end, then = draw(st.sampled_from(list(history_places(rule, _walks(openai)))))
+    return broken_history(rule, draw(_lives(walk, openai, least=1)), end, then)

@@ -1,4 +1,4 @@
-"""Each rule broken, and nothing else: what to change in a healthy snapshot, or which two to put together."""
+"""Violations of one rule each: a change of a healthy snapshot, or two snapshots that contradict each other."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _OPEN: Final = frozenset(OPENAI.statuses) - OPENAI.terminal
 
 @attrs.frozen
 class HealthySnapshot:
-    """A healthy snapshot, and how its batch came there."""
+    """A healthy snapshot, and the walk to its status."""
 
     way: Walk
     """The statuses entered."""
@@ -41,7 +41,7 @@ class HealthySnapshot:
         return str(_GRAPH.stamp[self.way[-2]])
 
     def counts(self, total: int = 0, completed: int = 0, failed: int = 0) -> Wire:
-        """Return the change that counts so many requests more."""
+        """Return the change of `request_counts` by these numbers."""
         known = self.wire["request_counts"]
         return {
             "request_counts": {
@@ -69,24 +69,24 @@ def _ran(way: Walk) -> bool:
 
 
 def _missed(way: Walk) -> bool:
-    # Cancelling is reached from validating too: nothing tells that a batch had been in progress.
+    # Cancelling is reached from validating too, so in_progress is not proven there.
     return len(way) > 2 and way[-1] != "cancelling"  # noqa: PLR2004  # Some status lies between.
 
 
 @attrs.frozen
 class SnapshotMutation:
-    """How one snapshot breaks a rule."""
+    """A change of one snapshot that breaks a rule."""
 
     where: Callable[[Walk], bool]
-    """In which statuses it can."""
+    """Returns True for a walk whose last status allows it."""
     change: Callable[[HealthySnapshot], Wire]
-    """What reads otherwise; `observed_at` is the envelope's."""
+    """Returns the changed fields; `observed_at` is that of the envelope."""
     alone: bool = False
-    """True if a snapshot before it would show that something changed."""
+    """True if an earlier snapshot would break another rule as well."""
 
 
 # fmt: off
-CHANGES: Final[Mapping[str, SnapshotMutation]] = MappingProxyType({
+SNAPSHOT_VIOLATIONS: Final[Mapping[str, SnapshotMutation]] = MappingProxyType({
     "S001": SnapshotMutation(_anywhere, lambda _: {"created_at": None}),
     "S002": SnapshotMutation(_anywhere, lambda _: {"endpoint": 5}),
     "S003": SnapshotMutation(_anywhere, lambda _: {"object": "file"}),
@@ -120,18 +120,18 @@ CHANGES: Final[Mapping[str, SnapshotMutation]] = MappingProxyType({
     "F403": SnapshotMutation(lambda way: way[-1] != "failed", lambda _: {"errors": [{"code": "invalid_json_line"}]}),
     "F404": SnapshotMutation(_at("failed"), lambda _: {"errors": None}),
 })
-"""The rules that one snapshot breaks. The healthy one has at least one request done, and if cut off, one left."""
+"""The violations in one snapshot. The healthy one has at least one request done, and if cut off, one left."""
 # fmt: on
 
 
 @attrs.frozen
 class HistoryMutation:
-    """How two healthy snapshots break a rule."""
+    """Two healthy snapshots that together break a rule."""
 
     where: Callable[[Walk, Walk], bool]
-    """For which ways: of the first, and of the second."""
+    """Returns True for the walks of the first and of the second snapshot that allow it."""
     second: Callable[[HealthySnapshot, Timeline, Walk], Wire]
-    """The second snapshot: from the first one, the life behind it, and the second way."""
+    """Returns the second snapshot, given the first one, its life, and the second walk."""
 
 
 def _again(change: Callable[[HealthySnapshot], Wire]) -> Callable[[HealthySnapshot, Timeline, Walk], Wire]:
@@ -139,12 +139,12 @@ def _again(change: Callable[[HealthySnapshot], Wire]) -> Callable[[HealthySnapsh
 
 
 def _later(_: HealthySnapshot, life: Timeline, way: Walk) -> Wire:
-    """Return a healthy snapshot of the same batch on another way, all its stamps new."""
+    """Return a healthy snapshot of the same batch on another walk, with new stamps."""
     begun, step_s = life.begins_at, 10_000
     entries = [(status, begun + place * step_s) for place, status in enumerate(way)]
     if way[-1] == "expired":
         entries[-1] = (way[-1], life.expires_at + step_s)
-    # All that is counted is new too; a row that contradicts the table is not asked about its counts.
+    # The counts are new too; they are not checked on a row with an illegal move.
     completed = life.total if way[-1] == "completed" else 1
     progress = (
         (ProgressPoint(at=entries[way.index("in_progress")][1], completed=completed, failed=0),) if _ran(way) else ()
@@ -157,7 +157,7 @@ def _reaches(known: Walk, way: Walk) -> bool:
 
 
 def _recounted(seen: HealthySnapshot) -> Wire:
-    """Take one request back; of a completed batch it has failed then."""
+    """Decrease `completed` by one; if the batch is completed, count that request as failed."""
     return seen.counts(completed=-1, failed=int(seen.way[-1] == "completed"))
 
 
@@ -173,7 +173,7 @@ def _unsettled(seen: HealthySnapshot) -> Wire:
     return {"errors": [{"code": "other"}]} if seen.way[-1] == "failed" else seen.counts(completed=1)
 
 
-PAIRS: Final[Mapping[str, HistoryMutation]] = MappingProxyType(
+HISTORY_VIOLATIONS: Final[Mapping[str, HistoryMutation]] = MappingProxyType(
     {
         "H501": HistoryMutation(
             lambda way, then: way[-1] in _OPEN and _moved(then) and not _reaches(way, then),
@@ -196,18 +196,18 @@ PAIRS: Final[Mapping[str, HistoryMutation]] = MappingProxyType(
         "H508": HistoryMutation(_same(_settled), _again(_unsettled)),
     }
 )
-"""The rules that only a history breaks."""
+"""The violations that take a history."""
 
 
-def changeable(rule: str, walks: Iterable[Walk]) -> Iterator[tuple[Walk, int]]:
-    """Yield each walk, with how far along it one snapshot can break a rule."""
+def snapshot_places(rule: str, walks: Iterable[Walk]) -> Iterator[tuple[Walk, int]]:
+    """Yield each walk with a length at which one snapshot can break a rule."""
     for walk in walks:
-        yield from ((walk, end) for end in range(1, len(walk) + 1) if CHANGES[rule].where(walk[:end]))
+        yield from ((walk, end) for end in range(1, len(walk) + 1) if SNAPSHOT_VIOLATIONS[rule].where(walk[:end]))
 
 
-def changed(rule: str, life: Timeline, end: int) -> list[Any]:
-    """Return a healthy life's snapshot so far along its walk, broken, and before it the one of its birth."""
-    breach, history = CHANGES[rule], life.history()
+def broken_snapshot(rule: str, life: Timeline, end: int) -> list[Any]:
+    """Return the snapshot at a length of a life's walk with the violation, after the snapshot of its creation."""
+    breach, history = SNAPSHOT_VIOLATIONS[rule], life.history()
     wire = history[end - 1] | breach.change(HealthySnapshot(life.walk[:end], history[end - 1]))
     first = history[: 1 if end > 1 and not breach.alone else 0]
     if "observed_at" not in wire:
@@ -215,13 +215,15 @@ def changed(rule: str, life: Timeline, end: int) -> list[Any]:
     return [*first, {"observed_at": wire.pop("observed_at"), "snapshot": wire}]
 
 
-def pairable(rule: str, walks: Sequence[Walk]) -> Iterator[tuple[Walk, int, Walk]]:
-    """Yield each walk, with how far along it a snapshot and one on a second way break a rule."""
+def history_places(rule: str, walks: Sequence[Walk]) -> Iterator[tuple[Walk, int, Walk]]:
+    """Yield each walk with a length, and a second walk, whose snapshots together break a rule."""
     cut = {walk[:end]: walk for walk in walks for end in range(1, len(walk) + 1)}
-    yield from ((walk, len(way), then) for way, walk in cut.items() for then in cut if PAIRS[rule].where(way, then))
+    yield from (
+        (walk, len(way), then) for way, walk in cut.items() for then in cut if HISTORY_VIOLATIONS[rule].where(way, then)
+    )
 
 
-def paired(rule: str, life: Timeline, end: int, then: Walk) -> list[Wire]:
-    """Return a healthy life's snapshot so far along its walk, and one on another way that contradicts it."""
+def broken_history(rule: str, life: Timeline, end: int, then: Walk) -> list[Wire]:
+    """Return the snapshot at a length of a life's walk, and one on another walk that contradicts it."""
     wire = life.history()[end - 1]
-    return [wire, PAIRS[rule].second(HealthySnapshot(life.walk[:end], wire), life, then)]
+    return [wire, HISTORY_VIOLATIONS[rule].second(HealthySnapshot(life.walk[:end], wire), life, then)]

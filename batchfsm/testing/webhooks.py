@@ -14,33 +14,33 @@ import attrs
 from batchfsm.testing.timeline import made_id
 
 SECRET: Final = "whsec_" + base64.b64encode(b"a secret that is none").decode()
-"""The secret of a fake API's webhooks."""
+"""The default secret of a fake API's webhooks."""
 
 _PREFIX: Final = "whsec_"
 
 
 @attrs.frozen
 class Webhook:
-    """One delivery: what arrives at your endpoint."""
+    """One delivery to an endpoint for webhooks."""
 
     headers: Mapping[str, str]
     """`webhook-id`, `webhook-timestamp`, `webhook-signature`."""
 
     body: bytes
-    """The event, as JSON. It says which batch ended how, and nothing more."""
+    """The event as JSON: the id of the batch and its final status, nothing more."""
 
 
 def webhook(batch_id: str, status: str, at: int, *, secret: str = SECRET, signed_at: int | None = None) -> Webhook:
     """
-    Return the delivery that tells of the end of a batch.
+    Return the delivery about the end of a batch.
 
     Args:
-        batch_id: Whose end it is.
-        status: How it ended: `completed`, `failed`, `expired` or `cancelled`.
-        at: When; Unix seconds.
-        secret: What it is signed with; a wrong one makes a webhook that is not to be trusted.
-        signed_at: When it is sent, in Unix seconds; None: at its end. An old one is not
-            to be trusted either.
+        batch_id: Id of the batch.
+        status: Its final status: `completed`, `failed`, `expired` or `cancelled`.
+        at: Time of its end; Unix seconds.
+        secret: The secret that it is signed with; receivers refuse a wrong one.
+        signed_at: Time of the signature in Unix seconds; None: the end of the batch. Receivers
+            refuse an old one.
 
     Source: Standard Webhooks; openai-openapi, schemas WebhookBatch*.
     """
@@ -52,7 +52,7 @@ def webhook(batch_id: str, status: str, at: int, *, secret: str = SECRET, signed
         "data": {"id": batch_id},
     }
     body = json.dumps(event).encode()
-    # The same for each delivery of one event: who has seen it drops the second.
+    # The same for each delivery of one event, so that receivers drop the second.
     webhook_id = made_id("wh_", at, batch_id, status)
     timestamp = str(at if signed_at is None else signed_at)
     key = base64.b64decode(secret.removeprefix(_PREFIX)) if secret.startswith(_PREFIX) else secret.encode()

@@ -12,7 +12,7 @@ from batchfsm import RULES, audit, parse
 from batchfsm.cli import app
 from batchfsm.cli import conform as conform_cli
 from batchfsm.conform import Check, Scorecard, UnreachableError, WaitProgress, conform, http_caller
-from batchfsm.conform.coverage import looked
+from batchfsm.conform.coverage import was_observable
 from batchfsm.errors import UnknownNameError
 from batchfsm.testing import FakeBatchAPI, Request, SpeedClock
 from batchfsm.testing.http import Answer, error_answer, json_answer
@@ -518,7 +518,7 @@ def test_silence_counts_where_something_was_seen(code, history, expected):
     """A rule is kept only if it could have been broken."""
     late = [parse(wire, observed_at=2_000_000_000 if expected else None) for wire in history]
 
-    assert expected is looked(code, [late])
+    assert expected is was_observable(code, [late])
 
 
 # ---------------------------------------------------------------- the card

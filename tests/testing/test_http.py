@@ -223,7 +223,7 @@ def test_a_connection_that_its_client_has_reset_is_cut_without_a_word():
         http_server = serving._HTTPServer(("127.0.0.1", 0), serving._Handler)
         unconnected = socket.socket()
         http_server._open = {unconnected}
-        http_server.cut()
+        http_server.close_connections()
         unconnected.close()
         http_server.server_close()
 
@@ -274,7 +274,10 @@ def test_a_clock_that_runs_by_itself_is_not_moved():
         with closing(connection):
             status, answer = said(connection, "POST", "/batchfsm/advance", '{"span": "1h"}')
 
-    assert (409, "This clock runs by itself.") == (status, answer["error"]["message"])
+    assert (409, "This clock cannot be moved: it runs in real time, or at a multiple of it.") == (
+        status,
+        answer["error"]["message"],
+    )
 
 
 # ---------------------------------------------------------------- ASGI

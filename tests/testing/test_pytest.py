@@ -62,6 +62,6 @@ def test_it_is_found_by_itself_and_announces_its_marker(pytestconfig):
 
     assert "batchfsm" == loaded["batchfsm.pytest_plugin"]
     assert any(
-        line.startswith("batch_scenario(text, dialect='openai', respond=None): what becomes of the batches")
+        line.startswith("batch_scenario(text, dialect='openai', respond=None): the scenario of the batches")
         for line in pytestconfig.getini("markers")
     )

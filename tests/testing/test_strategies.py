@@ -11,7 +11,14 @@ import batchfsm.testing
 from batchfsm import OPENAI, RULES, audit
 from batchfsm.errors import UnknownNameError
 from batchfsm.testing import Scenario, Timeline, assert_consistent, broken, histories, polls, timelines
-from batchfsm.testing.violations import CHANGES, PAIRS, changeable, changed, pairable, paired
+from batchfsm.testing.violations import (
+    HISTORY_VIOLATIONS,
+    SNAPSHOT_VIOLATIONS,
+    broken_history,
+    broken_snapshot,
+    history_places,
+    snapshot_places,
+)
 from batchfsm.topology import topology
 from support.dialects import DIALECTS
 from support.notation import CREATED
@@ -85,33 +92,33 @@ def lives():
 LIVES = lives()
 
 
-@pytest.mark.parametrize("code", CHANGES)
+@pytest.mark.parametrize("code", SNAPSHOT_VIOLATIONS)
 def test_every_snapshot_that_can_break_a_rule_breaks_it(code):
     """In each status, on each way there."""
-    ways = list(changeable(code, LIVES))
+    ways = list(snapshot_places(code, LIVES))
 
     assert ways
     for walk, end in ways:
-        history = changed(code, LIVES[walk], end)
+        history = broken_snapshot(code, LIVES[walk], end)
         assert {code} == audit(history).counts.keys(), (walk, end)
         assert {} == audit(history[:-1]).counts
 
 
-@pytest.mark.parametrize("code", PAIRS)
+@pytest.mark.parametrize("code", HISTORY_VIOLATIONS)
 def test_every_two_snapshots_that_can_break_a_rule_break_it(code):
     """Each way with each other that contradicts it."""
-    ways = list(pairable(code, list(LIVES)))
+    ways = list(history_places(code, list(LIVES)))
 
     assert ways
     for walk, end, then in ways:
-        history = paired(code, LIVES[walk], end, then)
+        history = broken_history(code, LIVES[walk], end, then)
         assert [{}, {code}] == [audit(history[:1]).counts, audit(history).counts.keys()], (walk, end, then)
 
 
 def test_every_rule_can_be_broken():
     """By one snapshot, or by two."""
-    assert set(RULES) == {*CHANGES, *PAIRS}
-    assert set() == CHANGES.keys() & PAIRS.keys()
+    assert set(RULES) == {*SNAPSHOT_VIOLATIONS, *HISTORY_VIOLATIONS}
+    assert set() == SNAPSHOT_VIOLATIONS.keys() & HISTORY_VIOLATIONS.keys()
 
 
 def breaks_one_rule(code, history):
