@@ -233,7 +233,7 @@ _MISTRAL: Final = Dialect(
         "QUEUED": "queued", "RUNNING": "in_progress", "SUCCESS": "completed", "FAILED": "failed",
         "TIMEOUT_EXCEEDED": "expired", "CANCELLATION_REQUESTED": "cancelling", "CANCELLED": "cancelled",
     },
-    optional={"in_progress", "failed", "expired", "cancelled"},
+    optional={"failed", "expired", "cancelled"},
     wire=Wire(
         mark=("id", "status", "total_requests"),
         fields={
@@ -255,7 +255,7 @@ _MISTRAL: Final = Dialect(
         pages=("data",),
         dropped=("outputs",),
     ),
-    severities=_UNPROVEN | {"P104": "off", "C304": "off", "F402": "off", "F404": "off"},
+    severities=_UNPROVEN | {"P101": "warning", "P103": "warning", "P104": "off", "C304": "off", "F402": "off", "F404": "off"},
     sources=("mistralai 3.7.0, types", _MISTRAL_REAL),
 )
 
