@@ -255,7 +255,8 @@ _MISTRAL: Final = Dialect(
         pages=("data",),
         dropped=("outputs",),
     ),
-    severities=_UNPROVEN | {"P101": "warning", "P103": "warning", "P104": "off", "C304": "off", "F402": "off", "F404": "off"},
+    severities=_UNPROVEN
+    | {"P101": "warning", "P103": "warning", "P104": "off", "C304": "off", "F402": "off", "F404": "off"},
     sources=("mistralai 3.7.0, types", _MISTRAL_REAL),
 )
 
