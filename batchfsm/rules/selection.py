@@ -17,7 +17,7 @@ _CONTEXT: Final = frozenset({"expires_at", "observed_at"})
 
 def chosen(tokens: Iterable[str]) -> frozenset[str]:
     """
-    Return the codes that tokens name: whole codes, or how they begin (`T`, `H5`).
+    Return the codes that tokens name: whole codes, how they begin (`T`, `H5`), or names of rules (`stale-read`).
 
     Raises:
         UnknownNameError: If a token names no rule.
@@ -25,7 +25,8 @@ def chosen(tokens: Iterable[str]) -> frozenset[str]:
     codes: set[str] = set()
     for token in tokens:
         begins = token.strip().upper()
-        named = {code for code in RULES if begins and code.startswith(begins)}
+        name = token.strip().lower()
+        named = {code for code, rule in RULES.items() if begins and (code.startswith(begins) or rule.name == name)}
         if not named:
             raise UnknownNameError("rule", token, RULES)
         codes |= named

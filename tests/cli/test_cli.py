@@ -20,6 +20,7 @@ from batchfsm import DIALECTS as ALL_DIALECTS
 from batchfsm import OPENAI, RULES, __main__, audit, diagram
 from batchfsm.cli import COMMANDS, app
 from batchfsm.cli.formats import STATUS
+from batchfsm.logs import INPUT_FORMATS
 from support.commands import SELF, ran, run
 from support.dialects import DIALECTS
 from support.notation import CREATED, seen, snap
@@ -107,7 +108,7 @@ def test_a_rule_that_could_not_look_is_named(log):
         (["audit", "good.jsonl", "--select", ""], f"no rule is called ''; known: {', '.join(RULES)}"),
         (
             ["audit", "good.jsonl", "--input-format", "yaml"],
-            "no input format is called 'yaml'; known: auto, json, parquet, python, kotlin, dart, go, node",
+            f"no input format is called 'yaml'; known: {', '.join(INPUT_FORMATS)}",
         ),
         (["audit", "good.jsonl", "--output", "no/such/folder"], "no/such/folder: No such file or directory"),
         (["rules", "X"], f"no rule is called 'X'; known: {', '.join(RULES)}"),
@@ -815,6 +816,17 @@ def test_one_rule():
     assert page.startswith("H502 terminal-left (error)\n\n  breach ")
     assert ["breach", "evidence", "example", "what to do"] == re.findall(r"^  (\S+(?: \S+)*)  ", page, re.MULTILINE)
     assert "completed is final" in " ".join(page.split())
+
+
+@pytest.mark.parametrize("name", ["terminal-left", "Terminal-Left ", "H502", "h502"])
+def test_a_rule_has_a_name(name, log):
+    """A rule may be named by its name wherever it may be by its code."""
+    assert ran("rules", "H502").stdout == ran("rules", name).stdout
+    assert (
+        ran("audit", "left.jsonl", "--select", "H502").stdout
+        == ran("audit", "left.jsonl", "--select", f"T,{name}").stdout
+    )
+    assert 0 == ran("audit", "left.jsonl", "--ignore", name).exit_code
 
 
 def test_a_family_of_rules():
