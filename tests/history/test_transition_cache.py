@@ -9,16 +9,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchfsm import Finding, Monitor, SnapshotError, parse
+from batchfsm import Finding, Monitor, SnapshotError, audit, parse, watch
 from batchfsm.finding import LogPosition
 from batchfsm.history import BatchRecord, Fold
+from batchfsm.history.transition_cache import TransitionCache
 from batchfsm.route import RouteStep
 from batchfsm.rules import engine_for
-from batchfsm.wire import ParsedRow, reader
+from batchfsm.wire import ParsedRow, Reader, reader
 from support.dialects import DIALECTS
 from support.histories import FIELDS, Row, counts, logs, written
 from support.notation import CREATED, snap
 
+READ_BARE_ROW = Reader.read_bare_row
 CACHED = {name: Fold(dialect) for name, dialect in DIALECTS.items()}
 """Folds that all examples share: what one example has taught them, the next one meets in the cache."""
 
@@ -172,7 +174,7 @@ def test_the_second_life_of_a_kind_needs_no_fold(form: str, more: Row, monkeypat
     monitor, folded = Monitor(), []
     for wire in life("batch_1", **more):
         monitor.observe(FORMS[form](wire))
-    monkeypatch.setattr(Fold, "fold", lambda *_, **__: folded.append(1))
+    monkeypatch.setattr(Fold, "apply", lambda *_, **__: folded.append(1))
 
     for wire in life("batch_2", **more):
         monitor.observe(FORMS[form](wire))
@@ -196,3 +198,48 @@ def test_a_healthy_row_of_an_audit_builds_no_snapshot(batch_id: str):
             assert [] == fold.advance(second, parsed, LogPosition("log", number))
 
     assert [None] * len(rows) == [parsed._snapshot for parsed in rows]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_second_life_of_a_kind_needs_no_fold_in_an_audit(form: str, monkeypatch: pytest.MonkeyPatch):
+    """The auditor reads rows of every form into the same cache: of two equal lives, the second one is all hits."""
+    hits, find = [], TransitionCache.find
+
+    def counted(cache: TransitionCache, record: BatchRecord, parsed: ParsedRow) -> Any:
+        found = find(cache, record, parsed)
+        hits.append(found is not None)
+        return found
+
+    monkeypatch.setattr(TransitionCache, "find", counted)
+    lives = [[FORMS[form](wire) for wire in life(batch_id)] for batch_id in ("batch_1", "batch_2")]
+
+    report = audit(each for log in lives for each in log)
+
+    size = len(lives[0])
+    assert ("consistent", 2 * size) == (report.verdict, report.snapshots)
+    assert [True] * size == hits[size:]
+
+
+def test_a_watch_reads_each_answer_once(monkeypatch: pytest.MonkeyPatch):
+    """An answer is parsed when it comes; the monitor is given the parsed row."""
+    wires, read = life("batch_1"), []
+    monkeypatch.setattr(Reader, "read_bare_row", lambda self, *args: (read.append(1), READ_BARE_ROW(self, *args))[1])
+    clock = SimpleNamespace(now=float(CREATED))
+
+    def fetch(ids: list[str]) -> dict[str, Any]:
+        return {ids[0]: wires[min(len(read), len(wires) - 1)]}
+
+    source: Any = SimpleNamespace(fetch=fetch)
+    targets = [
+        transition.target
+        for transition in watch(
+            None,
+            "batch_1",
+            source=source,
+            clock=lambda: clock.now,
+            sleep=lambda seconds: setattr(clock, "now", clock.now + seconds),
+        )
+    ]
+
+    assert "completed" == targets[-1]
+    assert len(wires) == len(read)
