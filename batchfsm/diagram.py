@@ -1,4 +1,4 @@
-"""The table as a picture, Mermaid, DOT or text: documented steps solid, tolerated ones dashed."""
+"""Diagrams of a lifecycle as SVG, PNG, Mermaid, DOT or text: documented steps solid, tolerated ones dashed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from batchfsm.errors import MissingExtraError
 from batchfsm.lifecycle import OPENAI, Lifecycle
 
 DRAWN_WITHIN_S: Final = 60
-"""How long Graphviz may take for one picture; a dozen statuses take it a twentieth of a second."""
+"""The time limit of Graphviz for one picture; a dozen statuses take a twentieth of a second."""
 
 _PLAIN: Final = re.compile(r"(?!(?:node|edge|graph|digraph|subgraph|strict)$)[a-z_][a-z0-9_]*", re.IGNORECASE)
 _LINES: Final = {"step": "", "gap": ", style=dotted, class=gap", "illegal": ", class=illegal, color=red, fontcolor=red"}
@@ -32,7 +32,7 @@ _SHAPES: Final = (
 
 @attrs.frozen
 class StepCount:
-    """How many batches went from one status to another."""
+    """The number of batches that went from one status to another."""
 
     source: str | None
     """The status before; None at birth."""
@@ -41,10 +41,10 @@ class StepCount:
     """The status entered."""
 
     times: int
-    """How many batches did."""
+    """The number of batches."""
 
     kind: Literal["step", "gap", "illegal"] = "step"
-    """`gap`: by a way that nothing proves; `illegal`: where no walk leads."""
+    """`gap`: by a walk that nothing proves; `illegal`: where no walk leads."""
 
 
 def mermaid(lifecycle: Lifecycle = OPENAI) -> str:
@@ -67,10 +67,10 @@ def dot(lifecycle: Lifecycle = OPENAI, *, taken: Iterable[StepCount] = ()) -> st
 
     Args:
         lifecycle: The table to draw.
-        taken: What batches did. Then each step says how many took it, and is as
-            thick as they are many; one that none took is grey; moves that are no
-            row of the table are drawn besides: dotted where nothing proves the
-            way, red where none leads.
+        taken: The moves of batches. Then each step shows how many took it, and is
+            the thicker the more there are; one that none took is grey; moves that
+            are no row of the table are drawn too: dotted where the walk is
+            unknown, red where none leads.
     """
     moves = list(taken)
     most = max((move.times for move in moves), default=1)
@@ -143,7 +143,7 @@ def svg(lifecycle: Lifecycle = OPENAI, *, taken: Iterable[StepCount] = ()) -> st
 
     Args:
         lifecycle: The table to draw.
-        taken: What batches did, as for `dot`.
+        taken: The moves of batches, as for `dot`.
 
     Raises:
         MissingExtraError: If neither the extra `report` nor Graphviz itself is
@@ -172,19 +172,19 @@ def _arrow(event: str, wide: int, stroke: str) -> str:
 
 
 def _id(name: str) -> str:
-    """Return a name as Graphviz's language has it: a word as it is, anything else in quotes."""
+    """Return a name as an identifier of Graphviz: a word as it is, anything else in quotes."""
     return name if _PLAIN.fullmatch(name) else '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def _weight(times: int, most: int, least: int = 1) -> str:
-    """Return how thick a line is that so many batches took; thickness grows with the logarithm."""
+    """Return the style of a line that so many batches took; its thickness grows with the logarithm."""
     if not times:
         return ', class=untaken, color="gray60", fontcolor="gray40"'
     return f", penwidth={least + (4 - least) * log2(times) / max(log2(most), 1):.1f}"
 
 
 def _graphviz(drawing: str, *options: str) -> bytes:
-    """Hand a drawing to Graphviz: the one of the extra, which pip installs, or the system's."""
+    """Return the output of Graphviz for a drawing: of the extra's program, which pip installs, or the system's."""
     ours = str(Path(sys.executable).parent)  # Not on PATH where an environment is used without being activated.
     program = which("graphviz-pure", path=ours) or which("graphviz-pure") or which("dot")
     if program is None:

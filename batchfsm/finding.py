@@ -1,4 +1,4 @@
-"""One breach of a rule, and what a set of breaches amounts to."""
+"""Findings, which are breaches of rules, and the verdict on a set of them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _BITS_MAX: Final = 4096
 
 @attrs.frozen
 class LogPosition:
-    """Where a snapshot stands in a log."""
+    """The position of a snapshot in a log."""
 
     source: str
     """The file's name as it was given; `-` for standard input, `iterable` for objects."""
@@ -38,7 +38,7 @@ class LogPosition:
 
 @attrs.frozen(kw_only=True)
 class Finding:
-    """One breach of one rule, with the smallest witness of it."""
+    """One breach of one rule, with its smallest witness."""
 
     rule: str
     """The rule's code; stable."""
@@ -47,44 +47,44 @@ class Finding:
     """The rule's name."""
 
     severity: Severity
-    """What the breach weighs under the dialect it was judged by."""
+    """The severity of the breach under the dialect."""
 
     batch_id: str | None
-    """Whose snapshot it is; None if it has no readable id."""
+    """The id of the batch; None if the snapshot has no readable id."""
 
     fields: Mapping[str, object]
     """The fields that breach the rule, with their values; a read-only view."""
 
     message: str = attrs.field(eq=False)
-    """What, where, and what could have been; one sentence. Names places, so it is no part of equality."""
+    """One sentence: the fault, its position, and what was expected. No part of equality, for it names positions."""
 
     where: tuple[LogPosition, ...] = attrs.field(default=(), eq=False)
-    """The one or two places that prove it, the known one first; empty from a monitor. No part of equality."""
+    """The one or two positions that prove it, the known one first; empty from a monitor. No part of equality."""
 
     observed_at: float | None = attrs.field(default=None, eq=False)
-    """When the guilty snapshot was seen; Unix seconds. None if nothing says so. No part of equality or of `to_dict`."""
+    """The time of the guilty snapshot; Unix seconds, None if unknown. No part of equality or of `to_dict`."""
 
     __hash__ = None  # type: ignore[assignment]  # `fields` is a mapping: findings compare by value and have no hash.
 
     def to_dict(self) -> dict[str, object]:
-        """Return it as plain JSON values."""
+        """Return the finding as JSON values."""
         return {
             "rule": self.rule,
             "name": self.name,
             "severity": self.severity,
             "batch_id": self.batch_id,
             "message": self.message,
-            "fields": plain(self.fields),
+            "fields": to_json_value(self.fields),
             "where": [{"source": place.source, "line": place.line} for place in self.where],
         }
 
 
-def plain(value: Any) -> Any:
-    """Return a value as JSON has it: views as objects, tuples as lists, NaN and the like as text."""
+def to_json_value(value: Any) -> Any:
+    """Return a value as JSON values: views as objects, tuples as lists, NaN and the like as text."""
     if isinstance(value, Mapping):
-        return {str(key): plain(inner) for key, inner in value.items()}
+        return {str(key): to_json_value(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(inner) for inner in value]
+        return [to_json_value(inner) for inner in value]
     if isinstance(value, int) and value.bit_length() > _BITS_MAX:
         return "a huge number"  # Python would not write its digits.
     if value is None or isinstance(value, str | int) or (isinstance(value, float) and isfinite(value)):
@@ -94,12 +94,12 @@ def plain(value: Any) -> Any:
 
 def verdict_of(findings: Iterable[Finding], *, judged: bool) -> Verdict:
     """
-    Say what findings amount to.
+    Return the verdict on findings.
 
     Args:
-        findings: What was found.
+        findings: The findings.
         judged: True if at least one snapshot had a readable id and a status of
-            the lifecycle, so that silence means something.
+            the lifecycle; otherwise no finding does not mean consistent.
     """
     if any(finding.severity == "error" for finding in findings):
         return "inconsistent"

@@ -1,4 +1,4 @@
-"""The words (`Status`, `Evidence`, `Severity`), and the one page of rows that all else reads: `OPENAI`."""
+"""The lifecycle as a checked table of states and steps, and the one of OpenAI, which every engine reads."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ Status = Literal["validating", "in_progress", "finalizing", "completed", "failed
 """The status words of the OpenAI Batch object. Source: openai-openapi, schema `Batch`."""
 
 Evidence = Literal["documented", "tolerated"]
-"""How a step is known: said by OpenAI and seen there, or only met on compatible servers."""
+"""How a step is known: documented by OpenAI and observed there, or observed only on compatible servers."""
 
 Severity = Literal["error", "warning", "note"]
-"""What a breach of a rule weighs. Only an error makes a verdict `inconsistent`."""
+"""The severity of a finding. Only an error makes a verdict `inconsistent`."""
 
 STAMP_FIELDS: Final = (
     "created_at",
@@ -53,13 +53,13 @@ class State:
 
 @attrs.frozen
 class Step:
-    """One row of the table: a status, what happens in it, and the status after."""
+    """One row of the table: a status, an event, and the status after."""
 
     source: str
     """The status before."""
 
     event: str
-    """What happens, a bare verb; the trigger of the machine."""
+    """The event, a bare verb; the trigger of the machine."""
 
     target: str
     """The status after."""
@@ -68,7 +68,7 @@ class Step:
     """Whether the step is the rule, or only met on compatible servers."""
 
     sources: tuple[str, ...] = ()
-    """Who says so, one citation each; empty: inferred by whoever wrote the row."""
+    """The sources of the step, one citation each; empty if it is inferred."""
 
 
 @attrs.frozen(kw_only=True)
@@ -83,7 +83,7 @@ class Lifecycle:
     """
 
     name: str
-    """What people call it."""
+    """The name of the lifecycle in messages and diagrams."""
 
     states: tuple[State, ...]
     """Every status, in table order. The order breaks ties, so it is part of the meaning."""

@@ -1,4 +1,4 @@
-"""The way that a snapshot proves: which statuses a batch has entered, in which order, and how we know."""
+"""The route that a snapshot proves: the statuses that a batch has entered, in order, with the evidence of each."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from batchfsm.snapshot import Snapshot, fast_constructor
 from batchfsm.topology import Topology, topology
 
 TransitionEvidence = Literal["observed", "stamped", "implied", "gap"]
-"""How a transition is known: from the snapshot's own status, from a stamp, because every walk passes there,
-or not at all (`gap`: the way is unknown, while the target is as certain as its stamp or status)."""
+"""The evidence of a transition: the snapshot's own status, a stamp, or that every walk passes the status; or none
+(`gap`: the walk is unknown, while the target is as certain as its stamp or status)."""
 
 _ORDERS_MAX: Final = 720
-"""How many orders of equal seconds on one cycle are compared; six statuses have as many."""
+"""The number of orders of equal seconds on one cycle that are compared; six statuses have as many."""
 
-_PATTERNS_MAX: Final = 4096  # Healthy logs show a few dozen; a hostile one shall not grow the memory.
+_PATTERNS_MAX: Final = 4096  # Healthy logs have a few dozen; a hostile log must not grow the memory.
 
 
 @attrs.frozen
 class Transition:
-    """One entry of one batch into one status; what hooks receive."""
+    """One entry of one batch into one status; hooks receive it."""
 
     batch_id: str
-    """Whose it is."""
+    """The id of the batch."""
 
     source: str | None
     """The status before; None at birth."""
@@ -39,19 +39,19 @@ class Transition:
     """The status entered."""
 
     event: str | None
-    """What happened, a bare verb; None across a gap."""
+    """The event, a bare verb; None across a gap."""
 
     at: int | None
-    """When it was entered, by its stamp; Unix seconds. None if the server gave none."""
+    """The time of the entry, by its stamp; Unix seconds. None if the server gave none."""
 
     evidence: TransitionEvidence
-    """How it is known."""
+    """How the transition is known."""
 
     terminal: bool
     """True if the batch never leaves the target."""
 
     observed_at: float | None = None
-    """When the snapshot that proves it was seen; Unix seconds."""
+    """The time of the snapshot that proves it; Unix seconds."""
 
     snapshot: Snapshot | None = None
     """The snapshot that proves it; None in `monitor[id].transitions`, which keep none."""
@@ -61,7 +61,7 @@ class Transition:
     @property
     def key(self) -> str:
         """
-        What was entered when: `{batch_id}/{target}/{at}`, `at` empty if unknown.
+        The identity of the entry: `{batch_id}/{target}/{at}`, `at` empty if unknown.
 
         Entering a status is one fact, however it was reached: two pollers, a
         webhook and a replay make the same key.
@@ -74,7 +74,7 @@ _make_transition: Final[Callable[..., Transition]] = fast_constructor(Transition
 
 @attrs.frozen(eq=False)
 class RouteStep:
-    """One part of a route: a transition without its batch and time, shared by all batches that took it."""
+    """One step of a route: a transition without its batch and time, shared by all batches that took it."""
 
     source: str | None
     target: str
@@ -83,7 +83,7 @@ class RouteStep:
     terminal: bool
 
     def of(self, batch_id: str, at: int | None, snapshot: Snapshot | None = None) -> Transition:
-        """Return it as the transition of one batch."""
+        """Return the step as the transition of one batch."""
         seen = None if snapshot is None else snapshot.observed_at
         return _make_transition(
             batch_id, self.source, self.target, self.event, at, self.evidence, self.terminal, seen, snapshot
@@ -92,23 +92,22 @@ class RouteStep:
 
 @attrs.frozen
 class _SearchSpace:
-    """What walks between stops may use, for one snapshot."""
+    """The statuses that walks between the waypoints of one snapshot may pass."""
 
-    through: frozenset[str]
-    """Statuses without a stamp that were not entered yet."""
+    free_statuses: frozenset[str]
+    """The statuses without a stamp that were not entered yet."""
     optional: frozenset[str]
-    """Those of them whose stamp may be null."""
-    stops: frozenset[str]
+    """The free statuses whose stamp may be null."""
+    waypoints: frozenset[str]
     """The statuses that the snapshot proves."""
     status: str
-    """The present one."""
+    """The present status."""
 
 
 class Router:
     """Finds routes in one dialect."""
 
     def __init__(self, dialect: Dialect) -> None:
-        """Prepare the parts of the search that no snapshot changes."""
         self.topology: Topology = topology(dialect.lifecycle)
         stamps = self.topology.stamp
         self._stamps: dict[str, str] = {name: stamp for name, stamp in stamps.items() if stamp is not None}
@@ -119,25 +118,25 @@ class Router:
         self.is_cyclic = any(name in self.topology.reach[name] for name in self._stamps)
         self._found: dict[object, tuple[RouteStep, ...]] = {}
 
-    def legs(self, snapshot: Snapshot, known: str | None, entered: frozenset[str]) -> tuple[RouteStep, ...]:
+    def route(self, snapshot: Snapshot, known: str | None, entered: frozenset[str]) -> tuple[RouteStep, ...]:
         """
-        Return the way from what is known to a snapshot's status.
+        Return the route from the known status to a snapshot's status.
 
         Args:
-            snapshot: One whose status the lifecycle has.
+            snapshot: A snapshot whose status the lifecycle has.
             known: The status known before; None at first sight.
             entered: The statuses entered before, the known one included.
         """
         stamps = self._values(snapshot)[2:]
         pattern = (snapshot.status, known, entered, stamps if self.is_cyclic else tuple(map(type, stamps)))
-        legs = self._found.get(pattern) if not snapshot.bad else None
-        if legs is None:
+        steps = self._found.get(pattern) if not snapshot.bad else None
+        if steps is None:
             times = dict(zip(self._stamps, stamps, strict=True))
             bad = frozenset(name for name, stamp in self._stamps.items() if stamp in snapshot.bad)
-            legs = tuple(self._find(snapshot.status, known, entered, times, bad))
+            steps = tuple(self._find(snapshot.status, known, entered, times, bad))
             if len(self._found) < _PATTERNS_MAX and not snapshot.bad:
-                self._found[pattern] = legs
-        return legs
+                self._found[pattern] = steps
+        return steps
 
     def at(self, snapshot: Snapshot, status: str) -> int | None:
         """Return a status's stamp on a snapshot; None if it has none there."""
@@ -154,58 +153,60 @@ class Router:
     ) -> Iterator[RouteStep]:
         graph, initial = self.topology, self.topology.lifecycle.initial
         stamped = frozenset(name for name, time in times.items() if time is not None)
-        stops = [
+        waypoints = [
             name
             for name in graph.statuses
             if name in stamped | {initial} and name not in entered | {status} and status in graph.reach[name]
         ]
-        through = frozenset(graph.statuses) - stamped - entered - {status, initial}
-        ways = _SearchSpace(through, through & (self._optional | bad), frozenset({*stops, status}), status)
+        free_statuses = frozenset(graph.statuses) - stamped - entered - {status, initial}
+        space = _SearchSpace(
+            free_statuses, free_statuses & (self._optional | bad), frozenset({*waypoints, status}), status
+        )
         if known is None:
-            born: TransitionEvidence = (
+            initial_evidence: TransitionEvidence = (
                 "observed" if status == initial else "stamped" if initial in stamped else "implied"
             )
-            yield RouteStep(None, initial, "create", born, initial in graph.terminal)
-            yield from self._way(initial, [name for name in stops if name != initial], ways, times)
+            yield RouteStep(None, initial, "create", initial_evidence, initial in graph.terminal)
+            yield from self._path(initial, [name for name in waypoints if name != initial], space, times)
             return
         # Where a stamp is optional, it may show up after the batch has moved past it; and what an earlier
         # snapshot left in a gap, a later one may imply: finalizing, then cancelling, on `compatible`.
-        sight = [leg.target for leg in self._find(status, None, frozenset(), times, bad)]
-        implied = {name for name in sight if name in through} if entered.issubset(sight) else set()
-        passed = {*stops, *implied} - graph.reach[known]
+        sight = [step.target for step in self._find(status, None, frozenset(), times, bad)]
+        implied = {name for name in sight if name in free_statuses} if entered.issubset(sight) else set()
+        passed = {*waypoints, *implied} - graph.reach[known]
         late = sorted(passed, key=self._place)
-        for number, stop in enumerate(late):
-            before = [name for name in (*entered, *late[:number]) if graph.precedes(name, stop)]
-            yield from self._between(max(before, key=self._place, default=initial), stop, ways)
-        yield from self._way(known, [name for name in stops if name not in late], ways, times)
+        for number, waypoint in enumerate(late):
+            before = [name for name in (*entered, *late[:number]) if graph.precedes(name, waypoint)]
+            yield from self._between(max(before, key=self._place, default=initial), waypoint, space)
+        yield from self._path(known, [name for name in waypoints if name not in late], space, times)
 
-    def _way(
-        self, source: str, stops: list[str], ways: _SearchSpace, times: Mapping[str, int | None]
+    def _path(
+        self, source: str, waypoints: list[str], space: _SearchSpace, times: Mapping[str, int | None]
     ) -> Iterator[RouteStep]:
-        """Yield the legs from one status over stops to the present one."""
-        if source == ways.status:
+        """Yield the steps from one status over waypoints to the present one."""
+        if source == space.status:
             return
-        best = min(self._orders(stops, times), key=lambda order: self._unstamped(source, order, ways))
-        for before, after in pairwise((source, *best, ways.status)):
-            yield from self._between(before, after, ways)
+        best = min(self._orders(waypoints, times), key=lambda order: self._unstamped(source, order, space))
+        for before, after in pairwise((source, *best, space.status)):
+            yield from self._between(before, after, space)
 
-    def _between(self, source: str, target: str, ways: _SearchSpace) -> Iterator[RouteStep]:
+    def _between(self, source: str, target: str, space: _SearchSpace) -> Iterator[RouteStep]:
         graph = self.topology
         for inner, strict in (
-            (ways.optional, True),
-            (ways.optional, False),
-            (ways.through, True),
-            (ways.through, False),
+            (space.optional, True),
+            (space.optional, False),
+            (space.free_statuses, True),
+            (space.free_statuses, False),
         ):
             if walks := graph.walks(source, target, inner, strict=strict):
-                for before, after, step in graph.certain(walks):
-                    yield self._leg(before, after, step, ways)
+                for before, after, step in graph.common_steps(walks):
+                    yield self._route_step(before, after, step, space)
                 return
-        yield self._leg(source, target, None, ways)
+        yield self._route_step(source, target, None, space)
 
-    def _leg(self, source: str, target: str, step: Step | None, ways: _SearchSpace) -> RouteStep:
+    def _route_step(self, source: str, target: str, step: Step | None, space: _SearchSpace) -> RouteStep:
         how: TransitionEvidence = (
-            "observed" if target == ways.status else "stamped" if target in ways.stops else "implied"
+            "observed" if target == space.status else "stamped" if target in space.waypoints else "implied"
         )
         terminal = target in self.topology.terminal
         return (
@@ -214,21 +215,22 @@ class Router:
             else RouteStep(source, target, step.event, how, terminal)
         )
 
-    def _orders(self, stops: list[str], times: Mapping[str, int | None]) -> Iterator[tuple[str, ...]]:
-        """Yield the possible orders of stops: by rank, on a cycle by stamp, equal seconds in every order."""
-        ranked = sorted(stops, key=lambda name: (self.topology.rank[name], times.get(name) or 0))
+    def _orders(self, waypoints: list[str], times: Mapping[str, int | None]) -> Iterator[tuple[str, ...]]:
+        """Yield the possible orders of waypoints: by rank, on a cycle by stamp, equal seconds in every order."""
+        ranked = sorted(waypoints, key=lambda name: (self.topology.rank[name], times.get(name) or 0))
         ties = groupby(ranked, key=lambda name: (self.topology.rank[name], times.get(name), name in times or name))
         return (
             tuple(name for group in groups for name in group)
             for groups in islice(product(*(list(permutations(tie)) for _, tie in ties)), _ORDERS_MAX)
         )
 
-    def _unstamped(self, source: str, order: tuple[str, ...], ways: _SearchSpace) -> int:
+    def _unstamped(self, source: str, order: tuple[str, ...], space: _SearchSpace) -> int:
         """Return how many unstamped statuses an order needs; a pair without any walk counts as all of them."""
         graph = self.topology
         return sum(
-            min(map(len, graph.walks(before, after, ways.through, strict=False)), default=len(graph.statuses)) - 2
-            for before, after in pairwise((source, *order, ways.status))
+            min(map(len, graph.walks(before, after, space.free_statuses, strict=False)), default=len(graph.statuses))
+            - 2
+            for before, after in pairwise((source, *order, space.status))
         )
 
     def _place(self, status: str) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""What follows from a lifecycle: who reaches whom, by which walks, and what a set of stamps can mean."""
+"""The walks of a lifecycle: which statuses reach which, and which sets of stamps a batch can have."""
 
 from __future__ import annotations
 
@@ -12,23 +12,22 @@ from batchfsm.lifecycle import ENDED_AT, Lifecycle, Severity, Step
 Mask = int
 """A set of statuses, one bit each, in table order."""
 
-Move = Literal["same", "stale", "step", "tolerated", "illegal", "left"]
-"""What a status says after another: nothing new, an earlier view (H507), a way, a tolerated way (H501,
-a warning), no way (H501), or an exit from a final status (H502)."""
+Move = Literal["same", "stale", "legal", "tolerated", "illegal", "exit_from_final"]
+"""The move from a known status to the one of a row: none, an earlier view (H507), by documented steps, by tolerated
+steps (H501, a warning), by no walk (H501), or out of a final status (H502)."""
 
 Walk = tuple[str, ...]
 """Statuses in order, both ends included."""
 
 
 class Topology:
-    """A lifecycle with its walks worked out."""
+    """A lifecycle with its walks."""
 
     def __init__(self, lifecycle: Lifecycle) -> None:
-        """Work out reachability and every set of statuses that a walk can have passed."""
         self.lifecycle = lifecycle
         self.statuses = lifecycle.statuses
         self.terminal = lifecycle.terminal
-        self.bit: dict[str, Mask] = {name: 1 << code for code, name in enumerate(self.statuses)}
+        self.bit_of: dict[str, Mask] = {name: 1 << code for code, name in enumerate(self.statuses)}
         self.steps: dict[tuple[str, str], Step] = {(step.source, step.target): step for step in lifecycle.steps}
         self.stamp = {state.name: state.stamp for state in lifecycle.states}
         strict = [pair for pair, step in self.steps.items() if step.evidence == "documented"]
@@ -45,12 +44,12 @@ class Topology:
         self._visits_any = self._visits(self._next_any)
         self._visits_strict = self._visits(self._next_strict)
         self.moves: dict[tuple[str, str, bool], Move] = {
-            (known, status, below): self._move(known, status, below=below)
+            (known, status, is_stale_row): self._move(known, status, is_stale_row=is_stale_row)
             for known in self.statuses
             for status in self.statuses
-            for below in (False, True)
+            for is_stale_row in (False, True)
         }
-        """The automaton of a history: (known status, status seen, is the row below what is known) to move."""
+        """The automaton of a history: from (known status, status of the row, is it a stale row) to the move."""
 
     def _successors(self, pairs: list[tuple[str, str]]) -> dict[str, tuple[str, ...]]:
         return {name: tuple(target for source, target in pairs if source == name) for name in self.statuses}
@@ -65,32 +64,32 @@ class Topology:
         return frozenset(reached)
 
     def _visits(self, following: dict[str, tuple[str, ...]]) -> dict[str, tuple[Mask, ...]]:
-        """Return, for each status, the sets of statuses that have been passed when a batch is in it."""
+        """Return, for each status, the sets of statuses that a batch in it can have visited."""
         # Searched over (status, passed), so that a cycle ends by itself: passed only grows.
         initial = self.lifecycle.initial
-        found = {(initial, self.bit[initial])}
+        found = {(initial, self.bit_of[initial])}
         pending = list(found)
         while pending:
             status, passed = pending.pop()
             for target in following[status]:
-                if (state := (target, passed | self.bit[target])) not in found:
+                if (state := (target, passed | self.bit_of[target])) not in found:
                     found.add(state)
                     pending.append(state)
         return {name: tuple(sorted(mask for status, mask in found if status == name)) for name in self.statuses}
 
-    def _move(self, known: str, status: str, *, below: bool) -> Move:
+    def _move(self, known: str, status: str, *, is_stale_row: bool) -> Move:
         if status == known:
             return "same"
-        if below and known in self.reach[status]:
+        if is_stale_row and known in self.reach[status]:
             return "stale"
         if known in self.terminal:
-            return "left"
+            return "exit_from_final"
         if status in self.reach_strict[known]:
-            return "step"
+            return "legal"
         return "tolerated" if status in self.reach[known] else "illegal"
 
     def precedes(self, first: str, second: str) -> bool:
-        """Tell whether `first` comes before `second` on every walk that has both."""
+        """Return whether `first` comes before `second` on every walk that has both."""
         return second in self.reach[first] and first not in self.reach[second]
 
     def stamped_statuses(self, status: str, stamps: Collection[str]) -> Iterator[str]:
@@ -107,17 +106,17 @@ class Topology:
 
     def mask(self, statuses: Iterable[str]) -> Mask:
         """Return a set of statuses as bits."""
-        return sum(self.bit[name] for name in set(statuses))
+        return sum(self.bit_of[name] for name in set(statuses))
 
     def names(self, mask: Mask) -> tuple[str, ...]:
         """Return the statuses of a mask, in table order."""
-        return tuple(name for name, bit in self.bit.items() if mask & bit)
+        return tuple(name for name, bit in self.bit_of.items() if mask & bit)
 
-    def passed(self, status: str, *, strict: bool) -> tuple[Mask, ...]:
-        """Return the sets of statuses that walks to a status have passed, itself included."""
+    def visited_sets(self, status: str, *, strict: bool) -> tuple[Mask, ...]:
+        """Return the sets of statuses that walks to a status visit, the status included."""
         return (self._visits_strict if strict else self._visits_any)[status]
 
-    def forbidden(self, status: str, stamped: Mask) -> Severity | None:
+    def check_stamp_set(self, status: str, stamped: Mask) -> Severity | None:
         """
         Judge P102: can a batch in `status` have passed all that is stamped?
 
@@ -129,19 +128,19 @@ class Topology:
             None if a strict walk passes them all, or if there is no stamp but the first and the present one; else
             what it weighs.
         """
-        if not stamped & ~(self.bit[self.lifecycle.initial] | self.bit[status]):
+        if not stamped & ~(self.bit_of[self.lifecycle.initial] | self.bit_of[status]):
             return None  # Every status is reached somehow: no stamp is at fault, however rare the step is.
         if any(not stamped & ~passed for passed in self._visits_strict[status]):
             return None
         return "warning" if any(not stamped & ~passed for passed in self._visits_any[status]) else "error"
 
-    def skipped(self, status: str, stamped: Mask, nullable: Mask) -> tuple[Severity, Mask] | None:
+    def check_missing_stamps(self, status: str, stamped: Mask, nullable: Mask) -> tuple[Severity, Mask] | None:
         """
         Judge P103: has every walk through the stamps also passed a status that should be stamped?
 
         Args:
             status: The present status.
-            stamped: As for `forbidden`.
+            stamped: As for `check_stamp_set`.
             nullable: The statuses whose stamp may be null: the present one, the
                 optional ones, and those whose stamp is bad.
 
@@ -149,7 +148,7 @@ class Topology:
             None if some walk explains it, else what it weighs, and the statuses
             that the most lenient walk misses a stamp of.
         """
-        here = self.bit[status]
+        here = self.bit_of[status]
         stamped &= here | self.mask(tuple(name for name in self.statuses if status in self.reach[name]))
         strict, tolerated = (
             [passed & ~stamped & ~nullable for passed in visits[status] if not stamped & ~passed]
@@ -174,9 +173,9 @@ class Topology:
                     pending.append((*walk, status))
         return found
 
-    def certain(self, walks: list[Walk]) -> Iterator[tuple[str, str, Step | None]]:
+    def common_steps(self, walks: list[Walk]) -> Iterator[tuple[str, str, Step | None]]:
         """
-        Say what all walks between two statuses agree on.
+        Return the steps that all walks between two statuses have in common.
 
         Yields:
             `(source, target, step)` for each neighbouring pair of the statuses

@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import Any, Final
 
 from batchfsm.errors import needs_extra
-from batchfsm.finding import Finding, plain
+from batchfsm.finding import Finding, to_json_value
 
 _TYPES: Final = {
     "rule": "string",
@@ -52,7 +52,7 @@ def cells(findings: Iterable[Finding]) -> Iterator[tuple[Cell, ...]]:
             None if known is None else _text(known.source),
             None if known is None else known.line,
             None if finding.observed_at is None else float(finding.observed_at),
-            json.dumps(plain(finding.fields)),
+            json.dumps(to_json_value(finding.fields)),
             _text(finding.message),
         )
 

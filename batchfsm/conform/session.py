@@ -10,7 +10,7 @@ from typing import Any, Final
 import attrs
 
 from batchfsm.conform.http import Caller, UnreachableError
-from batchfsm.finding import plain
+from batchfsm.finding import to_json_value
 from batchfsm.testing import Answer, Request
 
 FINAL_STATUSES: Final = frozenset({"completed", "failed", "expired", "cancelled"})
@@ -199,5 +199,5 @@ def _batches(reply: Reply) -> Iterator[Any]:
 
 def witness_of(value: object) -> str:
     """Return a value as JSON, cut to the length of a witness."""
-    text = json.dumps(plain(value))
+    text = json.dumps(to_json_value(value))
     return text if len(text) <= WITNESS_CHARS_MAX else f"{text[:WITNESS_CHARS_MAX]}..."

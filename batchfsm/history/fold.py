@@ -31,8 +31,8 @@ OnIllegal = Literal["adopt", "hold"]
 """The effect of an illegal move on the known status: it follows the server, or it stays."""
 
 _DEADLINE: Final = ROW_FIELDS.index("expires_at")
-_REGULAR_MOVES: Final = frozenset({"same", "step", None})
-_ILLEGAL_MOVES: Final = frozenset({"illegal", "left"})
+_REGULAR_MOVES: Final = frozenset({"same", "legal", None})
+_ILLEGAL_MOVES: Final = frozenset({"illegal", "exit_from_final"})
 
 
 @attrs.define(eq=False)
@@ -79,7 +79,7 @@ class Fold:
             place: Its position in a log; then findings name positions.
         """
         row = to_row(snapshot) if row is None else row
-        status = snapshot.status if snapshot.status in self._graph.bit else None
+        status = snapshot.status if snapshot.status in self._graph.bit_of else None
         move = self._move(record, snapshot, status, row)
         is_monotonic_successor = record.is_monotonic_successor(row, snapshot.bad)
         ended = record.status in self._graph.terminal
@@ -158,7 +158,7 @@ class Fold:
 
     def can_judge(self, parsed: ParsedRow) -> bool:
         """Return whether a row has a readable id and a status of the lifecycle."""
-        return parsed.id is not None and parsed.row[0] in self._graph.bit
+        return parsed.id is not None and parsed.row[0] in self._graph.bit_of
 
     def is_overdue(self, row: SnapshotRow, observed_at: float) -> bool:
         """Return whether an unchanged row may breach T207 because time has passed."""
@@ -189,7 +189,7 @@ class Fold:
             record.status, record.adopted = status, True
             record.entered = frozenset({status, self._graph.lifecycle.initial})
             return []
-        route = self._router.legs(snapshot, record.status, record.entered)
+        route = self._router.route(snapshot, record.status, record.entered)
         timed = []
         for step in route:
             self._step_machine(record, step)
@@ -231,7 +231,7 @@ class Fold:
         severity: Any = "warning" if move == "tolerated" else None
         if move in ("illegal", "tolerated"):
             breaches.append(("H501", self._status_pair(record, snapshot), self._no_walk_text(record, snapshot, move)))
-        if move == "left":
+        if move == "exit_from_final":
             breaches.append(
                 (
                     "H502",

@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 
-from batchfsm.finding import plain
+from batchfsm.finding import to_json_value
 from batchfsm.route import Transition
 from batchfsm.snapshot import UNREADABLE, BatchErrorEntry, RequestCounts, Snapshot, Unreadable
 from batchfsm.wire.converter import to_read_only
@@ -31,7 +31,7 @@ def snapshot_text(snapshot: Snapshot) -> str:
         form["request_counts"] = attrs.asdict(snapshot.request_counts)
     if snapshot.errors is not None:
         form["errors"] = [attrs.asdict(error) for error in snapshot.errors]
-    kept = {name: plain(value) for name, value in form.items() if name in _NEVER_EMPTY or value}
+    kept = {name: to_json_value(value) for name, value in form.items() if name in _NEVER_EMPTY or value}
     return json.dumps(kept, separators=(",", ":"))
 
 

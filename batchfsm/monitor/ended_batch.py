@@ -32,7 +32,7 @@ class EndedBatch:
 
     @classmethod
     def of(cls, record: BatchRecord) -> EndedBatch:
-        """Return what is kept of a record."""
+        """Return a record in reduced form."""
         times = marshal.dumps(tuple(record.times))
         return cls(record.status, record.entered, record.steps_taken, times, record.adopted, record.verdict)
 

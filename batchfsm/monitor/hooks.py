@@ -132,7 +132,7 @@ class HookRegistry:
     def _check(self, targets: frozenset[str], source: str | None) -> None:
         graph = self._graph
         for status in (*targets, *([] if source is None else [source])):
-            if status not in graph.bit:
+            if status not in graph.bit_of:
                 msg = (
                     f"the {graph.lifecycle.name} lifecycle has no status {status!r}; it has {', '.join(graph.statuses)}"
                 )

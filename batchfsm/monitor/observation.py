@@ -1,4 +1,4 @@
-"""What observing returns, and what it raises."""
+"""The results and errors of observing."""
 
 from __future__ import annotations
 
@@ -16,19 +16,20 @@ from batchfsm.snapshot import Snapshot, fast_constructor
 
 @attrs.frozen
 class Observation:
-    """What one snapshot brought."""
+    """The transitions and findings of one snapshot."""
 
     transitions: tuple[Transition, ...]
-    """What the batch has entered since it was last seen, in route order."""
+    """The statuses entered since the last snapshot, in route order."""
 
     findings: tuple[Finding, ...]
-    """What the snapshot breaches, in the order of the rules."""
+    """The rules that the snapshot breaches, in their order."""
 
     verdict: Verdict
-    """What the findings amount to; about this snapshot alone."""
+    """The verdict on this snapshot alone."""
 
     delivered: bool = True
-    """False if the batch was busy: then whoever is delivering its hooks calls those of this snapshot too."""
+    """False if the batch was busy, or a hook observed it: then the hooks of this snapshot are called after the present
+    ones, by the `observe` that is calling those."""
 
 
 make_observation: Final[Callable[..., Observation]] = fast_constructor(Observation)
@@ -36,49 +37,49 @@ make_observation: Final[Callable[..., Observation]] = fast_constructor(Observati
 
 @attrs.frozen(kw_only=True)
 class TrackedBatch:
-    """What a monitor knows of one batch, at the moment of asking."""
+    """The state of one batch in a monitor, at the time of the call."""
 
     id: str
-    """The batch's id."""
+    """The id of the batch."""
 
     status: str | None
-    """The known status; the wire's word while the lifecycle has none of those seen."""
+    """The known status; the server's own word if the lifecycle has none of those observed."""
 
     terminal: bool
-    """True if the batch never leaves its status: there is nothing left to poll for."""
+    """True if the batch has ended: it needs no more polls."""
 
     snapshot: Snapshot | None
-    """The last live snapshot, without `extra`, `errors`, `usage`, `metadata` and `bad`, which are not kept."""
+    """The last live snapshot, without `extra`, `errors`, `usage`, `metadata` and `bad`. None for a
+    batch that `keep_ended` has reduced."""
 
     verdict: Verdict
-    """What all findings so far amount to."""
+    """The verdict on all snapshots so far."""
 
     transitions: tuple[Transition, ...]
-    """What was emitted, in order; without snapshots, which are not kept."""
+    """The transitions emitted, in order; without snapshots, which are not stored."""
 
 
 class IllegalTransitionError(BatchfsmError):
-    """A status that no walk leads to, under `on_illegal="raise"`."""
+    """An observed status that no walk leads to, under `on_illegal="raise"`."""
 
     batch_id: str
-    """Whose it is."""
+    """The id of the batch."""
 
     source: str
     """The known status, which stays."""
 
     target: str
-    """The status seen."""
+    """The observed status."""
 
     reachable: tuple[str, ...]
-    """Where the known status could have led."""
+    """The statuses that the known one leads to."""
 
     observation: Observation
-    """What the snapshot brought."""
+    """The observation of the snapshot."""
 
     def __init__(
         self, batch_id: str, source: str, target: str, reachable: Sequence[str], observation: Observation
     ) -> None:
-        """Hold what a handler needs."""
         self.batch_id, self.source, self.target = batch_id, source, target
         self.reachable, self.observation = tuple(reachable), observation
         onward = f"it leads to {', '.join(reachable)}" if reachable else f"{source} is final"
@@ -86,10 +87,10 @@ class IllegalTransitionError(BatchfsmError):
 
 
 class HookError(BatchfsmError, ExceptionGroup[Exception]):
-    """Hooks raised. Every other hook has run, nothing was lost, and what raised stays pending."""
+    """The errors of hooks that raised. All other hooks have run; those that raised stay pending."""
 
     observation: Observation | None
-    """What the snapshot brought; None from `redeliver`."""
+    """The observation of the snapshot; None from `redeliver`."""
 
     counts: FailureCounts | None
     """The number of failing and dead hooks, as `redeliver` returns it; None from `observe`."""

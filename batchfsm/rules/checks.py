@@ -53,7 +53,7 @@ class RuleContext:
         excused = {None, *bad}
         nullable = (name for name, stamp in self.topology.stamp.items() if stamp in excused)
         mask = self.topology.mask((status, *self.dialect.optional, *nullable))
-        return self.topology.skipped(status, self.stamped(status, fields), mask)
+        return self.topology.check_missing_stamps(status, self.stamped(status, fields), mask)
 
 
 def listed(names: Iterable[object]) -> str:

@@ -152,13 +152,13 @@ def passed(
     if status is None:
         return None
     graph, stamped = world.topology, world.stamped(status, fields)
-    severity = graph.forbidden(status, stamped)
+    severity = graph.check_stamp_set(status, stamped)
     if severity is None:
         return None
-    always = graph.bit[graph.lifecycle.initial] | graph.bit[status]
+    always = graph.bit_of[graph.lifecycle.initial] | graph.bit_of[status]
     others = graph.names(stamped & ~always)
     # Those that no strict walk passes even alone are to blame; else it is the company they keep.
-    guilty = [name for name in others if graph.forbidden(status, always | graph.bit[name])] or others
+    guilty = [name for name in others if graph.check_stamp_set(status, always | graph.bit_of[name])] or others
     stamps = [str(graph.stamp[name]) for name in guilty]
     why = "only tolerated steps lead" if severity == "warning" else "no walk leads"
     sentence = f"is {status} and has {listed(stamps)}; {why} there that way"

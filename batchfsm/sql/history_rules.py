@@ -21,7 +21,7 @@ _LOST: Final = tuple(name for kind in _KEPT if kind.null_counts for name in kind
 """The fields of which a null says that something was lost: stamps and files."""
 _IDENTITY: Final = tuple(name for kind in _KEPT if not kind.null_counts for name in kind.fields)
 
-_WAYS: Final = ("stale", "left", "step", "tolerated", "illegal")
+_WAYS: Final = ("stale", "exit_from_final", "legal", "tolerated", "illegal")
 
 
 def first_pass(scene: QueryContext) -> list[str]:

@@ -51,7 +51,7 @@ def told(scene: QueryContext) -> str:
 
 def _bits(scene: QueryContext) -> list[tuple[int, str]]:
     graph = scene.world.topology
-    return [(graph.bit[status], str(stamp)) for status, stamp in graph.stamp.items() if stamp in scene.given]
+    return [(graph.bit_of[status], str(stamp)) for status, stamp in graph.stamp.items() if stamp in scene.given]
 
 
 def _status(scene: QueryContext) -> dict[str, str]:

@@ -82,7 +82,7 @@ def walks(scene: QueryContext) -> dict[str, str]:
         for strict in (True, False):
             answers = []
             for name, code in scene.code.items():
-                ways = {ask(scene, name, walk) for walk in scene.world.topology.passed(name, strict=strict)}
+                ways = {ask(scene, name, walk) for walk in scene.world.topology.visited_sets(name, strict=strict)}
                 # Where one walk asks less than another, the other need not be asked.
                 least = [way for way in ways if not any(_asks_less(other, way) for other in ways)]
                 answers.append((code, any_of(all_of(map(_in_sql, enumerate(way))) for way in sorted(least))))

@@ -165,7 +165,7 @@ def _problem(scenario: Scenario) -> str | None:
     walk = [*statuses, "finalizing", "expired"] if scenario.script.expires else statuses
     if scenario.script.expires and statuses[-1] == "finalizing":
         walk = [*statuses, "expired"]
-    if unknown := [status for status in walk if status not in graph.bit]:
+    if unknown := [status for status in walk if status not in graph.bit_of]:
         return f"{scenario.dialect.name} has no status {unknown[0]!r}; it has {', '.join(graph.statuses)}"
     if walk[0] != scenario.dialect.lifecycle.initial:
         return f"a batch begins in {scenario.dialect.lifecycle.initial}, not in {walk[0]}"

@@ -365,7 +365,7 @@ e   2s  2s  2s  2   2   =   2s  2
 g   1s  1s  1s  w   w   w   =   .
 x   2s  2s  2s  2   2   2   2s  =
 """
-MOVES = {"=": "same", ".": "step", "w": "tolerated", "1": "illegal", "2": "left"}
+MOVES = {"=": "same", ".": "legal", "w": "tolerated", "1": "illegal", "2": "exit_from_final"}
 
 
 def test_the_automaton_is_the_table():

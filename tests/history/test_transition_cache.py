@@ -36,8 +36,8 @@ USAGE = {"input_tokens": 3, "input_tokens_details": {"cached_tokens": 1}}
 def known(track: BatchRecord) -> dict[str, Any]:
     """Return all that a track knows; `pattern` only says how it came to know it."""
     values = {field.name: getattr(track, field.name) for field in attrs.fields(BatchRecord) if field.name != "pattern"}
-    legs = [tuple(getattr(leg, field.name) for field in attrs.fields(RouteStep)) for leg in track.steps_taken]
-    return values | {"legs": legs, "row": repr(track.row)}
+    steps = [tuple(getattr(step, field.name) for field in attrs.fields(RouteStep)) for step in track.steps_taken]
+    return values | {"steps_taken": steps, "row": repr(track.row)}
 
 
 def told(findings: list[Finding]) -> list[Any]:

@@ -24,8 +24,8 @@ dialects = st.sampled_from(list(DIALECTS.values()))
 def known(track: BatchRecord) -> dict[str, Any]:
     """Return all that a track knows, but for what is no knowledge: `pattern` is a shortcut."""
     values = {field.name: getattr(track, field.name) for field in attrs.fields(BatchRecord) if field.name != "pattern"}
-    legs = [tuple(getattr(leg, field.name) for field in attrs.fields(RouteStep)) for leg in track.steps_taken]
-    return values | {"legs": legs}
+    steps = [tuple(getattr(step, field.name) for field in attrs.fields(RouteStep)) for step in track.steps_taken]
+    return values | {"steps_taken": steps}
 
 
 def copied(track: BatchRecord) -> BatchRecord:

@@ -182,7 +182,7 @@ def test_stamps_that_no_walk_joins_leave_a_gap():
         ("left", "turn_left", "stamped"),
         ("right", None, "gap"),
         ("end", "arrive", "observed"),
-    ] == [(leg.target, leg.event, leg.evidence) for leg in router(find(FORK)).legs(snapshot, None, frozenset())]
+    ] == [(leg.target, leg.event, leg.evidence) for leg in router(find(FORK)).route(snapshot, None, frozenset())]
 
 
 def test_stamps_that_no_walk_joins_are_found():
@@ -317,7 +317,7 @@ def test_only_the_end_is_terminal(name):
 
 def legs(wire, name, known=None, entered=frozenset(), way=None):
     """Return the legs that one dialect's router finds."""
-    return (way or router(DIALECTS[name])).legs(reader(DIALECTS[name]).read(wire), known, frozenset(entered))
+    return (way or router(DIALECTS[name])).route(reader(DIALECTS[name]).read(wire), known, frozenset(entered))
 
 
 def steps(wire, name, known=None, entered=frozenset(), way=None):

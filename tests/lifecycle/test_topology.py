@@ -26,7 +26,7 @@ MOVES = {
     "g": ("!!!~~~=.", "<<<~~~=."),
     "x": ("#######=", "<<<###<="),
 }
-SIGNS = {"=": "same", ".": "step", "~": "tolerated", "!": "illegal", "#": "left", "<": "stale"}
+SIGNS = {"=": "same", ".": "legal", "~": "tolerated", "!": "illegal", "#": "exit_from_final", "<": "stale"}
 
 # A batch may be sent back to work: nothing of OpenAI's has such a circle.
 CIRCLE = Lifecycle(
@@ -159,9 +159,9 @@ def test_only_final_statuses_are_left():
     """On a circle a status can be entered again; below what is known it is an earlier view."""
     graph = topology(CIRCLE)
 
-    assert ("step", "tolerated") == (graph.moves["run", "rest", False], graph.moves["rest", "run", False])
+    assert ("legal", "tolerated") == (graph.moves["run", "rest", False], graph.moves["rest", "run", False])
     assert ("stale", "stale") == (graph.moves["run", "rest", True], graph.moves["rest", "run", True])
-    assert "left" == graph.moves["done", "run", False]
+    assert "exit_from_final" == graph.moves["done", "run", False]
 
 
 # ---------------------------------------------------------------- what stamps can mean
@@ -205,7 +205,7 @@ def test_stamps_that_no_walk_passes_are_forbidden(name):
         # The initial and the present status are on every walk: without another stamp, none is forbidden.
         has_others = not stamped <= {graph.lifecycle.initial, status}
         expected = forbidden(strict, every, stamped) if has_others else None
-        assert expected == graph.forbidden(status, graph.mask(stamped))
+        assert expected == graph.check_stamp_set(status, graph.mask(stamped))
 
 
 @pytest.mark.parametrize("name", DIALECTS)
@@ -220,14 +220,14 @@ def test_stamps_that_every_walk_passes_are_missed(name):
         unset = [other for other in lifecycle.statuses if other not in stamped]
         for bad in subsets(unset):
             nullable = optional | bad | {status}
-            judged = graph.skipped(status, graph.mask(stamped), graph.mask(nullable))
+            judged = graph.check_missing_stamps(status, graph.mask(stamped), graph.mask(nullable))
             assert skipped(strict, every, kept, nullable) == (judged and judged[0])
 
 
 def test_the_fewest_missed_stamps_are_named():
     """Of all walks that pass what is stamped, the one that lacks the fewest stamps tells what is missed."""
     for status, strict, every, stamped in cases("openai"):
-        judged = GRAPH.skipped(status, GRAPH.mask(stamped), GRAPH.bit[status])
+        judged = GRAPH.check_missing_stamps(status, GRAPH.mask(stamped), GRAPH.bit_of[status])
         if judged is not None:
             kept = frozenset(other for other in stamped if status in {other, *GRAPH.reach[other]})
             passing = [walk for walk in strict if kept <= walk] or [walk for walk in every if kept <= walk]
@@ -252,7 +252,7 @@ def test_the_fewest_missed_stamps_are_named():
 )
 def test_forbidden_stamps_by_example(status, stamped, severity):
     """Seven cases that a reader can check by heart."""
-    assert severity == GRAPH.forbidden(WORDS[status], GRAPH.mask(words(stamped)))
+    assert severity == GRAPH.check_stamp_set(WORDS[status], GRAPH.mask(words(stamped)))
 
 
 @pytest.mark.parametrize(
@@ -272,9 +272,11 @@ def test_forbidden_stamps_by_example(status, stamped, severity):
 )
 def test_missed_stamps_by_example(status, stamped, judged):
     """A completed batch must have run and been finalized; an expired one should."""
-    found = GRAPH.skipped(WORDS[status], GRAPH.mask(words(stamped)), GRAPH.bit[WORDS[status]])
+    found = GRAPH.check_missing_stamps(WORDS[status], GRAPH.mask(words(stamped)), GRAPH.bit_of[WORDS[status]])
 
-    assert judged == (found and (found[0], "".join(letter for letter in WORDS if found[1] & GRAPH.bit[WORDS[letter]])))
+    assert judged == (
+        found and (found[0], "".join(letter for letter in WORDS if found[1] & GRAPH.bit_of[WORDS[letter]]))
+    )
 
 
 def test_a_circle_needs_no_special_case():
@@ -282,8 +284,8 @@ def test_a_circle_needs_no_special_case():
     graph = topology(CIRCLE)
     stamped = graph.mask(("new", "run", "rest", "done"))
 
-    assert "warning" == graph.forbidden("done", stamped)
-    assert graph.skipped("done", stamped, graph.bit["done"]) is None
+    assert "warning" == graph.check_stamp_set("done", stamped)
+    assert graph.check_missing_stamps("done", stamped, graph.bit_of["done"]) is None
 
 
 # ---------------------------------------------------------------- what walks agree on
@@ -292,7 +294,7 @@ def test_a_circle_needs_no_special_case():
 def test_walks_agree_on_what_all_of_them_pass():
     """Every way from validating to completed runs and is finalized, unless it is cancelled."""
     free = frozenset(words("pz"))
-    legs = list(GRAPH.certain(GRAPH.walks("validating", "completed", free, strict=True)))
+    legs = list(GRAPH.common_steps(GRAPH.walks("validating", "completed", free, strict=True)))
 
     assert [*pairwise(words("vpzc"))] == [(source, target) for source, target, _ in legs]
     assert ["start", "finalize", "complete"] == [step.event for *_, step in legs if step]
@@ -300,7 +302,7 @@ def test_walks_agree_on_what_all_of_them_pass():
 
 def test_walks_that_differ_leave_a_gap():
     """From validating to cancelled the batch was surely cancelled; whether it ran first, nobody knows."""
-    legs = list(GRAPH.certain(GRAPH.walks("validating", "cancelled", frozenset(words("pg")), strict=True)))
+    legs = list(GRAPH.common_steps(GRAPH.walks("validating", "cancelled", frozenset(words("pg")), strict=True)))
 
     assert [("validating", "cancelling", None), ("cancelling", "cancelled", "stop")] == [
         (source, target, step and step.event) for source, target, step in legs

@@ -21,7 +21,8 @@ BIT: Final[Mapping[str, int]] = {code: 1 << index for index, code in enumerate(R
 SAME, STALE, LEGAL, TOLERATED, ILLEGAL, EXIT_FROM_FINAL, CYCLE = range(7)
 """Moves from the known status to the one of a row; CYCLE if the visited statuses decide."""
 _MOVES: Final = {
-    "same": SAME, "stale": STALE, "step": LEGAL, "tolerated": TOLERATED, "illegal": ILLEGAL, "left": EXIT_FROM_FINAL,
+    "same": SAME, "stale": STALE, "legal": LEGAL, "tolerated": TOLERATED, "illegal": ILLEGAL,
+    "exit_from_final": EXIT_FROM_FINAL,
 }  # fmt: skip
 
 IDENTITY, STAMP, FILE, SUM, DONE = range(5)
@@ -131,7 +132,7 @@ def _stamp_sets(world: RuleContext) -> array[int]:
             own, mask = graph.stamp[status], 0
             if own not in (None, "created_at", *stamps) and status not in world.dialect.optional:
                 mask |= BIT["P101"]
-            if (severity := graph.forbidden(status, world.stamped(status, stamps))) is not None:
+            if (severity := graph.check_stamp_set(status, world.stamped(status, stamps))) is not None:
                 mask |= BIT["P102"] | (WARNING_BITS["P102"] if severity == "warning" else 0)
             if (skipped := world.skipped(status, stamps)) is not None:
                 mask |= BIT["P103"] | (WARNING_BITS["P103"] if skipped[0] == "warning" else 0)

@@ -137,7 +137,7 @@ class StatisticsReader:
 
     def _has_whole_route(self, last: Snapshot) -> bool:
         """Tell whether every status on the route of a snapshot is stamped."""
-        legs = router(self.statistics.dialect).legs(last, None, frozenset())
+        legs = router(self.statistics.dialect).route(last, None, frozenset())
         return all(leg.evidence in ("observed", "stamped") for leg in legs[1:])
 
     def _last_snapshot(self, status: int, stamps: _Stamps) -> Snapshot:
@@ -149,7 +149,7 @@ class StatisticsReader:
 
     def _add_routes(self, last: Snapshot, batches: list[_Stamps]) -> None:
         """Add batches that ended in one status with the same stamps set."""
-        legs = router(self.statistics.dialect).legs(last, None, frozenset())
+        legs = router(self.statistics.dialect).route(last, None, frozenset())
         self.statistics.go(legs, len(batches))
         self.statistics.stay_in(last.status, len(batches))
         for left, entered, ended in stays(legs):
