@@ -63,7 +63,7 @@ def dead_command(*, journal: str, as_json: bool) -> None:
 def retry_command(*, journal: str) -> None:
     """Make dead hooks pending again; the next `watch` runs them."""
     with open_journal(journal, create=False) as opened:
-        write(f"{opened.revive():,} pending again\n", None)
+        write(f"{opened.requeue_dead():,} pending again\n", None)
 
 
 @_subcommand("drop")

@@ -1,11 +1,12 @@
 """Durable storage of batch records, transitions and pending deliveries to hooks."""
 
+from batchfsm.journal.factory import open_journal
 from batchfsm.journal.fork import ForkHandler, call_around_fork
-from batchfsm.journal.opening import open_journal
 from batchfsm.journal.postgres import PostgresJournal
 from batchfsm.journal.procrastinate import ProcrastinateJournal
 from batchfsm.journal.protocol import (
     BatchUpdate,
+    CommitResult,
     DeliveryOutcome,
     FailureCounts,
     Journal,
@@ -13,7 +14,6 @@ from batchfsm.journal.protocol import (
     PendingDelivery,
     PruneResult,
     StoredBatch,
-    Written,
 )
 from batchfsm.journal.retry import BACKOFF_S, BACKOFF_S_MAX, NEVER_TRIED, TRIES_MAX, RetryState, backoff_s, error_text
 from batchfsm.journal.sqlite import SQLiteJournal
@@ -24,6 +24,7 @@ __all__ = [
     "NEVER_TRIED",
     "TRIES_MAX",
     "BatchUpdate",
+    "CommitResult",
     "DeliveryOutcome",
     "FailureCounts",
     "ForkHandler",
@@ -36,7 +37,6 @@ __all__ = [
     "RetryState",
     "SQLiteJournal",
     "StoredBatch",
-    "Written",
     "backoff_s",
     "call_around_fork",
     "error_text",

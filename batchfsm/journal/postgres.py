@@ -18,11 +18,11 @@ from batchfsm.journal.sql import Execute, SQLJournal
 
 AnswerT = TypeVar("AnswerT")
 
-_MIGRATING: Final = 0x6266736D
-"""The advisory lock under which the tables are made."""
+_MIGRATION_LOCK: Final = 0x6266736D
+"""The advisory lock under which the tables are created."""
 
-_BATCHES: Final = 0x62667362
-"""With it begin the advisory locks of batches; two that share one wait for each other, and that is all."""
+_BATCH_LOCKS: Final = 0x62667362
+"""First half of the advisory locks of batches; the second is a hash, so two batches may share a lock."""
 
 _ALIVE: Final = """
 SELECT 1 FROM pg_locks JOIN pg_database ON pg_database.oid = database AND datname = current_database()
@@ -36,14 +36,14 @@ class PostgresJournal(SQLJournal):
     """
     A journal in tables `batchfsm_*` of a PostgreSQL database, shared by processes on any number of machines.
 
-    It keeps one connection, and opens another when that breaks: what was being done
-    is done again, once. An advisory lock of the session tells the other processes that
-    this one is alive; so connect to the server, or through a pool in session mode.
+    It keeps one connection. When that breaks, it opens another one and repeats the transaction once. An advisory lock
+    of the session shows other processes that this one is alive, so connect to the server itself, or through a pool in
+    session mode. After a fork the child opens its own connection, with its own owners.
 
     Args:
-        dsn: Where it is: `postgresql://user@host/database`, or words as psycopg takes them.
+        dsn: The address: `postgresql://user@host/database`, or keywords and values as psycopg takes them.
         timeout_s: How long to wait for a connection, and for a statement; seconds.
-        create: False to refuse a database where no journal is.
+        create: False to refuse a database without a journal.
 
     Raises:
         MissingExtraError: If psycopg is not installed: `batchfsm[postgres]`.
@@ -51,17 +51,16 @@ class PostgresJournal(SQLJournal):
     """
 
     def __init__(self, dsn: str, *, timeout_s: float = 10.0, create: bool = True) -> None:
-        """Connect, and make the tables or bring them up to date."""
         self._psycopg = import_psycopg()
         self._timeout_s = timeout_s
-        self._words = self._read(dsn)
-        port = f":{self._words['port']}" if "port" in self._words else ""
-        super().__init__(f"postgresql://{self._words.get('host', '')}{port}/{self._words.get('dbname', '')}")
+        self._parameters = self._parse_dsn(dsn)
+        port = f":{self._parameters['port']}" if "port" in self._parameters else ""
+        super().__init__(f"postgresql://{self._parameters.get('host', '')}{port}/{self._parameters.get('dbname', '')}")
         self._db: Any = None
         self._is_closed = False
         self._liveness = str(randbits(62))
         try:
-            self._run(self._prepare if create else self._find)
+            self._run(self._prepare if create else self._prepare_existing)
         except BaseException:
             self.close()
             raise
@@ -97,12 +96,12 @@ class PostgresJournal(SQLJournal):
         self._db = None
         self._liveness = str(randbits(62))
 
-    def _read(self, dsn: str) -> dict[str, Any]:
+    def _parse_dsn(self, dsn: str) -> dict[str, Any]:
         """Return the parameters of an address, with defaults that detect a server that has stopped answering."""
         try:
-            words: dict[str, Any] = self._psycopg.conninfo.conninfo_to_dict(dsn)
+            parameters: dict[str, Any] = self._psycopg.conninfo.conninfo_to_dict(dsn)
         except self._psycopg.Error:
-            # Its text quotes the address, which may hold a password.
+            # The error of psycopg quotes the address, which may hold a password.
             problem = "the address cannot be read; it is like postgresql://user@host/database"
             raise JournalError("postgresql", problem) from None
         whole_s = self._whole_s()
@@ -112,57 +111,57 @@ class PostgresJournal(SQLJournal):
             "keepalives_interval": whole_s,
             "keepalives_count": 3,
             "tcp_user_timeout": whole_s * 1000,
-        } | words
+        } | parameters
 
     def _whole_s(self) -> int:
         return max(1, round(self._timeout_s))
 
-    def _find(self, execute: Execute) -> None:
+    def _prepare_existing(self, execute: Execute) -> None:
         if execute("SELECT to_regclass(?)", "batchfsm_journal").fetchone() == (None,):
             raise JournalError(self.name, "there is no journal")
         self._prepare(execute)
 
     def _prepare(self, execute: Execute) -> None:
-        execute("SELECT pg_advisory_xact_lock(?)", _MIGRATING)
+        execute("SELECT pg_advisory_xact_lock(?)", _MIGRATION_LOCK)
         execute("CREATE TABLE IF NOT EXISTS batchfsm_journal (version INTEGER NOT NULL)")
         row = execute("SELECT version FROM batchfsm_journal").fetchone()
         if self._migrate(execute, 0 if row is None else row[0]):
             execute("DELETE FROM batchfsm_journal")
             execute("INSERT INTO batchfsm_journal VALUES (?)", len(MIGRATIONS))
 
-    def _run(self, work: Callable[[Execute], AnswerT], *, writes: bool = True) -> AnswerT:  # noqa: ARG002  # All alike.
+    def _run(self, transaction: Callable[[Execute], AnswerT], *, writes: bool = True) -> AnswerT:  # noqa: ARG002  # All alike.
         with self._lock:
             try:
                 try:
-                    return self._try(work)
+                    return self._try(transaction)
                 except (self._psycopg.OperationalError, self._psycopg.InterfaceError):
                     if self._db is None or not self._db.closed:
                         raise
-                    # The server was restarted, perhaps. The work bears being done again.
+                    # The server may have been restarted.
                     self._drop()
-                    return self._try(work)
+                    return self._try(transaction)
             except (self._psycopg.Error, UnicodeError) as error:
                 raise JournalError(self.name, str(error).strip() or repr(error)) from error
 
-    def _try(self, work: Callable[[Execute], AnswerT]) -> AnswerT:
+    def _try(self, transaction: Callable[[Execute], AnswerT]) -> AnswerT:
         if self._is_closed:
             raise JournalError(self.name, "it is closed")
         if self._db is None or self._db.closed:
             self._connect()
         with self._db.transaction():
-            return work(self._execute)
+            return transaction(self._execute)
 
     def _execute(self, sql: str, *values: Any) -> Any:
         return self._db.execute(sql.replace("?", "%s"), values)
 
     def _lock_batch(self, execute: Execute, batch_id: str) -> None:
-        # A row lock would be written, and waited for at the commit; this one is the server's memory alone.
-        execute("SELECT pg_advisory_xact_lock(?, ?)", _BATCHES, crc32(batch_id.encode()) - 2**31)
+        # A row lock would be written to disk, and the commit would wait for that; this lock is in memory alone.
+        execute("SELECT pg_advisory_xact_lock(?, ?)", _BATCH_LOCKS, crc32(batch_id.encode()) - 2**31)
 
     def _connect(self) -> None:
-        db = self._psycopg.connect(**self._words, autocommit=True)
+        db = self._psycopg.connect(**self._parameters, autocommit=True)
         try:
-            # Whatever the server's habits are: a commit has to last, and a row that another one wrote to be seen.
+            # The server's defaults may be others. A commit must be durable, and rows of others visible at once.
             for setting in (
                 f"statement_timeout = {self._whole_s() * 1000}",
                 "synchronous_commit = on",

@@ -1,4 +1,4 @@
-"""The journal in PostgreSQL whose hooks are called by procrastinate's workers, on any number of machines."""
+"""The journal in PostgreSQL whose hooks run as jobs of procrastinate, on any number of machines."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from batchfsm.journal.retry import TRIES_MAX, RetryState, backoff_s, error_text
 from batchfsm.journal.sql import Execute
 
 TASK: Final = "batchfsm.call"
-"""The task under which procrastinate knows all hooks of all monitors."""
+"""The name of the one task of all hooks in procrastinate."""
 
 
 class ProcrastinateJournal(PostgresJournal):
@@ -24,21 +24,21 @@ class ProcrastinateJournal(PostgresJournal):
     A journal in PostgreSQL whose hooks on transitions run as procrastinate jobs.
 
     `observe` calls none of them: it defers a job for each, in the transaction that writes the batch. The lock of a job
-    is the id of its batch, so one batch's jobs run one after another, in order, on whatever machine; a job that waits
-    for its next try holds up those behind it. Its arguments are `batch_id`, `key` and `hook`; the transition, with its
-    snapshot, stays in the journal until the hook has returned. Whoever runs the workers builds the same monitor.
+    is the id of its batch, so the jobs of one batch run one after another, in order, on any machine; a job that waits
+    for its next try delays those after it. The arguments are `batch_id`, `key` and `hook`. The transition, with its
+    snapshot, stays in the journal until the hook has returned. The program of the workers must build the same monitor.
 
     Args:
-        dsn: Where it is, as for `PostgresJournal`; procrastinate's tables are there too.
+        dsn: The address, as for `PostgresJournal`; procrastinate's tables must be there too.
         app: The `procrastinate.App` whose workers call the hooks.
-        queue: In which queue the jobs are.
-        retry: When a job whose hook raised is tried again, as procrastinate takes it; None for when `redeliver` would.
+        queue: The queue of the jobs.
+        retry: The retry strategy of jobs whose hooks raise, as procrastinate takes it; None for that of `redeliver`.
         timeout_s: How long to wait for a connection, and for a statement; seconds.
 
     Raises:
         MissingExtraError: If procrastinate is not installed: `batchfsm[procrastinate]`.
-        JournalError: If the server cannot be reached, procrastinate's tables are not there, or a newer batchfsm made
-            the journal's.
+        JournalError: If the server cannot be reached, procrastinate's tables are missing, or a newer batchfsm made
+            the journal's tables.
     """
 
     is_remote = True
@@ -46,15 +46,14 @@ class ProcrastinateJournal(PostgresJournal):
     def __init__(
         self, dsn: str, app: Any, *, queue: str = "batchfsm", retry: Any = None, timeout_s: float = 10.0
     ) -> None:
-        """Connect, and make the journal's tables or bring them up to date."""
-        self._procrastinate = engine()
-        # Jobs are deferred by the journal's own connection; this one is never opened.
+        self._procrastinate = import_procrastinate()
+        # The connector is never opened: jobs are deferred by the journal's own connection.
         self._deferring = self._procrastinate.App(connector=self._procrastinate.SyncPsycopgConnector())
         self._app, self._queue_name, self._retry = app, queue, retry
         super().__init__(dsn, timeout_s=timeout_s)
 
-    def enlist(self, call: Call) -> str:
-        """Return a name for the one monitor, whose hooks the workers of this process call from now on."""
+    def register_owner(self, call: Call) -> str:
+        """Register the hooks of the one monitor with the workers of this process; return its name."""
         retry = _strategy(self._procrastinate) if self._retry is None else self._retry
 
         async def run(batch_id: str, key: str, hook: str) -> None:
@@ -62,7 +61,7 @@ class ProcrastinateJournal(PostgresJournal):
             await self._call(call, batch_id, key, hook)
 
         self._app.task(name=TASK, queue=self._queue_name, retry=retry)(run)
-        return super().enlist(call)
+        return super().register_owner(call)
 
     def _prepare(self, execute: Execute) -> None:
         if execute("SELECT to_regclass(?)", "procrastinate_jobs").fetchone() == (None,):
@@ -77,7 +76,7 @@ class ProcrastinateJournal(PostgresJournal):
             try:
                 job.defer(batch_id=change.batch_id, key=entry.transition.key, hook=hook)
             except self._procrastinate.exceptions.ConnectorException as error:
-                raise error.__cause__ or error from None  # A connection that broke is opened anew, as for the rest.
+                raise error.__cause__ or error from None  # An error of psycopg: a broken connection is replaced.
 
     def _is_dead(self, retry: RetryState) -> bool:  # noqa: ARG002  # Only procrastinate knows, by `retry`.
         return False
@@ -85,7 +84,7 @@ class ProcrastinateJournal(PostgresJournal):
     async def _call(self, call: Call, batch_id: str, key: str, hook: str) -> None:
         row = await asyncio.to_thread(self._row, batch_id, key, hook)
         if row is None:
-            return  # It has returned, and the worker went before it could say so; or the batch was forgotten.
+            return  # The hook returned before the worker was killed, or the batch was forgotten.
         outcome = DeliveryOutcome(batch_id=batch_id, key=key, hook=hook)
         try:
             answer = await asyncio.to_thread(call, hook, row.transition)
@@ -101,9 +100,9 @@ class ProcrastinateJournal(PostgresJournal):
         return next((row for row in self.pending_of(batch_id) if (row.transition.key, row.hook) == (key, hook)), None)
 
 
-def engine() -> ModuleType:
+def import_procrastinate() -> ModuleType:
     """
-    Return procrastinate.
+    Return the module procrastinate.
 
     Raises:
         MissingExtraError: If it is not installed.
@@ -115,10 +114,10 @@ def engine() -> ModuleType:
 
 
 def _strategy(procrastinate: Any) -> Any:
-    """Return when procrastinate tries again: when `redeliver` would."""
+    """Return a retry strategy for procrastinate that equals the back-off of `redeliver`."""
 
     class Backoff(procrastinate.BaseRetryStrategy):  # type: ignore[misc]
-        """Twice as long each time, up to an hour, ten tries."""
+        """Delays that double up to an hour; ten tries."""
 
         def get_retry_decision(self, *, exception: BaseException, job: Any) -> Any:  # noqa: ARG002  # Its words.
             tries = job.attempts + 1

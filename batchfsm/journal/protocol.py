@@ -13,12 +13,12 @@ from batchfsm.route import Transition
 Call = Callable[[str, Transition], Any]
 """Calls the hook of that name with a transition, and returns the hook's result."""
 
-Written = Literal["held", "left"]
+CommitResult = Literal["leased", "queued"]
 """
-Who makes the calls of a committed update.
+The state of an update's deliveries.
 
-`held`: the monitor that committed it. `left`: not yet decided, because another monitor still has earlier first tries of
-the batch; the monitor that claims those gets the later ones too.
+`leased`: the monitor that committed the update makes them. `queued`: another monitor still has earlier first tries of
+the batch, and the monitor that claims those claims these too.
 """
 
 
@@ -50,7 +50,7 @@ class BatchUpdate:
     batch_id: str
 
     owner: str
-    """The monitor that writes, and leases the deliveries: a name from `enlist`."""
+    """The monitor that writes, and leases the deliveries: a name from `register_owner`."""
 
     expected: int
     """The revision that the update was computed from; 0 for a batch that is not stored yet."""
@@ -131,13 +131,13 @@ class Journal(Protocol):
     def is_remote(self) -> bool:
         """True if other processes call the hooks on transitions; then the monitor calls none."""
 
-    def enlist(self, call: Call) -> str:
+    def register_owner(self, call: Call) -> str:
         """Return a name for one monitor. The name counts as alive until the journal is closed or its process ends."""
 
     def load(self, batch_id: str) -> StoredBatch | None:
         """Return a stored batch; None if there is none of that id."""
 
-    def commit(self, change: BatchUpdate) -> Written | None:
+    def commit(self, change: BatchUpdate) -> CommitResult | None:
         """
         Write a batch, its transitions and their deliveries in one transaction.
 
@@ -148,7 +148,7 @@ class Journal(Protocol):
             None if the stored revision is not the expected one. Then nothing was written.
         """
 
-    def waiting(self, now: float | None) -> list[str]:
+    def batches_with_pending(self, now: float | None) -> list[str]:
         """Return the ids of batches with deliveries that are due at `now` (None: at any time), leased ones included."""
 
     def claim(
@@ -174,7 +174,7 @@ class Journal(Protocol):
     def record(self, outcome: DeliveryOutcome) -> None:
         """Delete a delivery whose hook returned; release one whose hook raised."""
 
-    def release(self, batch_id: str, owner: str) -> None:
+    def release_leases(self, batch_id: str, owner: str) -> None:
         """Release all deliveries of a batch that the owner leases."""
 
     def forget(self, batch_id: str) -> None:
@@ -197,7 +197,7 @@ class Journal(Protocol):
     def count_failures(self, hooks: Collection[str]) -> FailureCounts:
         """Return the number of failing deliveries to these hooks, and of dead letters to any hook."""
 
-    def revive(self) -> int:
+    def requeue_dead(self) -> int:
         """Make all dead letters pending, as if never tried; return their number."""
 
     def drop_dead(self) -> int:

@@ -16,13 +16,13 @@ from batchfsm.journal.migrations import MIGRATIONS
 from batchfsm.journal.protocol import (
     BatchUpdate,
     Call,
+    CommitResult,
     DeliveryOutcome,
     FailureCounts,
     OutboxEntry,
     PendingDelivery,
     PruneResult,
     StoredBatch,
-    Written,
 )
 from batchfsm.journal.retry import RetryState
 from batchfsm.journal.serialization import snapshot_text, transition_of, transition_text
@@ -69,7 +69,7 @@ class SQLJournal(ForkHandler):
         self._lock = Lock()
 
     @abstractmethod
-    def _run(self, work: Callable[[Execute], AnswerT], *, writes: bool = True) -> AnswerT:
+    def _run(self, transaction: Callable[[Execute], AnswerT], *, writes: bool = True) -> AnswerT:
         """
         Run a function in one transaction and return its result.
 
@@ -107,7 +107,7 @@ class SQLJournal(ForkHandler):
     def after_fork_in_child(self) -> None:
         """Leave connection, lock and owners to the parent; the next call in the child makes new ones."""
 
-    def enlist(self, call: Call) -> str:  # noqa: ARG002  # The monitor itself calls its hooks.
+    def register_owner(self, call: Call) -> str:  # noqa: ARG002  # The monitor itself calls its hooks.
         """Return a name for one monitor."""
         return f"{self._acquire_liveness()}/{next(self._numbers)}"
 
@@ -122,10 +122,10 @@ class SQLJournal(ForkHandler):
         except ValueError as error:
             raise JournalError(self.name, f"the record of {batch_id} cannot be read: {error}") from error
 
-    def commit(self, change: BatchUpdate) -> Written | None:
+    def commit(self, change: BatchUpdate) -> CommitResult | None:
         """Write a batch, its transitions and their deliveries; None if the stored revision is another one."""
 
-        def transaction(execute: Execute) -> Written | None:
+        def transaction(execute: Execute) -> CommitResult | None:
             self._lock_batch(execute, change.batch_id)
             revision = change.expected + 1
             if change.expected:
@@ -151,16 +151,16 @@ class SQLJournal(ForkHandler):
                 change.batch_id, change.owner,
             ).fetchone()[0]  # fmt: skip
             self._insert_transitions(execute, attrs.evolve(change, owner="") if before else change, revision)
-            return "left" if before else "held"
+            return "queued" if before else "leased"
 
         return self._run(transaction)
 
-    def _result_of_lost_commit(self, execute: Execute, change: BatchUpdate) -> Written:
+    def _result_of_lost_commit(self, execute: Execute, change: BatchUpdate) -> CommitResult:
         """Return the result of a commit that was made before its connection broke."""
         sql = "SELECT key FROM batchfsm_deliveries WHERE batch_id = ? AND owner = ?"
         held = {key for (key,) in execute(sql, change.batch_id, change.owner).fetchall()}
         wanted = {entry.transition.key for entry in change.entries if entry.hooks}
-        return "held" if wanted <= held else "left"
+        return "leased" if wanted <= held else "queued"
 
     def _insert_transitions(self, execute: Execute, change: BatchUpdate, revision: int) -> None:
         for number, entry in enumerate(change.entries):
@@ -181,7 +181,7 @@ class SQLJournal(ForkHandler):
                 change.batch_id, entry.transition.key, hook, number, change.owner,
             )  # fmt: skip
 
-    def waiting(self, now: float | None) -> list[str]:
+    def batches_with_pending(self, now: float | None) -> list[str]:
         """Return the ids of batches with deliveries that are due, leased ones included."""
         where, when = _is_due(now)
         sql = f"SELECT DISTINCT batch_id FROM batchfsm_deliveries WHERE {where} ORDER BY 1"  # noqa: S608
@@ -239,7 +239,7 @@ class SQLJournal(ForkHandler):
 
         self._run(transaction)
 
-    def release(self, batch_id: str, owner: str) -> None:
+    def release_leases(self, batch_id: str, owner: str) -> None:
         """Release all deliveries of a batch that the owner leases."""
         sql = "UPDATE batchfsm_deliveries SET owner = '' WHERE batch_id = ? AND owner = ?"
         self._run(lambda execute: execute(sql, batch_id, owner))
@@ -295,7 +295,7 @@ class SQLJournal(ForkHandler):
         """Return True if a delivery is a dead letter after these tries."""
         return retry.is_dead
 
-    def revive(self) -> int:
+    def requeue_dead(self) -> int:
         """Make all dead letters pending, as if never tried; return their number."""
         sql = "UPDATE batchfsm_deliveries SET dead = 0, tries = 0, failed_at = 0, due_at = 0 WHERE dead = 1"
         number: int = self._run(lambda execute: execute(sql)).rowcount

@@ -163,7 +163,7 @@ class SQLiteJournal(SQLJournal):
         if ask("PRAGMA journal_mode").fetchone()[0] != "wal":
             _to_wal(db, self._timeout_s)
 
-    def _run(self, work: Callable[[Execute], AnswerT], *, writes: bool = True) -> AnswerT:
+    def _run(self, transaction: Callable[[Execute], AnswerT], *, writes: bool = True) -> AnswerT:
         with self._lock:
             if self._is_closed:
                 raise JournalError(self.name, "it is closed")
@@ -171,7 +171,7 @@ class SQLiteJournal(SQLJournal):
                 db = self._db or self._connect()
                 db.execute("BEGIN IMMEDIATE" if writes else "BEGIN")
                 try:
-                    answer = work(lambda sql, *values: db.execute(sql, values))
+                    answer = transaction(lambda sql, *values: db.execute(sql, values))
                     db.execute("COMMIT")
                 except BaseException:
                     if db.in_transaction:  # SQLite rolls back by itself after some errors.

@@ -8,7 +8,7 @@ from typing import Final
 
 from batchfsm.errors import JournalError
 from batchfsm.history import BatchRecord, dump, restore
-from batchfsm.journal import BatchUpdate, DeliveryOutcome, FailureCounts, Journal, OutboxEntry, Written
+from batchfsm.journal import BatchUpdate, CommitResult, DeliveryOutcome, FailureCounts, Journal, OutboxEntry
 from batchfsm.monitor.hooks import Delivery, HookRegistry
 from batchfsm.route import Transition
 from batchfsm.topology import Topology
@@ -48,7 +48,7 @@ class JournalClient:
         return self._registered or self._register()
 
     def _register(self) -> str:
-        self._registered = self._journal.enlist(self._hooks.call)
+        self._registered = self._journal.register_owner(self._hooks.call)
         return self._registered
 
     def load(self, batch_id: str) -> BatchRecord | None:
@@ -91,7 +91,7 @@ class JournalClient:
         after: BatchRecord,
         transitions: Sequence[Transition],
         deliveries: Sequence[Delivery],
-    ) -> Written | None:
+    ) -> CommitResult | None:
         """
         Write the changes of one observation.
 
@@ -108,7 +108,7 @@ class JournalClient:
             raise self.error(f"{batch_id} cannot be written: {error}") from error
         expected = self._revisions.get(batch_id, 0)
         if not is_news:
-            return "held"
+            return "leased"
         names = [[each.hook.name for each in deliveries if each.subject is transition] for transition in transitions]
         entries = [OutboxEntry(each, tuple(hooks)) for each, hooks in zip(transitions, names, strict=True)]
         change = BatchUpdate(
@@ -142,7 +142,7 @@ class JournalClient:
 
     def batches_with_pending(self, now: float | None) -> list[str]:
         """Return the batches with undelivered hooks that are due at a time; None: at any time."""
-        return [] if self.is_remote else self._journal.waiting(now)
+        return [] if self.is_remote else self._journal.batches_with_pending(now)
 
     def add_outcome(self, outcome: DeliveryOutcome) -> None:
         """Store the outcome of one call of a hook until it is written; the lock is not needed."""
@@ -168,7 +168,7 @@ class JournalClient:
         """Release the leased deliveries of a batch, so that the next monitor that asks gets them first."""
         with self.lock:
             self.flush_acknowledgements()
-            self._journal.release(batch_id, self._owner)
+            self._journal.release_leases(batch_id, self._owner)
 
     def forget(self, batch_id: str) -> None:
         """Remove a batch from the journal."""

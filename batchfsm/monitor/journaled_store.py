@@ -77,7 +77,7 @@ class JournaledBatchStore(ForkHandler):
         written = client.commit(run.batch_id, before, after, result.transitions, deliveries)
         if written is None:
             return False
-        is_queued = written == "left" or client.is_remote
+        is_queued = written == "queued" or client.is_remote
         claimed = client.claim(run.batch_id, retry=False) if is_queued else []
         leased = {delivery.key for delivery in claimed}
         here = [delivery for delivery in deliveries if delivery.key is None] if is_queued else deliveries

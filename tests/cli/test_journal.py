@@ -19,7 +19,7 @@ BORN, RUNS = transitions(snap("v"), snap("vp"))
 
 def filled(journal):
     """Put a hook that was never tried, one that raised and a dead one into a journal."""
-    me = journal.enlist(unheard)
+    me = journal.register_owner(unheard)
     journal.commit(change(me, (BORN, ("collect", "bill")), (RUNS, ("collect",))))
     journal.record(
         DeliveryOutcome(
@@ -85,7 +85,7 @@ def test_machines_get_the_time_of_the_next_try(path):
 def test_a_next_try_without_a_date(tmp_path, due_at, shown):
     """A time that no calendar has is shown as a number, and a try that may come at any time without one."""
     with SQLiteJournal(tmp_path / "j.db") as journal:
-        journal.commit(change(journal.enlist(unheard), (BORN, ("h",))))
+        journal.commit(change(journal.register_owner(unheard), (BORN, ("h",))))
         journal.record(
             DeliveryOutcome(batch_id="batch_1", key=BORN.key, hook="h", error="E", retry=RetryState(1, 1, due_at))
         )
@@ -107,7 +107,7 @@ def test_open_batches_are_listed_for_a_shell(tmp_path):
     """Ids alone, in the order first seen; with --json objects. Of none there is no line."""
     place = tmp_path / "j.db"
     with SQLiteJournal(place) as journal:
-        me = journal.enlist(unheard)
+        me = journal.register_owner(unheard)
         assert "" == ran("journal", "open", place).stdout
         for batch_id, ended_at in [("batch_b", None), ("batch_a\x1b", None), ("batch_c", 5)]:
             journal.commit(attrs.evolve(change(me), batch_id=batch_id, ended_at=ended_at))
@@ -121,7 +121,7 @@ def test_batches_that_ended_long_ago_are_pruned(tmp_path):
     """Those with pending hooks stay whole, and are counted; of a batch that was pruned there is nothing more to do."""
     place, now = tmp_path / "j.db", time.time()
     with SQLiteJournal(place) as journal:
-        me = journal.enlist(unheard)
+        me = journal.register_owner(unheard)
         for batch_id, ended_at, hooks in [
             ("old", 5, ()),
             ("new", now - 60, ()),

@@ -66,7 +66,7 @@ def test_killed_pollers_lose_nothing(place, tmp_path):
 
 @pytest.mark.slow
 def test_two_pollers_on_one_batch_call_each_hook_once(place, tmp_path):
-    """Whoever sees it first; one row a key."""
+    """The poller that sees a status first calls its hooks; each key has one row."""
     raced(place, tmp_path / "notes", 40)
     found = tally(place, tmp_path / "notes", 39, HOOKS[:1])
 
@@ -138,7 +138,7 @@ def test_of_two_who_claim_at_once_one_gets_it(tmp_path):
     schema, address = own_schema(psycopg)
     desk, start, got = Desk(address), Barrier(2), []
     journals = [desk.open(), desk.open()]
-    owners = [journal.enlist(unheard) for journal in journals]
+    owners = [journal.register_owner(unheard) for journal in journals]
 
     def claim(side: int, name: str) -> None:
         start.wait(30)
@@ -147,7 +147,7 @@ def test_of_two_who_claim_at_once_one_gets_it(tmp_path):
     for number in range(30):
         name = f"batch_{number}"
         journals[0].commit(attrs.evolve(change(owners[0], (BORN, ("h",))), batch_id=name))
-        journals[0].release(name, owners[0])
+        journals[0].release_leases(name, owners[0])
         threads = [Thread(target=claim, args=(side, name)) for side in (0, 1)]
         for thread in threads:
             thread.start()
@@ -163,7 +163,7 @@ def test_of_two_who_claim_at_once_one_gets_it(tmp_path):
 
 
 def test_a_full_disk_is_an_error_and_loses_nothing(tmp_path):
-    """What fitted is there; when there is room again, the rest comes, once."""
+    """Batches that fitted are stored; when there is room again the others follow, once."""
     with SQLiteJournal(tmp_path / "journal.db") as journal:
         db = journal._db
         poller = Poller(journal)

@@ -1,4 +1,4 @@
-"""What a monitor may expect of every journal, and what each makes of files and servers that are not as they should be."""
+"""The methods of every journal, and its errors on unsuitable files and servers."""
 
 from __future__ import annotations
 
@@ -61,27 +61,27 @@ def test_what_was_never_written_is_not_there(desk):
     journal = desk.open()
 
     assert (None, 0, [], [], 0) == (
-        journal.load("batch_1"), journal.count(), journal.pending(), journal.waiting(None), journal.revive()
+        journal.load("batch_1"), journal.count(), journal.pending(), journal.batches_with_pending(None), journal.requeue_dead()
     )  # fmt: skip
 
 
 def test_what_is_committed_is_there_for_everybody(desk):
     """State and revision, for this journal and one opened elsewhere."""
     one, other = desk.open(), desk.open()
-    me = one.enlist(unheard)
+    me = one.register_owner(unheard)
 
     assert one.commit(change(me, (BORN, ("h",))))
     assert one.commit(change(me, (RUNS, ("h", "i")), expected=1, state="t"))
     for journal in (one, other):
         assert (StoredBatch(revision=2, state="t"), 1) == (journal.load("batch_1"), journal.count())
         assert [("validating", "h", 0), ("in_progress", "h", 0), ("in_progress", "i", 0)] == short(journal.pending())
-        assert ["batch_1"] == journal.waiting(None)
+        assert ["batch_1"] == journal.batches_with_pending(None)
 
 
 def test_what_is_pending_has_its_snapshot_whole(desk):
     """As it was observed; until the last hook has returned."""
     journal = desk.open()
-    me = journal.enlist(unheard)
+    me = journal.register_owner(unheard)
     journal.commit(change(me, (RUNS, ("h", "i"))))
 
     first, second = journal.claim("batch_1", me, {"h", "i"}, retry=False, now=None)
@@ -93,7 +93,7 @@ def test_what_is_pending_has_its_snapshot_whole(desk):
 def test_a_snapshot_goes_with_the_last_acknowledgement(tmp_path):
     """The row of the transition stays: one a key."""
     journal = SQLiteJournal(tmp_path / "j.db")
-    me = journal.enlist(unheard)
+    me = journal.register_owner(unheard)
     journal.commit(change(me, (BORN, ()), (RUNS, ("h",))))
     with sqlite3.connect(tmp_path / "j.db") as db:
         rows = "SELECT key, snapshot IS NULL FROM batchfsm_transitions ORDER BY number"
@@ -105,9 +105,9 @@ def test_a_snapshot_goes_with_the_last_acknowledgement(tmp_path):
 
 
 def test_another_revision_than_expected_writes_nothing(desk):
-    """Whoever was slower sees it, and has changed nothing."""
+    """The slower of two monitors gets None, and has changed nothing."""
     journal = desk.open()
-    me, she = journal.enlist(unheard), desk.open().enlist(unheard)
+    me, she = journal.register_owner(unheard), desk.open().register_owner(unheard)
     assert journal.commit(change(me, (BORN, ("h",))))
 
     assert not journal.commit(change(she, (BORN, ("h",)), state="hers"))
@@ -119,16 +119,16 @@ def test_another_revision_than_expected_writes_nothing(desk):
 def test_the_same_write_again_is_no_race(desk):
     """After a connection that broke in mid-commit the very same change is tried again: it was written, once."""
     journal = desk.open()
-    me = journal.enlist(unheard)
+    me = journal.register_owner(unheard)
 
-    assert ["held", "held"] == [journal.commit(change(me, (BORN, ("h",)))) for _ in range(2)]
+    assert ["leased", "leased"] == [journal.commit(change(me, (BORN, ("h",)))) for _ in range(2)]
     assert [("validating", "h", 0)] == short(journal.pending())
 
 
 def test_a_key_has_one_row(desk):
     """Were it ever emitted twice, nobody would be called twice."""
     journal = desk.open()
-    me = journal.enlist(unheard)
+    me = journal.register_owner(unheard)
     journal.commit(change(me, (BORN, ("h",))))
     journal.record(DeliveryOutcome(batch_id="batch_1", key=BORN.key, hook="h"))
 
@@ -139,7 +139,7 @@ def test_a_key_has_one_row(desk):
 def test_ids_come_in_the_order_first_seen(desk):
     """Later updates of a batch do not change its place; an id seen anew after it was forgotten comes last."""
     journal = desk.open()
-    me = journal.enlist(unheard)
+    me = journal.register_owner(unheard)
     for batch_id in ("batch_b", "batch_c", "batch_a"):
         journal.commit(attrs.evolve(change(me), batch_id=batch_id))
     journal.commit(attrs.evolve(change(me, expected=1), batch_id="batch_c"))
@@ -153,7 +153,7 @@ def test_ids_come_in_the_order_first_seen(desk):
 def test_open_ids_are_those_whose_last_update_had_no_end(desk):
     """An end at an unknown time is an end; an update without one opens the batch again."""
     journal = desk.open()
-    me = journal.enlist(unheard)
+    me = journal.register_owner(unheard)
     for batch_id, ended_at in [("batch_a", None), ("batch_b", 5.5), ("batch_c", 0), ("batch_d", 7)]:
         journal.commit(attrs.evolve(change(me), batch_id=batch_id, ended_at=ended_at))
     journal.commit(attrs.evolve(change(me, expected=1), batch_id="batch_d"))
@@ -164,7 +164,7 @@ def test_open_ids_are_those_whose_last_update_had_no_end(desk):
 def test_forgetting_leaves_nothing(desk):
     """And its next sight is a first one."""
     journal = desk.open()
-    me = journal.enlist(unheard)
+    me = journal.register_owner(unheard)
     journal.commit(change(me, (BORN, ("h",))))
     journal.forget("batch_1")
 
@@ -225,7 +225,7 @@ def test_a_monitor_that_knew_the_batch_before_goes_on(desk):
 def test_only_old_batches_without_deliveries_are_pruned(desk):
     """A dead letter counts as a delivery; open batches and later ends stay whole; a pruned batch is pruned once."""
     journal = desk.open()
-    me = journal.enlist(unheard)
+    me = journal.register_owner(unheard)
     for batch_id, ended_at, hooks in [
         ("batch_old", 5, ()), ("batch_unknown", 0, ()), ("batch_new", 10, ()), ("batch_open", None, ()),
         ("batch_pending", 5, ("h",)), ("batch_dead", 5, ("h",)),
@@ -244,7 +244,7 @@ def test_more_batches_are_pruned_than_one_transaction_takes(desk, monkeypatch):
     """Page by page, pending ones among them."""
     monkeypatch.setattr(sql, "_PRUNE_BATCHES", 3)
     journal = desk.open()
-    me = journal.enlist(unheard)
+    me = journal.register_owner(unheard)
     for number in range(10):
         hooks = ("h",) if number % 3 == 0 else ()
         journal.commit(attrs.evolve(change(me, (BORN, hooks)), batch_id=f"batch_{9 - number}", ended_at=5))
@@ -255,8 +255,8 @@ def test_more_batches_are_pruned_than_one_transaction_takes(desk, monkeypatch):
 def test_a_batch_that_is_updated_meanwhile_is_not_pruned(desk):
     """Its new record stays."""
     journal, other = desk.open(), desk.open()
-    journal.commit(attrs.evolve(change(journal.enlist(unheard), (BORN, ())), ended_at=5))
-    other.commit(change(other.enlist(unheard), expected=1, state="t"))
+    journal.commit(attrs.evolve(change(journal.register_owner(unheard), (BORN, ())), ended_at=5))
+    other.commit(change(other.register_owner(unheard), expected=1, state="t"))
 
     assert not journal._run(lambda execute: journal._prune_batch(execute, "batch_1", 1, "s"))
     assert StoredBatch(revision=2, state="t") == journal.load("batch_1")
@@ -266,7 +266,7 @@ def test_a_batch_that_is_updated_meanwhile_is_not_pruned(desk):
 def test_a_damaged_compressed_record_is_an_error(desk, damaged):
     """It names the batch."""
     journal = desk.open()
-    journal.commit(attrs.evolve(change(journal.enlist(unheard), (BORN, ())), state=damaged))
+    journal.commit(attrs.evolve(change(journal.register_owner(unheard), (BORN, ())), state=damaged))
 
     with pytest.raises(JournalError, match="the record of batch_1 cannot be read"):
         journal.load("batch_1")
@@ -291,7 +291,7 @@ def test_the_dictionary_of_compressed_states_is_the_one_of_older_journals():
 def test_what_somebody_alive_holds_nobody_else_gets(desk):
     """Neither another process nor another monitor on the same journal; the holder gets it again."""
     journal, other = desk.open(), desk.open()
-    me, beside, she = journal.enlist(unheard), journal.enlist(unheard), other.enlist(unheard)
+    me, beside, she = journal.register_owner(unheard), journal.register_owner(unheard), other.register_owner(unheard)
     journal.commit(change(me, (BORN, ("h",))))
 
     assert [] == journal.claim("batch_1", beside, {"h"}, retry=True, now=None)
@@ -302,16 +302,16 @@ def test_what_somebody_alive_holds_nobody_else_gets(desk):
 def test_what_comes_behind_somebody_elses_first_try_is_left_to_whoever_has_that(desk):
     """Written by another process, claimed by neither it nor a third one; for a try that raised nobody waits."""
     journal, other = desk.open(), desk.open()
-    me, she = journal.enlist(unheard), other.enlist(unheard)
+    me, she = journal.register_owner(unheard), other.register_owner(unheard)
     journal.commit(change(me, (BORN, ("h",))))
 
-    assert "left" == other.commit(change(she, (RUNS, ("h",)), expected=1))
+    assert "queued" == other.commit(change(she, (RUNS, ("h",)), expected=1))
     assert [] == other.claim("batch_1", she, {"h"}, retry=True, now=None)
     both = [("validating", "h", 0), ("in_progress", "h", 0)]
     assert both == short(journal.claim("batch_1", me, {"h"}, retry=False, now=None))
     journal.record(DeliveryOutcome(batch_id="batch_1", key=BORN.key, hook="h", error="E", retry=RetryState(1)))
     assert [("validating", "h", 1)] == short(other.claim("batch_1", she, {"h"}, retry=True, now=None))
-    assert "left" == other.commit(change(she, (ENDS, ("h",)), expected=2))
+    assert "queued" == other.commit(change(she, (ENDS, ("h",)), expected=2))
     journal.record(DeliveryOutcome(batch_id="batch_1", key=RUNS.key, hook="h"))
     assert [("finalizing", "h", 0)] == short(other.claim("batch_1", she, {"h"}, retry=False, now=None))
 
@@ -319,9 +319,9 @@ def test_what_comes_behind_somebody_elses_first_try_is_left_to_whoever_has_that(
 def test_what_was_let_go_anybody_gets_once(desk):
     """The first who asks holds it."""
     journal, other = desk.open(), desk.open()
-    me, she = journal.enlist(unheard), other.enlist(unheard)
+    me, she = journal.register_owner(unheard), other.register_owner(unheard)
     journal.commit(change(me, (BORN, ("h",))))
-    journal.release("batch_1", me)
+    journal.release_leases("batch_1", me)
 
     assert [("validating", "h", 0)] == short(other.claim("batch_1", she, {"h"}, retry=False, now=None))
     assert [] == journal.claim("batch_1", me, {"h"}, retry=True, now=None)
@@ -330,7 +330,7 @@ def test_what_was_let_go_anybody_gets_once(desk):
 def test_what_a_closed_journal_held_is_free(desk):
     """So is what a killed process held: tests of faults kill one."""
     journal, other = desk.open(), desk.open()
-    me, she = journal.enlist(unheard), other.enlist(unheard)
+    me, she = journal.register_owner(unheard), other.register_owner(unheard)
     journal.commit(change(me, (BORN, ("h",))))
     journal.close()
 
@@ -340,9 +340,9 @@ def test_what_a_closed_journal_held_is_free(desk):
 def test_hooks_that_nobody_has_stay(desk):
     """They are somebody else's, or will be registered again."""
     journal = desk.open()
-    me = journal.enlist(unheard)
+    me = journal.register_owner(unheard)
     journal.commit(change(me, (BORN, ("h", "gone"))))
-    journal.release("batch_1", me)
+    journal.release_leases("batch_1", me)
 
     assert [("validating", "h", 0)] == short(journal.claim("batch_1", me, {"h", "new"}, retry=True, now=None))
     assert [("validating", "h", 0), ("validating", "gone", 0)] == short(journal.pending())
@@ -351,15 +351,15 @@ def test_hooks_that_nobody_has_stay(desk):
 def test_what_raised_comes_when_it_is_asked_for_and_due(desk):
     """Not among first tries; not before its time, nor when the clock was set back; dead never."""
     journal = desk.open()
-    me = journal.enlist(unheard)
+    me = journal.register_owner(unheard)
     journal.commit(change(me, (BORN, ("h",))))
     failed = DeliveryOutcome(batch_id="batch_1", key=BORN.key, hook="h", error="E: no", retry=RetryState(1, 100, 110))
     journal.record(failed)
 
     def claimed(*, retry: bool, now: float | None) -> list[Any]:
         rows = journal.claim("batch_1", me, {"h"}, retry=retry, now=now)
-        journal.release("batch_1", me)
-        assert bool(rows) == (journal.waiting(now) == ["batch_1"]) or not retry
+        journal.release_leases("batch_1", me)
+        assert bool(rows) == (journal.batches_with_pending(now) == ["batch_1"]) or not retry
         return short(rows)
 
     assert [] == claimed(retry=False, now=None)
@@ -375,13 +375,13 @@ def test_what_raised_comes_when_it_is_asked_for_and_due(desk):
 def test_the_dead_are_listed_and_can_be_called_back(desk):
     """Then they are pending, as if never tried."""
     journal = desk.open()
-    me = journal.enlist(unheard)
+    me = journal.register_owner(unheard)
     journal.commit(change(me, (BORN, ("h", "i"))))
     journal.record(DeliveryOutcome(batch_id="batch_1", key=BORN.key, hook="h", error="E", retry=RetryState(10)))
 
     assert [("validating", "h", 10)] == short(journal.pending(dead=True))
     assert [("validating", "i", 0)] == short(journal.pending())
-    assert (1, 0) == (journal.revive(), journal.revive())
+    assert (1, 0) == (journal.requeue_dead(), journal.requeue_dead())
     assert [("validating", "h", 0), ("validating", "i", 0)] == short(journal.pending())
     assert [] == journal.pending(dead=True)
 
@@ -389,7 +389,7 @@ def test_the_dead_are_listed_and_can_be_called_back(desk):
 def test_threads_may_share_a_journal(desk):
     """Each write is whole; none is lost."""
     journal = desk.open()
-    me = journal.enlist(unheard)
+    me = journal.register_owner(unheard)
 
     def write(name: str) -> None:
         for number in range(5):
@@ -409,14 +409,14 @@ def test_what_no_database_keeps_as_text_is_an_error(desk):
     journal = desk.open()
 
     with pytest.raises(JournalError, match="surrogates not allowed"):
-        journal.commit(attrs.evolve(change(journal.enlist(unheard)), batch_id="batch_\ud800"))
+        journal.commit(attrs.evolve(change(journal.register_owner(unheard)), batch_id="batch_\ud800"))
     assert 0 == journal.count()
 
 
 def test_a_row_that_somebody_has_damaged_is_an_error(desk):
     """Named, in one line, and not whatever reading it ended with."""
     journal = desk.open()
-    me = journal.enlist(unheard)
+    me = journal.register_owner(unheard)
     journal.commit(change(me, (BORN, ("h",))))
     for damage in ("[]", "{}", "nonsense"):
         journal._run(lambda execute, damage=damage: execute("UPDATE batchfsm_transitions SET transition = ?", damage))
@@ -441,7 +441,7 @@ def test_a_closed_journal_says_so(desk):
 
 
 def digest(folder: Path) -> dict[str, str]:
-    """Return what is in a directory, byte by byte."""
+    """Return a hash of each file in a directory."""
     return {
         path.name: hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "no file"
         for path in sorted(folder.iterdir())
@@ -488,10 +488,10 @@ def test_a_directory_is_no_journal(tmp_path):
 
 def test_opening_it_twice_in_one_process_keeps_the_log_of_the_first(tmp_path):
     """
-    What is written after another process came and went is there for the next one.
+    Updates that follow the visit of another process are there for the next one.
 
-    To open and close the file would drop the locks that this process has on it; the other process then
-    took itself for the last one, and removed the write-ahead log under the first journal.
+    If a journal opened and closed the file to look at it, this process would lose its locks. The other process would
+    assume that it is the last user, and remove the write-ahead log of the first journal.
     """
     path = tmp_path / "journal.db"
     count = [
@@ -502,7 +502,7 @@ def test_opening_it_twice_in_one_process_keeps_the_log_of_the_first(tmp_path):
     with SQLiteJournal(path) as journal:
         SQLiteJournal(path).close()
         assert "0\n" == subprocess.run(count, check=True, capture_output=True, text=True).stdout
-        journal.commit(change(journal.enlist(unheard)))
+        journal.commit(change(journal.register_owner(unheard)))
         assert "1\n" == subprocess.run(count, check=True, capture_output=True, text=True).stdout
 
 
@@ -511,7 +511,7 @@ def test_signs_of_life_stand_beside_the_file_itself(tmp_path):
     (tmp_path / "real").mkdir()
     (tmp_path / "link.db").symlink_to(tmp_path / "real" / "journal.db")
     with SQLiteJournal(tmp_path / "link.db") as one, SQLiteJournal(tmp_path / "real" / "journal.db") as other:
-        me, she = one.enlist(unheard), other.enlist(unheard)
+        me, she = one.register_owner(unheard), other.register_owner(unheard)
         one.commit(change(me, (BORN, ("h",))))
 
         assert [] == other.claim("batch_1", she, {"h"}, retry=True, now=None)
@@ -561,7 +561,7 @@ def upgraded():
 def test_an_older_journal_is_migrated(desk):
     """With all that is in it; and only once."""
     journal = desk.open()
-    journal.commit(change(journal.enlist(unheard), (BORN, ("h",))))
+    journal.commit(change(journal.register_owner(unheard), (BORN, ("h",))))
     with upgraded():
         for _ in range(2):
             again = desk.open()
@@ -603,7 +603,7 @@ def test_batches_of_the_first_schema_get_their_order_and_their_end(desk):
 
     assert ("damaged_1", "damaged_2", "damaged_3", "batch_b", "batch_adopted", "batch_c") == journal.batch_ids()
     assert ("damaged_1", "damaged_2", "damaged_3", "batch_b") == journal.batch_ids(only_open=True)
-    assert journal.commit(attrs.evolve(change(journal.enlist(unheard)), batch_id="batch_a"))
+    assert journal.commit(attrs.evolve(change(journal.register_owner(unheard)), batch_id="batch_a"))
     assert "batch_a" == journal.batch_ids()[-1]
 
 
@@ -653,7 +653,7 @@ def test_an_interrupt_in_a_transaction_undoes_it(tmp_path):
         raise KeyboardInterrupt
 
     with SQLiteJournal(tmp_path / "journal.db") as journal:
-        journal.commit(change(journal.enlist(unheard)))
+        journal.commit(change(journal.register_owner(unheard)))
         with pytest.raises(KeyboardInterrupt):
             journal._run(interrupted)
 
@@ -732,7 +732,7 @@ def test_an_odd_path_is_a_journal_error(tmp_path, odd, problem):
 def test_text_that_sqlite_cannot_decode_is_not_quoted_in_the_error(tmp_path):
     """SQLite's own message repeats the whole column."""
     with SQLiteJournal(tmp_path / "journal.db") as journal:
-        journal.commit(change(journal.enlist(unheard)))
+        journal.commit(change(journal.register_owner(unheard)))
         journal._run(lambda execute: execute("UPDATE batchfsm_batches SET state = CAST(X'22FF22' AS TEXT)"))
         with pytest.raises(JournalError) as caught:
             journal.load("batch_1")
@@ -899,7 +899,7 @@ def test_a_file_that_is_lost_again_and_again_is_an_error(tmp_path, monkeypatch):
     monkeypatch.setattr(Path, "exists", lambda _: False)
 
     with pytest.raises(JournalError, match="no lock file could be kept beside"):
-        journal.enlist(unheard)
+        journal.register_owner(unheard)
     monkeypatch.undo()
     journal.close()
 
@@ -988,11 +988,11 @@ def test_parent_and_child_are_two_owners(desk):
     if desk.where == "stand-in":
         pytest.skip("the stand-in keeps its locks in one process")
     journal = desk.open()
-    me = journal.enlist(unheard)
+    me = journal.register_owner(unheard)
     journal.commit(change(me, (BORN, ("h",))))
 
     def child() -> Any:
-        she = journal.enlist(unheard)
+        she = journal.register_owner(unheard)
         claimed = short(journal.claim("batch_1", she, {"h"}, retry=True, now=None))
         journal.commit(attrs.evolve(change(she, (RUNS, ("h",))), batch_id="batch_2"))
         return she != me, claimed, journal.batch_ids()
@@ -1000,7 +1000,7 @@ def test_parent_and_child_are_two_owners(desk):
     assert "(True, [], ('batch_1', 'batch_2'))" == forked(child)
     assert [("validating", "h", 0)] == short(journal.claim("batch_1", me, {"h"}, retry=False, now=None))
     other = desk.open()
-    she = other.enlist(unheard)
+    she = other.register_owner(unheard)
     assert [] == other.claim("batch_1", she, {"h"}, retry=True, now=None)
     assert [("in_progress", "h", 0)] == short(other.claim("batch_2", she, {"h"}, retry=True, now=None))
 
@@ -1012,10 +1012,10 @@ def test_a_child_outlives_its_parent(desk):
 
     def parent() -> Any:
         journal = desk.open()
-        journal.commit(change(journal.enlist(unheard), (BORN, ("h",))))
+        journal.commit(change(journal.register_owner(unheard), (BORN, ("h",))))
         if os.fork():
             os._exit(0)
-        she = journal.enlist(unheard)
+        she = journal.register_owner(unheard)
         for _ in range(1000):  # Until the parent has ended, and a server has noticed that.
             if rows := journal.claim("batch_1", she, {"h"}, retry=True, now=None):
                 return short(rows)
@@ -1029,7 +1029,7 @@ def test_a_child_outlives_its_parent(desk):
 def test_a_journal_goes_on_after_the_handlers_of_a_fork(desk):
     """In the parent with the same lease; in the child with a connection and an owner of its own."""
     journal = desk.open()
-    me = journal.enlist(unheard)
+    me = journal.register_owner(unheard)
     journal.commit(change(me, (BORN, ("h",))))
     journal.before_fork()
     journal.after_fork_in_parent()
@@ -1038,7 +1038,7 @@ def test_a_journal_goes_on_after_the_handlers_of_a_fork(desk):
     journal.after_fork_in_child()
 
     assert ("batch_1",) == journal.batch_ids()
-    assert journal.enlist(unheard).partition("/")[0] != me.partition("/")[0]
+    assert journal.register_owner(unheard).partition("/")[0] != me.partition("/")[0]
     journal.before_fork()
     journal.after_fork_in_child()
     journal.before_fork()

@@ -44,7 +44,7 @@ def schema():
 def test_what_a_broken_connection_cut_short_is_done_again_once(driver, broken):
     """At whatever statement it broke, the commit included: then nobody knows whether it is written, but a row does."""
     with PostgresJournal("here") as journal:
-        me = journal.enlist(unheard)
+        me = journal.register_owner(unheard)
         journal.commit(change(me, (BORN, ("h",))))
         driver.breaks = [broken]
 
@@ -57,18 +57,18 @@ def test_what_a_broken_connection_cut_short_is_done_again_once(driver, broken):
 def test_what_others_took_while_the_connection_was_broken_is_not_called_here(driver):
     """The commit was written, then the sign of life was gone for a moment: whoever took it calls it."""
     with PostgresJournal("here") as journal, PostgresJournal("here") as other:
-        me, she = journal.enlist(unheard), other.enlist(unheard)
+        me, she = journal.register_owner(unheard), other.register_owner(unheard)
         driver.breaks = ["after the commit"]
         driver.meanwhile = lambda: other.claim("batch_1", she, {"h"}, retry=False, now=None)
 
-        assert "left" == journal.commit(change(me, (BORN, ("h",))))
+        assert "queued" == journal.commit(change(me, (BORN, ("h",))))
         assert [] == journal.claim("batch_1", me, {"h"}, retry=True, now=None)
 
 
 def test_a_connection_that_breaks_twice_is_an_error(driver):
-    """Whoever calls may try again; nothing was done."""
+    """Nothing was written, and the same call may be repeated."""
     with PostgresJournal("here") as journal:
-        me = journal.enlist(unheard)
+        me = journal.register_owner(unheard)
         driver.breaks = ["INSERT", "INSERT"]
         with pytest.raises(JournalError, match="server closed the connection unexpectedly"):
             journal.commit(change(me, (BORN, ("h",))))
@@ -102,7 +102,7 @@ def test_an_error_of_a_sound_connection_is_not_tried_again(driver):
 def test_a_new_connection_holds_the_sign_of_life_before_anything_else(driver):
     """Else another process could take this one for dead."""
     with PostgresJournal("here") as journal, PostgresJournal("here") as other:
-        me, she = journal.enlist(unheard), other.enlist(unheard)
+        me, she = journal.register_owner(unheard), other.register_owner(unheard)
         journal.commit(change(me, (BORN, ("h",))))
         driver.breaks = ["count"]
         journal.count()
@@ -178,7 +178,7 @@ def test_what_an_address_says_goes_before_what_is_usual():
     """It can ask for other limits."""
     server = PostgresJournal.__new__(PostgresJournal)
     server._psycopg, server._timeout_s = postgres.import_psycopg(), 3.0
-    words = server._read("postgresql://there/test?connect_timeout=9")
+    words = server._parse_dsn("postgresql://there/test?connect_timeout=9")
 
     assert ("9", 3, 3000) == tuple(words[name] for name in ("connect_timeout", "keepalives_idle", "tcp_user_timeout"))
 

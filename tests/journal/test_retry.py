@@ -106,7 +106,7 @@ def test_redeliver_counts_failing_and_dead_hooks(tmp_path, journaled):
         assert [FailureCounts(failing=1)] * (TRIES_MAX - 2) + [FailureCounts(dead=1)] == counts
         assert FailureCounts(dead=1) == caught.value.derive([ValueError()]).counts == monitor.redeliver(now=now)
         if journal is not None:
-            journal.revive()
+            journal.requeue_dead()
 
         assert FailureCounts() == monitor.redeliver()
 
@@ -115,7 +115,7 @@ def test_failing_hooks_are_counted_by_name_and_dead_ones_of_all(tmp_path):
     """A hook of another program is not this monitor's; a dead letter is the whole journal's."""
     with SQLiteJournal(tmp_path / "j.db") as journal:
         (born,) = transitions(snap("v"))
-        journal.commit(change(journal.enlist(unheard), (born, ("h", "i", "dead", "new"))))
+        journal.commit(change(journal.register_owner(unheard), (born, ("h", "i", "dead", "new"))))
         for hook, tries in [("h", 1), ("i", 2), ("dead", TRIES_MAX)]:
             retry = RetryState(tries, 1, 10**9)
             journal.record(DeliveryOutcome(batch_id="batch_1", key=born.key, hook=hook, error="E", retry=retry))
@@ -141,7 +141,7 @@ def test_an_async_monitor_counts_too(tmp_path):
 def test_a_monitor_whose_hooks_run_elsewhere_counts_none(tmp_path):
     """The workers count them."""
     with SQLiteJournal(tmp_path / "j.db") as journal:
-        me = journal.enlist(unheard)
+        me = journal.register_owner(unheard)
         (born,) = transitions(snap("v"))
         journal.commit(change(me, (born, ("h",))))
         journal.is_remote = True

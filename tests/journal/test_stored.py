@@ -1,4 +1,4 @@
-"""What is written down and read back is the same: states of batches, transitions, snapshots."""
+"""States of batches, transitions and snapshots survive the round trip through text."""
 
 import json
 from typing import Any

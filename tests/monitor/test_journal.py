@@ -289,7 +289,7 @@ def test_looking_again_writes_nothing(desk):
 def test_a_state_of_another_lifecycle_is_refused(desk):
     """It says which batch, and what the status was."""
     with SQLiteJournal(desk.path) as journal:
-        me = journal.enlist(lambda *_: None)
+        me = journal.register_owner(lambda *_: None)
         state = '{"version":1,"status":"scheduling","entered":["scheduling"],"legs":[],"adopted":false,"row":null,'
         state += '"first":null,"given":null,"unsaid":[],"observed_at":null,"errors":"","verdict":"undetermined"}'
         journal.commit(BatchUpdate(batch_id="batch_1", owner=me, expected=0, state=state, entries=()))
@@ -417,7 +417,7 @@ def test_after_ten_tries_a_hook_is_given_up(desk, journaled):
     else:
         monitor.redeliver()
         assert ([], []) == (listener.heard, desk.pending)
-        assert 1 == desk.journals[0].revive()
+        assert 1 == desk.journals[0].requeue_dead()
         monitor.redeliver(now=now)
 
     assert words("v") == listener.heard

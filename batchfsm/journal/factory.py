@@ -1,4 +1,4 @@
-"""Where a journal is, as a word on a command line has it."""
+"""Opening a journal by its path or address."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ _SERVERS: Final = ("postgresql://", "postgres://")
 
 def open_journal(place: str, *, create: bool = True) -> SQLiteJournal | PostgresJournal:
     """
-    Open the journal of a place.
+    Open a journal.
 
     Args:
-        place: `postgresql://...` for PostgreSQL, else the path of a SQLite file.
-        create: False to refuse a place where no journal is.
+        place: `postgresql://...` for PostgreSQL, or the path of a SQLite file.
+        create: False to raise an error if there is no journal.
 
     Raises:
         JournalError: If it cannot be opened, or is no journal.
-        MissingExtraError: If it needs a package that is not installed.
+        MissingExtraError: If psycopg is not installed.
     """
     return (PostgresJournal if place.startswith(_SERVERS) else SQLiteJournal)(place, create=create)
