@@ -89,7 +89,10 @@ class YieldTransition:
     transition: Transition
 
 
-Effect = StartRetrieve | ListPage | FetchFromSource | Wait | ObserveSnapshot | Redeliver | CallBack | YieldTransition
+ExecutorEffect = StartRetrieve | ListPage | FetchFromSource | Wait | ObserveSnapshot | Redeliver | CallBack
+"""The effects that an executor runs; transitions are yielded by `watch` itself."""
+
+Effect = ExecutorEffect | YieldTransition
 Effects = Generator[Effect, Any, None]
 
 

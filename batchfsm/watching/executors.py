@@ -13,8 +13,7 @@ from typing import Any, Final, Self
 
 from batchfsm.watching.bounded_http import no_complete_response
 from batchfsm.watching.effects import (
-    CallBack,
-    Effect,
+    ExecutorEffect,
     FetchFromSource,
     ListPage,
     ObserveSnapshot,
@@ -22,7 +21,6 @@ from batchfsm.watching.effects import (
     StartRetrieve,
     Wait,
     WakeUp,
-    YieldTransition,
 )
 from batchfsm.watching.responses import Transient
 from batchfsm.webhook import HintQueue, Subscription
@@ -64,7 +62,7 @@ class Executor:
         if self._hints is not None and self._subscription is not None:
             self._hints.unsubscribe(self._subscription)
 
-    def run(self, effect: Effect) -> Any:
+    def run(self, effect: ExecutorEffect) -> Any:
         """Run one effect, and return its result; an awaitable one from an async executor."""
         match effect:
             case Wait():
@@ -79,10 +77,8 @@ class Executor:
                 result = self._monitor.observe(effect.row)
             case Redeliver():
                 result = self._monitor.redeliver(now=effect.now)
-            case CallBack():
+            case _:
                 result = effect.function(effect.subject)
-            case YieldTransition():
-                raise AssertionError("transitions are yielded by the generator itself")
         return result
 
     def _waker(self) -> Callable[[], object]:

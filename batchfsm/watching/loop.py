@@ -28,7 +28,7 @@ from batchfsm.watching.errors import WatchTimeoutError, flatten
 from batchfsm.watching.events import HooksDead, HooksFailed, ListProblem
 from batchfsm.watching.pagination import ListedBatch, ListReader
 from batchfsm.watching.response_handler import BatchDiscovery, ResponseHandler
-from batchfsm.watching.responses import Gone, Transient
+from batchfsm.watching.responses import Failure, Gone, Transient
 from batchfsm.watching.scheduler import PollPlan, Scheduler
 from batchfsm.watching.snapshot_log import SnapshotLog
 
@@ -221,7 +221,7 @@ class WatchLoop:
         yield from self._read_pages(reader, wanted)
         handler.just_ended.clear()
         if reader.failure is not None:
-            yield from self._handle_list_failure(reader)
+            yield from self._handle_list_failure(reader.failure, reader.pages)
             return
         self._list_failures = 0
         yield from handler.end_failures(None)
@@ -276,21 +276,20 @@ class WatchLoop:
                 yield from self._give_up_list("stale", reason)
         return is_whole
 
-    def _handle_list_failure(self, reader: ListReader) -> Effects:
-        failure = reader.failure
+    def _handle_list_failure(self, failure: Failure, pages: int) -> Effects:
         if isinstance(failure, Transient):
             yield from self._handler.emit_failure(None, "transient", failure.reason)
             self._list_failures += 1
-            self._scheduler.record_list(self._now(), failure, reader.pages, is_whole=False)
+            self._scheduler.record_list(self._now(), failure, pages, is_whole=False)
             # Is the server down, or only its list? The retrieve before the list tells.
             is_list_down = self._list_failures >= LIST_FAILURES_MAX and self._is_server_up
             if is_list_down and not self._scheduler.discovers:
                 yield from self._give_up_list("unavailable", f"it failed {self._list_failures} times: {failure.reason}")
-        elif failure is not None and self._scheduler.discovers:
+        elif self._scheduler.discovers:
             self._scheduler.discovers = self._scheduler.may_discover = False
             yield from self._handler.emit_failure(None, "fatal", failure.reason)
             yield from self._handler.drop_all(failure.reason)
-        elif failure is not None:
+        else:
             # The server has no list, or the key may not read it.
             yield from self._give_up_list("unavailable", failure.reason)
 

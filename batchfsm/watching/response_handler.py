@@ -243,12 +243,11 @@ class ResponseHandler:
         for watched in tuple(self._scheduler.open.values()):
             until = watched.final_since + self._options.results_wait_s
             if watched.final_row is not None and (all_of_them or now >= until <= watched.asked_at):
-                yield from self._release_final_row(watched)
+                yield from self._release_final_row(watched, watched.final_row)
 
-    def _release_final_row(self, watched: WatchedBatch) -> Effects:
-        parsed, watched.final_row = watched.final_row, None
-        if parsed is not None:
-            yield from self._observe(watched.batch_id, parsed, is_retrieved=True)
+    def _release_final_row(self, watched: WatchedBatch, final_row: ParsedRow) -> Effects:
+        watched.final_row = None
+        yield from self._observe(watched.batch_id, final_row, is_retrieved=True)
 
     def _observe(self, batch_id: str, parsed: ParsedRow, *, is_retrieved: bool) -> Effects:
         """Have the monitor observe a snapshot, and yield its transitions."""
@@ -310,7 +309,7 @@ class ResponseHandler:
         if watched.final_row is not None:
             # The end was seen: it is better than no end.
             yield from self.end_failures(batch_id)
-            yield from self._release_final_row(watched)
+            yield from self._release_final_row(watched, watched.final_row)
             return
         yield from self.end_failures(batch_id)
         self._scheduler.drop(batch_id)

@@ -1,9 +1,9 @@
 """
-What schedules cost, and how late they are: `python tests/bench/schedules.py [--plot FILE.svg]`.
+Requests and lag of schedules: `python tests/bench/schedules.py [--plot FILE.svg]`.
 
-Simulated on the times that real batches took, which stay where they are (`BATCHFSM_SHARED`). `watch` itself is what is
-measured, on a virtual clock; its peers are arithmetic. All batches of a group are created at once, and the first look is
-at that moment. A request takes no time, and none fails. Chance is seeded, so each run prints the same.
+Simulated on the times that real batches took, which are read from `BATCHFSM_SHARED`. `watch` itself is measured, on a
+virtual clock; its peers are arithmetic. All batches of a group are created at once, and the first poll is at that moment.
+A request takes no time, and none fails. Random numbers are seeded, so each run prints the same.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ Stamps = tuple[int, int, int]
 
 @attrs.frozen
 class Cost:
-    """What watching one batch to its end came to."""
+    """The cost of watching one batch to its end."""
 
     requests: float
     """How many requests it took; its share of those that were for many."""
@@ -116,7 +116,7 @@ def watched(group: list[Stamps], chance: Random) -> list[Cost]:
 
 
 def polled(delays: Callable[[], Iterator[float]]) -> Callable[[Stamps], Cost]:
-    """Return what polls a batch, at once and then after each delay, until it has ended."""
+    """Return a function that polls a batch, at once and then after each delay, until it has ended."""
 
     def poll(stamps: Stamps) -> Cost:
         now, requests, waits = 0.0, 1, delays()

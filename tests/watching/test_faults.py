@@ -27,7 +27,7 @@ NAMES = (*FAULTS, STALE)
 
 
 def faults_of(faults):
-    """Return what a server is to do, request by request, given `{request: name}`."""
+    """Return the faults of a server, one a request, for a mapping of request numbers to names."""
     return [{**FAULTS, STALE: stale}.get(faults.get(nth)) for nth in range(max(faults, default=-1) + 1)]
 
 

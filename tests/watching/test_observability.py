@@ -1,4 +1,4 @@
-"""What watching counts for Prometheus, and the traces that batches leave."""
+"""Metrics of a watch for Prometheus, and traces of batches."""
 
 import asyncio
 import sys
@@ -139,7 +139,7 @@ def test_null_stamps_make_no_durations():
 
 
 def test_a_look_without_a_time_is_no_last_success():
-    """Who makes events by hand may not know when it was."""
+    """An event without a time of observation is counted."""
     registry = CollectorRegistry()
     metrics.Metrics(registry)(PollSucceeded(batch_id="batch_1", snapshot=parse(snap("v")), transitions=(), findings=()))
 
@@ -218,7 +218,7 @@ def test_it_is_a_trace_of_its_own(provider):
     "path, code", [("vf", StatusCode.ERROR), ("vpze", StatusCode.ERROR), ("vpgx", StatusCode.UNSET)]
 )
 def test_what_failed_and_what_expired_is_an_error(provider, path, code):
-    """What was cancelled is none."""
+    """A cancelled batch is no error."""
     spans = traced(provider, snap(path))
 
     assert code == spans["batch_job /v1/chat/completions"].status.status_code

@@ -1,4 +1,4 @@
-"""Watching: what is asked for when, what an answer means, who is told, and how it ends."""
+"""Watching: the requests and their times, the handling of responses, events, and the end."""
 
 import asyncio
 import json
@@ -68,7 +68,7 @@ async def awatched(server, *ids, **options):
 
 
 def targets(transitions):
-    """Return what was entered."""
+    """Return the targets of transitions."""
     return tuple(transition.target for transition in transitions)
 
 
@@ -308,7 +308,7 @@ def test_retry_after_is_honoured(clock, status, headers, waited):
 
 
 def test_429_is_about_every_batch(clock):
-    """Who is throttled asks for nothing at all until then, nor for the rest of the same look."""
+    """No request is sent until `Retry-After` has passed, and the rest of the same poll is put off, too."""
     lives = [Life("vpzc", batch_id=f"batch_{number}") for number in range(3)]
     server = Server(*lives, clock=clock, faults=[(429, {"retry-after": "20"}, "")])
 
@@ -408,7 +408,7 @@ def test_a_refusal_for_good_drops_the_batch(clock, status):
 
 
 def test_on_error_is_told_at_once_and_nothing_is_raised(clock):
-    """Whoever wants to know is told while the others go on."""
+    """`on_error` is called while the other batches are still open."""
     server = Server(Life("vpzc"), clock=clock, faults=[None, (403, {}, "")])
     told = []
 
@@ -472,7 +472,7 @@ def test_when_the_time_is_up_it_says_what_is_open(clock):
 
 
 def test_no_time_is_one_look(clock):
-    """What has ended by then is no time-out."""
+    """A batch that has ended by then is no time-out."""
     server = Server(Life("vpzc", at=[0, 0, 0, 0]), Life("vp", batch_id="batch_2", at=[0, 0]), clock=clock)
 
     assert words("vpzc") == targets(watched(server, "batch_1", timeout_s=0))
@@ -482,7 +482,7 @@ def test_no_time_is_one_look(clock):
 
 
 def test_a_time_out_brings_the_errors_along(clock):
-    """What would have been raised at the end is not lost."""
+    """The errors of dropped batches are in its `errors`."""
     server = Server(Life("vp"), clock=clock, faults=[(401, {}, "")])
 
     with pytest.raises(WatchTimeoutError) as caught:
@@ -776,7 +776,7 @@ def test_deadlines_that_come_in_crowds_are_one_sweep(clock):
 
 
 def test_async_clients_stop_asking_when_throttled():
-    """Those that are not under way yet."""
+    """Requests that are not under way yet are not sent."""
     server = Server(*many(30, at=[0, 0, 0, 0]), clock=Clock(), faults=[(429, {"retry-after": "5"}, "")])
 
     asyncio.run(awatched(server, *server.lives, schedule=Schedule(sweep_from=100)))
@@ -788,7 +788,7 @@ def test_async_clients_stop_asking_when_throttled():
 
 
 def test_without_ids_every_open_batch_is_watched_and_new_ones(clock):
-    """Those that ended before are history; one that came and went between two sweeps is not."""
+    """Batches that ended before the watch are left out; one that began and ended between two list polls is not."""
     server = Server(
         Life("vpzc", batch_id="old", born_at=CREATED - 2 * DAY_S),
         Life("vpzc", batch_id="open", at=[0, 3, 500, 510]),
@@ -1030,7 +1030,7 @@ def test_no_request_takes_longer_than_a_minute(clock, own, sent):
 
 
 def test_the_retries_of_a_client_are_its_own(clock):
-    """What it tries again by itself is one look."""
+    """The requests that it repeats count as one."""
     server, naps = Server(Life("vf", at=[0, 0]), clock=clock, faults=[FAULTS["500"]]), []
     client = server.client().with_options(max_retries=1)
     client._sleep_for_retry = lambda **_: naps.append(True)

@@ -331,7 +331,7 @@ def test_hints_that_never_come_hold_nothing_up():
 
 
 def test_a_hint_while_throttled_waits():
-    """Who was asked to be left alone is left alone."""
+    """A hint does not end the pause that a server asked for."""
     clock, hints = Clock(), HintQueue()
     server = Server(Life("vf", at=[0, 0]), clock=clock, faults=[(429, {"retry-after": "50"}, "")])
 
