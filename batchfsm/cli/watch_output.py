@@ -22,6 +22,8 @@ from batchfsm.monitor import Monitor
 class TextOutput:
     """Plain lines, for logs and pipes: statuses to standard output, problems to standard error."""
 
+    _indent = " " * 21  # The width of the time before a status.
+
     def __init__(self, summary: WatchSummary) -> None:
         self._summary = summary
 
@@ -47,7 +49,7 @@ class TextOutput:
             print(f"{format_time(fields['observed_at'])}  {subject}{printable(fields['status'])}{hint}", flush=True)
         elif event == "outcome":
             for line in fields["lines"]:
-                print(f"{'':<19}  {subject}{line}", flush=True)
+                print(f"{self._indent}{subject}{line}", flush=True)
         elif event == "end":
             print(self._summary.words() + (f" ({fields['reason']})" if fields["reason"] else ""), flush=True)
         elif event == "finding":
@@ -76,6 +78,7 @@ class JsonOutput(TextOutput):
 class LiveOutput(TextOutput):
     """A view that is drawn twice a second; events without a place in it are lines above it."""
 
+    _indent = ""
     _ABOVE = frozenset({"stalled", "waiting", "failed", "outcome", "finding", "list"})
 
     def __init__(self, summary: WatchSummary, console: Console, dashboard: Dashboard) -> None:
