@@ -1,5 +1,6 @@
-"""Logs, judged: the fold of each batch in order of observation, and a report of what it found."""
+"""Audits of logs: every snapshot is checked alone and against those before it of its batch, by one of three engines."""
 
+from batchfsm.auditing.accumulator import parse_unreadable_max
 from batchfsm.auditing.api import ENGINES, MEMORY, audit, parse_size
 from batchfsm.auditing.export import SUFFIXES, save, suffix
 from batchfsm.auditing.progress import Progress
@@ -18,6 +19,7 @@ __all__ = [
     "StateFile",
     "audit",
     "parse_size",
+    "parse_unreadable_max",
     "save",
     "suffix",
 ]

@@ -1,4 +1,4 @@
-"""The run of an audit: what is to be read, and by which of the two readings of the rules."""
+"""The function `audit`: it opens the log and chooses the engine that checks it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from typing import Any, Final
 import attrs
 
 from batchfsm.auditing import optional, spark, tables
-from batchfsm.auditing.accumulator import FindingsAccumulator
+from batchfsm.auditing.accumulator import FindingsAccumulator, parse_unreadable_max
+from batchfsm.auditing.incremental import IncrementalState
 from batchfsm.auditing.progress import Progress, ProgressMeter
 from batchfsm.auditing.report import FINDINGS_MAX, Report
-from batchfsm.auditing.resuming import go_on
-from batchfsm.auditing.row_engine import one_by_one
+from batchfsm.auditing.row_engine import audit_rows
 from batchfsm.auditing.state_file import StateFile
-from batchfsm.auditing.statistics import are_told_by_stamps
+from batchfsm.auditing.statistics import has_provable_routes
 from batchfsm.dialects import Dialect, find, require_openai_fields
 from batchfsm.errors import DefinitionError, UnknownNameError
 from batchfsm.lifecycle import Lifecycle
@@ -27,19 +27,19 @@ from batchfsm.logs import LogSource, resolve_source
 from batchfsm.rules import SKEW_S
 
 ENGINES: Final = ("auto", "rows", "spark")
-"""What can judge a log."""
+"""The engines that can be asked for."""
 
 MEMORY: Final = "1GB"
-"""How much columns may take by default."""
+"""How much memory columns may take by default."""
 
 COLUMNS_BYTES_MIN: Final = 2**18
-"""Logs of fewer bytes of JSON, some 400 rows, are checked row by row: to load the columns takes as long."""
+"""Logs of fewer bytes of JSON, some 400 rows, are checked row by row, because loading the columns takes as long."""
 
 _LINE_BYTES: Final = 512
-"""What a row of a table would take as a line of JSON, about."""
+"""The size of a row of a table as a line of JSON, about."""
 
-_PACKED: Final = {".gz": 8, ".zst": 8, ".zstd": 8}
-"""How many times as many bytes a packed file holds, at least, by its name."""
+_COMPRESSED: Final = {".gz": 8, ".zst": 8, ".zstd": 8}
+"""By how much a compressed file grows at least, by the end of its name."""
 
 _SIZE: Final = re.compile(r"(\d{1,15}(?:\.\d{1,9})?) *([kmgt]?b?)", re.ASCII | re.IGNORECASE)
 _UNITS: Final = {
@@ -54,127 +54,152 @@ def audit(
     select: Iterable[str] | None = None,
     ignore: Iterable[str] | None = None,
     max_findings: int = FINDINGS_MAX,
+    unreadable_max: int | str = 0,
     skew_s: float = SKEW_S,
     input_format: str = "auto",
     memory: int | str = MEMORY,
     engine: str = "auto",
-    flow: bool = False,
+    statistics: bool = False,
     state: str | PathLike[str] | StateFile | None = None,
     progress: Callable[[Progress], object] | None = None,
 ) -> Report:
     """
-    Judge every snapshot of a log, alone and against those before it.
+    Check every snapshot of a log, alone and against those before it.
 
-    A log in order of observation is streamed: memory holds one small state a batch.
-    One that is not is noticed, dealt out to temporary files and sorted, batch by batch.
-    Large tables and files of JSON lines are read in columns, if the extra `audit` is installed;
-    the report is the same.
+    A log in order of observation is streamed: memory holds a small record of each batch.
+    Any other log is written to temporary files and sorted batch by batch.
+    Large tables and files of JSON lines are read in columns, if the package was compiled when it was
+    installed; the report is the same.
 
     Args:
         source: Paths or globs (JSON lines, arrays, pages, text forms, Parquet; gzip and zstd), `-`
-            for standard input, batch objects, a dataframe that hands its columns over as
-            Arrow has them, or a DataFrame of Spark's.
-        dialect: Whose lifecycle and habits of writing are taken for granted.
-        select: Rules to report, by code or how codes begin, as a list or with
+            for standard input, batch objects, a dataframe of any library that exports Arrow,
+            or a DataFrame of Spark.
+        dialect: The server family that made the log.
+        select: The rules to report, by name, code or how codes begin, as a list or with
             commas between; None: all.
-        ignore: Rules not to report.
-        max_findings: How many findings, and unreadable places, are listed; counts are exact all the same.
+        ignore: The rules not to report.
+        max_findings: How many findings, and unreadable places, are listed; counts are always exact.
+        unreadable_max: With how many unreadable places the verdict may be `consistent`, as a number
+            or as a share of all places such as `"1%"`; beyond it the verdict is `undetermined`.
         skew_s: How far a stamp may lie after its observation; seconds.
-        input_format: How the files are written; `auto` finds out.
-        memory: How much columns may take before they are dealt out to disk; bytes, or text such as `500MB`.
-        engine: `rows` reads no columns, however large the log. `spark` deals it out to
-            Spark's workers; `auto` does so for a DataFrame of Spark's only.
-        flow: Gather what `batchfsm.report` draws, whatever reads the log but Spark. A log
-            that is read row by row has it anyway: one that is small, or none of files.
-        state: Where what is known of each batch is kept for the next audit; not in Spark.
-        progress: What is told how far it is, at most ten times a second and once at the end;
-            what it raises stops the audit. Spark tells nothing.
+        input_format: The format of the files; `auto` recognises it.
+        memory: How much memory columns may take before rows go to disk; bytes, or text such as `500MB`.
+        engine: `rows` reads no columns, however large the log. `spark` lets the workers of
+            Spark check it; `auto` does so for a DataFrame of Spark only.
+        statistics: Collect the data of the charts of `batchfsm.write_report`; not in Spark. A log
+            that is read row by row has them anyway: a small one, or one that is not in files.
+        state: The file of the records from which the next audit continues; not in Spark.
+        progress: Called with the progress at most ten times a second and once at the end;
+            an exception of it stops the audit. Spark does not call it.
 
     Raises:
-        SourceError: If a file cannot be opened, a table is damaged or holds no batches, or there is no room to sort.
+        SourceError: If a file cannot be opened, is no log (an archive, CSV, a folder, an address), is a damaged table
+            or holds no batches, or if there is no room to sort.
         StateError: If the state cannot be read or written, or is not for this audit.
         UnknownNameError: If a dialect, rule, format or engine has no such name.
-        MissingExtraError: If Spark, a table or zstd is asked for and what reads it is not installed.
+        MissingExtraError: If the library that Spark, a table or zstd needs is not installed.
         TypeError: If `source` is nothing that can be audited.
         ValueError: If a number is out of range.
     """
     if not (max_findings >= 0 and skew_s >= 0):  # So written, it refuses NaN too.
-        raise ValueError("max_findings and skew_s are not negative")
+        raise ValueError("max_findings and skew_s must not be negative")
     if engine not in ENGINES:
         raise UnknownNameError("engine", engine, ENGINES)
-    blank = FindingsAccumulator(select=_tokens(select), ignore=_tokens(ignore) or (), listed_max=max_findings)
-    plan = _Plan(
-        dialect=find(dialect), blank=blank, skew_s=skew_s, memory=parse_size(memory), columns=engine == "auto",
-        flow=flow, meter=ProgressMeter(progress),
+    template = FindingsAccumulator(
+        select=_tokens(select),
+        ignore=_tokens(ignore) or (),
+        listed_max=max_findings,
+        unreadable_max=parse_unreadable_max(unreadable_max),
+    )
+    plan = _AuditPlan(
+        dialect=find(dialect), template=template, skew_s=skew_s, memory=parse_size(memory),
+        has_columns=engine == "auto", has_statistics=statistics, meter=ProgressMeter(progress),
     )  # fmt: skip
     if engine == "spark" or spark.is_frame(source):
         if state is not None:
             raise DefinitionError("audit in Spark", ["it keeps no state"])
-        return _in_spark(source, plan, input_format)
-    with tables.open_input(source, input_format, plan.meter.read) as log:
+        return _run_spark(source, plan, input_format)
+    with tables.open_input(source, input_format, plan.meter.add_size) as log:
         if isinstance(log, tables.MixedInput):
             plan = plan.restricted_to_columns(log)
-        report = _judged(log, plan) if state is None else _resumed(log, plan, state)
-    plan.meter.tell()
+        report = _run(log, plan) if state is None else _resume(log, plan, state)
+    plan.meter.report()
     return report
 
 
 @attrs.frozen(kw_only=True)
-class _Plan:
-    """How a log is to be judged, whatever reads it."""
+class _AuditPlan:
+    """The options of an audit, for any engine."""
 
     dialect: Dialect
-    blank: FindingsAccumulator
-    """What the run's tally begins as."""
+    template: FindingsAccumulator
+    """The empty accumulator that the run starts from."""
     skew_s: float
     memory: int
-    columns: bool
-    """False: only row by row."""
-    flow: bool
+    has_columns: bool
+    """False if columns are not to be used."""
+    has_statistics: bool
     meter: ProgressMeter
 
-    def restricted_to_columns(self, log: tables.MixedInput) -> _Plan:
+    def restricted_to_columns(self, log: tables.MixedInput) -> _AuditPlan:
         """Return the plan for tables that may lack columns."""
         require_openai_fields(self.dialect, "audit of tables")
-        dialect, blank = log.restrict_to_columns(self.dialect, self.blank)
-        return attrs.evolve(self, dialect=dialect, blank=blank)
+        dialect, template = log.restrict_to_columns(self.dialect, self.template)
+        return attrs.evolve(self, dialect=dialect, template=template)
 
-    def takes_columns(self, log: LogSource | tables.MixedInput) -> bool:
-        """Tell whether a log is to be read in columns, if what that needs is installed."""
+    def prefers_columns(self, log: LogSource | tables.MixedInput) -> bool:
+        """Tell whether to read a log in columns, if they are installed."""
         return (
-            self.columns
+            self.has_columns
             and self.dialect.has_openai_fields
             and _is_large(log)
-            and (not self.flow or are_told_by_stamps(self.dialect))
+            and (not self.has_statistics or has_provable_routes(self.dialect))
         )
 
 
-def _judged(log: LogSource | tables.MixedInput, plan: _Plan) -> Report:
-    """Judge a log here; in columns if it can be."""
+def _run(log: LogSource | tables.MixedInput, plan: _AuditPlan) -> Report:
+    """Check a log in this process; in columns if it is large enough."""
     remarks = tuple[str, ...]()
-    if plan.takes_columns(log):
+    if plan.prefers_columns(log):
         columns = optional.load_columns()
         if columns is None:
             remarks = (optional.NOT_COMPILED,)
-        elif (report := _in_columns(columns, log, plan)) is not None:
+        elif (report := _run_columns(columns, log, plan)) is not None:
             return report
     plan.meter.begin("reading", log.size)
-    tally, flow = one_by_one(
-        log, plan.dialect, plan.blank, plan.skew_s, is_repeatable=log.is_repeatable, meter=plan.meter
+    accumulator, statistics = audit_rows(
+        log, plan.dialect, plan.template, plan.skew_s, is_repeatable=log.is_repeatable, meter=plan.meter
     )
-    return attrs.evolve(tally.report(), flow=flow, remarks=remarks)
+    return attrs.evolve(accumulator.report(), statistics=statistics, remarks=remarks)
 
 
-def _resumed(log: LogSource | tables.MixedInput, plan: _Plan, state: str | PathLike[str] | StateFile) -> Report:
-    """Judge a log row by row, after all that a state has taken in."""
-    remarks = ("read row by row: columns keep no state",) if plan.takes_columns(log) else ()
-    report = go_on(log, state, plan.dialect, plan.blank, plan.skew_s, meter=plan.meter)
-    return attrs.evolve(report, remarks=remarks + report.remarks)
+def _resume(log: LogSource | tables.MixedInput, plan: _AuditPlan, state: str | PathLike[str] | StateFile) -> Report:
+    """
+    Check a log row by row, continue the batches of a state file, and store them there again.
+
+    A `StateFile` that is open stays open, and nothing is written until it is closed. Files of the log that the state
+    has read before are skipped.
+    """
+    with ExitStack() as stack:
+        file = state if isinstance(state, StateFile) else stack.enter_context(StateFile(state))
+        stack.enter_context(file.run(plan.dialect, plan.skew_s))
+        fresh, incremental = log.only(file.new_logs(log.names)), IncrementalState(file)
+        plan.meter.begin("reading", fresh.size)
+        accumulator, statistics = audit_rows(
+            fresh, plan.dialect, plan.template, plan.skew_s,
+            is_repeatable=fresh.is_repeatable, state=incremental, meter=plan.meter,
+        )  # fmt: skip
+        incremental.close()
+    remarks = ["read row by row: columns keep no state"] if plan.prefers_columns(log) else []
+    if skipped := [name for name in log.names if name not in fresh.names]:
+        remarks.append(f"skipped {', '.join(skipped)}: already in the state file")
+    return attrs.evolve(accumulator.report(), statistics=statistics, remarks=tuple(remarks))
 
 
 def parse_size(size: int | str) -> int:
     """
-    Return a size in bytes: a whole number, or text such as `500MB` or `1.5GB`; decimal units.
+    Return a size in bytes, given as a whole number or as text such as `500MB` or `1.5GB`, in decimal units.
 
     Raises:
         ValueError: If it is neither, or not above zero.
@@ -187,20 +212,20 @@ def parse_size(size: int | str) -> int:
 
 
 def _is_large(source: LogSource | tables.MixedInput) -> bool:
-    """Tell whether reading in columns is worth its start: it takes a second, and half a minute when it is new."""
+    """Tell whether a log can be read in columns, and has so many rows that this is faster."""
     parts = source.parts if isinstance(source, tables.MixedInput) else (source,)
     others = [part for part in parts if isinstance(part, LogSource)]
     for part in others:
         if not part.names or part.input_format not in ("auto", "json") or not part.is_repeatable:
             return False
     paths = [Path(name) for part in others for name in part.names]
-    sizes = [path.stat().st_size * _PACKED.get(path.suffix, 1) for path in paths]
+    sizes = [path.stat().st_size * _COMPRESSED.get(path.suffix, 1) for path in paths]
     sizes += [part.table.rows_count * _LINE_BYTES for part in parts if isinstance(part, tables.TableRows)]
     return sum(sizes) >= COLUMNS_BYTES_MIN
 
 
-def _in_columns(columns: ModuleType, log: LogSource | tables.MixedInput, plan: _Plan) -> Report | None:
-    """Judge tables and files of JSON lines in columns; None if they are none, or few of their rows can be decoded."""
+def _run_columns(columns: ModuleType, log: LogSource | tables.MixedInput, plan: _AuditPlan) -> Report | None:
+    """Check tables and files of JSON lines in columns; None if a file has no lines, or few rows can be decoded."""
     parts = log.parts if isinstance(log, tables.MixedInput) else (log,)
     sources: list[Any] = []
     with ExitStack() as stack:
@@ -212,12 +237,17 @@ def _in_columns(columns: ModuleType, log: LogSource | tables.MixedInput, plan: _
                     files = (columns.JsonLinesSource(name, plan.dialect, plan.meter) for name in part.names)
                     sources += [stack.enter_context(closing(each)) for each in files]
             engine = columns.ColumnEngine(
-                plan.dialect, plan.blank, plan.skew_s, plan.memory, flow=plan.flow, meter=plan.meter
+                plan.dialect,
+                plan.template,
+                plan.skew_s,
+                plan.memory,
+                has_statistics=plan.has_statistics,
+                meter=plan.meter,
             )
             report: Report = engine.run(sources).report()
         except (columns.NotLinesError, columns.NotColumnarError):
             return None
-    return attrs.evolve(report, flow=engine.gathering.flow()) if plan.flow else report
+    return attrs.evolve(report, statistics=engine.statistics.result()) if plan.has_statistics else report
 
 
 def _tokens(tokens: Iterable[str] | None) -> tuple[str, ...] | None:
@@ -226,16 +256,16 @@ def _tokens(tokens: Iterable[str] | None) -> tuple[str, ...] | None:
     return tuple(map(str.strip, tokens.split(","))) if isinstance(tokens, str) else tuple(tokens)
 
 
-def _in_spark(source: Any, plan: _Plan, input_format: str) -> Report:
-    """Judge files, named as Spark names them, or a frame of Spark's."""
+def _run_spark(source: Any, plan: _AuditPlan, input_format: str) -> Report:
+    """Check files, by the names that Spark knows, or a DataFrame of Spark."""
     require_openai_fields(plan.dialect, "audit in Spark")
     if not spark.is_frame(source):
         if input_format not in ("auto", "json", "parquet"):
             raise DefinitionError("audit in Spark", [f"it reads JSON lines and Parquet, not {input_format}"])
         named = [source] if isinstance(source, str | PathLike) else [*source]
         local = [fspath(each) for each in named]
-        # What has a scheme is Spark's to find, globs and all.
+        # Spark itself finds the names that have a scheme, globs too.
         source = [name for each in local for name in ([each] if "://" in each else resolve_source(each).names)]
         if input_format == "parquet" and not all(name.endswith(".parquet") for name in source):
             raise DefinitionError("audit in Spark", ["it knows Parquet by names that end in .parquet"])
-    return spark.run(source, plan.dialect, plan.blank, plan.skew_s, plan.memory)
+    return spark.run(source, plan.dialect, plan.template, plan.skew_s, plan.memory)

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import BinaryIO, Final
 
 from batchfsm.atomic_file import open_atomic
-from batchfsm.auditing.findings_table import COLUMNS, Cell, cells, frame, pyarrow
+from batchfsm.auditing.findings_table import COLUMNS, Cell, cells, pyarrow, to_table
 from batchfsm.auditing.report import Report
 from batchfsm.errors import UnknownNameError
 from batchfsm.finding import Finding
@@ -37,10 +37,10 @@ def save(report: Report, path: str | os.PathLike[str]) -> None:
 
 def suffix(path: str | os.PathLike[str]) -> str:
     """
-    Return how a path ends, if findings can be written so.
+    Return the end of the name of a file of findings: one of `SUFFIXES`.
 
     Raises:
-        UnknownNameError: If they cannot.
+        UnknownNameError: If it is none of them.
         MissingExtraError: If it is Parquet, and pyarrow is not installed.
     """
     found = Path(path).suffix.lower()
@@ -52,7 +52,7 @@ def suffix(path: str | os.PathLike[str]) -> str:
 
 
 def _parquet(findings: Iterable[Finding], binary: BinaryIO) -> None:
-    pyarrow("pyarrow.parquet").write_table(frame(findings), binary)
+    pyarrow("pyarrow.parquet").write_table(to_table(findings), binary)
 
 
 def _csv(findings: Iterable[Finding], binary: BinaryIO) -> None:
@@ -68,7 +68,7 @@ def _json_lines(findings: Iterable[Finding], binary: BinaryIO) -> None:
 
 
 def _harmless(cell: Cell) -> Cell:
-    """Return a cell that no spreadsheet runs: an apostrophe before it makes it text."""
+    """Return a cell that no spreadsheet runs as a formula: an apostrophe before it makes it text."""
     return f"'{cell}" if isinstance(cell, str) and _FORMULA.match(cell) else cell
 
 
@@ -77,4 +77,4 @@ _WRITERS: Final[Mapping[str, Callable[[Iterable[Finding], BinaryIO], None]]] = M
 )
 
 SUFFIXES: Final = tuple(_WRITERS)
-"""How a file of findings may end."""
+"""The ends that the name of a file of findings may have."""

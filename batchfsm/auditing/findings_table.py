@@ -1,4 +1,4 @@
-"""Findings as a frame: rows of eleven columns, and the table of Arrow that they make."""
+"""Findings as a table of eleven columns: its rows, and the Arrow table of them."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ _TYPES: Final = {
 }
 
 COLUMNS: Final = tuple(_TYPES)
-"""What the columns are called, in order."""
+"""The names of the columns, in order."""
 
 Cell = str | int | float | None
-"""What stands in a column; None for null."""
+"""A value of a column; None for null."""
 
 
 def cells(findings: Iterable[Finding]) -> Iterator[tuple[Cell, ...]]:
     """
-    Yield the rows of a frame, each in the order of `COLUMNS`.
+    Yield the row of each finding, in the order of `COLUMNS`.
 
-    `source` and `line` are where the guilty snapshot stands, `known_source` and `known_line` where the earlier one
-    does that it contradicts. `fields` is text of JSON. Half of a surrogate pair, which no table can hold, is spelled
-    out.
+    `source` and `line` are the place of the guilty snapshot, `known_source` and `known_line` that of the earlier one
+    that it contradicts. `fields` is JSON text. Half of a surrogate pair, which no table can hold, is written as an
+    escape.
     """
     for finding in findings:
         here = finding.where[-1] if finding.where else None
@@ -57,8 +57,8 @@ def cells(findings: Iterable[Finding]) -> Iterator[tuple[Cell, ...]]:
         )
 
 
-def frame(findings: Iterable[Finding]) -> Any:
-    """Return a `pyarrow.Table`, of the same columns and types without any finding too; MissingExtraError without it."""
+def to_table(findings: Iterable[Finding]) -> Any:
+    """Return findings as a `pyarrow.Table`, with the same types if it is empty; MissingExtraError without pyarrow."""
     arrow = pyarrow("pyarrow")
     schema = arrow.schema([(name, getattr(arrow, kind)()) for name, kind in _TYPES.items()])
     rows = list(cells(findings))
@@ -69,7 +69,7 @@ def frame(findings: Iterable[Finding]) -> Any:
 
 
 def pyarrow(module: str) -> Any:
-    """Return a module of pyarrow's; MissingExtraError if it is not installed."""
+    """Return a module of pyarrow; MissingExtraError if it is not installed."""
     with needs_extra("a frame of findings", "audit"):
         return import_module(module)
 

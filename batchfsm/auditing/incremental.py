@@ -1,4 +1,4 @@
-"""One run that goes on from a state: what is known of its batches, and which rows come too late for it."""
+"""One run of an incremental audit: it continues the batches of a state file, and drops rows that come too late."""
 
 from __future__ import annotations
 
@@ -14,27 +14,26 @@ from batchfsm.logs import Record, UnreadableEntry
 
 @attrs.define(eq=False)
 class _BatchClock:
-    """When a batch was observed; Unix seconds. A row that does not say when counts as seen with the one before it."""
+    """The times of observation of a batch; Unix seconds. A row without time has that of the row before it."""
 
     since: float
-    """The latest time that the state knows; -inf if none."""
+    """The latest time in the state file; -inf if there is none."""
     latest: float
     """The latest time so far."""
     last: float
-    """That of the last row so far, in the order of the log."""
+    """The time of the last row so far, in the order of the log."""
 
 
 class IncrementalState:
-    """What a run knows from those before it."""
+    """The batches of a state file, as one run reads and stores them."""
 
     def __init__(self, file: StateFile) -> None:
-        """Look batches up in a file, and put them back there."""
         self._file = file
         self._clocks: dict[str, _BatchClock] = {}
         self._late: set[str] = set()
 
-    def in_time(self, log: Iterable[Record | UnreadableEntry]) -> Iterator[Record | UnreadableEntry]:
-        """Pass on a log; what was observed before all that is known of its batch comes too late, and is named."""
+    def drop_late_rows(self, log: Iterable[Record | UnreadableEntry]) -> Iterator[Record | UnreadableEntry]:
+        """Yield a log; a row that was observed before the latest time in the state becomes an unreadable entry."""
         self._clocks.clear()
         self._late.clear()
         for row in log:
@@ -46,27 +45,29 @@ class IncrementalState:
                 clock.last = row.snapshot.observed_at
             if clock.last < clock.since:
                 self._late.add(row.snapshot.id)
-                seen_at, since = (f"{each:.15g}" for each in (clock.last, clock.since))
-                yield UnreadableEntry(row.place, f"observed at {seen_at}, and the state knows its batch up to {since}")
+                observed_at, since = (f"{each:.15g}" for each in (clock.last, clock.since))
+                yield UnreadableEntry(
+                    row.place, f"observed at {observed_at}, and the state knows its batch up to {since}"
+                )
                 continue
             clock.latest = max(clock.latest, clock.last)
             yield row
 
     def since(self, batch_id: str) -> float:
-        """Return the latest time at which the state knows a batch that came by; -inf if none."""
+        """Return the latest time in the state file of a batch that this run has met; -inf if there is none."""
         return self._clocks[batch_id].since
 
-    def track(self, batch_id: str) -> BatchRecord | None:
-        """Return what is known of a batch; None if nothing is."""
-        return self._file.track(batch_id)
+    def record(self, batch_id: str) -> BatchRecord | None:
+        """Return the record of a batch; None if the state file does not have it."""
+        return self._file.record(batch_id)
 
-    def ended(self, batch_id: str, track: BatchRecord) -> None:
-        """Put back what is known of a batch, once no more of its rows will come."""
+    def store(self, batch_id: str, record: BatchRecord) -> None:
+        """Store the record of a batch after its last row."""
         clock = self._clocks[batch_id]
-        self._file.put(batch_id, track, _time(clock.latest), _time(clock.last))
+        self._file.put(batch_id, record, _time(clock.latest), _time(clock.last))
 
     def close(self) -> None:
-        """Put back of late rows that they came: those behind them that do not say when are as late."""
+        """Store the times of late rows: rows without time that follow them in the next log are late too."""
         for batch_id in self._late:
             self._file.put_last(batch_id, _time(self._clocks[batch_id].last))
 

@@ -15,7 +15,7 @@ NOT_COMPILED: Final = (
     "rows are checked one by one: this installation has no compiled code; "
     "to have it, install a C compiler and then batchfsm again"
 )
-"""What a report says if a log is large and there are no compiled columns."""
+"""The remark in the report of a large log if there are no compiled columns."""
 
 
 def load_columns() -> ModuleType | None:

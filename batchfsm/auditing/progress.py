@@ -1,4 +1,4 @@
-"""How far a run is, told to whoever waits for it."""
+"""The progress of an audit, reported to a callback at most ten times a second."""
 
 from __future__ import annotations
 
@@ -9,73 +9,74 @@ from typing import Final, Literal, TypeVar
 import attrs
 
 INTERVAL_S: Final = 0.1
-"""How long nothing is told after something was; seconds."""
+"""The shortest time between two reports; seconds."""
 
 Stage = Literal["unpacking", "reading", "judging"]
-"""`unpacking`: a packed file, for columns; `reading`: the log, judged as it comes; `judging`: what had to be sorted."""
+"""`unpacking`: a compressed file is decompressed for columns; `reading`: the log is read, and checked as it comes;
+`judging`: rows that had to be sorted are checked."""
 
 EachT = TypeVar("EachT")
 
 
 @attrs.frozen(kw_only=True)
 class Progress:
-    """How far a run is."""
+    """How far an audit is."""
 
     stage: Stage
-    """What it is at. Each stage begins at nothing, and a log that turns out to be out of order is read again."""
+    """Each stage starts from nothing; a log that is not in order is read a second time."""
 
     passed: int
-    """How much of `size` is done: bytes, of packed files as they are packed; parts of the log where it is `judging`."""
+    """How much of `size` is done: bytes, compressed as they are; buckets of the log while it is `judging`."""
 
     size: int | None
-    """How much there is to do; None if nobody knows, as with standard input and with objects."""
+    """How much there is to do; None if unknown, as with standard input and with objects."""
 
     rows: int
     """How many rows of the log this stage has passed."""
 
 
 class ProgressMeter:
-    """Counts what a run does, and tells of it now and then."""
+    """Counts bytes and rows, and reports them to a callback now and then."""
 
-    def __init__(self, tell: Callable[[Progress], object] | None, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(self, callback: Callable[[Progress], object] | None, clock: Callable[[], float] = monotonic) -> None:
         """
-        Tell nothing yet.
+        Start the stage `reading`.
 
         Args:
-            tell: Who is told; None: nobody, and then nothing is counted.
-            clock: Returns seconds; only differences count.
+            callback: Receives each report; None for no reports, and then rows are not counted.
+            clock: Returns seconds; only differences matter.
         """
-        self._tell, self._clock = tell, clock
-        self._told_at = clock()
+        self._callback, self._clock = callback, clock
+        self._reported_at = clock()
         self.begin("reading", None)
 
     def begin(self, stage: Stage, size: int | None) -> None:
-        """Begin a stage."""
+        """Start a stage."""
         self.stage: Stage = stage
         self.size = size
         self.passed = self.rows = 0
 
-    def read(self, count: int) -> None:
-        """Count bytes; tell nothing, for whoever reads a file takes an error for the file's."""
+    def add_size(self, count: int) -> None:
+        """Count bytes without a report: an error of the callback would be taken for one of the file."""
         self.passed += count
 
-    def tick(self, rows: int = 0) -> None:
-        """Count rows, and tell how far it is, if that was last told long enough ago."""
+    def add_rows(self, rows: int = 0) -> None:
+        """Count rows, and report if the last report is long enough ago."""
         self.rows += rows
-        if self._tell is not None and self._clock() - self._told_at >= INTERVAL_S:
-            self.tell()
+        if self._callback is not None and self._clock() - self._reported_at >= INTERVAL_S:
+            self.report()
 
-    def tell(self) -> None:
-        """Tell how far it is."""
-        if self._tell is not None:
-            self._told_at = self._clock()
-            self._tell(Progress(stage=self.stage, passed=self.passed, size=self.size, rows=self.rows))
+    def report(self) -> None:
+        """Report now."""
+        if self._callback is not None:
+            self._reported_at = self._clock()
+            self._callback(Progress(stage=self.stage, passed=self.passed, size=self.size, rows=self.rows))
 
-    def watched(self, log: Iterable[EachT]) -> Iterator[EachT]:
-        """Return a log whose rows are counted as they pass; as it is, if nobody is told."""
-        return iter(log) if self._tell is None else self._counted(log)
+    def count_rows(self, log: Iterable[EachT]) -> Iterator[EachT]:
+        """Return a log whose rows are counted as they pass; the log itself if there is no callback."""
+        return iter(log) if self._callback is None else self._counted(log)
 
     def _counted(self, log: Iterable[EachT]) -> Iterator[EachT]:
         for row in log:
-            self.tick(1)
+            self.add_rows(1)
             yield row

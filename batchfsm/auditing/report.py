@@ -1,4 +1,4 @@
-"""What an audit found: a verdict, exact counts, and the first findings with their witnesses."""
+"""The report of an audit: a verdict, exact counts, and the first findings with their witnesses."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import attrs
 
-from batchfsm.auditing.findings_table import frame
+from batchfsm.auditing.findings_table import to_table
 from batchfsm.auditing.statistics import LogStatistics
 from batchfsm.finding import Finding, Verdict
 from batchfsm.logs import UnreadableEntry
@@ -19,52 +19,70 @@ FINDINGS_MAX: Final = 1_000
 
 @attrs.frozen(kw_only=True, eq=False)
 class Report:
-    """What an audit found."""
+    """The result of an audit."""
 
     verdict: Verdict
-    """`inconsistent`: an error was found; `undetermined`: none, and not all that was asked was judged."""
+    """`inconsistent`: an error was found. `undetermined`: none was found, but something was not checked: the whole log,
+    more unreadable places than allowed, the rest of a log that is cut off, or a selected rule."""
 
     snapshots: int
-    """How many snapshots were judged."""
+    """How many snapshots were checked."""
 
     batches: int
-    """How many batches they are of, by id."""
+    """How many batches they belong to, by id."""
+
+    places: int
+    """How many places hold something, readable or not: lines of a file, rows of a table, objects of an iterable."""
 
     unreadable_count: int
-    """How many objects or lines could not be read, or not in full; exact."""
+    """How many of the places could not be read, or not in full; exact."""
 
     unreadable: tuple[UnreadableEntry, ...]
-    """The first of them, each with its place."""
+    """The first of them."""
+
+    is_cut_off: bool = False
+    """True if the log is incomplete: a compressed file, or a JSON array, has no end."""
 
     counts: Mapping[str, int]
-    """How many findings each rule has; exact, in the order of the rules, rules without findings left out."""
+    """How many findings each rule has; exact, in the order of the rules, without the rules that have none."""
 
     findings: tuple[Finding, ...]
     """The first findings in the order of the log, as many as were asked for."""
 
     not_looked: tuple[str, ...] = ()
-    """What was selected and could not look, because the log has not what it needs."""
+    """Selected rules that could not check the log, because it lacks the fields that they need."""
 
     remarks: tuple[str, ...] = ()
-    """What there is to say of the run itself, such as how it could have been faster."""
+    """Remarks on the run itself, such as how it could have been faster."""
 
-    flow: LogStatistics | None = None
-    """What the batches went through, for the pictures of a report; None if it was not gathered."""
+    statistics: LogStatistics | None = None
+    """The data of the charts of `batchfsm.write_report`; None if it was not collected."""
 
     @property
     def ok(self) -> bool:
         """True if the verdict is `consistent`."""
         return self.verdict == "consistent"
 
+    @property
+    def unread(self) -> str:
+        """How much of the log could not be read, as part of a sentence; empty if all of it was read."""
+        parts = []
+        if self.unreadable_count:
+            noun = "place" if self.places == 1 else "places"
+            parts.append(f"{self.unreadable_count:,} of {self.places:,} {noun} could not be read, or not in full")
+        if self.is_cut_off:
+            parts.append("the log is cut off")
+        return "; ".join(parts)
+
     def by_batch(self) -> dict[str | None, tuple[Finding, ...]]:
-        """Return the listed findings by batch id; None for those of batches without one."""
+        """Return the listed findings by batch id; those of batches without id by None."""
         grouped: dict[str | None, list[Finding]] = {}
         for finding in self.findings:
             grouped.setdefault(finding.batch_id, []).append(finding)
         return {batch_id: tuple(found) for batch_id, found in grouped.items()}
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as plain JSON values."""
+        """Return the report as plain JSON values."""
         return {
             "verdict": self.verdict,
             "snapshots": self.snapshots,
@@ -84,13 +102,13 @@ class Report:
 
         Columns: `rule`, `name`, `severity`, `batch_id`, `source`, `line`, `known_source`, `known_line` (the earlier
         place that the finding contradicts), `observed_at` (Unix seconds), `fields` (text of JSON) and `message`. Null
-        is what nobody knows.
+        means unknown.
 
         Raises:
             MissingExtraError: If pyarrow is not installed.
         """
-        return frame(self.findings)
+        return to_table(self.findings)
 
     def to_json(self) -> str:
-        """Return it as one JSON document, pure ASCII: no id can disturb a terminal."""
+        """Return the report as one JSON document, pure ASCII: no id can disturb a terminal."""
         return json.dumps(self.to_dict(), indent=2)

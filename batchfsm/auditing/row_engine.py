@@ -1,4 +1,4 @@
-"""Rows judged one by one: streamed while each batch is in order of observation, else dealt out and sorted."""
+"""The row engine: it checks a log row by row, in one pass if every batch is in order of observation, else sorted."""
 
 from __future__ import annotations
 
@@ -22,179 +22,192 @@ from batchfsm.logs import RawRecord, Record, UnreadableEntry, parse_records
 from batchfsm.rules import HISTORY, RULES, needs
 from batchfsm.wire import reader
 
-_NEEDED: Final = frozenset().union(*map(needs, RULES)) - {HISTORY}
+_NEEDED_FIELDS: Final = frozenset().union(*map(needs, RULES)) - {HISTORY}
 
-Told = Callable[[Record, list[Finding]], None]
-"""What takes the findings of a row."""
+FindingsSink = Callable[[Record, list[Finding]], None]
+"""Receives each row and its findings."""
 
-Ended = Callable[[str, BatchRecord], None]
-"""What takes a batch: its id, and what is known of it."""
+BatchSink = Callable[[str, BatchRecord], None]
+"""Receives the id and the record of each batch after its last row."""
 
 
-def one_by_one(
+def audit_rows(
     log: Iterable[RawRecord | UnreadableEntry],
     dialect: Dialect,
-    blank: FindingsAccumulator,
+    template: FindingsAccumulator,
     skew_s: float,
     *,
     is_repeatable: bool = False,
-    past: IncrementalState | None = None,
+    state: IncrementalState | None = None,
     meter: ProgressMeter | None = None,
 ) -> tuple[FindingsAccumulator, LogStatistics]:
     """
-    Judge a log row by row, and gather what its batches went through.
+    Check a log row by row, and collect the statistics of its batches.
 
     Args:
-        log: What stands in it, in order of place.
-        dialect: Whose rules they are.
-        blank: What the run's tally begins as.
+        log: The raw records of the log, in order of place.
+        dialect: The dialect of the log.
+        template: The empty accumulator that the run starts from.
         skew_s: How far a stamp may lie after its observation; seconds.
-        is_repeatable: True if the log can be read a second time; else it is kept on disk.
-        past: What is known from runs before; None if nothing is, and nothing is to be kept.
-        meter: Who counts what is done; None if nobody waits.
+        is_repeatable: True if the log can be read a second time; else its rows are kept on disk.
+        state: The batches of earlier runs; None for a run of its own.
+        meter: Reports the progress; None for no reports.
     """
     fold, counter = Fold(dialect, skew_s=skew_s), meter or ProgressMeter(None)
 
     def read() -> Iterator[Record | UnreadableEntry]:
         counter.begin("reading", counter.size)
-        found = counter.watched(parse_records(log, reader(dialect)))
-        return found if past is None else past.in_time(found)
+        found = counter.count_rows(parse_records(log, reader(dialect)))
+        return found if state is None else state.drop_late_rows(found)
 
     with ExitStack() as stack:
-        spool = None if is_repeatable else stack.enter_context(closing(SpillFile()))
-        live = read()
-        judging, gathering = _judging(fold, attrs.evolve(blank), dialect, past)
-        if not stream(live if spool is None else _kept(live, spool), judging):
-            # Somewhere a snapshot came after a later one. What was judged so far may be wrong: begin again.
-            judging, gathering = _judging(fold, attrs.evolve(blank), dialect, past)
-            sort(read() if spool is None else chain(spool, live), judging, counter)
-        judging.tally.batches = judging.batches
-        return judging.tally, gathering.flow()
+        spill = None if is_repeatable else stack.enter_context(closing(SpillFile()))
+        rows = read()
+        engine, statistics = _new_engine(fold, attrs.evolve(template), dialect, state)
+        kept = rows if spill is None else _spill_while_reading(rows, spill)
+        if not run_in_order(_count_places(kept, engine.accumulator), engine):
+            # A snapshot came after a later one of its batch, so what was found before may be wrong: start again.
+            engine, statistics = _new_engine(fold, attrs.evolve(template), dialect, state)
+            again = read() if spill is None else chain(spill, rows)
+            run_sorted(_count_places(again, engine.accumulator), engine, counter)
+        engine.accumulator.batches = engine.batches
+        return engine.accumulator, statistics.result()
 
 
-def stream(log: Iterable[Record | UnreadableEntry], judge: RowEngine) -> bool:
-    """Judge rows as they come; False, and nothing counts, once one comes behind a later one of its batch."""
+def run_in_order(log: Iterable[Record | UnreadableEntry], engine: RowEngine) -> bool:
+    """Check rows as they come; return False, with the run unfinished, if one comes behind a later one of its batch."""
     latest: dict[str, float] = {}
     for row in log:
         if isinstance(row, UnreadableEntry):
-            judge.tally.miss(row)
+            engine.accumulator.add_unreadable(row)
             continue
         parsed = row.parsed
-        batch_id, seen_at = parsed.id, parsed.observed_at
+        batch_id, observed_at = parsed.id, parsed.observed_at
         if batch_id is None:
-            judge.alone(row)
+            engine.check_snapshot(row)
             continue
-        if seen_at is not None:
-            if seen_at < latest.get(batch_id, -inf):
+        if observed_at is not None:
+            if observed_at < latest.get(batch_id, -inf):
                 return False
-            latest[batch_id] = seen_at
-        judge.next(row)
-    judge.forget()
+            latest[batch_id] = observed_at
+        engine.check_next(row)
+    engine.finish()
     return True
 
 
-def sort(log: Iterable[Record | UnreadableEntry], judge: RowEngine, meter: ProgressMeter | None = None) -> None:
-    """Deal the rows out to buckets on disk, and judge bucket by bucket, each batch in order."""
+def run_sorted(log: Iterable[Record | UnreadableEntry], engine: RowEngine, meter: ProgressMeter | None = None) -> None:
+    """Write rows to buckets on disk by batch, then check bucket by bucket, each batch in order of observation."""
     with ExitStack() as stack:
-        spools = [stack.enter_context(closing(SpillFile())) for _ in range(BUCKETS)]
+        files = [stack.enter_context(closing(SpillFile())) for _ in range(BUCKETS)]
         for row in log:
             if isinstance(row, UnreadableEntry):
-                judge.tally.miss(row)
+                engine.accumulator.add_unreadable(row)
             elif not row.snapshot.is_named:
-                judge.alone(row)
+                engine.check_snapshot(row)
             else:
-                spools[bucket(row.snapshot.id)].add(row)
+                files[bucket(row.snapshot.id)].add(row)
         meter = meter or ProgressMeter(None)
         meter.begin("judging", BUCKETS)
-        for spool in spools:
-            for history in _histories(spool, judge.past).values():
+        for file in files:
+            for history in _histories(file, engine.state).values():
                 for _, _, row in sorted(history, key=lambda entry: entry[:2]):
-                    judge.next(row)
-                judge.forget()
-                meter.tick(len(history))
-            meter.read(1)
+                    engine.check_next(row)
+                engine.finish()
+                meter.add_rows(len(history))
+            meter.add_size(1)
 
 
-def _histories(spool: Iterable[Any], past: IncrementalState | None) -> dict[str, list[tuple[float, int, Record]]]:
+def _histories(rows: Iterable[Any], state: IncrementalState | None) -> dict[str, list[tuple[float, int, Record]]]:
+    """Return the rows of each batch, behind their time of observation and their number."""
     histories: dict[str, list[tuple[float, int, Record]]] = {}
-    for row in spool:
+    for row in rows:
         history = histories.setdefault(row.snapshot.id, [])
-        first = -inf if past is None else past.since(row.snapshot.id)
+        first = -inf if state is None else state.since(row.snapshot.id)
         before = history[-1][0] if history else first
-        seen_at = row.snapshot.observed_at
-        # One that does not say when it was seen, was seen when the one before it in the log was.
-        history.append((before if seen_at is None else seen_at, row.number, row))
+        observed_at = row.snapshot.observed_at
+        # A row without time counts as observed when the row before it in the log was.
+        history.append((before if observed_at is None else observed_at, row.number, row))
     return histories
 
 
 @attrs.define(eq=False)
 class RowEngine:
-    """The fold of each batch, and what it told."""
+    """Folds the rows of each batch, and passes their findings on."""
 
     fold: Fold
-    tally: FindingsAccumulator
-    told: Told
-    """What takes the findings of each row."""
-    ended: Ended | None = None
-    """What takes each batch, once no more of its rows will come."""
-    past: IncrementalState | None = None
-    """What is known from runs before."""
+    accumulator: FindingsAccumulator
+    add_findings: FindingsSink
+    finish_batch: BatchSink | None = None
+    state: IncrementalState | None = None
+    """The batches of earlier runs; None for a run of its own."""
     batches: int = attrs.field(init=False, default=0)
     """How many batches came, by id."""
-    _tracks: dict[str, BatchRecord] = attrs.field(init=False, factory=dict)
+    _records: dict[str, BatchRecord] = attrs.field(init=False, factory=dict)
 
-    def alone(self, row: Record) -> None:
-        """Judge a row without a readable id."""
-        self._note(row, None)
-        self.told(row, self.fold.judge(row.snapshot, row.place))
+    def check_snapshot(self, row: Record) -> None:
+        """Check a row without a readable id."""
+        self._note_fields(row, None)
+        self.add_findings(row, self.fold.judge(row.snapshot, row.place))
 
-    def next(self, row: Record) -> None:
-        """Judge the next row of its batch."""
+    def check_next(self, row: Record) -> None:
+        """Check the next row of its batch."""
         parsed = row.parsed
-        track = self._tracks.get(parsed.id)
-        if track is None:
-            known = None if self.past is None else self.past.track(parsed.id)
-            track = self._tracks[parsed.id] = known or BatchRecord()
+        record = self._records.get(parsed.id)
+        if record is None:
+            known = None if self.state is None else self.state.record(parsed.id)
+            record = self._records[parsed.id] = known or BatchRecord()
             self.batches += 1
-        if self.tally.select is not None:
-            self._note(row, track)
-        self.told(row, self.fold.advance(track, parsed, row.place))
-        if not self.tally.judged:
-            self.tally.judged = self.fold.can_judge(row.parsed)
+        if self.accumulator.select is not None:
+            self._note_fields(row, record)
+        self.add_findings(row, self.fold.advance(record, parsed, row.place))
+        if not self.accumulator.judged:
+            self.accumulator.judged = self.fold.can_judge(row.parsed)
 
-    def forget(self) -> None:
-        """Drop the batches: no more of their rows will come."""
-        for batch_id, track in self._tracks.items():
-            if self.ended is not None:
-                self.ended(batch_id, track)
-            if self.past is not None:
-                self.past.ended(batch_id, track)
-        self._tracks.clear()
+    def finish(self) -> None:
+        """Pass the batches on and drop them: none of their rows is left."""
+        for batch_id, record in self._records.items():
+            if self.finish_batch is not None:
+                self.finish_batch(batch_id, record)
+            if self.state is not None:
+                self.state.store(batch_id, record)
+        self._records.clear()
 
-    def _note(self, row: Record, track: BatchRecord | None) -> None:
-        """Note what the log has, if rules were selected that need it."""
-        if self.tally.select is not None:
-            self.tally.given |= {name for name in _NEEDED if getattr(row.snapshot, name) is not None}
-            if track is not None and track.row is not None:
-                self.tally.given.add(HISTORY)
+    def _note_fields(self, row: Record, record: BatchRecord | None) -> None:
+        """Note which fields the log has, if rules were selected that need them."""
+        if self.accumulator.select is not None:
+            available = self.accumulator.available_fields
+            available |= {name for name in _NEEDED_FIELDS if getattr(row.snapshot, name) is not None}
+            if record is not None and record.row is not None:
+                available.add(HISTORY)
 
 
-def _judging(
-    fold: Fold, tally: FindingsAccumulator, dialect: Dialect, past: IncrementalState | None
+def _new_engine(
+    fold: Fold, accumulator: FindingsAccumulator, dialect: Dialect, state: IncrementalState | None
 ) -> tuple[RowEngine, StatisticsCollector]:
-    gathering = StatisticsCollector(dialect, tally.wanted)
+    statistics = StatisticsCollector(dialect, accumulator.enabled_rules)
 
-    def told(row: Record, findings: list[Finding]) -> None:
-        tally.snapshots += 1
+    def add_findings(row: Record, findings: list[Finding]) -> None:
+        accumulator.snapshots += 1
         if findings:
-            tally.take(row.number, findings)
-            gathering.told(row, findings)
+            accumulator.add(row.number, findings)
+            statistics.add_findings(row, findings)
 
-    return RowEngine(fold, tally, told, gathering.ended, past), gathering
+    return RowEngine(fold, accumulator, add_findings, statistics.finish_batch, state), statistics
 
 
-def _kept(live: Iterator[Record | UnreadableEntry], spool: SpillFile) -> Iterator[Record | UnreadableEntry]:
-    """Pass rows on, and keep those of a source that cannot be read twice."""
-    for row in live:
-        spool.add(row)
+def _count_places(
+    rows: Iterable[Record | UnreadableEntry], accumulator: FindingsAccumulator
+) -> Iterator[Record | UnreadableEntry]:
+    """Yield rows, and count their places."""
+    for row in rows:
+        accumulator.add_place(row.place)
+        yield row
+
+
+def _spill_while_reading(
+    rows: Iterator[Record | UnreadableEntry], spill: SpillFile
+) -> Iterator[Record | UnreadableEntry]:
+    """Yield rows, and keep a copy of each on disk."""
+    for row in rows:
+        spill.add(row)
         yield row

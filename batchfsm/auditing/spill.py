@@ -1,4 +1,4 @@
-"""Rows on disk: for a source that cannot be read twice, and for a log that has to be sorted."""
+"""Rows in temporary files: of a source that cannot be read twice, and of a log that has to be sorted."""
 
 from __future__ import annotations
 
@@ -14,14 +14,13 @@ from batchfsm.errors import SourceError
 from batchfsm.logs import Record, UnreadableEntry
 
 BUCKETS: Final = 64
-"""Into how many files a log that is not in order is dealt, so that one of them fits into memory."""
+"""The number of files to which a log that is not in order is written, so that one of them fits into memory."""
 
 
 class SpillFile:
-    """Rows on disk, in the order they came; gone with the process."""
+    """Rows in an unnamed temporary file, in the order in which they were added."""
 
     def __init__(self) -> None:
-        """Open an unnamed temporary file."""
         try:
             self._file = cast("BinaryIO", TemporaryFile())  # noqa: SIM115  # `close` closes it.
         except OSError as error:
@@ -37,7 +36,7 @@ class SpillFile:
             raise SourceError(f"no room to sort the log: {error}") from error
 
     def __iter__(self) -> Iterator[Record | UnreadableEntry]:
-        """Yield the rows again."""
+        """Yield all rows."""
         self._file.seek(0)
         while True:
             try:
@@ -46,36 +45,36 @@ class SpillFile:
                 return
 
     def close(self) -> None:
-        """Give the disk back."""
+        """Delete the file."""
         self._file.close()
 
 
 class _Pickler(pickle.Pickler):
-    """Writes plain values and what is ours; of anything else only that it is there, for nobody judges it."""
+    """Pickles plain values and objects of this package; any other object becomes a bare `object`: no rule reads it."""
 
     def reducer_override(self, obj: Any) -> Any:
         if isinstance(obj, MappingProxyType):
-            return _viewed, (dict(obj),)
+            return _to_view, (dict(obj),)
         is_plain = isinstance(obj, str | int | float | type | FunctionType)
         return NotImplemented if is_plain or type(obj).__module__.startswith("batchfsm.") else (object, ())
 
 
-def pickled(found: object) -> bytes:
-    """Return plain values, and what is ours, as bytes for another process."""
+def pickled(value: object) -> bytes:
+    """Return a plain value, or an object of this package, as bytes for another process."""
     binary = BytesIO()
-    _Pickler(binary, protocol=5).dump(found)
+    _Pickler(binary, protocol=5).dump(value)
     return binary.getvalue()
 
 
 def unpickled(binary: bytes) -> Any:
-    """Return what was packed; only for bytes that `packed` made."""
+    """Return the value of bytes that `pickled` returned; never pass others."""
     return pickle.loads(binary)  # noqa: S301  # Our own: between a driver and its workers.
 
 
-def _viewed(mapping: dict[str, object]) -> MappingProxyType[str, object]:
+def _to_view(mapping: dict[str, object]) -> MappingProxyType[str, object]:
     return MappingProxyType(mapping)
 
 
 def bucket(batch_id: str) -> int:
-    """Return the bucket of a batch: all its rows meet there."""
+    """Return the number of the file that all rows of a batch are written to."""
     return crc32(batch_id.encode("utf-8", "surrogatepass")) % BUCKETS

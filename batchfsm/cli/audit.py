@@ -11,7 +11,18 @@ from typing import Any, Final
 
 import click
 
-from batchfsm.auditing import ENGINES, FINDINGS_MAX, MEMORY, SUFFIXES, Progress, Report, StateFile, audit, parse_size
+from batchfsm.auditing import (
+    ENGINES,
+    FINDINGS_MAX,
+    MEMORY,
+    SUFFIXES,
+    Progress,
+    Report,
+    StateFile,
+    audit,
+    parse_size,
+    parse_unreadable_max,
+)
 from batchfsm.auditing import suffix as check_suffix
 from batchfsm.cli.formats import FORMATS, STATUS, text, write_findings
 from batchfsm.cli.options import SPAN, DialectChoice, dialect_options
@@ -30,6 +41,14 @@ def _size(_ctx: click.Context, _param: click.Parameter, size: str) -> str:
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
     return size
+
+
+def _unreadable_max(_ctx: click.Context, _param: click.Parameter, limit: str) -> str:
+    try:
+        parse_unreadable_max(limit)
+    except ValueError:
+        raise click.BadParameter(f"it is a number of places, or a share such as 1%; not {limit!r}") from None
+    return limit
 
 
 def _findings_file(_ctx: click.Context, _param: click.Parameter, path: Path | None) -> Path | None:
@@ -54,6 +73,10 @@ def _findings_file(_ctx: click.Context, _param: click.Parameter, path: Path | No
 @click.option(
     "--max-findings", type=click.IntRange(min=0), metavar="N",
     help=f"List at most N findings; {FINDINGS_MAX} by default, {TERMINAL_FINDINGS_MAX} on a terminal.",
+)  # fmt: skip
+@click.option(
+    "--allow-unreadable", "unreadable_max", metavar="N|P%", default="0", callback=_unreadable_max,
+    help="With how many unreadable places, or which share of all, the log may be consistent; 0 by default.",
 )  # fmt: skip
 @click.option(
     "--skew", type=SPAN, metavar="SPAN", default=SKEW_S,
@@ -106,7 +129,7 @@ def command(
         reporting.ready()
     # The state is stored last: if the findings could not be written, the next audit finds them again.
     with nullcontext() if state is None else StateFile(state) as states:
-        audited = _audited(path, max_findings, flow=report is not None, state=states, **options)
+        audited = _audited(path, max_findings, statistics=report is not None, state=states, **options)
         for remark in audited.remarks:
             click.echo(f"batchfsm: {printable(remark)}", err=True)
         if findings is not None:

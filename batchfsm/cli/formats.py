@@ -41,8 +41,8 @@ def text(report: Report, *, listed_max: int | None = None) -> str:
 def verdict_line(report: Report) -> str:
     """Return the verdict with the numbers that it rests on, places that could not be read included."""
     line = f"{report.verdict}: {_plural(report.snapshots, 'snapshot')} of {_plural(report.batches, 'batch')}"
-    if report.unreadable_count:
-        return f"{line}; {_plural(report.unreadable_count, 'place')} could not be read, or not in full"
+    if report.unread:
+        return f"{line}; {report.unread}"
     return line if report.snapshots else f"{line}; the log holds no batch to check"
 
 

@@ -1,11 +1,13 @@
 """Logs of batch objects: JSON lines, arrays, pages, gzip, zstd, text forms, or objects at hand."""
 
 from batchfsm.logs.compression import CountingReader, TruncatedStreamError, decompressing_reader, is_packed
+from batchfsm.logs.foreign_formats import HEAD_BYTES, reject_foreign_format
 from batchfsm.logs.json_reader import OBJECT_CHARS_MAX, RawRecord, RecordReader, UnreadableEntry
 from batchfsm.logs.records import Record, parse_records
 from batchfsm.logs.sources import INPUT_FORMATS, InputFormat, LogSource, is_parquet, resolve_source
 
 __all__ = [
+    "HEAD_BYTES",
     "INPUT_FORMATS",
     "OBJECT_CHARS_MAX",
     "CountingReader",
@@ -20,5 +22,6 @@ __all__ = [
     "is_packed",
     "is_parquet",
     "parse_records",
+    "reject_foreign_format",
     "resolve_source",
 ]

@@ -12,6 +12,7 @@ import attrs
 
 from batchfsm.finding import LogPosition
 from batchfsm.logs.compression import TruncatedStreamError, decompressing_reader
+from batchfsm.logs.foreign_formats import HEAD_BYTES, reject_foreign_format
 from batchfsm.logs.sdk_text.detection import TextForm, first_start, starts_record
 from batchfsm.logs.sdk_text.literals import TextError
 from batchfsm.logs.sdk_text.parsers import is_complete, read_text
@@ -49,6 +50,10 @@ class UnreadableEntry:
     place: LogPosition
     problem: str
     """The reason, in half a sentence."""
+    is_cut_off: bool = False
+    """True if the log is incomplete from here on: a compressed stream or an array has no end."""
+    is_partial: bool = False
+    """True if a batch was read here, but for fields that the text does not show."""
 
 
 _make_place: Final[Callable[[str, int], LogPosition]] = fast_constructor(LogPosition)
@@ -77,6 +82,7 @@ class RecordReader:
         self._is_utf8 = True
         self._scan = make_scanner()
         self._text, self._at, self._line = "", 0, line
+        self._array_line = line  # Of the last value in an array, or of its beginning.
         self._ended = False
         self._broken: str | None = None
         self._retry_budget = _PATIENCE_MAX
@@ -86,8 +92,8 @@ class RecordReader:
         self._open()
         in_array = False
         while True:
-            if self._form is None and not in_array:
-                yield from self._whole_objects()
+            if self._form is None:
+                yield from self._whole_values() if in_array else self._whole_objects()
             char = self._skip(_SPACE_OR_COMMA if in_array else _SPACE)
             if char is None:
                 break
@@ -95,14 +101,15 @@ class RecordReader:
                 in_array = False
                 self._advance(1)
             elif char == "[" and not in_array and self._form is None and self._opens_array():
-                in_array = True
+                in_array, self._array_line = True, self._line
                 self._advance(1)
             else:
                 yield self._next(char, in_array=in_array)
         if self._broken is not None:
-            yield UnreadableEntry(self._place(), self._broken)
+            yield UnreadableEntry(self._place(), self._broken, is_cut_off=True)
         elif in_array:
-            yield UnreadableEntry(self._place(), "the array is not closed: the log may be cut off")
+            place = _make_place(self._name, self._array_line)
+            yield UnreadableEntry(place, "the array is not closed: the log may be cut off", is_cut_off=True)
 
     def _whole_objects(self) -> Iterator[RawRecord]:
         """Yield objects as long as each ends inside the window; `_next` reads the others."""
@@ -127,9 +134,36 @@ class RecordReader:
                 self._advance(end - start + text.startswith("\n", end))
             yield sighting
 
+    def _whole_values(self) -> Iterator[RawRecord | UnreadableEntry]:
+        """Decode and pass values of an array, as long as they end inside the window; a line is unreadable only once."""
+        text, scan, size, line = self._text, self._scan, len(self._text), 0
+        is_utf8 = self._is_utf8 or text.isascii()
+        while True:
+            self._advance(self._end_of(_SPACE_OR_COMMA, self._at) - self._at)
+            start = self._at
+            if start == size or text[start] == "]":
+                return
+            try:
+                found, end = scan(text, start)
+                if end == size:
+                    return
+                if not is_utf8:
+                    text[start:end].encode()  # Bytes that are not UTF-8 were let in as lone surrogates.
+            except (ValueError, RecursionError):
+                return
+            place = _make_place(self._name, self._line)
+            self._array_line = self._line
+            self._advance(end - start)
+            if isinstance(found, dict | list):
+                yield _make_sighting(place, found)
+            elif place.line != line:
+                line = place.line
+                yield UnreadableEntry(place, _NO_OBJECT)
+
     def _next(self, char: str, *, in_array: bool) -> RawRecord | UnreadableEntry:
         """Return the object or the text form that begins here; an entry for a line that is neither."""
         place, problem = self._place(), None
+        self._array_line = self._line
         if self._form is None and (char in "{[" or in_array):
             found, problem = self._object()
             if problem is None:
@@ -250,8 +284,10 @@ class RecordReader:
 
     def _open(self) -> None:
         self._read = decompressing_reader(self._binary)
-        if self._fill_buffer() and self._line == 1 and self._text.startswith("\ufeff"):
-            self._text = self._text[1:]  # Windows puts a byte order mark before UTF-8.
+        self._fill_buffer()
+        if self._line == 1:
+            reject_foreign_format(self._text[:HEAD_BYTES].encode(errors="surrogateescape")[:HEAD_BYTES], self._name)
+            self._text = self._text.removeprefix("\ufeff")  # Windows puts a byte order mark before UTF-8.
 
     def _fill_buffer(self) -> bool:
         """Double the unread part of the window, so that reading stays linear; False at the end."""

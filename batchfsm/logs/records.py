@@ -38,37 +38,39 @@ _make_row: Final[Callable[[float, LogPosition, ParsedRow], Record]] = fast_const
 
 
 def parse_records(source: Iterable[RawRecord | UnreadableEntry], reader: Reader) -> Iterator[Record | UnreadableEntry]:
-    """Yield a record for each snapshot of a source, and an entry for each place that cannot be read."""
-    number = 0
+    """
+    Yield a record for each snapshot of a source, and an entry for each place that cannot be read.
+
+    A line is one place: of several values on a line that are surely no batches only the first has an entry.
+    """
+    number, unreadable = 0, LogPosition("", 0)
     for sighting in source:
         if isinstance(sighting, UnreadableEntry):
+            unreadable = sighting.place
             yield sighting
             continue
         place = sighting.place
         try:
-            found = _unpacked(sighting.found)
-            batch = reader.only_batch(found)
-            if batch is not None:
-                several: Iterable[tuple[object, object]] = (batch,)
-            elif isinstance(found, Mapping | list | tuple):
-                several = reader.unwrap(found)
-            else:
-                several = ((reader.read_row(found), None),)
+            several = _unwrapped(sighting.found, reader)
         except SnapshotError as error:
+            unreadable = place
             yield UnreadableEntry(place, error.problems[0][1])
             continue
         for each, observed_at in several:
+            if place.line == unreadable.line and place == unreadable and reader.is_no_batch(each):
+                continue
             if isinstance(each, Unreadable):
                 yield UnreadableEntry(place, "an item of the list, which this text form hides")
                 continue
             try:
                 parsed = reader.read_bare_row(each, observed_at)
             except SnapshotError as error:
+                unreadable = place
                 yield UnreadableEntry(place, error.problems[0][1])
                 continue
             # A field that is unread is a bad one, and a row with a bad field has no pattern.
             if parsed.pattern is None and (problem := _unread_problem(parsed.snapshot)):
-                yield UnreadableEntry(place, problem)
+                yield UnreadableEntry(place, problem, is_partial=True)
             yield _make_row(number, place, parsed)
             number += 1
 
@@ -89,6 +91,15 @@ def _unread_problem(snapshot: Snapshot) -> str | None:
     if illegible:
         problems.append(f"cannot be sure of {', '.join(illegible)}")
     return "; ".join(problems) or None
+
+
+def _unwrapped(raw: object, reader: Reader) -> Iterable[tuple[object, object]]:
+    """Return the batches of a raw record, each with its time of observation; SnapshotError if it is no JSON."""
+    found = _unpacked(raw)
+    batch = reader.only_batch(found)
+    if batch is not None:
+        return (batch,)
+    return reader.unwrap(found) if isinstance(found, Mapping | list | tuple) else ((reader.read_row(found), None),)
 
 
 def _unpacked(found: object) -> object:

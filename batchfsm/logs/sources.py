@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from glob import glob, has_magic
@@ -24,6 +25,7 @@ InputFormat = Literal["auto", "json", "parquet", "python", "kotlin", "dart", "go
 INPUT_FORMATS: Final[tuple[str, ...]] = get_args(InputFormat)
 
 _PARQUET: Final = b"PAR1"
+_ADDRESS: Final = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)  # `Path` makes one slash of two.
 
 
 @attrs.frozen
@@ -78,6 +80,8 @@ class LogSource:
                     yield from RecordReader(
                         cast("BinaryIO", CountingReader(binary, self.passed)), name, form, detects=detects
                     )
+            except SourceError:
+                raise
             except OSError as error:
                 msg = f"{name}: {error.strerror or error}"
                 raise SourceError(msg) from error
@@ -106,7 +110,7 @@ def resolve_source(source: object, input_format: str = "auto") -> LogSource:
         input_format: One of `INPUT_FORMATS`; for files only.
 
     Raises:
-        SourceError: If a glob matches nothing.
+        SourceError: If a glob matches nothing, or a name is that of a folder or an address.
         UnknownNameError: If there is no such format.
         TypeError: If it is none of these.
     """
@@ -132,9 +136,21 @@ def _is_dumpable(source: object) -> bool:
 
 def _files(path: str | PathLike[str]) -> list[str]:
     name = fspath(path)
+    if _ADDRESS.match(name) and not Path(name).exists():
+        msg = f"{name}: an address, and only files are read: download it first"
+        raise SourceError(msg)
     if name == "-" or not has_magic(name) or Path(name).exists():
-        return [name]
+        return [_require_file(name)]
     if names := sorted(glob(name, recursive=True)):  # noqa: PTH207  # `Path.glob` refuses absolute patterns.
-        return names
+        # `**` stands for folders too, and finds the files in them by itself.
+        return [_require_file(each) for each in names if "**" not in name or not Path(each).is_dir()]
     msg = f"{name}: nothing matches"
     raise SourceError(msg)
+
+
+def _require_file(name: str) -> str:
+    """Return a name that is not that of a folder; SourceError, with what to do, for a folder."""
+    if Path(name).is_dir():
+        msg = f"{name}: a folder: name the files in it, such as {Path(name) / '*.jsonl'}"
+        raise SourceError(msg)
+    return name

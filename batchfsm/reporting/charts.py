@@ -46,17 +46,18 @@ _THEME: Final[Mapping[str, Any]] = {
 }
 
 
-def lifecycle(flow: LogStatistics) -> str:
+def lifecycle(statistics: LogStatistics) -> str:
     """Return the lifecycle with the number of steps taken, as an SVG element."""
-    drawn = drawn_lifecycle(flow.dialect.lifecycle, taken=flow.taken)
+    drawn = drawn_lifecycle(statistics.dialect.lifecycle, taken=statistics.step_counts)
     return drawn[drawn.index("<svg") :]
 
 
-def dwell(flow: LogStatistics) -> str:
+def dwell(statistics: LogStatistics) -> str:
     """Return the distribution of the time in each status, on a logarithmic axis; the line is the median."""
-    bars = [bar for status, stays in flow.dwell.items() for bar in _bars(status, stays)]
+    bars = [bar for status, stays in statistics.dwell_times.items() for bar in _bars(status, stays)]
     medians = [
-        {"status": status, "median": max(quantile(stays, 0.5), _UNDER_A_SECOND)} for status, stays in flow.dwell.items()
+        {"status": status, "median": max(quantile(stays, 0.5), _UNDER_A_SECOND)}
+        for status, stays in statistics.dwell_times.items()
     ]
     longest = max(bar["to"] for bar in bars)
     axis = {
@@ -79,7 +80,7 @@ def dwell(flow: LogStatistics) -> str:
                 "facet": {
                     "row": {
                         **status,
-                        "sort": list(flow.dwell),
+                        "sort": list(statistics.dwell_times),
                         "header": None,
                     }
                 },
@@ -114,11 +115,11 @@ def dwell(flow: LogStatistics) -> str:
     )
 
 
-def over_time(flow: LogStatistics) -> str:
+def over_time(statistics: LogStatistics) -> str:
     """Return the findings over time, a row for each rule, in the colours of the severities."""
     values = []
     stacked: dict[tuple[str, int], int] = {}  # Severities stand on each other: a rule may have two of them.
-    for (rule, severity), spans in flow.when.items():
+    for (rule, severity), spans in statistics.findings_over_time.items():
         for at, count in spans.items():
             below = stacked.get((rule, at), 0)
             stacked[rule, at] = below + count
@@ -129,8 +130,8 @@ def over_time(flow: LogStatistics) -> str:
                     "below": below,
                     "above": below + count,
                     "from": at * 1000,
-                    "to": (at + flow.span_s) * 1000,
-                    "said": f"{rule}: {count:,} of severity {severity} from {clock(at)} UTC, {span(flow.span_s)}",
+                    "to": (at + statistics.span_s) * 1000,
+                    "said": f"{rule}: {count:,} of severity {severity} from {clock(at)} UTC, {span(statistics.span_s)}",
                 }
             )
     times = [at for _, at in stacked]
@@ -145,7 +146,9 @@ def over_time(flow: LogStatistics) -> str:
                         "field": "rule",
                         "type": "nominal",
                         "title": None,
-                        "sort": [rule for rule in RULES if rule in {found for found, _ in flow.when}],
+                        "sort": [
+                            rule for rule in RULES if rule in {found for found, _ in statistics.findings_over_time}
+                        ],
                         "header": None,
                     }
                 },

@@ -38,7 +38,7 @@ def write_report(report: Report, path: str | PathLike[str], *, title: str = "Aud
     Write the report of an audit as one HTML file, which loads nothing and opens from a disk.
 
     Args:
-        report: What `audit` returned. If it has no `flow`, the page has no pictures,
+        report: What `audit` returned. If it has no `statistics`, the page has no pictures,
             and says so.
         path: The file to write.
         title: What the page is called.
@@ -69,7 +69,7 @@ def page(report: Report, *, title: str) -> str:
     )
     environment.filters |= {"safe_text": printable, "clock": clock, "span": span, "message": _message}
     template = environment.from_string((here / "page.html").read_text(encoding="utf-8"))
-    flow = report.flow if report.snapshots else None
+    statistics = report.statistics if report.snapshots else None
     found: str = template.render(
         title=title,
         version=version("batchfsm"),
@@ -80,13 +80,15 @@ def page(report: Report, *, title: str) -> str:
         verdict_text=_VERDICTS[report.verdict] if report.snapshots else _EMPTY,
         rules=[_rule(code, report) for code in report.counts],
         total=sum(report.counts.values()),
-        flow=flow,
-        lifecycle=_markup(lifecycle(flow)) if flow else "",
-        dwell=_markup(dwell(flow)) if flow and flow.dwell else "",
-        stays=_stays(flow) if flow else [],
-        over_time=_markup(over_time(flow)) if flow and flow.when else "",
-        troubled=[_life(life, report.by_batch().get(life.batch_id, ())) for life in flow.troubled] if flow else [],
-        clean=[_life(life, ()) for life in flow.clean] if flow else [],
+        statistics=statistics,
+        lifecycle=_markup(lifecycle(statistics)) if statistics else "",
+        dwell=_markup(dwell(statistics)) if statistics and statistics.dwell_times else "",
+        stays=_stays(statistics) if statistics else [],
+        over_time=_markup(over_time(statistics)) if statistics and statistics.findings_over_time else "",
+        troubled=[_life(life, report.by_batch().get(life.batch_id, ())) for life in statistics.failing_examples]
+        if statistics
+        else [],
+        clean=[_life(life, ()) for life in statistics.clean_examples] if statistics else [],
     )
     return found
 
@@ -104,9 +106,13 @@ def _place_of_rule(found: tuple[str, str]) -> tuple[int, str]:
 
 def _rule(code: str, report: Report) -> dict[str, Any]:
     """Return a rule with the counts and times of its findings."""
-    rule, flow = RULES[code], report.flow
-    spans = [at for (found, _), each in flow.when.items() if found == code for at in each] if flow else []
-    severities = [severity for found, severity in flow.when if found == code] if flow else []
+    rule, statistics = RULES[code], report.statistics
+    spans = (
+        [at for (found, _), each in statistics.findings_over_time.items() if found == code for at in each]
+        if statistics
+        else []
+    )
+    severities = [severity for found, severity in statistics.findings_over_time if found == code] if statistics else []
     severities = severities or [finding.severity for finding in report.findings if finding.rule == code]
     return {
         "code": code,
@@ -120,7 +126,7 @@ def _rule(code: str, report: Report) -> dict[str, Any]:
     }
 
 
-def _stays(flow: LogStatistics) -> list[dict[str, Any]]:
+def _stays(statistics: LogStatistics) -> list[dict[str, Any]]:
     return [
         {
             "status": status,
@@ -128,7 +134,7 @@ def _stays(flow: LogStatistics) -> list[dict[str, Any]]:
             "quantiles": [quantile(stays, share) for share in _SHARES],
             "longest": max(stays),
         }
-        for status, stays in flow.dwell.items()
+        for status, stays in statistics.dwell_times.items()
     ]
 
 

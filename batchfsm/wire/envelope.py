@@ -36,6 +36,7 @@ _LISTS: Final = (list, tuple)
 _ATOMS: Final = (str, bytes, int, float, NoneType)
 _WRAPPERS: Final = ("snapshot", "batch", "body", "data")
 _CLOCKS: Final = ("observed_at", "timestamp")
+_VITAL_SPELLINGS: Final = frozenset(spelling for spelling, name in SPELLINGS.items() if name in REQUIRED_FIELDS)
 _ENVELOPES_MAX: Final = 4096  # Healthy logs show one or two; a hostile one shall not grow the table.
 _KEYS_MAX: Final = 64
 _NESTING_MAX: Final = 4  # An array of envelopes of pages of envelopes; nobody wraps deeper.
@@ -150,19 +151,27 @@ def unwrap(
     Yields:
         `(batch, observed_at)` in order, neither of them checked.
     """
-    pending = [(obj, observed_at, _NESTING_MAX)]
-    while pending:
-        found, seen, floors = pending.pop()
-        inner = _unwrap_once(found, translator) if floors else None
-        if inner is None:
-            yield found, seen
-            continue
-        if isinstance(found, Mapping):
-            seen = next((found[name] for name in _CLOCKS if found.get(name) is not None), seen)
-        if isinstance(inner, _LISTS):
-            pending.extend((each, seen, floors - 1) for each in reversed(inner))
+    return _unwrap(obj, observed_at, translator, _NESTING_MAX)
+
+
+def _unwrap(found: object, seen: object, translator: Translator | None, levels: int) -> Iterator[tuple[object, object]]:
+    inner = _unwrap_once(found, translator) if levels else None
+    if inner is None:
+        yield found, seen
+        return
+    if isinstance(found, Mapping):
+        seen = next((found[name] for name in _CLOCKS if found.get(name) is not None), seen)
+    for each in inner if isinstance(inner, _LISTS) else (inner,):
+        if isinstance(each, _ATOMS):
+            yield each, seen  # Without a generator of its own: a hostile array holds a million numbers.
         else:
-            pending.append((inner, seen, floors - 1))
+            yield from _unwrap(each, seen, translator, levels - 1)
+
+
+def is_no_batch(found: object, translator: Translator | None = None) -> bool:
+    """Tell whether a value out of JSON surely cannot be read as a batch; False if it has to be tried."""
+    has_no_field = translator is None and type(found) is dict and _VITAL_SPELLINGS.isdisjoint(found)
+    return has_no_field or isinstance(found, _ATOMS)
 
 
 def only_batch(found: object) -> tuple[object, object] | None:

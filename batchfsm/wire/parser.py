@@ -32,6 +32,7 @@ from batchfsm.wire.envelope import (
     decode,
     holds_list,
     is_batch,
+    is_no_batch,
     only_batch,
     unwrap,
 )
@@ -110,6 +111,10 @@ class Reader:
     def unwrap(self, found: object) -> Iterator[tuple[object, object]]:
         """Open a log line or an answer of the server, as the function `unwrap` does."""
         return unwrap(found, None, self._translator)
+
+    def is_no_batch(self, found: object) -> bool:
+        """Tell whether a value out of JSON surely cannot be read as a batch, as the function `is_no_batch` does."""
+        return is_no_batch(found, self._translator)
 
     def only_batch(self, found: object) -> tuple[object, object] | None:
         """Open a bare batch or its envelope, as the function `only_batch` does."""

@@ -112,11 +112,11 @@ def test_batches_without_id_alone_are_undetermined():
     assert ("undetermined", 1, 0) == (report.verdict, report.snapshots, report.batches)
 
 
-def test_unreadable_lines_do_not_spoil_the_verdict():
-    """What cannot be read is counted beside the verdict of what can."""
+def test_unreadable_lines_leave_the_verdict_open():
+    """What cannot be read was not checked: it is counted, and the verdict is undetermined."""
     report = audit([7, *seen("vp"), {}])
 
-    assert ("consistent", 2, 2) == (report.verdict, report.snapshots, report.unreadable_count)
+    assert ("undetermined", 2, 2) == (report.verdict, report.snapshots, report.unreadable_count)
 
 
 def test_report_as_json_has_the_keys_of_the_contract():
@@ -392,7 +392,7 @@ def test_skew():
 @pytest.mark.parametrize("wrong", [{"max_findings": -1}, {"skew_s": -0.5}, {"skew_s": nan}])
 def test_numbers_out_of_range(wrong):
     """Negative limits are a wrong use."""
-    with pytest.raises(ValueError, match=r"^max_findings and skew_s are not negative$"):
+    with pytest.raises(ValueError, match=r"^max_findings and skew_s must not be negative$"):
         audit(LEFT, **wrong)
 
 

@@ -340,11 +340,11 @@ def test_a_state_on_the_command_line(log):
     first, second = run(), run()
 
     assert (1, "") == (first.exit_code, first.stderr)
-    assert (2, "batchfsm: passed over, for the state has taken it in before: log.jsonl\n") == (
+    assert (2, "batchfsm: skipped log.jsonl: already in the state file\n") == (
         second.exit_code,
         second.stderr,
     )
-    assert "batchfsm: s.db: it was kept with a skew of 60 s, not 5 s\n" == run("--skew", "5").stderr
+    assert "batchfsm: s.db: it was made with a skew of 60 s, not 5 s\n" == run("--skew", "5").stderr
 
 
 def test_findings_that_reached_nobody_come_again(log):

@@ -117,7 +117,7 @@ def test_ten_times_a_second():
     """However many rows there are."""
     now, found = [0.0], []
     meter = ProgressMeter(found.append, lambda: now[0])
-    for _ in meter.watched(range(100)):
+    for _ in meter.count_rows(range(100)):
         now[0] += 0.03125
 
     assert [5 + 4 * time for time in range(24)] == [each.rows for each in found]

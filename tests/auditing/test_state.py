@@ -9,8 +9,7 @@ import pytest
 
 from batchfsm import Dialect, SourceError, audit
 from batchfsm.auditing import StateFile, api
-from batchfsm.auditing.packing import decompressing_reader, packed
-from batchfsm.auditing.state_file import VERSION
+from batchfsm.auditing.state_file import VERSION, _pack, _unpack
 from batchfsm.errors import DefinitionError, StateError
 from batchfsm.history import BatchRecord
 from batchfsm.lifecycle import Lifecycle
@@ -211,7 +210,7 @@ def test_the_same_log_again_is_passed_over(tmp_path):
     report = audit([path, written(tmp_path / "new.jsonl", seen("vp", id="batch_2"))], state=state)
     again = audit(path, state=state)
 
-    assert ((f"passed over, for the state has taken it in before: {path}",), 2, "consistent") == (
+    assert ((f"skipped {path}: already in the state file",), 2, "consistent") == (
         report.remarks, report.snapshots, report.verdict,
     )  # fmt: skip
     assert (1, 0, "undetermined") == (len(again.remarks), again.snapshots, again.verdict)
@@ -304,7 +303,7 @@ def test_nothing_is_written_before_the_block_has_ended(tmp_path):
 def test_one_audit_at_a_time(tmp_path, monkeypatch):
     """A second one would take in what the first has not written."""
     monkeypatch.setattr("batchfsm.auditing.state_file._TIMEOUT_S", 0.0)
-    with StateFile(tmp_path / "state.db"), pytest.raises(StateError, match=r"state\.db: another audit has it$"):
+    with StateFile(tmp_path / "state.db"), pytest.raises(StateError, match=r"state\.db: another audit uses it$"):
         StateFile(tmp_path / "state.db")
 
 
@@ -334,11 +333,11 @@ def kept(tmp_path):
 @pytest.mark.parametrize(
     "how, problem",
     [
-        ({"dialect": "azure"}, "it was kept under the dialect openai, not azure"),
-        ({"skew_s": 5}, "it was kept with a skew of 60 s, not 5 s"),
+        ({"dialect": "azure"}, "it was made under the dialect openai, not azure"),
+        ({"skew_s": 5}, "it was made with a skew of 60 s, not 5 s"),
         (
             {"dialect": Dialect(name="openai", dropped_steps=(("finalizing", "expired"),))},
-            "it was kept under another lifecycle of the dialect openai",
+            "it was made under another lifecycle of the dialect openai",
         ),
     ],
 )
@@ -367,25 +366,25 @@ def other_database(path):
     """Make a SQLite file of somebody else's."""
     with closing(sqlite3.connect(path)) as db:
         db.execute("CREATE TABLE t (x)")
-    return "it is no state of an audit, but some other SQLite file"
+    return "not a state of an audit, but some other SQLite file"
 
 
 def text(path):
     """Make a file of text."""
     path.write_text("precious, and longer than the hundred bytes of a header" * 3)
-    return "it is no state of an audit: not even a SQLite file"
+    return "not a state of an audit, nor any other SQLite file"
 
 
 def folder(path):
     """Make a directory."""
     path.mkdir()
-    return "it is no state of an audit: not even a file"
+    return "not a file"
 
 
 def too_short(path):
     """Make a file that is shorter than a header."""
     path.write_text("precious")
-    return "it is no state of an audit: not even a SQLite file"
+    return "not a state of an audit, nor any other SQLite file"
 
 
 @pytest.mark.parametrize("make", [other_database, text, folder, too_short])
@@ -426,7 +425,7 @@ def test_a_damaged_batch(known, kept):
 
 def test_an_empty_track_is_packed_too():
     """Nothing known, and no places."""
-    assert (None, {}) == ((track := decompressing_reader(packed(BatchRecord()))).status, track.places)
+    assert (None, {}) == ((track := _unpack(_pack(BatchRecord()))).status, track.places)
 
 
 def test_spark_keeps_no_state(tmp_path):

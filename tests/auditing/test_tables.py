@@ -93,8 +93,8 @@ def is_large(path):
     taken = []
     with pytest.MonkeyPatch.context() as patch:
         enable_columns(patch, bytes_min=api.COLUMNS_BYTES_MIN)
-        patch.setattr(api, "_in_columns", lambda *_: taken.append(True))
-        patch.setattr(api, "one_by_one", lambda log, dialect, blank, *_, **__: (blank, None))
+        patch.setattr(api, "_run_columns", lambda *_: taken.append(True))
+        patch.setattr(api, "audit_rows", lambda log, dialect, blank, *_, **__: (blank, None))
         audit(str(path))
     return bool(taken)
 
@@ -152,7 +152,7 @@ def test_dataframes(library, tmp_path):
 
 
 def test_a_state_goes_on_over_tables(tmp_path):
-    """What it has taken in is passed over and named; a frame has no name, and is always new."""
+    """A file that the state has is skipped and named; a frame has no name, and is always new."""
     rows, state = healthy(), tmp_path / "state.db"
     lines, parquet = files(tmp_path, rows)
     Path(lines).write_text("".join(map(line, rows[:3])))
@@ -162,7 +162,7 @@ def test_a_state_goes_on_over_tables(tmp_path):
     frame = audit(pq.read_table(parquet), state=tmp_path / "other.db")
 
     assert (3, len(rows) - 3, len(rows) - 3) == (first.snapshots, second.snapshots, frame.snapshots)
-    assert (f"passed over, for the state has taken it in before: {lines}",) == second.remarks
+    assert (f"skipped {lines}: already in the state file",) == second.remarks
     assert whole.counts == {
         code: first.counts.get(code, 0) + second.counts.get(code, 0) for code in {**first.counts, **second.counts}
     }

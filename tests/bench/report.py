@@ -44,12 +44,12 @@ def main(rows, findings):
     with TemporaryDirectory() as folder:
         log, page = Path(folder) / "log.jsonl", Path(folder) / "report.html"
         write_log(log, 80_000, 0)
-        batchfsm.audit(log, flow=True)  # What is compiled, is compiled before the clock runs.
+        batchfsm.audit(log, statistics=True)  # What is compiled, is compiled before the clock runs.
         write_log(log, rows, findings)
         plain, gathered, written = [], [], []
         for _ in range(3):
             plain.append(timed(batchfsm.audit, log, max_findings=findings)[1])
-            audited, seconds = timed(batchfsm.audit, log, max_findings=findings, flow=True)
+            audited, seconds = timed(batchfsm.audit, log, max_findings=findings, statistics=True)
             gathered.append(seconds)
             written.append(timed(batchfsm.report, audited, page)[1])
         print(f"{audited.snapshots:,} snapshots, {len(audited.findings):,} findings listed; seconds, medians of three")

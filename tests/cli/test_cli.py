@@ -79,7 +79,7 @@ def test_exit_statuses_of_a_process(name, status, log):
 def test_nothing_to_judge(said):
     """Empty, blank and foreign input is undetermined: never report that as clean."""
     result = ran("audit", "-", said=said)
-    why = "1 place could not be read, or not in full" if said == "what\n" else "the log holds no batch to check"
+    why = "1 of 1 place could not be read, or not in full" if said == "what\n" else "the log holds no batch to check"
 
     assert (2, f"undetermined: 0 snapshots of 0 batches; {why}") == (result.exit_code, result.stdout.splitlines()[0])
 
@@ -96,7 +96,7 @@ def test_a_rule_that_could_not_look_is_named(log):
     "arguments, said",
     [
         (["audit", "nope.jsonl"], "nope.jsonl: No such file or directory"),
-        (["audit", "."], ".: Is a directory"),
+        (["audit", "."], ".: a folder: name the files in it, such as *.jsonl"),
         (["audit", "good.jsonl", "nope.jsonl"], "nope.jsonl: No such file or directory"),
         (["audit", "*.json"], "*.json: nothing matches"),
         (
@@ -344,7 +344,7 @@ def test_audit_as_text(log):
     result = ran("audit", "odd.jsonl")
 
     assert (
-        "inconsistent: 6 snapshots of 2 batches; 1 place could not be read, or not in full\n"
+        "inconsistent: 6 snapshots of 2 batches; 1 of 7 places could not be read, or not in full\n"
         "\n"
         "  1  P104  deadline-missing\n"
         "  1  H502  terminal-left\n"
@@ -355,7 +355,7 @@ def test_audit_as_text(log):
         "1 place could not be read, or not in full:\n"
         "  odd.jsonl:7: not JSON: Expecting value (column 1)\n"
         "\n"
-        "inconsistent: 6 snapshots of 2 batches; 1 place could not be read, or not in full\n"
+        "inconsistent: 6 snapshots of 2 batches; 1 of 7 places could not be read, or not in full\n"
     ) == result.stdout
 
 

@@ -158,12 +158,12 @@ def test_numbers_go_through_the_log(written):
 
 
 def test_a_bad_element_of_an_array(written):
-    """In an array on one line, what is no object costs nothing but itself."""
+    """In an array on one line, values that are no objects cost nothing but themselves, and are named once."""
     text = f'[{ONE_LINE[0]}, null, 12, "x", [], [7], {ONE_LINE[1]}]'
     snapshots, unreadable = found(written(text))
 
     assert ["validating", "in_progress"] == [row.snapshot.status for row in snapshots]
-    assert ["expected an object"] * 3 + ["expected an object, got 7"] == [each.problem for each in unreadable]
+    assert ["expected an object"] == [each.problem for each in unreadable]
 
 
 @pytest.mark.parametrize("chunk", range(1, 12))
@@ -258,14 +258,11 @@ def test_the_inner_time_goes_before_the_outer(written):
 
 
 def test_a_page_with_damage(written):
-    """Of a page, each batch is read by itself."""
+    """Of a page, each batch is read by itself; its line is one unreadable place."""
     snapshots, unreadable = found(written(json.dumps(PAGE | {"data": [LIFE[0], None, {"error": 1}, LIFE[1]]})))
 
     assert on(1, 1, path="vp") == [(row.snapshot.status, row.place.line) for row in snapshots]
-    assert [
-        "expected an object, got null",
-        "has none of id, status and created_at: not a batch",
-    ] == [each.problem for each in unreadable]
+    assert ["expected an object, got null"] == [each.problem for each in unreadable]
 
 
 def test_what_is_no_batch_is_unreadable(written):

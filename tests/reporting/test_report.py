@@ -113,9 +113,9 @@ def test_verdict_and_counts(whole):
         "Snapshots": audited.snapshots,
         "Batches": audited.batches,
         "Findings": sum(audited.counts.values()),
-        "Errors": audited.flow.weighed["error"],
+        "Errors": audited.statistics.findings_by_severity["error"],
         "Unreadable places": audited.unreadable_count,
-        "Batches with findings": audited.flow.troubled_count,
+        "Batches with findings": audited.statistics.failing_count,
     }.items():
         assert f" {name} {number} " in verdict
     assert "not a batch" not in verdict
@@ -298,7 +298,7 @@ def test_what_is_not_listed_is_said(tmp_path):
 
 def without_flow(log, **options):
     """Return a report as one that gathered nothing for pictures."""
-    return attrs.evolve(audit(log, **options), flow=None)
+    return attrs.evolve(audit(log, **options), statistics=None)
 
 
 def test_without_flow(tmp_path):

@@ -246,7 +246,7 @@ assert_type(verify(b"", {}, "secret", now=1.5), Hint)
 
 report = audit("mon.jsonl", dialect="compatible", select=["T", "H501"], ignore=("P104",), max_findings=7)
 assert_type(report, Report)
-assert_type(report.flow, LogStatistics | None)
+assert_type(report.statistics, LogStatistics | None)
 assert_type(batchfsm.write_report(report, "report.html", title="mine"), None)
 assert_type(report.verdict, Verdict)
 assert_type(report.ok, bool)
@@ -284,7 +284,7 @@ assert_type(DIALECTS["groq"].lifecycle, Lifecycle)
 assert_type(RULES["H501"], Rule)
 assert_type(batchfsm.machine.build(OPENAI), Machine)
 assert_type(batchfsm.diagram.mermaid(OPENAI), str)
-assert_type(batchfsm.diagram.svg(OPENAI, taken=report.flow.taken if report.flow else ()), str)
+assert_type(batchfsm.diagram.svg(OPENAI, taken=report.statistics.step_counts if report.statistics else ()), str)
 assert_type(batchfsm.diagram.png(), bytes)
 
 Dialect(

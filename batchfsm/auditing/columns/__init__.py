@@ -2,7 +2,7 @@
 
 from batchfsm.auditing.columns.engine import ColumnEngine, DisagreementError, NotColumnarError
 from batchfsm.auditing.columns.json_lines import JsonLinesSource, NotLinesError, ParserPool
-from batchfsm.auditing.columns.layout import COLUMNS
+from batchfsm.auditing.columns.layout import COLUMNS, HASH_SEED
 from batchfsm.auditing.columns.parsed_lines import ParsedLinesSource
 from batchfsm.auditing.columns.table_source import TableSource
 from batchfsm.auditing.columns.text_values import id_hashes
@@ -10,6 +10,7 @@ from batchfsm.auditing.columns.tokenizer import PAD
 
 __all__ = [
     "COLUMNS",
+    "HASH_SEED",
     "PAD",
     "ColumnEngine",
     "DisagreementError",

@@ -71,9 +71,10 @@ class StringColumn:
 class TableDecoder:
     """Decodes batches of a table's rows as one dialect writes them; used by one thread at a time."""
 
-    def __init__(self, dialect: Dialect) -> None:
-        self._reader = RowReader(dialect)
-        self._statuses = WordTable(status_codes(dialect))
+    def __init__(self, dialect: Dialect, seed: int = layout.HASH_SEED) -> None:
+        self._seed = seed
+        self._reader = RowReader(dialect, seed)
+        self._statuses = WordTable(status_codes(dialect), seed)
         self._any_spelling = dialect.any_spelling
         self._null_times = null_times(dialect)
         self._milliseconds = "milliseconds" in dialect.times
@@ -91,7 +92,7 @@ class TableDecoder:
                 arrow_values.read_times(times, self._null_times, self._milliseconds, decoded)
             elif field in _TEXT_FIELDS:
                 columns |= self._decode_text(field, _to_string_column(values))
-        columns |= _decode_id(_to_string_column(batch.arrays["id"]), decoded)
+        columns |= _decode_id(_to_string_column(batch.arrays["id"]), decoded, self._seed)
         columns[layout.STATUS] = self._decode_status(_to_string_column(batch.arrays["status"]), decoded)
         if "object" in batch.arrays:
             _add_flags(columns, _decode_object(_to_string_column(batch.arrays["object"]), decoded))
@@ -118,7 +119,7 @@ class TableDecoder:
         return rows, times, decoded
 
     def _decode_text(self, field: str, column: StringColumn) -> dict[int, Any]:
-        hashes = arrow_values.hash_column(column.text, column.offsets)
+        hashes = arrow_values.hash_column(column.text, column.offsets, self._seed)
         if field in FILE_FIELDS or self._null_text:
             sizes = column.sizes
             if 0 in sizes:
@@ -150,7 +151,7 @@ class TableDecoder:
         if hasattr(values, "dictionary") or kind in (*_TEXT_TYPES, "null"):
             self._decode_json(field, _to_string_column(values), columns, decoded)
         elif field == "errors":
-            columns[layout.ERRORS] = _decode_errors(values, decoded)
+            columns[layout.ERRORS] = _decode_errors(values, decoded, self._seed)
         elif field == COUNTS:
             _clear(decoded, _given(values))  # A map.
         elif field != "usage" or kind.startswith("map"):
@@ -253,28 +254,25 @@ def _require_text(column: StringColumn, decoded: bytearray) -> None:
         _clear(decoded, bytearray(size == 0 for size in column.spread(sizes, null=0)))
 
 
-def _decode_id(column: StringColumn, decoded: bytearray) -> dict[int, Any]:
+def _decode_id(column: StringColumn, decoded: bytearray, seed: int) -> dict[int, Any]:
     _require_text(column, decoded)
-    high, times = arrow_values.id_columns(column.text, column.offsets)
-    low = arrow_values.hash_column(column.text, column.offsets)
     return {
-        layout.ID_LOW: column.spread(low),
-        layout.ID_HIGH: column.spread(high),
-        layout.ID_TIME: column.spread(times),
+        layout.ID_LOW: column.spread(arrow_values.hash_column(column.text, column.offsets, layout.PUBLIC_SEED)),
+        layout.ID_HIGH: column.spread(arrow_values.hash_column(column.text, column.offsets, seed)),
+        layout.ID_TIME: column.spread(arrow_values.id_time_column(column.text, column.offsets)),
     }
 
 
 def _decode_object(column: StringColumn, decoded: bytearray) -> Any:
     """Return the flag of a text other than `batch`; an empty text may be null, so its row is not decoded."""
-    batch = hash_bytes(b"batch")
-    hashes = arrow_values.hash_column(column.text, column.offsets)
-    flags = array("q", [0 if each == batch else layout.NOT_A_BATCH for each in hashes])
+    words = arrow_values.word_column(column.text, column.offsets, WordTable({"batch": 0}, 0))
+    flags = array("q", [0 if word == 0 else layout.NOT_A_BATCH for word in words])
     if 0 in column.sizes:
         _clear(decoded, bytearray(size == 0 for size in column.spread(column.sizes, null=1)))
     return column.spread(flags, null=0)
 
 
-def _decode_errors(values: Any, decoded: bytearray) -> Any:
+def _decode_errors(values: Any, decoded: bytearray, seed: int) -> Any:
     """Return the hash of each list of errors, or of each struct that holds one."""
     entries, found = values, arrow_values.null_column(len(values))
     if not hasattr(values, "offsets"):
@@ -292,7 +290,7 @@ def _decode_errors(values: Any, decoded: bytearray) -> Any:
         if None in errors:
             decoded[row] = 0
         else:
-            found[row] = hash_bytes(repr(errors).encode())
+            found[row] = hash_bytes(repr(errors).encode(), seed)
     return found
 
 

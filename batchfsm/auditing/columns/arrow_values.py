@@ -16,7 +16,6 @@ if cython.compiled:
         hash_text,
         id_seconds,
         observation_time,
-        other_hash,
         window_seconds,
     )
 else:
@@ -25,7 +24,6 @@ else:
         hash_text,
         id_seconds,
         observation_time,
-        other_hash,
         window_seconds,
     )
 
@@ -133,8 +131,22 @@ def read_times(column: Any, null_times: Any, milliseconds: bool, decoded: Any) -
             values[row] = value
 
 
-def hash_column(text: Any, offsets: Any) -> Any:
+def hash_column(text: Any, offsets: Any, seed: int) -> Any:
     """Return the hash of each text; `offsets`: where each begins and the last one ends, `array('q')`."""
+    letters: Bytes = text
+    starts: Int64s = offsets
+    secret: cython.ulonglong = seed
+    found = array("q", bytes(8 * (len(offsets) - 1)))
+    column: cython.longlong[::1] = found
+    row: cython.Py_ssize_t
+    with cython.nogil:
+        for row in range(len(column)):
+            column[row] = hash_text(letters, starts[row], starts[row + 1], secret)
+    return found
+
+
+def id_time_column(text: Any, offsets: Any) -> Any:
+    """Return the time inside each id; arguments as `hash_column`."""
     letters: Bytes = text
     starts: Int64s = offsets
     found = array("q", bytes(8 * (len(offsets) - 1)))
@@ -142,23 +154,8 @@ def hash_column(text: Any, offsets: Any) -> Any:
     row: cython.Py_ssize_t
     with cython.nogil:
         for row in range(len(column)):
-            column[row] = hash_text(letters, starts[row], starts[row + 1])
+            column[row] = id_seconds(letters, starts[row], starts[row + 1])
     return found
-
-
-def id_columns(text: Any, offsets: Any) -> tuple[Any, Any]:
-    """Return the second hash of each id, and the time inside it; arguments as `hash_column`."""
-    letters: Bytes = text
-    starts: Int64s = offsets
-    hashes, times = array("q", bytes(8 * (len(offsets) - 1))), array("q", bytes(8 * (len(offsets) - 1)))
-    high: cython.longlong[::1] = hashes
-    seconds: cython.longlong[::1] = times
-    row: cython.Py_ssize_t
-    with cython.nogil:
-        for row in range(len(high)):
-            high[row] = other_hash(letters, starts[row], starts[row + 1])
-            seconds[row] = id_seconds(letters, starts[row], starts[row + 1])
-    return hashes, times
 
 
 def window_column(text: Any, offsets: Any) -> Any:
@@ -185,7 +182,7 @@ def word_column(text: Any, offsets: Any, words: WordTable) -> Any:
     with cython.nogil:
         for row in range(len(column)):
             column[row] = table.find(
-                hash_text(letters, starts[row], starts[row + 1]), letters, starts[row], starts[row + 1]
+                hash_text(letters, starts[row], starts[row + 1], table.seed), letters, starts[row], starts[row + 1]
             )
     return found
 
@@ -380,7 +377,7 @@ def limit_pairs(offsets: Any, keys: Any, key_offsets: Any, sizes: Any, mask: Any
                 if starts[one + 1] - starts[one] > most[1] or not 0 <= lengths[one] <= most[2]:
                     rows[row] = 0
                 for other in range(begins[row], one):
-                    if hash_text(letters, starts[one], starts[one + 1]) == hash_text(
-                        letters, starts[other], starts[other + 1]
+                    if hash_text(letters, starts[one], starts[one + 1], 0) == hash_text(
+                        letters, starts[other], starts[other + 1], 0
                     ):
                         rows[row] = 0

@@ -17,7 +17,7 @@ import attrs
 
 from batchfsm.auditing.accumulator import FindingsAccumulator
 from batchfsm.auditing.columns import row_arrays
-from batchfsm.auditing.columns.layout import COLUMNS, COUNTS_SET, UNKNOWN, WARNING_BITS, RowBatch, RowSource
+from batchfsm.auditing.columns.layout import COLUMNS, COUNTS_SET, HASH_SEED, UNKNOWN, WARNING_BITS, RowBatch, RowSource
 from batchfsm.auditing.columns.lookup_tables import BIT, lookup_tables
 from batchfsm.auditing.columns.partition import OutOfOrderError, Partition
 from batchfsm.auditing.columns.partitioner import HashPartitioner
@@ -25,7 +25,7 @@ from batchfsm.auditing.columns.statistics import StatisticsReader, Weight
 from batchfsm.auditing.columns.text_values import id_hashes
 from batchfsm.auditing.columns.witness_selection import RowSelection, WitnessSelection
 from batchfsm.auditing.progress import ProgressMeter
-from batchfsm.auditing.row_engine import RowEngine, sort, stream
+from batchfsm.auditing.row_engine import RowEngine, run_in_order, run_sorted
 from batchfsm.auditing.statistics import StatisticsCollector
 from batchfsm.dialects import Dialect
 from batchfsm.errors import BatchfsmError
@@ -61,11 +61,12 @@ class ColumnEngine:
     def __init__(
         self,
         dialect: Dialect,
-        blank: FindingsAccumulator,
+        template: FindingsAccumulator,
         skew_s: float,
         memory: int,
         *,
-        flow: bool = False,
+        has_statistics: bool = False,
+        seed: int = HASH_SEED,
         meter: ProgressMeter | None = None,
     ) -> None:
         """
@@ -73,14 +74,15 @@ class ColumnEngine:
 
         Args:
             dialect: The dialect of the log.
-            blank: The empty tally that the run starts from.
+            template: The empty accumulator that the run starts from.
             skew_s: How far a stamp may lie after its observation; seconds.
             memory: Memory for batches and rows; bytes.
-            flow: Collect the statistics of a report.
+            has_statistics: Collect the statistics of the batches.
+            seed: The seed of the hashes in the rows.
             meter: Reports the progress; None for no reports.
         """
-        self._dialect, self._has_statistics = dialect, flow
-        self._blank, self._memory, self._meter = blank, memory, meter or ProgressMeter(None)
+        self._dialect, self._has_statistics, self._seed = dialect, has_statistics, seed
+        self._template, self._memory, self._meter = template, memory, meter or ProgressMeter(None)
         self._fold = Fold(dialect, skew_s=skew_s)
         self._tables = lookup_tables(dialect, skew_s)
         self._weights: dict[str, Weight] = {
@@ -90,17 +92,17 @@ class ColumnEngine:
 
     def _reset(self, *, is_partitioned: bool) -> None:
         self._is_partitioned = is_partitioned  # Then rows need not come in order of observation.
-        self._tally = attrs.evolve(self._blank)
-        self.gathering = (
-            StatisticsCollector(self._dialect, self._tally.wanted, lambda batch_id: id_hashes(batch_id)[0])
+        self._accumulator = attrs.evolve(self._template)
+        self.statistics = (
+            StatisticsCollector(self._dialect, self._accumulator.enabled_rules, _public_hash)
             if self._has_statistics
             else None
         )
-        self._statistics = None if self.gathering is None else StatisticsReader(self.gathering, self._weights)
-        self._row_engine = RowEngine(self._fold, self._tally, self._add_findings)
+        self._statistics_reader = None if self.statistics is None else StatisticsReader(self.statistics, self._weights)
+        self._row_engine = RowEngine(self._fold, self._accumulator, self._add_findings)
         self._undecoded: dict[int, None] = {}  # The numbers of rows with an id that are not decoded; in order.
         self._excluded: dict[str, tuple[int, int]] = {}  # The batches that the row engine checks, with their hashes.
-        self._selection = WitnessSelection(self._tally.listed_max)
+        self._selection = WitnessSelection(self._accumulator.listed_max)
 
     def run(self, sources: Sequence[RowSource]) -> FindingsAccumulator:
         """
@@ -120,7 +122,7 @@ class ColumnEngine:
             self._reset(is_partitioned=True)
             scalar_rows = self._run_partitioned(sources)
         self._explain(sources, scalar_rows)
-        return self._tally
+        return self._accumulator
 
     def _check_memory(self, batches: int, rows: int) -> None:
         if batches * _BATCH_BYTES + rows * _ROW_BYTES > self._memory:
@@ -138,8 +140,8 @@ class ColumnEngine:
                 partition.exclude(bucket.excluded)
                 partition.check_unordered(bucket.rows, bucket.observed_at, bucket.numbers)
                 scalar_rows += self._close(partition)
-                self._meter.read(1)
-                self._meter.tick(len(bucket.numbers))
+                self._meter.add_size(1)
+                self._meter.add_rows(len(bucket.numbers))
         return sorted(scalar_rows)
 
     def _decoded_batches(
@@ -152,8 +154,8 @@ class ColumnEngine:
             rows, done = 0, 0
             for batch in source.batches():
                 rows += batch.count
-                self._meter.read(source.bytes_read - done)
-                self._meter.tick(batch.count)
+                self._meter.add_size(source.bytes_read - done)
+                self._meter.add_rows(batch.count)
                 done = source.bytes_read
                 others = batch.undecoded
                 undecoded += len(others)
@@ -162,7 +164,8 @@ class ColumnEngine:
                 excluded = self._read_undecoded(source, base, others) if others else []
                 if partition is not None and excluded:
                     partition.exclude(excluded)
-                self._tally.snapshots += batch.count - len(others)
+                self._accumulator.snapshots += batch.count - len(others)
+                self._accumulator.places += batch.count - len(others)
                 self._note_fields(batch)
                 yield base, batch
             base += rows
@@ -171,51 +174,52 @@ class ColumnEngine:
         """Read rows that are not decoded; return the hashes of the ids of their batches."""
         excluded = {}
         for row in source.reread(numbers, base):
+            self._accumulator.add_place(row.place)
             if isinstance(row, UnreadableEntry):
-                self._tally.miss(row)
+                self._accumulator.add_unreadable(row)
             elif not row.snapshot.is_named:
-                self._row_engine.alone(row)
+                self._row_engine.check_snapshot(row)
             else:
-                self._tally.snapshots += 1
-                excluded[row.snapshot.id] = id_hashes(row.snapshot.id)
+                self._accumulator.snapshots += 1
+                excluded[row.snapshot.id] = id_hashes(row.snapshot.id, self._seed)
                 self._undecoded[int(row.number)] = None
         self._excluded |= excluded
         return [*excluded.values()]
 
     def _note_fields(self, batch: RowBatch) -> None:
         """Note which fields the log has, if rules were selected that need them."""
-        given = self._tally.given
-        if self._tally.select is None or not any(batch.decoded):
+        available = self._accumulator.available_fields
+        if self._accumulator.select is None or not any(batch.decoded):
             return
-        given.add("id")
-        given |= {
+        available.add("id")
+        available |= {
             name for name in _NEEDED_COLUMNS if row_arrays.any_set(batch.values, batch.decoded, COLUMNS.index(name))
         }
         if row_arrays.any_flag(batch.values, batch.decoded, COUNTS_SET):
-            given.add("request_counts")
+            available.add("request_counts")
         if any(at == at for at, is_decoded in zip(batch.observed_at, batch.decoded, strict=True) if is_decoded):  # noqa: PLR0124
-            given.add("observed_at")
+            available.add("observed_at")
 
     def _close(self, partition: Partition) -> list[int]:
         """Count what a partition violates and select what is listed; return the numbers of the row engine's rows."""
-        tally, found, excluded = self._tally, partition.violations, partition.excluded
-        tally.batches += partition.table.size()
+        accumulator, found, excluded = self._accumulator, partition.violations, partition.excluded
+        accumulator.batches += partition.table.size()
         statuses = partition.table.statuses()
-        tally.judged = tally.judged or (len(statuses) > 0 and max(statuses) >= 0)
-        if self._statistics is not None:
-            self._statistics.add(partition)
+        accumulator.judged = accumulator.judged or (len(statuses) > 0 and max(statuses) >= 0)
+        if self._statistics_reader is not None:
+            self._statistics_reader.add(partition)
         counts, wanted = array("q", bytes(8 * 64)), 0
         row_arrays.count_rules(found.masks, found.slots, excluded, counts)
         for code, bit in BIT.items():
             weight = self._weights[code]
-            if weight != "off" and code in tally.wanted:
+            if weight != "off" and code in accumulator.enabled_rules:
                 wanted |= bit
                 times = counts[bit.bit_length() - 1]
                 warnings = counts[WARNING_BITS[code].bit_length() - 1] if code in WARNING_BITS else 0
-                tally.count(code, times, is_error=weight == "error" and times > warnings)
+                accumulator.add_count(code, times, is_error=weight == "error" and times > warnings)
         # A batch that the row engine checks may have no decoded row, and then has no status, not even an unknown one.
-        if tally.select is not None and partition.rows_count > sum(status >= UNKNOWN for status in statuses):
-            tally.given.add(HISTORY)
+        if accumulator.select is not None and partition.rows_count > sum(status >= UNKNOWN for status in statuses):
+            accumulator.available_fields.add(HISTORY)
         self._selection.add(partition, wanted)
         return partition.rows_of(excluded) if any(excluded) else []
 
@@ -225,75 +229,79 @@ class ColumnEngine:
         selected = self._selection.select(is_whole=self._is_partitioned)
         own_rows = frozenset([*scalar_rows, *self._undecoded])
         numbers = sorted({*own_rows, *selected.numbers})
-        if self._statistics is not None:
-            self._replay(sources, own_rows, self._statistics)
+        if self._statistics_reader is not None:
+            self._replay(sources, own_rows, self._statistics_reader)
         if not numbers:
             return
-        before = self._tally
+        before = self._accumulator
 
         def add_findings(row: Record, findings: list[Finding]) -> None:
             if int(row.number) in own_rows:
-                self._tally.take(row.number, findings)
+                self._accumulator.add(row.number, findings)
             elif (mask := selected.masks.get(int(row.number))) is not None:
                 self._compare(row, findings, mask)
                 for finding in findings:
-                    self._tally.show(row.number, finding)
+                    self._accumulator.list_finding(row.number, finding)
 
         def rows(engine: RowEngine) -> Iterator[Record]:
             return self._check_independent(reread_rows(sources, numbers), selected, engine)
 
-        self._tally = before.fork()
-        engine = RowEngine(self._fold, self._tally, add_findings)
-        if self._is_partitioned or not stream(rows(engine), engine):
-            self._tally = before.fork()
-            engine = RowEngine(self._fold, self._tally, add_findings)
-            sort(rows(engine), engine)
+        self._accumulator = before.copy()
+        engine = RowEngine(self._fold, self._accumulator, add_findings)
+        if self._is_partitioned or not run_in_order(rows(engine), engine):
+            self._accumulator = before.copy()
+            engine = RowEngine(self._fold, self._accumulator, add_findings)
+            run_sorted(rows(engine), engine)
 
     def _check_independent(self, rows: Iterator[Record], selected: RowSelection, engine: RowEngine) -> Iterator[Record]:
         """Explain the rows that need no history; yield the others."""
         for row in rows:
             if row.number in selected.independent:
-                engine.told(row, self._fold.judge(row.snapshot, row.place))
+                engine.add_findings(row, self._fold.judge(row.snapshot, row.place))
             else:
                 yield row
 
-    def _replay(self, sources: Sequence[RowSource], own_rows: frozenset[int], statistics: StatisticsReader) -> None:
+    def _replay(self, sources: Sequence[RowSource], own_rows: frozenset[int], reader: StatisticsReader) -> None:
         """Let the row engine follow the batches whose routes columns do not give, and those that are drawn."""
-        gathering = statistics.statistics
-        replayed = frozenset(number for numbers in statistics.replayed for number in numbers)
-        examples = frozenset(number for numbers in statistics.examples for number in numbers)
+        statistics = reader.statistics
+        replayed = frozenset(number for numbers in reader.replayed for number in numbers)
+        examples = frozenset(number for numbers in reader.examples for number in numbers)
         followed: set[str] = set()
 
         def add_findings(row: Record, findings: list[Finding]) -> None:
             number = int(row.number)
             if number in own_rows:
-                gathering.told(row, findings)
+                statistics.add_findings(row, findings)
             else:
-                gathering.mark(row, findings)
+                statistics.mark_batch(row, findings)
             if number in own_rows or number in replayed:
                 followed.add(row.snapshot.id)
 
-        def finish_batch(batch_id: str, track: BatchRecord) -> None:
-            (gathering.ended if batch_id in followed else gathering.keep)(batch_id, track)
+        def finish_batch(batch_id: str, record: BatchRecord) -> None:
+            (statistics.finish_batch if batch_id in followed else statistics.keep_example)(batch_id, record)
 
         numbers = sorted({*own_rows, *replayed, *examples})
-        sort(
+        run_sorted(
             reread_rows(sources, numbers),
-            RowEngine(self._fold, attrs.evolve(self._blank), add_findings, finish_batch),
+            RowEngine(self._fold, attrs.evolve(self._template), add_findings, finish_batch),
         )
 
     def _compare(self, row: Record, findings: list[Finding], mask: int) -> None:
         """Raise DisagreementError unless the findings are those of the mask."""
-        found = sum(BIT[finding.rule] for finding in findings if finding.rule in self._tally.wanted)
+        found = sum(BIT[finding.rule] for finding in findings if finding.rule in self._accumulator.enabled_rules)
         if found != mask:
             codes = [code for code, bit in BIT.items() if bit & (found ^ mask)]
             raise DisagreementError(f"the two readings of {', '.join(codes)} disagree at {row.place}: please report it")
 
     def _add_findings(self, row: Record, findings: list[Finding]) -> None:
-        self._tally.snapshots += 1
-        self._tally.take(row.number, findings)
-        if self.gathering is not None:
-            self.gathering.told(row, findings)
+        self._accumulator.snapshots += 1
+        self._accumulator.add(row.number, findings)
+        if self.statistics is not None:
+            self.statistics.add_findings(row, findings)
+
+
+def _public_hash(batch_id: str) -> int:
+    return id_hashes(batch_id, 0)[0]
 
 
 def reread_rows(sources: Sequence[RowSource], numbers: list[int]) -> Iterator[Record]:

@@ -128,7 +128,7 @@ class BatchTable:
         mask: cython.longlong = len(self._slots) - 1
         with cython.nogil:
             for slot in range(cython.cast(cython.int, self.count)):
-                at = self._keys[2 * slot] & mask
+                at = self._keys[2 * slot + 1] & mask
                 while self._slots[at] >= 0:
                     at = (at + 1) & mask
                 self._slots[at] = slot
@@ -169,7 +169,7 @@ class BatchTable:
             slots[row] = -1
             if decoded[row]:
                 low, high = rows[row * _WIDTH + _ID_LOW], rows[row * _WIDTH + _ID_HIGH]
-                at = low & mask
+                at = high & mask  # With a secret seed: nobody can choose ids that meet in one slot.
                 slot = self._slots[at]
                 while slot >= 0 and not (self._keys[2 * slot] == low and self._keys[2 * slot + 1] == high):
                     at = (at + 1) & mask

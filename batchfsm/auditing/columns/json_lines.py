@@ -18,13 +18,14 @@ from typing import Any, BinaryIO, Final, cast
 import attrs
 
 from batchfsm.auditing.columns.json_rows import RowReader
-from batchfsm.auditing.columns.layout import RowBatch, number_rows
+from batchfsm.auditing.columns.layout import HASH_SEED, RowBatch, number_rows
 from batchfsm.auditing.columns.line_splits import Split, read_split
 from batchfsm.auditing.progress import ProgressMeter
 from batchfsm.dialects import Dialect
 from batchfsm.errors import SourceError
 from batchfsm.finding import LogPosition
 from batchfsm.logs import (
+    HEAD_BYTES,
     OBJECT_CHARS_MAX,
     CountingReader,
     RawRecord,
@@ -35,6 +36,7 @@ from batchfsm.logs import (
     decompressing_reader,
     is_packed,
     parse_records,
+    reject_foreign_format,
 )
 from batchfsm.wire import decoder, reader
 
@@ -65,8 +67,8 @@ class ParsedLines:
 class ParserPool:
     """Row readers of one dialect: as many as threads use at a time."""
 
-    def __init__(self, dialect: Dialect) -> None:
-        self._dialect = dialect
+    def __init__(self, dialect: Dialect, seed: int = HASH_SEED) -> None:
+        self._dialect, self._seed = dialect, seed
         self._free: list[RowReader] = []
 
     def parse(self, text: bytearray, lines: int) -> ParsedLines:
@@ -74,7 +76,7 @@ class ParserPool:
         try:
             row_reader = self._free.pop()
         except IndexError:
-            row_reader = RowReader(self._dialect)
+            row_reader = RowReader(self._dialect, self._seed)
         found = ParsedLines(*row_reader.read_lines(text, lines, _is_utf8(text)))
         self._free.append(row_reader)
         return found
@@ -296,9 +298,11 @@ def _open(name: str, meter: ProgressMeter) -> BinaryIO:
             raise SourceError(f"{name}: {error.strerror or error}") from error
         if is_compressed:
             meter.begin("unpacking", size)
-            for _ in _decompress(cast("BinaryIO", CountingReader(binary, meter.read)), plain, name):
-                meter.tick()
+            for _ in _decompress(cast("BinaryIO", CountingReader(binary, meter.add_size)), plain, name):
+                meter.add_rows()
             binary.close()
+        plain.seek(0)
+        reject_foreign_format(plain.read(HEAD_BYTES), name)
         stack.pop_all()  # `JsonLinesSource.close` closes it.
         return plain
 

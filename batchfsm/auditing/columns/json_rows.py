@@ -27,7 +27,6 @@ if cython.compiled:
         hash_text,
         id_seconds,
         observation_time,
-        other_hash,
         window_seconds,
     )
     from cython.cimports.batchfsm.auditing.columns.tokenizer import Tokenizer
@@ -37,7 +36,6 @@ else:
         hash_text,
         id_seconds,
         observation_time,
-        other_hash,
         window_seconds,
     )
     from batchfsm.auditing.columns.tokenizer import Tokenizer
@@ -90,6 +88,7 @@ _WINDOW_S = cython.declare(cython.int, layout.WINDOW_S)
 _ID_TIME = cython.declare(cython.int, layout.ID_TIME)
 _FLAGS = cython.declare(cython.int, layout.FLAGS)
 _NULL = cython.declare(cython.longlong, layout.NULL)
+_PUBLIC_SEED = cython.declare(cython.ulonglong, layout.PUBLIC_SEED)
 _NAN = cython.declare(cython.double, nan)
 _TIME_MAX = cython.declare(cython.longlong, TIME_MAX)
 _COUNTS_SET = cython.declare(cython.longlong, layout.COUNTS_SET)
@@ -131,24 +130,26 @@ class RowReader:
     _null_counts: cython.bint
     _batch_hash: cython.longlong
     _line_bytes_max: cython.Py_ssize_t
+    _seed: cython.ulonglong
     _rows: cython.longlong[::1]
     _observed_at: cython.double
     _timestamp: cython.double
 
-    def __init__(self, dialect: Dialect) -> None:
-        self._tokens = Tokenizer()
-        self._keys = WordTable(_KEYS)
+    def __init__(self, dialect: Dialect, seed: int = layout.HASH_SEED) -> None:
+        self._seed = seed
+        self._tokens = Tokenizer(seed)
+        self._keys = WordTable(_KEYS, seed)
         self._counts_keys = WordTable(
-            {name.partition(".")[2]: layout.COLUMNS.index(name) for name in layout.COLUMNS if "." in name}
+            {name.partition(".")[2]: layout.COLUMNS.index(name) for name in layout.COLUMNS if "." in name}, seed
         )
-        self._errors_keys = WordTable({"code": 0, "message": 0, "param": 0, "line": 1})
-        self._page_keys = WordTable({"object": 0, "data": 1})
-        self._statuses = WordTable(status_codes(dialect))
+        self._errors_keys = WordTable({"code": 0, "message": 0, "param": 0, "line": 1}, seed)
+        self._page_keys = WordTable({"object": 0, "data": 1}, seed)
+        self._statuses = WordTable(status_codes(dialect), seed)
         self._any_spelling = dialect.any_spelling
         self._null_times = null_times(dialect)
         self._milliseconds = "milliseconds" in dialect.times
         self._null_text, self._null_counts = dialect.null_text, dialect.null_counts
-        self._batch_hash = hash_text(b"batch", 0, 5)
+        self._batch_hash = hash_text(b"batch", 0, 5, seed)
         self._line_bytes_max = OBJECT_CHARS_MAX
         self._rows = array("q")
         self._observed_at = self._timestamp = _NAN
@@ -163,7 +164,7 @@ class RowReader:
             is_utf8: True if all of it is UTF-8.
 
         Returns:
-            How many rows there are: the lines that are not blank. Then of each row its values, its time of
+            How many rows there are: the lines that are not template. Then of each row its values, its time of
             observation (NaN if absent), 1 if it is decoded, the offset of its line, and the index of its line.
         """
         lines: cython.Py_ssize_t = count
@@ -513,8 +514,8 @@ class RowReader:
         end: cython.Py_ssize_t = self._tokens.ends[token]
         if not self._is_word(token):
             return False
-        self._rows[base + _ID_LOW] = self._tokens.values[token]
-        self._rows[base + _ID_HIGH] = other_hash(self._tokens.text, start, end)
+        self._rows[base + _ID_LOW] = hash_text(self._tokens.text, start, end, _PUBLIC_SEED)
+        self._rows[base + _ID_HIGH] = self._tokens.values[token]
         self._rows[base + _ID_TIME] = id_seconds(self._tokens.text, start, end)
         return True
 
@@ -589,7 +590,7 @@ class RowReader:
             return False
         if entries > 0:
             self._rows[base + _ERRORS_COLUMN] = hash_text(
-                self._tokens.text, self._tokens.starts[first], self._tokens.ends[first]
+                self._tokens.text, self._tokens.starts[first], self._tokens.ends[first], self._seed
             )
         return entries >= 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator
+from secrets import randbits
 from typing import Any, Final, Protocol
 
 import attrs
@@ -11,6 +12,12 @@ import attrs
 from batchfsm.lifecycle import STAMP_FIELDS
 from batchfsm.logs import Record, UnreadableEntry
 from batchfsm.snapshot import COUNT_FIELDS
+
+PUBLIC_SEED: Final = 0x9E3779B97F4A7C15
+"""The seed of `id_low`."""
+
+HASH_SEED: Final = randbits(64)
+"""The secret that texts are hashed with in this process; rows of several processes need a seed in common."""
 
 NULL: Final = -(2**63)
 """Null in every column but `flags`. No time, count or hash is that low."""
@@ -34,10 +41,11 @@ COLUMNS: Final = ("id_low", "id_high", "status", *TRACKED_FIELDS, "errors", "win
 """
 The columns of a row; 8 bytes each.
 
-`id_low`, `id_high` and the fields that hold text are hashes of the text. `status` is the index of the status in the
-lifecycle's `statuses`. Times are Unix seconds. `errors` is a hash of the raw value: equal hashes mean equal errors,
-different ones may still mean equal errors. `window_s` is the completion window in seconds, `id_time` the Unix time
-inside the id; both NULL if there is none.
+`id_high` and the fields that hold text are hashes of the text, made with a secret seed: nobody can choose two texts of
+one hash. `id_low` is a hash with a public seed, the same in every process: it groups the rows of a batch. `status` is
+the index of the status in the lifecycle's `statuses`. Times are Unix seconds. `errors` is a hash of the raw value:
+equal hashes mean equal errors, different ones may still mean equal errors. `window_s` is the completion window in
+seconds, `id_time` the Unix time inside the id; both NULL if there is none.
 """
 
 WIDTH: Final = len(COLUMNS)

@@ -14,7 +14,7 @@ import attrs
 from batchfsm.auditing.columns.layout import NULL, TRACKED_FIELDS, UNKNOWN, WARNING_BITS
 from batchfsm.auditing.columns.lookup_tables import BIT
 from batchfsm.auditing.columns.partition import Partition
-from batchfsm.auditing.statistics import CLEAN_MAX, SEVERITIES, TROUBLED_MAX, StatisticsCollector, rounded, stays
+from batchfsm.auditing.statistics import CLEAN_MAX, FAILING_MAX, SEVERITIES, StatisticsCollector, rounded, stays
 from batchfsm.lifecycle import STAMP_FIELDS, Severity
 from batchfsm.route import router
 from batchfsm.snapshot import Snapshot
@@ -65,8 +65,8 @@ class StatisticsReader:
                 self._add_routes(self._last_snapshot(status, batches[0]), batches)
         failing = [slot for slot in kept if ranks[slot] < _NO_FINDING]
         clean = [slot for slot in kept if ranks[slot] == _NO_FINDING]
-        self.statistics.troubled_count += len(failing)
-        self._failing = _first_examples(partition, self._failing, failing, (ranks, first), TROUBLED_MAX)
+        self.statistics.failing_count += len(failing)
+        self._failing = _first_examples(partition, self._failing, failing, (ranks, first), FAILING_MAX)
         self._clean = _first_examples(partition, self._clean, clean, (partition.table.ids(), first), CLEAN_MAX)
 
     @property
@@ -82,7 +82,7 @@ class StatisticsReader:
         reported = [
             (code, BIT[code], weight, WARNING_BITS.get(code, 0))
             for code, weight in self.weights.items()
-            if weight != "off" and code in self.statistics.wanted
+            if weight != "off" and code in self.statistics.enabled_rules
         ]
         rows = zip(found.numbers, found.slots, found.masks, found.observed_at, found.created_at, strict=True)
         for number, slot, mask, observed_at, created_at in rows:
@@ -97,7 +97,7 @@ class StatisticsReader:
                     ranks[slot] = min(ranks[slot], SEVERITIES.index(severity))
                     first[slot] = min(first[slot], number)
         for (code, severity, minute), times in counts.items():
-            self.statistics.count(code, severity, None if minute is None else minute * _MINUTE_S, times)
+            self.statistics.add_count(code, severity, None if minute is None else minute * _MINUTE_S, times)
         return ranks, first
 
     def _replayed_batches(self, partition: Partition) -> bytearray:
@@ -137,8 +137,8 @@ class StatisticsReader:
 
     def _has_whole_route(self, last: Snapshot) -> bool:
         """Tell whether every status on the route of a snapshot is stamped."""
-        legs = router(self.statistics.dialect).route(last, None, frozenset())
-        return all(leg.evidence in ("observed", "stamped") for leg in legs[1:])
+        route = router(self.statistics.dialect).route(last, None, frozenset())
+        return all(step.evidence in ("observed", "stamped") for step in route[1:])
 
     def _last_snapshot(self, status: int, stamps: _Stamps) -> Snapshot:
         """Return a snapshot of a batch's last status and stamps."""
@@ -149,18 +149,18 @@ class StatisticsReader:
 
     def _add_routes(self, last: Snapshot, batches: list[_Stamps]) -> None:
         """Add batches that ended in one status with the same stamps set."""
-        legs = router(self.statistics.dialect).route(last, None, frozenset())
-        self.statistics.go(legs, len(batches))
-        self.statistics.stay_in(last.status, len(batches))
-        for left, entered, ended in stays(legs):
-            begin, end = (self._stamp_index(legs[leg].target) for leg in (entered, ended))
+        route = router(self.statistics.dialect).route(last, None, frozenset())
+        self.statistics.add_route(route, len(batches))
+        self.statistics.add_final_status(last.status, len(batches))
+        for left, entered, ended in stays(route):
+            begin, end = (self._stamp_index(route[step].target) for step in (entered, ended))
             dwell_times = Counter(
                 rounded(stamps[end] - stamps[begin])
                 for stamps in batches
                 if NULL not in (stamps[begin], stamps[end]) and stamps[end] >= stamps[begin]
             )
             for seconds, times in dwell_times.items():
-                self.statistics.stay(left, seconds, times)
+                self.statistics.add_dwell(left, seconds, times)
 
     def _stamp_index(self, status: str) -> int:
         return STAMP_FIELDS.index(str(topology(self.statistics.dialect.lifecycle).stamp[status]))

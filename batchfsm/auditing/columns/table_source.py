@@ -9,7 +9,7 @@ from contextlib import closing
 from typing import Any, Final
 
 from batchfsm.auditing.columns.arrow_rows import TableDecoder
-from batchfsm.auditing.columns.layout import RowBatch, number_rows
+from batchfsm.auditing.columns.layout import HASH_SEED, RowBatch, number_rows
 from batchfsm.auditing.tables import TableRows
 from batchfsm.dialects import Dialect
 from batchfsm.logs import Record, UnreadableEntry, parse_records
@@ -22,8 +22,8 @@ _BATCHES_AHEAD: Final = 2
 class TableSource:
     """One table; its rows are the table's."""
 
-    def __init__(self, table_rows: TableRows, dialect: Dialect) -> None:
-        self._rows, self._dialect = table_rows, dialect
+    def __init__(self, table_rows: TableRows, dialect: Dialect, *, seed: int = HASH_SEED) -> None:
+        self._rows, self._dialect, self._seed = table_rows, dialect, seed
         self._free: list[TableDecoder] = []
         self.size = table_rows.table.size
         """In bytes, about, as columns."""
@@ -82,7 +82,7 @@ class TableSource:
         try:
             decoder = self._free.pop()
         except IndexError:
-            decoder = TableDecoder(self._dialect)
+            decoder = TableDecoder(self._dialect, self._seed)
         found = decoder.decode(self._rows.normalized(batch))
         self._free.append(decoder)
         return found

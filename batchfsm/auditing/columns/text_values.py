@@ -23,11 +23,7 @@ _NULL = cython.declare(cython.longlong, layout.NULL)
 _NAN = cython.declare(cython.double, nan)
 _TIME_MAX = cython.declare(cython.longlong, TIME_MAX)
 _ALL_BITS = cython.declare(cython.ulonglong, 2**64 - 1)
-# FNV-1a of 64 bits; the second pair makes another hash of the same text.
-_OFFSET = cython.declare(cython.ulonglong, 0xCBF29CE484222325)
-_PRIME = cython.declare(cython.ulonglong, 0x100000001B3)
-_OTHER_OFFSET = cython.declare(cython.ulonglong, 0x9E3779B97F4A7C15)
-_OTHER_PRIME = cython.declare(cython.ulonglong, 0xBF58476D1CE4E5B9)
+_FACTOR = cython.declare(cython.ulonglong, 0xBF58476D1CE4E5B9)  # Odd, its bits spread evenly.
 
 _WINDOW_DIGITS_MAX = cython.declare(cython.int, 9)
 _ID_BYTES = cython.declare(cython.int, 38)  # `batch_` and 32 hexadecimal digits,
@@ -39,34 +35,23 @@ _YEAR_MAX = cython.declare(cython.int, 2200)  # Microseconds since 1970 are exac
 
 @cython.cfunc
 @cython.nogil
-@cython.inline
 @cython.exceptval(-9, check=False)
-def _fnv_1a(
-    text: Bytes, start: cython.Py_ssize_t, end: cython.Py_ssize_t, state: cython.ulonglong, prime: cython.ulonglong
-) -> cython.longlong:
-    """Return a hash of some bytes; 63 bits, never negative, so never NULL."""
+def hash_text(text: Bytes, start: cython.Py_ssize_t, end: cython.Py_ssize_t, seed: cython.ulonglong) -> cython.longlong:
+    """
+    Return the hash of some bytes under a seed; 63 bits, never negative, so never NULL.
+
+    The upper half of the state, which depends on the seed, is mixed into the lower half at every byte. In FNV-1a, which
+    does not do that, the lowest byte of the seed decides alone which texts collide.
+    """
+    state: cython.ulonglong = seed
+    factor: cython.ulonglong = _FACTOR
     at: cython.Py_ssize_t
     for at in range(start, end):
-        state = (state ^ text[at]) * prime
+        state = (state ^ text[at]) * factor
         if not cython.compiled:
             state &= _ALL_BITS
+        state ^= state >> 32
     return cython.cast(cython.longlong, state >> 1)
-
-
-@cython.cfunc
-@cython.nogil
-@cython.exceptval(-9, check=False)
-def hash_text(text: Bytes, start: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.longlong:
-    """Return the hash of some bytes."""
-    return _fnv_1a(text, start, end, _OFFSET, _PRIME)
-
-
-@cython.cfunc
-@cython.nogil
-@cython.exceptval(-9, check=False)
-def other_hash(text: Bytes, start: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.longlong:
-    """Return a second hash; with the first one 126 bits, which tell ids apart."""
-    return _fnv_1a(text, start, end, _OTHER_OFFSET, _OTHER_PRIME)
 
 
 @cython.cfunc
@@ -261,20 +246,21 @@ class WordTable:
     letters: Bytes
     spans: cython.longlong[::1]  # Of each slot `start, end, code, hash`; start -1 if the slot is free.
     mask: cython.longlong
+    seed: cython.ulonglong  # Of the hashes.
 
-    def __init__(self, codes: Mapping[str, int]) -> None:
+    def __init__(self, codes: Mapping[str, int], seed: int) -> None:
         letters = bytearray(b"\0")
         size = 1 << (2 * len(codes)).bit_length()
         spans = array("q", [-1, 0, 0, 0] * size)
         for word, code in codes.items():
             start = len(letters)
             letters += word.encode()
-            hashed = hash_bytes(word.encode())
+            hashed = hash_bytes(word.encode(), seed)
             slot = hashed & (size - 1)
             while spans[4 * slot] >= 0:
                 slot = (slot + 1) & (size - 1)
             spans[4 * slot : 4 * slot + 4] = array("q", [start, len(letters), code, hashed])
-        self.letters, self.spans, self.mask = letters, spans, size - 1
+        self.letters, self.spans, self.mask, self.seed = letters, spans, size - 1, seed
 
     @cython.cfunc
     @cython.nogil
@@ -298,13 +284,13 @@ class WordTable:
         return -1
 
 
-def hash_bytes(text: Any) -> int:
+def hash_bytes(text: Any, seed: int) -> int:
     """Return the hash of a whole buffer of bytes."""
     view: Bytes = text
-    return int(hash_text(view, 0, len(view)))
+    return int(hash_text(view, 0, len(view), seed))
 
 
-def id_hashes(batch_id: str) -> tuple[int, int]:
+def id_hashes(batch_id: str, seed: int) -> tuple[int, int]:
     """Return the hashes of an id: the columns `id_low` and `id_high`."""
-    view: Bytes = batch_id.encode("utf-8", "surrogatepass")
-    return hash_text(view, 0, len(view)), other_hash(view, 0, len(view))
+    text = batch_id.encode("utf-8", "surrogatepass")
+    return hash_bytes(text, layout.PUBLIC_SEED), hash_bytes(text, seed)

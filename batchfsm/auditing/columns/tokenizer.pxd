@@ -6,6 +6,7 @@ cimport cython
 cdef class Tokenizer:
     cdef const unsigned char[::1] text
     cdef bint is_utf8
+    cdef unsigned long long seed
     cdef unsigned char[::1] kinds
     cdef long long[::1] starts
     cdef long long[::1] ends

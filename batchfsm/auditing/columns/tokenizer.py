@@ -45,8 +45,7 @@ _DEPTH_MAX = cython.declare(cython.int, DEPTH_MAX)
 _DIGITS_MAX = cython.declare(cython.int, 17)  # Every integer of so many digits fits into 64 bits.
 _NUMBER_BYTES_MAX = cython.declare(cython.int, 100)  # Python refuses integers of more than 4,300 digits.
 _ALL_BITS = cython.declare(cython.ulonglong, 2**64 - 1)
-_OFFSET = cython.declare(cython.ulonglong, 0xCBF29CE484222325)  # As in `text_values.hash_text`.
-_PRIME = cython.declare(cython.ulonglong, 0x100000001B3)
+_FACTOR = cython.declare(cython.ulonglong, 0xBF58476D1CE4E5B9)  # As in `text_values.hash_text`.
 
 
 @cython.final
@@ -54,7 +53,8 @@ _PRIME = cython.declare(cython.ulonglong, 0x100000001B3)
 class Tokenizer:
     """The text, and the tokens of the value that was scanned last."""
 
-    def __init__(self) -> None:
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
         self.kinds = bytearray(TOKENS_MAX)
         self.starts = array("q", bytes(8 * TOKENS_MAX))
         self.ends = array("q", bytes(8 * TOKENS_MAX))
@@ -181,8 +181,8 @@ class Tokenizer:
     def _scan_text(self, at: cython.Py_ssize_t) -> cython.Py_ssize_t:
         """Scan the text behind a quote; return the position behind the closing quote, or INVALID."""
         start: cython.Py_ssize_t = at
-        state: cython.ulonglong = _OFFSET
-        prime: cython.ulonglong = _PRIME
+        state: cython.ulonglong = self.seed
+        factor: cython.ulonglong = _FACTOR
         kind: cython.uchar = _TEXT
         byte: cython.uchar
         while True:
@@ -202,9 +202,10 @@ class Tokenizer:
                     return -1
                 if kind == _TEXT:
                     kind = _UTF8_TEXT
-            state = (state ^ byte) * prime
+            state = (state ^ byte) * factor
             if not cython.compiled:
                 state &= _ALL_BITS
+            state ^= state >> 32
             at += 1
 
     @cython.cfunc
@@ -305,14 +306,14 @@ class Tokenizer:
         return -1 if at == start or at - start > _NUMBER_BYTES_MAX else at
 
 
-def tokens(text: bytes) -> tuple[int, list[tuple[int, int, int, int]]]:
+def tokens(text: bytes, seed: int) -> tuple[int, list[tuple[int, int, int, int]]]:
     """
     Return the tokens of one JSON value: for tests and for reading by people.
 
     Returns:
         The length of the value, or INVALID; and of each token `(kind, start, end, value)`.
     """
-    tokenizer = Tokenizer()
+    tokenizer = Tokenizer(seed)
     tokenizer.load(text + PAD * b"\n", True)
     end: cython.Py_ssize_t = tokenizer.scan(0)
     found = [

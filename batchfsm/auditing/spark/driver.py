@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from math import ceil, sqrt
+from secrets import randbits
 from typing import Any, Final
 
 import attrs
@@ -36,14 +37,14 @@ def is_frame(source: object) -> bool:
     return kind.__name__ == "DataFrame" and kind.__module__.startswith("pyspark.sql.")
 
 
-def run(source: Any, dialect: Dialect, blank: FindingsAccumulator, skew_s: float, memory: int) -> Report:
+def run(source: Any, dialect: Dialect, template: FindingsAccumulator, skew_s: float, memory: int) -> Report:
     """
     Audit a log in Spark.
 
     Args:
         source: Names of files of JSON lines or Parquet, as Spark reads them; or a DataFrame.
         dialect: The dialect of the log.
-        blank: The empty tally that the run starts from.
+        template: The empty accumulator that the run starts from.
         skew_s: How far a stamp may lie after its observation; seconds.
         memory: Memory for batches and rows in each worker; bytes.
 
@@ -54,30 +55,31 @@ def run(source: Any, dialect: Dialect, blank: FindingsAccumulator, skew_s: float
     with _session(source) as session:
         log = open_frame(source) if is_frame(source) else open_files(session, source)
         if log.fields is not None:
-            dialect, blank = restrict_to_columns(dialect, blank, log.fields.given)
-        partitions, count = _shuffle(log, dialect)
+            dialect, template = restrict_to_columns(dialect, template, log.fields.given)
+        seed = randbits(64)  # Workers hash texts in one stage and compare the hashes in the next.
+        partitions, count = _shuffle(log, dialect, seed)
 
         def run_partitions(listed_max: int) -> tuple[list[FindingsAccumulator], tuple[str, ...]]:
-            quota = attrs.evolve(blank, listed_max=listed_max)
-            settings = pickled((pickled(dialect), quota, skew_s, memory, log.names, log.files))
+            quota = attrs.evolve(template, listed_max=listed_max)
+            settings = pickled((pickled(dialect), quota, skew_s, memory, seed, log.names, log.files))
             checked = partitions.mapInArrow(partial(check_partition, settings=settings), "result binary").collect()
             results = [unpickled(row.result) for row in checked]
             is_compiled = all(is_compiled for _, is_compiled in results)
-            return [tally for tally, _ in results], () if is_compiled else (optional.NOT_COMPILED,)
+            return [accumulator for accumulator, _ in results], () if is_compiled else (optional.NOT_COMPILED,)
 
         # The hash spreads the batches evenly, so each partition lists about its share of the first findings.
-        tallies, remarks = run_partitions(_listing_quota(blank.listed_max, count))
-        report = _merge(blank, tallies, log)
-        if not _listing_is_complete(report, [each.report() for each in tallies], blank.listed_max, log.rank):
-            tallies, remarks = run_partitions(blank.listed_max)
-            report = _merge(blank, tallies, log)
+        accumulators, remarks = run_partitions(_listing_quota(template.listed_max, count))
+        report = _merge(template, accumulators, log)
+        if not _listing_is_complete(report, [each.report() for each in accumulators], template.listed_max, log.rank):
+            accumulators, remarks = run_partitions(template.listed_max)
+            report = _merge(template, accumulators, log)
     return attrs.evolve(report, remarks=remarks)
 
 
-def _merge(blank: FindingsAccumulator, tallies: Iterable[FindingsAccumulator], log: SparkInput) -> Report:
-    tally = attrs.evolve(blank)
-    tally.merge(tallies, log.rank)
-    return tally.report()
+def _merge(template: FindingsAccumulator, accumulators: Iterable[FindingsAccumulator], log: SparkInput) -> Report:
+    accumulator = attrs.evolve(template)
+    accumulator.merge(accumulators, log.rank)
+    return accumulator.report()
 
 
 def _listing_quota(listed_max: int, count: int) -> int:
@@ -129,10 +131,10 @@ def _error_line(message: str) -> str:
     return lines[-1 if any(line.startswith("Traceback") for line in lines) else 0]
 
 
-def _shuffle(log: SparkInput, dialect: Dialect) -> tuple[Any, int]:
+def _shuffle(log: SparkInput, dialect: Dialect, seed: int) -> tuple[Any, int]:
     """Bring the rows of each batch together, in no order; return them and the number of partitions."""
     cores = log.rows.sparkSession.sparkContext.defaultParallelism
     count = max(2 * cores, -(-log.text_bytes // PARTITION_BYTES), -(-log.count // PARTITION_ROWS))
-    settings = pickled((log.kind, pickled(dialect), log.files, count))
+    settings = pickled((log.kind, pickled(dialect), seed, log.files, count))
     shuffled = log.rows.mapInArrow(partial(shuffle, settings=settings), SHUFFLE_SCHEMA)
     return shuffled.repartitionById(count, "partition"), count

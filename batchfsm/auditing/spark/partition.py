@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 
 from batchfsm.auditing.optional import load_columns
-from batchfsm.auditing.row_engine import one_by_one
+from batchfsm.auditing.row_engine import audit_rows
 from batchfsm.auditing.spark.shuffle import load_dialect
 from batchfsm.auditing.spill import pickled, unpickled
 from batchfsm.auditing.tables import Frame, TableRows, load_arrow
@@ -25,13 +25,13 @@ def check_partition(found: Iterator[Any], settings: bytes) -> Iterator[Any]:
 
     Args:
         found: Arrow record batches, as the shuffle yields them.
-        settings: The packed dialect, the empty tally, the skew, the memory, the names of the files, and the files
-            that hold the texts of decoded lines; packed.
+        settings: The packed dialect, the empty accumulator, the skew, the memory, the seed of the hashes, the names of
+            the files, and the files that hold the texts of decoded lines; packed.
 
     Yields:
-        The tally, and whether compiled code checked the rows; packed.
+        The accumulator, and whether compiled code checked the rows; packed.
     """
-    packed_dialect, blank, skew_s, memory, names, files = unpickled(settings)
+    packed_dialect, template, skew_s, memory, seed, names, files = unpickled(settings)
     dialect, columns = load_dialect(packed_dialect), load_columns()
     streams = [stream for batch in found for stream in batch.column("rows").to_pylist()]
     if not streams:
@@ -43,7 +43,7 @@ def check_partition(found: Iterator[Any], settings: bytes) -> Iterator[Any]:
         return LogPosition(names[file_numbers[row]], line_numbers[row])
 
     with ExitStack() as stack:
-        source, tally = None, None
+        source, accumulator = None, None
         if "decoded" in table.column_names:
             open_file = cache(lambda file_nr: stack.enter_context(files[file_nr].open()))
             read_line = partial(_read_line, table, place_of, open_file)
@@ -54,13 +54,15 @@ def check_partition(found: Iterator[Any], settings: bytes) -> Iterator[Any]:
             records: Any = _Records(read_line, len(table))
         else:
             records = TableRows(Frame(table.drop_columns(["file_nr", "line"])), place_of=place_of)
-            source = columns and columns.TableSource(records, dialect)
+            source = columns and columns.TableSource(records, dialect, seed=seed)
         if columns is not None and source is not None:
             with suppress(columns.NotColumnarError):
-                tally = columns.ColumnEngine(dialect, blank, skew_s, memory).run([source])
-        if tally is None:
-            tally, _ = one_by_one(records, dialect, blank, skew_s, is_repeatable=True)
-    yield load_arrow().RecordBatch.from_pydict({"result": [pickled((tally, columns is not None))]})
+                accumulator = columns.ColumnEngine(dialect, template, skew_s, memory, seed=seed).run([source])
+        if accumulator is None:
+            accumulator, _ = audit_rows(records, dialect, template, skew_s, is_repeatable=True)
+    if "starts_line" in table.column_names:
+        accumulator.places = load_arrow().compute.sum(table["starts_line"]).as_py()
+    yield load_arrow().RecordBatch.from_pydict({"result": [pickled((accumulator, columns is not None))]})
 
 
 def read_streams(streams: Sequence[bytes]) -> Any:

@@ -6,7 +6,7 @@ import json
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from functools import cache
+from functools import cache, lru_cache
 from itertools import compress
 from types import SimpleNamespace
 from typing import Any, Final
@@ -47,11 +47,11 @@ def shuffle(found: Iterator[Any], settings: bytes) -> Iterator[Any]:
 
     Args:
         found: Arrow record batches with the rows of a `SparkInput`.
-        settings: Its kind, the packed dialect, the files, and the number of partitions; packed.
+        settings: Its kind, the packed dialect, the seed of the hashes, the files, and the number of partitions; packed.
     """
     pa = load_arrow()
-    kind, dialect, files, count = unpickled(settings)
-    for rows, keys in _READERS[kind](found, load_dialect(dialect), files):
+    kind, dialect, seed, files, count = unpickled(settings)
+    for rows, keys in _READERS[kind](found, load_dialect(dialect), seed, files):
         if not len(keys):
             continue  # All lines are blank.
         quotients = pa.compute.divide(keys, count)  # Arrow computes no remainders.
@@ -75,7 +75,7 @@ def _to_stream(rows: Any) -> bytes:
     return binary
 
 
-def _read_row_groups(found: Iterator[Any], _: Dialect, __: Sequence[FileSnapshot]) -> Iterator[Shuffled]:
+def _read_row_groups(found: Iterator[Any], *_: Any) -> Iterator[Shuffled]:
     pa = load_arrow()
     for group in to_objects(found):
         line = group["line"]
@@ -88,7 +88,7 @@ def _read_row_groups(found: Iterator[Any], _: Dialect, __: Sequence[FileSnapshot
                 yield _with_keys(pa.RecordBatch.from_arrays([file_nr, lines, *batch.columns], names), file.name)
 
 
-def _read_rows(found: Iterator[Any], _: Dialect, __: Sequence[FileSnapshot]) -> Iterator[Shuffled]:
+def _read_rows(found: Iterator[Any], *_: Any) -> Iterator[Shuffled]:
     return (_with_keys(batch, FRAME) for batch in found)
 
 
@@ -103,21 +103,23 @@ def _with_keys(batch: Any, name: str) -> Shuffled:
     return batch, pa.compute.coalesce(index_array(keys).take(ids.indices), batch.column("line"))
 
 
-def _read_texts(found: Iterator[Any], dialect: Dialect, _: Sequence[FileSnapshot]) -> Iterator[Shuffled]:
+def _read_texts(found: Iterator[Any], dialect: Dialect, seed: int, _: Sequence[FileSnapshot]) -> Iterator[Shuffled]:
     for batch in found:
         texts = batch.column("text").to_pylist()
         # In JSON a carriage return is as good as a line end: space between values, invalid inside them.
-        lines = _parse_lines(bytearray().join(text.replace(b"\n", b"\r") + b"\n" for text in texts), dialect)
+        lines = _parse_lines(bytearray().join(text.replace(b"\n", b"\r") + b"\n" for text in texts), dialect, seed)
         columns = {name: batch.column(name).take(index_array(lines.indices)) for name in ("file_nr", "line")}
         yield _to_rows(lines, columns, [texts[index] for index in lines.indices], dialect)
 
 
-def _read_splits(found: Iterator[Any], dialect: Dialect, files: Sequence[FileSnapshot]) -> Iterator[Shuffled]:
+def _read_splits(
+    found: Iterator[Any], dialect: Dialect, seed: int, files: Sequence[FileSnapshot]
+) -> Iterator[Shuffled]:
     """Read splits of files; the texts of decoded lines are not shuffled, but read again if they are needed."""
     pa = load_arrow()
     for split in to_objects(found):
         offset, text = files[split["file_nr"]].read_lines(split["begin"], split["end"])
-        size, lines = len(text), _parse_lines(text, dialect)
+        size, lines = len(text), _parse_lines(text, dialect, seed)
         ends = array("q", [*lines.offsets[1:], size][: lines.count])
         columns = {
             "file_nr": pa.repeat(pa.scalar(split["file_nr"], pa.int32()), lines.count),
@@ -130,7 +132,7 @@ def _read_splits(found: Iterator[Any], dialect: Dialect, files: Sequence[FileSna
         yield _to_rows(lines, columns, texts, dialect)
 
 
-def _parse_lines(text: bytearray, dialect: Dialect) -> Any:
+def _parse_lines(text: bytearray, dialect: Dialect, seed: int) -> Any:
     """
     Return the `ParsedLines` of a text of whole lines; without compiled code no line is decoded.
 
@@ -140,7 +142,7 @@ def _parse_lines(text: bytearray, dialect: Dialect) -> Any:
     if columns is not None:
         count = text.count(b"\n")
         text += columns.PAD * b"\n"
-        return _parser_pool(dialect).parse(text, count)
+        return _parser_pool(dialect, seed).parse(text, count)
     offsets, indices, offset = array("q"), array("q"), 0
     for index, line in enumerate(text.split(b"\n")):
         if line.strip(_SPACE):
@@ -151,10 +153,10 @@ def _parse_lines(text: bytearray, dialect: Dialect) -> Any:
     return SimpleNamespace(count=count, offsets=offsets, indices=indices, decoded=bytearray(count), values=None)
 
 
-@cache
-def _parser_pool(dialect: Dialect) -> Any:
+@lru_cache(maxsize=2)  # Each run has a seed of its own.
+def _parser_pool(dialect: Dialect, seed: int) -> Any:
     columns: Any = load_columns()
-    return columns.ParserPool(dialect)
+    return columns.ParserPool(dialect, seed)
 
 
 def _to_rows(lines: Any, columns: dict[str, Any], texts: Sequence[bytes | None], dialect: Dialect) -> Shuffled:
@@ -169,12 +171,12 @@ def _to_rows(lines: Any, columns: dict[str, Any], texts: Sequence[bytes | None],
     """
     pa, read = load_arrow(), reader(dialect)
     parts = [
-        (row, document, key)
+        (row, document, key, int(index == 0))
         for row, text in enumerate(texts)
         if text is not None and not lines.decoded[row]
-        for document, key in _split_document(text, columns["line"][row].as_py(), read)
+        for index, (document, key) in enumerate(_split_document(text, columns["line"][row].as_py(), read))
     ]
-    keys = array("q", [key for *_, key in parts])
+    keys = array("q", [key for _, _, key, _ in parts])
     buffers = [(pa.uint8(), "decoded", lines.decoded)]
     if lines.count and lines.values is not None:
         width = len(lines.values) // lines.count
@@ -187,8 +189,11 @@ def _to_rows(lines: Any, columns: dict[str, Any], texts: Sequence[bytes | None],
         order = array("q", compress(range(lines.count), lines.decoded))
         order.extend([row for row, *_ in parts])
         rows = rows.take(index_array(order))
-    documents = [*compress(texts, lines.decoded), *(text for _, text, _ in parts)]
-    return rows.append_column("text", pa.array(documents, pa.binary())), index_array(keys)
+    documents = [*compress(texts, lines.decoded), *(text for _, text, _, _ in parts)]
+    rows = rows.append_column("text", pa.array(documents, pa.binary()))
+    # A line is one place, however many batches it holds.
+    starts_line = [*compress(lines.decoded, lines.decoded), *(is_first for *_, is_first in parts)]
+    return rows.append_column("starts_line", pa.array(starts_line, pa.uint8())), index_array(keys)
 
 
 def _split_document(text: bytes, line: int, read: Reader) -> list[tuple[bytes, int]]:
@@ -219,9 +224,10 @@ def _key_of(batch: object, observed_at: object, read: Reader) -> int:
 
 def hash_id(batch_id: str) -> int:
     """Return the column `id_low` of an id as compiled code has it, so that workers with and without it agree."""
-    state = 0xCBF29CE484222325
+    state = 0x9E3779B97F4A7C15
     for byte in batch_id.encode("utf-8", "surrogatepass"):
-        state = ((state ^ byte) * 0x100000001B3) & _ALL_BITS
+        state = ((state ^ byte) * 0xBF58476D1CE4E5B9) & _ALL_BITS
+        state ^= state >> 32
     return state >> 1
 
 

@@ -13,7 +13,7 @@ import attrs
 from batchfsm.auditing.spill import pickled, unpickled
 from batchfsm.auditing.tables import load_arrow
 from batchfsm.errors import SourceError
-from batchfsm.logs import OBJECT_CHARS_MAX, is_packed
+from batchfsm.logs import HEAD_BYTES, OBJECT_CHARS_MAX, is_packed, reject_foreign_format
 
 SPLIT_BYTES: Final = 16 * 2**20
 """The size of a split."""
@@ -84,6 +84,9 @@ def find_files(names: Sequence[str]) -> tuple[FileSnapshot, ...] | None:
             with path.open("rb") as binary:
                 if is_packed(binary):
                     return None
+                reject_foreign_format(binary.read(HEAD_BYTES), str(path))
+        except SourceError:
+            raise
         except OSError as error:
             raise SourceError(f"{path}: {error.strerror or error}") from error
         state = path.stat()

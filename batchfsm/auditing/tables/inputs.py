@@ -49,10 +49,12 @@ class MixedInput:
         wanted = frozenset(names)
         return MixedInput(tuple(part for part in self.parts if wanted.issuperset(part.names)))
 
-    def restrict_to_columns(self, dialect: Dialect, blank: FindingsAccumulator) -> tuple[Dialect, FindingsAccumulator]:
-        """Return the dialect and the tally for the columns that all tables have."""
+    def restrict_to_columns(
+        self, dialect: Dialect, template: FindingsAccumulator
+    ) -> tuple[Dialect, FindingsAccumulator]:
+        """Return the dialect and the accumulator for the columns that all tables have."""
         tables = [part.table for part in self.parts if isinstance(part, TableRows)]
-        return restrict_to_columns(dialect, blank, frozenset.intersection(*(table.fields.given for table in tables)))
+        return restrict_to_columns(dialect, template, frozenset.intersection(*(table.fields.given for table in tables)))
 
 
 def is_frame(source: object) -> bool:

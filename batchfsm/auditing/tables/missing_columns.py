@@ -28,11 +28,11 @@ def unavailable_rules(given: frozenset[str]) -> tuple[str, ...]:
 
 
 def restrict_to_columns(
-    dialect: Dialect, blank: FindingsAccumulator, given: frozenset[str]
+    dialect: Dialect, template: FindingsAccumulator, given: frozenset[str]
 ) -> tuple[Dialect, FindingsAccumulator]:
-    """Return the dialect and the tally for a table that may lack columns; `given` as for `unavailable_rules`."""
+    """Return the dialect and the accumulator for a table that may lack columns; `given` as for `unavailable_rules`."""
     missing = [code for code in unavailable_rules(given) if dialect.severities.get(code) != "off"]
-    return with_optional_stamps(dialect, given), attrs.evolve(blank, missing=tuple(missing))
+    return with_optional_stamps(dialect, given), attrs.evolve(template, disabled_for_columns=tuple(missing))
 
 
 def with_optional_stamps(dialect: Dialect, given: frozenset[str]) -> Dialect:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from batchfsm import RULES
 from batchfsm.auditing.accumulator import FindingsAccumulator
-from batchfsm.auditing.row_engine import one_by_one
+from batchfsm.auditing.row_engine import audit_rows
 from batchfsm.finding import LogPosition
 from batchfsm.logs import RawRecord
 from batchfsm.rules import HEALTHY
@@ -220,16 +220,16 @@ def test_each_rule(code, tmp_path, column_runs):
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_lines_in_memory(dialect):
     """Lines that were parsed before, with a place each, give the report of the row engine."""
-    named, blank = DIALECTS[dialect], FindingsAccumulator(select=None, ignore=(), listed_max=5)
+    named, template = DIALECTS[dialect], FindingsAccumulator(select=None, ignore=(), listed_max=5)
     pool = ParserPool(named)
     for seed in range(20):
         rnd = random.Random(f"{dialect} {seed}")  # noqa: S311
         texts = [each.encode() for each in any_log(rnd, dialect, is_sorted=seed % 2 == 0).split("\n") if each.strip()]
         log = [RawRecord(LogPosition(f"file {number % 3}", number), text) for number, text in enumerate(texts, 1)]
-        expected, _ = one_by_one(iter(log), named, blank, 60.0)
+        expected, _ = audit_rows(iter(log), named, template, 60.0)
         parsed = pool.parse(bytearray(b"\n".join([*texts, b"\n" * PAD])), len(texts))
         source = ParsedLinesSource(parsed.values, parsed.observed_at, parsed.decoded, log.__getitem__, named)
-        found = ColumnEngine(named, blank, 60.0, 10**9).run([source])
+        found = ColumnEngine(named, template, 60.0, 10**9).run([source])
 
         assert everything(expected.report()) == everything(found.report()), seed
 

@@ -1,19 +1,32 @@
 """The engine for large logs: which rows the row engine reads, and the comparison of the two engines."""
 
 import json
+import subprocess
+import sys
 
 import attrs
 import pytest
 
 from batchfsm import audit
+from batchfsm.auditing.accumulator import FindingsAccumulator
 from batchfsm.errors import UnknownNameError
 from support.both_readings import both, everything, written
+from support.columns import COLLIDING
 from support.dialects import DIALECTS
 from support.notation import CREATED, snap
 
 pytest.importorskip("batchfsm.auditing.columns", reason="columns are not compiled, and Cython is not installed")
 
-from batchfsm.auditing.columns import DisagreementError, engine, partition
+from batchfsm.auditing.columns import (
+    HASH_SEED,
+    PAD,
+    ColumnEngine,
+    DisagreementError,
+    ParsedLinesSource,
+    ParserPool,
+    engine,
+    partition,
+)
 
 
 def test_a_log_of_which_few_rows_can_be_decoded(tmp_path, column_runs, monkeypatch):
@@ -95,3 +108,35 @@ def test_null_times_of_a_dialect_that_hold_a_bool(tmp_path, column_runs):
     assert everything(row_by_row) == everything(report)
     assert ["batch_0", "batch_True"] == [each.batch_id for each in report.findings if each.rule == "S005"]
     assert 1 == len(column_runs)
+
+
+def run_with_seed(rows, seed):
+    """Return the counts of rows that columns check under a seed."""
+    text = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    dialect = DIALECTS["openai"]
+    parsed = ParserPool(dialect, seed).parse(bytearray(text + b"\n" * PAD), len(rows))
+    source = ParsedLinesSource(parsed.values, parsed.observed_at, parsed.decoded, None, dialect)
+    template = FindingsAccumulator(select=None, ignore=("P104", "T206"), listed_max=0)
+    return dict(ColumnEngine(dialect, template, 60.0, 10**9, seed=seed).run([source]).report().counts)
+
+
+def test_texts_that_collide_under_a_known_seed():
+    """Two endpoints of one hash hide a change as long as their author knows the seed; each process has a secret one."""
+    changed = [snap("v", endpoint=endpoint) for endpoint in COLLIDING]
+
+    assert [{}, {"H503": 1}, {"H503": 1}] == [run_with_seed(changed, seed) for seed in (0, 1, HASH_SEED)]
+
+
+def test_every_process_has_a_seed_of_its_own():
+    """The seed of another process is another one."""
+    code = "from batchfsm.auditing.columns import HASH_SEED; print(HASH_SEED)"
+    other = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True).stdout
+
+    assert int(other) != HASH_SEED
+
+
+def test_ids_that_collide_under_a_known_seed():
+    """Two ids of one secret hash are still told apart by the public one."""
+    batches = [snap("v", id=batch_id) for batch_id in COLLIDING]
+
+    assert [{}, {}] == [run_with_seed(batches, seed) for seed in (0, HASH_SEED)]

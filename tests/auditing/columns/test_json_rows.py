@@ -154,7 +154,7 @@ def test_texts_with_the_hash_of_another():
     one, other = COLLIDING
     lines = Lines("openai")
     lines.dialect = attrs.evolve(lines.dialect, aliases={one: "failed"})
-    lines.reader, lines.comparison = RowReader(lines.dialect), RowComparison(lines.dialect)
+    lines.reader, lines.comparison = RowReader(lines.dialect, 0), RowComparison(lines.dialect, 0)
     records = [snap("v") | {"status": one}, snap("v") | {"status": other}, snap("v") | {one: 1}, snap("v") | {one: 1, other: 1}]  # fmt: skip
 
     assert [1, 1, 1, 0] == lines.read("\n".join(map(json.dumps, records)).encode())

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from batchfsm import audit, write_report
-from batchfsm.auditing.statistics import CLEAN_MAX, TROUBLED_MAX, are_told_by_stamps
+from batchfsm.auditing.statistics import CLEAN_MAX, FAILING_MAX, has_provable_routes
 from batchfsm.cli import app
 from batchfsm.lifecycle import STAMP_FIELDS
 from support.both_readings import any_log, both, written
@@ -20,12 +20,12 @@ from support.paths import SHARED
 
 pytest.importorskip("batchfsm.auditing.columns", reason="columns are not compiled, and Cython is not installed")
 
-BY_STAMPS = [name for name, dialect in DIALECTS.items() if are_told_by_stamps(dialect)]
+BY_STAMPS = [name for name, dialect in DIALECTS.items() if has_provable_routes(dialect)]
 
 
 def drawn(report):
     """Return all that a report draws; if there are more clean batches than are drawn, only their number."""
-    whole = attrs.asdict(report.flow, recurse=False)
+    whole = attrs.asdict(report.statistics, recurse=False)
     clean = whole.pop("clean")
     return whole, len(clean) if len(clean) == CLEAN_MAX else sorted(clean, key=lambda life: life.batch_id)
 
@@ -51,7 +51,7 @@ def test_any_log(dialect, is_sorted, tmp_path, column_runs):
         path = written(tmp_path, any_log(random.Random(f"{dialect} {is_sorted} {seed}"), dialect, is_sorted=is_sorted))  # noqa: S311
         options = [{}, {"select": "T,H5"}, {"ignore": "P"}, {"memory": 1}, {"max_findings": 0}][seed % 5]
 
-        row_by_row, in_columns = both(path, dialect=dialect, flow=True, **options)
+        row_by_row, in_columns = both(path, dialect=dialect, statistics=True, **options)
 
         assert drawn(row_by_row) == drawn(in_columns), seed
 
@@ -70,7 +70,7 @@ def sent(row):
 def test_many_batches(dialect, tmp_path, column_runs):
     """Complete and damaged histories of many batches, mixed, give equal statistics."""
     rows = medley(random.Random(dialect), dialect, 120, 120)  # noqa: S311
-    row_by_row, in_columns = both(written(tmp_path, lines(map(sent, rows))), dialect=dialect, flow=True)
+    row_by_row, in_columns = both(written(tmp_path, lines(map(sent, rows))), dialect=dialect, statistics=True)
 
     assert 1 == len(column_runs)
     assert drawn(row_by_row) == drawn(in_columns)
@@ -84,7 +84,7 @@ def test_real_logs(name, dialect, column_runs):
     if not path.exists():
         pytest.skip(f"{path} is not there; BATCHFSM_SHARED says where else to look")
 
-    row_by_row, in_columns = both(str(path), dialect=dialect, flow=True)
+    row_by_row, in_columns = both(str(path), dialect=dialect, statistics=True)
 
     assert drawn(row_by_row) == drawn(in_columns)
 
@@ -104,7 +104,7 @@ def stamped(dialect):
 def test_every_set_of_stamps(dialect, tmp_path, column_runs):
     """Each status with each set of stamps, in a batch of its own, gives equal statistics."""
     log = [batch | {"id": f"b{number}"} for number, batch in enumerate(stamped(dialect))]
-    row_by_row, in_columns = both(written(tmp_path, lines(log)), dialect=dialect, flow=True)
+    row_by_row, in_columns = both(written(tmp_path, lines(log)), dialect=dialect, statistics=True)
 
     assert drawn(row_by_row) == drawn(in_columns)
 
@@ -115,7 +115,7 @@ def test_every_pair_of_sound_rows(dialect, tmp_path, column_runs):
     sound = sound_rows(dialect)
     pairs = [[batch | {"id": f"b{number}"} for batch in pair] for number, pair in enumerate(product(sound, repeat=2))]
     row_by_row, in_columns = both(
-        written(tmp_path, lines(batch for pair in pairs for batch in pair)), dialect=dialect, flow=True
+        written(tmp_path, lines(batch for pair in pairs for batch in pair)), dialect=dialect, statistics=True
     )
 
     assert drawn(row_by_row) == drawn(in_columns)
@@ -135,40 +135,50 @@ def sound_rows(dialect):
 def test_healthy_batches(memory, tmp_path, column_runs):
     """Routes of healthy batches are read off columns, in one partition and in many."""
     log = [batch for number in range(60) for batch in seen("vpzc", id=f"b{number}", at=(0, 5, 1_234, 9_999))]
-    row_by_row, in_columns = both(written(tmp_path, lines(log)), flow=True, memory=memory)
+    row_by_row, in_columns = both(written(tmp_path, lines(log)), statistics=True, memory=memory)
 
     assert drawn(row_by_row) == drawn(in_columns)
-    assert {"validating": {5: 60}, "in_progress": {1_220: 60}, "finalizing": {8_760: 60}} == in_columns.flow.dwell
-    assert CLEAN_MAX == len(in_columns.flow.clean)
+    assert {
+        "validating": {5: 60},
+        "in_progress": {1_220: 60},
+        "finalizing": {8_760: 60},
+    } == in_columns.statistics.dwell_times
+    assert CLEAN_MAX == len(in_columns.statistics.clean_examples)
 
 
 def test_a_status_that_the_lifecycle_does_not_have(tmp_path, column_runs):
     """A batch with no other status has a timeline and no route."""
-    row_by_row, in_columns = both(written(tmp_path, lines([snap("v") | {"status": "paused"}])), flow=True)
+    row_by_row, in_columns = both(written(tmp_path, lines([snap("v") | {"status": "paused"}])), statistics=True)
 
     assert drawn(row_by_row) == drawn(in_columns)
-    assert ((), {}, 1) == (in_columns.flow.taken, in_columns.flow.now, len(in_columns.flow.troubled))
+    assert ((), {}, 1) == (
+        in_columns.statistics.step_counts,
+        in_columns.statistics.final_statuses,
+        len(in_columns.statistics.failing_examples),
+    )
 
 
 def test_more_failing_batches_than_are_drawn(tmp_path, column_runs):
     """The first ones with the worst findings are drawn, whichever engine checked them."""
-    log = [snap("v", id=f"noted{number}", expires_at=None) for number in range(TROUBLED_MAX + 9)]
+    log = [snap("v", id=f"noted{number}", expires_at=None) for number in range(FAILING_MAX + 9)]
     log += [snap("vpzc", id="wrong", request_counts={"total": 8, "completed": 1, "failed": 1})]
-    log += [snap("v", id=f"odd{number}", completed_at=1.5) for number in range(TROUBLED_MAX)]
-    row_by_row, in_columns = both(written(tmp_path, lines(log)), flow=True)
+    log += [snap("v", id=f"odd{number}", completed_at=1.5) for number in range(FAILING_MAX)]
+    row_by_row, in_columns = both(written(tmp_path, lines(log)), statistics=True)
 
     assert drawn(row_by_row) == drawn(in_columns)
-    assert ["wrong", "odd0", "odd1"] == [life.batch_id for life in in_columns.flow.troubled[:3]]
+    assert ["wrong", "odd0", "odd1"] == [life.batch_id for life in in_columns.statistics.failing_examples[:3]]
 
 
 def test_the_sample_of_clean_batches(tmp_path, column_runs):
     """The sample does not depend on which batches the row engine checked."""
     clean = [snap("vp", id=f"c{number}") for number in range(3 * CLEAN_MAX)]
     spelled = [json.dumps(batch, indent=None).replace('"id"', '"\\u0069d"') for batch in clean]
-    _, plain = both(written(tmp_path, lines(clean)), flow=True)
-    _, other = both(written(tmp_path, lines(clean[:30]) + "\n".join(spelled[30:])), flow=True)
+    _, plain = both(written(tmp_path, lines(clean)), statistics=True)
+    _, other = both(written(tmp_path, lines(clean[:30]) + "\n".join(spelled[30:])), statistics=True)
 
-    assert [life.batch_id for life in plain.flow.clean] == [life.batch_id for life in other.flow.clean]
+    assert [life.batch_id for life in plain.statistics.clean_examples] == [
+        life.batch_id for life in other.statistics.clean_examples
+    ]
 
 
 # ---------------------------------------------------------------- reports
@@ -178,12 +188,12 @@ def test_an_audit_without_a_report(tmp_path, column_runs):
     """Columns collect no statistics."""
     _, in_columns = both(written(tmp_path, lines(seen("vpzc"))))
 
-    assert in_columns.flow is None
+    assert in_columns.statistics is None
 
 
 def test_a_dialect_whose_stamps_may_be_null(tmp_path, column_runs):
     """The row engine reads the log if a report is wanted."""
-    row_by_row, other = both(written(tmp_path, lines(seen("vpzc"))), dialect="groq", flow=True)
+    row_by_row, other = both(written(tmp_path, lines(seen("vpzc"))), dialect="groq", statistics=True)
 
     assert [] == column_runs
     assert drawn(row_by_row) == drawn(other)

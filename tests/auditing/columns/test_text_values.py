@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 pytest.importorskip("batchfsm.auditing.columns", reason="columns are not compiled, and Cython is not installed")
 
-from batchfsm.auditing.columns import arrow_values, id_hashes, layout
+from batchfsm.auditing.columns import HASH_SEED, arrow_values, id_hashes, layout
 from batchfsm.auditing.columns.json_rows import RowReader
 from batchfsm.auditing.columns.text_values import WordTable, hash_bytes
 from batchfsm.auditing.columns.tokenizer import PAD
 from batchfsm.wire import TIME_MAX, parse_time
-from support.columns import COLLIDING, id_seconds, other_text_hash, text_buffer, text_hash, window_seconds
+from support.columns import COLLIDING, PUBLIC_SEED, id_seconds, text_buffer, text_hash, window_seconds
 from support.dialects import DIALECTS
 
 READER = RowReader(DIALECTS["openai"])
@@ -28,10 +28,14 @@ READER = RowReader(DIALECTS["openai"])
 def test_hashes(texts):
     """Hashes are those of plain Python wherever a text stands, differ where texts differ, and are never negative."""
     buffer, offsets = text_buffer([b"xyz", *texts])
-    low, (high, _) = arrow_values.hash_column(buffer, offsets), arrow_values.id_columns(buffer, offsets)
+    low, high = (arrow_values.hash_column(buffer, offsets, seed) for seed in (PUBLIC_SEED, HASH_SEED))
 
-    assert [*map(text_hash, texts)] == [*low[1:]] == [*map(hash_bytes, texts)]
-    assert [*map(other_text_hash, texts)] == [*high[1:]]
+    assert (
+        [text_hash(text, PUBLIC_SEED) for text in texts]
+        == [*low[1:]]
+        == [hash_bytes(text, PUBLIC_SEED) for text in texts]
+    )
+    assert [*map(text_hash, texts)] == [*high[1:]]
     assert (len(texts), len(texts)) == (len({*low[1:]}), len({*high[1:]}))
     assert min(*low, *high) >= 0
 
@@ -41,13 +45,13 @@ def test_hashes_of_ids(batch_id):
     """An id is hashed as UTF-8, and half a pair of surrogates as UTF-8 would write it."""
     text = batch_id.encode("utf-8", "surrogatepass")
 
-    assert (text_hash(text), other_text_hash(text)) == id_hashes(batch_id)
+    assert (text_hash(text, PUBLIC_SEED), text_hash(text, 7)) == id_hashes(batch_id, 7)
 
 
 @given(st.lists(st.text("abc", min_size=1, max_size=4), unique=True, min_size=1), st.text("abc", max_size=4))
 def test_words_are_known_by_their_bytes(known, asked):
     """A word of the table has its code, any other text has -1."""
-    table = WordTable({word: code for code, word in enumerate(known)})
+    table = WordTable({word: code for code, word in enumerate(known)}, HASH_SEED)
     found = arrow_values.word_column(*text_buffer([asked.encode(), known[-1].encode()]), table)
 
     assert [known.index(asked) if asked in known else -1, len(known) - 1] == [*found]
@@ -58,9 +62,9 @@ def test_words_with_the_hash_of_another():
     one, other = COLLIDING
     asked = text_buffer([one.encode(), other.encode()])
 
-    assert text_hash(one.encode()) == text_hash(other.encode())
-    assert [5, -1] == [*arrow_values.word_column(*asked, WordTable({one: 5}))]
-    assert [5, 6] == [*arrow_values.word_column(*asked, WordTable({one: 5, other: 6}))]
+    assert text_hash(one.encode(), 0) == text_hash(other.encode(), 0)
+    assert [5, -1] == [*arrow_values.word_column(*asked, WordTable({one: 5}, 0))]
+    assert [5, 6] == [*arrow_values.word_column(*asked, WordTable({one: 5, other: 6}, 0))]
 
 
 # ---------------------------------------------------------------- windows, times inside ids
@@ -91,7 +95,7 @@ def test_completion_windows(text):
 @example(b"batch-" + b"f" * 32)
 def test_times_inside_ids(batch_id):
     """The first eight of 32 hexadecimal digits are Unix seconds; any other id has no time."""
-    _, (before, seconds) = arrow_values.id_columns(*text_buffer([b"batch_", batch_id]))
+    before, seconds = arrow_values.id_time_column(*text_buffer([b"batch_", batch_id]))
 
     assert (layout.NULL, id_seconds(batch_id.decode("latin-1"))) == (before, seconds)
 

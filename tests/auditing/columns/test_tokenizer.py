@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 pytest.importorskip("batchfsm.auditing.columns", reason="columns are not compiled, and Cython is not installed")
 
-from batchfsm.auditing.columns import tokenizer
+from batchfsm.auditing.columns import HASH_SEED, tokenizer
 from batchfsm.auditing.columns.tokenizer import INVALID, tokens
 from support.columns import text_hash
 
@@ -74,7 +74,7 @@ class _Value:
 
 def check(text):
     """Tokenize bytes; return where the value ends, which `json` must read alike, or INVALID."""
-    end, found = tokens(text)
+    end, found = tokens(text, HASH_SEED)
     if end != INVALID:
         expected = json.loads(text[:end], object_pairs_hook=unique_keys)
         value = _Value(text, found)
@@ -249,7 +249,7 @@ def test_any_byte_in_a_text(byte):
     for place in range(17):
         text = bytearray(b'"' + b"a" * 17 + b'"')
         text[place + 1] = byte
-        found = tokens(bytes(text))[0]
+        found = tokens(bytes(text), HASH_SEED)[0]
         ends.add("end" if found == len(text) else "place" if found == place + 2 else found)
 
     assert ends == {"place" if byte == ord('"') else INVALID if byte < 32 or byte == ord("\\") else "end"}

@@ -3,13 +3,13 @@
 import pytest
 
 from batchfsm import audit
-from batchfsm.auditing.statistics import CLEAN_MAX, SPANS_MAX, TROUBLED_MAX
+from batchfsm.auditing.statistics import CLEAN_MAX, FAILING_MAX, SPANS_MAX
 from support.notation import CREATED, DAY_S, seen, snap
 
 
 def flow(log, **options):
     """Return what an audit gathers."""
-    return audit(log, **options).flow
+    return audit(log, **options).statistics
 
 
 def observed(batches, every_s=60):
@@ -19,7 +19,7 @@ def observed(batches, every_s=60):
 
 def taken(found):
     """Return how often each move was made, and what it was."""
-    return [(move.source, move.target, move.times, move.kind) for move in found.taken]
+    return [(move.source, move.target, move.times, move.kind) for move in found.step_counts]
 
 
 def test_a_flow_is_no_part_of_the_document():
@@ -34,15 +34,15 @@ def test_an_empty_log():
     found = flow([])
 
     assert ((), {}, {}, {}, 0, (), ()) == (
-        found.taken,
-        found.now,
-        found.dwell,
-        found.when,
-        found.troubled_count,
-        found.troubled,
-        found.clean,
+        found.step_counts,
+        found.final_statuses,
+        found.dwell_times,
+        found.findings_over_time,
+        found.failing_count,
+        found.failing_examples,
+        found.clean_examples,
     )
-    assert {"error": 0, "warning": 0, "note": 0} == found.weighed
+    assert {"error": 0, "warning": 0, "note": 0} == found.findings_by_severity
     assert "openai" == found.dialect.name
 
 
@@ -60,7 +60,7 @@ def test_steps_are_counted_over_batches():
         ("in_progress", "finalizing", 2, "step"),
         ("finalizing", "completed", 1, "step"),
     ] == taken(found)
-    assert {"finalizing": 1, "completed": 1, "failed": 1} == found.now
+    assert {"finalizing": 1, "completed": 1, "failed": 1} == found.final_statuses
 
 
 def test_gaps_are_no_steps():
@@ -89,8 +89,8 @@ def test_a_batch_of_unknown_status():
     """A batch that never had a status of the lifecycle took no way, and is in none."""
     found = flow([snap("v", status="paused")])
 
-    assert ((), {}) == (found.taken, found.now)
-    assert 1 == found.troubled_count
+    assert ((), {}) == (found.step_counts, found.final_statuses)
+    assert 1 == found.failing_count
 
 
 # ---------------------------------------------------------------- stays
@@ -100,19 +100,19 @@ def test_stays():
     """A stay is from stamp to stamp; the present status, and the last, have none."""
     found = flow([*seen("vpzc", at=(0, 5, 65, 70)), *seen("vp", id="b2", at=(0, 5))])
 
-    assert {"validating": {5: 2}, "in_progress": {60: 1}, "finalizing": {5: 1}} == found.dwell
+    assert {"validating": {5: 2}, "in_progress": {60: 1}, "finalizing": {5: 1}} == found.dwell_times
 
 
 def test_stays_have_three_digits():
     """A long stay is told in three digits, so that there are never many different ones."""
-    assert {"validating": {12_300: 1}} == flow(seen("vp", at=(0, 12_345))).dwell
-    assert {"validating": {999: 1}} == flow(seen("vp", at=(0, 999))).dwell
+    assert {"validating": {12_300: 1}} == flow(seen("vp", at=(0, 12_345))).dwell_times
+    assert {"validating": {999: 1}} == flow(seen("vp", at=(0, 999))).dwell_times
 
 
 def test_stays_without_both_ends():
     """Where a stamp is null, or stamps contradict each other, there is no stay."""
-    assert {} == flow([snap("vc")], dialect="compatible").dwell
-    assert {} == flow([snap("vp", created_at=CREATED + 3600)]).dwell
+    assert {} == flow([snap("vc")], dialect="compatible").dwell_times
+    assert {} == flow([snap("vp", created_at=CREATED + 3600)]).dwell_times
 
 
 def test_a_status_entered_twice_has_two_stays():
@@ -120,7 +120,9 @@ def test_a_status_entered_twice_has_two_stays():
     log = [snap("vz"), snap("vzg"), snap("vzgz")]
 
     assert 2 == sum(
-        sum(stays.values()) for name, stays in flow(log, dialect="compatible").dwell.items() if name != "validating"
+        sum(stays.values())
+        for name, stays in flow(log, dialect="compatible").dwell_times.items()
+        if name != "validating"
     )
 
 
@@ -133,29 +135,29 @@ def test_findings_are_counted_by_time():
 
     assert 60 == found.span_s
     minute = CREATED // 60 * 60
-    assert {minute: 1, minute + 120: 1} == found.when["F402", "warning"]
-    assert (2, 0) == (found.weighed["warning"], found.untimed)
+    assert {minute: 1, minute + 120: 1} == found.findings_over_time["F402", "warning"]
+    assert (2, 0) == (found.findings_by_severity["warning"], found.untimed_count)
 
 
 def test_without_an_observation_the_creation_counts():
     """Where a row does not say when it was seen, its finding counts at the batch's creation."""
     found = flow([snap("vpzc", output_file_id=None)])
 
-    assert {("F402", "warning"): {CREATED // 60 * 60: 1}} == found.when
+    assert {("F402", "warning"): {CREATED // 60 * 60: 1}} == found.findings_over_time
 
 
 def test_findings_without_any_time():
     """A finding of a row with no time at all is counted as such."""
     found = flow([snap("v", created_at=None)])
 
-    assert ({}, 1) == (found.when, found.untimed)
+    assert ({}, 1) == (found.findings_over_time, found.untimed_count)
 
 
 def test_a_rule_that_is_ignored_counts_nowhere():
     """Only what is reported is counted, and marks a batch."""
     found = flow([snap("vpzc", output_file_id=None)], ignore=["F402"])
 
-    assert ({}, 0, 0) == (found.when, found.troubled_count, found.weighed["warning"])
+    assert ({}, 0, 0) == (found.findings_over_time, found.failing_count, found.findings_by_severity["warning"])
 
 
 @pytest.mark.parametrize("apart_s", [1, 3600, 100 * DAY_S])
@@ -163,7 +165,7 @@ def test_spans_grow_with_the_time_they_cover(apart_s):
     """However long a log is, a chart can show it, and no finding is lost."""
     log = [snap("v", id=f"b{number}", created_at=CREATED + number * apart_s, expires_at=None) for number in range(300)]
     found = flow(log, select=["P104"])
-    spans = found.when["P104", "note"]
+    spans = found.findings_over_time["P104", "note"]
 
     assert 300 == sum(spans.values())
     assert SPANS_MAX >= (max(spans) - min(spans)) // found.span_s + 1
@@ -183,25 +185,25 @@ def test_batches_with_errors_come_first():
     ]
     found = flow(log)
 
-    assert ["wrong", "warned", "noted"] == [life.batch_id for life in found.troubled]
-    assert ["clean"] == [life.batch_id for life in found.clean]
-    assert 3 == found.troubled_count
+    assert ["wrong", "warned", "noted"] == [life.batch_id for life in found.failing_examples]
+    assert ["clean"] == [life.batch_id for life in found.clean_examples]
+    assert 3 == found.failing_count
 
 
 def test_only_so_many_are_kept():
     """However many there are, so many are kept; the sample of the others is the same for every order."""
-    log = [snap("v", id=f"b{number}", expires_at=None) for number in range(TROUBLED_MAX + 5)]
+    log = [snap("v", id=f"b{number}", expires_at=None) for number in range(FAILING_MAX + 5)]
     clean = [snap("vp", id=f"c{number}") for number in range(3 * CLEAN_MAX)]
     found, turned = flow(log + clean), flow(clean[::-1] + log[::-1])
 
-    assert (TROUBLED_MAX, TROUBLED_MAX + 5) == (len(found.troubled), found.troubled_count)
-    assert CLEAN_MAX == len(found.clean)
-    assert [life.batch_id for life in found.clean] == [life.batch_id for life in turned.clean]
+    assert (FAILING_MAX, FAILING_MAX + 5) == (len(found.failing_examples), found.failing_count)
+    assert CLEAN_MAX == len(found.clean_examples)
+    assert [life.batch_id for life in found.clean_examples] == [life.batch_id for life in turned.clean_examples]
 
 
 def test_a_life_says_what_was_seen():
     """A life has the ways, times and last state of its batch."""
-    (life,) = flow([snap("v"), snap("vpz")]).clean
+    (life,) = flow([snap("v"), snap("vpz")]).clean_examples
 
     assert ["validating", "in_progress", "finalizing"] == [each.target for each in life.transitions]
     assert [CREATED, CREATED + 60, CREATED + 120] == [each.at for each in life.transitions]
@@ -212,7 +214,7 @@ def test_rows_without_an_id_have_no_life():
     """A row without an id has findings, and is no batch."""
     found = flow([snap("vpzc", id=None)])
 
-    assert (1, 0, ()) == (found.weighed["error"], found.troubled_count, found.troubled)
+    assert (1, 0, ()) == (found.findings_by_severity["error"], found.failing_count, found.failing_examples)
 
 
 def test_a_log_out_of_order_is_gathered_once():
@@ -221,4 +223,4 @@ def test_a_log_out_of_order_is_gathered_once():
     found = flow(log[::-1])
 
     assert taken(flow(log)) == sorted(taken(found), key=taken(flow(log)).index)
-    assert {"finalizing": 1, "completed": 1} == found.now
+    assert {"finalizing": 1, "completed": 1} == found.final_statuses
