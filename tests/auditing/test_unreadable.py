@@ -24,7 +24,7 @@ GOOD = [json.dumps(row) for row in seen("vpzc")]
 PAGE = json.dumps({"object": "list", "data": [snap("v", id="batch_2"), snap("v", id="batch_3")]})
 JUNK = [
     "5", '"text"', "null", "{}", "{", "[", "}", "]", "[1,2,3]", "[[1],[2,3],[]]", "[{},{},{}]", '[{},5,"x",{}]', '{"data":[1,2,{}]}', '{"a":1} {"b":2}', "[1] [2] [3]",
-    '{"data":{"data":[[1],2]}}', '{"id":"x",', "<html>", "Batch(id='x',", "{ID:x Status:y", "[2026-11-30 12:00] INFO poll", "\x00\x01", "nan", "[" * 5_000, '{"a":' * 5_000,
+    '{"data":{"data":[[1],2]}}', '{"id":"x",', "<html>", "Batch(id='x',", "[2026-11-30 12:00] INFO poll", "\x00\x01", "nan", "[" * 5_000, '{"a":' * 5_000,
     '{"id":1,"id":2}', '{"error":{"message":"no"}}', "9" * 5_000, '"\\ud800"', '{"batch":null,"observed_at":5}', '{"object":"list","data":[5,5]}',
 ]  # fmt: skip
 """Lines of which nothing can be read."""
