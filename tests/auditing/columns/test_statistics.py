@@ -26,7 +26,7 @@ BY_STAMPS = [name for name, dialect in DIALECTS.items() if has_provable_routes(d
 def drawn(report):
     """Return all that a report draws; if there are more clean batches than are drawn, only their number."""
     whole = attrs.asdict(report.statistics, recurse=False)
-    clean = whole.pop("clean")
+    clean = whole.pop("clean_examples")
     return whole, len(clean) if len(clean) == CLEAN_MAX else sorted(clean, key=lambda life: life.batch_id)
 
 
