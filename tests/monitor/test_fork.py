@@ -116,6 +116,22 @@ def test_a_child_begins_anew_from_the_journal(tmp_path):
         assert [1] == [row.retry.tries for row in journal.pending()]
 
 
+def test_a_hook_that_returns_in_the_child_writes_no_outcome(tmp_path):
+    """The handlers run inside the hook, as in the child; the delivery is still pending, for the parent."""
+    with SQLiteJournal(tmp_path / "j.db") as journal:
+        monitor = Monitor(journal=journal)
+
+        @monitor.on(name="h")
+        def become_child(_: object) -> None:
+            journal.before_fork()
+            journal.after_fork_in_child()
+            monitor._store.after_fork_in_child()
+
+        monitor.observe(LIFE[0])
+
+        assert ["h"] == [row.hook for row in journal.pending()]
+
+
 @pytest.mark.parametrize("journaled", [True, False])
 def test_an_async_monitor_has_a_new_thread_after_a_fork(tmp_path, journaled):
     """Without a journal it has none."""
