@@ -209,7 +209,7 @@ class Fold:
         return [step.of(snapshot.id, at, snapshot) for step, at in timed]
 
     def _step_machine(self, record: BatchRecord, step: RouteStep) -> None:
-        """Let the machine take a step; births and gaps, which are no rows of the table, set the status."""
+        """Trigger the machine; births and gaps, which are no rows of the table, set the status themselves."""
         if step.source == record.status:
             if step.event is None or step.source is None:
                 record.status = step.target

@@ -75,7 +75,7 @@ def second_pass(scene: QueryContext) -> list[str]:
 def losses(scene: QueryContext) -> dict[str, str]:
     """Return, by code, whether a live row lost or changed what was known: H508 is silent beside any of them."""
     # On a row that no walk explains they are silent: it has said enough.
-    is_judged = "id IS NOT NULL AND COALESCE(move, '') NOT IN ('stale', 'illegal', 'left')"
+    is_judged = "id IS NOT NULL AND COALESCE(move, '') NOT IN ('stale', 'illegal', 'exit_from_final')"
     found: dict[str, str] = {}
     for code, rule in RULES.items():
         if isinstance(rule.kind, kinds.Immutable) and rule.kind.null_counts:
@@ -93,7 +93,7 @@ def losses(scene: QueryContext) -> dict[str, str]:
 def _moved(code: str, _: kinds.IllegalMove, _scene: QueryContext) -> SqlBreach:
     breaches: dict[str, SqlBreach] = {
         "H501": ("move IN ('illegal', 'tolerated')", "move = 'tolerated'"),
-        "H502": ("move = 'left'", None),
+        "H502": ("move = 'exit_from_final'", None),
         "H507": ("move = 'stale'", None),
     }
     return breaches[code]
