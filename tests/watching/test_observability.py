@@ -11,7 +11,7 @@ from opentelemetry.trace import StatusCode
 from prometheus_client import CollectorRegistry, generate_latest
 
 from batchfsm import AsyncMonitor, MissingExtraError, Monitor, Schedule, WatchError, metrics, parse, tracing, watch
-from batchfsm.watching import BatchDropped, PollSucceeded
+from batchfsm.watching import BatchDropped, ListProblem, PollFailed, PollSucceeded, ResultsPending
 from support.notation import CREATED, snap
 from support.server import FAULTS, Clock, Life, Server
 
@@ -118,6 +118,19 @@ def test_a_batch_that_was_dropped_is_open_no_more():
     seen = scraped(registry)
     assert 2 == seen["batches_dropped_total"]
     assert not [name for name in seen if name.startswith("batches{")]
+
+
+def test_problems_of_lists_and_uncounted_failures_are_counted():
+    """A failed request that an earlier event stands for is added by the next one; pending results are not counted."""
+    registry = CollectorRegistry()
+    told = metrics.Metrics(registry)
+
+    told(ListProblem(kind="stale", reason="it is a cache"))
+    told(PollFailed(batch_id="batch_1", kind="transient", reason="down"))
+    told(PollFailed(batch_id="batch_1", kind="transient", reason="down", count=10, new=9))
+    told(ResultsPending(batch_id="batch_1", snapshot=parse(snap("vpzc")), until=CREATED + 120.0))
+
+    assert {'list_problems_total{kind="stale"}': 1, 'poll_errors_total{kind="transient"}': 10} == scraped(registry)
 
 
 def test_null_stamps_make_no_durations():
