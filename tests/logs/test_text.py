@@ -386,6 +386,18 @@ def test_ruby_other_values_are_unread(value):
     assert ({"id": "b", "y": 1}, ("x",)) == read(f'{{"id"=>"b", "x"=>{value}, "y"=>1}}', "ruby")
 
 
+def test_ruby_objects_inside():
+    """An object inside another is read if it shows a hash."""
+    text = '#<OpenAI::Batch:0x1a {id: "b", request_counts: #<OpenAI::Counts:0x2 {total: 3}>, x: #<A:0x3 {a: 1} b>}>'
+
+    assert ({"id": "b", "request_counts": {"total": 3}}, ("x",)) == read(text, "ruby")
+
+
+def test_java_without_counts():
+    """Counts that are absent stay absent."""
+    assert "request_counts" not in read(java(WIRE | {"request_counts": None}), "java")[0]
+
+
 def test_rust_variants():
     """A status is a variant of an enum; one that is none of the eight is unread, as other variants are."""
     text = 'Batch {{ id: "b", status: {}, kind: {}, x: Some(Inner {{ a: [1, 2], b: Null }}), e: "\\u{{e9}}" }}'

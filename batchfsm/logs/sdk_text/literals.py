@@ -250,8 +250,6 @@ class Scanner:
 
     def _rust_literal(self, depth: int) -> object:
         """Read `Some(1)`, `Counts { total: 1 }` and serde_json's `String("a")` as that which they hold."""
-        if depth > NESTING_MAX:
-            raise self._error(_TOO_DEEP)
         start = self.at
         self._match(_RUST_CLASS)
         if not self._take("("):
