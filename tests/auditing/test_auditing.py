@@ -301,7 +301,7 @@ def test_select_and_ignore(select, ignore, expected):
 
 
 @pytest.mark.parametrize("argument", ["select", "ignore"])
-@pytest.mark.parametrize("token", ["Z", "H59", "", "terminal-left"])
+@pytest.mark.parametrize("token", ["Z", "H59", "", "terminal_left"])
 def test_unknown_rules(argument, token):
     """A rule that nobody knows is an error that lists those there are."""
     with pytest.raises(UnknownNameError, match=f"^no rule is called '{token}'; known: S001, S002, ") as caught:
