@@ -226,7 +226,7 @@ class JsonLinesSource:
                 raise SourceError(f"{self.name}: {error.strerror or error}") from error
 
     def _sightings(self, text: bytes, place: LogPosition, offset: int) -> Iterator[RawRecord | UnreadableEntry]:
-        """Return what stands on a line; nearly always one object."""
+        """Return the raw records of a line, nearly always one."""
         try:
             found = decoder.decode(text.strip(_SPACE).decode())
         except (ValueError, RecursionError):

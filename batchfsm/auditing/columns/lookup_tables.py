@@ -124,7 +124,7 @@ def _flat(rows: Iterable[tuple[int, ...]]) -> array[int]:
 
 
 def _stamp_sets(world: RuleContext) -> array[int]:
-    """Return what the status and the set stamps alone decide, out of the scalar rules' own tables."""
+    """Return the bits that the status and the set stamps decide alone, out of the tables of the scalar rules."""
     graph, found = world.topology, array("q", bytes(8 * 256 * (len(world.topology.statuses) + 1)))
     for code, status in enumerate(graph.statuses):
         for present in range(256):

@@ -42,7 +42,7 @@ class HistoryRow(NamedTuple):
 
     number: int
     redundancy: int
-    """What can be skipped: `REDUNDANCY_BITS`, shifted down to a byte."""
+    """`REDUNDANCY_BITS` of the row, shifted down to a byte."""
 
 
 @attrs.frozen(eq=False)

@@ -10,7 +10,7 @@ from typing import Any, Final
 from batchfsm.errors import SourceError, needs_extra
 
 PURPOSE: Final = "an audit of Parquet or of a dataframe"
-"""What the extra is needed for, as the error says that it is not installed."""
+"""The purpose of the extra, named by the error if it is not installed."""
 
 
 def load_arrow() -> ModuleType:
