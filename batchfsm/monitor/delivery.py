@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from contextvars import ContextVar
 from threading import Lock
 from typing import Any, Final, cast
@@ -102,6 +102,7 @@ class RunQueue:
         """False once all runs have ended, or one was interrupted."""
         self._lock = Lock()
         self._runs = deque([run])
+        self._outer: tuple[RunQueue, ...] = ()
 
     @property
     def current(self) -> DeliveryRun | None:
@@ -136,16 +137,15 @@ class RunQueue:
             self.is_open = False
             return list(self._runs)
 
-    @contextmanager
-    def entered(self) -> Iterator[None]:
+    def __enter__(self) -> None:
         """Make this the queue that `enclosing_queue` returns in hooks, and in tasks that they start."""
-        outer = tuple(queue for queue in _ENTERED.get() if queue.is_open)
-        _ENTERED.set((*outer, self))
-        try:
-            yield
-        finally:
-            # A token could not be used where a coroutine is closed in another context than it ran in.
-            _ENTERED.set(outer)
+        self._outer = _ENTERED.get() and tuple([queue for queue in _ENTERED.get() if queue.is_open])
+        _ENTERED.set((*self._outer, self))
+
+    def __exit__(self, *_: object) -> None:
+        """Restore the queues of before."""
+        # A token could not be used where a coroutine is closed in another context than it ran in.
+        _ENTERED.set(self._outer)
 
 
 _ENTERED: Final[ContextVar[tuple[RunQueue, ...]]] = ContextVar("batchfsm_run_queues", default=())

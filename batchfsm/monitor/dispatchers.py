@@ -64,8 +64,9 @@ class SyncDispatcher:
         """Deliver a run, then those that its hooks append; return the errors that hooks raised."""
         store, queue = self._store, RunQueue(self._store, first)
         try:
-            with queue.entered():
+            with queue:
                 while (run := queue.current) is not None:
+                    # The store may replace the queue of an outbox: it is looked up each time.
                     while run.deliveries or store.has_more(run):
                         # It stays in the outbox until it has returned: an interrupt does not lose it.
                         delivery = run.deliveries[0]
@@ -146,7 +147,7 @@ class AsyncDispatcher(ForkHandler):
         store, queue = self._store, RunQueue(self._store, first)
         has_more: Callable[[DeliveryRun], bool] = store.has_more
         try:
-            with queue.entered():
+            with queue:
                 while (run := queue.current) is not None:
                     while run.deliveries or (await self._in_journal_thread(has_more, run)) is True:
                         # It stays in the outbox until it has returned: an interrupt does not lose it.
