@@ -29,7 +29,7 @@ _CHUNK_ROWS_MIN: Final = BATCH_ROWS // 8
 """A dataframe whose chunks have fewer rows on average is copied into one chunk."""
 
 
-class Table(Protocol):
+class OpenTable(Protocol):
     """An open table."""
 
     name: str
@@ -234,7 +234,7 @@ def _numbers_between(numbers: list[int], first: int, count: int) -> list[int]:
 class TableRows:
     """The rows of a table as raw records; can be read several times."""
 
-    table: Table
+    table: OpenTable
 
     passed: Callable[[int], object] = lambda _: None
     """Called with about the number of bytes that were read since the last call; must not raise."""
