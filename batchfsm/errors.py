@@ -62,13 +62,17 @@ class UnknownNameError(BatchfsmError, ValueError):
     known: tuple[str, ...]
     """The known names."""
 
-    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
-        self.kind, self.name, self.known = kind, name, tuple(known)
-        super().__init__(f"no {kind} is called {name!r}; known: {', '.join(self.known)}")
+    nearest: str | None
+    """The known name that is most like it; None if none is like it."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str], nearest: str | None = None) -> None:
+        self.kind, self.name, self.known, self.nearest = kind, name, tuple(known), nearest
+        hint = "" if nearest is None else f"the nearest is {nearest}; "
+        super().__init__(f"no {kind} is called {name!r}; {hint}known: {', '.join(self.known)}")
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the arguments."""
-        return type(self), (self.kind, self.name, self.known)
+        return type(self), (self.kind, self.name, self.known, self.nearest)
 
 
 class SnapshotError(BatchfsmError, ValueError):

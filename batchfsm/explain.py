@@ -43,7 +43,7 @@ def rule_page(rule: Rule, *, width: int = WIDTH) -> str:
         [
             f"{rule.code} {rule.name} ({rule.severity})",
             "",
-            part("breach", rule.means),
+            part("breach", rule.description),
             part("evidence", rule.evidence),
             part("example", example(rule)),
             part("what to do", rule.remedy),

@@ -113,7 +113,7 @@ class Router:
         self._stamps: dict[str, str] = {name: stamp for name, stamp in stamps.items() if stamp is not None}
         # `attrgetter` returns a tuple for two names or more: a lifecycle may have a single stamp, or none.
         self._values = attrgetter("id", "id", *self._stamps.values())
-        self._optional = frozenset(dialect.optional) | (stamps.keys() - self._stamps.keys())
+        self._optional = frozenset(dialect.optional_stamps) | (stamps.keys() - self._stamps.keys())
         # Times decide an order only between statuses of one cycle.
         self.is_cyclic = any(name in self.topology.reach[name] for name in self._stamps)
         self._found: dict[object, tuple[RouteStep, ...]] = {}

@@ -56,7 +56,7 @@ def rules_section():
         parts += [
             f"({rule.code.lower()})=",
             f"## {rule.code} {rule.name}",
-            f"{_cell(rule.means)}\n",
+            f"{_cell(rule.description)}\n",
             f"Severity\n: {rule.severity}\n",
             f"Evidence\n: {_cell(rule.evidence)}\n",
             f"Example\n: {_cell(example(rule))}\n",
@@ -111,9 +111,9 @@ def _deviations(dialect):
             if evidence == "documented" != known.get((source, target))
         ),
         "Steps dropped": ", ".join(f"`{source}` → `{target}`" for source, target in dialect.dropped_steps),
-        "Optional stamps": _codes(name for name in own.statuses if name in dialect.optional),
-        "Times": ", ".join(["Unix seconds", *(words for form, words in TIMES.items() if form in dialect.times)]),
-        "Null, where a time is due": _codes(map(repr, dialect.null_times)),
+        "Optional stamps": _codes(name for name in own.statuses if name in dialect.optional_stamps),
+        "Times": ", ".join(["Unix seconds", *(words for form, words in TIMES.items() if form in dialect.time_formats)]),
+        "Null, where a time is due": _codes(map(repr, dialect.null_time_values)),
         "Empty text": "null in every text field" if dialect.null_text else "",
         "Null inside `request_counts`": "an unknown number" if dialect.null_counts else "",
         "Tolerance of the deadline": f"{tolerance_s} s" if tolerance_s else "",

@@ -13,7 +13,7 @@ import attrs
 from batchfsm.auditing.report import Report
 from batchfsm.finding import Finding, LogPosition, Verdict
 from batchfsm.logs import UnreadableEntry
-from batchfsm.rules import RULES, chosen, needs
+from batchfsm.rules import RULES, required_fields, select_rules
 
 _NOWHERE = LogPosition("", 0)
 
@@ -57,7 +57,7 @@ class FindingsAccumulator:
     _last_unread: LogPosition = attrs.field(init=False, default=_NOWHERE)
 
     def __attrs_post_init__(self) -> None:
-        asked = (frozenset(RULES) if self.select is None else chosen(self.select)) - chosen(self.ignore)
+        asked = (frozenset(RULES) if self.select is None else select_rules(self.select)) - select_rules(self.ignore)
         self.disabled_for_columns = tuple(code for code in self.disabled_for_columns if code in asked)
         self.enabled_rules = asked.difference(self.disabled_for_columns)
 
@@ -172,7 +172,7 @@ class FindingsAccumulator:
         return tuple(
             token
             for token in self.select or ()
-            if not any(needs(code) <= self.available_fields for code in chosen([token]))
+            if not any(required_fields(code) <= self.available_fields for code in select_rules([token]))
         )
 
 

@@ -20,7 +20,7 @@ from batchfsm.auditing.report import FINDINGS_MAX, Report
 from batchfsm.auditing.row_engine import audit_rows
 from batchfsm.auditing.state_file import StateFile
 from batchfsm.auditing.statistics import has_provable_routes
-from batchfsm.dialects import Dialect, find, require_openai_fields
+from batchfsm.dialects import Dialect, get_dialect, require_openai_fields
 from batchfsm.errors import DefinitionError, UnknownNameError
 from batchfsm.lifecycle import Lifecycle
 from batchfsm.logs import LogSource, resolve_source
@@ -113,7 +113,7 @@ def audit(
         unreadable_max=parse_unreadable_max(unreadable_max),
     )
     plan = _AuditPlan(
-        dialect=find(dialect), template=template, skew_s=skew_s, memory=parse_size(memory),
+        dialect=get_dialect(dialect), template=template, skew_s=skew_s, memory=parse_size(memory),
         has_columns=engine == "auto", has_statistics=statistics, meter=ProgressMeter(progress),
     )  # fmt: skip
     if engine == "spark" or spark.is_frame(source):

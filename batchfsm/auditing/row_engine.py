@@ -19,10 +19,10 @@ from batchfsm.dialects import Dialect
 from batchfsm.finding import Finding
 from batchfsm.history import BatchRecord, Fold
 from batchfsm.logs import RawRecord, Record, UnreadableEntry, parse_records
-from batchfsm.rules import HISTORY, RULES, needs
+from batchfsm.rules import HISTORY, RULES, required_fields
 from batchfsm.wire import reader
 
-_NEEDED_FIELDS: Final = frozenset().union(*map(needs, RULES)) - {HISTORY}
+_NEEDED_FIELDS: Final = frozenset().union(*map(required_fields, RULES)) - {HISTORY}
 
 FindingsSink = Callable[[Record, list[Finding]], None]
 """Receives each row and its findings."""

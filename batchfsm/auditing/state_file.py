@@ -228,7 +228,7 @@ def _lifecycle(dialect: Dialect) -> bytes:
     """Return a digest of the lifecycle whose words are in the records."""
     table = dialect.lifecycle
     steps = [(step.source, step.event, step.target, step.evidence) for step in table.steps]
-    words = [table.initial, table.statuses, sorted(table.terminal), steps, sorted(dialect.optional)]
+    words = [table.initial, table.statuses, sorted(table.terminal), steps, sorted(dialect.optional_stamps)]
     return blake2b(json.dumps(words).encode(), digest_size=16).digest()
 
 

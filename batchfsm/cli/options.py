@@ -12,7 +12,7 @@ import attrs
 import click
 
 from batchfsm.cli.failures import StopError
-from batchfsm.dialects import DIALECTS, Dialect, find
+from batchfsm.dialects import DIALECTS, Dialect, get_dialect
 from batchfsm.errors import BatchfsmError
 from batchfsm.lifecycle import Lifecycle
 from batchfsm.spans import parse_span
@@ -57,7 +57,7 @@ class DialectChoice:
         """
         name = self.name or default
         path, colon, variable = name.rpartition(":")
-        dialect = _dialect_of_file(path, variable) if colon and path.endswith(".py") else find(name)
+        dialect = _dialect_of_file(path, variable) if colon and path.endswith(".py") else get_dialect(name)
         words = dict(map(_alias, self.aliases))
         return attrs.evolve(dialect, aliases={**dialect.aliases, **words}) if words else dialect
 
@@ -109,7 +109,7 @@ def _dialect_of_file(path: str, name: str) -> Dialect:
     defined = names_in_file(path)
     found = defined.get(name)
     if isinstance(found, Dialect | Lifecycle):
-        return find(found)
+        return get_dialect(found)
     names = [each for each, value in defined.items() if isinstance(value, Dialect | Lifecycle)]
     raise StopError(f"{path} defines no dialect {name!r}; it defines {_listed(names)}")
 

@@ -6,7 +6,7 @@ import click
 
 from batchfsm.cli.output import write
 from batchfsm.explain import rule_list, rule_page
-from batchfsm.rules import RULES, chosen
+from batchfsm.rules import RULES, select_rules
 
 
 @click.command("rules")
@@ -20,5 +20,5 @@ def command(*, rule: str | None) -> None:
     if rule is None:
         write(rule_list(), None)
         return
-    codes = chosen([rule])
+    codes = select_rules([rule])
     write("\n".join(rule_page(each) for each in RULES.values() if each.code in codes), None)

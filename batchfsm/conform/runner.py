@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from batchfsm.auditing import Report, audit
-from batchfsm.conform.coverage import History, was_observable
 from batchfsm.conform.http import Caller
 from batchfsm.conform.probes import run_probes
 from batchfsm.conform.scorecard import Check, Scorecard
 from batchfsm.conform.session import ServerSession, WaitProgress
-from batchfsm.dialects import Dialect, find, require_openai_fields
-from batchfsm.rules import RULES
+from batchfsm.dialects import Dialect, get_dialect, require_openai_fields
+from batchfsm.rules import RULES, severity_in
+from batchfsm.rules.kinds import History
 from batchfsm.snapshot import Snapshot
 from batchfsm.wire import reader
 
@@ -60,7 +60,7 @@ def conform(
         UnreachableError: If the server does not answer, or has its endpoints below `/v1`.
         UnknownNameError: If there is no such dialect.
     """
-    named = find(dialect)
+    named = get_dialect(dialect)
     require_openai_fields(named, "test of a server")
     session = ServerSession(
         call=call, now=now, sleep=sleep, endpoint=endpoint, model=model, timeout_s=timeout_s, poll_s=poll_s,
@@ -96,9 +96,9 @@ def _rule_checks(dialect: Dialect, report: Report, histories: list[History]) -> 
             # An error counts, however many warnings of the rule come before it.
             worst = min(found, key=lambda finding: ("error", "warning", "note").index(finding.severity))
             yield Check(code, rule.name, "broken", worst.message, worst.severity)
-        elif dialect.severities.get(code) == "off":
+        elif severity_in(dialect, rule) == "off":
             yield Check(code, rule.name, "not seen", f"off for {dialect.name}")
-        elif was_observable(code, histories):
+        elif any(rule.kind.is_observable(history, dialect) for history in histories):
             yield Check(code, rule.name, "kept")
         else:
             yield Check(code, rule.name, "not seen")

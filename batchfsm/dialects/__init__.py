@@ -1,7 +1,7 @@
 """Server families that deviate from the OpenAI lifecycle, as data layered on it."""
 
-from batchfsm.dialects.builtin import DIALECTS, find
-from batchfsm.dialects.dialect import SEPARATORS, Dialect, TimeForm, normalized_word, require_openai_fields
+from batchfsm.dialects.builtin import DIALECTS, get_dialect
+from batchfsm.dialects.dialect import SEPARATORS, Dialect, TimeFormat, normalized_word, require_openai_fields
 from batchfsm.dialects.nearest import nearest_status
 from batchfsm.dialects.wire_map import Paths, Wire
 
@@ -10,9 +10,9 @@ __all__ = [
     "SEPARATORS",
     "Dialect",
     "Paths",
-    "TimeForm",
+    "TimeFormat",
     "Wire",
-    "find",
+    "get_dialect",
     "nearest_status",
     "normalized_word",
     "require_openai_fields",

@@ -24,8 +24,8 @@ _OPENAI = Dialect(name="openai", sources=("openai-openapi, schema Batch; publish
 _AZURE = Dialect(
     name="azure",
     aliases={"Validating": "validating", "canceled": "cancelled"},
-    optional={"in_progress"},
-    times={"iso"},
+    optional_stamps={"in_progress"},
+    time_formats={"iso"},
     null_text=True,
     null_counts=True,
     deadline_tolerance_s=5,
@@ -39,13 +39,13 @@ _AZURE = Dialect(
 
 _GROQ = Dialect(
     name="groq",
-    optional={"finalizing"},
+    optional_stamps={"finalizing"},
     sources=("tidyverse/ellmer, tests/testthat/batch", "Groq's documented example of a completed batch"),
 )
 
 _ZHIPU = Dialect(
     name="zhipu",
-    times={"milliseconds"},
+    time_formats={"milliseconds"},
     null_counts=True,
     severities={"P104": "off", "C303": "off"},
     sources=("MetaGLM/zhipuai-sdk-python-v4, tests",),
@@ -76,9 +76,9 @@ _AIBRIX = Dialect(
     ),
     # Together with cancelling to finalizing it would be a circle, and no recording shows it.
     dropped_steps=(("finalizing", "cancelling"),),
-    optional={"validating"},
-    times={"digits"},
-    null_times=("0",),
+    optional_stamps={"validating"},
+    time_formats={"digits"},
+    null_time_values=("0",),
     severities={"C304": "off"},
     sources=("AIBrix 0.8.0, recorded; docs/source/features/batch-api.rst",),
 )
@@ -91,8 +91,8 @@ _OGX = Dialect(
     ),
     # Merely unstamped, finalizing would make every end of in_progress ambiguous.
     dropped_statuses=("finalizing", "expired"),
-    optional={"in_progress"},
-    severities={"P104": "off", "F401": "off", "C304": "off"},
+    optional_stamps={"in_progress"},
+    severities={"P104": "off", "F401": "off", "F405": "off", "C304": "off"},
     sources=("OGX 1.5.0 (formerly llama-stack), recorded; providers/inline/batches/reference/batches.py",),
 )
 
@@ -109,11 +109,12 @@ _LITELLM = Dialect(
         ),
         Step("in_progress", "fail", "failed", "documented", ("LiteLLM 1.106.2, maps of Bedrock and Vertex",)),
     ),
-    optional={"in_progress", "finalizing"},
+    optional_stamps={"in_progress", "finalizing"},
     # Vertex stamps created_at; Anthropic's expired_at is an archive time; Bedrock's in_progress_at moves.
     severities={
         "P104": "off",
         "C304": "off",
+        "F405": "off",
         "C303": "note",
         "F401": "note",
         "P101": "warning",
@@ -148,10 +149,10 @@ _COMPATIBLE = Dialect(
         Step("finalizing", "stop", "cancelled", "documented", ("AIBrix 0.8.0, recorded",)),
         Step("cancelling", "finalize", "finalizing", "documented", ("AIBrix 0.8.0, recorded",)),
     ),
-    optional={"in_progress", "finalizing", "cancelling"},
-    times={"milliseconds", "iso", "digits"},
+    optional_stamps={"in_progress", "finalizing", "cancelling"},
+    time_formats={"milliseconds", "iso", "digits"},
     # The last two are the first second of the year 2000, in seconds and ms (UTC+8): Bella's "never".
-    null_times=(0, "0", "", 946684800, 946656000000),
+    null_time_values=(0, "0", "", 946684800, 946656000000),
     null_text=True,
     null_counts=True,
     severities={
@@ -160,6 +161,7 @@ _COMPATIBLE = Dialect(
         "C304": "off",
         "T204": "off",
         "T207": "off",
+        "F405": "off",
         "T201": "warning",
         "T203": "warning",
         "P101": "warning",
@@ -183,7 +185,7 @@ DIALECTS: Final[Mapping[str, Dialect]] = MappingProxyType(
 """Every named dialect; `openai` is the strict one."""
 
 
-def find(dialect: str | Dialect | Lifecycle) -> Dialect:
+def get_dialect(dialect: str | Dialect | Lifecycle) -> Dialect:
     """
     Return the dialect that is meant.
 

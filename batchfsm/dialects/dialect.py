@@ -14,7 +14,7 @@ from batchfsm.dialects.wire_map import Wire, wire_problems
 from batchfsm.errors import DefinitionError
 from batchfsm.lifecycle import ENDED_AT, OPENAI, Lifecycle, Severity, State, Step
 
-TimeForm = Literal["milliseconds", "iso", "digits", "datetime"]
+TimeFormat = Literal["milliseconds", "iso", "digits", "datetime"]
 """How a time is written, beside whole seconds: `1711471533000`, `2024-03-26T16:45:33Z`, `"17"`, or as an SDK's aware
 `datetime`."""
 
@@ -27,7 +27,7 @@ SEPARATORS = "-_ ."
 """What may stand between the parts of a status word where any spelling is read."""
 
 _NO_SEPARATORS = str.maketrans("", "", SEPARATORS)
-_CODE = re.compile(r"[SPTCFH]\d{3}")
+_RULE = re.compile(r"[SPTCFH]\d{3}|[a-z]+(-[a-z]+)*")
 
 
 def _view(mapping: Mapping[str, str]) -> Mapping[str, str]:
@@ -42,7 +42,7 @@ def _names(names: Iterable[str]) -> frozenset[str]:
     return frozenset(names)
 
 
-def _forms(forms: Iterable[TimeForm]) -> frozenset[TimeForm]:
+def _formats(forms: Iterable[TimeFormat]) -> frozenset[TimeFormat]:
     return frozenset(forms)
 
 
@@ -82,13 +82,13 @@ class Dialect:
     any_spelling: bool = False
     """True if case and separators of a known word do not matter: `Completed`, `IN-PROGRESS`, `inProgress`."""
 
-    optional: frozenset[str] = attrs.field(default=(), converter=_names)
+    optional_stamps: frozenset[str] = attrs.field(default=(), converter=_names)
     """Statuses whose stamp may be null though the batch was there. A set stamp is judged all the same."""
 
-    times: frozenset[TimeForm] = attrs.field(default=(), converter=_forms)
+    time_formats: frozenset[TimeFormat] = attrs.field(default=(), converter=_formats)
     """How times may be written, beside whole Unix seconds."""
 
-    null_times: tuple[int | str, ...] = ()
+    null_time_values: tuple[int | str, ...] = ()
     """What stands for null where a time is due; compared by type and value, before the time form."""
 
     null_text: bool = False
@@ -108,7 +108,7 @@ class Dialect:
     """
 
     severities: Mapping[str, Severity | Literal["off"]] = attrs.field(factory=dict, converter=_view)
-    """Rule codes that weigh something else here; `off` silences the rule."""
+    """Severities that differ, by the code or the name of a rule; `off` switches the rule off."""
 
     wire: Wire | None = None
     """The map of objects that are not spelled as OpenAI's; None for those that are."""
@@ -126,7 +126,7 @@ class Dialect:
         """Lay the rows on the base and refuse what contradicts it."""
         if problems := _row_problems(self):
             raise DefinitionError(f"dialect {self.name!r}", problems)
-        object.__setattr__(self, "lifecycle", _laid(self))
+        object.__setattr__(self, "lifecycle", _overlay(self))
         object.__setattr__(self, "stuck_after_s", _without_foreign_defaults(self))
         if problems := _reading_problems(self):
             raise DefinitionError(f"dialect {self.name!r}", problems)
@@ -139,7 +139,7 @@ class Dialect:
         """True if its objects have OpenAI's fields only: no map, and no `ended_at`."""
         return self.wire is None and all(state.stamp != ENDED_AT for state in self.lifecycle.states)
 
-    def word(self, status: str) -> str:
+    def canonical_status(self, status: str) -> str:
         """Return the lifecycle's word for the wire's word; an unknown word as it is."""
         if status in self.aliases or status in self.lifecycle.statuses:
             return self.aliases.get(status, status)
@@ -203,7 +203,7 @@ def _row_problems(dialect: Dialect) -> list[str]:
     ]
 
 
-def _laid(dialect: Dialect) -> Lifecycle:
+def _overlay(dialect: Dialect) -> Lifecycle:
     base, own = dialect.base, {(step.source, step.target): step for step in dialect.steps}
     initial = dialect.initial or base.initial
     states = (
@@ -257,15 +257,15 @@ def _reading_problems(dialect: Dialect) -> list[str]:
         ),
         *(
             f"optional stamp of {name!r}, which is not a status"
-            for name in sorted(dialect.optional)
+            for name in sorted(dialect.optional_stamps)
             if name not in known
         ),
         *(
-            f"time form {form!r} is none of milliseconds, iso, digits, datetime"
-            for form in sorted(dialect.times)
-            if form not in get_args(TimeForm)
+            f"time format {form!r} is none of milliseconds, iso, digits, datetime"
+            for form in sorted(dialect.time_formats)
+            if form not in get_args(TimeFormat)
         ),
-        *(f"severity of {code!r}, which is no rule code" for code in dialect.severities if not _CODE.fullmatch(code)),
+        *(f"severity of {code!r}, which is no rule code" for code in dialect.severities if not _RULE.fullmatch(code)),
         *(
             f"severity {severity!r} of {code} is none of error, warning, note, off"
             for code, severity in dialect.severities.items()

@@ -42,7 +42,7 @@ _ANTHROPIC: Final = Dialect(
         ),
     ),
     aliases={"canceling": "cancelling"},
-    times={"iso", "datetime"},
+    time_formats={"iso", "datetime"},
     wire=Wire(
         mark=("type", "processing_status", "request_counts"),
         fields={
@@ -103,8 +103,8 @@ _GEMINI: Final = Dialect(
         }.items()
     },
     # Real ends are successes only; what other ends give is known from tests and SDK texts.
-    optional={"partially_completed", "failed", "expired", "cancelled"},
-    times={"iso", "datetime"},
+    optional_stamps={"partially_completed", "failed", "expired", "cancelled"},
+    time_formats={"iso", "datetime"},
     wire=Wire(
         mark=("name", ("metadata.state", "state"), ("metadata.createTime", "create_time")),
         fields={
@@ -175,8 +175,8 @@ _BEDROCK: Final = Dialect(
         "Completed": "completed", "PartiallyCompleted": "partially_completed", "Failed": "failed",
         "Expired": "expired", "Stopping": "cancelling", "Stopped": "cancelled",
     },
-    optional={"expired"},
-    times={"iso", "datetime"},
+    optional_stamps={"expired"},
+    time_formats={"iso", "datetime"},
     wire=Wire(
         mark=("jobArn", "submitTime"),
         fields={
@@ -233,7 +233,7 @@ _MISTRAL: Final = Dialect(
         "QUEUED": "queued", "RUNNING": "in_progress", "SUCCESS": "completed", "FAILED": "failed",
         "TIMEOUT_EXCEEDED": "expired", "CANCELLATION_REQUESTED": "cancelling", "CANCELLED": "cancelled",
     },
-    optional={"failed", "expired", "cancelled"},
+    optional_stamps={"failed", "expired", "cancelled"},
     wire=Wire(
         mark=("id", "status", "total_requests"),
         fields={
@@ -294,8 +294,8 @@ _FIREWORKS: Final = Dialect(
         "JOB_STATE_COMPLETED": "completed", "JOB_STATE_FAILED": "failed", "JOB_STATE_EXPIRED": "expired",
         "JOB_STATE_DELETING": "deleting", "JOB_STATE_DELETING_CLEANING_UP": "deleting",
     },
-    optional={"in_progress", "expired"},
-    times={"iso", "datetime"},
+    optional_stamps={"in_progress", "expired"},
+    time_formats={"iso", "datetime"},
     wire=Wire(
         mark=("name", "state", "createTime", "inputDatasetId"),
         fields={
@@ -347,8 +347,8 @@ _TOGETHER: Final = Dialect(
         "VALIDATING": "validating", "IN_PROGRESS": "in_progress", "COMPLETED": "completed", "FAILED": "failed",
         "EXPIRED": "expired", "CANCELLED": "cancelled",
     },
-    optional={"completed", "failed", "expired", "cancelled"},
-    times={"iso", "datetime"},
+    optional_stamps={"completed", "failed", "expired", "cancelled"},
+    time_formats={"iso", "datetime"},
     wire=Wire(
         mark=("id", "status", "model_id"),
         fields={
@@ -411,8 +411,8 @@ _VERTEX: Final = Dialect(
         "JOB_STATE_PARTIALLY_SUCCEEDED": "partially_completed", "JOB_STATE_FAILED": "failed",
         "JOB_STATE_EXPIRED": "expired", "JOB_STATE_CANCELLING": "cancelling", "JOB_STATE_CANCELLED": "cancelled",
     },
-    optional={"in_progress", "partially_completed", "expired"},
-    times={"iso", "datetime"},
+    optional_stamps={"in_progress", "partially_completed", "expired"},
+    time_formats={"iso", "datetime"},
     wire=Wire(
         mark=("name", "state", "createTime", "inputConfig"),
         fields={

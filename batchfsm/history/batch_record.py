@@ -125,6 +125,9 @@ class BatchRecord:
     verdict: Verdict = "undetermined"
     """The verdict on all rows so far."""
 
+    reported: frozenset[tuple[str, str]] = frozenset()
+    """The rules that are told once for each status, with the statuses in which they were told."""
+
     places: dict[str, LogPosition] | None = None
     """The positions of known values in a log and, under "", that of the last live row; None in a monitor."""
 
@@ -136,7 +139,8 @@ class BatchRecord:
         """Return a copy; `attrs.evolve` would take seven times as long."""
         return BatchRecord(
             self.status, self.entered, self.steps_taken, self.times, self.adopted, self.row, self.first_values,
-            self.last_values, self.observed_at, self.errors, self.pattern, self.verdict, self.places, self.emitted,
+            self.last_values, self.observed_at, self.errors, self.pattern, self.verdict, self.reported, self.places,
+            self.emitted,
         )  # fmt: skip
 
     def is_monotonic_successor(self, row: SnapshotRow, invalid: Collection[str]) -> bool:

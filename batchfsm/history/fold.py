@@ -22,15 +22,22 @@ from batchfsm.history.batch_record import (
 from batchfsm.history.transition_cache import TransitionCache
 from batchfsm.machine import shared_machine
 from batchfsm.route import Router, RouteStep, Transition, router
-from batchfsm.rules import SKEW_S, RuleEngine, engine_for, faults, has_small_metadata, listed
-from batchfsm.snapshot import ROW_FIELDS, BatchErrorEntry, Snapshot, SnapshotRow, to_row
+from batchfsm.rules import (
+    ONCE_PER_STATUS,
+    SKEW_S,
+    RuleEngine,
+    engine_for,
+    has_small_metadata,
+    join_names,
+    metadata_violations,
+)
+from batchfsm.snapshot import BatchErrorEntry, Snapshot, SnapshotRow, to_row
 from batchfsm.topology import Move, topology
 from batchfsm.wire import ParsedRow, short_repr
 
 OnIllegal = Literal["adopt", "hold"]
 """The effect of an illegal move on the known status: it follows the server, or it stays."""
 
-_DEADLINE: Final = ROW_FIELDS.index("expires_at")
 _REGULAR_MOVES: Final = frozenset({"same", "legal", None})
 _ILLEGAL_MOVES: Final = frozenset({"illegal", "exit_from_final"})
 
@@ -87,7 +94,7 @@ class Fold:
         is_regular = is_monotonic_successor and move in _REGULAR_MOVES and not ended
         changes = [] if is_regular and place is None else record.changes(row, snapshot.bad)
         errors = record.errors if "errors" in snapshot.bad else _digest(snapshot.errors)
-        findings = self._judge.judge(snapshot)
+        findings = _without_repeats(record, snapshot, self._judge.check(snapshot))
         if place is not None:
             findings = [_with_places(found, (place,)) for found in findings]
         if not is_regular:
@@ -135,35 +142,30 @@ class Fold:
         # No finding may just mean that the rule is off; such transitions are not cached.
         if not folded.findings and folded.move in _REGULAR_MOVES and self.can_judge(parsed):
             after.pattern = parsed.pattern
-            self._cache.add(before, after, parsed, self._judge.plan(parsed.snapshot))
+            self._cache.add(before, after, parsed, self._judge.checks_for(parsed.snapshot))
         return folded
 
     def is_repeat(self, record: BatchRecord, parsed: ParsedRow) -> bool:
         """Return whether a row with the values of the last one brings nothing new, and the last one had no findings."""
         if parsed.pattern is None or record.pattern is not parsed.pattern:
             return False
-        if not has_small_metadata(parsed) and any(faults(parsed.metadata or {})):
+        if not has_small_metadata(parsed) and any(metadata_violations(parsed.metadata or {})):
             return False  # Metadata is not stored, so it is judged again (S006).
         if record.errors != _digest(parsed.errors):
             return False
         seen, seen_before = parsed.observed_at, record.observed_at
         if seen is None:
             return seen_before is None
-        return seen_before is not None and seen >= seen_before and not self.is_overdue(parsed.row, seen)
+        return seen_before is not None and seen >= seen_before and not self._judge.is_late(parsed.row, seen)
 
     def judge(self, snapshot: Snapshot, place: LogPosition | None = None) -> list[Finding]:
         """Return the findings of a snapshot without its history: for one without a readable id."""
-        findings = self._judge.judge(snapshot)
+        findings = self._judge.check(snapshot)
         return findings if place is None else [_with_places(found, (place,)) for found in findings]
 
     def can_judge(self, parsed: ParsedRow) -> bool:
         """Return whether a row has a readable id and a status of the lifecycle."""
         return parsed.id is not None and parsed.row[0] in self._graph.bit_of
-
-    def is_overdue(self, row: SnapshotRow, observed_at: float) -> bool:
-        """Return whether an unchanged row may breach T207 because time has passed."""
-        expires_at = row[_DEADLINE]
-        return expires_at is not None and observed_at > expires_at and row[0] not in self._graph.terminal
 
     def _move(self, record: BatchRecord, snapshot: Snapshot, status: str | None, row: SnapshotRow) -> Move | None:
         known = record.status
@@ -261,8 +263,20 @@ class Fold:
     def _no_walk_text(self, record: BatchRecord, snapshot: Snapshot, move: Move) -> str:
         onward = [name for name in self._graph.statuses if name in self._graph.reach_strict[str(record.status)]]
         why = "only tolerated steps lead there" if move == "tolerated" else "no walk leads there"
-        exits = f"{record.status} leads to {listed(onward)}" if onward else f"no documented step leaves {record.status}"
+        exits = (
+            f"{record.status} leads to {join_names(onward)}" if onward else f"no documented step leaves {record.status}"
+        )
         return f"{_move_text(record, snapshot)}; {why}, {exits}"
+
+
+def _without_repeats(record: BatchRecord, snapshot: Snapshot, findings: list[Finding]) -> list[Finding]:
+    """Return the findings without those that the batch had in this status before, if they are told once for each."""
+    once = {(found.rule, snapshot.status) for found in findings if found.rule in ONCE_PER_STATUS}
+    if not once:
+        return findings
+    repeated = record.reported & once
+    record.reported |= once
+    return [found for found in findings if (found.rule, snapshot.status) not in repeated]
 
 
 def _combined_verdict(verdict: Verdict, findings: list[Finding], *, judged: bool) -> Verdict:
@@ -321,7 +335,7 @@ def _changes_after_end(
     if record.errors not in (errors, NO_ERRORS_REPORTED):
         fields["errors"] = [error.code or error.message for error in snapshot.errors or ()]
     if fields:
-        yield "H508", fields, f"was {record.status}, and then {listed(fields)} changed"
+        yield "H508", fields, f"was {record.status}, and then {join_names(fields)} changed"
 
 
 def _digest(errors: tuple[BatchErrorEntry, ...] | None) -> bytes | None:

@@ -48,6 +48,7 @@ def dump(record: BatchRecord, *, observed_at: float | None) -> str:
         "observed_at": observed_at,
         "errors": None if record.errors is None else record.errors.hex(),
         "verdict": record.verdict,
+        "reported": sorted(record.reported),
     }
     return json.dumps(form, separators=(",", ":"))
 
@@ -85,6 +86,8 @@ def _restored(form: dict[str, Any]) -> BatchRecord:
         observed_at=form["observed_at"],
         errors=None if errors is None else bytes.fromhex(errors),
         verdict=form["verdict"],
+        # Older versions wrote none.
+        reported=frozenset((code, status) for code, status in form.get("reported", ())),
     )
 
 

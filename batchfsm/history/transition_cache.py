@@ -24,22 +24,10 @@ from batchfsm.history.batch_record import (
     digest,
     interned_word,
 )
-from batchfsm.lifecycle import STAMP_FIELDS
 from batchfsm.route import RouteStep
-from batchfsm.rules.engine import Plan
-from batchfsm.rules.kinds import (
-    CountsOverflow,
-    CountsUnfinished,
-    DeadlineWindow,
-    IdTime,
-    Kind,
-    Limit,
-    OutputMissing,
-    StampOrder,
-    TimeLimit,
-)
+from batchfsm.rules.checks import SnapshotCheck
+from batchfsm.rules.engine import CheckPlan
 from batchfsm.rules.quick_checks import QuickCheck
-from batchfsm.rules.scalar import SnapshotCheck
 from batchfsm.snapshot import COUNT_FIELDS, ROW_FIELDS, SnapshotRow
 from batchfsm.topology import Topology
 from batchfsm.wire import ParsedRow, TypePattern
@@ -50,23 +38,7 @@ _SIZE: Final = _FLAT + len(COUNT_FIELDS)
 _BLANK: Final[SnapshotRow] = (None,) * _SIZE
 
 
-def _fields_read(kind: Kind) -> frozenset[str]:
-    """Return the fields that rules of a kind read; `any` for a kind that is not listed here."""
-    if isinstance(kind, TimeLimit):
-        # The time of observation only grows: stamps that were not in the future before are not now.
-        return frozenset(kind.times if kind.limit == "observed_at" else (*kind.times, kind.limit))
-    if isinstance(kind, CountsOverflow | CountsUnfinished | OutputMissing):
-        return frozenset({"request_counts"})
-    return _FIELDS_READ_BY_KIND.get(type(kind), frozenset({"any"}))
-
-
-_FIELDS_READ_BY_KIND: Final[dict[type, frozenset[str]]] = {
-    StampOrder: frozenset(STAMP_FIELDS),
-    DeadlineWindow: frozenset({"created_at", "expires_at", "completion_window"}),
-    IdTime: frozenset({"created_at"}),
-    Limit: frozenset({"metadata"}),
-}
-_NOT_STORED: Final = frozenset({"any", "metadata", "observed_at"})
+_NOT_STORED: Final = frozenset({"errors", "metadata", "observed_at"})
 """The fields that may differ although a row has the values of the last one."""
 
 
@@ -204,7 +176,7 @@ class TransitionCache:
         """Return the cached transition of a batch by its next row; None if there is none."""
         return self._found.get(_key(record, parsed))
 
-    def add(self, before: BatchRecord, after: BatchRecord, parsed: ParsedRow, plan: Plan) -> None:
+    def add(self, before: BatchRecord, after: BatchRecord, parsed: ParsedRow, plan: CheckPlan) -> None:
         """Cache the transition by a row without findings, if it is the same for every row with this key."""
         key = _key(before, parsed)
         if key is None:
@@ -243,7 +215,7 @@ class TransitionCache:
             is_repeat=is_repeat,
             has_counts=last[-1] is not None,
             value_checks=tuple(
-                (quick, check) for rule, check, quick in plan if not _fields_read(rule.kind).isdisjoint(may_differ)
+                (quick, check) for rule, check, quick in plan if not rule.kind.triggers.isdisjoint(may_differ)
             ),
             merge_row=itemgetter(*sources),
             interned_columns=_selector(interned),

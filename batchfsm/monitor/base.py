@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from os import PathLike
 from typing import Any, Final, Generic, Literal, TypeVar, overload
 
-from batchfsm.dialects import Dialect, find
+from batchfsm.dialects import Dialect, get_dialect
 from batchfsm.errors import SnapshotError
 from batchfsm.history import Fold
 from batchfsm.journal import Journal
@@ -56,7 +56,7 @@ class BaseMonitor(Generic[DispatcherT]):
             msg = f"journal= takes a journal, not where it is: SQLiteJournal({str(place)!r})"
             raise TypeError(msg)
         _check_keep_ended(keep_ended)
-        self.dialect: Final = (found := find(dialect))
+        self.dialect: Final = (found := get_dialect(dialect))
         """The dialect that snapshots are read and judged by."""
         self._reader = reader(found)
         self._graph = topology(found.lifecycle)

@@ -13,7 +13,7 @@ from batchfsm.errors import UnknownNameError
 from batchfsm.finding import Finding
 from batchfsm.journal import NEVER_TRIED, RetryState
 from batchfsm.route import Transition
-from batchfsm.rules import chosen
+from batchfsm.rules import select_rules
 from batchfsm.snapshot import fast_constructor
 from batchfsm.topology import Topology
 
@@ -100,7 +100,7 @@ class HookRegistry:
         if callable(first):
             return self._register(self._on_findings, None, name, first)
         tokens = codes if first is None else (first, *codes)
-        selected = chosen(tokens)
+        selected = select_rules(tokens)
         matches = (lambda finding: finding.rule in selected) if selected else None
         return partial(self._register, self._on_findings, matches, name)
 

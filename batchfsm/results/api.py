@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, TypeVar
 
-from batchfsm.dialects import Dialect, find
+from batchfsm.dialects import Dialect, get_dialect
 from batchfsm.finding import LogPosition, Verdict
 from batchfsm.logs import TruncatedStreamError
 from batchfsm.results.checker import ResultsChecker
@@ -53,7 +53,7 @@ def audit_results(
         SnapshotError: If the batch object is malformed.
         MissingExtraError: If a file is compressed with zstd, and no decompressor is installed.
     """
-    server = find(dialect)
+    server = get_dialect(dialect)
     snapshot = None if batch is None else parse(batch, dialect=server)
     checker = ResultsChecker(batch_id=None if snapshot is None else snapshot.id, findings_max=max_findings)
     requests = LineFile(input, "input", count_bytes)

@@ -1,4 +1,4 @@
-"""The 33 rules, one row each: what it means, who says so, and what to do about a breach."""
+"""The catalog of rules: when each is violated, the evidence for it, and what to do about a violation."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from batchfsm.rules.kinds import (
     CountsOverflow,
     CountsUnfinished,
     DeadlineWindow,
+    ErrorFileUnexpected,
     IdTime,
     IllegalMove,
     Immutable,
@@ -22,14 +23,16 @@ from batchfsm.rules.kinds import (
     Monotonic,
     MustBeNull,
     MustBeSet,
+    OpenAfterDeadline,
     OutputMissing,
     OwnStampMissing,
     SkippedStamp,
     StampOrder,
+    StuckInStatus,
     TimeLimit,
     UnknownStatus,
 )  # fmt: skip
-from batchfsm.rules.rule import Rule, row
+from batchfsm.rules.rule import Rule, rule
 from batchfsm.snapshot import TIME_FIELDS
 
 # fmt: off
@@ -39,249 +42,266 @@ _REPAIR: Final = "Repair the writer of the log; if the server is not OpenAI's, j
 _REPORT: Final = "Keep both snapshots and report them to whoever runs the server or the proxy."
 
 _WIRE: Final = (
-    row(
+    rule(
         "S001", "missing-field", "error", MustBeSet(("id", "status", "created_at")),
         "`id`, `status` or `created_at` is absent or null.",
-        because="Required by openai-openapi, schema Batch; set in all real objects.",
-        do="Look for what cut the object short: a projection, a log formatter, an old export.",
+        evidence="Required by openai-openapi, schema Batch; set in all real objects.",
+        remedy="Look for what cut the object short: a projection, a log formatter, an old export.",
         example={"created_at": None},
     ),
-    row(
+    rule(
         "S002", "wrong-type", "error", InvalidField(()),
         "A field has a type that the wire does not allow. It then says nothing; the others are judged.",
-        because="Types of openai-openapi. R's jsonlite writes null as {}, spreadsheets numbers as text.",
-        do=_REPAIR,
+        evidence="Types of openai-openapi. R's jsonlite writes null as {}, spreadsheets numbers as text.",
+        remedy=_REPAIR,
         example={"endpoint": 5},
     ),
-    row(
+    rule(
         "S003", "not-a-batch", "error", InvalidField(("object",)),
         "`object` is present and is not `batch`.",
-        because="openai-openapi: the object type, which is always `batch`.",
-        do="Filter the log: a file, an event or a list got among the batches.",
+        evidence="openai-openapi: the object type, which is always `batch`.",
+        remedy="Filter the log: a file, an event or a list got among the batches.",
         example={"object": "file"},
     ),
-    row(
+    rule(
         "S004", "unknown-status", "error", UnknownStatus(),
         "The status is a word that the lifecycle does not have; it says nothing about the way.",
-        because="openai-openapi, enum of eight. AIBrix says `scheduling`, production-stack `running`.",
-        do=_NOT_OPENAI + " A new word of OpenAI's own wants a new release of this library.",
+        evidence="openai-openapi, enum of eight. AIBrix says `scheduling`, production-stack `running`.",
+        remedy=_NOT_OPENAI + " A new word of OpenAI's own wants a new release of this library.",
         example={"status": "paused"},
     ),
-    row(
+    rule(
         "S005", "bad-timestamp", "error", InvalidField((*TIME_FIELDS, ENDED_AT)),
         "A time is not whole Unix seconds: text, a bool, a fraction, ≤ 0, or > 10^11 (milliseconds).",
-        because="openai-openapi, format unixtime; no real object has another.",
-        do=_REPAIR,
+        evidence="openai-openapi, format unixtime; no real object has another.",
+        remedy=_REPAIR,
         example={"completed_at": 1_711_493_163_000},
     ),
-    row(
+    rule(
         "S006", "metadata-limit", "warning", Limit(16, 64, 512),
         "`metadata` has over 16 pairs, a key over 64 or a value over 512 characters, or a value not text.",
-        because="openai-openapi, schema Metadata.",
-        do="Shorten what you attach at creation: OpenAI refuses it, other servers may cut it.",
+        evidence="openai-openapi, schema Metadata.",
+        remedy="Shorten what you attach at creation: OpenAI refuses it, other servers may cut it.",
         example={"metadata": {"note": "x" * 513}},
     ),
 )
 _PRESENCE: Final = (
-    row(
+    rule(
         "P101", "stamp-missing", "error", OwnStampMissing(),
         "The stamp of the present status is null.",
-        because="All 1,321 completed and 1,097 cancelled real objects have their own stamp.",
-        do=_NOT_OPENAI,
+        evidence="All 1,321 completed and 1,097 cancelled real objects have their own stamp.",
+        remedy=_NOT_OPENAI,
         example={"completed_at": None},
     ),
-    row(
+    rule(
         "P102", "stamp-forbidden", "error", ImpossibleStamps(),
         "No walk to the status passes all its set stamps; a warning where one with tolerated steps does.",
-        because="The lifecycle table. Seen once: in_progress with finalizing_at, a stale status.",
-        do="Read the batch again by its id; if it stays, the status was cached apart from the rest.",
+        evidence="The lifecycle table. Seen once: in_progress with finalizing_at, a stale status.",
+        remedy="Read the batch again by its id; if it stays, the status was cached apart from the rest.",
         example={"failed_at": BORN_AT + 30},
     ),
-    row(
+    rule(
         "P103", "stamp-skipped", "error", SkippedStamp(),
         "Each walk through the set stamps also passes another status whose stamp is null; a warning where "
         "one with tolerated steps avoids it.",
-        because="1,321 of 1,321 completed real objects have in_progress_at and finalizing_at.",
-        do=_NOT_OPENAI,
+        evidence="1,321 of 1,321 completed real objects have in_progress_at and finalizing_at.",
+        remedy=_NOT_OPENAI,
         example={"finalizing_at": None},
     ),
-    row(
+    rule(
         "P104", "deadline-missing", "note", MustBeSet(("expires_at",)),
         "`expires_at` is null, so nobody can tell when to give up.",
-        because="Set in 2,627 of 2,629 real objects, from the first answer on.",
-        do="Give your poller a time-out of its own.",
+        evidence="Set in 2,627 of 2,629 real objects, from the first answer on.",
+        remedy="Give your poller a time-out of its own.",
         example={"expires_at": None},
     ),
 )
 _TIMES: Final = (
-    row(
+    rule(
         "T201", "stamps-out-of-order", "error", StampOrder(),
         "A status that comes before another on every walk has the later second; equal seconds are fine.",
-        because="No violation in 2,629 real objects; equal seconds in hundreds.",
-        do="Look for stamps taken by two clocks. " + _REPORT,
+        evidence="No violation in 2,629 real objects; equal seconds in hundreds.",
+        remedy="Look for stamps taken by two clocks. " + _REPORT,
         example={"finalizing_at": BORN_AT + 21_700},
     ),
-    row(
+    rule(
         "T202", "deadline-mismatch", "warning", DeadlineWindow(),
         "`expires_at - created_at` is not `completion_window`.",
-        because="86,400 seconds in 2,627 of 2,627 real objects. Azure's are 3 or 4 seconds off.",
-        do="Trust expires_at, not the window, when you wait for the end.",
+        evidence="86,400 seconds in 2,627 of 2,627 real objects. Azure's are 3 or 4 seconds off.",
+        remedy="Trust expires_at, not the window, when you wait for the end.",
         example={"expires_at": BORN_AT + 2 * DAY_S},
     ),
-    row(
+    rule(
         "T203", "expired-early", "error", TimeLimit(("expires_at",), "expired_at"),
         "The batch expired before its deadline.",
-        because="Real batches expire 607 seconds after it, never before.",
-        do=_REPORT,
+        evidence="Real batches expire 607 seconds after it, never before.",
+        remedy=_REPORT,
         example={**EXPIRED, "expired_at": BORN_AT + 25_000, "finalizing_at": BORN_AT + 24_000},
     ),
-    row(
+    rule(
         "T204", "finished-late", "warning", TimeLimit(("completed_at",), "expires_at"),
         "The batch was completed after its deadline.",
-        because="Never on OpenAI; Azure says that jobs run on past 24 hours.",
-        do="Do not drop a batch at its deadline: it may still come in.",
+        evidence="Never on OpenAI; Azure says that jobs run on past 24 hours.",
+        remedy="Do not drop a batch at its deadline: it may still come in.",
         example={"finalizing_at": BORN_AT + DAY_S + 10, "completed_at": BORN_AT + DAY_S + 20},
     ),
-    row(
+    rule(
         "T205", "stamp-in-future", "error", TimeLimit(ALL_STAMP_FIELDS, "observed_at", None),
         "A stamp is later than the observation and the allowed skew between clocks.",
-        because="The server stamps what has happened. Needs `observed_at`.",
-        do="Compare the clocks (--skew); milliseconds read as seconds look so too.",
+        evidence="The server stamps what has happened. Needs `observed_at`.",
+        remedy="Compare the clocks (--skew); milliseconds read as seconds look so too.",
         example={"observed_at": BORN_AT + 20_000},
     ),
-    row(
+    rule(
         "T206", "id-time-mismatch", "note", IdTime(60),
         "The time in a `batch_` id of 32 hex digits is more than 60 seconds from `created_at`.",
-        because="2,352 real ids begin with the time of creation, 0 to 19 seconds off.",
-        do="An invented id, or an object put together from two: look where it was logged.",
+        evidence="2,352 real ids begin with the time of creation, 0 to 19 seconds off.",
+        remedy="An invented id, or an object put together from two: look where it was logged.",
         example={"id": "batch_" + "6" * 32},
     ),
-    row(
-        "T207", "overdue", "warning", TimeLimit(("observed_at",), "expires_at", DAY_S, open_only=True),
-        "The batch is still open more than a day after its deadline.",
-        because="Open for 10 minutes past it is normal, for a day it happened once. Needs `observed_at`.",
-        do="Cancel it, and ask whoever runs the server; some answer in_progress for ever after a restart.",
+    rule(
+        "T207", "overdue", "warning", OpenAfterDeadline(DAY_S),
+        "The batch is still open more than a day after its deadline; told once for each status.",
+        evidence="Open for 10 minutes past it is normal, for a day it happened once. Needs `observed_at`.",
+        remedy="Cancel it, and ask whoever runs the server; some answer in_progress for ever after a restart.",
         example={**RUNNING, "observed_at": BORN_AT + 3 * DAY_S},
+    ),
+    rule(
+        "T208", "stuck", "note", StuckInStatus(),
+        "The batch stays in a status longer than the dialect's bound for it: on OpenAI 6 hours in validating, 1 hour "
+        "in finalizing or cancelling; told once for each status.",
+        evidence="finalizing took at most 584 seconds, cancelling 605 to 607 in 97 % of real objects but 8 hours "
+        "once. Needs `observed_at`.",
+        remedy="Ask whoever runs the server: after a restart some answer cancelling for ever. Where hours are usual, "
+        "set `Dialect.stuck_after_s`.",
+        example={**CANCELLING, "observed_at": BORN_AT + 4_000},
     ),
 )
 _COUNTS: Final = (
-    row(
+    rule(
         "C301", "counts-overflow", "error", CountsOverflow(),
         "A count is negative, or more requests are done than there are.",
-        because="No violation in 2,629 real objects.",
-        do=_REPORT,
+        evidence="No violation in 2,629 real objects.",
+        remedy=_REPORT,
         example={"request_counts": {"total": 100, "completed": 99, "failed": 5}},
     ),
-    row(
+    rule(
         "C302", "counts-unsettled", "error", CountsUnfinished(),
         "The batch is completed, and completed + failed is less than total.",
-        because="Equal in 1,321 of 1,321 completed real objects; expired and cancelled ones have a rest.",
-        do="Read the batch again before you count its results.",
+        evidence="Equal in 1,321 of 1,321 completed real objects; expired and cancelled ones have a rest.",
+        remedy="Read the batch again before you count its results.",
         example={"request_counts": {"total": 100, "completed": 90, "failed": 5}},
     ),
-    row(
+    rule(
         "C303", "counts-early", "warning", MustBeNull(("request_counts.total",), ("validating",)),
         "The batch is validating and has a total already.",
-        because="0 in 107 of 107 validating real objects: the lines are counted by the validation.",
-        do=_NOT_OPENAI,
+        evidence="0 in 107 of 107 validating real objects: the lines are counted by the validation.",
+        remedy=_NOT_OPENAI,
         example={**QUEUED, "request_counts": {"total": 100, "completed": 0, "failed": 0}},
     ),
-    row(
+    rule(
         "C304", "counts-missing", "note", MustBeSet(("request_counts",), unless=("validating", "failed")),
         "`request_counts` is null though the batch was accepted.",
-        because="Set in all real objects.",
-        do=_NOT_OPENAI,
+        evidence="Set in all real objects.",
+        remedy=_NOT_OPENAI,
         example={"request_counts": None},
     ),
 )
 _FILES: Final = (
-    row(
+    rule(
         "F401", "file-early", "warning", MustBeNull(("output_file_id", "error_file_id")),
         "There is an output or error file before the end.",
-        because="On OpenAI files appear with a terminal status. OGX gives the ids at once.",
-        do="Do not download before the batch has ended: the file may be cut short.",
+        evidence="On OpenAI files appear with a terminal status. OGX gives the ids at once.",
+        remedy="Do not download before the batch has ended: the file may be cut short.",
         example={**RUNNING, "output_file_id": "file-cvaTdG"},
     ),
-    row(
+    rule(
         "F402", "output-missing", "warning", OutputMissing(),
         "The batch is completed, requests ended well, and no output file is there; it may come later.",
-        because="LiteLLM reports completed seen before output_file_id was filled.",
-        do="Read the batch again in a few seconds.",
+        evidence="LiteLLM reports completed seen before output_file_id was filled.",
+        remedy="Read the batch again in a few seconds.",
         example={"output_file_id": None},
     ),
-    row(
+    rule(
         "F403", "errors-unexpected", "warning", MustBeNull(("errors",), unless=("failed",)),
         "`errors` is not empty and the batch has not failed.",
-        because="`errors` tells of the validation; null in all real objects that passed it.",
-        do="Read them: on some servers they are warnings.",
+        evidence="`errors` tells of the validation; null in all real objects that passed it.",
+        remedy="Read them: on some servers they are warnings.",
         example={"errors": [{"code": "invalid_json_line", "message": "line 7"}]},
     ),
-    row(
+    rule(
         "F404", "errors-missing", "note", MustBeSet(("errors",), ("failed",)),
         "The batch failed and does not say why.",
-        because="Validation errors come with a code and mostly a line.",
-        do="Validate the input file yourself, and ask whoever runs the server.",
+        evidence="Validation errors come with a code and mostly a line.",
+        remedy="Validate the input file yourself, and ask whoever runs the server.",
         example={**FAILED, "errors": None},
+    ),
+    rule(
+        "F405", "error-file-unexpected", "note", ErrorFileUnexpected(),
+        "The batch is completed, no request failed, and there is an error file.",
+        evidence="On OpenAI an error file stands beside failed requests; AI gateways counted failed ones as completed.",
+        remedy="Read the error file: failed requests may have been counted as completed.",
+        example={"request_counts": {"total": 100, "completed": 100, "failed": 0}, "error_file_id": "file-errors"},
     ),
 )
 _HISTORY: Final = (
-    row(
+    rule(
         "H501", "illegal-transition", "error", IllegalMove(),
         "No walk leads from the known status to the new one; a warning if only tolerated steps do.",
-        because="The lifecycle table, closed over polls that missed a status.",
-        do=_REPORT,
+        evidence="The lifecycle table, closed over polls that missed a status.",
+        remedy=_REPORT,
         example=(CANCELLING, {**RUNNING, "in_progress_at": BORN_AT + 6}),
     ),
-    row(
-        "H502", "terminal-left", "error", IllegalMove(),
+    rule(
+        "H502", "terminal-left", "error", IllegalMove(is_from_final=True),
         "The known status is final, and the new one differs.",
-        because="No real batch leaves a final status; some servers retry failed ones.",
-        do=_REPORT,
+        evidence="No real batch leaves a final status; some servers retry failed ones.",
+        remedy=_REPORT,
         example=({}, {**FAILED, "failed_at": BORN_AT + 30_000}),
     ),
-    row(
+    rule(
         "H503", "identity-changed", "error",
         Immutable(_IDENTITY, null_counts=False),
         "`created_at`, `input_file_id`, `endpoint`, `completion_window` or `expires_at` changed once set.",
-        because="Fixed at creation; no change in 73 batches seen more than once.",
-        do="Two batches under one id: look for a proxy that makes up ids.",
+        evidence="Fixed at creation; no change in 73 batches seen more than once.",
+        remedy="Two batches under one id: look for a proxy that makes up ids.",
         example=(RUNNING, {"input_file_id": "file-other"}),
     ),
-    row(
+    rule(
         "H504", "stamp-changed", "error",
         Immutable(ALL_STAMP_FIELDS[1:], null_counts=True),
         "A stamp that was set changed or became null.",
-        because="No change in 73 batches seen more than once.",
-        do=_REPORT,
+        evidence="No change in 73 batches seen more than once.",
+        remedy=_REPORT,
         example=(RUNNING, {"in_progress_at": BORN_AT + 6}),
     ),
-    row(
+    rule(
         "H505", "count-decreased", "error", Monotonic(),
         "`completed` or `failed` went down, or a total above zero changed.",
-        because="No decrease in any source with a known order.",
-        do="Show the highest count you saw. " + _REPORT,
+        evidence="No decrease in any source with a known order.",
+        remedy="Show the highest count you saw. " + _REPORT,
         example=(RUNNING, {**RUNNING, "request_counts": {"total": 100, "completed": 39, "failed": 1}}),
     ),
-    row(
+    rule(
         "H506", "file-changed", "error",
         Immutable(("output_file_id", "error_file_id"), null_counts=True),
         "An output or error file id that was set changed or became null.",
-        because="No change in any source with a known order.",
-        do="Keep the file that you have. " + _REPORT,
+        evidence="No change in any source with a known order.",
+        remedy="Keep the file that you have. " + _REPORT,
         example=({}, {"output_file_id": "file-other"}),
     ),
-    row(
+    rule(
         "H507", "stale-read", "note", IllegalMove(),
         "An earlier, agreeing view of the batch came later; it is believed in nothing.",
-        because="Lists and caches lag behind; LiteLLM's list kept validating after the end.",
-        do="Nothing: it was seen through. If it is frequent, poll without the cache.",
+        evidence="Lists and caches lag behind; LiteLLM's list kept validating after the end.",
+        remedy="Nothing: it was seen through. If it is frequent, poll without the cache.",
         example=({}, RUNNING),
     ),
-    row(
+    rule(
         "H508", "terminal-changed", "warning", ChangedAfterEnd(),
         "The batch had ended, and then counts went up, `errors` changed, or a stamp that was null was set.",
-        because="A completed batch may get its output file late; anything else moving is odd.",
-        do="Read the batch once more before you take its numbers.",
+        evidence="A completed batch may get its output file late; anything else moving is odd.",
+        remedy="Read the batch once more before you take its numbers.",
         example=({**FAILED}, {**FAILED, "errors": [{"code": "empty_file", "message": "no lines"}]}),
     ),
 )
@@ -289,6 +309,6 @@ _HISTORY: Final = (
 # fmt: on
 
 RULES: Final[Mapping[str, Rule]] = MappingProxyType(
-    {rule.code: rule for rule in (*_WIRE, *_PRESENCE, *_TIMES, *_COUNTS, *_FILES, *_HISTORY)}
+    {each.code: each for each in (*_WIRE, *_PRESENCE, *_TIMES, *_COUNTS, *_FILES, *_HISTORY)}
 )
 """Every rule by its code, in the order in which findings are reported."""

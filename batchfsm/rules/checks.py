@@ -1,8 +1,9 @@
-"""What the scalar reading of a rule depends on beside its row, and what it is: a question to a snapshot."""
+"""A check of one rule on one snapshot: its types, the context that it depends on, and words for its messages."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import attrs
@@ -14,20 +15,21 @@ from batchfsm.snapshot import Snapshot
 from batchfsm.topology import Mask, Topology
 
 _NUMBER_MAX: Final = 10**40
+_UNITS_S: Final = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
 
 BreachDetails = tuple[Mapping[str, object], str, Severity | None]
-"""The fields that breach a rule, the rest of a sentence that begins with the batch, and what it weighs at most."""
+"""The fields that violate a rule, a sentence without its subject, the batch, and the highest severity."""
 
 SnapshotCheck = Callable[[Snapshot], BreachDetails | None]
-"""A question to a snapshot: does it breach the rule?"""
+"""Returns the details if a snapshot violates a rule, else None."""
 
 SetFields = frozenset[str]
-"""The fields that are set, neither null nor bad; and `bad`, if any is."""
+"""The fields of a snapshot that are set, neither null nor invalid; and `bad`, if any is invalid."""
 
 
 @attrs.frozen(kw_only=True, eq=False)
 class RuleContext:
-    """What a reading may depend on beside its row."""
+    """A dialect and an allowance for clocks: what a check depends on beside its rule."""
 
     dialect: Dialect
     topology: Topology
@@ -35,40 +37,69 @@ class RuleContext:
     """How far a stamp may lie after its observation; seconds."""
 
     def scope(self, kind: kinds.MustBeSet | kinds.MustBeNull) -> frozenset[str | None]:
-        """Return the statuses that a row speaks of; None among them stands for an unknown one."""
-        known = frozenset(self.topology.statuses)
-        if kind.statuses:
-            return known & {*kind.statuses}
-        if kind.unless:
-            return known - {*kind.unless}
-        return known - self.topology.terminal if isinstance(kind, kinds.MustBeNull) else known | {None}
+        """Return the statuses in which a rule checks its fields; None stands for an unknown status."""
+        return kind.scope(self.topology.lifecycle)
 
     def stamped(self, status: str, fields: Iterable[str]) -> Mask:
-        """Return the initial status and all whose stamp is among the set fields of a batch in `status`."""
+        """Return the initial status and every status whose stamp is among the set fields of a batch in `status`."""
         found = self.topology.stamped_statuses(status, set(fields))
         return self.topology.mask((self.topology.lifecycle.initial, *found))
 
     def skipped(self, status: str, fields: Iterable[str], bad: Iterable[str] = ()) -> tuple[Severity, Mask] | None:
-        """Judge P103; the stamp of this status, an optional, an unstamped and a bad one may be null."""
+        """
+        Return the severity of P103 and the statuses whose stamp is missing; None if P103 holds.
+
+        The stamp of the present status may be null, and so may optional, absent and invalid ones.
+        """
         excused = {None, *bad}
         nullable = (name for name, stamp in self.topology.stamp.items() if stamp in excused)
-        mask = self.topology.mask((status, *self.dialect.optional, *nullable))
+        mask = self.topology.mask((status, *self.dialect.optional_stamps, *nullable))
         return self.topology.check_missing_stamps(status, self.stamped(status, fields), mask)
 
+    def observation_limits(self, kind: kinds.RuleKind) -> dict[str, tuple[str, float]]:
+        """
+        Return, by status, the time after which an observation in that status violates a rule of a kind.
 
-def listed(names: Iterable[object]) -> str:
-    """Return names as people list them: `a`, `a and b`, `a, b and c`."""
+        The time is a field and the seconds that are added to it.
+        """
+        open_statuses = [name for name in self.topology.statuses if name not in self.topology.terminal]
+        if isinstance(kind, kinds.OpenAfterDeadline):
+            return dict.fromkeys(open_statuses, ("expires_at", kind.slack_s))
+        if isinstance(kind, kinds.StuckInStatus):
+            bounds_s, stamps = self.dialect.stuck_after_s, self.topology.stamp
+            return {
+                name: (stamp, bounds_s[name])
+                for name in open_statuses
+                if name in bounds_s and (stamp := stamps[name]) is not None
+            }
+        return {}
+
+
+def join_names(names: Iterable[object]) -> str:
+    """Return names as a list in a sentence: `a`, `a and b`, `a, b and c`."""
     *most, last = map(str, names)
     return f"{', '.join(most)} and {last}" if most else last
 
 
 def value_of(snapshot: Snapshot, name: str) -> Any:
-    """Return a field, `request_counts.total` and its like included."""
+    """Return the value of a field; `request_counts.total` and the like are fields, too."""
     name, _, inner = name.partition(".")
     value = getattr(snapshot, name)
     return getattr(value, inner) if inner and value is not None else value
 
 
-def many(number: int) -> str:
-    """Return a number for a message; one too large to be written as a word."""
+def format_count(number: int) -> str:
+    """Return a number with commas; one of over 40 digits as words."""
     return f"{number:,}" if abs(number) < _NUMBER_MAX else "hugely many"
+
+
+def format_span(seconds: float) -> str:
+    """Return a span of time in its largest unit, with one decimal at most: `25 hours`, `1.5 days`."""
+    unit, length_s = next((unit for unit in _UNITS_S if seconds >= 2 * unit[1] or seconds == unit[1]), _UNITS_S[-1])
+    number = f"{seconds / length_s:,.1f}".removesuffix(".0")
+    return f"{number} {unit}" + ("" if number == "1" else "s")
+
+
+def format_time(seconds: float) -> str:
+    """Return Unix seconds as a date and a time in UTC."""
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S} UTC"

@@ -1,26 +1,27 @@
-"""The rules as one dialect weighs them, asked of one snapshot at a time."""
+"""The row engine's reading of the rules: checks of one snapshot at a time, with the severities of one dialect."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from operator import attrgetter
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final, Literal
 
 from batchfsm.dialects import Dialect
-from batchfsm.errors import DefinitionError
 from batchfsm.finding import Finding
 from batchfsm.lifecycle import ALL_STAMP_FIELDS, Severity
+from batchfsm.rules import kinds, presence_checks, value_checks
 from batchfsm.rules.catalog import RULES
+from batchfsm.rules.checks import RuleContext, SetFields, SnapshotCheck
 from batchfsm.rules.quick_checks import QuickCheck, quick_check
 from batchfsm.rules.rule import Rule
-from batchfsm.rules.scalar import RuleContext, SnapshotCheck, make_check
-from batchfsm.snapshot import Snapshot
+from batchfsm.rules.selection import check_severities, severity_in
+from batchfsm.snapshot import ROW_FIELDS, Snapshot, SnapshotRow
 from batchfsm.topology import topology
 
-Plan = tuple[tuple[Rule, SnapshotCheck, QuickCheck], ...]
-"""The rules that snapshots of one pattern can breach, each with what is to be asked of them, and of their rows."""
+CheckPlan = tuple[tuple[Rule, SnapshotCheck, QuickCheck], ...]
+"""The rules that snapshots of one pattern can violate, each with its check of a snapshot and of a parsed row."""
 
 _ID_CHARS_MAX: Final = 80
 
@@ -34,43 +35,72 @@ _PATTERN: Final = (
 _values = attrgetter(*_PATTERN)
 _PATTERNS_MAX: Final = 4096  # A healthy log shows a few dozen; a hostile one shall not grow the table.
 
+_CHECK_FACTORIES: Final[dict[type, Callable[[Any, RuleContext, str | None, SetFields], SnapshotCheck | None]]] = {
+    kinds.InvalidField: presence_checks.invalid_field,
+    kinds.MustBeSet: presence_checks.must_be_set,
+    kinds.MustBeNull: presence_checks.must_be_null,
+    kinds.UnknownStatus: presence_checks.unknown_status,
+    kinds.Limit: presence_checks.limit,
+    kinds.OwnStampMissing: presence_checks.own_stamp_missing,
+    kinds.ImpossibleStamps: presence_checks.impossible_stamps,
+    kinds.SkippedStamp: presence_checks.skipped_stamp,
+    kinds.StampOrder: value_checks.stamp_order,
+    kinds.TimeLimit: value_checks.time_limit,
+    kinds.OpenAfterDeadline: value_checks.open_after_deadline,
+    kinds.StuckInStatus: value_checks.stuck_in_status,
+    kinds.DeadlineWindow: value_checks.deadline_window,
+    kinds.IdTime: value_checks.id_time,
+    kinds.CountsOverflow: value_checks.counts_overflow,
+    kinds.CountsUnfinished: value_checks.counts_unfinished,
+    kinds.OutputMissing: presence_checks.output_missing,
+    kinds.ErrorFileUnexpected: presence_checks.error_file_unexpected,
+}
+
 
 class RuleEngine:
     """
-    The rules under one dialect.
+    The rules with the severities of one dialect.
 
-    Most rules are settled by the status and by which fields are null. So a plan is made
-    once for each such pattern, and only what it leaves open is asked of each snapshot.
+    For most rules the status and the set of null fields decide. So the checks are chosen once for each such pattern,
+    and a snapshot goes only through those that its pattern leaves open.
     """
 
     def __init__(self, dialect: Dialect, *, skew_s: float = SKEW_S) -> None:
-        """Refuse a dialect that weighs a rule which is not there."""
-        if unknown := [code for code in dialect.severities if code not in RULES]:
-            raise DefinitionError(f"dialect {dialect.name!r}", [f"no rule is called {code}" for code in unknown])
+        check_severities(dialect)
         self._known = frozenset(dialect.lifecycle.statuses)
-        self._world = RuleContext(dialect=dialect, topology=topology(dialect.lifecycle), skew_s=skew_s)
-        self._severities = {code: dialect.severities.get(code, rule.severity) for code, rule in RULES.items()}
-        self._plans: dict[tuple[object, ...], Plan] = {}
+        self._context = RuleContext(dialect=dialect, topology=topology(dialect.lifecycle), skew_s=skew_s)
+        self._severities: dict[str, Severity | Literal["off"]] = {
+            code: severity_in(dialect, rule) for code, rule in RULES.items()
+        }
+        self._plans: dict[tuple[object, ...], CheckPlan] = {}
+        self._limits = self._observation_limits()
 
-    def judge(self, snapshot: Snapshot) -> list[Finding]:
-        """Return what one snapshot breaches by itself, in the order of the table."""
+    def check(self, snapshot: Snapshot) -> list[Finding]:
+        """Return the findings of one snapshot without its history, in the order of the catalog."""
         findings = []
-        for rule, look, _ in self.plan(snapshot):
-            if (breach := look(snapshot)) is not None:
+        for rule, check, _ in self.checks_for(snapshot):
+            if (breach := check(snapshot)) is not None:
                 fields, sentence, severity = breach
                 findings.append(self.finding(rule.code, snapshot, fields, sentence, severity))
         return [found for found in findings if found is not None] if findings else []
 
-    def plan(self, snapshot: Snapshot) -> Plan:
-        """Return what a snapshot's pattern leaves open, in the order of the table."""
+    def checks_for(self, snapshot: Snapshot) -> CheckPlan:
+        """Return the checks that a snapshot's pattern leaves open, in the order of the catalog."""
         values = _values(snapshot)
         pattern = (snapshot.status, *map(type, values))
-        plan = self._plans.get(pattern) if not snapshot.bad else self._plan(snapshot, values)
+        plan = self._plans.get(pattern) if not snapshot.bad else self._new_plan(snapshot, values)
         if plan is None:
-            plan = self._plan(snapshot, values)
+            plan = self._new_plan(snapshot, values)
             if len(self._plans) < _PATTERNS_MAX:
                 self._plans[pattern] = plan
         return plan
+
+    def is_late(self, row: SnapshotRow, observed_at: float) -> bool:
+        """Return True if a row violates a rule for the time of its observation alone, as T207 and T208."""
+        return any(
+            row[index] is not None and observed_at > row[index] + slack_s
+            for index, slack_s in self._limits.get(row[0], ())
+        )
 
     def finding(
         self,
@@ -81,14 +111,14 @@ class RuleEngine:
         severity: Severity | None = None,
     ) -> Finding | None:
         """
-        Return the finding of a breach; None if the dialect has the rule off.
+        Return the finding of a violation; None if the rule is off in the dialect.
 
         Args:
             code: The rule's code.
-            snapshot: The guilty one.
-            fields: What breaches it, with values.
-            sentence: What is wrong; it begins with the batch, which is put before it.
-            severity: What the breach weighs at most, where that is less than the rule does.
+            snapshot: The snapshot that violates the rule.
+            fields: The fields that violate it, with their values.
+            sentence: The message without its subject, the batch.
+            severity: The highest severity, if it is less than the rule's.
         """
         weight = self._severities[code]
         if weight == "off":
@@ -99,31 +129,60 @@ class RuleEngine:
             severity="warning" if severity == "warning" and weight == "error" else weight,
             batch_id=snapshot.id,
             fields=MappingProxyType(dict(fields)),
-            message=f"{who(snapshot.id)} {sentence}",
+            message=f"{batch_label(snapshot.id)} {sentence}",
             observed_at=snapshot.observed_at,
         )
 
-    def _plan(self, snapshot: Snapshot, values: tuple[object, ...]) -> Plan:
+    def _new_plan(self, snapshot: Snapshot, values: tuple[object, ...]) -> CheckPlan:
         status = snapshot.status if snapshot.status in self._known else None
         fields = frozenset(name for name, value in zip(_PATTERN, values, strict=True) if value not in (None, {}))
         plan = (
-            (rule, make_check(rule.kind, self._world, status, fields))
+            (rule, make_check(rule.kind, self._context, status, fields))
             for code, rule in RULES.items()
             if self._severities[code] != "off"
         )
         return tuple(
-            (rule, look, quick_check(rule.kind, self._world, fields)) for rule, look in plan if look is not None
+            (rule, check, quick_check(rule.kind, self._context, status, fields))
+            for rule, check in plan
+            if check is not None
         )
+
+    def _observation_limits(self) -> dict[str, list[tuple[int, float]]]:
+        found: dict[str, list[tuple[int, float]]] = {}
+        for code, rule in RULES.items():
+            if self._severities[code] != "off":
+                for status, (field, slack_s) in self._context.observation_limits(rule.kind).items():
+                    found.setdefault(status, []).append((ROW_FIELDS.index(field), slack_s))
+        return found
+
+
+def make_check(
+    kind: kinds.RuleKind, context: RuleContext, status: str | None, fields: SetFields
+) -> SnapshotCheck | None:
+    """
+    Return the check of a rule for snapshots of one pattern.
+
+    Args:
+        kind: The rule's kind, with its parameters.
+        context: The dialect.
+        status: The status of the snapshots; None if the lifecycle does not have it.
+        fields: The fields that are set in them.
+
+    Returns:
+        None if no snapshot of the pattern violates the rule, or if the rule needs the history.
+    """
+    factory = _CHECK_FACTORIES.get(type(kind))
+    return None if factory is None else factory(kind, context, status, fields)
 
 
 @cache
 def engine_for(dialect: Dialect, skew_s: float = SKEW_S) -> RuleEngine:
-    """Return the one judge of a dialect and a skew."""
+    """Return the one rule engine of a dialect and a skew."""
     return RuleEngine(dialect, skew_s=skew_s)
 
 
-def who(batch_id: str | None) -> str:
-    """Return whose snapshot it is, for a message; an id of a megabyte is cut."""
+def batch_label(batch_id: str | None) -> str:
+    """Return the subject of a message: the id of the batch, cut to 80 characters."""
     if batch_id is None:
         return "a batch without id"
     return batch_id if len(batch_id) <= _ID_CHARS_MAX else f"{batch_id[: _ID_CHARS_MAX - 3]}..."

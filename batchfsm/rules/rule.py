@@ -1,4 +1,4 @@
-"""What a rule is made of."""
+"""A rule: one row of the catalog."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 
 from batchfsm.lifecycle import Severity
-from batchfsm.rules.kinds import Kind
+from batchfsm.rules.kinds import RuleKind
 
 
 @attrs.frozen(kw_only=True)
@@ -16,43 +16,43 @@ class Rule:
     """One named invariant."""
 
     code: str
-    """Stable: letter for the family, number for the row."""
+    """Stable: a letter for the family, a number for the row."""
 
     name: str
     """Stable, for people."""
 
     severity: Severity
-    """What a breach weighs under the strict dialect; a dialect may say otherwise."""
+    """The severity of a violation in the strict dialect; another dialect may have another."""
 
-    kind: Kind
-    """How it is read, with the row's parameters."""
+    kind: RuleKind
+    """How it is checked, with the row's parameters."""
 
-    means: str
-    """What is a breach, in one sentence."""
+    description: str
+    """When the rule is violated, in one sentence."""
 
     evidence: str
-    """Why that is so: who says it, or where it was seen."""
+    """Why the rule holds: a source, or a count of real objects."""
 
     remedy: str
-    """What to do about a breach."""
+    """What to do about a violation."""
 
     example: tuple[Mapping[str, Any], ...]
-    """Changes to the healthy batch, one for each snapshot of a history; the last one breaches the rule."""
+    """Changes to the healthy batch, one for each snapshot of a history; the last one violates the rule."""
 
 
-def row(
-    code: str, name: str, severity: Severity, kind: Kind, means: str, *, because: str, do: str,
+def rule(
+    code: str, name: str, severity: Severity, kind: RuleKind, description: str, *, evidence: str, remedy: str,
     example: Mapping[str, Any] | tuple[Mapping[str, Any], ...],
 ) -> Rule:  # fmt: skip
-    """Return a rule; `because` is its evidence, `do` its remedy."""
+    """Return a rule; an example of one snapshot need not be a tuple."""
     examples = example if isinstance(example, tuple) else (example,)
     return Rule(
         code=code,
         name=name,
         severity=severity,
         kind=kind,
-        means=means,
-        evidence=because,
-        remedy=do,
+        description=description,
+        evidence=evidence,
+        remedy=remedy,
         example=examples,
     )

@@ -1,56 +1,95 @@
-"""Which rules are asked for, and what a log must have for them to look."""
+"""Rules by code or name, their severity in a dialect, and the fields that a log must have for them to check."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from difflib import get_close_matches
+from typing import Final, Literal
 
-from batchfsm.errors import UnknownNameError
-from batchfsm.rules import kinds
+from batchfsm.dialects import Dialect
+from batchfsm.errors import DefinitionError, UnknownNameError
+from batchfsm.lifecycle import Severity
 from batchfsm.rules.catalog import RULES
+from batchfsm.rules.rule import Rule
 
 HISTORY: Final = "history"
-"""What rules across snapshots need: a second snapshot of some batch."""
+"""Needed by rules that compare snapshots: a second snapshot of some batch."""
 
-_CONTEXT: Final = frozenset({"expires_at", "observed_at"})
+ONCE_PER_STATUS: Final = frozenset(code for code, rule in RULES.items() if rule.kind.is_once_per_status)
+"""The codes of the rules that are told once for each status of a batch."""
+
+_WORD_CHARS_MAX: Final = 64  # The comparison is quadratic.
+_CODES: Final = {rule.name: code for code, rule in RULES.items()}
 
 
-def chosen(tokens: Iterable[str]) -> frozenset[str]:
+def find_rule(code_or_name: str) -> Rule:
     """
-    Return the codes that tokens name: whole codes, how they begin (`T`, `H5`), or names of rules (`stale-read`).
+    Return a rule by its code or its name, such as `H507` or `stale-read`; in any case.
 
     Raises:
-        UnknownNameError: If a token names no rule.
+        UnknownNameError: If no rule has that code or name; the message names the nearest one.
+    """
+    word = code_or_name.strip()
+    rule = RULES.get(_CODES.get(word.lower(), word.upper()))
+    if rule is None:
+        raise _unknown_rule(code_or_name)
+    return rule
+
+
+def select_rules(tokens: Iterable[str]) -> frozenset[str]:
+    """
+    Return the codes of some rules.
+
+    Args:
+        tokens: Codes, names, or the first letters of codes (`T`, `H5`).
+
+    Raises:
+        UnknownNameError: If a token stands for no rule; the message names the nearest one.
     """
     codes: set[str] = set()
     for token in tokens:
-        begins = token.strip().upper()
-        name = token.strip().lower()
-        named = {code for code, rule in RULES.items() if begins and (code.startswith(begins) or rule.name == name)}
-        if not named:
-            raise UnknownNameError("rule", token, RULES)
-        codes |= named
+        word = token.strip()
+        found = {code for code in RULES if word and code.startswith(word.upper())}
+        codes |= found or {find_rule(token).code}
     return frozenset(codes)
 
 
-def needs(code: str) -> frozenset[str]:
+def required_fields(code: str) -> frozenset[str]:
     """
-    Return what some snapshot must have set for a rule to look at all.
+    Return the fields that some snapshot of a log must have set before the silence of a rule means anything.
 
-    A rule about a status nobody was in has looked; a rule about `observed_at` in a log
-    without has not.
+    A rule about `expired` counts as checked even if no batch expired; one about `observed_at` does not if no
+    snapshot has it.
     """
     kind = RULES[code].kind
-    if isinstance(kind, kinds.IllegalMove | kinds.Immutable | kinds.Monotonic | kinds.ChangedAfterEnd):
-        return frozenset({HISTORY})
-    if isinstance(kind, kinds.TimeLimit):
-        return _CONTEXT & {*kind.times, kind.limit}
-    if isinstance(kind, kinds.DeadlineWindow):
-        return frozenset({"created_at", "expires_at", "completion_window"})
-    if isinstance(kind, kinds.IdTime):
-        return frozenset({"id", "created_at"})
-    if isinstance(kind, kinds.CountsOverflow | kinds.CountsUnfinished | kinds.OutputMissing) or (
-        isinstance(kind, kinds.MustBeNull) and kind.fields == ("request_counts.total",)
-    ):
-        return frozenset({"request_counts"})
-    return frozenset()
+    return frozenset({HISTORY}) if kind.needs_history else kind.needs_set
+
+
+def severity_in(dialect: Dialect, rule: Rule) -> Severity | Literal["off"]:
+    """Return the severity of a rule in a dialect, which may name the rule by its code or its name."""
+    return dialect.severities.get(rule.code) or dialect.severities.get(rule.name) or rule.severity
+
+
+def check_severities(dialect: Dialect) -> None:
+    """Raise DefinitionError if a dialect has a severity for a rule that does not exist, or two for one rule."""
+    problems = []
+    for word in dialect.severities:
+        if word not in RULES and word not in _CODES:
+            nearest = _nearest_rule(word)
+            problems.append(f"no rule is called {word}" + (f"; the nearest is {nearest}" if nearest else ""))
+        elif word in _CODES and _CODES[word] in dialect.severities:
+            problems.append(f"{word} and {_CODES[word]} are one rule, which has two severities")
+    if problems:
+        raise DefinitionError(f"dialect {dialect.name!r}", problems)
+
+
+def _unknown_rule(word: str) -> UnknownNameError:
+    """Return the error for a word that is neither the code nor the name of a rule."""
+    return UnknownNameError("rule", word, RULES, _nearest_rule(word))
+
+
+def _nearest_rule(word: str) -> str | None:
+    """Return the rule whose code or name a word most resembles, as `H507 (stale-read)`; None if it resembles none."""
+    found = get_close_matches(word.strip().lower()[:_WORD_CHARS_MAX], [*_CODES, *map(str.lower, RULES)], n=1)
+    codes = [_CODES.get(each, each.upper()) for each in found]
+    return f"{codes[0]} ({RULES[codes[0]].name})" if codes else None

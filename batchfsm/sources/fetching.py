@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import attrs
 
-from batchfsm.dialects import find
+from batchfsm.dialects import get_dialect
 from batchfsm.errors import SnapshotError
 from batchfsm.snapshot import Snapshot
 from batchfsm.watching import Fatal, Gone, Transient
@@ -67,7 +67,7 @@ class _Provider:
     def read(self, found: Any) -> Snapshot | Transient:
         """Return an answer as a snapshot; Transient if it is no batch of the provider."""
         try:
-            return reader(find(self.dialect)).read(found, self.clock())
+            return reader(get_dialect(self.dialect)).read(found, self.clock())
         except SnapshotError as error:
             return Transient(error.problems[0][1])
 

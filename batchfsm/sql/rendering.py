@@ -1,4 +1,4 @@
-"""The text of a query in the SQL that is wanted, one column a line; the only module that knows sqlglot."""
+"""Renders a query in the SQL of a warehouse, one column a line; the only module that imports sqlglot."""
 
 from __future__ import annotations
 
@@ -14,40 +14,40 @@ _WIDE: Final = 110
 _OPENERS: Final = frozenset(
     ("AND", "CASE", "FROM", "OR", "ORDER BY", "OVER", "ROWS", "STRUCT", "THEN", "WHEN", "WHERE", "WINDOW", "||", "+")
 )
-"""What may begin a line; so may what stands behind a comma, where lines would be too long else."""
+"""Words that may begin a line. If a line is too long, so may the word after a comma."""
 
 
-def written(query: str, table: Table) -> str:
+def render(query: str, table: Table) -> str:
     """
     Return a query in the SQL of a table.
 
     Args:
-        query: In DuckDB's SQL, over what is called `wire`.
-        table: What `wire` stands for.
+        query: In the SQL of DuckDB, over a table called `wire`.
+        table: The table to read in place of `wire`.
 
     Raises:
-        DefinitionError: If what the table's owner wrote is not SQL.
+        DefinitionError: If the source or a column of the table is not SQL.
     """
     sql_dialect = table.sql_dialect
     tree = _sqlglot().parse_one(query, read="duckdb")
     if sql_dialect != "duckdb":
-        # Written and read once more: some SQL has no named windows, and then they stand where they are used.
+        # Rendered and parsed once more: SQL without named windows then has them written out where they are used.
         tree = _sqlglot().parse_one(tree.sql(dialect=sql_dialect, copy=False), read=sql_dialect)
     steps = [("wire", _wire(table)), *((step.alias, step.this) for step in tree.ctes if step.alias != "wire")]
-    parts = (f"{name} AS (\n{indent(_laid(select, sql_dialect), '  ')}\n)" for name, select in steps)
+    parts = (f"{name} AS (\n{indent(_format(select, sql_dialect), '  ')}\n)" for name, select in steps)
     tree.set("with_", None)
-    return f"WITH {', '.join(parts)}\n{_laid(tree, sql_dialect)}\n"
+    return f"WITH {', '.join(parts)}\n{_format(tree, sql_dialect)}\n"
 
 
-def _laid(select: Any, sql_dialect: str) -> str:
-    """Return a select, which is used up, with each of its columns on a line, long ones broken where they join."""
-    columns = [_broken(each.sql(dialect=sql_dialect, copy=False), sql_dialect) for each in select.expressions]
+def _format(select: Any, sql_dialect: str) -> str:
+    """Return the text of a select, one column a line, long lines broken; the select itself cannot be used again."""
+    columns = [_wrap(each.sql(dialect=sql_dialect, copy=False), sql_dialect) for each in select.expressions]
     select.set("expressions", [_sqlglot().exp.Star()])
     behind = select.sql(dialect=sql_dialect, copy=False).removeprefix("SELECT * ")
-    return "\n".join(["SELECT", ",\n".join(indent(each, "  ") for each in columns), _broken(behind, sql_dialect)])
+    return "\n".join(["SELECT", ",\n".join(indent(each, "  ") for each in columns), _wrap(behind, sql_dialect)])
 
 
-def _broken(text: str, sql_dialect: str) -> str:
+def _wrap(text: str, sql_dialect: str) -> str:
     lines = [""]
     for piece in _pieces(text, sql_dialect):
         if len(lines[-1]) + len(piece) > _WIDE and lines[-1]:
@@ -58,7 +58,7 @@ def _broken(text: str, sql_dialect: str) -> str:
 
 
 def _pieces(text: str, sql_dialect: str) -> Iterator[str]:
-    """Cut a text where a line may end: at blanks between words, never at those inside quotes."""
+    """Yield the pieces of a text between the blanks where a line may end; never inside quotes."""
     begin, comma, before = 0, 0, ""
     for token in _sqlglot().tokenize(text, read=sql_dialect):
         is_apart = text[token.start - 1] == " "
@@ -75,7 +75,7 @@ def _pieces(text: str, sql_dialect: str) -> Iterator[str]:
 
 
 def _wire(table: Table) -> Any:
-    """Return what reads the table: the only part in the words of its owner."""
+    """Return the select that reads the table: the only part that its owner wrote."""
     exp = _sqlglot().exp
     found = {column(name): text for name, text in table.columns.items()}
     found |= {} if table.counted is None else {"counted": table.counted}

@@ -1,4 +1,4 @@
-"""A log as a table of a warehouse: which of its columns holds which field."""
+"""A log as a table of a warehouse, with the column of each field."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from batchfsm.errors import DefinitionError, UnknownNameError
 from batchfsm.snapshot import COUNT_FIELDS, REQUIRED_FIELDS, TIME_FIELDS
 
 SQL_DIALECTS: Final = ("duckdb", "spark", "bigquery", "snowflake", "trino")
-"""The SQL that a query can be written in."""
+"""The dialects of SQL that a query can be rendered in."""
 
 COUNT_COLUMNS: Final = tuple(f"request_counts.{name}" for name in COUNT_FIELDS)
 
@@ -19,46 +19,46 @@ COLUMNS: Final = (
     "id", "status", "object", *TIME_FIELDS, "endpoint", "input_file_id", "completion_window", "output_file_id",
     "error_file_id", "errors", *COUNT_COLUMNS, "observed_at", "place",
 )  # fmt: skip
-"""What a query asks a table for: the fields that some rule reads, when a row was seen, and its place in the log."""
+"""The columns that a query can use: the fields that rules read, the time of observation, the place in the log."""
 
 _INNER: Final = {"snowflake": "request_counts:{}::BIGINT"}
-"""How a number inside `request_counts` is reached, where not by a dot."""
+"""The expression for a number inside `request_counts`, where it is not a dot."""
 
 
 @attrs.frozen(kw_only=True)
 class Table:
-    """A table and its columns, in the words of one SQL dialect."""
+    """A table and its columns, in one dialect of SQL."""
 
     sql_dialect: str
     """One of `SQL_DIALECTS`."""
 
     source: str
-    """What stands behind FROM: a name, or anything that yields rows."""
+    """The text after FROM: a name, or any expression that yields rows."""
 
     columns: Mapping[str, str]
-    """What yields each field: a column, or an expression over columns. A field that is left out says nothing."""
+    """The column of each field, or an expression over columns. A field that is left out is not checked."""
 
     counted: str | None
-    """What tells whether `request_counts` is set; None if no column does."""
+    """The condition that `request_counts` is set; None if no column holds counts."""
 
     @classmethod
     def of(
         cls, source: str, sql_dialect: str, *, is_nested: bool = True, changes: Mapping[str, str | None] | None = None
     ) -> Table:
         """
-        Return a table whose columns are called as the fields are, but for some.
+        Return a table whose columns have the names of the fields, with exceptions.
 
         Args:
-            source: What stands behind FROM.
+            source: The text after FROM.
             sql_dialect: One of `SQL_DIALECTS`.
             is_nested: True if `request_counts` is one column with fields; False if
                 there are columns `request_counts_total` and so on.
-            changes: Fields with what yields them instead; None or nothing where
-                the table has no such column.
+            changes: The columns that have another name, by field; None or an empty
+                text where the table has no such column.
 
         Raises:
-            UnknownNameError: If a dialect or a field has no such name.
-            DefinitionError: If what no query can do without is left out.
+            UnknownNameError: If there is no such dialect of SQL, or no such field.
+            DefinitionError: If a column that every query needs is left out.
         """
         if sql_dialect not in SQL_DIALECTS:
             raise UnknownNameError("SQL dialect", sql_dialect, SQL_DIALECTS)
@@ -78,14 +78,14 @@ class Table:
 
 
 def column(name: str) -> str:
-    """Return what a field is called inside the query: no word that some SQL keeps for itself."""
+    """Return the name of a field inside the query; none is a reserved word of SQL."""
     return {"object": "kind"}.get(name, name.rpartition(".")[2])
 
 
 def _usual(name: str, sql_dialect: str, *, is_nested: bool) -> str:
     outer, _, inner = name.partition(".")
     if not inner:
-        # A log has no column that tells its order unless somebody kept one.
+        # A log has a column for its order only if its owner made one.
         return "" if name == "place" else name
     return _INNER.get(sql_dialect, "request_counts.{}").format(inner) if is_nested else f"{outer}_{inner}"
 
@@ -94,5 +94,5 @@ def _counted(given: Mapping[str, str], *, is_nested: bool) -> str | None:
     numbers = [given[name] for name in COUNT_COLUMNS if name in given]
     if not numbers:
         return None
-    # A struct may be there and hold nothing but nulls; three columns of nulls are no counts.
+    # A struct may be set and hold only nulls; three null columns mean that there are no counts.
     return "request_counts IS NOT NULL" if is_nested else " OR ".join(f"{number} IS NOT NULL" for number in numbers)

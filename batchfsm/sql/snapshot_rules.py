@@ -1,4 +1,4 @@
-"""The kinds of rules that one row alone can breach, in SQL."""
+"""The rules about a row alone, in SQL."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from itertools import permutations
 from typing import Any, Final
 
 from batchfsm.rules import kinds
-from batchfsm.sql.context import BAD_BIT, QueryContext, RuleCompiler, SqlBreach, all_of, any_of, by_case
+from batchfsm.sql.context import BAD_BIT, QueryContext, RuleCompiler, SqlBreach, and_, case, or_
 from batchfsm.sql.schema import COUNT_COLUMNS, column
 from batchfsm.topology import Mask
 
@@ -19,103 +19,106 @@ _HEX_FROM: Final = 7  # The first digit behind "batch_"; SQL counts from 1.
 _HEX_DIGITS: Final = 8
 
 
-def refused(kind: kinds.InvalidField, scene: QueryContext) -> SqlBreach | None:
-    """A time out of range or not whole, or another kind of object; a column has one type, so nothing else shows."""
+def invalid_field(kind: kinds.InvalidField, context: QueryContext) -> SqlBreach | None:
+    """A time is out of range or not whole, or the object is no batch; a typed column shows nothing else."""
     if kind.fields == ("object",):
-        return ("kind <> 'batch'", None) if "object" in scene.given else None
-    return ("bad <> 0", None) if scene.among(kind.fields) else None
+        return ("kind <> 'batch'", None) if "object" in context.given else None
+    return ("bad <> 0", None) if context.available(kind.fields) else None
 
 
-def null(kind: kinds.MustBeSet, scene: QueryContext) -> SqlBreach | None:
-    """A field is null, and not bad."""
+def must_be_set(kind: kinds.MustBeSet, context: QueryContext) -> SqlBreach | None:
+    """A field is null, and not invalid."""
     # Counts are one field of the wire, whatever columns they take.
-    names = ["counts" for name in kind.fields if name == "request_counts" and set(COUNT_COLUMNS) & scene.given]
-    absent = ["NOT counted" for _ in names] + [_is_null(name) for name in scene.among(kind.fields)]
+    names = ["counts" for name in kind.fields if name == "request_counts" and set(COUNT_COLUMNS) & context.given]
+    absent = ["NOT counted" for _ in names] + [_is_null(name) for name in context.available(kind.fields)]
     if not absent:
         return None
-    return all_of([scene.within(scene.world.scope(kind)), any_of(absent)]), None
+    return and_([context.status_in(context.rule_context.scope(kind)), or_(absent)]), None
 
 
-def given(kind: kinds.MustBeNull, scene: QueryContext) -> SqlBreach | None:
+def must_be_null(kind: kinds.MustBeNull, context: QueryContext) -> SqlBreach | None:
     """A field is set, or a number above zero."""
-    names = scene.among(kind.fields)
+    names = context.available(kind.fields)
     found = [f"{column(name)} > 0" if name in COUNT_COLUMNS else f"{column(name)} IS NOT NULL" for name in names]
-    return (all_of([scene.within(scene.world.scope(kind)), any_of(found)]), None) if found else None
+    return (and_([context.status_in(context.rule_context.scope(kind)), or_(found)]), None) if found else None
 
 
-def unknown_status(_: kinds.UnknownStatus, _scene: QueryContext) -> SqlBreach | None:
-    """A word that the lifecycle does not have."""
+def unknown_status(_: kinds.UnknownStatus, _context: QueryContext) -> SqlBreach | None:
+    """The lifecycle does not have the status."""
     return "st IS NULL AND status IS NOT NULL", None
 
 
-def own_stamp(_: kinds.OwnStampMissing, scene: QueryContext) -> SqlBreach | None:
-    """The stamp of the present status is null, and not bad."""
-    graph, optional = scene.world.topology, scene.world.dialect.optional
+def own_stamp_missing(_: kinds.OwnStampMissing, context: QueryContext) -> SqlBreach | None:
+    """The stamp of the present status is null, and not invalid."""
+    graph, optional = context.rule_context.topology, context.rule_context.dialect.optional_stamps
     answers = [
-        (scene.code[name], _is_null(stamp))
+        (context.code[name], _is_null(stamp))
         for name, stamp in graph.stamp.items()
-        if stamp in scene.given and stamp != "created_at" and name not in optional
+        if stamp in context.given and stamp != "created_at" and name not in optional
     ]
-    return (by_case("st", answers), None) if answers else None
+    return (case("st", answers), None) if answers else None
 
 
-def passed(_: kinds.ImpossibleStamps, _scene: QueryContext) -> SqlBreach:
-    """No strict walk passes all that is stamped; a warning if some walk does."""
-    return "NOT passes_strict", "passes"
+def impossible_stamps(_: kinds.ImpossibleStamps, _context: QueryContext) -> SqlBreach:
+    """No strict walk passes all statuses with a stamp; a warning if a walk with tolerated steps does."""
+    return "NOT possible_strict", "possible"
 
 
-def missed(_: kinds.SkippedStamp, _scene: QueryContext) -> SqlBreach:
-    """Every walk through the stamps passes a status whose stamp is null; a warning if a tolerated one does not."""
-    return "NOT (meets_strict OR (meets AND NOT comes_strict))", "meets"
+def skipped_stamp(_: kinds.SkippedStamp, _context: QueryContext) -> SqlBreach:
+    """Every strict walk through the stamps passes a status without stamp; a warning if a tolerated one does not."""
+    return "NOT (complete_strict OR (complete AND NOT precedes_strict))", "complete"
 
 
-def walks(scene: QueryContext) -> dict[str, str]:
+def stamp_conditions(context: QueryContext) -> dict[str, str]:
     """
-    Return what P102 and P103 ask of the walks to a status, by column; each is a table by status.
+    Return the conditions of P102 and P103 on the walks to a status, by name; each is a CASE by status.
 
-    `passes`: a walk passes all that is stamped. `comes`: one passes all that is stamped and can
-    come before the status. `meets`: and no status on it has a null stamp that should be set.
+    `possible`: a walk passes all statuses with a stamp. `precedes`: a walk passes all of them that can precede the
+    status. `complete`: and no status on it lacks a stamp that should be set.
     """
-    asked = {"passes": _passes, "comes": _comes, "meets": _meets}
+    conditions = {"possible": _possible, "precedes": _precedes, "complete": _complete}
     found: dict[str, str] = {}
-    for column_name, ask in asked.items():
+    for column_name, condition in conditions.items():
         for strict in (True, False):
             answers = []
-            for name, code in scene.code.items():
-                ways = {ask(scene, name, walk) for walk in scene.world.topology.visited_sets(name, strict=strict)}
-                # Where one walk asks less than another, the other need not be asked.
-                least = [way for way in ways if not any(_asks_less(other, way) for other in ways)]
-                answers.append((code, any_of(all_of(map(_in_sql, enumerate(way))) for way in sorted(least))))
-            found[f"{column_name}_strict" if strict else column_name] = by_case("st", answers)
-    del found["comes"]  # Nobody asks: whether a tolerated walk comes by is only of interest if it meets, too.
+            for name, code in context.code.items():
+                ways = {
+                    condition(context, name, walk)
+                    for walk in context.rule_context.topology.visited_sets(name, strict=strict)
+                }
+                # A walk that requires more than another one adds nothing.
+                least = [way for way in ways if not any(_requires_less(other, way) for other in ways)]
+                answers.append((code, or_(and_(map(_in_sql, enumerate(way))) for way in sorted(least))))
+            found[f"{column_name}_strict" if strict else column_name] = case("st", answers)
+    del found["precedes"]  # Not used: of tolerated walks only complete ones count.
     return found
 
 
-def _passes(scene: QueryContext, _name: str, walk: Mask) -> tuple[Mask, Mask]:
-    """Return what must not be stamped, and what must not be null."""
-    graph = scene.world.topology
-    return graph.mask(graph.statuses) & ~walk & _stampable(scene), 0
+def _possible(context: QueryContext, _name: str, walk: Mask) -> tuple[Mask, Mask]:
+    """Return the statuses that must have no stamp, and those that must have one."""
+    graph = context.rule_context.topology
+    return graph.mask(graph.statuses) & ~walk & _stampable(context), 0
 
 
-def _comes(scene: QueryContext, name: str, walk: Mask) -> tuple[Mask, Mask]:
-    graph = scene.world.topology
+def _precedes(context: QueryContext, name: str, walk: Mask) -> tuple[Mask, Mask]:
+    graph = context.rule_context.topology
     before = graph.mask(each for each in graph.statuses if name in graph.reach[each])
-    return before & ~walk & _stampable(scene), 0
+    return before & ~walk & _stampable(context), 0
 
 
-def _meets(scene: QueryContext, name: str, walk: Mask) -> tuple[Mask, Mask]:
-    graph = scene.world.topology
-    excused = graph.mask((name, graph.lifecycle.initial, *scene.world.dialect.optional))
-    return _comes(scene, name, walk)[0], walk & ~excused & _stampable(scene)
+def _complete(context: QueryContext, name: str, walk: Mask) -> tuple[Mask, Mask]:
+    graph = context.rule_context.topology
+    excused = graph.mask((name, graph.lifecycle.initial, *context.rule_context.dialect.optional_stamps))
+    return _precedes(context, name, walk)[0], walk & ~excused & _stampable(context)
 
 
-def _stampable(scene: QueryContext) -> Mask:
-    """Return the statuses whose stamp some column holds; the others say nothing."""
-    graph = scene.world.topology
-    return graph.mask(name for name, stamp in graph.stamp.items() if stamp in scene.given)
+def _stampable(context: QueryContext) -> Mask:
+    """Return the statuses whose stamp has a column; the others are not checked."""
+    graph = context.rule_context.topology
+    return graph.mask(name for name, stamp in graph.stamp.items() if stamp in context.given)
 
 
-def _asks_less(other: tuple[Mask, Mask], way: tuple[Mask, Mask]) -> bool:
+def _requires_less(other: tuple[Mask, Mask], way: tuple[Mask, Mask]) -> bool:
     return other != way and not other[0] & ~way[0] and not other[1] & ~way[1]
 
 
@@ -123,44 +126,57 @@ def _in_sql(mask: tuple[int, Mask]) -> str:
     which, bits = mask
     if not bits:
         return "TRUE"
-    return f"(told & {bits}) = {bits}" if which else f"(stamped & {bits}) = 0"
+    return f"(stamped_or_invalid & {bits}) = {bits}" if which else f"(stamped & {bits}) = 0"
 
 
-def ordered(_: kinds.StampOrder, scene: QueryContext) -> SqlBreach | None:
-    """Of two stamps the one that comes first on every walk is later."""
-    graph = scene.world.topology
-    stamps = [(name, stamp) for name, stamp in graph.stamp.items() if stamp is not None and stamp in scene.given]
+def stamp_order(_: kinds.StampOrder, context: QueryContext) -> SqlBreach | None:
+    """Of two stamps, the one that comes first on every walk is later."""
+    graph = context.rule_context.topology
+    stamps = [(name, stamp) for name, stamp in graph.stamp.items() if stamp is not None and stamp in context.given]
     pairs = permutations(stamps, 2)
     late = [f"{one} > {two}" for (first, one), (second, two) in pairs if graph.precedes(first, second)]
-    return (any_of(late), None) if late else None
+    return (or_(late), None) if late else None
 
 
-def bound(kind: kinds.TimeLimit, scene: QueryContext) -> SqlBreach | None:
-    """A time is later than another and its slack allow."""
-    times = scene.among(kind.times)
-    if not times or kind.limit not in scene.given:
+def time_limit(kind: kinds.TimeLimit, context: QueryContext) -> SqlBreach | None:
+    """A time is later than another one and its slack allow."""
+    times = context.available(kind.times)
+    if not times or kind.limit not in context.given:
         return None
-    slack_s = scene.world.skew_s if kind.slack_s is None else kind.slack_s
+    slack_s = context.rule_context.skew_s if kind.slack_s is None else kind.slack_s
     limit = f"{kind.limit} + {_number(slack_s)}" if slack_s else kind.limit
-    graph = scene.world.topology
-    still_open = [scene.within(name for name in graph.statuses if name not in graph.terminal)] if kind.open_only else []
-    return all_of([*still_open, any_of(f"{name} > {limit}" for name in times)]), None
+    return or_(f"{name} > {limit}" for name in times), None
 
 
-def window(_: kinds.DeadlineWindow, scene: QueryContext) -> SqlBreach | None:
-    """The deadline is not the completion window's."""
-    if not scene.given.issuperset({"expires_at", "completion_window"}):
+def observation_limit(kind: kinds.RuleKind, context: QueryContext) -> SqlBreach | None:
+    """An open status is observed later than its limit."""
+    if "observed_at" not in context.given:
         return None
-    # Java's `$` lets a line feed follow: the last character is asked for by itself.
-    unit_s = by_case("SUBSTRING(completion_window, LENGTH(completion_window), 1)", _UNIT_S.items())
+    statuses: dict[tuple[str, float], list[str]] = {}
+    for name, limit in context.rule_context.observation_limits(kind).items():
+        statuses.setdefault(limit, []).append(name)
+    late = [
+        and_([context.status_in(names), f"observed_at > {field} + {_number(slack_s)}"])
+        for (field, slack_s), names in statuses.items()
+        if field in context.given
+    ]
+    return (or_(late), None) if late else None
+
+
+def deadline_window(_: kinds.DeadlineWindow, context: QueryContext) -> SqlBreach | None:
+    """The deadline is not the time of creation plus the completion window."""
+    if not context.given.issuperset({"expires_at", "completion_window"}):
+        return None
+    # Java's `$` matches before a line feed, too, so the last character is compared separately.
+    unit_s = case("SUBSTRING(completion_window, LENGTH(completion_window), 1)", _UNIT_S.items())
     number = "CAST(SUBSTRING(completion_window, 1, LENGTH(completion_window) - 1) AS BIGINT)"
     window_s = f"CASE WHEN {unit_s} > 0 AND REGEXP_MATCHES(completion_window, '{_WINDOW}') THEN {number} * {unit_s} END"
-    return f"ABS(expires_at - created_at - {window_s}) > {scene.world.dialect.deadline_tolerance_s}", None
+    return f"ABS(expires_at - created_at - {window_s}) > {context.rule_context.dialect.deadline_tolerance_s}", None
 
 
-def id_time(kind: kinds.IdTime, _scene: QueryContext) -> SqlBreach | None:
+def id_time(kind: kinds.IdTime, _context: QueryContext) -> SqlBreach | None:
     """The time inside the id is not the time of creation."""
-    # Each digit is made wide by itself: where a place is an INTEGER, the first one times 16^7 is too large for it.
+    # Each digit is cast by itself: as an INTEGER, the first one times 16^7 would overflow.
     digits = (
         f"CAST(STRPOS({_HEX}, SUBSTRING(id, {_HEX_FROM + place}, 1)) - 1 AS BIGINT) * {16 ** (_HEX_DIGITS - 1 - place)}"
         for place in range(_HEX_DIGITS)
@@ -170,53 +186,63 @@ def id_time(kind: kinds.IdTime, _scene: QueryContext) -> SqlBreach | None:
     return f"{off} > {kind.tolerance_s}", None
 
 
-def overflow(_: kinds.CountsOverflow, scene: QueryContext) -> SqlBreach | None:
+def counts_overflow(_: kinds.CountsOverflow, context: QueryContext) -> SqlBreach | None:
     """A count is negative, or more requests are done than there are."""
-    numbers = scene.among(COUNT_COLUMNS)
-    negative = any_of(f"{column(name)} < 0" for name in numbers)
+    numbers = context.available(COUNT_COLUMNS)
+    negative = or_(f"{column(name)} < 0" for name in numbers)
     if len(numbers) < len(COUNT_COLUMNS):
         return (negative, None) if numbers else None
-    # Written without a sum, for two large counts have none.
+    # Without a sum: that of two large counts would overflow.
     return f"CASE WHEN {negative} THEN TRUE ELSE completed > total - failed END", None
 
 
-def unsettled(_: kinds.CountsUnfinished, scene: QueryContext) -> SqlBreach | None:
-    """Completed, and some requests are not."""
-    if not scene.given.issuperset(COUNT_COLUMNS):
+def counts_unfinished(_: kinds.CountsUnfinished, context: QueryContext) -> SqlBreach | None:
+    """A completed batch has requests that are not done."""
+    if not context.given.issuperset(COUNT_COLUMNS):
         return None
     rest = "CASE WHEN completed >= 0 AND failed >= 0 AND total >= 0 THEN completed < total - failed END"
-    return all_of([scene.within(["completed"]), rest]), None
+    return and_([context.status_in(["completed"]), rest]), None
 
 
-def output_missing(_: kinds.OutputMissing, scene: QueryContext) -> SqlBreach | None:
-    """Completed, some requests ended well, and no file holds them."""
-    if not scene.given.issuperset({"request_counts.completed", "output_file_id"}):
+def output_missing(_: kinds.OutputMissing, context: QueryContext) -> SqlBreach | None:
+    """A completed batch has requests that succeeded, and no output file."""
+    if not context.given.issuperset({"request_counts.completed", "output_file_id"}):
         return None
-    return all_of([scene.within(["completed"]), "completed > 0", "output_file_id IS NULL"]), None
+    return and_([context.status_in(["completed"]), "completed > 0", "output_file_id IS NULL"]), None
 
 
-READINGS: Final[dict[type[Any], RuleCompiler]] = {
-    kinds.InvalidField: refused,
-    kinds.MustBeSet: null,
-    kinds.MustBeNull: given,
+def error_file_unexpected(_: kinds.ErrorFileUnexpected, context: QueryContext) -> SqlBreach | None:
+    """A completed batch has no request that failed, and an error file."""
+    if not context.given.issuperset({"request_counts.failed", "error_file_id"}):
+        return None
+    return and_([context.status_in(["completed"]), "failed = 0", "error_file_id IS NOT NULL"]), None
+
+
+COMPILERS: Final[dict[type[Any], RuleCompiler]] = {
+    kinds.InvalidField: invalid_field,
+    kinds.MustBeSet: must_be_set,
+    kinds.MustBeNull: must_be_null,
     kinds.UnknownStatus: unknown_status,
-    kinds.OwnStampMissing: own_stamp,
-    kinds.ImpossibleStamps: passed,
-    kinds.SkippedStamp: missed,
-    kinds.StampOrder: ordered,
-    kinds.TimeLimit: bound,
-    kinds.DeadlineWindow: window,
+    kinds.OwnStampMissing: own_stamp_missing,
+    kinds.ImpossibleStamps: impossible_stamps,
+    kinds.SkippedStamp: skipped_stamp,
+    kinds.StampOrder: stamp_order,
+    kinds.TimeLimit: time_limit,
+    kinds.OpenAfterDeadline: observation_limit,
+    kinds.StuckInStatus: observation_limit,
+    kinds.DeadlineWindow: deadline_window,
     kinds.IdTime: id_time,
-    kinds.CountsOverflow: overflow,
-    kinds.CountsUnfinished: unsettled,
+    kinds.CountsOverflow: counts_overflow,
+    kinds.CountsUnfinished: counts_unfinished,
     kinds.OutputMissing: output_missing,
+    kinds.ErrorFileUnexpected: error_file_unexpected,
 }
-"""The kinds, each with its reading; `Limit` is not among them, for no two warehouses keep metadata alike."""
+"""The compiler of each kind; not of `Limit`, because each warehouse stores metadata in its own way."""
 
 
 def _is_null(name: str) -> str:
-    said = f" AND (bad & {BAD_BIT[name]}) = 0" if name in BAD_BIT else ""
-    return f"{column(name)} IS NULL{said}"
+    valid = f" AND (bad & {BAD_BIT[name]}) = 0" if name in BAD_BIT else ""
+    return f"{column(name)} IS NULL{valid}"
 
 
 def _number(value: float) -> str:

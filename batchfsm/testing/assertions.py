@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from batchfsm.auditing import audit
-from batchfsm.dialects import Dialect, find
+from batchfsm.dialects import Dialect, get_dialect
 from batchfsm.errors import UnknownNameError
 from batchfsm.escapes import printable
 from batchfsm.explain import timeline, timelines_by_batch
@@ -38,7 +38,7 @@ def assert_consistent(history: Iterable[object], *, dialect: str | Dialect = "op
                 *(f"{found.severity} {found.rule} {printable(found.message)}" for found in report.findings),
                 *(f"{each.place}: {printable(each.problem)}" for each in report.unreadable),
                 "",
-                *(timeline(life) for life in _lives(seen, find(dialect))),
+                *(timeline(life) for life in _lives(seen, get_dialect(dialect))),
             ]
         )
     )
@@ -60,7 +60,7 @@ def assert_lifecycle(history: Iterable[object], way: str, *, dialect: str | Dial
         AssertionError: With the timeline.
         UnknownNameError: If the lifecycle has no such status.
     """
-    named, words = find(dialect), [word.strip() for word in way.split(">")]
+    named, words = get_dialect(dialect), [word.strip() for word in way.split(">")]
     for word in words:
         if word not in named.lifecycle.statuses:
             raise UnknownNameError("status", word, named.lifecycle.statuses)

@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 
 import attrs
 
-from batchfsm.dialects import Dialect, find, require_openai_fields
+from batchfsm.dialects import Dialect, get_dialect, require_openai_fields
 from batchfsm.spans import parse_span
 from batchfsm.testing.clock import BEGINS_AT
 from batchfsm.testing.scenario_parser import ScenarioError, Script, counts_problem, parse_script
@@ -89,7 +89,7 @@ class Scenario:
     """The parsed text."""
 
     def __init__(self, text: str, *, dialect: str | Dialect = "openai") -> None:
-        named = find(dialect)
+        named = get_dialect(dialect)
         require_openai_fields(named, "scenario")
         self.__attrs_init__(text, named, parse_script(text))
         if problem := _problem(self):

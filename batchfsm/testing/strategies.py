@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 
 from hypothesis import strategies as st
 
-from batchfsm.dialects import Dialect, find, require_openai_fields
+from batchfsm.dialects import Dialect, get_dialect, require_openai_fields
 from batchfsm.errors import UnknownNameError
 from batchfsm.rules import RULES
 from batchfsm.testing.broken_results import BREAKERS, broken_results
@@ -41,7 +41,7 @@ def timelines(*, dialect: str | Dialect = "openai", tolerated: bool = False) -> 
         dialect: The dialect of the batches.
         tolerated: True to include tolerated steps.
     """
-    named = find(dialect)
+    named = get_dialect(dialect)
     require_openai_fields(named, "timeline of the test kit")
     return st.sampled_from(_walks(named, tolerated=tolerated)).flatmap(lambda walk: _lives(walk, named))
 
@@ -114,7 +114,7 @@ def _lives(draw: st.DrawFn, walk: Walk, dialect: Dialect, least: int = 0) -> Tim
             ProgressPoint(at=entries[place][1], completed=0, failed=0),
             ProgressPoint(at=over, completed=completed, failed=failed),
         )
-    optional = [status for status in walk if status in dialect.optional]
+    optional = [status for status in walk if status in dialect.optional_stamps]
     silent = frozenset(draw(st.lists(st.sampled_from(optional), unique=True))) if optional else frozenset()
     return Timeline(
         entries=tuple(entries),
@@ -129,7 +129,7 @@ def _lives(draw: st.DrawFn, walk: Walk, dialect: Dialect, least: int = 0) -> Tim
 @st.composite
 def _changed(draw: st.DrawFn, rule: str) -> list[Any]:
     """Draw a healthy snapshot with one violation."""
-    openai = find("openai")
+    openai = get_dialect("openai")
     walk, end = draw(st.sampled_from(list(snapshot_places(rule, _walks(openai)))))
     return broken_snapshot(rule, draw(_lives(walk, openai, least=1)), end)
 
@@ -137,6 +137,6 @@ def _changed(draw: st.DrawFn, rule: str) -> list[Any]:
 @st.composite
 def _paired(draw: st.DrawFn, rule: str) -> list[Any]:
     """Draw two healthy snapshots that contradict each other."""
-    openai = find("openai")
+    openai = get_dialect("openai")
     walk, end, then = draw(st.sampled_from(list(history_places(rule, _walks(openai)))))
     return broken_history(rule, draw(_lives(walk, openai, least=1)), end, then)

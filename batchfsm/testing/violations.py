@@ -8,12 +8,14 @@ from typing import Any, Final
 
 import attrs
 
+from batchfsm.dialects import DIALECTS
 from batchfsm.lifecycle import OPENAI
 from batchfsm.testing.timeline import ProgressPoint, Timeline, Wire
 from batchfsm.topology import Walk, topology
 
 DAY_S: Final = 86_400
 _GRAPH: Final = topology(OPENAI)
+_STUCK_AFTER_S: Final = DIALECTS["openai"].stuck_after_s
 _OPEN: Final = frozenset(OPENAI.statuses) - OPENAI.terminal
 
 
@@ -107,7 +109,10 @@ SNAPSHOT_VIOLATIONS: Final[Mapping[str, SnapshotMutation]] = MappingProxyType({
     "T204": SnapshotMutation(_at("completed"), lambda seen: {"completed_at": seen.wire["expires_at"] + 1}),
     "T205": SnapshotMutation(_anywhere, lambda seen: {"observed_at": seen.last - 61}),
     "T206": SnapshotMutation(_anywhere, lambda _: {"id": "batch_" + "0" * 32}, alone=True),
-    "T207": SnapshotMutation(_at(*_OPEN), lambda seen: {"observed_at": seen.wire["expires_at"] + DAY_S + 1}),
+    # In another status it would also be stuck there (T208).
+    "T207": SnapshotMutation(_at("in_progress"), lambda seen: {"observed_at": seen.wire["expires_at"] + DAY_S + 1}),
+    "T208": SnapshotMutation(_at(*_STUCK_AFTER_S), lambda seen: {
+        "observed_at": seen.last + _STUCK_AFTER_S[seen.way[-1]] + 1}),
     "C301": SnapshotMutation(_anywhere, lambda seen: seen.counts(
         failed=1 + seen.wire["request_counts"]["total"] - seen.wire["request_counts"]["completed"]
                  - seen.wire["request_counts"]["failed"])),
@@ -119,6 +124,9 @@ SNAPSHOT_VIOLATIONS: Final[Mapping[str, SnapshotMutation]] = MappingProxyType({
     "F402": SnapshotMutation(_at("completed"), lambda _: {"output_file_id": None}),
     "F403": SnapshotMutation(lambda way: way[-1] != "failed", lambda _: {"errors": [{"code": "invalid_json_line"}]}),
     "F404": SnapshotMutation(_at("failed"), lambda _: {"errors": None}),
+    "F405": SnapshotMutation(_at("completed"), lambda seen: {
+        "error_file_id": "file-errors",
+        **seen.counts(completed=seen.wire["request_counts"]["failed"], failed=-seen.wire["request_counts"]["failed"])}),
 })
 """The violations in one snapshot. The healthy one has at least one request done, and if cut off, one left."""
 # fmt: on

@@ -193,22 +193,22 @@ def short_repr(value: object) -> str:
 
 def time_hook(dialect: Dialect) -> Hook:
     """Return a reader of one time, as the dialect writes it."""
-    nulls = {(type(null), null) for null in dialect.null_times}
+    nulls = {(type(null), null) for null in dialect.null_time_values}
 
     def time(value: object, _: object) -> int | None:
         # By type as well: False == 0, and False is no sentinel.
         if value is None or (isinstance(value, int | str) and (type(value), value) in nulls):
             return None
-        if isinstance(value, str) and "digits" in dialect.times and _DIGITS.fullmatch(value):
+        if isinstance(value, str) and "digits" in dialect.time_formats and _DIGITS.fullmatch(value):
             value = int(value)
-        elif isinstance(value, str) and "iso" in dialect.times:
+        elif isinstance(value, str) and "iso" in dialect.time_formats:
             value = math.floor(_rfc3339(value).timestamp())  # Fractions are cut off.
-        elif isinstance(value, datetime) and "datetime" in dialect.times and value.tzinfo is not None:
+        elif isinstance(value, datetime) and "datetime" in dialect.time_formats and value.tzinfo is not None:
             value = math.floor(value.timestamp())
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value % 1:
             raise ValueError
         seconds = int(value)
-        if "milliseconds" in dialect.times and seconds > TIME_MAX:
+        if "milliseconds" in dialect.time_formats and seconds > TIME_MAX:
             seconds //= 1000
         if not 0 < seconds <= TIME_MAX:
             raise ValueError
@@ -237,7 +237,7 @@ def _text_hook(*, null_text: bool) -> Hook:
 
 
 def _aliased(dialect: Dialect, word: str | None) -> str | None:
-    return None if word is None else dialect.word(word)
+    return None if word is None else dialect.canonical_status(word)
 
 
 def _number_hook(*, null: bool) -> Hook:

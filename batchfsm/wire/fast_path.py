@@ -229,7 +229,7 @@ class _StatusWords(dict[str, str]):
     def __missing__(self, word: str) -> str:
         if type(word) is not str:
             raise TypeError  # The converter refuses it.
-        status = self._dialect.word(word)
+        status = self._dialect.canonical_status(word)
         if len(self) < _PATTERNS_MAX and len(word) <= _KEYS_MAX:
             self[word] = status
         return status
@@ -249,7 +249,7 @@ class FastPath:
         self._words = _StatusWords(dialect)
         self._layouts = _LAYOUTS_WITH_END if ENDED_AT in known_fields(dialect) else _LAYOUTS
         self._blanks = _TEXTS if dialect.null_text else _FILES
-        self._null_times = frozenset(dialect.null_times)
+        self._null_times = frozenset(dialect.null_time_values)
         self._null_counts = dialect.null_counts
         self._kinds = ("batch", None, "") if dialect.null_text else ("batch", None)
         self._time, self._errors = time_hook(dialect), errors

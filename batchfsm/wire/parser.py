@@ -12,7 +12,7 @@ from typing import Any, cast
 import attrs
 from cattrs import ClassValidationError
 
-from batchfsm.dialects import Dialect, find
+from batchfsm.dialects import Dialect, get_dialect
 from batchfsm.errors import SnapshotError
 from batchfsm.lifecycle import Lifecycle
 from batchfsm.snapshot import COUNT_FIELDS, REQUIRED_FIELDS, Snapshot, Unreadable, similar_key
@@ -59,7 +59,7 @@ def parse(
         UnknownNameError: If no dialect has that name.
         TypeError: If `observed_at` is a `datetime` without a time zone.
     """
-    snapshot = reader(find(dialect)).read(obj, observed_at)
+    snapshot = reader(get_dialect(dialect)).read(obj, observed_at)
     missing = [name for name in REQUIRED_FIELDS if getattr(snapshot, name) is None and name not in snapshot.bad]
     problems = [(f"$.{name}", missing_message(name, snapshot.extra)) for name in missing]
     problems += [(f"$.{name}", expected_message(name, value)) for name, value in snapshot.bad.items()]
@@ -87,7 +87,7 @@ class Reader:
         """Build the converter once: that takes most of the time."""
         self._dialect = dialect
         self._known = known_fields(dialect)
-        self._translator = None if dialect.wire is None else Translator(dialect.wire, dialect.word)
+        self._translator = None if dialect.wire is None else Translator(dialect.wire, dialect.canonical_status)
         self._converter = converter(dialect)
         self.parse_fast = FastPath(dialect, errors_hook(self._converter)).parse
         """Reads a bare mapping without the converter; None if it has to be read field by field."""

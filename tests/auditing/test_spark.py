@@ -32,7 +32,7 @@ from batchfsm.auditing.spark.partition import check_partition, read_streams
 from batchfsm.auditing.spark.shuffle import hash_id, shuffle
 from batchfsm.auditing.spill import pickled, unpickled
 from batchfsm.cli import app
-from batchfsm.dialects import find
+from batchfsm.dialects import get_dialect
 from batchfsm.errors import DefinitionError, UnknownNameError
 from batchfsm.finding import LogPosition
 from batchfsm.logs import RawRecord
@@ -405,7 +405,7 @@ def test_lines_are_shuffled_and_checked(kind, undecoded_max, engine, logs, monke
     if engine == "columns":
         monkeypatch.setattr("batchfsm.auditing.columns.engine._UNDECODED_MAX", undecoded_max)
     monkeypatch.setattr(splits, "SPLIT_BYTES", 20_000)
-    folder, dialect = logs[0], find("openai")
+    folder, dialect = logs[0], get_dialect("openai")
     names = [str(folder / "odd.jsonl"), str(folder / "marked.jsonl")]
     names += [str(folder / "a log.jsonl")] if undecoded_max else []
     texts = [
@@ -437,7 +437,7 @@ def test_lines_are_shuffled_and_checked(kind, undecoded_max, engine, logs, monke
 @pytest.mark.parametrize("is_compiled", [True, False])
 def test_some_workers_have_no_compiled_code(is_compiled, engine, logs, monkeypatch):
     """Rows of one batch meet whoever shuffled them, and any worker can check them."""
-    names, dialect = [str(logs[0] / name) for name in ("odd.jsonl", "a log.jsonl")], find("openai")
+    names, dialect = [str(logs[0] / name) for name in ("odd.jsonl", "a log.jsonl")], get_dialect("openai")
     monkeypatch.setattr(splits, "SPLIT_BYTES", 200_000)
     files, parts, _ = split(names)
     partitions = {}
@@ -467,7 +467,7 @@ def test_a_line_without_batches(lines, engine, tmp_path):
     """It has no row, whatever stands beside it."""
     path = tmp_path / "log.jsonl"
     path.write_text("\n".join(line if isinstance(line, str) else json.dumps(line) for line in lines))
-    (files, parts, _), dialect = split([str(path)]), find("openai")
+    (files, parts, _), dialect = split([str(path)]), get_dialect("openai")
     partitions = shuffled(SPLITS, parts, dialect, files)
     accumulator = accumulator_of(
         partitions, dialect, FindingsAccumulator(select=None, ignore=(), listed_max=9), [str(path)], files
@@ -509,7 +509,7 @@ def test_a_line_that_is_too_long(engine, tmp_path, monkeypatch):
     monkeypatch.setattr(splits, "SPLIT_BYTES", 100)
     monkeypatch.setattr(splits, "LINE_BYTES_MAX", 900)
     monkeypatch.setattr(splits, "_READ_BYTES", 50)
-    name, dialect = str(tmp_path / "log.jsonl"), find("openai")
+    name, dialect = str(tmp_path / "log.jsonl"), get_dialect("openai")
     (tmp_path / "log.jsonl").write_text("\n".join(['{"id": "' + 3000 * "x" + '"}', json.dumps(seen("v")[0])]))
     files, parts, count = split([name])
     sizes = [len(files[0].read_lines(begin, begin + 100)[1]) for begin in range(0, 3000, 100)]
@@ -561,7 +561,7 @@ def test_tables_are_shuffled_and_checked(kind, undecoded_max, engine, logs, monk
     if engine == "columns":
         monkeypatch.setattr("batchfsm.auditing.columns.engine._UNDECODED_MAX", undecoded_max)
         monkeypatch.setattr("batchfsm.auditing.columns.engine._UNDECODED_SHARE_MAX", 1 if undecoded_max else 0)
-    folder, dialect = logs[0], find("openai")
+    folder, dialect = logs[0], get_dialect("openai")
     table, name = tables(folder / "log.parquet"), str(folder / "odd.parquet")
     if kind == ROWS:
         lines = pa.array(range(1, len(table) + 1), pa.int64())
@@ -586,7 +586,7 @@ def test_tables_are_shuffled_and_checked(kind, undecoded_max, engine, logs, monk
 
 def test_a_worker_without_rows():
     """It yields nothing."""
-    assert [] == list(check_partition(iter([]), pickled((pickled(find("openai")), None, 60.0, 10**9, (), ()))))
+    assert [] == list(check_partition(iter([]), pickled((pickled(get_dialect("openai")), None, 60.0, 10**9, (), ()))))
 
 
 def test_shares():
@@ -609,10 +609,10 @@ def test_accumulators_of_parts_make_the_tally_of_the_log(listed_max, tmp_path):
     parts = [[], []]
     for number, line in enumerate(lines, 1):
         parts["7" in line[40:90]].append(RawRecord(LogPosition("log", number), line))
-    accumulators = [unpickled(pickled(audit_rows(part, find("openai"), template, 60.0)[0])) for part in parts]
+    accumulators = [unpickled(pickled(audit_rows(part, get_dialect("openai"), template, 60.0)[0])) for part in parts]
     whole, _ = audit_rows(
         (RawRecord(LogPosition("log", number), line) for number, line in enumerate(lines, 1)),
-        find("openai"),
+        get_dialect("openai"),
         template,
         60.0,
     )

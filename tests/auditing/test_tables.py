@@ -295,7 +295,7 @@ def test_without_most_columns():
     """A table of three columns has little to say."""
     assert {
         "S003", "S006", "P101", "P102", "P103", "P104", "T201", "T202", "T203", "T204", "T207", "C301", "C302", "C303", "C304",
-        "F401", "F402", "F403", "F404", "H504", "H505", "H506", "H508",
+        "F401", "F402", "F403", "F404", "F405", "H504", "H505", "H506", "H508",
     } == {*unavailable_rules(frozenset({"id", "status", "created_at"}))}  # fmt: skip
 
 
@@ -303,7 +303,7 @@ def test_two_of_three_numbers_are_no_counts():
     """Without the third nothing can be said of them."""
     table = flat_table(healthy(), request_counts_failed=None)
 
-    assert {"C301", "C302", "C303", "C304", "F402", "H505"} == {*audit(table).not_looked}
+    assert {"C301", "C302", "C303", "C304", "F402", "F405", "H505"} == {*audit(table).not_looked}
 
 
 # ---------------------------------------------------------------- bad input

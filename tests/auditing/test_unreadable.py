@@ -12,7 +12,7 @@ import pytest
 
 from batchfsm import SourceError, audit
 from batchfsm.auditing import parse_unreadable_max
-from batchfsm.dialects import find
+from batchfsm.dialects import get_dialect
 from batchfsm.finding import LogPosition
 from batchfsm.logs import RawRecord, UnreadableEntry, parse_records
 from batchfsm.wire import reader
@@ -124,7 +124,7 @@ def test_a_line_is_one_place(junk, tmp_path):
 @pytest.mark.parametrize("junk", [[5] * 9_999, [{}] * 9_999, [[5, {}]] * 999, {"data": [[], 5, {}, [{}]] * 999}])
 def test_junk_of_one_object_is_named_once(junk):
     """An array of thousands of values is one entry, not thousands that are dropped later."""
-    (entry,) = parse_records([RawRecord(LogPosition("log", 1), junk)], reader(find("openai")))
+    (entry,) = parse_records([RawRecord(LogPosition("log", 1), junk)], reader(get_dialect("openai")))
 
     assert isinstance(entry, UnreadableEntry)
 

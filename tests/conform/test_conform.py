@@ -8,11 +8,10 @@ import attrs
 import pytest
 from click.testing import CliRunner
 
-from batchfsm import RULES, audit, parse
+from batchfsm import DIALECTS, RULES, audit, parse
 from batchfsm.cli import app
 from batchfsm.cli import conform as conform_cli
 from batchfsm.conform import Check, Scorecard, UnreachableError, WaitProgress, conform, http_caller
-from batchfsm.conform.coverage import was_observable
 from batchfsm.errors import UnknownNameError
 from batchfsm.testing import FakeBatchAPI, Request, SpeedClock
 from batchfsm.testing.http import Answer, error_answer, json_answer
@@ -55,8 +54,8 @@ def test_the_own_fake_keeps_everything():
     card = carded()
 
     assert ("consistent", []) == (card.verdict, results(card))
-    assert ["T203", "T207"] == results(card, "not seen")
-    assert (11, 33) == (len(card.endpoints), len(card.rules))
+    assert ["T203", "T207", "T208"] == results(card, "not seen")
+    assert (11, 35) == (len(card.endpoints), len(card.rules))
     assert list(RULES) == [score.name for score in card.rules]
 
 
@@ -505,6 +504,17 @@ def test_a_rule_that_is_broken_shows_its_worst_finding():
         ("T207", [snap("vp", metadata=None)], False),
         ("T207", [snap("vp", expires_at=None)], False),
         ("T207", [snap("vp")], True),
+        ("T208", [snap("vg", cancelling_at=None)], False),
+        ("T208", [snap("vg")], True),
+        ("T208", [snap("vg", status="paused")], False),
+        ("P103", [snap("vp")], False),
+        ("P103", [snap("vpz")], True),
+        ("T205", [snap("vp")], True),
+        ("F405", [snap("vpzc")], False),
+        ("F405", [snap("vpzc", request_counts={"total": 8, "completed": 8, "failed": 0})], True),
+        ("S001", [snap("v", status="paused")], True),
+        ("P104", [snap("v", status="paused")], True),
+        ("H506", [snap("vp"), snap("vpz")], False),
         ("H502", [snap("vpzc")], False),
         ("H502", [snap("vpzc"), snap("vpzc")], True),
         ("F402", [snap("vpze")], False),
@@ -512,13 +522,13 @@ def test_a_rule_that_is_broken_shows_its_worst_finding():
         ("F402", [snap("vpzc")], True),
         ("S001", [], False),
     ],
-    ids=range(9),
+    ids=range(20),
 )
 def test_silence_counts_where_something_was_seen(code, history, expected):
     """A rule is kept only if it could have been broken."""
     late = [parse(wire, observed_at=2_000_000_000 if expected else None) for wire in history]
 
-    assert expected is was_observable(code, [late])
+    assert expected is RULES[code].kind.is_observable(late, DIALECTS["openai"])
 
 
 # ---------------------------------------------------------------- the card

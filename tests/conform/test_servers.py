@@ -68,7 +68,7 @@ SERVERS = [
         model="any",
         redis=True,
         broken=frozenset({CREATE.text}),  # It answers a completion_window of 24h with 1d.
-        unseen=frozenset({"T203", "T206", "T207", "C304"}),
+        unseen=frozenset({"T203", "T206", "T207", "T208", "C304"}),
         # Its first status; then counts that come late, and the way by finalizing to cancelled.
         deviations=frozenset({"S004"}),
         often=frozenset({"C304", "P102", "H501"}),
@@ -81,7 +81,7 @@ SERVERS = [
         command="ogx run {here}/ogx.yaml --port {port} --insecure",
         dialect="ogx",
         model=f"stub/{MODEL}",
-        unseen=frozenset({"P104", "T202", "T203", "T204", "T206", "T207", "C304", "F401"}),
+        unseen=frozenset({"P104", "T202", "T203", "T204", "T206", "T207", "T208", "C304", "F401", "F405"}),
         # It never gives in_progress_at, finalizing_at and expires_at; file ids and counts have times of their own.
         deviations=frozenset({"P103", "P104"}),
         often=frozenset({"P101", "C304", "F401", "H501"}),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchfsm.dialects import DIALECTS, find
+from batchfsm.dialects import DIALECTS, get_dialect
 from batchfsm.history import BatchRecord, Fold, dump, restore
 from batchfsm.history.append_only import AppendOnlySequence, append
 from batchfsm.history.batch_record import SHARED_STEPS_MAX
@@ -101,12 +101,12 @@ def test_a_legal_route_longer_than_batches_share_is_emitted_step_by_step():
         states=(*states, State("completed", terminal=True)),
         steps=tuple(Step(before, f"go_{after}", after) for before, after in itertools.pairwise(names)),
     )
-    fold = Fold(find(lifecycle))
+    fold = Fold(get_dialect(lifecycle))
     for chosen in (names, names[-1:]):
         for _ in range(2):
             record, targets = BatchRecord(), []
             for name in chosen:
-                row = reader(find(lifecycle)).read_row(snap("v") | {"status": name}, None)
+                row = reader(get_dialect(lifecycle)).read_row(snap("v") | {"status": name}, None)
                 record, result = fold.apply_immutable(record, row)
                 targets += [each.target for each in result.transitions]
 

@@ -150,7 +150,7 @@ def test_a_quick_check_is_silent_only_where_the_rule_is(log: list[Any], dialect:
         parsed = read(dialect, wire, clock)
         if parsed is None or parsed.pattern is None or 0 < parsed.row[-3:].count(None) < 3:
             continue
-        for _, look, is_silent in judge.plan(parsed.snapshot):
+        for _, look, is_silent in judge.checks_for(parsed.snapshot):
             assert not is_silent(parsed) or look(parsed.snapshot) is None
 
 
@@ -159,7 +159,8 @@ def test_the_quick_check_of_an_id_is_sure_only_of_its_own_second(digits: str):
     """T206 is broken by a readable second that is another one; what is no time at all is left to the rule."""
     parsed = ParsedRow.of(parse(snap("v", id=f"batch_{digits}{'0' * 24}")))
     checks = {
-        rule.code: (look, is_silent) for rule, look, is_silent in engine_for(DIALECTS["openai"]).plan(parsed.snapshot)
+        rule.code: (look, is_silent)
+        for rule, look, is_silent in engine_for(DIALECTS["openai"]).checks_for(parsed.snapshot)
     }
     look, is_silent = checks["T206"]
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchfsm import parse
-from batchfsm.dialects import Dialect, find, nearest_status
+from batchfsm.dialects import Dialect, get_dialect, nearest_status
 from batchfsm.errors import DefinitionError, UnknownNameError
 from batchfsm.lifecycle import OPENAI, Lifecycle, State, Step
 from support.dialects import ALL_DIALECTS, DIALECTS
@@ -21,16 +21,16 @@ ROWS: dict[str, dict[str, Any]] = {
     "openai": {},
     "azure": {
         "aliases": AZURE_ALIASES,
-        "optional": {"in_progress"},
-        "times": {"iso"},
+        "optional_stamps": {"in_progress"},
+        "time_formats": {"iso"},
         "null_text": True,
         "null_counts": True,
         "deadline_tolerance_s": 5,
         "severities": {"T204": "off", "T207": "off", "F402": "note"},
     },
-    "groq": {"optional": {"finalizing"}},
+    "groq": {"optional_stamps": {"finalizing"}},
     "zhipu": {
-        "times": {"milliseconds"},
+        "time_formats": {"milliseconds"},
         "null_counts": True,
         "severities": {"P104": "off", "C303": "off"},
     },
@@ -41,24 +41,25 @@ ROWS: dict[str, dict[str, Any]] = {
         "adds": """scheduling > validating failed cancelling expired; validating > expired;
                    in_progress > failed expired; finalizing > failed cancelled; cancelling > finalizing""",
         "drops": "finalizing > cancelling",
-        "optional": {"validating"},
-        "times": {"digits"},
-        "null_times": ("0",),
+        "optional_stamps": {"validating"},
+        "time_formats": {"digits"},
+        "null_time_values": ("0",),
         "severities": {"C304": "off"},
     },
     "ogx": {
         "dropped_statuses": ("finalizing", "expired"),
         "adds": "in_progress > completed failed",
-        "optional": {"in_progress"},
-        "severities": {"P104": "off", "F401": "off", "C304": "off"},
+        "optional_stamps": {"in_progress"},
+        "severities": {"P104": "off", "F401": "off", "F405": "off", "C304": "off"},
     },
     "litellm": {
         "aliases": {"complete": "completed"},
         "adds": "in_progress > completed failed",
-        "optional": {"in_progress", "finalizing"},
+        "optional_stamps": {"in_progress", "finalizing"},
         "severities": {
             "P104": "off",
             "C304": "off",
+            "F405": "off",
             "C303": "note",
             "F401": "note",
             "P101": "warning",
@@ -84,9 +85,9 @@ ROWS: dict[str, dict[str, Any]] = {
         "adds": """validating > expired cancelled; in_progress > failed expired completed cancelled;
                    finalizing > failed cancelling cancelled;
                    cancelling > completed failed expired finalizing""",
-        "optional": {"in_progress", "finalizing", "cancelling"},
-        "times": {"milliseconds", "iso", "digits"},
-        "null_times": (0, "0", "", 946684800, 946656000000),
+        "optional_stamps": {"in_progress", "finalizing", "cancelling"},
+        "time_formats": {"milliseconds", "iso", "digits"},
+        "null_time_values": (0, "0", "", 946684800, 946656000000),
         "null_text": True,
         "null_counts": True,
         "severities": {
@@ -103,14 +104,15 @@ ROWS: dict[str, dict[str, Any]] = {
             "C304": "off",
             "T204": "off",
             "T207": "off",
+            "F405": "off",
         },
     },
 }
 PLAIN: dict[str, Any] = {
     "aliases": {},
-    "optional": set(),
-    "times": set(),
-    "null_times": (),
+    "optional_stamps": set(),
+    "time_formats": set(),
+    "null_time_values": (),
     "any_spelling": False,
     "null_text": False,
     "null_counts": False,
@@ -229,8 +231,8 @@ def test_a_word_is_read_by_its_alias(name):
     """Aliases become the lifecycle's word; a known or unknown word stays."""
     dialect = DIALECTS[name]
 
-    assert dict(dialect.aliases) == {word: dialect.word(word) for word in dialect.aliases}
-    assert ("completed", "paused") == (dialect.word("completed"), dialect.word("paused"))
+    assert dict(dialect.aliases) == {word: dialect.canonical_status(word) for word in dialect.aliases}
+    assert ("completed", "paused") == (dialect.canonical_status("completed"), dialect.canonical_status("paused"))
 
 
 @given(st.data())
@@ -243,9 +245,9 @@ def test_any_spelling_of_a_known_word_is_read(data):
     cases = data.draw(st.lists(st.booleans(), min_size=99, max_size=99))
     written = "".join(each.upper() if upper else each.lower() for each, upper in zip(joined, cases, strict=False))
 
-    assert dialect.word(word) == dialect.word(written)
-    assert dialect.word(word) == parse(snap("v", status=written), dialect="compatible").status
-    assert (written in OPENAI.statuses) == (DIALECTS["openai"].word(written) in OPENAI.statuses)
+    assert dialect.canonical_status(word) == dialect.canonical_status(written)
+    assert dialect.canonical_status(word) == parse(snap("v", status=written), dialect="compatible").status
+    assert (written in OPENAI.statuses) == (DIALECTS["openai"].canonical_status(written) in OPENAI.statuses)
 
 
 def test_the_wire_keeps_the_spelling():
@@ -325,14 +327,14 @@ def test_a_dialect_is_found_by_name_or_is_itself():
     """Whoever has a dialect need not register it."""
     mine = Dialect(name="mine")
 
-    assert DIALECTS["groq"] is find("groq")
-    assert mine is find(mine)
+    assert DIALECTS["groq"] is get_dialect("groq")
+    assert mine is get_dialect(mine)
 
 
 def test_an_unknown_dialect_is_answered_with_all():
     """The message lists what could have been meant."""
     with pytest.raises(UnknownNameError) as caught:
-        find("gpt")
+        get_dialect("gpt")
 
     assert f"no dialect is called 'gpt'; known: {', '.join(ALL_DIALECTS)}" == str(caught.value)
     assert tuple(ALL_DIALECTS) == caught.value.known
@@ -340,14 +342,14 @@ def test_an_unknown_dialect_is_answered_with_all():
 
 def test_a_bare_lifecycle_is_a_strict_dialect():
     """It is read in whole seconds, without aliases."""
-    found = find(OPENAI)
+    found = get_dialect(OPENAI)
 
     assert (OPENAI, PLAIN) == (found.lifecycle, {setting: getattr(found, setting) for setting in PLAIN})
 
 
 def test_a_bare_lifecycle_is_one_dialect():
     """Readers and tables are made once for each dialect, so the same lifecycle must find the same one."""
-    assert find(OPENAI) is find(OPENAI)
+    assert get_dialect(OPENAI) is get_dialect(OPENAI)
 
 
 # ---------------------------------------------------------------- one's own
@@ -355,7 +357,7 @@ def test_a_bare_lifecycle_is_one_dialect():
 
 def test_a_dialect_of_ones_own_in_three_lines():
     """An alias, an optional stamp and a step are enough to read a server of one's own."""
-    mine = Dialect(name="mine", aliases={"done": "completed"}, optional={"finalizing"})
+    mine = Dialect(name="mine", aliases={"done": "completed"}, optional_stamps={"finalizing"})
 
     assert "completed" == parse(snap("vpc", status="done"), dialect=mine).status
     assert "done" == parse(snap("vpc", status="done")).status
@@ -434,8 +436,8 @@ def test_a_dialect_is_frozen_all_through():
             {"aliases": {"COMPLETED": "failed"}, "any_spelling": True},
             "alias 'COMPLETED' is another status in another spelling",
         ),
-        ({"optional": {"queued"}}, "optional stamp of 'queued', which is not a status"),
-        ({"times": {"weeks"}}, "time form 'weeks' is none of milliseconds, iso, digits, datetime"),
+        ({"optional_stamps": {"queued"}}, "optional stamp of 'queued', which is not a status"),
+        ({"time_formats": {"weeks"}}, "time format 'weeks' is none of milliseconds, iso, digits, datetime"),
         ({"severities": {"X101": "off"}}, "severity of 'X101', which is no rule code"),
         ({"severities": {"P101x": "off"}}, "severity of 'P101x', which is no rule code"),
         (
@@ -499,14 +501,14 @@ def test_all_contradictions_are_named_at_once():
         "alias 'failed' is a status itself",
         "alias 'done' means 'over', which is not a status",
         "optional stamp of 'queued', which is not a status",
-        "time form 'weeks' is none of milliseconds, iso, digits, datetime",
+        "time format 'weeks' is none of milliseconds, iso, digits, datetime",
         "severity of 'X1', which is no rule code",
         "severity 'fatal' of P101 is none of error, warning, note, off",
         "the tolerance of the deadline is negative",
     ) == problems(
         aliases={"failed": "expired", "done": "over"},
-        optional={"queued"},
-        times={"weeks"},
+        optional_stamps={"queued"},
+        time_formats={"weeks"},
         severities={"X1": "off", "P101": "fatal"},
         deadline_tolerance_s=-1,
     )

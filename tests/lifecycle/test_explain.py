@@ -64,7 +64,7 @@ def test_every_rule_has_a_page(rule):
     words = " ".join(page.split())
 
     assert page.startswith(f"{rule.code} {rule.name} ({rule.severity})\n\n  breach      ")
-    for heading, text in {"breach": rule.means, "evidence": rule.evidence, "what to do": rule.remedy}.items():
+    for heading, text in {"breach": rule.description, "evidence": rule.evidence, "what to do": rule.remedy}.items():
         assert f" {heading} {' '.join(text.split())}" in words
     assert f" example {' '.join(example(rule).split())} " in words
     assert WIDTH >= max(map(len, page.splitlines()))

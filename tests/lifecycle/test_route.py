@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchfsm import Monitor, Transition, parse
-from batchfsm.dialects import find
+from batchfsm.dialects import get_dialect
 from batchfsm.lifecycle import STAMP_FIELDS, Lifecycle, State, Step
 from batchfsm.route import Router, router
 from batchfsm.wire import reader
@@ -182,7 +182,7 @@ def test_stamps_that_no_walk_joins_leave_a_gap():
         ("left", "turn_left", "stamped"),
         ("right", None, "gap"),
         ("end", "arrive", "observed"),
-    ] == [(leg.target, leg.event, leg.evidence) for leg in router(find(FORK)).route(snapshot, None, frozenset())]
+    ] == [(leg.target, leg.event, leg.evidence) for leg in router(get_dialect(FORK)).route(snapshot, None, frozenset())]
 
 
 def test_stamps_that_no_walk_joins_are_found():

@@ -212,7 +212,7 @@ def test_stamps_that_no_walk_passes_are_forbidden(name):
 def test_stamps_that_every_walk_passes_are_missed(name):
     """P103 of every status and all sets of stamps and bad ones is what looking at all walks says."""
     lifecycle = DIALECTS[name].lifecycle
-    graph, optional = topology(lifecycle), DIALECTS[name].optional
+    graph, optional = topology(lifecycle), DIALECTS[name].optional_stamps
     ends = {status: {path[-1] for path in paths(lifecycle, status)} for status in lifecycle.statuses}
 
     for status, strict, every, stamped in cases(name):

@@ -92,7 +92,8 @@ def changes(code: str, path: str, at: Sequence[int]) -> Row:
         "T205": {"observed_at": last - 61},
         "T206": {"id": "batch_" + "0" * 32},
         "T207": {"observed_at": CREATED + 2 * DAY_S + 1},
-        "C301": counts(8, 9, 0) if path in RAN else counts(0, 1, 0),
+        "T208": {"observed_at": last + {"v": 6 * 3600}.get(path, 3600) + 1},
+        "C301": counts(8, 8, 1) if path in RAN else counts(0, 1, 0),
         "C302": counts(8, 6, 1),
         "C303": counts(8, 0, 0),
         "C304": {"request_counts": None},
@@ -100,6 +101,7 @@ def changes(code: str, path: str, at: Sequence[int]) -> Row:
         "F402": {"output_file_id": None},
         "F403": {"errors": ["any"]},
         "F404": {"errors": None},
+        "F405": counts(8, 8, 0),
     }[code]
 
 
@@ -111,7 +113,8 @@ WHERE = dict.fromkeys(
     "T201": MOVED,
     "T203": ("vpze",),
     "T204": ("vpzc",),
-    "T207": OPEN,
+    "T207": ("vp",),  # In another status the batch is stuck, too.
+    "T208": ("v", "vpz", "vg", "vpg"),
     "C302": ("vpzc",),
     "C303": ("v",),
     "C304": tuple(path for path in PATHS if path not in ("v", "vf")),
@@ -119,6 +122,7 @@ WHERE = dict.fromkeys(
     "F402": ("vpzc",),
     "F403": tuple(path for path in PATHS if path != "vf"),
     "F404": ("vf",),
+    "F405": ("vpzc",),
 }
 """The healthy snapshots that can breach a rule of one snapshot."""
 
@@ -279,6 +283,9 @@ COMPANIONS = {
     ),
     "a bad stamp is neither missing nor skipped nor lost": (
         [snap("vpzc"), snap("vpzc", completed_at="soon", finalizing_at="soon")], ["S005"],
+    ),
+    "a batch that is overdue is stuck where the status has a bound": (
+        [snap("vg", observed_at=CREATED + 3 * DAY_S)], ["T207", "T208"],
     ),
     "no time of creation is no skipped stamp": (
         [snap("vpzc"), snap("vpzc", created_at=None)], ["S001"],

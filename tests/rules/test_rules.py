@@ -1,5 +1,7 @@
-"""Each of the 33 rules: held, broken, silent; what it weighs, what it says, and what it never says."""
+"""Each of the 35 rules: held, broken, silent; what it weighs, what it says, and what it never says."""
 
+import json
+import pickle
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,12 +13,14 @@ from hypothesis import strategies as st
 from batchfsm import RULES, Dialect, Finding, Lifecycle, Monitor, State, Step
 from batchfsm.errors import DefinitionError, UnknownNameError
 from batchfsm.finding import LogPosition
-from batchfsm.history import BatchRecord, Fold
-from batchfsm.rules import HEALTHY, SKEW_S, chosen
+from batchfsm.history import BatchRecord, Fold, dump, restore
+from batchfsm.rules import HEALTHY, SKEW_S, find_rule, select_rules
 from batchfsm.rules.engine import engine_for
 from batchfsm.wire import reader
 from support.dialects import DIALECTS
 from support.notation import CREATED, DAY_S, seen, snap
+
+HOUR_S = 3600
 
 Row = dict[str, Any]
 
@@ -27,10 +31,10 @@ S004 unknown-status error      S005 bad-timestamp error       S006 metadata-limi
 P101 stamp-missing error       P102 stamp-forbidden error     P103 stamp-skipped error
 P104 deadline-missing note     T201 stamps-out-of-order error T202 deadline-mismatch warning
 T203 expired-early error       T204 finished-late warning     T205 stamp-in-future error
-T206 id-time-mismatch note     T207 overdue warning           C301 counts-overflow error
-C302 counts-unsettled error    C303 counts-early warning      C304 counts-missing note
+T206 id-time-mismatch note     T207 overdue warning           T208 stuck note
+C301 counts-overflow error     C302 counts-unsettled error    C303 counts-early warning      C304 counts-missing note
 F401 file-early warning        F402 output-missing warning    F403 errors-unexpected warning
-F404 errors-missing note       H501 illegal-transition error  H502 terminal-left error
+F404 errors-missing note       F405 error-file-unexpected note H501 illegal-transition error  H502 terminal-left error
 H503 identity-changed error    H504 stamp-changed error       H505 count-decreased error
 H506 file-changed error        H507 stale-read note           H508 terminal-changed warning
 """
@@ -44,15 +48,15 @@ OVERRIDES = {
     "zhipu": {"P104": "off", "C303": "off"},
     "dashscope": {"P104": "off"},
     "aibrix": {"C304": "off"},
-    "ogx": {"P104": "off", "F401": "off", "C304": "off"},
+    "ogx": {"P104": "off", "F401": "off", "F405": "off", "C304": "off"},
     "litellm": {
-        "P104": "off", "C304": "off", "C303": "note", "F401": "note",
+        "P104": "off", "C304": "off", "F405": "off", "C303": "note", "F401": "note",
         "P101": "warning", "P102": "warning", "T201": "warning", "H504": "warning",
     },
     "compatible": {
         "T201": "warning", "T203": "warning", "P101": "warning", "P102": "warning", "H504": "warning",
         "S003": "note", "C303": "note", "F401": "note",
-        "P104": "off", "C304": "off", "T202": "off", "T204": "off", "T207": "off",
+        "P104": "off", "C304": "off", "T202": "off", "T204": "off", "T207": "off", "F405": "off",
     },
 }  # fmt: skip
 
@@ -115,8 +119,12 @@ HELD = [
     ("T206", [snap("v", id=f"batch_{CREATED - 60:08x}" + "0" * 24)]),
     ("T206", [snap("v", id=f"batch_{CREATED + 60:08x}" + "0" * 24)]),
     ("T207", [snap("vp", observed_at=CREATED + 2 * DAY_S)]),
+    ("T208", [snap("v", observed_at=CREATED + 6 * HOUR_S)]),
+    ("T208", [snap("vpz", observed_at=CREATED + 120 + HOUR_S)]),
+    ("T208", [snap("vpg", observed_at=CREATED + 120 + HOUR_S)]),
+    ("T208", [snap("vp", observed_at=CREATED + DAY_S)]),  # in_progress has no bound.
     ("C301", [snap("vp", request_counts=counts(8, 4, 4))]),
-    ("C302", [snap("vpzc", request_counts=counts(8, 8, 0))]),
+    ("C302", [snap("vpzc", request_counts=counts(8, 8, 0), error_file_id=None)]),
     ("C302", [snap("vpgx", request_counts=counts(8, 3, 0))]),
     ("C303", [snap("v", request_counts=counts(0, 0, 0))]),
     ("C304", [snap("vp")]),
@@ -127,6 +135,8 @@ HELD = [
     ("F403", [snap("vpzc", errors=[])]),
     ("F403", [snap("vpzc", errors={"object": "list", "data": []})]),
     ("F404", [snap("vf", errors=["any text"])]),
+    ("F405", [snap("vpzc", request_counts=counts(8, 8, 0), error_file_id="")]),
+    ("F405", [snap("vpzc")]),
     ("H501", seen("vpzc")),
     ("H501", [snap("v"), snap("vpgx")]),
     ("H502", [*seen("vpzc"), snap("vpzc")]),
@@ -185,9 +195,12 @@ BROKEN: list[tuple[str, list[Row], Row]] = [
     ("T205", [snap("vp", observed_at=CREATED - 1.0)], {"in_progress_at": CREATED + 60, "observed_at": CREATED - 1.0}),
     ("T206", [snap("v", id=EARLY_ID)], {"id": EARLY_ID, "created_at": CREATED}),
     ("T207", [snap("vp", observed_at=CREATED + 2 * DAY_S + 1)], {"observed_at": CREATED + 2 * DAY_S + 1, "expires_at": CREATED + DAY_S}),
+    ("T208", [snap("v", observed_at=CREATED + 6 * HOUR_S + 1)], {"observed_at": CREATED + 6 * HOUR_S + 1, "created_at": CREATED}),
+    ("T208", [snap("vpz", observed_at=CREATED + 120 + HOUR_S + 1)], {"observed_at": CREATED + 120 + HOUR_S + 1, "finalizing_at": CREATED + 120}),
+    ("T208", [snap("vg", observed_at=CREATED + 60 + HOUR_S + 0.5)], {"observed_at": CREATED + 60 + HOUR_S + 0.5, "cancelling_at": CREATED + 60}),
     ("C301", [snap("vp", request_counts=counts(8, 8, 1))], {"request_counts.total": 8, "request_counts.completed": 8, "request_counts.failed": 1}),
     ("C301", [snap("vpzc", request_counts=counts(8, -1, 9), output_file_id=None)], {"request_counts.completed": -1}),
-    ("C302", [snap("vpzc", request_counts=counts(8, 7, 0))], {"request_counts.total": 8, "request_counts.completed": 7, "request_counts.failed": 0}),
+    ("C302", [snap("vpzc", request_counts=counts(8, 6, 1))], {"request_counts.total": 8, "request_counts.completed": 6, "request_counts.failed": 1}),
     ("C303", [snap("v", request_counts=counts(8, 0, 0))], {"request_counts.total": 8}),
     ("C304", [snap("vp", request_counts=None)], {"request_counts": None}),
     ("F401", [snap("vp", output_file_id="file-out")], {"output_file_id": "file-out"}),
@@ -195,6 +208,7 @@ BROKEN: list[tuple[str, list[Row], Row]] = [
     ("F402", [snap("vpzc", output_file_id=None)], {"output_file_id": None, "request_counts.completed": 7}),
     ("F403", [snap("vpzc", errors=ERRORS)], {"errors": ["empty_file"]}),
     ("F404", [snap("vf", errors=None)], {"errors": None}),
+    ("F405", [snap("vpzc", request_counts=counts(8, 8, 0))], {"error_file_id": "file-err", "request_counts.failed": 0}),
     ("H501", seen("vpzp"), {"known_status": "finalizing", "status": "in_progress"}),
     ("H502", seen("vpzcp"), {"known_status": "completed", "status": "in_progress"}),
     ("H503", [snap("v"), snap("v", endpoint="/v1/other", input_file_id="file-2")], {"endpoint": "/v1/other", "input_file_id": "file-2"}),
@@ -246,6 +260,11 @@ SILENT = [
     ("T207", [snap("vp", status="paused", observed_at=CREATED + 9 * DAY_S)]),
     ("T207", [snap("vp", expires_at=None, observed_at=CREATED + 9 * DAY_S)]),
     ("T207", [snap("vp")]),
+    ("T208", [snap("vpz")]),
+    ("T208", [snap("vpzc", observed_at=CREATED + 9 * DAY_S)]),
+    ("T208", [snap("vg", cancelling_at=None, observed_at=CREATED + 9 * DAY_S)]),
+    ("T208", [snap("vg", cancelling_at="soon", observed_at=CREATED + 9 * DAY_S)]),
+    ("T208", [snap("vg", status="paused", observed_at=CREATED + 9 * DAY_S)]),
     ("C301", [snap("vp", request_counts=None)]),
     ("C301", [snap("vp", request_counts=counts(8, "many", 9))]),
     ("C302", [snap("vpzc", request_counts=counts(8, -1, 0))]),  # C301's.
@@ -266,6 +285,11 @@ SILENT = [
     ("F403", [snap("vpzc", status="paused", errors=ERRORS)]),
     ("F404", [snap("vf", errors=5)]),
     ("F404", [snap("v", errors=None)]),
+    ("F405", [snap("vpzc", request_counts=counts(8, 8, None))]),
+    ("F405", [snap("vpzc", request_counts=None)]),
+    ("F405", [snap("vpzc", request_counts=counts(8, 8, 0), error_file_id=5)]),
+    ("F405", [snap("vpgx", request_counts=counts(8, 8, 0))]),
+    ("F405", [snap("vpzc", request_counts=counts(8, 9, -1))]),  # C301's.
     ("H501", [snap("vpz"), snap("vp", status="paused")]),
     ("H501", [snap("vpz"), snap("vp")]),  # H507's.
     ("H501", [snap("vpzc"), snap("vp", at=[0, 240])]),  # H502's.
@@ -523,6 +547,8 @@ MESSAGES = [
     ("OwnStampMissing", [snap("vpzc", completed_at=None)], "batch_1 is completed and has no completed_at"),
     ("ImpossibleStamps", [snap("vpzc", failed_at=CREATED + 999)], "batch_1 is completed and has failed_at; no walk leads there that way"),
     ("ImpossibleStamps", [snap("vpf")], "batch_1 is failed and has in_progress_at; only tolerated steps lead there that way"),
+    ("SkippedStamp", [snap("vpe")], "batch_1 is expired and has no finalizing_at; only tolerated steps lead there without it"),
+    ("SkippedStamp", [snap("ve")], "batch_1 is expired and has no in_progress_at and finalizing_at; only tolerated steps lead there without them"),
     ("SkippedStamp", [snap("vc")], "batch_1 is completed and has no in_progress_at and finalizing_at, which it must have passed"),
     ("StampOrder", [snap("vpzc", at=[0, 60, 200, 180])], "batch_1 has finalizing_at after completed_at"),
     (
@@ -535,13 +561,40 @@ MESSAGES = [
         [snap("vp", observed_at=CREATED - 1940)],
         "batch_1 has created_at and in_progress_at 2,000 s after observed_at (60 s allowed)",
     ),
+    (
+        "OpenAfterDeadline",
+        [snap("vp", observed_at=CREATED + 2 * DAY_S + 3600)],
+        "batch_1 is still in_progress 25 hours after its deadline; in_progress since 2025-10-09 08:54:20 UTC",
+    ),
+    (
+        "OpenAfterDeadline",
+        [snap("vp", in_progress_at="lost", observed_at=CREATED + 4 * DAY_S)],
+        "batch_1 is still in_progress 3 days after its deadline; it has no in_progress_at",
+    ),
+    (
+        "StuckInStatus",
+        [snap("vg", observed_at=CREATED + 60 + 27 * HOUR_S)],
+        "batch_1 has been cancelling for 27 hours, since 2025-10-09 08:54:20 UTC; more than 1 hour is unusual",
+    ),
     ("DeadlineWindow", [snap("v", expires_at=CREATED + 9)], "batch_1 has 9 s between created_at and expires_at; 24h are 86,400 s"),
     ("IdTime", [snap("v", id=EARLY_ID)], f"{EARLY_ID} has an id made 61 s before created_at"),
     ("CountsOverflow", [snap("vp", request_counts=counts(8, 8, 1))], "batch_1 has 8 completed and 1 failed of 8 requests"),
     ("CountsOverflow", [snap("vp", request_counts=counts(8, -1, -1))], "batch_1 has a negative request_counts.completed and request_counts.failed"),
-    ("CountsUnfinished", [snap("vpzc", request_counts=counts(8, 7, 0))], "batch_1 is completed with 7 completed and 0 failed of 8 requests"),
+    ("CountsUnfinished", [snap("vpzc", request_counts=counts(8, 6, 1))], "batch_1 is completed with 6 completed and 1 failed of 8 requests"),
     ("MustBeNull", [snap("vp", output_file_id="o")], "batch_1 is in_progress and has output_file_id"),
     ("OutputMissing", [snap("vpzc", output_file_id=None)], "batch_1 is completed with 7 requests done and has no output_file_id"),
+    (
+        "ErrorFileUnexpected",
+        [snap("vpzc", request_counts=counts(8, 8, 0))],
+        "batch_1 is completed with no request failed and has an error_file_id: look into that file",
+    ),
+    (
+        "UnknownStatus",
+        [snap("v", status="Completed")],
+        "batch_1 has status 'Completed'; it is most like completed: --alias Completed=completed reads it so; known are "
+        "validating, in_progress, finalizing, completed, failed, expired, cancelling, cancelled",
+    ),
+    ("MustBeSet", [snap("v", id=None, batch_id="7f1d")], "a batch without id has no id; it has the key 'batch_id', not 'id'"),
     (
         "IllegalMove",
         seen("vpzp"),
@@ -728,16 +781,90 @@ def test_a_row_breaches_a_rule_at_most_once(changes: Row, path: str):
     (["S", "P104"], {"S001", "S002", "S003", "S004", "S005", "S006", "P104"}),
     ([], set()),
     ([" h501", "t206 "], {"H501", "T206"}),
+    (["stale-read", "Stuck", "P1"], {"H507", "T208", "P101", "P102", "P103", "P104"}),
 ])  # fmt: skip
 def test_rules_are_chosen_by_code_or_by_how_it_begins(tokens: list[str], expected: set[str]):
     """Whole codes, families, and both together."""
-    assert expected == chosen(tokens)
+    assert expected == select_rules(tokens)
 
 
-@pytest.mark.parametrize("token", ["X", "", " ", "T2011", "201", "stamp-missing"])
+@pytest.mark.parametrize("token", ["X", "", " ", "9"])
 def test_a_token_that_names_no_rule_is_refused(token: str):
     """A typo must not silence a gate; the error lists what could have been asked for."""
     with pytest.raises(UnknownNameError, match=f"no rule is called {token!r}; known: S001, S002, ") as error:
-        chosen(["T201", token])
+        select_rules(["T201", token])
 
     assert ("rule", token, tuple(RULES)) == (error.value.kind, error.value.name, error.value.known)
+
+
+@pytest.mark.parametrize(
+    "token, nearest",
+    [
+        ("stale-reed", "H507 (stale-read)"),
+        ("T2011", "T201 (stamps-out-of-order)"),
+        ("stamp_missing", "P101 (stamp-missing)"),
+    ],
+)
+def test_a_token_that_resembles_a_rule_is_answered_with_it(token: str, nearest: str):
+    """One sentence names what could have been meant, and then all codes."""
+    with pytest.raises(UnknownNameError, match=r"^no rule is called ") as error:
+        select_rules([token])
+
+    assert f"no rule is called {token!r}; the nearest is {nearest}; known: {', '.join(RULES)}" == str(error.value)
+    assert nearest == error.value.nearest == pickle.loads(pickle.dumps(error.value)).nearest  # noqa: S301
+
+
+@pytest.mark.parametrize("word", ["H507", "h507", "stale-read", " Stale-Read "])
+def test_a_rule_is_found_by_code_or_name(word: str):
+    """In any case; half a code stands for no single rule."""
+    assert RULES["H507"] is find_rule(word)
+    with pytest.raises(UnknownNameError):
+        find_rule("H5")
+
+
+def test_a_dialect_names_rules_by_code_or_name():
+    """Both mean one rule, which may be weighed once."""
+    by_name = Dialect(name="mine", severities={"deadline-missing": "error", "stale-read": "off"})
+
+    assert ["error"] == [finding.severity for finding in judged(snap("v", expires_at=None), dialect=by_name)]
+    assert [] == judged(snap("vpzc"), snap("vp"), dialect=by_name)
+    with pytest.raises(DefinitionError, match="deadline-missing and P104 are one rule, which has two severities"):
+        engine_for(Dialect(name="twice", severities={"deadline-missing": "off", "P104": "note"}))
+    with pytest.raises(DefinitionError, match=r"no rule is called stale-reed; the nearest is H507 \(stale-read\)"):
+        engine_for(Dialect(name="typo", severities={"stale-reed": "off"}))
+
+
+# ---------------------------------------------------------------- once for each status
+
+LATE = [CREATED + 3 * DAY_S + hour * HOUR_S for hour in range(5)]
+
+
+@pytest.mark.parametrize("paths, expected", [
+    (["vp", "vp", "vp"], [["T207"], [], []]),
+    (["vg", "vg"], [["T207", "T208"], []]),
+    (["vp", "vpg", "vpg"], [["T207"], ["T207", "T208"], []]),
+    (["vp", "vpg", "vp"], [["T207"], ["T207", "T208"], ["H507"]]),
+])  # fmt: skip
+def test_overdue_and_stuck_are_told_once_for_each_status(paths: list[str], expected: list[list[str]]):
+    """On the first row that shows the status; coming back to one that was told is no news."""
+    fold, track, read = Fold(DIALECTS["openai"]), BatchRecord(), reader(DIALECTS["openai"]).read
+    found = [fold.apply(track, read(snap(path), at)).findings for path, at in zip(paths, LATE, strict=False)]
+
+    assert expected == [[finding.rule for finding in findings] for findings in found]
+
+
+def test_what_was_told_is_told_no_more_after_a_restart():
+    """The record of a batch holds the statuses in which the two were told; an older record holds none."""
+    fold, track, read = Fold(DIALECTS["openai"]), BatchRecord(), reader(DIALECTS["openai"]).read
+    fold.apply(track, read(snap("vg"), LATE[0]))
+    text = dump(track, observed_at=track.observed_at)
+    older = json.loads(text)
+    del older["reported"]
+
+    assert [] == fold.apply(restore(text), read(snap("vg"), LATE[1])).findings
+    assert 2 == len(fold.apply(restore(json.dumps(older)), read(snap("vg"), LATE[1])).findings)
+
+
+def test_rows_without_an_id_are_told_each():
+    """They have no history."""
+    assert ["T207"] == codes(*[snap("vp", id=None, observed_at=LATE[0])] * 2)[1:]

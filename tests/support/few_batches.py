@@ -34,7 +34,7 @@ fields = {
 }
 changes = st.fixed_dictionaries({}, optional=fields)
 ids = st.sampled_from(["b", "b", "b", "c", "batch_" + "6" * 32, None, 5])
-times = st.none() | st.sampled_from([CREATED + 1, CREATED + 100, CREATED + 200.5, CREATED + 400_000])
+times = st.none() | st.sampled_from([CREATED + 1, CREATED + 100, CREATED + 200.5, CREATED + 400_000, CREATED + 400_060])
 steps = st.lists(st.tuples(ids, st.booleans(), changes, times), min_size=1, max_size=8)
 NEW = {
     "status": "validating",

@@ -110,7 +110,7 @@ def life(dice, server):
         rows.sort(key=lambda row: max(row[name] or 0 for name in STAMPS))
     tick = CREATED
     for row in rows:
-        tick += dice.choice([0, 0, 1, 90, -1])
+        tick += dice.choice([0, 0, 1, 90, -1, 4_000, 200_000])
         row["observed_at"] = dice.choice([None, float(tick), float(tick), float(tick)])
     for _ in range(dice.randint(0, 3)):
         name = dice.choice(["status", *sorted(GARBAGE.keys() - {"id", "observed_at"})])

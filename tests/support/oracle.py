@@ -23,6 +23,7 @@ MISSING: Any = object()
 # fmt: off
 LEVELS = ("off", "note", "warning", "error")
 DAY_S = 86_400
+STUCK_S = {"validating": 21_600, "finalizing": 3_600, "cancelling": 3_600}
 LATER_STAMPS = ("in_progress_at", "finalizing_at", "completed_at", "failed_at", "expired_at", "cancelling_at",
                 "cancelled_at")
 STAMPS = ("created_at", *LATER_STAMPS)
@@ -100,12 +101,12 @@ DIALECTS = {
     ),
     "ogx": Dialect(
         dropped=("finalizing", "expired"), adds="in_progress > completed failed", optional=("in_progress",),
-        lowers={"P104": "off", "F401": "off", "C304": "off"},
+        lowers={"P104": "off", "F401": "off", "C304": "off", "F405": "off"},
     ),
     "litellm": Dialect(
         aliases={"complete": "completed"}, adds="in_progress > completed failed",
         optional=("in_progress", "finalizing"),
-        lowers={"P104": "off", "C304": "off", "C303": "note", "F401": "note", "P101": "warning",
+        lowers={"P104": "off", "C304": "off", "F405": "off", "C303": "note", "F401": "note", "P101": "warning",
                 "P102": "warning", "T201": "warning", "H504": "warning"},
     ),
     "compatible": Dialect(
@@ -122,7 +123,7 @@ DIALECTS = {
         sentinels=(0, "0", "", 946684800, 946656000000),
         lowers={"T201": "warning", "T203": "warning", "P101": "warning", "P102": "warning", "H504": "warning",
                 "S003": "note", "C303": "note", "F401": "note",
-                "P104": "off", "C304": "off", "T202": "off", "T204": "off", "T207": "off"},
+                "P104": "off", "C304": "off", "T202": "off", "T204": "off", "T207": "off", "F405": "off"},
     ),
 }
 # fmt: on
@@ -319,14 +320,14 @@ def judge_stamps(fields: Wire, dialect: Dialect) -> list[Breach]:
 
 
 def judge_times(fields: Wire, seen_at: float | None, dialect: Dialect, skew_s: float) -> list[Breach]:
-    """Judge T201 to T207."""
+    """Judge T201 to T208, the last two as if no row came before."""
 
     def exceeds(name: str, other: str) -> bool:
         return is_set(fields[name]) and is_set(fields[other]) and fields[name] > fields[other]
 
     at = stamped(fields, dialect)
     disorder = any(at[one] > at[two] and precedes(dialect, one, two) for one, two in permutations(at, 2))
-    mismatch = id_off = overdue = False
+    mismatch = id_off = overdue = stuck = False
     unit_s = {"s": 1, "m": 60, "h": 3600, "d": DAY_S}
     created, expires, status = fields["created_at"], fields["expires_at"], known_status(fields, dialect)
     if is_set(fields["completion_window"]) and is_set(created) and is_set(expires):
@@ -338,6 +339,9 @@ def judge_times(fields: Wire, seen_at: float | None, dialect: Dialect, skew_s: f
         id_off = hexed is not None and abs(int(hexed[1], 16) - created) > 60
     if seen_at is not None and status and status not in TERMINAL and is_set(expires):
         overdue = seen_at > expires + DAY_S
+    entered = fields[dialect.stamps[status]] if status and dialect.stamps[status] else None
+    if seen_at is not None and status in STUCK_S and is_set(entered):
+        stuck = seen_at > entered + STUCK_S[status]
     latest = float("inf") if seen_at is None else seen_at + skew_s
     future = [name for name in STAMPS if is_set(fields[name]) and fields[name] > latest]
     return [
@@ -348,11 +352,12 @@ def judge_times(fields: Wire, seen_at: float | None, dialect: Dialect, skew_s: f
         ("T205", "error", future, future),
         ("T206", "note", id_off, ["id", "created_at"]),
         ("T207", "warning", overdue, ["expires_at"]),
+        ("T208", "note", stuck, [dialect.stamps[status or ""] or ""] if stuck else ()),
     ]
 
 
 def judge_work(fields: Wire, dialect: Dialect) -> list[Breach]:
-    """Judge C301 to C304 and F401 to F404."""
+    """Judge C301 to C304 and F401 to F405."""
     status, errors = known_status(fields, dialect), fields["errors"]
     total, completed, failed = (fields[name] for name in COUNTS)
     numbers = [fields[name] for name in COUNTS if is_set(fields[name])]
@@ -370,11 +375,12 @@ def judge_work(fields: Wire, dialect: Dialect) -> list[Breach]:
         ("F402", "warning", paid and fields["output_file_id"] is None, ()),
         ("F403", "warning", status not in (None, "failed") and errors not in ((), BAD), ()),
         ("F404", "note", status == "failed" and errors == (), ()),
+        ("F405", "note", status == "completed" and failed == 0 and is_set(fields["error_file_id"]), ()),
     ]
 
 
 def judge_row(fields: Wire, seen_at: float | None, dialect: Dialect, skew_s: float) -> list[Finding]:
-    """Judge every rule that needs one row only, S001 to F404."""
+    """Judge every rule that needs one row only, S001 to F405."""
     breaches = judge_shape(fields, dialect) + judge_stamps(fields, dialect)
     breaches += judge_times(fields, seen_at, dialect, skew_s) + judge_work(fields, dialect)
     return lowered(breaches, dialect)
@@ -473,6 +479,18 @@ class History:
     last_seen_at: float | None = None
     entered: set[str] = field(default_factory=set)
     emitted: set[tuple[str, int | None]] = field(default_factory=set)
+    told: set[tuple[str, str]] = field(default_factory=set)
+
+    def news(self, alone: list[Finding], status: str | None) -> list[Finding]:
+        """Return a row's own findings without T207 and T208 that an earlier row of the batch had in this status."""
+        kept = []
+        for finding in alone:
+            if finding[0] not in ("T207", "T208"):
+                kept.append(finding)
+            elif (finding[0], status) not in self.told:
+                self.told.add((finding[0], str(status)))
+                kept.append(finding)
+        return kept
 
     def is_below(self, fields: Wire) -> bool:
         """Tell whether the row says nothing that is not known already."""
@@ -599,7 +617,8 @@ def judge(rows: Sequence[Row], dialect: str = "openai", *, skew_s: float = 60) -
         history = History(table)
         for _, place in sorted(batch[1:]):
             fields, alone = judged[place]
-            judged[place] = fields, (alone or []) + history.observe(fields, rows[place][1])[0]
+            alone = history.news(alone or [], fields["status"])
+            judged[place] = fields, alone + history.observe(fields, rows[place][1])[0]
     return [findings for _, findings in judged]
 
 
@@ -618,6 +637,8 @@ def fold(
     for row in rows:
         fields, alone = read_row(row, history.dialect, 60)
         findings, changes = history.observe(fields, row[1]) if is_set(fields["id"]) else ([], [])
+        if alone is not None and is_set(fields["id"]):
+            alone = history.news(alone, fields["status"])
         judged.append(None if alone is None else alone + findings)
         emitted.append(changes)
     return judged, emitted, history.known

@@ -293,9 +293,9 @@ Dialect(
     steps=(Step("new", "validate", "validating"),),
     initial="new",
     aliases={"done": "completed"},
-    optional={"finalizing"},
-    times={"iso"},
-    null_times=(0, "0"),
+    optional_stamps={"finalizing"},
+    time_formats={"iso"},
+    null_time_values=(0, "0"),
     severities={"P101": "off"},
 )
 

@@ -179,7 +179,7 @@ def test_a_key_named_twice_is_refused():
 
 @pytest.mark.parametrize(
     "dialect",
-    ["groq", DIALECTS["groq"], Dialect(name="mine", optional={"finalizing"}), OPENAI],
+    ["groq", DIALECTS["groq"], Dialect(name="mine", optional_stamps={"finalizing"}), OPENAI],
     ids=["name", "dialect", "own", "lifecycle"],
 )
 def test_a_dialect_is_named_or_given(dialect):

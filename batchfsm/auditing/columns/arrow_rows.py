@@ -77,7 +77,7 @@ class TableDecoder:
         self._statuses = WordTable(status_codes(dialect), seed)
         self._any_spelling = dialect.any_spelling
         self._null_times = null_times(dialect)
-        self._milliseconds = "milliseconds" in dialect.times
+        self._milliseconds = "milliseconds" in dialect.time_formats
         self._null_text, self._null_counts = dialect.null_text, dialect.null_counts
 
     def decode(self, batch: NormalizedBatch) -> tuple[Any, Any, Any]:

@@ -32,11 +32,11 @@ from batchfsm.errors import BatchfsmError
 from batchfsm.finding import Finding
 from batchfsm.history import BatchRecord, Fold
 from batchfsm.logs import Record, UnreadableEntry
-from batchfsm.rules import HISTORY, RULES
+from batchfsm.rules import HISTORY, ONCE_PER_STATUS, RULES, severity_in
 
 _UNDECODED_MAX: Final = 50_000
 _UNDECODED_SHARE_MAX: Final = 0.2
-_BATCH_BYTES: Final = 450
+_BATCH_BYTES: Final = 470
 """The memory that a batch takes in a `BatchTable` and beside it."""
 _ROW_BYTES: Final = 16
 """The memory that a row takes for its slot, its redundancy and its place in the log."""
@@ -85,9 +85,7 @@ class ColumnEngine:
         self._template, self._memory, self._meter = template, memory, meter or ProgressMeter(None)
         self._fold = Fold(dialect, skew_s=skew_s)
         self._tables = lookup_tables(dialect, skew_s)
-        self._weights: dict[str, Weight] = {
-            code: dialect.severities.get(code, rule.severity) for code, rule in RULES.items()
-        }
+        self._weights: dict[str, Weight] = {code: severity_in(dialect, rule) for code, rule in RULES.items()}
         self._reset(is_partitioned=False)
 
     def _reset(self, *, is_partitioned: bool) -> None:
@@ -257,7 +255,9 @@ class ColumnEngine:
         """Explain the rows that need no history; yield the others."""
         for row in rows:
             if row.number in selected.independent:
-                engine.add_findings(row, self._fold.judge(row.snapshot, row.place))
+                # Rules that are told once for each status need the history; in these rows they only repeat.
+                found = self._fold.judge(row.snapshot, row.place)
+                engine.add_findings(row, [finding for finding in found if finding.rule not in ONCE_PER_STATUS])
             else:
                 yield row
 

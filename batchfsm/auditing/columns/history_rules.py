@@ -62,6 +62,7 @@ class BatchTable:
     _errors: cython.longlong[::1]
     _live_at: cython.double[::1]  # When the last live row was observed; NaN if the log does not say.
     _latest_at: cython.double[::1]  # When the latest row was observed.
+    _told: cython.longlong[::1]  # For each rule of `_once_bits`, the statuses in which it was told; sets as bits.
 
     _moves: cython.longlong[::1]
     _statuses_count: cython.longlong
@@ -69,6 +70,8 @@ class BatchTable:
     _kinds: cython.uchar[::1]
     _bits: cython.longlong[::1]
     _lost_bits: cython.longlong
+    _once_bits: cython.longlong[::1]
+    _once_mask: cython.longlong
     _h501: cython.longlong
     _h502: cython.longlong
     _h507: cython.longlong
@@ -77,10 +80,11 @@ class BatchTable:
     def __init__(self, tables: Any) -> None:
         self._moves, self._statuses_count, self._final = tables.moves, tables.unknown, tables.final
         self._kinds, self._bits, self._lost_bits = tables.field_kinds, tables.field_bits, tables.lost_bits
+        self._once_bits, self._once_mask = tables.once_bits, sum(tables.once_bits)
         bits = tables.rule_bits
         self._h501, self._h502, self._h507, self._h508 = bits["H501"], bits["H502"], bits["H507"], bits["H508"]
         self.count = self._capacity = 0
-        self._arrays = (*(array("q") for _ in range(5)), array("d"), array("d"))
+        self._arrays = (*(array("q") for _ in range(5)), array("d"), array("d"), array("q"))
         self._slots = array("i", [-1])
         self._grow()
 
@@ -103,14 +107,15 @@ class BatchTable:
     def _grow(self) -> None:
         """Make room for a quarter more batches, and keep the hash table at most half full."""
         added = max(self._capacity // 4, BATCHES_FIRST)
-        fresh = (0, _NEW, _NULL, _NULL, _NO_ERRORS_YET, _NAN, -_INF)
-        widths = (2, 1, _TRACKED_COUNT, _TRACKED_COUNT, 1, 1, 1)
+        fresh = (0, _NEW, _NULL, _NULL, _NO_ERRORS_YET, _NAN, -_INF, 0)
+        widths = (2, 1, _TRACKED_COUNT, _TRACKED_COUNT, 1, 1, 1, len(self._once_bits))
         # An array cannot grow while a view of it is held.
         self._keys = self._statuses = self._first = self._last = self._errors = None
-        self._live_at = self._latest_at = None
+        self._live_at = self._latest_at = self._told = None
         for values, value, width in zip(self._arrays, fresh, widths, strict=True):
             values.extend(array(values.typecode, [value]) * (added * width))
-        self._keys, self._statuses, self._first, self._last, self._errors, self._live_at, self._latest_at = self._arrays
+        self._keys, self._statuses, self._first, self._last, self._errors, *others = self._arrays
+        self._live_at, self._latest_at, self._told = others
         self._capacity += added
         size = len(self._slots)
         while size < 2 * self._capacity:
@@ -191,7 +196,8 @@ class BatchTable:
             rows: `n * WIDTH` 64-bit integers; the rows of each batch in order of observation.
             observed_at: `n` floats; NaN if the log does not say.
             slots: As `find_slots` fills them; a row of slot -1 is skipped.
-            masks: `n` 64-bit integers, with the bits of the snapshot rules; those of the history rules are added.
+            masks: `n` 64-bit integers, with the bits of the snapshot rules; those of the history rules are added, and
+                those that are told once for each status are removed from later rows.
 
         Returns:
             False if a row comes behind a later one of its batch; the batches are not to be used any more.
@@ -213,7 +219,29 @@ class BatchTable:
                     break
                 self._latest_at[slot] = max(self._latest_at[slot], times[row])
                 found[row] |= self._check_row(values, row * _WIDTH, times[row], slot)
+                if found[row] & self._once_mask:
+                    found[row] = self._without_repeats(found[row], values[row * _WIDTH + _STATUS], slot)
         return bool(is_ordered)
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(-9, check=False)
+    def _without_repeats(
+        self, mask: cython.longlong, status: cython.longlong, slot: cython.Py_ssize_t
+    ) -> cython.longlong:
+        """Return the bits of a row without those that a row of its batch in this status had before."""
+        index: cython.Py_ssize_t
+        base: cython.Py_ssize_t = slot * len(self._once_bits)
+        status_bit: cython.longlong = cython.cast(cython.longlong, 1) << status
+        for index in range(len(self._once_bits)):
+            if mask & self._once_bits[index]:
+                if self._told[base + index] & status_bit:
+                    mask &= ~self._once_bits[index]
+                else:
+                    # The row is not redundant: the row engine must tell it, too, when it replays the batch.
+                    self._told[base + index] |= status_bit
+                    mask &= ~_REDUNDANCY_BITS
+        return mask
 
     @cython.cfunc
     @cython.nogil

@@ -147,7 +147,7 @@ class RowReader:
         self._statuses = WordTable(status_codes(dialect), seed)
         self._any_spelling = dialect.any_spelling
         self._null_times = null_times(dialect)
-        self._milliseconds = "milliseconds" in dialect.times
+        self._milliseconds = "milliseconds" in dialect.time_formats
         self._null_text, self._null_counts = dialect.null_text, dialect.null_counts
         self._batch_hash = hash_text(b"batch", 0, 5, seed)
         self._line_bytes_max = OBJECT_CHARS_MAX

@@ -51,7 +51,7 @@ class LookupTables:
     stamp_pairs: Any
     """Pairs: the column of the stamp that comes first, the column of the one that comes later."""
     limits: Any
-    """Fours: the column of a time, the column of its limit, 1 if it holds for open batches only, the bit of the rule.
+    """Fours: the column of a time, the column of its limit, in which statuses, the bit of the rule.
     The column behind the last is the time of observation."""
     slacks_s: Any
     """By how many seconds each time may be later than its limit."""
@@ -63,6 +63,8 @@ class LookupTables:
     """The kind of each tracked field; bytes."""
     field_bits: Any
     """The bit of the rule that a change of each tracked field violates."""
+    once_bits: Any
+    """The bit of each rule that is told once for each status of a batch."""
     lost_bits: int
     """The bits of H504, H505 and H506."""
     rule_bits: Mapping[str, int]
@@ -73,17 +75,17 @@ class LookupTables:
 def lookup_tables(dialect: Dialect, skew_s: float) -> LookupTables:
     """Return the tables of a dialect; nothing writes to them."""
     graph = topology(dialect.lifecycle)
-    world = RuleContext(dialect=dialect, topology=graph, skew_s=skew_s)
-    limits = list(_limits(world))
+    context = RuleContext(dialect=dialect, topology=graph, skew_s=skew_s)
+    limits = list(_limits(context))
     fields = {name: field for rule in RULES.values() for name, field in _fields(rule.code, rule.kind)}
     id_rule: Any = RULES["T206"].kind
     return LookupTables(
         unknown=len(graph.statuses),
         completed=graph.statuses.index("completed") if "completed" in graph.statuses else -9,
         final=bytearray([*(name in graph.terminal for name in graph.statuses), 0]),
-        stamp_sets=_stamp_sets(world),
-        must_be_set=_flat(_scoped(world, kinds.MustBeSet)),
-        must_be_null=_flat(_scoped(world, kinds.MustBeNull)),
+        stamp_sets=_stamp_sets(context),
+        must_be_set=_flat(_scoped(context, kinds.MustBeSet)),
+        must_be_null=_flat(_scoped(context, kinds.MustBeNull)),
         stamp_pairs=_flat(_stamp_pairs(graph)),
         limits=_flat(row for row, _ in limits),
         slacks_s=array("d", [slack_s for _, slack_s in limits]),
@@ -92,6 +94,7 @@ def lookup_tables(dialect: Dialect, skew_s: float) -> LookupTables:
         moves=_moves(graph),
         field_kinds=bytearray(fields[name][0] for name in TRACKED_FIELDS),
         field_bits=array("q", [fields[name][1] for name in TRACKED_FIELDS]),
+        once_bits=array("q", [BIT[code] for code, rule in RULES.items() if rule.kind.is_once_per_status]),
         lost_bits=BIT["H504"] | BIT["H505"] | BIT["H506"],
         rule_bits=BIT,
     )
@@ -103,7 +106,7 @@ def status_codes(dialect: Dialect) -> dict[str, int]:
     words = [*statuses, *dialect.aliases]
     if dialect.any_spelling:
         words += [spelling for word in words for spelling in _usual_spellings(word)]
-    return {word: statuses.index(dialect.word(word)) for word in words}
+    return {word: statuses.index(dialect.canonical_status(word)) for word in words}
 
 
 def _usual_spellings(word: str) -> list[str]:
@@ -116,37 +119,37 @@ def _usual_spellings(word: str) -> list[str]:
 
 def null_times(dialect: Dialect) -> array[int]:
     """Return the integers that mean null where the wire has a time."""
-    return array("q", [value for value in dialect.null_times if type(value) is int])  # False is not 0.
+    return array("q", [value for value in dialect.null_time_values if type(value) is int])  # False is not 0.
 
 
 def _flat(rows: Iterable[tuple[int, ...]]) -> array[int]:
     return array("q", [number for row in rows for number in row])
 
 
-def _stamp_sets(world: RuleContext) -> array[int]:
-    """Return the bits that the status and the set stamps decide alone, out of the tables of the scalar rules."""
-    graph, found = world.topology, array("q", bytes(8 * 256 * (len(world.topology.statuses) + 1)))
+def _stamp_sets(context: RuleContext) -> array[int]:
+    """Return what the status and the set stamps alone decide, out of the scalar rules' own tables."""
+    graph, found = context.topology, array("q", bytes(8 * 256 * (len(context.topology.statuses) + 1)))
     for code, status in enumerate(graph.statuses):
         for present in range(256):
             stamps = [name for index, name in enumerate(STAMP_FIELDS) if present >> index & 1]
             own, mask = graph.stamp[status], 0
-            if own not in (None, "created_at", *stamps) and status not in world.dialect.optional:
+            if own not in (None, "created_at", *stamps) and status not in context.dialect.optional_stamps:
                 mask |= BIT["P101"]
-            if (severity := graph.check_stamp_set(status, world.stamped(status, stamps))) is not None:
+            if (severity := graph.check_stamp_set(status, context.stamped(status, stamps))) is not None:
                 mask |= BIT["P102"] | (WARNING_BITS["P102"] if severity == "warning" else 0)
-            if (skipped := world.skipped(status, stamps)) is not None:
+            if (skipped := context.skipped(status, stamps)) is not None:
                 mask |= BIT["P103"] | (WARNING_BITS["P103"] if skipped[0] == "warning" else 0)
             found[256 * code + present] = mask
     return found
 
 
-def _scoped(world: RuleContext, kind: type) -> Iterable[tuple[int, int, int]]:
-    statuses = (*world.topology.statuses, None)
+def _scoped(context: RuleContext, kind: type) -> Iterable[tuple[int, int, int]]:
+    statuses = (*context.topology.statuses, None)
     for code, rule in RULES.items():
         if isinstance(rule.kind, kind):
             row: Any = rule.kind
             fields = sum(FIELD_BITS[name] for name in row.fields)
-            scope = world.scope(row)
+            scope = context.scope(row)
             yield fields, sum(1 << index for index, name in enumerate(statuses) if name in scope), BIT[code]
 
 
@@ -160,17 +163,20 @@ def _stamp_pairs(graph: Topology) -> Iterable[tuple[int, int]]:
     )
 
 
-def _limits(world: RuleContext) -> Iterable[tuple[tuple[int, int, int, int], float]]:
+def _limits(context: RuleContext) -> Iterable[tuple[tuple[int, int, int, int], float]]:
     columns = {name: COLUMNS.index(name) for name in _TIMES[:-1]} | {"observed_at": len(COLUMNS)}
+    statuses = context.topology.statuses
     for code, rule in RULES.items():
         if isinstance(row := rule.kind, kinds.TimeLimit):
-            slack_s = world.skew_s if row.slack_s is None else row.slack_s
+            slack_s = context.skew_s if row.slack_s is None else row.slack_s
             # Columns have OpenAI's stamps only: a dialect with `ended_at` is checked row by row.
             for time in (name for name in row.times if name in columns):
-                yield (columns[time], columns[row.limit], row.open_only, BIT[code]), slack_s
+                yield (columns[time], columns[row.limit], 2 ** (len(statuses) + 1) - 1, BIT[code]), slack_s
+        for status, (field, slack_s) in context.observation_limits(rule.kind).items():
+            yield (columns["observed_at"], columns[field], 1 << statuses.index(status), BIT[code]), slack_s
 
 
-def _fields(code: str, kind: kinds.Kind) -> Iterable[tuple[str, tuple[int, int]]]:
+def _fields(code: str, kind: kinds.RuleKind) -> Iterable[tuple[str, tuple[int, int]]]:
     """Yield the kind and the bit of each field that a history rule reads."""
     if isinstance(kind, kinds.Immutable):
         field_kind = IDENTITY if not kind.null_counts else STAMP if code == "H504" else FILE

@@ -39,7 +39,6 @@ class SnapshotRules:
 
     _unknown: cython.longlong
     _completed: cython.longlong
-    _final: cython.uchar[::1]
     _stamp_sets: cython.longlong[::1]
     _must_be_set: cython.longlong[::1]
     _must_be_null: cython.longlong[::1]
@@ -57,9 +56,10 @@ class SnapshotRules:
     _c301: cython.longlong
     _c302: cython.longlong
     _f402: cython.longlong
+    _f405: cython.longlong
 
     def __init__(self, tables: Any) -> None:
-        self._unknown, self._completed, self._final = tables.unknown, tables.completed, tables.final
+        self._unknown, self._completed = tables.unknown, tables.completed
         self._stamp_sets, self._stamp_pairs = tables.stamp_sets, tables.stamp_pairs
         self._must_be_set, self._must_be_null = tables.must_be_set, tables.must_be_null
         self._limits, self._slacks_s = tables.limits, tables.slacks_s
@@ -67,7 +67,8 @@ class SnapshotRules:
         bits = tables.rule_bits
         self._s003, self._s004, self._s006 = bits["S003"], bits["S004"], bits["S006"]
         self._t201, self._t202, self._t206 = bits["T201"], bits["T202"], bits["T206"]
-        self._c301, self._c302, self._f402 = bits["C301"], bits["C302"], bits["F402"]
+        self._c301, self._c302 = bits["C301"], bits["C302"]
+        self._f402, self._f405 = bits["F402"], bits["F405"]
 
     def check(self, rows: Any, observed_at: Any, masks: Any) -> None:
         """
@@ -117,7 +118,7 @@ class SnapshotRules:
             later = rows[base + self._stamp_pairs[index + 1]]
             if later != _NULL and earlier > later:
                 mask |= self._t201
-        mask |= self._check_limits(rows, base, observed_at, status)
+        mask |= self._check_limits(rows, base, observed_at, status_bit)
         mask |= self._check_times(rows, base)
         return mask | self._check_counts(rows, base, status)
 
@@ -125,16 +126,19 @@ class SnapshotRules:
     @cython.nogil
     @cython.exceptval(-9, check=False)
     def _check_limits(
-        self, rows: cython.longlong[::1], base: cython.Py_ssize_t, observed_at: cython.double, status: cython.longlong
+        self,
+        rows: cython.longlong[::1],
+        base: cython.Py_ssize_t,
+        observed_at: cython.double,
+        status_bit: cython.longlong,
     ) -> cython.longlong:
         """Check that no time is later than its limit."""
         mask: cython.longlong = 0
         index: cython.Py_ssize_t
-        is_open: cython.bint = status != self._unknown and not self._final[status]
         time: cython.double
         limit: cython.double
         for index in range(len(self._slacks_s)):
-            if self._limits[4 * index + 2] and not is_open:
+            if not self._limits[4 * index + 2] & status_bit:
                 continue
             time, limit = observed_at, observed_at
             if self._limits[4 * index] < _WIDTH:  # NULL is earlier than every limit.
@@ -175,7 +179,7 @@ class SnapshotRules:
     def _check_counts(
         self, rows: cython.longlong[::1], base: cython.Py_ssize_t, status: cython.longlong
     ) -> cython.longlong:
-        """Check the counts of requests, and that a completed batch has its output file."""
+        """Check the counts of requests, and the files of a completed batch against them."""
         total: cython.longlong = rows[base + _TOTAL]
         completed: cython.longlong = rows[base + _TOTAL + 1]
         failed: cython.longlong = rows[base + _TOTAL + 2]
@@ -190,6 +194,8 @@ class SnapshotRules:
                 mask |= self._c302
         if status == self._completed and completed > 0 and rows[base + _OUTPUT_FILE] == _NULL:
             mask |= self._f402
+        if status == self._completed and failed == 0 and rows[base + _ERROR_FILE] != _NULL:
+            mask |= self._f405
         return mask
 
 

@@ -12,9 +12,11 @@ from batchfsm.auditing.columns import row_arrays
 from batchfsm.auditing.columns.layout import COMPLETED_ROSE, FAILED_ROSE, UNCHANGED
 from batchfsm.auditing.columns.lookup_tables import BIT
 from batchfsm.auditing.columns.partition import HistoryRow, Partition
-from batchfsm.rules import HISTORY, needs
+from batchfsm.rules import ONCE_PER_STATUS, RULES
 
-_HISTORY_BITS: Final = sum(bit for code, bit in BIT.items() if HISTORY in needs(code))
+_HISTORY_BITS: Final = sum(
+    bit for code, bit in BIT.items() if RULES[code].kind.needs_history or code in ONCE_PER_STATUS
+)
 _SHIFT: Final = UNCHANGED.bit_length() - 1
 _UNCHANGED: Final = UNCHANGED >> _SHIFT
 _ROSE: Final = (COMPLETED_ROSE | FAILED_ROSE) >> _SHIFT

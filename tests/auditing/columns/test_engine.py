@@ -101,7 +101,7 @@ def test_engines_that_disagree(tmp_path, column_runs, monkeypatch):
 
 def test_null_times_of_a_dialect_that_hold_a_bool(tmp_path, column_runs):
     """False means null only where the log has false: 0 and true are no times in either engine, and 7 is null."""
-    dialect = attrs.evolve(DIALECTS["openai"], name="own", null_times=(False, 7))
+    dialect = attrs.evolve(DIALECTS["openai"], name="own", null_time_values=(False, 7))
     rows = [snap("v", id=f"batch_{value}") | {"in_progress_at": value} for value in (False, 0, True, 7)]
     row_by_row, report = both(written(tmp_path, "".join(json.dumps(row) + "\n" for row in rows)), dialect=dialect)
 
