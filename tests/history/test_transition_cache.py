@@ -72,7 +72,7 @@ def test_a_cached_transition_does_what_the_fold_does(dialect: str, log: list[Any
         assert known(expected) == known(changed)
 
         before = known(kept)
-        after, followed = CACHED[dialect].follow(kept, parsed)
+        after, followed = CACHED[dialect].apply_immutable(kept, parsed)
         assert before == known(kept)
         assert (folded.findings, folded.transitions) == (followed.findings, followed.transitions)
         assert known(expected) | {"places": None} == known(after)
@@ -136,7 +136,7 @@ def test_a_repeated_row_is_one_that_brings_nothing(dialect: str, log: list[Any])
         repeats = track.row == parsed.row and CACHED[dialect].is_repeat(track, parsed)
         before = known(track)
         folded = fold.apply(track.copy(), parsed.snapshot)
-        track, _ = CACHED[dialect].follow(track, parsed)
+        track, _ = CACHED[dialect].apply_immutable(track, parsed)
         if repeats:
             assert ([], [], "same") == (folded.findings, folded.transitions, folded.move)
             assert before | {"observed_at": parsed.observed_at} == known(track)
