@@ -1,4 +1,4 @@
-"""What a dialect is made of, and the checks of its definition."""
+"""The fields of a dialect, and the checks of its definition."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ STUCK_AFTER_S: Final[Mapping[str, int]] = MappingProxyType(
 """How long OpenAI batches stay in a status at most, with a wide margin; seconds."""
 
 SEPARATORS = "-_ ."
-"""What may stand between the parts of a status word where any spelling is read."""
+"""The characters between the parts of a status word that `any_spelling` ignores."""
 
 _NO_SEPARATORS = str.maketrans("", "", SEPARATORS)
 _RULE = re.compile(r"[SPTCFH]\d{3}|[a-z]+(-[a-z]+)*")
@@ -49,14 +49,14 @@ def _formats(forms: Iterable[TimeFormat]) -> frozenset[TimeFormat]:
 @attrs.frozen(kw_only=True, eq=False)
 class Dialect:
     """
-    What one server family does differently; checked like a lifecycle when built.
+    The deviations of one server family from a lifecycle; checked when built.
 
     Raises:
         DefinitionError: With every problem by name.
     """
 
     name: str
-    """What people call the server family."""
+    """The name of the server family."""
 
     base: Lifecycle = OPENAI
     """The lifecycle that the other rows are laid on."""
@@ -89,7 +89,7 @@ class Dialect:
     """How times may be written, beside whole Unix seconds."""
 
     null_time_values: tuple[int | str, ...] = ()
-    """What stands for null where a time is due; compared by type and value, before the time form."""
+    """Values that mean null in a time field; compared by type and value, before the time format."""
 
     null_text: bool = False
     """True if `""` is null in every text field, not only in file ids."""
@@ -114,7 +114,7 @@ class Dialect:
     """The map of objects that are not spelled as OpenAI's; None for those that are."""
 
     sources: tuple[str, ...] = ()
-    """Who says so, one citation each."""
+    """The sources of the deviations, one citation each."""
 
     lifecycle: Lifecycle = attrs.field(init=False)
     """The base with this dialect's rows laid on it."""

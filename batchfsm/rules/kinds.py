@@ -34,10 +34,10 @@ class RuleKind:
     """The fields that a violation depends on, beside the status."""
 
     needs_columns: frozenset[str] = _NONE
-    """Those fields that a table must have; of the others it must have one."""
+    """The fields that a table must have; of the others in `reads` it must have one."""
 
     needs_set: frozenset[str] = _NONE
-    """Those fields that some snapshot of a log must have set before silence means that the rule holds."""
+    """The fields that some snapshot of a log must have set before silence means that the rule holds."""
 
     needs_history: bool = False
     """True if a rule compares a snapshot with those before it."""
