@@ -1,7 +1,7 @@
 """Sources for `watch` over the SDKs of other providers: each takes the SDK's client, sync or async."""
 
-from batchfsm.sources.connecting import PROVIDERS, connect
-from batchfsm.sources.fetching import AsyncProviderSource, ProviderSource
+from batchfsm.sources.clients import PROVIDERS, connect
+from batchfsm.sources.provider_source import AsyncProviderSource, ProviderSource
 from batchfsm.sources.providers import anthropic, bedrock, gemini, mistral
 
 __all__ = [

@@ -7,7 +7,7 @@ from inspect import iscoroutinefunction
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from batchfsm.sources.fetching import AsyncProviderSource, Page, ProviderSource
+from batchfsm.sources.provider_source import AsyncProviderSource, Page, ProviderSource
 
 
 def anthropic(client: Any) -> ProviderSource | AsyncProviderSource:

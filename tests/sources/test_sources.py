@@ -10,8 +10,8 @@ import pytest
 import batchfsm
 from batchfsm import Monitor
 from batchfsm.errors import MissingExtraError, UnknownNameError
-from batchfsm.sources import PROVIDERS, anthropic, bedrock, connect, fetching, gemini, mistral
-from batchfsm.sources.fetching import classify
+from batchfsm.sources import PROVIDERS, anthropic, bedrock, connect, gemini, mistral, provider_source
+from batchfsm.sources.provider_source import classify
 from batchfsm.watching import Fatal, Gone, Transient
 from support.other_providers import ANTHROPIC, BEDROCK, ENDED, GEMINI, MISTRAL
 
@@ -198,7 +198,7 @@ def test_an_async_error_is_classified():
 
 def test_a_list_without_an_end_ends(monkeypatch):
     """A cursor that never becomes null is followed so many times and no more."""
-    monkeypatch.setattr(fetching, "PAGES_MAX", 5)
+    monkeypatch.setattr(provider_source, "PAGES_MAX", 5)
     page = raw({"data": [ENDED], "has_more": True, "last_id": "a"})
     batches = SimpleNamespace(list=lambda **_: page, retrieve=lambda _: page)
     batches.with_raw_response = batches

@@ -57,7 +57,7 @@ def _of_botocore(code: str) -> Transient | Gone | Fatal:
 
 @attrs.frozen(kw_only=True)
 class _Provider:
-    """What both kinds of sources share."""
+    """The reading of objects and errors, for both kinds of sources."""
 
     dialect: str
     """The dialect of its objects."""
