@@ -35,7 +35,7 @@ from batchfsm.snapshot import BatchErrorEntry, Snapshot, SnapshotRow, to_row
 from batchfsm.topology import Move, topology
 from batchfsm.wire import ParsedRow, short_repr
 
-OnIllegal = Literal["adopt", "hold"]
+OnIllegalMove = Literal["adopt", "hold"]
 """The effect of an illegal move on the known status: it follows the server, or it stays."""
 
 _REGULAR_MOVES: Final = frozenset({"same", "legal", None})
@@ -60,7 +60,7 @@ class FoldResult:
 class Fold:
     """Folds the snapshots of one dialect into records."""
 
-    def __init__(self, dialect: Dialect, *, skew_s: float = SKEW_S, on_illegal: OnIllegal = "adopt") -> None:
+    def __init__(self, dialect: Dialect, *, skew_s: float = SKEW_S, on_illegal: OnIllegalMove = "adopt") -> None:
         self._judge: RuleEngine = engine_for(dialect, skew_s)
         self._router: Router = router(dialect)
         self._graph = topology(dialect.lifecycle)

@@ -11,7 +11,7 @@ import attrs
 
 from batchfsm.errors import JournalError, needs_extra
 from batchfsm.journal.postgres import PostgresJournal
-from batchfsm.journal.protocol import BatchUpdate, Call, DeliveryOutcome, OutboxEntry, PendingDelivery
+from batchfsm.journal.protocol import BatchUpdate, DeliveryOutcome, HookCall, OutboxEntry, PendingDelivery
 from batchfsm.journal.retry import TRIES_MAX, RetryState, backoff_s, error_text
 from batchfsm.journal.sql import Execute
 
@@ -52,7 +52,7 @@ class ProcrastinateJournal(PostgresJournal):
         self._app, self._queue_name, self._retry = app, queue, retry
         super().__init__(dsn, timeout_s=timeout_s)
 
-    def register_owner(self, call: Call) -> str:
+    def register_owner(self, call: HookCall) -> str:
         """Register the hooks of the one monitor with the workers of this process; return its name."""
         retry = _strategy(self._procrastinate) if self._retry is None else self._retry
 
@@ -81,7 +81,7 @@ class ProcrastinateJournal(PostgresJournal):
     def _is_dead(self, retry: RetryState) -> bool:  # noqa: ARG002  # Only procrastinate knows, by `retry`.
         return False
 
-    async def _call(self, call: Call, batch_id: str, key: str, hook: str) -> None:
+    async def _call(self, call: HookCall, batch_id: str, key: str, hook: str) -> None:
         row = await asyncio.to_thread(self._row, batch_id, key, hook)
         if row is None:
             return  # The hook returned before the worker was killed, or the batch was forgotten.

@@ -10,7 +10,7 @@ import attrs
 from batchfsm.journal.retry import NEVER_TRIED, RetryState
 from batchfsm.route import Transition
 
-Call = Callable[[str, Transition], Any]
+HookCall = Callable[[str, Transition], Any]
 """Calls the hook of that name with a transition, and returns the hook's result."""
 
 CommitResult = Literal["leased", "queued"]
@@ -131,7 +131,7 @@ class Journal(Protocol):
     def is_remote(self) -> bool:
         """True if other processes call the hooks on transitions; then the monitor calls none."""
 
-    def register_owner(self, call: Call) -> str:
+    def register_owner(self, call: HookCall) -> str:
         """Return a name for one monitor. The name counts as alive until the journal is closed or its process ends."""
 
     def load(self, batch_id: str) -> StoredBatch | None:

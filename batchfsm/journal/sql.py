@@ -15,10 +15,10 @@ from batchfsm.journal.fork import ForkHandler
 from batchfsm.journal.migrations import MIGRATIONS
 from batchfsm.journal.protocol import (
     BatchUpdate,
-    Call,
     CommitResult,
     DeliveryOutcome,
     FailureCounts,
+    HookCall,
     OutboxEntry,
     PendingDelivery,
     PruneResult,
@@ -107,7 +107,7 @@ class SQLJournal(ForkHandler):
     def after_fork_in_child(self) -> None:
         """Leave connection, lock and owners to the parent; the next call in the child makes new ones."""
 
-    def register_owner(self, call: Call) -> str:  # noqa: ARG002  # The monitor itself calls its hooks.
+    def register_owner(self, call: HookCall) -> str:  # noqa: ARG002  # The monitor itself calls its hooks.
         """Return a name for one monitor."""
         return f"{self._acquire_liveness()}/{next(self._numbers)}"
 

@@ -15,7 +15,7 @@ from batchfsm.monitor.journaled_store import JournaledBatchStore
 from batchfsm.monitor.observation import Observation
 from batchfsm.wire import ParsedRow
 
-Store = BatchStore | JournaledBatchStore
+MonitorStore = BatchStore | JournaledBatchStore
 ResultT = TypeVar("ResultT")
 P = ParamSpec("P")
 
@@ -23,7 +23,7 @@ P = ParamSpec("P")
 class SyncDispatcher:
     """Calls hooks in the thread that observes."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: MonitorStore) -> None:
         self._store = store
 
     def observe(self, parsed: ParsedRow) -> Observation:
@@ -94,7 +94,7 @@ class AsyncDispatcher(ForkHandler):
     A journal is used in one thread of its own, so that writes keep their order.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: MonitorStore) -> None:
         self._store = store
         self._thread = _journal_thread() if isinstance(store, JournaledBatchStore) else None
         call_around_fork(self)

@@ -24,7 +24,7 @@ from batchfsm.testing.scenario import BatchPlan, to_plan
 from batchfsm.testing.scenario_parser import HAPPY
 from batchfsm.testing.server import Server
 from batchfsm.testing.store import Entry, Store, new_file
-from batchfsm.testing.timeline import BatchLife, Wire
+from batchfsm.testing.timeline import BatchLife, WireObject
 from batchfsm.testing.webhooks import SECRET, Webhook, webhook
 
 if TYPE_CHECKING:  # Users have one of them; the fake needs none.
@@ -127,7 +127,7 @@ class FakeBatchAPI:
         self._store.put_file(file if file_id is None else attrs.evolve(file, id=file_id))
         return file_id or file.id
 
-    def batch(self, batch_id: str) -> Wire:
+    def batch(self, batch_id: str) -> WireObject:
         """
         Return the object of a batch as it is now, without a request.
 

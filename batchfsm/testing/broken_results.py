@@ -11,7 +11,7 @@ import attrs
 from hypothesis import strategies as st
 
 from batchfsm.testing.clock import BEGINS_AT
-from batchfsm.testing.timeline import Wire
+from batchfsm.testing.timeline import WireObject
 
 REQUESTS_MAX: Final = 20
 """The most requests of a batch whose files a strategy makes."""
@@ -24,16 +24,16 @@ class ResultFiles:
     input: bytes
     outputs: bytes
     errors: bytes
-    batch: Wire
+    batch: WireObject
 
 
 @attrs.define
 class _Lines:
     """The lines of healthy files: at least one good and one failed answer."""
 
-    requests: list[Wire]
-    outputs: list[Wire]
-    errors: list[Wire]
+    requests: list[WireObject]
+    outputs: list[WireObject]
+    errors: list[WireObject]
 
 
 @st.composite
@@ -104,11 +104,11 @@ BREAKERS: Final[Mapping[str, Callable[[_Lines, st.DrawFn], None]]] = MappingProx
 """By code: a function that makes healthy lines break the rule."""
 
 
-def _answer(custom_id: str, status: int) -> Wire:
+def _answer(custom_id: str, status: int) -> WireObject:
     return {"custom_id": custom_id, "response": {"status_code": status, "body": {}}, "error": None}
 
 
-def _is_good(answer: Wire) -> bool | None:
+def _is_good(answer: WireObject) -> bool | None:
     """Tell a good answer from a failed one; None for a damaged line."""
     if "custom_id" not in answer or "response" not in answer:
         return None
@@ -119,7 +119,7 @@ def _json_lines(rows: Sequence[Any]) -> bytes:
     return b"".join(json.dumps(row).encode() + b"\n" for row in rows)
 
 
-def _completed(counts: Mapping[str, int]) -> Wire:
+def _completed(counts: Mapping[str, int]) -> WireObject:
     begun = int(BEGINS_AT)
     return {
         "id": "batch_1",

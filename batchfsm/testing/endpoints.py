@@ -26,7 +26,7 @@ from batchfsm.testing.result_files import Respond, answer_requests
 from batchfsm.testing.scenario import BatchPlan, fail_validation, to_plan
 from batchfsm.testing.scenario_parser import ScenarioError
 from batchfsm.testing.store import EXPIRY_S, Entry, File, Store, new_file
-from batchfsm.testing.timeline import BatchLife, Wire
+from batchfsm.testing.timeline import BatchLife, WireObject
 
 _Row = TypeVar("_Row")
 
@@ -80,12 +80,12 @@ class Endpoints:
         except RefusedError as error:
             return error.answer
 
-    def batch_at(self, batch_id: str, second: float) -> Wire:
+    def batch_at(self, batch_id: str, second: float) -> WireObject:
         """Return an existing batch at a time in Unix seconds, or as it was created if that is later."""
         life = self._life(batch_id, inf)
         return life.at(max(second, life.begins_at))
 
-    def all_batches(self, now: float) -> list[Wire]:
+    def all_batches(self, now: float) -> list[WireObject]:
         """Return all batches as they are at a time, newest first."""
         return [life.at(now) for life in self.store.lives(now)]
 

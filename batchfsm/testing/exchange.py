@@ -7,7 +7,7 @@ from collections.abc import Callable
 import attrs
 
 from batchfsm.testing.http import Answer, Request, json_answer
-from batchfsm.testing.timeline import Wire
+from batchfsm.testing.timeline import WireObject
 
 _OK = 200
 
@@ -27,9 +27,9 @@ class Exchange:
     """Seconds between two bytes of a slow body."""
     answer_at: Callable[[Request, float], Answer]
     """Return the API's answer to a request at a time; Unix seconds."""
-    batch_at: Callable[[str, float], Wire]
+    batch_at: Callable[[str, float], WireObject]
     """Return a batch at a time in Unix seconds, or as it was created if that is later."""
-    all_batches: Callable[[], list[Wire]]
+    all_batches: Callable[[], list[WireObject]]
     """Return all batches as they are now, newest first."""
     previous_answers: tuple[Answer, ...]
     """The last two answers to the same request, the latest last."""
@@ -38,7 +38,7 @@ class Exchange:
         """Return the answer without the fault."""
         return self.answer_at(self.request, self.now)
 
-    def with_each_batch(self, change: Callable[[Wire], Wire]) -> Answer:
+    def with_each_batch(self, change: Callable[[WireObject], WireObject]) -> Answer:
         """Return the true answer with each batch in it changed; other answers unchanged."""
         answer = self.true_answer()
         if answer.status != _OK or not answer.headers["content-type"].startswith("application/json"):
@@ -48,7 +48,7 @@ class Exchange:
         broken_snapshot = [change(row) if row["object"] == "batch" else row for row in rows]
         return json_answer({**found, "data": broken_snapshot} if found.get("object") == "list" else broken_snapshot[0])
 
-    def with_page(self, change: Callable[[Wire], Wire]) -> Answer:
+    def with_page(self, change: Callable[[WireObject], WireObject]) -> Answer:
         """Return the true page of a list with changed fields; a refusal unchanged. `first_id` and `last_id` follow."""
         answer = self.true_answer()
         if answer.status != _OK:

@@ -14,7 +14,7 @@ from batchfsm.snapshot import FILE_FIELDS, TIME_FIELDS
 from batchfsm.testing import list_faults
 from batchfsm.testing.exchange import Exchange
 from batchfsm.testing.http import Answer, Operation, error_answer, json_answer
-from batchfsm.testing.timeline import Wire
+from batchfsm.testing.timeline import WireObject
 
 _HTML: Final = b"<!DOCTYPE html>\n<html><head><title>%s</title></head><body><h1>%s</h1></body></html>\n"
 _NEVER_NULL: Final = frozenset({"created_at", "expires_at"})
@@ -117,23 +117,23 @@ def _skewed(exchange: Exchange) -> Answer:
 
 
 def _late_results(exchange: Exchange) -> Answer:
-    def without_results(batch: Wire) -> Wire:
+    def without_results(batch: WireObject) -> WireObject:
         ended_at = max(batch[name] or 0 for name in STAMP_FIELDS)
         return batch if ended_at + exchange.lag_s <= exchange.now else batch | dict.fromkeys(_RESULT_FILES)
 
     return exchange.with_each_batch(without_results)
 
 
-def _changed(change: Callable[[Wire], Wire]) -> Callable[[Exchange], Answer]:
+def _changed(change: Callable[[WireObject], WireObject]) -> Callable[[Exchange], Answer]:
     """Return a fault that changes each batch of an answer."""
     return lambda exchange: exchange.with_each_batch(change)
 
 
-def _with_empty_ids(batch: Wire) -> Wire:
+def _with_empty_ids(batch: WireObject) -> WireObject:
     return batch | {name: "" for name in FILE_FIELDS if batch[name] is None}
 
 
-def _without_stamps(batch: Wire) -> Wire:
+def _without_stamps(batch: WireObject) -> WireObject:
     return batch | dict.fromkeys(name for name in TIME_FIELDS if name not in _NEVER_NULL)
 
 

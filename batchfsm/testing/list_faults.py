@@ -8,7 +8,7 @@ import attrs
 
 from batchfsm.testing.exchange import Exchange
 from batchfsm.testing.http import Answer
-from batchfsm.testing.timeline import Wire
+from batchfsm.testing.timeline import WireObject
 
 
 def stale_list(exchange: Exchange) -> Answer:
@@ -31,7 +31,7 @@ def repeating_list(exchange: Exchange) -> Answer:
 def circling_list(exchange: Exchange) -> Answer:
     """Return one of at least two pages; the last one leads to the first one again."""
 
-    def circle(_: Wire) -> dict[str, Any]:
+    def circle(_: WireObject) -> dict[str, Any]:
         batches = exchange.all_batches()
         size = min(_limit(exchange), (len(batches) + 1) // 2)
         ids = [batch["id"] for batch in batches]

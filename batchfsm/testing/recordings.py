@@ -15,7 +15,7 @@ from batchfsm.logs import UnreadableEntry, resolve_source
 from batchfsm.snapshot import TIME_FIELDS
 from batchfsm.testing.scenario import NOTHING
 from batchfsm.testing.scenario_parser import ScenarioError
-from batchfsm.testing.timeline import Wire, made_id
+from batchfsm.testing.timeline import WireObject, made_id
 from batchfsm.wire import decode, reader, unwrap
 
 
@@ -32,7 +32,7 @@ class Recording:
     batch_id: str
     """Id of the batch."""
 
-    views: tuple[tuple[float, Wire], ...]
+    views: tuple[tuple[float, WireObject], ...]
     """Time of observation in Unix seconds, and batch object; in order of time."""
 
     dialect: Dialect = DIALECTS["openai"]
@@ -51,7 +51,7 @@ class Recording:
         """Time of the last view; Unix seconds."""
         return self.views[-1][0]
 
-    def at(self, second: float) -> Wire:
+    def at(self, second: float) -> WireObject:
         """Return the last view at a time in Unix seconds."""
         place = bisect_right(self.views, second, key=lambda view: view[0])
         return deepcopy(self.views[max(0, place - 1)][1])
@@ -97,7 +97,7 @@ def recordings(source: object) -> dict[str, Recording]:
     Raises:
         ScenarioError: If no batch has a time of observation.
     """
-    found: dict[str, list[tuple[float, Wire]]] = {}
+    found: dict[str, list[tuple[float, WireObject]]] = {}
     for sighting in resolve_source(source):
         if not isinstance(sighting, UnreadableEntry):
             for batch_id, seen_at, wire in _views(sighting.found):
@@ -110,13 +110,13 @@ def recordings(source: object) -> dict[str, Recording]:
     }
 
 
-def _views(found: object) -> Iterator[tuple[str, float, Wire]]:
+def _views(found: object) -> Iterator[tuple[str, float, WireObject]]:
     """Yield id, time and object of each batch in an entry of a log."""
     try:
         for batch, observed_at in unwrap(decode(found) if isinstance(found, str | bytes) else found):
             snapshot = reader(DIALECTS["compatible"]).read_bare(batch, observed_at)
             vital = (snapshot.id, snapshot.status, snapshot.created_at, snapshot.observed_at)
             if isinstance(batch, Mapping) and batch.get("object", "batch") == "batch" and None not in vital:
-                yield snapshot.id, cast("float", snapshot.observed_at), dict(cast("Wire", batch))
+                yield snapshot.id, cast("float", snapshot.observed_at), dict(cast("WireObject", batch))
     except SnapshotError:
         return  # Error answers, files and the like: an audit reports them.

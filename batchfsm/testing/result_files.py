@@ -10,7 +10,7 @@ import attrs
 
 from batchfsm.testing.input_file import Line
 from batchfsm.testing.sample_answers import sample_answer
-from batchfsm.testing.timeline import Wire, made_id
+from batchfsm.testing.timeline import WireObject, made_id
 
 _UNANSWERED: Final = {
     "expired": ("batch_expired", "This request could not be executed before the completion window expired."),
@@ -52,7 +52,7 @@ class Requests:
         """For each request, whether it succeeds."""
         return [not isinstance(answer, RequestError) for answer in self.answers]
 
-    def files(self, ended: Wire) -> tuple[bytes, bytes]:
+    def files(self, ended: WireObject) -> tuple[bytes, bytes]:
         """
         Return the output and the error file.
 
@@ -103,7 +103,9 @@ def _checked_answer(answer: object) -> Mapping[str, Any] | RequestError:
     return answer
 
 
-def _answered_row(ended: Wire, number: int, line: Line, answer: Mapping[str, Any] | RequestError) -> Mapping[str, Any]:
+def _answered_row(
+    ended: WireObject, number: int, line: Line, answer: Mapping[str, Any] | RequestError
+) -> Mapping[str, Any]:
     status, body = (answer.status, answer.body) if isinstance(answer, RequestError) else (200, answer)
     request_id = made_id("req_", ended["created_at"], ended["id"], number)
     return _row_ids(ended, number, line) | {
@@ -112,12 +114,12 @@ def _answered_row(ended: Wire, number: int, line: Line, answer: Mapping[str, Any
     }
 
 
-def _unanswered_row(ended: Wire, number: int, line: Line) -> Mapping[str, Any]:
+def _unanswered_row(ended: WireObject, number: int, line: Line) -> Mapping[str, Any]:
     code, message = _UNANSWERED[ended["status"]]
     return _row_ids(ended, number, line) | {"response": None, "error": {"code": code, "message": message}}
 
 
-def _row_ids(ended: Wire, number: int, line: Line) -> dict[str, Any]:
+def _row_ids(ended: WireObject, number: int, line: Line) -> dict[str, Any]:
     return {"id": made_id("batch_req_", ended["created_at"], ended["id"], number), "custom_id": line.custom_id}
 
 

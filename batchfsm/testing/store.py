@@ -9,7 +9,7 @@ from typing import Final
 import attrs
 
 from batchfsm.testing.result_files import Requests
-from batchfsm.testing.timeline import BatchLife, Wire, made_id
+from batchfsm.testing.timeline import BatchLife, WireObject, made_id
 
 EXPIRY_S: Final = 30 * 86_400
 """Seconds after which input and output files expire by default. Source: openai-openapi, path /files."""
@@ -27,7 +27,7 @@ class File:
     expires_at: int | None = None
     """Time from which the file is gone; Unix seconds. None: never."""
 
-    def to_dict(self) -> Wire:
+    def to_dict(self) -> WireObject:
         """Return the file object as the server sends it."""
         return {
             "id": self.id,

@@ -12,7 +12,7 @@ from batchfsm.errors import UnknownNameError
 from batchfsm.rules import RULES
 from batchfsm.testing.broken_results import BREAKERS, broken_results
 from batchfsm.testing.clock import BEGINS_AT
-from batchfsm.testing.timeline import DEADLINE_S, ProgressPoint, Timeline, Wire
+from batchfsm.testing.timeline import DEADLINE_S, ProgressPoint, Timeline, WireObject
 from batchfsm.testing.violations import (
     SNAPSHOT_VIOLATIONS,
     broken_history,
@@ -22,7 +22,7 @@ from batchfsm.testing.violations import (
 )
 from batchfsm.topology import Walk, topology
 
-Snapshot = TypeVar("Snapshot")
+SnapshotT = TypeVar("SnapshotT")
 
 TOTAL_MAX: Final = 1_000
 """The most requests of a generated batch."""
@@ -46,12 +46,12 @@ def timelines(*, dialect: str | Dialect = "openai", tolerated: bool = False) -> 
     return st.sampled_from(_walks(named, tolerated=tolerated)).flatmap(lambda walk: _lives(walk, named))
 
 
-def histories(*, dialect: str | Dialect = "openai", tolerated: bool = False) -> st.SearchStrategy[list[Wire]]:
+def histories(*, dialect: str | Dialect = "openai", tolerated: bool = False) -> st.SearchStrategy[list[WireObject]]:
     """Return histories with one object for each status, as a poller sees that misses none; see `timelines`."""
     return timelines(dialect=dialect, tolerated=tolerated).map(Timeline.history)
 
 
-def polls(history: Sequence[Snapshot]) -> st.SearchStrategy[list[Snapshot]]:
+def polls(history: Sequence[SnapshotT]) -> st.SearchStrategy[list[SnapshotT]]:
     """Return polls of a history: at least one of its snapshots, in order, some of them repeated."""
     places = st.lists(st.integers(0, len(history) - 1), min_size=1, max_size=2 * len(history))
     return places.map(lambda found: [history[place] for place in sorted(found)])

@@ -15,7 +15,7 @@ from batchfsm.lifecycle import STAMP_FIELDS
 from batchfsm.spans import parse_span
 from batchfsm.topology import Topology, topology
 
-Wire = dict[str, Any]
+WireObject = dict[str, Any]
 """A batch object as the server sends it."""
 
 FAILURE: Final[Mapping[str, Any]] = {
@@ -58,7 +58,7 @@ class BatchLife(Protocol):
         """Time from which nothing changes any more; Unix seconds."""
         ...
 
-    def at(self, second: float) -> Wire:
+    def at(self, second: float) -> WireObject:
         """Return the batch object at a time in Unix seconds; a new object each time."""
         ...
 
@@ -154,12 +154,12 @@ class Timeline:
     def _graph(self) -> Topology:
         return topology(self.dialect.lifecycle)
 
-    def at(self, second: float) -> Wire:
+    def at(self, second: float) -> WireObject:
         """Return the batch object at a time in Unix seconds; before its creation, as it is created."""
         passed = self.entries[: max(1, bisect_right(self.entries, second, key=lambda entry: entry[1]))]
         return self._object_at(passed, second)
 
-    def history(self) -> list[Wire]:
+    def history(self) -> list[WireObject]:
         """Return one object for each status, equal seconds included, with the counts at the end of the status."""
         ends = [*(at for _, at in self.entries[1:]), self.ends_at]
         return [self._object_at(self.entries[: length + 1], end) for length, end in enumerate(ends)]
@@ -214,7 +214,7 @@ class Timeline:
             made_id("file-", self.begins_at, self.batch_id, "error") if failed or is_partial else None,
         )
 
-    def _object_at(self, entries: Iterable[tuple[str, int]], second: float) -> Wire:
+    def _object_at(self, entries: Iterable[tuple[str, int]], second: float) -> WireObject:
         entered = dict(entries)
         status = [*entered][-1]
         ran, ended = _RAN in entered, status in self._graph.terminal

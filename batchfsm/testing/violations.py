@@ -10,7 +10,7 @@ import attrs
 
 from batchfsm.dialects import DIALECTS
 from batchfsm.lifecycle import OPENAI
-from batchfsm.testing.timeline import ProgressPoint, Timeline, Wire
+from batchfsm.testing.timeline import ProgressPoint, Timeline, WireObject
 from batchfsm.topology import Walk, topology
 
 DAY_S: Final = 86_400
@@ -25,7 +25,7 @@ class HealthySnapshot:
 
     way: Walk
     """The statuses entered."""
-    wire: Wire
+    wire: WireObject
 
     @property
     def own(self) -> str:
@@ -42,7 +42,7 @@ class HealthySnapshot:
         """The stamp of the status before."""
         return str(_GRAPH.stamp[self.way[-2]])
 
-    def counts(self, total: int = 0, completed: int = 0, failed: int = 0) -> Wire:
+    def counts(self, total: int = 0, completed: int = 0, failed: int = 0) -> WireObject:
         """Return the change of `request_counts` by these numbers."""
         known = self.wire["request_counts"]
         return {
@@ -81,7 +81,7 @@ class SnapshotMutation:
 
     where: Callable[[Walk], bool]
     """Returns True for a walk whose last status allows it."""
-    change: Callable[[HealthySnapshot], Wire]
+    change: Callable[[HealthySnapshot], WireObject]
     """Returns the changed fields; `observed_at` is that of the envelope."""
     alone: bool = False
     """True if an earlier snapshot would break another rule as well."""
@@ -138,15 +138,15 @@ class HistoryMutation:
 
     where: Callable[[Walk, Walk], bool]
     """Returns True for the walks of the first and of the second snapshot that allow it."""
-    second: Callable[[HealthySnapshot, Timeline, Walk], Wire]
+    second: Callable[[HealthySnapshot, Timeline, Walk], WireObject]
     """Returns the second snapshot, given the first one, its life, and the second walk."""
 
 
-def _again(change: Callable[[HealthySnapshot], Wire]) -> Callable[[HealthySnapshot, Timeline, Walk], Wire]:
+def _again(change: Callable[[HealthySnapshot], WireObject]) -> Callable[[HealthySnapshot, Timeline, Walk], WireObject]:
     return lambda seen, _, __: seen.wire | change(seen)
 
 
-def _later(_: HealthySnapshot, life: Timeline, way: Walk) -> Wire:
+def _later(_: HealthySnapshot, life: Timeline, way: Walk) -> WireObject:
     """Return a healthy snapshot of the same batch on another walk, with new stamps."""
     begun, step_s = life.begins_at, 10_000
     entries = [(status, begun + place * step_s) for place, status in enumerate(way)]
@@ -164,7 +164,7 @@ def _reaches(known: Walk, way: Walk) -> bool:
     return way[-1] == known[-1] or way[-1] in _GRAPH.reach[known[-1]]
 
 
-def _recounted(seen: HealthySnapshot) -> Wire:
+def _recounted(seen: HealthySnapshot) -> WireObject:
     """Decrease `completed` by one; if the batch is completed, count that request as failed."""
     return seen.counts(completed=-1, failed=int(seen.way[-1] == "completed"))
 
@@ -177,7 +177,7 @@ def _settled(way: Walk) -> bool:
     return way[-1] == "failed" or (way[-1] in ("expired", "cancelled") and _ran(way))
 
 
-def _unsettled(seen: HealthySnapshot) -> Wire:
+def _unsettled(seen: HealthySnapshot) -> WireObject:
     return {"errors": [{"code": "other"}]} if seen.way[-1] == "failed" else seen.counts(completed=1)
 
 
@@ -231,7 +231,7 @@ def history_places(rule: str, walks: Sequence[Walk]) -> Iterator[tuple[Walk, int
     )
 
 
-def broken_history(rule: str, life: Timeline, end: int, then: Walk) -> list[Wire]:
+def broken_history(rule: str, life: Timeline, end: int, then: Walk) -> list[WireObject]:
     """Return the snapshot at a length of a life's walk, and one on another walk that contradicts it."""
     wire = life.history()[end - 1]
     return [wire, HISTORY_VIOLATIONS[rule].second(HealthySnapshot(life.walk[:end], wire), life, then)]

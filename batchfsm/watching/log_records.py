@@ -22,7 +22,7 @@ logger: Final = getLogger("batchfsm.watching")
 # Without a handler Python itself would print the warnings of a library.
 getLogger("batchfsm").addHandler(NullHandler())
 
-Record = tuple[int, str, str | None, dict[str, Any]]
+LogRecord = tuple[int, str, str | None, dict[str, Any]]
 """Level, word, batch id and fields of a record."""
 
 
@@ -35,7 +35,7 @@ def log_event(event: Event) -> None:
             logger.log(level, "%s %s %s", word, batch_id or "-", text, extra=extra)
 
 
-def _records(event: Event) -> Iterator[Record]:
+def _records(event: Event) -> Iterator[LogRecord]:
     if isinstance(event, PollSucceeded):
         yield from _records_of_poll(event)
     elif isinstance(event, PollFailed):
@@ -60,7 +60,7 @@ def _records(event: Event) -> Iterator[Record]:
         yield WARNING, "stalled", event.batch_id, fields
 
 
-def _records_of_poll(event: PollSucceeded) -> Iterator[Record]:
+def _records_of_poll(event: PollSucceeded) -> Iterator[LogRecord]:
     for each in event.transitions:
         lag_s = None if each.at is None or each.observed_at is None else each.observed_at - each.at
         fields = {"source": each.source, "target": each.target, "evidence": each.evidence, "key": each.key}

@@ -32,7 +32,7 @@ TIME_MAX: Final = 10**11
 DEPTH_MAX: Final = 64
 """How deep a value may nest. Deeper ones are refused: a copy of them could exhaust the stack."""
 
-Hook = Callable[[Any, Any], Any]
+StructureHook = Callable[[Any, Any], Any]
 """A cattrs structure hook: `(value, type) -> value`, raising ValueError."""
 
 _SHOWN_CHARS_MAX: Final = 80
@@ -47,7 +47,7 @@ def converter(dialect: Dialect) -> Converter:
     text, file = _text_hook(null_text=dialect.null_text), _text_hook(null_text=True)
     number = _number_hook(null=dialect.null_counts)
 
-    def register(kind: type[attrs.AttrsInstance], hooks: Mapping[str, Hook]) -> None:
+    def register(kind: type[attrs.AttrsInstance], hooks: Mapping[str, StructureHook]) -> None:
         fields = {name: override(struct_hook=hook) for name, hook in hooks.items()}
         # What is no field of the wire, such as `bad`, is set afterwards.
         fields |= {field.name: override(omit=True) for field in attrs.fields(kind) if field.name not in hooks}
@@ -191,7 +191,7 @@ def short_repr(value: object) -> str:
     return text if len(text) <= _SHOWN_CHARS_MAX else f"{text[: _SHOWN_CHARS_MAX - 3]}..."
 
 
-def time_hook(dialect: Dialect) -> Hook:
+def time_hook(dialect: Dialect) -> StructureHook:
     """Return a reader of one time, as the dialect writes it."""
     nulls = {(type(null), null) for null in dialect.null_time_values}
 
@@ -223,7 +223,7 @@ def _rfc3339(text: str) -> datetime:
     return datetime.fromisoformat(text.upper())
 
 
-def _text_hook(*, null_text: bool) -> Hook:
+def _text_hook(*, null_text: bool) -> StructureHook:
     def text(value: object, _: object) -> str | None:
         if value is None or (null_text and value == ""):
             return None
@@ -240,7 +240,7 @@ def _aliased(dialect: Dialect, word: str | None) -> str | None:
     return None if word is None else dialect.canonical_status(word)
 
 
-def _number_hook(*, null: bool) -> Hook:
+def _number_hook(*, null: bool) -> StructureHook:
     def number(value: object, _: object) -> int | None:
         if value is None and null:
             return None
@@ -251,14 +251,14 @@ def _number_hook(*, null: bool) -> Hook:
     return number
 
 
-def _counts_hook(strict: Converter) -> Hook:
+def _counts_hook(strict: Converter) -> StructureHook:
     def counts(value: object, _: object) -> RequestCounts | None:
         return None if value is None else strict.structure(_object(value), RequestCounts)
 
     return counts
 
 
-def errors_hook(strict: Converter) -> Hook:
+def errors_hook(strict: Converter) -> StructureHook:
     """Return a reader of the four shapes of `errors`: object with data, page, list of objects, of texts."""
     text = _text_hook(null_text=False)
 

@@ -34,7 +34,7 @@ from batchfsm.snapshot import (
     make_snapshot,
     to_row,
 )
-from batchfsm.wire.converter import TIME_MAX, Hook, parse_time, time_hook, to_read_only
+from batchfsm.wire.converter import TIME_MAX, StructureHook, parse_time, time_hook, to_read_only
 from batchfsm.wire.envelope import SPELLINGS, canonical, canonical_errors
 
 _PICKED: Final = (*ROW_FIELDS, "id", "object", "request_counts", "usage", "metadata", "errors")
@@ -238,7 +238,7 @@ class _StatusWords(dict[str, str]):
 class FastPath:
     """Reads plain mappings as one dialect writes them."""
 
-    def __init__(self, dialect: Dialect, errors: Hook) -> None:
+    def __init__(self, dialect: Dialect, errors: StructureHook) -> None:
         """
         Prepare for a dialect.
 

@@ -16,7 +16,8 @@ def top_level_names(tree):
     for node in tree.body:
         if isinstance(node, ast.ClassDef):
             yield node.name
-        elif isinstance(node, ast.Assign | ast.AnnAssign):
+        elif isinstance(node, ast.Assign | ast.AnnAssign) and "cython." not in ast.unparse(node):
+            # A type of Cython's cannot be imported: each compiled module that needs it has it.
             target = node.targets[0] if isinstance(node, ast.Assign) else node.target
             if isinstance(target, ast.Name) and re.fullmatch(r"_?[A-Z][a-z]\w*", target.id):
                 yield target.id

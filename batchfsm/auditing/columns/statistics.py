@@ -29,7 +29,7 @@ _NO_FINDING: Final = len(SEVERITIES)
 Weight = Severity | Literal["off"]
 """The severity of a rule in a dialect, or `off`."""
 
-_Example = tuple[int, int, list[int]]
+_ReplayedExample = tuple[int, int, list[int]]
 """A batch that is drawn: its two ranks, and the numbers of its rows."""
 
 _Stamps = tuple[int, ...]
@@ -45,8 +45,8 @@ class StatisticsReader:
     """The severity of each rule, or `off`."""
     replayed: list[list[int]] = attrs.field(init=False, factory=list)
     """The numbers of the rows of each batch whose route only a replay can tell."""
-    _failing: list[_Example] = attrs.field(init=False, factory=list)
-    _clean: list[_Example] = attrs.field(init=False, factory=list)
+    _failing: list[_ReplayedExample] = attrs.field(init=False, factory=list)
+    _clean: list[_ReplayedExample] = attrs.field(init=False, factory=list)
 
     def add(self, partition: Partition) -> None:
         """Add the batches of a partition that the row engine does not check, all rows checked."""
@@ -183,14 +183,14 @@ def _without(last: Snapshot, names: tuple[str, ...]) -> Snapshot:
 
 
 def _first_examples(
-    partition: Partition, before: list[_Example], slots: list[int], ranks: tuple[Any, Any], most: int
-) -> list[_Example]:
+    partition: Partition, before: list[_ReplayedExample], slots: list[int], ranks: tuple[Any, Any], most: int
+) -> list[_ReplayedExample]:
     """Return the first batches by their two ranks: of those before, and of some batches of a partition."""
     chosen = sorted(slots, key=lambda slot: (ranks[0][slot], ranks[1][slot]))[:most]
     wanted = bytearray(partition.table.size())
     for slot in chosen:
         wanted[slot] = 1
-    fresh: Iterator[_Example] = (
+    fresh: Iterator[_ReplayedExample] = (
         (ranks[0][slot], ranks[1][slot], [row.number for row in rows])
         for slot, rows in zip(sorted(chosen), partition.histories(wanted), strict=True)
     )
