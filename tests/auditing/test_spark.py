@@ -36,7 +36,7 @@ from batchfsm.dialects import get_dialect
 from batchfsm.errors import DefinitionError, UnknownNameError
 from batchfsm.finding import LogPosition
 from batchfsm.logs import RawRecord
-from batchfsm.sql import InputTable, query
+from batchfsm.sql import Table, query
 from bench.snapshot_log import to_parquet, write
 from support.medley import filled, medley
 from support.notation import seen
@@ -90,7 +90,7 @@ def test_spark_and_duckdb_answer_alike(server, is_counted, spark, warehouse, tmp
     filled(warehouse, medley(Random(server), server, 200, 200))  # noqa: S311  # Dice.
     warehouse.execute(f"COPY log TO '{tmp_path}/log.parquet' (FORMAT parquet)")
     spark.read.parquet(f"{tmp_path}/log.parquet").createOrReplaceTempView("log")
-    table = InputTable.of("log", "spark", is_nested=False, changes={"place": "place"})
+    table = Table.of("log", "spark", is_nested=False, changes={"place": "place"})
     text = query(table, server=server, is_counted=is_counted)
     by_duckdb = query(attrs.evolve(table, sql_dialect="duckdb"), server=server, is_counted=is_counted)
     answer = [tuple(row) for row in spark.sql(text).collect()]
