@@ -184,7 +184,7 @@ def test_who_does_not_say_when_is_as_late_as_the_one_before(tmp_path):
     assert [1, 2] == [e.place.line for e in audit([late, then], state=state).unreadable]
     assert [1] == [e.place.line for e in audit([then], state=state).unreadable]
 
-    report = audit([*timed([then], since=CREATED + 5000), last], state=state)
+    report = audit([*timed([then], since=CREATED + 3000), last], state=state)
     assert (2, 0, {}) == (report.snapshots, report.unreadable_count, report.counts)
     assert (1, 0) == ((again := audit([last], state=state)).snapshots, again.unreadable_count)
 
@@ -194,7 +194,7 @@ def test_late_rows_of_a_log_that_is_sorted(is_repeatable, tmp_path):
     """They are named once, though the log is begun again."""
     state = tmp_path / "state.db"
     audit(timed(seen("vpzc")[:2]), state=state)
-    log = [*timed(seen("vpzc")[:1]), *timed(seen("vpzc")[2:], since=CREATED + 5000)[::-1]]
+    log = [*timed(seen("vpzc")[:1]), *timed(seen("vpzc")[2:], since=CREATED + 3000)[::-1]]
     report = audit(log if is_repeatable else iter(log), state=state)
 
     assert (2, 1, {}) == (report.snapshots, report.unreadable_count, report.counts)
