@@ -66,36 +66,29 @@ def audit(
     """
     Check every snapshot of a log, alone and against those before it.
 
-    A log in order of observation is streamed: memory holds a small record of each batch.
-    Any other log is written to temporary files and sorted batch by batch.
-    Large tables and files of JSON lines are read in columns, if the package was compiled when it was
-    installed; the report is the same.
+    A log in order of observation is streamed; any other is sorted in temporary files. Large tables and files of JSON
+    lines are read in columns, if the package was compiled when it was installed; the report is the same.
 
     Args:
-        source: Paths or globs (JSON lines, arrays, pages, text forms, Parquet; gzip and zstd), `-`
-            for standard input, batch objects, a dataframe of any library that exports Arrow,
-            or a DataFrame of Spark.
+        source: Paths or globs (JSON lines, arrays, pages, text forms, Parquet; gzip and zstd), `-` for standard input,
+            batch objects, or a dataframe of Spark or of any library that exports Arrow.
         dialect: The server family that made the log.
-        select: The rules to report, by name, code or how codes begin, as a list or with
-            commas between; None: all.
+        select: The rules to report, by name, code or beginning of a code, as a list or separated by commas; None: all.
         ignore: The rules not to report.
         max_findings: How many findings, and unreadable places, are listed; counts are always exact.
         unreadable_max: With how many unreadable places the verdict may be `consistent`, as a number
             or as a share of all places such as `"1%"`; beyond it the verdict is `undetermined`.
         skew_s: How far a stamp may lie after its observation; seconds.
         input_format: The format of the files; `auto` recognises it.
-        memory: How much memory columns may take before rows go to disk; bytes, or text such as `500MB`.
+        memory: Bytes that columns may take before rows go to disk, or text such as `500MB`.
         engine: `rows` reads no columns, however large the log. `spark` lets the workers of
             Spark check it; `auto` does so for a DataFrame of Spark only.
-        statistics: Collect the data of the charts of `batchfsm.write_report`; not in Spark. A log
-            that is read row by row has them anyway: a small one, or one that is not in files.
+        statistics: Collect the data of the charts of `batchfsm.write_report`; not in Spark.
         state: The file of the records from which the next audit continues; not in Spark.
-        progress: Called with the progress at most ten times a second and once at the end;
-            an exception of it stops the audit. Spark does not call it.
+        progress: Called at most ten times a second and once at the end; its exceptions stop the audit. Not in Spark.
 
     Raises:
-        SourceError: If a file cannot be opened, is no log (an archive, CSV, a folder, an address), is a damaged table
-            or holds no batches, or if there is no room to sort.
+        SourceError: If a file cannot be opened, is no log, is damaged or holds no batches, or the disk is full.
         StateError: If the state cannot be read or written, or is not for this audit.
         UnknownNameError: If a dialect, rule, format or engine has no such name.
         MissingExtraError: If the library that Spark, a table or zstd needs is not installed.
@@ -107,11 +100,9 @@ def audit(
     if engine not in ENGINES:
         raise UnknownNameError("engine", engine, ENGINES)
     template = FindingsAccumulator(
-        select=_tokens(select),
-        ignore=_tokens(ignore) or (),
-        listed_max=max_findings,
+        select=_tokens(select), ignore=_tokens(ignore) or (), listed_max=max_findings,
         unreadable_max=parse_unreadable_max(unreadable_max),
-    )
+    )  # fmt: skip
     plan = _AuditPlan(
         dialect=get_dialect(dialect), template=template, skew_s=skew_s, memory=parse_size(memory),
         has_columns=engine == "auto", has_statistics=statistics, meter=ProgressMeter(progress),

@@ -119,7 +119,7 @@ def _rule(code: str, report: Report) -> dict[str, Any]:
         "name": rule.name,
         "severities": [*dict.fromkeys(severities)] or [rule.severity],
         "count": report.counts[code],
-        "means": rule.description,
+        "description": rule.description,
         "remedy": rule.remedy,
         "first": clock(min(spans)) if spans else "",
         "last": clock(max(spans)) if spans else "",

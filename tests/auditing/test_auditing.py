@@ -304,7 +304,8 @@ def test_select_and_ignore(select, ignore, expected):
 @pytest.mark.parametrize("token", ["Z", "H59", "", "terminal_left"])
 def test_unknown_rules(argument, token):
     """A rule that nobody knows is an error that lists those there are."""
-    with pytest.raises(UnknownNameError, match=f"^no rule is called '{token}'; known: S001, S002, ") as caught:
+    nearest = r"the nearest is H502 \(terminal-left\); " if token == "terminal_left" else ""
+    with pytest.raises(UnknownNameError, match=f"^no rule is called '{token}'; {nearest}known: S001, S002, ") as caught:
         audit(LEFT, **{argument: [token]})
 
     assert ("rule", token, tuple(RULES)) == (caught.value.kind, caught.value.name, caught.value.known)
@@ -609,7 +610,7 @@ def test_no_room_to_go_on_sorting(monkeypatch):
 # ---------------------------------------------------------------- two other readings of the contract
 
 # Which field a finding names, where several are to blame, is its own affair for these.
-FREE = {"P102", "P103", "T201", "T205", "T207", "H501", "H502", "H507", "H508"} | {
+FREE = {"P102", "P103", "T201", "T205", "T207", "T208", "H501", "H502", "H507", "H508"} | {
     code for code in RULES if code[0] in "CF"
 }
 

@@ -586,7 +586,9 @@ def test_tables_are_shuffled_and_checked(kind, undecoded_max, engine, logs, monk
 
 def test_a_worker_without_rows():
     """It yields nothing."""
-    assert [] == list(check_partition(iter([]), pickled((pickled(get_dialect("openai")), None, 60.0, 10**9, (), ()))))
+    assert [] == list(
+        check_partition(iter([]), pickled((pickled(get_dialect("openai")), None, 60.0, 10**9, 0, (), ())))
+    )
 
 
 def test_shares():

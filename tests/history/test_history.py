@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from batchfsm import OPENAI, Lifecycle, SnapshotError, State, Transition, audit
 from batchfsm.history import BatchRecord, Fold
-from batchfsm.history.fold import OnIllegal
+from batchfsm.history.fold import OnIllegalMove
 from batchfsm.lifecycle import Step as LifecycleStep
 from batchfsm.topology import topology
 from batchfsm.wire import reader
@@ -39,7 +39,7 @@ def told(
     dialect: str = "openai",
     *,
     at: Sequence[float | None] | None = None,
-    on_illegal: OnIllegal = "adopt",
+    on_illegal: OnIllegalMove = "adopt",
 ) -> Told:
     """Fold snapshots of one batch, seen `at` these seconds since creation."""
     fold, track = Fold(DIALECTS[dialect], on_illegal=on_illegal), BatchRecord()

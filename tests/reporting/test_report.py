@@ -206,7 +206,7 @@ def test_each_rule_says_what_it_means(whole):
     for code, count in audited.counts.items():
         assert f'data-rule="{code}">{code}</a> {RULES[code].name}</th>' in shown
         assert f'<td class="number">{count:,}</td>' in shown
-        assert f"<dt>{code} {RULES[code].name}</dt><dd>{RULES[code].means} <em>{RULES[code].remedy}</em>" in shown
+        assert f"<dt>{code} {RULES[code].name}</dt><dd>{RULES[code].description} <em>{RULES[code].remedy}</em>" in shown
 
 
 def test_severities_are_those_that_were_found(whole, tmp_path):

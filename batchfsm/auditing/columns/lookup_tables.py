@@ -127,7 +127,7 @@ def _flat(rows: Iterable[tuple[int, ...]]) -> array[int]:
 
 
 def _stamp_sets(context: RuleContext) -> array[int]:
-    """Return what the status and the set stamps alone decide, out of the scalar rules' own tables."""
+    """Return the violations of P101 to P103 for each status and set of stamps, from the scalar rules' tables."""
     graph, found = context.topology, array("q", bytes(8 * 256 * (len(context.topology.statuses) + 1)))
     for code, status in enumerate(graph.statuses):
         for present in range(256):
