@@ -1,4 +1,4 @@
-"""One reader for every form: whatever an object comes as, its row and its snapshot are those of the converter."""
+"""Each input form of an object gives the row and the snapshot that the converter gives."""
 
 import json
 from collections import UserDict
@@ -57,7 +57,7 @@ ODD = {
 
 
 def deep():
-    """Return an object that nests deeper than a copy of it may."""
+    """Return an object that is nested deeper than the parser accepts."""
     found = {}
     for _ in range(100):
         found = {"deep": found}
@@ -83,7 +83,7 @@ dialects = st.sampled_from(sorted(DIALECTS))
 
 
 def answer(read):
-    """Return all that can be compared of a row, types included; or what was refused."""
+    """Return the comparable values of a row with their types, or the refusal."""
     try:
         parsed = read()
     except SnapshotError as error:
@@ -97,7 +97,7 @@ def answer(read):
 @pytest.mark.parametrize("form", FORMS)
 @given(wire=wires, dialect=dialects, seen=clocks)
 def test_every_form_gives_the_row_of_the_converter(form, wire, dialect, seen):
-    """Healthy, odd and broken values: the same values of the same types, and the same refusals."""
+    """For valid, unusual and invalid values, each form gives the converter's values, types and refusals."""
     wire_reader = reader(DIALECTS[dialect])
     expected = answer(lambda: ParsedRow.of(wire_reader._read(json.loads(json.dumps(wire)), seen)))
 
@@ -106,7 +106,7 @@ def test_every_form_gives_the_row_of_the_converter(form, wire, dialect, seen):
 
 @given(wire=wires, dialect=dialects, seen=clocks)
 def test_a_snapshot_is_the_row_it_was_read_from(wire, dialect, seen):
-    """Given back to the reader, or written to disk, a row and its snapshot stay what they are."""
+    """A row and its snapshot are unchanged after they are parsed again or written to disk."""
     wire_reader = reader(DIALECTS[dialect])
     try:
         parsed, again = wire_reader.read_row(wire, seen), wire_reader.read_row(deepcopy(wire), seen)
@@ -116,13 +116,13 @@ def test_a_snapshot_is_the_row_it_was_read_from(wire, dialect, seen):
 
     assert parsed is wire_reader.read_row(parsed)
     assert expected == answer(lambda: wire_reader.read_row(parsed.snapshot))
-    restored = unpickled(pickled(again))  # Its snapshot was not asked for yet.
+    restored = unpickled(pickled(again))  # The row has not built its snapshot yet.
     assert (expected, parsed.pattern is None) == (answer(lambda: restored), restored.pattern is None)
 
 
 @pytest.mark.parametrize("seen", [CREATED + 7, None])
 def test_a_row_may_be_seen_at_another_time(seen):
-    """The argument goes before what the row says; none leaves it."""
+    """The argument `observed_at` overrides the time in the row; without the argument the row's time stays."""
     wire_reader = reader(DIALECTS["openai"])
     parsed = wire_reader.read_row(snap("vp"), CREATED + 5)
 
@@ -142,7 +142,7 @@ def test_a_row_may_be_seen_at_another_time(seen):
     ],
 )
 def test_healthy_rows_do_without_the_converter(path, change):
-    """Errors set, unknown keys, text beyond ASCII and blank files are what real servers send."""
+    """Errors, unknown keys, non-ASCII text and blank file ids take the fast path, since real servers send them."""
     assert reader(DIALECTS["openai"]).parse_fast(snap(path) | change) is not None
 
 
@@ -157,7 +157,7 @@ def test_healthy_rows_do_without_the_converter(path, change):
     ],
 )
 def test_a_dialect_does_without_the_converter_too(dialect, change):
-    """Aliases, its own forms of a time, sentinels and null counts are healthy there, and odd elsewhere."""
+    """A dialect's aliases, time forms, sentinels and null counts take the fast path under that dialect only."""
     wire = snap("v") | change
 
     assert reader(DIALECTS[dialect]).parse_fast(wire) is not None
@@ -165,7 +165,7 @@ def test_a_dialect_does_without_the_converter_too(dialect, change):
 
 
 def test_a_row_shares_nothing_with_the_callers_object():
-    """Once its snapshot was taken, what the caller changes is not seen."""
+    """After the snapshot is built, a change of the caller's object does not change the row."""
     wire = snap("vp", usage={"a": {"b": 1}}, novel=[1], metadata={"a": "b"})
     snapshot = reader(DIALECTS["openai"]).read_row(wire).snapshot
     before = deepcopy(repr(snapshot))
@@ -200,17 +200,17 @@ envelopes = st.dictionaries(st.sampled_from(names), inner | clocks | st.just("ba
 @given(envelopes)
 @example({"object": "list", "data": [snap("v")]})
 def test_the_usual_envelope_is_opened_as_any_other(envelope):
-    """The quick look agrees with the thorough one, or leaves it to that."""
+    """The quick check of an envelope gives the result of the full check, or defers to the full check."""
     found = only_batch(envelope)
 
     assert found is None or [found] == list(unwrap(envelope))
 
 
-# ---------------------------------------------------------------- keys that stand twice
+# ---------------------------------------------------------------- duplicate keys
 
 
 class Pairs(list):
-    """What an object holds, in which a key may stand twice."""
+    """The pairs of a JSON object, in which a key may occur twice."""
 
 
 texts = st.text(st.sampled_from('ab:" \\\t\né{},'), max_size=6)
@@ -225,7 +225,7 @@ ends = st.sampled_from(["}", "}", '"a": 1}', ', "a": 1}', "", "} x", "}\n", "} \
 
 @st.composite
 def documents(draw):
-    """Draw JSON text, or what is nearly JSON, with blanks where JSON allows them."""
+    """Draw JSON text, or text that is almost JSON, with blanks where JSON allows them."""
 
     def text_of(value):
         if isinstance(value, Pairs):
@@ -239,7 +239,7 @@ def documents(draw):
 
 
 def outcome(decode_it):
-    """Return what was decoded, or what is wrong with it."""
+    """Return the decoded value, or the error."""
     try:
         return repr(decode_it())
     except SnapshotError as error:
@@ -254,21 +254,21 @@ def outcome(decode_it):
 @example('{"a": "x\\":", "a": 1}')
 @example('{"a": "http://b", "a": 1}')
 def test_a_key_that_stands_twice_is_always_seen(text):
-    """Counting colons finds what looking at every pair does, and nothing else."""
+    """Counting colons finds the same duplicate keys as a comparison of all pairs."""
     assert outcome(lambda: decoder.raw_decode(text, 0)) == outcome(lambda: make_scanner()(text, 0))
     assert outcome(lambda: decoder.decode(text)) == outcome(lambda: decode(text))
 
 
 def test_text_with_a_mark_is_refused():
-    """A byte order mark belongs to bytes; in text it is no JSON."""
+    """A byte order mark is allowed in bytes; text that begins with one is not JSON."""
     assert outcome(lambda: decode("\ufeff{}")).startswith("not JSON: Unexpected UTF-8 BOM")
 
 
-# ---------------------------------------------------------------- tables that a hostile log shall not grow
+# ---------------------------------------------------------------- caches have a bounded size
 
 
 def test_full_tables_read_all_the_same(monkeypatch):
-    """Once a table is full, an object that it does not hold is parsed anew, and the row is the same."""
+    """When a cache is full, an object that is not in it is parsed without it, and the row is the same."""
     wire_reader = reader(DIALECTS["openai"])
     expected = answer(lambda: wire_reader.read_row(snap("vpzc")))
     layouts, patterns = fast_path._Layouts(frozenset(WIRE_FIELDS)), fast_path._Patterns()
@@ -281,7 +281,7 @@ def test_full_tables_read_all_the_same(monkeypatch):
 
 
 def test_objects_of_very_many_keys_are_read_without_a_table():
-    """They are read by the converter, and their envelopes each time anew."""
+    """The converter reads such objects, and their envelopes are parsed each time."""
     many = {f"key_{number}": number for number in range(100)}
     sizes = len(fast_path._LAYOUTS), len(envelope._ENVELOPES)
 

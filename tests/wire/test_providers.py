@@ -1,4 +1,4 @@
-"""Dialects of other providers: their maps, what they refuse, and their published objects."""
+"""Dialects of other providers: their field maps, the values they refuse, and the objects that they publish."""
 
 import copy
 import json
@@ -45,7 +45,7 @@ def test_every_provider_has_an_object_here():
 
 
 def test_an_object_of_anthropic():
-    """Five counts are added up to the total; one stamp is the end; the word of the wire stays."""
+    """The total is the sum of five counts, one stamp dates every end, and the provider's status is kept."""
     snapshot = parse(ENDED, dialect="anthropic")
 
     assert ("msgbatch_1", "ended", second("2026-01-01T00:02:00Z")) == (snapshot.id, snapshot.status, snapshot.ended_at)
@@ -56,7 +56,7 @@ def test_an_object_of_anthropic():
 
 
 def test_an_object_of_gemini():
-    """Counts are text, zeros are left out, and the model's answers are nowhere in what is kept."""
+    """Counts are text, zeros are left out, and the snapshot keeps none of the model's answers."""
     snapshot = parse(GEMINI, dialect="gemini")
 
     assert ("batches/1", "completed") == (snapshot.id, snapshot.status)
@@ -67,9 +67,9 @@ def test_an_object_of_gemini():
 
 
 def test_the_object_of_google_genai():
-    """The SDK flattens the object; its enumeration is text of its own type, its times are datetimes."""
+    """The SDK flattens the object; its status is a member of a string enum, and its times are datetimes."""
 
-    class JobState(str, Enum):  # noqa: UP042  # As google-genai has it.
+    class JobState(str, Enum):  # noqa: UP042  # google-genai declares it like this.
         RUNNING = "JOB_STATE_RUNNING"
 
     job = {
@@ -84,19 +84,19 @@ def test_the_object_of_google_genai():
 
 
 def test_a_naive_datetime_is_invalid():
-    """Its zone is unknown, so it is no instant."""
+    """A datetime without a zone does not identify an instant."""
     with pytest.raises(SnapshotError, match=r"created_at"):
-        parse(BEDROCK | {"submitTime": datetime(2026, 1, 1)}, dialect="bedrock")  # noqa: DTZ001  # That is the point.
+        parse(BEDROCK | {"submitTime": datetime(2026, 1, 1)}, dialect="bedrock")  # noqa: DTZ001  # Naive on purpose.
 
 
 def test_the_end_of_an_expired_job_of_bedrock_is_unknown():
-    """Its endTime is four minutes after the submission; of other ends it is the end."""
+    """The endTime of an expired job is four minutes after the submission; for other final statuses it is the end."""
     assert parse(BEDROCK, dialect="bedrock").ended_at is None
     assert second("2026-01-01T00:03:46Z") == parse(BEDROCK | {"status": "Completed"}, dialect="bedrock").ended_at
 
 
 def test_an_object_of_mistral_is_not_openais():
-    """It says `object: batch`, too; what tells it apart is `total_requests`."""
+    """Mistral's objects also have `object: batch`; the key `total_requests` distinguishes them."""
     snapshot = parse(MISTRAL, dialect="mistral")
 
     assert (100, 7, 1) == tuple(getattr(snapshot.request_counts, name) for name in ("total", "completed", "failed"))
@@ -106,7 +106,7 @@ def test_an_object_of_mistral_is_not_openais():
 
 
 def test_three_of_one_request_of_fireworks_is_no_finding():
-    """The total is what the uploader declared."""
+    """The total is the number that the uploader declared, so a smaller sum breaches no rule."""
     observation = Monitor("fireworks").observe(FIREWORKS)
 
     assert () == observation.findings
@@ -114,7 +114,7 @@ def test_three_of_one_request_of_fireworks_is_no_finding():
 
 
 def test_errors_in_three_shapes():
-    """A text is the message of one entry, and so is that of an object with a numeric code; an empty text is none."""
+    """A text or an object with a numeric code becomes one entry; an empty text becomes none."""
     failed = GEMINI | {"error": {"code": 13, "message": "broken"}}
 
     assert [("broken", "13")] == [(each.message, each.code) for each in parse(failed, dialect="gemini").errors]
@@ -125,14 +125,14 @@ def test_errors_in_three_shapes():
 
 
 def parse_or_bad(found, dialect):
-    """Return the fields that are refused."""
+    """Return the names of the refused fields."""
     with pytest.raises(SnapshotError) as caught:
         parse(found, dialect=dialect)
     return " ".join(path for path, _ in caught.value.problems)
 
 
 def test_two_spellings_that_disagree_are_refused():
-    """Neither can be trusted."""
+    """Both values are refused, because the parser cannot decide between them."""
     assert "$.id" in parse_or_bad(GEMINI | {"name": "batches/2"}, "gemini")
 
 
@@ -145,7 +145,7 @@ def test_a_count_that_is_none_is_refused(count):
 
 
 def test_a_count_that_is_missing_is_unknown():
-    """Only where zeros are left out, an absent count is zero."""
+    """An absent count is zero only under a dialect that leaves out zeros."""
     found = copy.deepcopy(ENDED)
     del found["request_counts"]["expired"]
 
@@ -153,7 +153,7 @@ def test_a_count_that_is_missing_is_unknown():
 
 
 def test_a_value_in_the_place_of_an_object_is_kept():
-    """Where a path leads on, but the value is no object, it is an unknown key."""
+    """Where the map expects an object and finds another value, the value is kept as an unknown key."""
     found = parse(GEMINI | {"dest": "odd"}, dialect="gemini")
 
     assert "odd" == found.extra["dest"]
@@ -161,7 +161,7 @@ def test_a_value_in_the_place_of_an_object_is_kept():
 
 @pytest.mark.parametrize("name", PROVIDERS)
 def test_what_is_written_back_is_read_as_the_same(name):
-    """Under OpenAI's names, in every case."""
+    """The mapping uses OpenAI's names, in each style of keys."""
     snapshot = parse(OBJECTS[name], dialect=name)
 
     for case in ("snake", "camel", "pascal"):
@@ -176,7 +176,7 @@ def test_what_is_written_back_is_read_as_the_same(name):
     lambda found, pages: {pages[0]: [found]} if pages else found,
 ], ids=["bare", "envelope", "array", "page"])  # fmt: skip
 def test_every_wrapping_is_opened(name, wrap):
-    """The object is found in it."""
+    """The parser finds the batch inside each kind of wrapping."""
     assert OBJECTS[name] == json.loads(json.dumps(OBJECTS[name]))
     assert parse(OBJECTS[name], dialect=name) == parse(json.dumps(OBJECTS[name]), dialect=name)
     wrapped = wrap(OBJECTS[name], PROVIDERS[name].wire.pages)
@@ -188,7 +188,7 @@ def test_every_wrapping_is_opened(name, wrap):
 @pytest.mark.parametrize("name", PROVIDERS)
 @pytest.mark.parametrize("found", [{"error": {"message": "no"}}, {"id": "x"}, {}, {"status": "completed", "id": "b"}])
 def test_an_object_without_the_mark_is_unreadable(name, found):
-    """One sentence names the keys that were expected."""
+    """The message is one sentence that names the expected keys."""
     with pytest.raises(SnapshotError, match=rf"has not the keys of a batch of {name} \("):
         parse(found, dialect=name)
 
@@ -199,7 +199,7 @@ def test_an_object_without_the_mark_is_unreadable(name, found):
 @needs_samples
 @pytest.mark.parametrize("name", ["anthropic", "gemini", "bedrock", "mistral", "fireworks"])
 def test_no_real_object_has_an_error(name):
-    """Alone, and in an audit of all of them."""
+    """No published object has a finding of severity error, alone or in an audit of all objects."""
     bodies = [body for _, body in samples(name, "real") if "total_requests" not in body or "id" in body]
     report = audit(bodies, dialect=name)
 
@@ -209,7 +209,7 @@ def test_no_real_object_has_an_error(name):
 
 @needs_samples
 def test_a_recorded_server_is_clean():
-    """OGX: happy, failed and cancelled batches, polled."""
+    """OGX's batches, polled until completed, failed or cancelled, cause no finding."""
     lines = (SAMPLES / "anthropic_ogx_recorded.jsonl").read_text().splitlines()
     report = audit([json.loads(line)["body"] for line in lines], dialect="anthropic")
 
@@ -218,7 +218,7 @@ def test_a_recorded_server_is_clean():
 
 @needs_samples
 def test_results_before_the_end_are_found():
-    """Two servers give the address of the results at once."""
+    """Two servers report the address of the results before the end; the audit finds it."""
     report = audit([body for _, body in samples("anthropic", "server")], dialect="anthropic")
 
     assert 0 < report.counts["F401"]
@@ -228,7 +228,7 @@ def test_results_before_the_end_are_found():
 
 
 def test_the_hooks_of_a_provider():
-    """One look at the end fires the hooks of all statuses that were proven."""
+    """One observation of a final status fires the hooks of all statuses that it proves."""
     monitor, fired = Monitor("anthropic"), []
     monitor.on()(lambda transition: fired.append((transition.target, transition.evidence, transition.event)))
     monitor.observe(ANTHROPIC)
@@ -243,7 +243,7 @@ def test_the_hooks_of_a_provider():
 
 
 def test_one_hook_serves_several_providers():
-    """A word that means the same is the same word."""
+    """One hook on `completed` is called for the batches of two providers with different status words."""
     for name in ("gemini", "fireworks"):
         monitor, fired = Monitor(name), []
         monitor.on("completed", name="collect")(fired.append)
@@ -252,14 +252,14 @@ def test_one_hook_serves_several_providers():
 
 
 def test_an_end_stamp_of_an_open_batch_is_forbidden():
-    """Of no final status can it be the end: the present one is open."""
+    """A stamp of the end on a batch whose status is not final breaches P102."""
     observation = Monitor("anthropic").observe(ANTHROPIC | {"ended_at": "2026-01-01T00:02:00Z"})
 
     assert ["P102"] == [finding.rule for finding in observation.findings]
 
 
 def test_an_end_before_a_status_is_out_of_order():
-    """Each pair of stamps is named once, however many final statuses share one."""
+    """Each pair of stamps is named once, even if several final statuses share a stamp."""
     observation = Monitor("fireworks").observe(
         FIREWORKS | {"lifecycle": {"runStartTime": "2026-01-01T00:06:00Z", "endTime": "2026-01-01T00:05:00Z"}}
     )
@@ -269,7 +269,7 @@ def test_an_end_before_a_status_is_out_of_order():
 
 
 def test_an_inferred_step_is_a_warning():
-    """No source says that a queued job of Mistral can fail; it may."""
+    """No source documents that a queued job of Mistral can fail, so the step is tolerated with a warning."""
     monitor = Monitor("mistral")
     monitor.observe(MISTRAL | {"status": "QUEUED", "started_at": None})
     observation = monitor.observe(MISTRAL | {"status": "CANCELLATION_REQUESTED", "started_at": None})
@@ -287,13 +287,13 @@ def test_an_inferred_step_is_a_warning():
     lambda name: conform(None, now=None, sleep=None, server="s", dialect=name),
 ], ids=["sql", "scenario", "conform"])  # fmt: skip
 def test_programs_that_need_openais_fields_refuse(name, use):
-    """One sentence, before anything is done."""
+    """The error says that the provider's batches do not have OpenAI's fields."""
     with pytest.raises(DefinitionError, match=rf"needs OpenAI's fields, which batches of {name} do not have"):
         use(name)
 
 
 def test_a_large_log_of_a_provider_is_read_by_rows(tmp_path, monkeypatch):
-    """Columns have OpenAI's fields only."""
+    """The vectorized engine reads OpenAI's fields only."""
     monkeypatch.setattr(api, "COLUMNS_BYTES_MIN", 0)
     path = tmp_path / "log.jsonl"
     path.write_text("".join(json.dumps(each) + "\n" for each in (ANTHROPIC, ENDED)))
@@ -328,7 +328,7 @@ FIELDS = {"id": "key", "status": "state", "created_at": "born"}
     ],
 )
 def test_a_map_is_checked_when_it_is_built(wire, problem):
-    """Each fault is one sentence of the dialect's error."""
+    """The error of the dialect has one sentence for each fault."""
     with pytest.raises(DefinitionError) as caught:
         Dialect(name="mine", base=TINY, wire=Wire(**{"mark": ("key", "born"), "fields": FIELDS} | wire))
 
@@ -355,7 +355,7 @@ JSON = st.recursive(
 @pytest.mark.parametrize("name", PROVIDERS)
 @given(data=st.data())
 def test_no_value_stops_an_audit(name, data):
-    """Whatever stands in the place of a value, the object is read with findings, or is named as unreadable."""
+    """With any value in any field, the object is read with findings, or is reported as unreadable."""
     found = copy.deepcopy(OBJECTS[name])
     holder = found
     key = data.draw(st.sampled_from(sorted(holder)))

@@ -1,4 +1,4 @@
-"""Batches as openai-python has them: its `Batch` of 3.x, and what 1.x and 2.x could do."""
+"""Batches of openai-python: the `Batch` class of 3.x, and objects with the methods of 1.x and 2.x."""
 
 import openai
 import pytest
@@ -22,42 +22,42 @@ BUILDERS = {"construct": lambda wire: Batch.construct(**wire), "model_validate":
 
 
 class PydanticOne:
-    """An object of openai-python 1.x on pydantic 1: `model_dump` takes no arguments of pydantic 2."""
+    """An object of openai-python 1.x on pydantic 1: `model_dump` does not accept the arguments of pydantic 2."""
 
     def __init__(self, wire):
         self.wire = wire
 
     def model_dump(self, *, mode="python", by_alias=False, exclude_unset=False):
-        """Return the object of the wire."""
+        """Return the batch object as a mapping."""
         return dict(self.wire)
 
 
 class DictOnly:
-    """An object that has nothing but `to_dict`."""
+    """An object whose only method is `to_dict`."""
 
     def __init__(self, wire):
         self.wire = wire
 
     def to_dict(self):
-        """Return the object of the wire."""
+        """Return the batch object as a mapping."""
         return dict(self.wire)
 
 
 class Both(PydanticOne, DictOnly):
-    """An object with both; either will do."""
+    """An object with both methods."""
 
 
 @pytest.mark.parametrize("build", BUILDERS)
 @pytest.mark.parametrize("path", ["v", "vp", "vpz", "vpzc", "vf", "vpze", "vpg", "vpgx"])
 def test_a_batch_reads_like_its_wire(build, path):
-    """What the SDK parsed and what it parsed it from are one snapshot."""
+    """The SDK object and the JSON from which the SDK parsed it give the same snapshot."""
     wire = snap(path, usage=USAGE)
 
     assert parse(wire) == parse(BUILDERS[build](wire))
 
 
 def test_a_batch_from_a_client_reads_like_its_wire():
-    """The way users get one: through a client, with a request id beside it that is not of the batch."""
+    """A batch that a client returned reads like its JSON; the client's request id is not part of the batch."""
     wire = snap("vpzc", usage=USAGE)
 
     def answer(request):
@@ -71,7 +71,7 @@ def test_a_batch_from_a_client_reads_like_its_wire():
 
 
 def test_an_unknown_status_is_read_without_a_warning():
-    """`construct` lets any string pass, and pydantic warns of it when it dumps: nobody is to see that."""
+    """`construct` accepts any status, and pydantic warns when it dumps the object; the user sees no warning."""
     batch = Batch.construct(**snap("vp", status="paused"))
 
     assert ("paused", None) == (parse(batch).status, parse(batch).known_status)
@@ -79,7 +79,7 @@ def test_an_unknown_status_is_read_without_a_warning():
 
 
 def test_a_wrong_type_is_read_without_a_warning():
-    """`construct` checks no type either; what is bad is refused by us."""
+    """`construct` checks no types; the parser refuses the value, and the user sees no warning."""
     batch = Batch.construct(**snap("vp", created_at=str(CREATED), request_counts={"total": "8"}))
     findings = Monitor().observe(batch).findings
 
@@ -87,14 +87,14 @@ def test_a_wrong_type_is_read_without_a_warning():
 
 
 def test_unknown_fields_are_kept():
-    """A field that the SDK does not know is in `extra`."""
+    """A field that the SDK does not define is in `extra`."""
     batch = Batch.construct(**snap("v", output_expires_after={"seconds": 3600}))
 
     assert {"output_expires_after": {"seconds": 3600}} == parse(batch).extra
 
 
 def test_absent_fields_read_null():
-    """A minimal object has the seven required fields alone."""
+    """A minimal object has only the seven required fields."""
     names = ("id", "object", "endpoint", "input_file_id", "completion_window", "status", "created_at")
     wire = {name: value for name, value in snap("v").items() if name in names}
 
@@ -108,7 +108,7 @@ def test_absent_fields_read_null():
 
 @pytest.mark.parametrize("kind", [PydanticOne, DictOnly, Both])
 def test_older_objects_read_like_their_wire(kind):
-    """`model_dump` without `warnings`, or `to_dict` alone, is enough."""
+    """`model_dump` without the argument `warnings`, or `to_dict` alone, is sufficient."""
     wire = snap("vpzc", novel=1)
 
     assert parse(wire) == parse(kind(wire))
@@ -116,12 +116,12 @@ def test_older_objects_read_like_their_wire(kind):
 
 
 class Broken:
-    """An object whose dump fails, as that of a damaged pydantic model does."""
+    """An object whose dump fails, as the dump of a damaged pydantic model does."""
 
     id = "batch_1"
 
     def model_dump(self):
-        """Fail."""
+        """Raise an error."""
         msg = "no serializer"
         raise ValueError(msg)
 
@@ -139,14 +139,14 @@ def test_an_object_that_cannot_be_dumped_is_refused_in_one_line():
 
 
 def test_an_audit_reads_sdk_objects():
-    """The objects of a whole life, of whatever version of pydantic, are consistent."""
+    """An audit of the SDK objects of a complete batch finds nothing, with pydantic 1 and pydantic 2."""
     report = audit([build(wire) for wire in seen("vpzc") for build in BUILDERS.values()])
 
     assert ("consistent", 8, 1) == (report.verdict, report.snapshots, report.batches)
 
 
 def test_a_page_is_opened():
-    """What `batches.list()` returns holds its batches."""
+    """The page that `batches.list()` returns is read as its batches."""
     page = SyncCursorPage[Batch].construct(data=[Batch.construct(**snap("v"))], has_more=False)
 
     assert parse(snap("v")) == parse(page)
@@ -155,7 +155,7 @@ def test_a_page_is_opened():
 @pytest.mark.parametrize("path", ["vpzc", "vf", "vpze", "vgx", "vpgx"])
 @pytest.mark.parametrize("build", BUILDERS)
 def test_every_status_is_consistent(path, build):
-    """A whole life polled by the SDK is judged like the wire's."""
+    """Each poll of a complete batch by the SDK gives one transition and no finding."""
     monitor = Monitor()
     observations = [monitor.observe(BUILDERS[build](wire)) for wire in seen(path)]
 
@@ -165,7 +165,7 @@ def test_every_status_is_consistent(path, build):
 
 
 def test_what_the_caller_changes_later_is_seen():
-    """SDK objects can be changed in place; the monitor compares with its own copy."""
+    """The monitor compares with its own copy, so a change of an SDK object in place is detected."""
     monitor, batch = Monitor(), Batch.construct(**snap("v"))
     monitor.observe(batch)
 
@@ -177,7 +177,7 @@ def test_what_the_caller_changes_later_is_seen():
 
 
 def test_it_is_written_back_as_an_sdk_object():
-    """What a snapshot writes, the SDK reads."""
+    """The SDK parses the mapping that a snapshot writes."""
     wire = snap("vpzc", usage=USAGE)
 
     assert validate(wire) == validate(parse(Batch.construct(**wire)).to_dict())

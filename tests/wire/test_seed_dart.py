@@ -31,13 +31,13 @@ FAILED = """{"id":"batch_68e77800c1b2c3d4e5f60718293a4b5d","object":"batch","end
 
 
 def json_encode(wire):
-    """Dump what a batch of the wire becomes in Dart."""
+    """Return a batch as Dart dumps it."""
     kept = {name: value for name, value in wire.items() if name != "model"}
     return json.dumps(kept | {"metadata": wire["metadata"] or {}})
 
 
 def test_an_expired_batch_is_read_whole():
-    """Every key is there; what was done before the deadline is counted, and its results have files."""
+    """Every field is read: the counts before the deadline, and the files of partial results."""
     batch = parse(EXPIRED)
 
     assert ("expired", 1760086401, 1760087008, None) == (
@@ -59,19 +59,19 @@ def test_errors_are_an_object_with_data():
 
 
 def test_errors_without_entries_are_none():
-    """Dart's `data` is `[]` where the wire had none."""
+    """Dart's `data` is `[]` for null errors."""
     assert parse(json_encode(snap("vf", errors={"object": "list", "data": []}))).errors is None
 
 
 def test_empty_metadata_is_none():
-    """Dart says `{}` for null, absent and empty alike."""
+    """Dart writes `{}` for null, absent and empty metadata."""
     assert parse(FAILED).metadata is None
     assert parse(json_encode(snap("v", metadata=None))) == parse(json_encode(snap("v", metadata={})))
 
 
 @pytest.mark.parametrize("dump", [EXPIRED, FAILED], ids=["expired", "failed"])
 def test_the_dumps_are_consistent(dump):
-    """Nothing is found wrong with explicit nulls."""
+    """Explicit nulls cause no finding."""
     observation = Monitor().observe(dump)
 
     assert ((), "consistent") == (observation.findings, observation.verdict)
@@ -79,7 +79,7 @@ def test_the_dumps_are_consistent(dump):
 
 @pytest.mark.parametrize("path", ["vpzc", "vf", "vpze", "vgx", "vpgx"])
 def test_every_status_is_consistent(path):
-    """A whole life polled by Dart is judged like the wire's."""
+    """A complete batch polled by Dart has the same findings as its JSON."""
     monitor = Monitor()
     observations = [monitor.observe(json_encode(wire)) for wire in seen(path)]
 
@@ -90,14 +90,14 @@ def test_every_status_is_consistent(path):
 
 @pytest.mark.parametrize("dump", [EXPIRED, FAILED], ids=["expired", "failed"])
 def test_it_is_written_back_with_explicit_nulls(dump):
-    """In snake_case it is the dump again; only `{}` has become null, and two keys are new to Dart."""
+    """In snake_case the output equals the dump, except that `{}` is null and two keys are added."""
     wire = json.loads(dump)
 
     assert wire | {"metadata": wire["metadata"] or None, "model": None, "usage": None} == parse(dump).to_dict()
 
 
 def test_camel_case_goes_there_and_back():
-    """The keys of its `toString()` are those of the camel style."""
+    """The keys of Dart's `toString()` are read and written in the camel style."""
     camel = parse(EXPIRED).to_dict(style="camel")
 
     assert ("file-Da1in", 1760087008) == (camel["inputFileId"], camel["expiredAt"])

@@ -36,7 +36,7 @@ UNTAGGED = """{"ID":"batch_68e77800b1b2c3d4e5f60718293a4b5e","Object":"batch",
 
 
 def marshal(wire):
-    """Dump what a batch of the wire becomes in Go."""
+    """Return a batch as Go's `json.Marshal` dumps it."""
     kept = {name: value for name, value in wire.items() if value is not None and name != "model"}
     if "metadata" in kept:
         kept["metadata"] = {}
@@ -47,7 +47,7 @@ def marshal(wire):
 
 
 def untagged(wire):
-    """Dump a struct without tags: PascalCase, nil as null."""
+    """Return a batch as Go dumps a struct without tags: PascalCase, nil as null."""
     written = parse(marshal(wire)).to_dict(style="pascal")
     return json.dumps(
         {name: value for name, value in written.items() if name not in {"Model", "Usage"}} | {"Metadata": {}}
@@ -55,7 +55,7 @@ def untagged(wire):
 
 
 def test_a_completed_batch_is_read_whole():
-    """Every field that Go dumps is there, and the others are null."""
+    """Every field that Go dumps is set, and the others are null."""
     batch = parse(COMPLETED)
 
     assert ("completed", 1760007200, 1760007200) == (batch.status, batch.finalizing_at, batch.completed_at)
@@ -69,19 +69,19 @@ def test_a_completed_batch_is_read_whole():
 
 
 def test_metadata_is_forgotten():
-    """An empty object, whatever was in it, says that no metadata is known; so does its absence."""
+    """An empty or absent metadata object reads as unknown metadata, because Go loses the contents."""
     assert [None, None, None] == [parse(text).metadata for text in (COMPLETED, FAILED, UNTAGGED)]
 
 
 def test_an_error_may_lack_its_line():
-    """`omitempty` leaves out param and line."""
+    """`omitempty` leaves out null values of param and line."""
     assert (
         BatchErrorEntry(code="token_limit_exceeded", message="Enqueued token limit reached."),
     ) == parse(FAILED).errors  # fmt: skip
 
 
 def test_pascal_case_is_read_to_the_bottom():
-    """ID, InputFileID, RequestCounts.Total, Errors.Data.Line: all of it, and nothing is unknown."""
+    """ID, InputFileID, RequestCounts.Total and Errors.Data.Line are recognized, and no key is unknown."""
     batch = parse(UNTAGGED)
 
     assert ("batch_68e77800b1b2c3d4e5f60718293a4b5e", "file-Go3in") == (batch.id, batch.input_file_id)
@@ -91,7 +91,7 @@ def test_pascal_case_is_read_to_the_bottom():
 
 @pytest.mark.parametrize("dump", [COMPLETED, FAILED, UNTAGGED], ids=["completed", "failed", "untagged"])
 def test_the_dumps_are_consistent(dump):
-    """Nothing is found wrong with what Go leaves out."""
+    """The fields that Go leaves out cause no finding."""
     observation = Monitor().observe(dump)
 
     assert ((), "consistent") == (observation.findings, observation.verdict)
@@ -100,7 +100,7 @@ def test_the_dumps_are_consistent(dump):
 @pytest.mark.parametrize("path", ["vpzc", "vf", "vpze", "vgx", "vpgx"])
 @pytest.mark.parametrize("dump", [marshal, untagged])
 def test_every_status_is_consistent(path, dump):
-    """A whole life polled by Go is judged like the wire's, with tags and without."""
+    """A complete batch polled by Go has the same findings as its JSON, with tags and without."""
     monitor = Monitor()
     observations = [monitor.observe(dump(wire)) for wire in seen(path)]
 
@@ -110,7 +110,7 @@ def test_every_status_is_consistent(path, dump):
 
 
 def test_it_is_written_back_with_its_tags():
-    """In snake_case with nulls left out it is the dump again, but for metadata, which Go had lost."""
+    """In snake_case without nulls, the output equals the dump, except for the metadata that Go loses."""
     for dump in (COMPLETED, FAILED):
         written = parse(dump).to_dict()
         kept = {name: value for name, value in written.items() if value is not None}
@@ -120,7 +120,7 @@ def test_it_is_written_back_with_its_tags():
 
 
 def test_it_is_written_back_without_tags():
-    """In PascalCase every key of the struct is there again, nil for null."""
+    """In PascalCase the output has every key of the struct, with null for nil."""
     written = parse(UNTAGGED).to_dict(style="pascal")
 
     assert json.loads(UNTAGGED) | {"Metadata": None, "Model": None, "Usage": None} == written

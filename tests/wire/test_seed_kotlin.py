@@ -28,20 +28,20 @@ FAILED = """{"id":"batch_68e77800e1b2c3d4e5f60718293a4b5d","endpoint":"/v1/chat/
 
 
 def encode_to_string(wire):
-    """Dump what a batch of the wire becomes in Kotlin."""
+    """Return a batch as Kotlin dumps it."""
     kept = {name: value for name, value in wire.items() if value is not None and name not in {"object", "model"}}
     page = wire["errors"] and {"data": [each | {"type": None} for each in wire["errors"]["data"]]}
     return json.dumps(kept | {"errors": page})
 
 
 def by_properties(wire):
-    """Dump by the names of the properties, nulls left out."""
+    """Return a batch with the names of the properties as keys, without nulls."""
     styled = parse(encode_to_string(wire)).to_dict(style="camel")
     return json.dumps({name: value for name, value in styled.items() if value is not None and name != "object"})
 
 
 def test_a_completed_batch_is_read_whole():
-    """Without `object` it is a batch all the same; completed says nothing of success."""
+    """The object is recognized without `object`."""
     batch = parse(COMPLETED)
 
     assert ("completed", 1760000001, 1760000900, 1760000902) == (
@@ -56,21 +56,21 @@ def test_a_completed_batch_is_read_whole():
 
 
 def test_errors_are_a_page():
-    """Its cursors and the entries' `type` are no business of ours."""
+    """The cursors of the page and the `type` of an entry are ignored."""
     assert (BatchErrorEntry(code="invalid_request", message="Bad method.", param="method", line=5),) == parse(
         FAILED
     ).errors
 
 
 def test_absent_metadata_is_none():
-    """A null default is left out of the dump."""
+    """Kotlin leaves null defaults out of the dump."""
     assert parse(FAILED).metadata is None
     assert parse(encode_to_string(snap("v", metadata=None))) == parse(encode_to_string(snap("v", metadata={})))
 
 
 @pytest.mark.parametrize("word", ["queued", "validating_files", "succeeded"])
 def test_an_unknown_status_gets_through(word):
-    """Words of other APIs that its companion object has are values to `parse`, and S004 to a monitor."""
+    """`parse` keeps an unknown status, and a monitor reports it as S004."""
     monitor = Monitor()
     monitor.observe(encode_to_string(snap("v")))
     observation = monitor.observe(encode_to_string(snap("vp", status=word)))
@@ -85,7 +85,7 @@ def test_an_unknown_status_gets_through(word):
 
 @pytest.mark.parametrize("dump", [COMPLETED, FAILED], ids=["completed", "failed"])
 def test_the_dumps_are_consistent(dump):
-    """Nothing is found wrong with what Kotlin leaves out."""
+    """The fields that Kotlin leaves out cause no finding."""
     observation = Monitor().observe(dump)
 
     assert ((), "consistent") == (observation.findings, observation.verdict)
@@ -94,7 +94,7 @@ def test_the_dumps_are_consistent(dump):
 @pytest.mark.parametrize("path", ["vpzc", "vf", "vpze", "vgx", "vpgx"])
 @pytest.mark.parametrize("dump", [encode_to_string, by_properties])
 def test_every_status_is_consistent(path, dump):
-    """A whole life polled by Kotlin is judged like the wire's; the two that it has no constants for too."""
+    """A complete batch polled by Kotlin has the same findings as its JSON, with statuses that Kotlin lacks too."""
     monitor = Monitor()
     observations = [monitor.observe(dump(wire)) for wire in seen(path)]
 
@@ -104,7 +104,7 @@ def test_every_status_is_consistent(path, dump):
 
 
 def test_it_is_written_back_in_snake_case():
-    """With nulls but errors left out it is the dump again, and `object` beside it."""
+    """Without nulls except for errors, the output equals the dump plus `object`."""
     written = {
         name: value for name, value in parse(COMPLETED).to_dict().items() if value is not None or name == "errors"
     }
@@ -113,14 +113,14 @@ def test_it_is_written_back_in_snake_case():
 
 
 def test_errors_are_written_back_as_the_wires_list():
-    """What `PaginatedList` adds is not of the wire."""
+    """The keys that `PaginatedList` adds are not written."""
     entry = {"code": "invalid_request", "message": "Bad method.", "param": "method", "line": 5}
 
     assert {"object": "list", "data": [entry]} == parse(FAILED).to_dict()["errors"]
 
 
 def test_camel_case_goes_there_and_back():
-    """The names of its properties read the same, and are written the same."""
+    """The camelCase names of the properties are read and written."""
     camel = by_properties(snap("vpzc"))
 
     assert CREATED + 180 == json.loads(camel)["completedAt"]

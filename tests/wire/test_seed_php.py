@@ -29,20 +29,20 @@ FAILED = r"""{"id":"batch_68e77800a1b2c3d4e5f60718293a4b5d","object":"batch","en
 
 
 def json_encode(wire):
-    """Dump what a batch of the wire becomes in PHP."""
+    """Return a batch as PHP dumps it."""
     kept = {name: value for name, value in wire.items() if value is not None and name != "model"}
     kept["metadata"] = wire["metadata"] or (None if wire["metadata"] is None else [])
     return json.dumps(kept, separators=(",", ":")).replace("/", r"\/")
 
 
 def by_getters(text):
-    """Dump by `getInputFileId()` and its like: camelCase, nulls explicit."""
+    """Return a batch with the names of the getters as keys: camelCase, explicit nulls."""
     wire = parse(text).to_dict(style="camel")
     return json.dumps({name: value for name, value in wire.items() if name not in {"model", "usage"}})
 
 
 def test_a_completed_batch_is_read_whole():
-    """Every field that PHP dumps is there, and the others are null."""
+    """Every field that PHP dumps is set, and the others are null."""
     batch = parse(COMPLETED)
 
     assert ("completed", "/v1/embeddings", "24h") == (batch.status, batch.endpoint, batch.completion_window)
@@ -69,7 +69,7 @@ def test_a_completed_batch_is_read_whole():
 
 
 def test_errors_keep_their_nulls():
-    """An entry's param and line are nullable, and stay in the dump."""
+    """An entry's null param and line are in the dump and are read."""
     assert (
         BatchErrorEntry(code="invalid_json_line", message='This line is not "JSON".', line=7),
         BatchErrorEntry(code="model_mismatch", message="Two models.", param="body.model"),
@@ -87,7 +87,7 @@ def test_no_metadata_comes_as_null_or_as_an_empty_array(metadata):
 
 @pytest.mark.parametrize("dump", [COMPLETED, FAILED], ids=["completed", "failed"])
 def test_the_dumps_are_consistent(dump):
-    """Nothing is found wrong with what PHP leaves out."""
+    """The fields that PHP leaves out cause no finding."""
     observation = Monitor().observe(dump)
 
     assert ((), "consistent") == (observation.findings, observation.verdict)
@@ -96,7 +96,7 @@ def test_the_dumps_are_consistent(dump):
 @pytest.mark.parametrize("path", ["vpzc", "vf", "vpze", "vgx", "vpgx"])
 @pytest.mark.parametrize("dump", [json_encode, lambda wire: by_getters(json_encode(wire))], ids=["snake", "camel"])
 def test_every_status_is_consistent(path, dump):
-    """A whole life polled by PHP is judged like the wire's, in either spelling."""
+    """A complete batch polled by PHP has the same findings as its JSON, in both styles of keys."""
     monitor = Monitor()
     observations = [monitor.observe(dump(wire)) for wire in seen(path, metadata={})]
 
@@ -107,7 +107,7 @@ def test_every_status_is_consistent(path, dump):
 
 @pytest.mark.parametrize("dump", [COMPLETED, FAILED], ids=["completed", "failed"])
 def test_it_is_written_back_in_snake_case(dump):
-    """With nulls left out, as PHP does, it is the dump again."""
+    """Without nulls, the output equals PHP's dump."""
     written = parse(dump).to_dict()
 
     assert json.loads(dump) | {"metadata": written["metadata"]} == {
@@ -116,7 +116,7 @@ def test_it_is_written_back_in_snake_case(dump):
 
 
 def test_camel_case_goes_there_and_back():
-    """What getters gave reads the same, and is written the same."""
+    """The camelCase keys of getters are read and written."""
     camel = by_getters(COMPLETED)
 
     assert '"inputFileId": "file-Jd1in"' in camel

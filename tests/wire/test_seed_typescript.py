@@ -34,13 +34,13 @@ OLDER = """{"id":"batch_abc123","object":"batch","endpoint":"/v1/embeddings","er
 
 
 def camel_cased(wire):
-    """Dump what is left when an application turns all keys to camelCase, nulls to undefined, as many do."""
+    """Return a batch as an application dumps it that converts keys to camelCase and nulls to undefined."""
     styled = parse(wire).to_dict(style="camel")
     return json.dumps({name: value for name, value in styled.items() if value is not None})
 
 
 def test_a_cancelled_batch_is_read_whole():
-    """Partial results, counts and usage are all there."""
+    """Partial results, counts and usage are read."""
     batch = parse(CANCELLED)
 
     assert ("cancelled", 1760000300, 1760000905) == (batch.status, batch.cancelling_at, batch.cancelled_at)
@@ -50,7 +50,7 @@ def test_a_cancelled_batch_is_read_whole():
 
 
 def test_usage_is_kept_to_the_bottom():
-    """Token details are nested objects, read-only."""
+    """Nested token details are kept as read-only mappings."""
     usage = parse(CANCELLED).usage
 
     assert json.loads(CANCELLED)["usage"] == usage
@@ -59,7 +59,7 @@ def test_usage_is_kept_to_the_bottom():
 
 
 def test_an_older_object_has_neither_model_nor_usage():
-    """LangChain's reference shows that form; errors are an object with data."""
+    """LangChain's reference shows this form, in which errors are an object with data."""
     batch = parse(OLDER)
 
     assert (None, None, None) == (batch.model, batch.usage, batch.metadata)
@@ -67,7 +67,7 @@ def test_an_older_object_has_neither_model_nor_usage():
 
 
 def test_an_unknown_status_gets_through():
-    """TypeScript lets any string pass: it is a value to `parse`, and S004 to a monitor."""
+    """TypeScript accepts any string; `parse` keeps it, and a monitor reports S004."""
     monitor = Monitor()
     monitor.observe(json.dumps(snap("v")))
     observation = monitor.observe(json.dumps(snap("vp", status="paused")))
@@ -85,7 +85,7 @@ def test_an_unknown_status_gets_through():
 
 
 def test_an_unknown_field_gets_through():
-    """What the server adds is kept, and written back."""
+    """An unknown field is kept and written."""
     text = json.dumps(snap("vp", output_expires_after={"anchor": "created_at", "seconds": 3600}))
 
     assert {"output_expires_after": {"anchor": "created_at", "seconds": 3600}} == parse(text).extra
@@ -94,7 +94,7 @@ def test_an_unknown_field_gets_through():
 
 @pytest.mark.parametrize("dump", [CANCELLED, OLDER], ids=["cancelled", "older"])
 def test_the_dumps_are_consistent(dump):
-    """Nothing is found wrong with the wire as it is."""
+    """The JSON of the API causes no finding."""
     observation = Monitor().observe(dump)
 
     assert ((), "consistent") == (observation.findings, observation.verdict)
@@ -103,7 +103,7 @@ def test_the_dumps_are_consistent(dump):
 @pytest.mark.parametrize("path", ["vpzc", "vf", "vpze", "vgx", "vpgx"])
 @pytest.mark.parametrize("dump", [json.dumps, camel_cased], ids=["snake", "camel"])
 def test_every_status_is_consistent(path, dump):
-    """A whole life polled by Node is judged as it is, with the wire's keys or an application's."""
+    """A complete batch polled by Node has the expected findings, with the API's keys or an application's."""
     monitor = Monitor()
     observations = [monitor.observe(dump(wire)) for wire in seen(path)]
 
@@ -113,14 +113,14 @@ def test_every_status_is_consistent(path, dump):
 
 
 def test_it_is_written_back_as_it_came():
-    """Every key of the wire in the wire's order, nulls explicit."""
+    """Every key of the API is written in the API's order, with explicit nulls."""
     assert json.loads(CANCELLED) == parse(CANCELLED).to_dict()
     assert list(json.loads(CANCELLED)) == list(parse(CANCELLED).to_dict())
     assert json.loads(OLDER) | {"model": None, "usage": None} == parse(OLDER).to_dict()
 
 
 def test_camel_case_goes_there_and_back():
-    """An application's camelCase reads the same, and is written the same."""
+    """An application's camelCase keys are read and written."""
     camel = camel_cased(CANCELLED)
 
     assert parse(CANCELLED) == parse(camel)

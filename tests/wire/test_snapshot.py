@@ -1,4 +1,4 @@
-"""A snapshot is frozen, compares by value, and writes back what was read."""
+"""A snapshot is frozen, compares by value, and writes the values that were read."""
 
 from collections.abc import Mapping
 from typing import get_args
@@ -56,7 +56,7 @@ usage              usage             Usage
 metadata           metadata          Metadata
 """
 
-# Values that some field takes, some field refuses, and some field takes for null.
+# Each value is valid in some field, invalid in another, or null in a third.
 VALUES = [
     None, "", "text", "canceled", 0, 1, -1, 1.5, True, CREATED, CREATED * 1000, float(CREATED), [], {},
     ["text"], [5], [{"code": "c", "line": 3}], {"data": [{"message": "m", "param": None}]}, {"data": 5},
@@ -66,7 +66,7 @@ VALUES = [
 
 
 def read(wire, dialect="openai"):
-    """Read an object as the auditor does: what is bad is named, not raised."""
+    """Read an object as the auditor does: an invalid field is listed and raises no error."""
     return reader(DIALECTS[dialect]).read(wire)
 
 
@@ -74,7 +74,7 @@ def read(wire, dialect="openai"):
 
 
 def test_it_is_frozen():
-    """No field can be set, nor a new one added."""
+    """No field can be set, and no attribute can be added."""
     snapshot = parse(snap("v"))
 
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
@@ -84,21 +84,21 @@ def test_it_is_frozen():
 
 
 def test_it_compares_by_value():
-    """Two readings of one object are equal; another second of observation makes another snapshot."""
+    """Two snapshots of one object are equal; with another `observed_at` they differ."""
     assert parse(snap("vpf")) == parse(snap("vpf"))
     assert parse(snap("vpf")) != parse(snap("vpf"), observed_at=CREATED)
     assert parse(snap("vpf")) != parse(snap("vf"))
 
 
 def test_it_has_no_hash():
-    """Mappings are inside, so it belongs in no set."""
+    """A snapshot contains mappings, so it cannot be in a set."""
     with pytest.raises(TypeError, match="unhashable type: 'Snapshot'"):
         hash(parse(snap("v")))
 
 
 @pytest.mark.parametrize("name", ["usage", "metadata", "bad", "extra"])
 def test_its_mappings_are_read_only_views(name):
-    """Neither a mapping nor what is inside of it can be changed."""
+    """Neither a mapping nor its nested values can be changed."""
     inside = {"deep": {"list": [1, {"deeper": 2}]}}
     wire = snap("v", usage=inside, metadata=inside, novel=inside) | {"created_at": inside}
     mapping = getattr(read(wire), name)
@@ -112,7 +112,7 @@ def test_its_mappings_are_read_only_views(name):
 
 
 def test_it_can_be_built_by_keywords():
-    """All but id and status may be left out, and read None or empty."""
+    """Only id and status are required; the other fields default to None or empty."""
     snapshot = Snapshot(id="batch_1", status="validating")
     unset = {field.name: getattr(snapshot, field.name) for field in attrs.fields(Snapshot)[2:]}
 
@@ -121,13 +121,13 @@ def test_it_can_be_built_by_keywords():
 
 @pytest.mark.parametrize("letter", WORDS)
 def test_a_word_of_openai_is_a_known_status(letter):
-    """Each of the eight words is known."""
+    """Each of OpenAI's eight statuses is a known status."""
     assert WORDS[letter] == parse(snap(letter)).known_status
 
 
 @pytest.mark.parametrize("dialect, word", [("openai", "paused"), ("openai", "Validating"), ("aibrix", "scheduling")])
 def test_any_other_word_is_a_value_and_not_known(dialect, word):
-    """An unknown word is kept; so is one that only a dialect knows, for `Status` has eight words."""
+    """An unknown status is kept and not known; the same holds for a status that only a dialect has."""
     snapshot = parse(snap("v", status=word), dialect=dialect)
 
     assert (word, None) == (snapshot.status, snapshot.known_status)
@@ -137,7 +137,7 @@ def test_any_other_word_is_a_value_and_not_known(dialect, word):
 
 
 def test_the_fields_are_those_of_the_wire():
-    """Every field of the wire but `object` is one of the snapshot, and the lists of fields cover them."""
+    """Every field of the API but `object` is a field of the snapshot, and the lists of fields contain them all."""
     names = [field.name for field in attrs.fields(Snapshot)]
 
     assert {*WIRE_FIELDS} - {"object"} | {"ended_at", "observed_at", "bad", "extra"} == {*names}
@@ -147,7 +147,7 @@ def test_the_fields_are_those_of_the_wire():
 
 
 def test_a_row_is_its_plain_values():
-    """A row has all plain fields but the id, then the three counts; None where there is none."""
+    """A row has all scalar fields except the id, then the three counts, with None for an unknown value."""
     snapshot = parse(snap("vpz"))
 
     assert {
@@ -165,7 +165,7 @@ def test_a_row_is_its_plain_values():
 
 @pytest.mark.parametrize("line", SPELLINGS.strip().splitlines())
 def test_a_field_is_spelled_in_three_styles(line):
-    """PascalCase is Go's, with its acronym."""
+    """PascalCase uses Go's acronym, `ID`."""
     snake, camel, pascal = line.split()
 
     assert (snake, camel, pascal) == tuple(to_case(snake, style) for style in STYLES)
@@ -173,14 +173,14 @@ def test_a_field_is_spelled_in_three_styles(line):
 
 @pytest.mark.parametrize("column, style", list(enumerate(STYLES)))
 def test_it_writes_every_field_in_a_style(column, style):
-    """All 22 keys are there, in the order of the wire, nulls explicit."""
+    """All 22 keys are written in the API's order, with explicit nulls."""
     keys = [line.split()[column] for line in SPELLINGS.strip().splitlines()]
 
     assert keys == list(parse(snap("v")).to_dict(style=style))
 
 
 def test_it_writes_plain_json_values():
-    """What is written is the object of the wire again: dicts and lists, no views."""
+    """The output consists of dicts, lists and scalars, not of read-only views."""
     wire = snap("vf", usage={"input_tokens": 3, "input_tokens_details": {"cached_tokens": 1}}, novel=[{"a": [1]}])
 
     written = parse(wire).to_dict()
@@ -190,7 +190,7 @@ def test_it_writes_plain_json_values():
 
 
 def test_nested_keys_are_spelled_too():
-    """Counts and errors follow the style; usage and metadata are their owner's."""
+    """Keys in counts and errors follow the style; keys in usage and metadata are unchanged."""
     wire = snap("vf", usage={"input_tokens": 3}, metadata={"my_team": "search"})
     error = {"Code": "empty_file", "Message": "The file is empty.", "Param": None, "Line": 1}
 
@@ -204,7 +204,7 @@ def test_nested_keys_are_spelled_too():
 @pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("path", PATHS)
 def test_what_is_written_reads_the_same(path, style):
-    """Every object of a legal history comes back from each style; when it was seen is told apart."""
+    """Each snapshot of a legal history is equal after writing and parsing in each style, except for `observed_at`."""
     for wire in seen(path):
         snapshot = parse(wire, observed_at=CREATED + 7)
 
@@ -213,7 +213,7 @@ def test_what_is_written_reads_the_same(path, style):
 
 @pytest.mark.parametrize("style", STYLES)
 def test_unknown_keys_are_written_as_they_came(style):
-    """A key that is not the wire's own is spelled as its server spells it."""
+    """An unknown key keeps the server's spelling."""
     wire = snap("v", output_blob="https://x/y", fileName="in.jsonl", Total=3)
     snapshot = parse(wire)
 
@@ -224,7 +224,7 @@ def test_unknown_keys_are_written_as_they_came(style):
 
 @pytest.mark.parametrize("style", STYLES)
 def test_an_alias_is_written_as_it_came(style):
-    """The wire's word goes back to the wire."""
+    """The output has the server's own status."""
     snapshot = parse(snap("vgx", status="canceled"), dialect="azure")
 
     assert ("cancelled", {"status": "canceled"}) == (snapshot.status, snapshot.extra)
@@ -234,7 +234,7 @@ def test_an_alias_is_written_as_it_came(style):
 
 @pytest.mark.parametrize("style", STYLES)
 def test_bad_fields_are_written_as_they_came(style):
-    """What was refused is not lost; numbers that were refused stand in their counts."""
+    """The output includes refused values, refused counts too."""
     wire = snap("vp", created_at="17", object="list", endpoint=5, metadata=[1]) | {
         "request_counts": {"total": "8", "completed": 3, "failed": None},
         "errors": [{"code": 7}],
@@ -262,15 +262,15 @@ def test_bad_fields_are_written_as_they_came(style):
     st.sampled_from(STYLES),
 )
 def test_whatever_was_read_reads_the_same_when_written(changes, dialect, style):
-    """Set, null or bad in any mixture, in any dialect: writing loses nothing that was read."""
-    # One field is always good, so that it is a batch at all.
+    """With any mixture of set, null and invalid fields, in any dialect, writing and parsing loses no value."""
+    # One field is always valid, so that the object is recognized as a batch.
     snapshot = read(snap("vpz") | changes | {"id": "batch_1"}, dialect)
 
     assert snapshot == read(snapshot.to_dict(style=style), dialect)
 
 
 def test_what_is_written_is_ones_own():
-    """Changing what was written changes no snapshot."""
+    """Changing the written mapping does not change the snapshot."""
     snapshot = parse(snap("vf", novel={"list": [1]}))
     written = snapshot.to_dict()
     before = parse(snap("vf", novel={"list": [1]}))
@@ -282,11 +282,11 @@ def test_what_is_written_is_ones_own():
     assert before == snapshot
 
 
-# ---------------------------------------------------------------- what is inside
+# ---------------------------------------------------------------- nested values
 
 
 def test_counts_and_errors_have_names():
-    """Both are frozen values with the names of the wire."""
+    """Both are frozen and have the API's names as attributes."""
     snapshot = parse(snap("vf"))
 
     assert RequestCounts(total=0, completed=0, failed=0) == snapshot.request_counts

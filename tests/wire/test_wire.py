@@ -1,4 +1,4 @@
-"""What came over the wire is read as it is: set, null or bad, with the path of all that was refused."""
+"""The parser reads each field as set, null or invalid, and reports the path of each refused value."""
 
 import json
 from collections import UserDict
@@ -37,12 +37,12 @@ ISO_S = 1711471533
 
 
 def read(wire, dialect="openai", **more):
-    """Read an object as the auditor does: what is bad is named, not raised."""
+    """Read an object as the auditor does: an invalid field is listed and raises no error."""
     return reader(DIALECTS[dialect]).read(wire, **more)
 
 
 def refused(obj, **more):
-    """Return what `parse` raises, as a mapping of paths to problems."""
+    """Return the problems of the SnapshotError that `parse` raises: a mapping of paths to messages."""
     with pytest.raises(SnapshotError) as caught:
         parse(obj, **more)
     paths = dict(caught.value.problems)
@@ -51,7 +51,7 @@ def refused(obj, **more):
 
 
 def respelled(value, style):
-    """Spell the keys of an object and of what is inside, as an SDK of another language does."""
+    """Convert the keys of an object, nested ones too, to another style, as SDKs of other languages do."""
     if isinstance(value, dict):
         return {to_case(key, style): respelled(inner, style) for key, inner in value.items()}
     return [respelled(inner, style) for inner in value] if isinstance(value, list) else value
@@ -61,13 +61,13 @@ def respelled(value, style):
 
 
 class Dumped:
-    """An SDK object, as openai-python's are: it dumps itself."""
+    """An SDK object with `to_dict`, as those of openai-python have."""
 
     def __init__(self, wire):
         self.wire = wire
 
     def to_dict(self):
-        """Return the object of the wire."""
+        """Return the batch object as a mapping."""
         return self.wire
 
 
@@ -91,7 +91,7 @@ FORMS = {
 
 @pytest.mark.parametrize("form", FORMS)
 def test_every_form_reads_the_same(form):
-    """A mapping, JSON text in any of Python's types, an SDK object, a snapshot: one batch."""
+    """A mapping, JSON text in each of Python's types, an SDK object and a snapshot give the same batch."""
     wire = snap("vpzc", usage={"input_tokens": 3}, novel=[1, {"a": None}])
 
     assert parse(wire) == parse(FORMS[form](wire))
@@ -100,7 +100,7 @@ def test_every_form_reads_the_same(form):
 @pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("path", ["v", "vpzc", "vf", "vpgx"])
 def test_every_style_of_keys_reads_the_same(style, path):
-    """Snake, camel and Pascal case are one, inside of counts and errors too."""
+    """Keys in snake, camel and Pascal case give the same batch, in counts and errors too."""
     wire = snap(path)
     styled = respelled({name: value for name, value in wire.items() if name != "metadata"}, style)
 
@@ -117,7 +117,7 @@ def test_ids_are_read_with_and_without_the_acronym():
 
 
 def test_a_snapshot_is_read_as_it_is():
-    """Nothing is read twice; only the time of observation may be new."""
+    """A snapshot is not parsed again; only its `observed_at` can be replaced."""
     snapshot = parse(snap("vp"))
 
     assert snapshot is parse(snapshot)
@@ -126,7 +126,7 @@ def test_a_snapshot_is_read_as_it_is():
 
 @pytest.mark.parametrize("form", ["view", "to_dict", "snapshot"])
 def test_an_envelope_may_hold_any_form(form):
-    """Whoever keeps SDK objects with the time they were seen gets them read."""
+    """An envelope may contain an SDK object beside the time of observation."""
     envelope = {"batch": FORMS[form](snap("vp")), "observed_at": 7}
 
     assert parse(snap("vp"), observed_at=7.0) == parse(envelope)
@@ -155,7 +155,7 @@ NO_BATCH = [
 
 @pytest.mark.parametrize("obj, problem", NO_BATCH, ids=range(len(NO_BATCH)))
 def test_what_is_no_batch_is_refused_as_a_whole(obj, problem):
-    """The path is `$`, and the sentence says what there is instead."""
+    """The path is `$`, and the message describes the value."""
     assert {"$": problem} == refused(obj)
 
 
@@ -163,13 +163,13 @@ def test_what_is_no_batch_is_refused_as_a_whole(obj, problem):
     "obj", [f'{{"id": {"1" * 5000}}}', {"id": "a", "created_at": 10**5000}, "1" * 5000], ids=range(3)
 )
 def test_a_number_of_thousands_of_digits_is_refused(obj):
-    """Python reads and writes no such integers by default; that is no reason to crash."""
+    """Python refuses to convert such integers by default; the parser reports them and does not crash."""
     with pytest.raises(SnapshotError):
         parse(obj)
 
 
 def test_a_key_named_twice_is_refused():
-    """Of two statuses in one JSON object, the last would win in silence; it is named, nested ones too."""
+    """A duplicate key in a JSON object, nested or not, is refused: the last value would override silently."""
     twice = '{"id": "batch_1", "status": "failed", "created_at": 1, "status": "completed"}'
     nested = '{"id": "batch_1", "metadata": {"a": "1", "a": "2"}}'
 
@@ -183,12 +183,12 @@ def test_a_key_named_twice_is_refused():
     ids=["name", "dialect", "own", "lifecycle"],
 )
 def test_a_dialect_is_named_or_given(dialect):
-    """A name, a dialect of one's own or a bare lifecycle says how to read."""
+    """`dialect` accepts a name, a user's own dialect or a bare lifecycle."""
     assert parse(snap("vpzc")) == parse(snap("vpzc"), dialect=dialect)
 
 
 def test_an_unknown_dialect_is_refused():
-    """The error lists the known ones."""
+    """The error lists the registered dialects."""
     with pytest.raises(UnknownNameError, match="no dialect is called 'gpt'; known: openai, azure"):
         parse(snap("v"), dialect="gpt")
 
@@ -198,7 +198,7 @@ def test_an_unknown_dialect_is_refused():
 
 @pytest.mark.parametrize("name", [name for name in WIRE_FIELDS if name not in {"id", "status", "created_at"}])
 def test_absent_is_null(name):
-    """A field that is not there reads like one that is null."""
+    """An absent field and a null field give the same snapshot."""
     wire = snap("vpzc", usage=None)
     absent = {key: value for key, value in wire.items() if key != name}
 
@@ -208,13 +208,13 @@ def test_absent_is_null(name):
 
 @pytest.mark.parametrize("name", FILE_FIELDS)
 def test_a_blank_file_id_is_null(name):
-    """OpenAI itself has sent `""` for an error file that does not exist."""
+    """OpenAI has sent `""` for an error file that does not exist."""
     assert parse(snap("vpzc", **{name: None})) == parse(snap("vpzc", **{name: ""}))
 
 
 @pytest.mark.parametrize("name", [name for name in OTHER_TEXTS if name not in FILE_FIELDS])
 def test_another_blank_text_is_null_where_the_dialect_says_so(name):
-    """To Azure `""` is null in every text field; to OpenAI it is a text."""
+    """For Azure `""` is null in every text field; for OpenAI it is a text."""
     wire = snap("vpzc", **{name: ""})
 
     assert (None, "") == (getattr(parse(wire, dialect="azure"), name), getattr(parse(wire), name))
@@ -222,12 +222,12 @@ def test_another_blank_text_is_null_where_the_dialect_says_so(name):
 
 @pytest.mark.parametrize("name", ["id", "status"])
 def test_a_blank_id_or_status_is_missing_where_blanks_are_null(name):
-    """Under a dialect of blanks they are not there at all."""
+    """Under a dialect that reads blanks as null, a blank id or status counts as absent."""
     assert {f"$.{name}": "a value is missing"} == refused(snap("v", **{name: ""}), dialect="azure")
 
 
 def test_no_metadata_is_none():
-    """Null, absent, `{}` and PHP's `[]` are one."""
+    """Null, absent, `{}` and PHP's `[]` all read as no metadata."""
     without = snap("v")
     del without["metadata"]
 
@@ -240,7 +240,7 @@ def test_no_metadata_is_none():
 @pytest.mark.parametrize("missing", [("id",), ("status",), ("created_at",), ("id", "status"), ("status", "created_at")])
 @pytest.mark.parametrize("null", [True, False])
 def test_a_batch_cannot_do_without_three_fields(missing, null):
-    """S001: id, status and created_at, each with its path, be they null or absent."""
+    """S001 reports id, status and created_at, each with its path, if null or absent."""
     wire = snap("vp")
     for name in missing:
         if null:
@@ -297,7 +297,7 @@ BAD = [
 
 @pytest.mark.parametrize("name, value", BAD, ids=[f"{name}-{number}" for number, (name, _) in enumerate(BAD)])
 def test_a_bad_value_is_refused_at_its_path(name, value):
-    """Nothing is coerced: each field refuses what the wire does not allow, at exactly its `$.path`."""
+    """No value is coerced: each field refuses invalid values at its exact `$.path`."""
     outer, _, inner = name.partition(".")
     wire = snap("vpzc")
     wire[outer] = {**wire[outer], inner: value} if inner else value
@@ -309,7 +309,7 @@ def test_a_bad_value_is_refused_at_its_path(name, value):
 
 
 def test_what_is_not_bad_is_read_beside_it():
-    """A bad field says nothing, and the others say what they say."""
+    """An invalid field reads as None, and the other fields keep their values."""
     good, damaged = parse(snap("vpzc")), read(snap("vpzc", status=7, finalizing_at="17", model=3))
     names = [name for name in WIRE_FIELDS if name != "object" and getattr(good, name) != getattr(damaged, name)]
 
@@ -317,7 +317,7 @@ def test_what_is_not_bad_is_read_beside_it():
 
 
 def test_all_refusals_are_raised_at_once():
-    """One attempt shows every path: what is missing, then what is bad."""
+    """One error lists every path: first the missing fields, then the invalid ones."""
     wire = {"object": "list", "id": 5, "created_at": "17", "metadata": [1], "request_counts": {"total": 8}}
 
     assert {
@@ -356,19 +356,19 @@ def test_all_refusals_are_raised_at_once():
     ids=range(10),
 )
 def test_a_refusal_says_what_was_due(name, value, problem):
-    """The half sentence beside the path is short, whatever was sent."""
+    """The message at a path is short, however long the value is."""
     assert problem == expected_message(name, value)
 
 
 @given(st.none() | st.integers() | st.floats() | st.text(min_size=70) | st.binary(min_size=30) | st.lists(st.text()))
 def test_a_value_is_shown_in_a_few_characters(value):
-    """A message never holds more than a glimpse of what a server sent."""
+    """A message contains at most a short excerpt of the server's value."""
     assert len(short_repr(value)) <= 80
 
 
 @pytest.mark.parametrize("name", ["usage", "metadata", "novel", "endpoint"])
 def test_a_value_nested_too_deep_is_refused(name):
-    """Copying it could exhaust the stack; so it is refused wherever an object may stand, on either lane."""
+    """A copy of the value could exhaust the stack, so the fast path and the converter refuse it in every place."""
     deep = {}
     for _ in range(1000):
         deep = {"deep": deep}
@@ -377,7 +377,7 @@ def test_a_value_nested_too_deep_is_refused(name):
 
 
 def test_an_object_that_holds_itself_is_refused():
-    """It has no end, and is read in finite time."""
+    """An object that contains itself is refused in finite time."""
     wire = snap("v")
     wire["metadata"] = wire
     page = {"data": []}
@@ -387,12 +387,12 @@ def test_an_object_that_holds_itself_is_refused():
     assert {"$"} == refused(page).keys()
 
 
-# ---------------------------------------------------------------- spellings that disagree
+# ---------------------------------------------------------------- conflicting spellings
 
 
 @pytest.mark.parametrize("first, second", [("created_at", "createdAt"), ("CreatedAt", "created_at")])
 def test_two_spellings_that_agree_are_one(first, second):
-    """A proxy that adds its own spelling does no harm; nor does one that is null beside it."""
+    """A second spelling of a field is harmless if its value is equal or null."""
     wire = {"id": "batch_1", "status": "validating", first: 17}
 
     assert 17 == parse(wire | {second: 17}).created_at
@@ -401,7 +401,7 @@ def test_two_spellings_that_agree_are_one(first, second):
 
 
 def test_two_spellings_that_disagree_are_bad():
-    """Neither of two different values can be trusted."""
+    """Two different values for one field are both refused."""
     snapshot = read(snap("vp", inProgressAt=CREATED + 1))
 
     assert {"in_progress_at": (CREATED + 60, CREATED + 1)} == snapshot.bad
@@ -409,7 +409,7 @@ def test_two_spellings_that_disagree_are_bad():
 
 
 def test_two_spellings_of_a_count_that_disagree_are_bad():
-    """The last one must not win in silence inside of `request_counts` either."""
+    """In `request_counts` too, the last value does not override silently."""
     counts = {"total": 8, "Total": 9, "completed": 3, "failed": 0}
 
     assert {"$.request_counts.total"} == refused(snap("vp", request_counts=counts)).keys()
@@ -418,7 +418,7 @@ def test_two_spellings_of_a_count_that_disagree_are_bad():
 # ---------------------------------------------------------------- times
 
 
-# Each form of one second, and the dialects that write it so.
+# Each form of one second, and the dialects that use the form.
 TIMES = {
     "seconds": (ISO_S, {*DIALECTS}),
     "float": (float(ISO_S), {*DIALECTS}),
@@ -465,7 +465,7 @@ NEVER = [
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("form", TIMES)
 def test_a_time_is_read_in_the_forms_of_the_dialect(dialect, form):
-    """Whole seconds always, other forms where the dialect writes them; fractions are cut off."""
+    """Whole seconds are valid in each dialect, other forms only where the dialect has them; fractions are truncated."""
     value, dialects = TIMES[form]
     snapshot = read(snap("vpzc", completed_at=value), dialect)
 
@@ -478,13 +478,13 @@ def test_a_time_is_read_in_the_forms_of_the_dialect(dialect, form):
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("value", NEVER, ids=range(len(NEVER)))
 def test_other_forms_of_a_time_are_bad_everywhere(dialect, value):
-    """Dates, weeks, times without an offset, spaces, signs, other digits than ASCII's: none is guessed at."""
+    """Dates, weeks, times without an offset, spaces, signs and non-ASCII digits are refused in every dialect."""
     assert ["completed_at"] == list(read(snap("vpzc", completed_at=value), dialect).bad)
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_the_largest_second_is_no_millisecond(dialect):
-    """10^11 is the year 5138; what is above are milliseconds, or bad."""
+    """10^11 seconds is the year 5138; larger numbers are milliseconds, or invalid."""
     assert TIME_MAX == 10**11
     assert TIME_MAX == parse(snap("v", expires_at=TIME_MAX), dialect=dialect).expires_at
     above = read(snap("v", expires_at=TIME_MAX + 1), dialect)
@@ -497,7 +497,7 @@ SENTINELS = {"aibrix": ["0"], "compatible": [0, "0", "", 946684800, 946656000000
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("value", [0, "0", "", 946684800, 946656000000, 0.0, False, "946684800"], ids=repr)
 def test_sentinels_are_null_where_the_dialect_says_so(dialect, value):
-    """Compared by type and value: False and 0.0 are no zero, and the year 2000 is a time elsewhere."""
+    """Type and value must match: False and 0.0 are not 0, and the year 2000 is a time in other dialects."""
     snapshot = read(snap("vpzc", expires_at=value), dialect)
     is_null = any(type(value) is type(null) and value == null for null in SENTINELS.get(dialect, []))
 
@@ -505,7 +505,7 @@ def test_sentinels_are_null_where_the_dialect_says_so(dialect, value):
 
 
 def test_a_created_at_that_is_a_sentinel_is_missing():
-    """Null is null, however it is written."""
+    """A sentinel counts as null, so S001 reports it."""
     assert {"$.created_at": "a value is missing"} == refused(snap("v", created_at=0), dialect="compatible")
     assert {"$.created_at": expected_message("created_at", 0)} == refused(snap("v", created_at=0))
 
@@ -516,7 +516,7 @@ def test_a_created_at_that_is_a_sentinel_is_missing():
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("counts", [{"total": None, "completed": 3, "failed": 0}, {"completed": 3, "failed": 0}])
 def test_a_null_count_is_unknown_where_the_dialect_allows_it(dialect, counts):
-    """Azure and Zhipu send null for numbers they do not know; elsewhere it is bad; the others are read."""
+    """Azure and Zhipu send null for unknown numbers; other dialects refuse null. The other counts are read."""
     snapshot = read(snap("vp", request_counts=counts), dialect)
     allowed = dialect in {"azure", "zhipu", "compatible"}
 
@@ -525,7 +525,7 @@ def test_a_null_count_is_unknown_where_the_dialect_allows_it(dialect, counts):
 
 
 def test_unknown_counts_are_left_out():
-    """Qoder counts pending ones too; the snapshot has three numbers."""
+    """Qoder also counts pending requests; the snapshot has only three counts."""
     counts = {"total": 8, "completed": 3, "failed": 0, "pending": 5}
 
     assert RequestCounts(8, 3, 0) == parse(snap("vp", request_counts=counts)).request_counts
@@ -533,7 +533,7 @@ def test_unknown_counts_are_left_out():
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_an_alias_reads_as_its_word(dialect):
-    """Its word is the status, and the wire's word is kept."""
+    """The status is the lifecycle's word, and the server's word is kept."""
     for word, status in DIALECTS[dialect].aliases.items():
         snapshot = parse(snap("v", status=word), dialect=dialect)
         assert (status, {"status": word}) == (snapshot.status, snapshot.extra)
@@ -541,7 +541,7 @@ def test_an_alias_reads_as_its_word(dialect):
 
 @pytest.mark.parametrize("word", ["paused", "Completed", " completed", "COMPLETED", "canceled"])
 def test_an_unknown_status_is_a_value(word):
-    """`parse` keeps it as it is; S004 is for rules to say."""
+    """`parse` keeps an unknown status; rule S004 reports it."""
     snapshot = parse(snap("vp", status=word))
 
     assert (word, None, {}) == (snapshot.status, snapshot.known_status, snapshot.extra)
@@ -564,18 +564,18 @@ ENTRY = {"code": "empty_file", "message": "No lines.", "param": None, "line": 3}
     ],
 )
 def test_errors_come_in_four_shapes(errors, entries):
-    """An object with data, a page, a list of objects, a list of texts; keys in any style."""
+    """An object with data, a page, a list of objects and a list of texts are accepted, with keys in any style."""
     assert tuple(entries) == parse(snap("vf", errors=errors)).errors
 
 
 @pytest.mark.parametrize("errors", [None, [], {}, {"object": "list"}, {"data": None}, {"data": []}])
 def test_no_errors_are_none(errors):
-    """Every way to say that there are none is one."""
+    """Each representation of an empty list of errors reads as None."""
     assert parse(snap("vf", errors=errors)).errors is None
 
 
 def test_unknown_keys_are_kept():
-    """What the wire has and the snapshot has no field for is in `extra`, whatever its key."""
+    """A key without a field in the snapshot is in `extra`, in any spelling."""
     own = {"output_blob": "https://x/y", "fileName": "in.jsonl", "nested": {"a": [1]}, 7: "seven"}
 
     assert own | {"nested": {"a": (1,)}} == parse(snap("v") | own).extra
@@ -588,7 +588,7 @@ def test_unknown_keys_are_kept():
 @pytest.mark.parametrize("clock", ["observed_at", "timestamp"])
 @pytest.mark.parametrize("seen", [ISO_S, float(ISO_S), ISO])
 def test_an_envelope_is_opened(wrapper, clock, seen):
-    """Its batch is read, with the time it was seen."""
+    """The batch in the envelope is read with the envelope's time of observation."""
     envelope = {clock: seen, wrapper: snap("vp"), "id": "req_1", "status": 200}
 
     assert parse(snap("vp"), observed_at=float(ISO_S)) == parse(envelope)
@@ -596,7 +596,7 @@ def test_an_envelope_is_opened(wrapper, clock, seen):
 
 
 def test_a_batch_is_no_envelope():
-    """An object that says it is a batch, or has all three vital fields, is not opened."""
+    """An object with `object: batch`, or with all three required fields, is not treated as an envelope."""
     inner = snap("vpzc")
 
     assert "validating" == parse(snap("v", body=inner)).status
@@ -605,14 +605,14 @@ def test_a_batch_is_no_envelope():
 
 
 def test_a_batch_is_told_from_an_envelope_by_any_spelling():
-    """`Id` is read as the id, so it tells a batch as `ID` does."""
+    """`Id` is an accepted spelling of the id, so an object with `Id` is a batch, as one with `ID` is."""
     wire = {"Id": "batch_1", "Status": "validating", "CreatedAt": 1, "data": snap("vpzc")}
 
     assert "validating" == parse(wire).status
 
 
 def test_envelopes_may_be_nested():
-    """A log line holds a page, and the page holds envelopes; the innermost time counts."""
+    """A log line may contain a page of envelopes; the innermost time is used."""
     line = {
         "timestamp": 5,
         "body": {"object": "list", "data": [{"observed_at": 7, "batch": snap("v")}, snap("vp")]},
@@ -622,13 +622,13 @@ def test_envelopes_may_be_nested():
 
 
 def test_an_envelope_that_holds_no_object_is_not_opened():
-    """A `body` of text or null is no batch."""
+    """A `body` of text or null is not treated as a batch."""
     assert {"$"} == refused({"body": "502 Bad Gateway"}).keys()
     assert {"body": "502"} == parse({"id": "a", "status": "validating", "created_at": 1, "body": "502"}).extra
 
 
 def test_the_argument_goes_before_the_envelope():
-    """Whoever says when it was seen knows better than the log; observed_at goes before timestamp."""
+    """The argument overrides the envelope's times; in the envelope, observed_at takes precedence over timestamp."""
     assert 9.0 == parse({"observed_at": 7, "batch": snap("v")}, observed_at=9).observed_at
     assert 7.0 == parse({"timestamp": 5, "observed_at": 7, "batch": snap("v")}).observed_at
     assert 5.0 == parse({"timestamp": 5, "observed_at": None, "batch": snap("v")}).observed_at
@@ -648,7 +648,7 @@ def test_the_argument_goes_before_the_envelope():
     ],
 )
 def test_when_it_was_seen_is_a_float_of_seconds(seen, read_as):
-    """Unix seconds, whole or not, or RFC 3339 text; in every dialect."""
+    """Unix seconds, with or without a fraction, and RFC 3339 text are read as a float in every dialect."""
     for dialect in DIALECTS:
         observed_at = parse(snap("vp"), observed_at=seen, dialect=dialect).observed_at
         assert (read_as, float) == (observed_at, type(observed_at))
@@ -658,7 +658,7 @@ def test_when_it_was_seen_is_a_float_of_seconds(seen, read_as):
     "seen", [True, 0, -1, 0.0, TIME_MAX + 1, float("nan"), float("inf"), "noon", "17", "", [], {}], ids=repr
 )
 def test_a_time_of_observation_is_not_guessed(seen):
-    """What is neither is refused at its path, given or in the envelope."""
+    """Any other value is refused at its path, as the argument or in the envelope."""
     assert {"$.observed_at": expected_message("observed_at", seen)} == refused(snap("v"), observed_at=seen)
     assert {"$.observed_at"} == refused({"observed_at": seen, "batch": snap("v")}).keys()
     assert {"observed_at": parse(snap("v", extra=seen)).extra["extra"]} == read(snap("v"), observed_at=seen).bad
@@ -666,7 +666,7 @@ def test_a_time_of_observation_is_not_guessed(seen):
 
 @given(st.datetimes(min_value=datetime(1970, 1, 2), max_value=datetime(5000, 1, 1)), st.integers(-1439, 1439))  # noqa: DTZ001
 def test_any_rfc_3339_text_is_its_second(moment, offset):
-    """Whatever the offset, the text reads as the second that Python says it is."""
+    """With any offset, the text gives the second that Python computes."""
     local = moment.replace(tzinfo=UTC).astimezone(timezone(timedelta(minutes=offset)))
 
     assert int(local.timestamp() // 1) == parse(snap("v", created_at=local.isoformat()), dialect="azure").created_at
@@ -678,7 +678,7 @@ def test_any_rfc_3339_text_is_its_second(moment, offset):
 
 @pytest.mark.parametrize("plain", [True, False])
 def test_what_the_caller_changes_later_changes_no_snapshot(plain):
-    """Counts, errors, usage, metadata, unknown and refused values are copies, on either lane."""
+    """The fast path and the converter copy counts, errors, usage, metadata, unknown and refused values."""
     wire = snap("vp", usage={"input_tokens": 3, "input_tokens_details": {"cached_tokens": 1}})
     if not plain:
         wire |= {"errors": {"data": [dict(ENTRY)]}, "novel": {"list": [{}]}, "endpoint": {"bad": [1]}}
@@ -700,7 +700,7 @@ def test_what_the_caller_changes_later_changes_no_snapshot(plain):
 
 
 def test_reading_changes_nothing_of_the_callers():
-    """Bad fields are taken out of a copy."""
+    """Invalid fields are removed from a copy, never from the caller's object."""
     wire = snap("vp", endpoint=5, request_counts={"total": "8", "Completed": 3}, errors=[{"Code": 7}])
     before = deepcopy(wire)
 
@@ -709,11 +709,11 @@ def test_reading_changes_nothing_of_the_callers():
     assert before == wire
 
 
-# ---------------------------------------------------------------- two lanes, one reading
+# ---------------------------------------------------------------- the fast path agrees with the converter
 
 
 def values(name):
-    """Return values for a field: mostly ones it takes, some it refuses, some between."""
+    """Return values for a field: mostly valid ones, some invalid, some borderline."""
     if name in TIME_FIELDS:
         times = [CREATED, 1, TIME_MAX, TIME_MAX + 1, 0, -1, True, float(CREATED), 946684800, 946656000000]
         return st.sampled_from([*times, str(CREATED), "0", "", ISO]) | st.integers(1, TIME_MAX)
@@ -751,7 +751,7 @@ NEARLY_PLAIN = st.builds(
 @given(NEARLY_PLAIN, st.sampled_from(sorted(DIALECTS)))
 @example(snap("vp", request_counts={"total": 8, "completed": 3, "failed": 0, "Total": 9}), "openai")
 def test_the_fast_lane_reads_as_the_converter_does(wire, dialect):
-    """What the lane vouches for, the converter reads the same, type by type; the rest it leaves alone."""
+    """An object that the fast path accepts gives the converter's values and types."""
     found = reader(DIALECTS[dialect]).parse_fast(wire)
 
     if found is not None:
@@ -762,7 +762,7 @@ def test_the_fast_lane_reads_as_the_converter_does(wire, dialect):
 
 @pytest.mark.parametrize("path", ["v", "vp", "vpz", "vpzc", "vpze", "vpg", "vpgx"])
 def test_what_openai_sends_takes_the_fast_lane(path):
-    """Whole histories go through it, with usage and without."""
+    """Complete histories take the fast path, with and without usage."""
     usage = {"input_tokens": 3, "input_tokens_details": {"cached_tokens": 1}, "total_tokens": 3}
 
     assert reader(DIALECTS["openai"]).parse_fast(snap(path)) is not None
@@ -771,7 +771,7 @@ def test_what_openai_sends_takes_the_fast_lane(path):
 
 @given(NEARLY_PLAIN, st.sampled_from(sorted(DIALECTS)))
 def test_a_field_is_set_null_or_bad_and_nothing_else(wire, dialect):
-    """What is bad reads None and is refused at its path; what is missing is named once; the rest is taken."""
+    """An invalid field reads None and is refused at its path, a missing one is named once, the others are read."""
     try:
         snapshot = read(wire, dialect)
     except SnapshotError:
@@ -807,7 +807,7 @@ JSON = st.recursive(
 
 @given(JSON, st.sampled_from(sorted(DIALECTS)), JSON)
 def test_nothing_makes_reading_crash(obj, dialect, seen):
-    """Any JSON at all is read or refused, as an object and as text; the two agree."""
+    """Any JSON value is read or refused, with the same result as an object and as text."""
     answers = []
     for form in (obj, json.dumps(obj)):
         try:
@@ -823,7 +823,7 @@ def test_nothing_makes_reading_crash(obj, dialect, seen):
     [("id", "batch_id"), ("id", "batchId"), ("id", "BatchID"), ("status", "state"), ("created_at", "created")],
 )
 def test_a_required_field_under_another_key(name, key):
-    """A message about a missing field names the key that was found instead: it is never taken for the field."""
+    """The message about a missing field names a similar key, whose value is not used."""
     wire = {(key if field == name else field): value for field, value in snap("v").items()} | {name: None}
 
     with pytest.raises(SnapshotError) as caught:
@@ -838,7 +838,7 @@ def test_a_required_field_under_another_key(name, key):
 
 
 def test_a_required_field_without_another_key():
-    """Keys that stand for no required field are not named."""
+    """The message names no key that does not resemble a required field."""
     with pytest.raises(SnapshotError) as caught:
         parse(snap("v", id=None, file_id="f", batch="b"))
 
