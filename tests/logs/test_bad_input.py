@@ -1,4 +1,4 @@
-"""Anything that JSON can hold, and what it cannot: each has a finding or is named, and the rest is judged."""
+"""Any JSON, and any input that is not JSON, causes a finding or is reported; the audit checks the rest of the log."""
 
 import gzip
 import io
@@ -25,31 +25,31 @@ MEGABYTE = 2**20
 
 
 def damaged(text):
-    """Put what is given as text between two good lines and two more."""
+    """Return a log with the given text between two valid lines and two more."""
     return b"\n".join([*BEFORE, text if isinstance(text, bytes) else text.encode(), *BEHIND]) + b"\n"
 
 
 def audited(log, **options):
-    """Audit a log as standard input, which needs no file."""
+    """Audit a log as standard input, without a file."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(log)))
         return audit("-", **options)
 
 
 def printed(log, *options):
-    """Return what the command line prints of a log."""
+    """Return the output of the command `audit` for a log."""
     return CliRunner().invoke(app, ["audit", "-", *options], input=log)
 
 
 def line(**changes):
-    """Write a batch in progress, with some values as they stand."""
+    """Return a batch in progress as JSON, with some values replaced by raw text."""
     wire = json.dumps(snap("vp", **dict.fromkeys(changes, "@")))
     for value in changes.values():
         wire = wire.replace('"@"', value, 1)
     return wire
 
 
-# ---------------------------------------------------------------- values that are refused in place
+# ---------------------------------------------------------------- invalid values
 
 BAD_VALUES = {
     "NaN for a time": (line(created_at="NaN"), "S005"),
@@ -79,7 +79,7 @@ BAD_VALUES = {
 
 @pytest.mark.parametrize("kind", BAD_VALUES)
 def test_a_bad_value_is_a_finding(kind):
-    """A line that is JSON is judged: what is wrong with a value is a finding at its line."""
+    """A line of JSON with an invalid value causes a finding at its line."""
     text, code = BAD_VALUES[kind]
     report = audited(damaged(text))
 
@@ -138,7 +138,7 @@ UNREADABLE = {
 @pytest.mark.parametrize("kind", UNREADABLE)
 @pytest.mark.parametrize("line_end", [b"\n", b"\r\n"])
 def test_an_unreadable_line_is_named(kind, line_end):
-    """A line that cannot be read is named with its place, and the four around it are judged."""
+    """An unreadable line is reported with its place, and the four lines around it are checked."""
     report = audited(damaged(UNREADABLE[kind]).replace(b"\n", line_end))
 
     assert (4, [3]) == (report.snapshots, [each.place.line for each in report.unreadable])
@@ -168,19 +168,19 @@ def test_an_unreadable_line_is_named(kind, line_end):
     ],
 )
 def test_problems_say_what_is_wrong(text, problem):
-    """A problem is half a sentence that helps to find it."""
+    """The problem is a short phrase that helps to find the fault."""
     assert [problem] == [each.problem for each in audited(damaged(text)).unreadable]
 
 
 def test_nothing_but_brackets():
-    """A line that opens an array and more, is named; so is, in the end, the array that nobody closed."""
+    """Each line that opens an array is reported; at the end of the log the unclosed array is reported too."""
     report = audited(damaged("[" * 100_000))
 
     assert (4, [3, 5]) == (report.snapshots, [each.place.line for each in report.unreadable])
 
 
 def test_two_keys_of_a_megabyte():
-    """A key that stands twice is named in short."""
+    """A long duplicate key is abbreviated in the report."""
     key = "k" * MEGABYTE
     report = audited(damaged(f'{{"{key}": 1, "{key}": 2}}'))
 
@@ -189,7 +189,7 @@ def test_two_keys_of_a_megabyte():
 
 @pytest.mark.parametrize("cut", range(1, 60, 7))
 def test_a_log_that_breaks_off(cut):
-    """Of a log whose last line is cut off, all others are judged."""
+    """If the last line of a log is cut off, all other lines are checked."""
     log = b"\n".join(LIFE)
     report = audited(log[:-cut])
 
@@ -197,7 +197,7 @@ def test_a_log_that_breaks_off(cut):
 
 
 def test_a_gzip_that_breaks_off():
-    """Of a gzip that is cut off, all whole lines are judged."""
+    """If a gzip file is cut off, all complete lines are checked."""
     log = b"".join(line(id=json.dumps(random.Random(seed).randbytes(99).hex())).encode() + b"\n" for seed in range(200))  # noqa: S311
     packed = gzip.compress(log)
     report = audited(packed[: len(packed) // 2])
@@ -207,7 +207,7 @@ def test_a_gzip_that_breaks_off():
 
 
 def test_a_line_above_the_limit(monkeypatch):
-    """A line too long to be held is named, and those around it are judged."""
+    """A line above the size limit is reported, and the lines around it are checked."""
     monkeypatch.setattr(json_reader, "OBJECT_CHARS_MAX", MEGABYTE)
     for long in ("x" * 3 * MEGABYTE, line(metadata='{"k": "%s"}' % ("v" * 3 * MEGABYTE))):
         report = audited(damaged(long))
@@ -216,11 +216,11 @@ def test_a_line_above_the_limit(monkeypatch):
 
 
 def test_the_limit_is_megabytes():
-    """What OpenAI allows in a batch object is far below the limit."""
+    """The batch objects that OpenAI allows are far below the limit."""
     assert OBJECT_CHARS_MAX >= 16 * MEGABYTE
 
 
-# ---------------------------------------------------------------- objects at hand
+# ---------------------------------------------------------------- objects in memory
 
 OBJECTS = {
     "an integer that Python does not print": {"created_at": 10**5000},
@@ -237,7 +237,7 @@ OBJECTS = {
 
 @pytest.mark.parametrize("kind", OBJECTS)
 def test_objects_that_json_cannot_hold(kind):
-    """What no JSON can hold does not stop an audit of objects at hand, nor the writing of its report."""
+    """Objects that JSON cannot represent do not stop an audit, and the report can be written."""
     log = [snap("v"), snap("vp") | OBJECTS[kind], snap("vpz")]
     for source in (log, iter(log)):
         report = audit(source)
@@ -246,14 +246,14 @@ def test_objects_that_json_cannot_hold(kind):
         assert json.loads(report.to_json())["snapshots"] == 3
 
 
-# ---------------------------------------------------------------- what reaches a terminal
+# ---------------------------------------------------------------- output to a terminal
 
 EVIL = "\x1b[2J\x1b]0;pwned\x07\x9b31m\x08\x00\r\u202e\u2066\u2028\u200b\ufeff\x85\x7f"
 COMMANDS = ["::error::", "::set-output name=a::b"]
 
 
 def evil_log():
-    """Return a log that has controls wherever text can stand."""
+    """Return a log with control characters in every field that can hold text."""
     evil = json.dumps(EVIL)
     life = seen("vpzc", id=EVIL, endpoint=EVIL, output_file_id=EVIL)
     changed = life[3] | {"endpoint": EVIL + "2", "output_file_id": EVIL + "2", "status": EVIL, "expires_at": None}
@@ -267,7 +267,7 @@ def evil_log():
 
 @pytest.mark.parametrize("options", [[], ["--format", "json"], ["--format", "jsonl"], ["--format", "github"]])
 def test_no_control_reaches_the_terminal(options):
-    """Whatever a log holds, what is printed of it has no control but line ends."""
+    """The output for any log contains no control character except line ends."""
     result = printed(evil_log(), *options)
 
     assert 1 == result.exit_code
@@ -276,14 +276,14 @@ def test_no_control_reaches_the_terminal(options):
 
 
 def test_no_control_reaches_the_terminal_through_a_timeline():
-    """A timeline has no control but line ends either."""
+    """A timeline contains no control character except line ends."""
     result = CliRunner().invoke(app, ["timeline", "-"], input=evil_log())
 
     assert (0, set()) == (result.exit_code, {char for char in result.output if not char.isprintable()} - {"\n"})
 
 
 def test_no_control_reaches_the_terminal_through_names(tmp_path):
-    """A file's name may hold controls too, and so may what a command is asked for."""
+    """File names and arguments of commands may contain control characters; the output contains none."""
     path = tmp_path / "a\x1b[2J\x9b.jsonl"
     path.write_bytes(damaged(line(created_at='"x"')) + b"x")
     asked = [["audit", str(path), "--format", form] for form in ("text", "json", "jsonl", "github")]
@@ -300,7 +300,7 @@ def test_no_control_reaches_the_terminal_through_names(tmp_path):
 
 
 def test_no_message_is_a_command():
-    """No id or message can begin a line of GitHub's commands of its own."""
+    """No id or message can start a line that GitHub reads as a workflow command."""
     result = printed(evil_log(), "--format", "github")
 
     for text in result.stdout.splitlines():
@@ -309,7 +309,7 @@ def test_no_message_is_a_command():
 
 @pytest.mark.parametrize("form", ["text", "github"])
 def test_an_id_of_a_megabyte_is_cut(form):
-    """An id of a megabyte is judged as any other, and printed in short."""
+    """An id of a megabyte is checked as any other id, and abbreviated in the output."""
     long = json.dumps("b" * MEGABYTE)
     log = "\n".join([line(id=long), line(id=long, in_progress_at="null"), line(id=long)]).encode()
     report = audited(log)
@@ -324,7 +324,7 @@ def test_an_id_of_a_megabyte_is_cut(form):
 
 
 def calls(log):
-    """Return how many functions an audit of a log calls, C functions included."""
+    """Return the number of function calls during an audit of a log, C functions included."""
     number = 0
 
     def count(_frame, event, _arg):
@@ -364,7 +364,7 @@ UNITS = {
 }
 
 
-# Beginnings that nest are tried up to a bound for each of their lines: linear, and dear to count.
+# Nested beginnings are retried up to a bound for each line: the work is linear, and slow to count.
 NESTING = {"Node", "Python", "beginnings of objects", "arrays that go on", "brackets", "keys", "console.log, cut"}
 
 
@@ -372,18 +372,18 @@ NESTING = {"Node", "Python", "beginnings of objects", "arrays that go on", "brac
     "kind", [pytest.param(kind, marks=pytest.mark.slow if kind in NESTING else ()) for kind in UNITS]
 )
 def test_work_is_linear(kind, monkeypatch):
-    """Twice as much of anything takes hardly more than twice the work."""
+    """An input of twice the size takes about twice as many function calls."""
     monkeypatch.setattr(json_reader, "_PATIENCE_MAX", 128)
     monkeypatch.setattr(json_reader, "TEXT_LINES_MAX", 32)
     unit = UNITS[kind]
     once = unit * (12_000 // len(unit))
-    audited(once)  # What is made once for each pattern is made now.
+    audited(once)  # Compile the patterns before the calls are counted.
 
     assert calls(once + once) < 2.3 * calls(once) + 2000
 
 
 def sighted_chars(log):
-    """Return how many characters of the window the decoder is given, and copied out of it."""
+    """Return how many characters of the buffer are copied for the decoder."""
     copied = 0
 
     class Text(str):
@@ -409,7 +409,7 @@ def sighted_chars(log):
 
 
 def test_a_long_line_does_not_make_the_others_dear():
-    """Behind a line of 5 megabytes, which makes the window wide, a line costs what it costs elsewhere."""
+    """After a line of 5 megabytes, which enlarges the buffer, other lines cost no more than elsewhere."""
     long = line(metadata='{"k": "%s"}' % ("v" * 5 * MEGABYTE)).encode()
     others = b"\n".join(LIFE * 1000)
 
@@ -419,7 +419,7 @@ def test_a_long_line_does_not_make_the_others_dear():
 
 
 def peak_bytes(log):
-    """Return the most memory that an audit of a log takes."""
+    """Return the peak memory of an audit of a log."""
     tracemalloc.start()
     try:
         audited(log, max_findings=10)
@@ -431,12 +431,12 @@ def peak_bytes(log):
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", UNITS)
 def test_memory_is_bounded(kind, monkeypatch):
-    """However long a log is, it is never held whole: four times as much of it takes no more memory."""
+    """Four times as many lines take no more memory."""
     small = {"OBJECT_CHARS_MAX": 2048, "_CHUNK_CHARS": 256, "_PASSED_CHARS_MAX": 512, "TEXT_LINES_MAX": 16}
     for name, size in (small | {"_PATIENCE_MAX": 64}).items():
         monkeypatch.setattr(json_reader, name, size)
     unit = UNITS[kind]
-    audited(LIFE[1] * 2500)  # Python keeps up to 2,000 tuples of a length, once it has had them.
+    audited(LIFE[1] * 2500)  # Fill Python's free list, which keeps up to 2,000 tuples of each length.
     once, often = (peak_bytes(unit * (size // len(unit))) for size in (6_000, 24_000))
 
     assert 1.2 * once > often
@@ -459,7 +459,7 @@ GOOD = [
 @example([b'{"a": '], 1)
 @example([b"Batch(id='"], 1)
 def test_good_lines_before_the_damage_are_judged(pieces, before):
-    """Whatever comes behind them, good lines are judged, and an audit never raises."""
+    """Any bytes after valid lines leave these lines checked, and the audit raises no error."""
     head = b"".join(text + b"\n" for text in (GOOD * 2)[:before])
     report = audited(head + b"".join(pieces))
 
@@ -468,7 +468,7 @@ def test_good_lines_before_the_damage_are_judged(pieces, before):
 
 
 class Watched(json_reader.RecordReader):
-    """A stream that notes from which line to which each thing goes that it yields."""
+    """A reader that records the range of lines of each item that it yields."""
 
     spans: list[range]
 
@@ -492,7 +492,7 @@ piece = st.sampled_from(GOOD) | noise.map(lambda text: text.replace(b"\n", b"").
 @settings(max_examples=300)
 @given(st.lists(piece, max_size=8), st.sampled_from([b"\n", b"\r\n"]))
 def test_every_line_is_accounted_for(pieces, line_end):
-    """Each line that is not blank is part of a snapshot or of something that is named."""
+    """Each line that is not blank belongs to a snapshot or to an unreadable entry."""
     watched = Watched(io.BytesIO(line_end.join([b"", *pieces])), "log", None)
     watched.spans = []
     for _ in watched:
@@ -503,7 +503,7 @@ def test_every_line_is_accounted_for(pieces, line_end):
 
 @st.composite
 def damage(draw):
-    """Damage a good log: cut out, double, move or change some bytes."""
+    """Return a valid log with some bytes cut out, repeated, replaced or changed, and the place of the first change."""
     log = bytearray(b"".join(text + b"\n" for text in draw(st.permutations(GOOD))))
     first = len(log)
     for _ in range(draw(st.integers(1, 4))):
@@ -525,7 +525,7 @@ def damage(draw):
 
 
 def damaged_log_is_audited(log, first):
-    """Check that an audit judges the whole lines before the first damage, and names what it cannot read."""
+    """Check that an audit checks the complete lines before the first damage, and counts its unreadable entries."""
     whole = log[:first].count(b"\n")
     report = audited(log)
 
@@ -536,7 +536,7 @@ def damaged_log_is_audited(log, first):
 @settings(max_examples=100)
 @given(damage())
 def test_damaged_logs(damaged_log):
-    """However a log is damaged, its whole lines before the first damage are judged, and nothing raises."""
+    """With any damage, the complete lines before it are checked, and no error is raised."""
     damaged_log_is_audited(*damaged_log)
 
 
@@ -544,14 +544,14 @@ def test_damaged_logs(damaged_log):
 @settings(max_examples=1000)
 @given(damage())
 def test_many_damaged_logs(damaged_log):
-    """The same holds for a thousand damaged logs."""
+    """The property of `test_damaged_logs` holds for a thousand logs."""
     damaged_log_is_audited(*damaged_log)
 
 
 @settings(max_examples=100)
 @given(damage())
 def test_damaged_gzip(damaged_log):
-    """However a gzip is damaged, an audit never raises."""
+    """With any damage of a gzip file, the audit raises no error."""
     log, first = damaged_log
     packed = bytearray(gzip.compress(log))
     packed[first % len(packed)] ^= 0x5A
@@ -560,7 +560,7 @@ def test_damaged_gzip(damaged_log):
 
 
 def damaged_log_is_printed(log, form):
-    """Check that the command prints no control character but line ends, and ends with a status of its own."""
+    """Check that the command prints no control character except line ends, and exits with status 0, 1 or 2."""
     result = printed(log, "--format", form)
 
     assert set() == {char for char in result.output if not char.isprintable()} - {"\n"}
@@ -574,7 +574,7 @@ FORMS = st.sampled_from(["text", "json", "jsonl", "github"])
 @settings(max_examples=40)
 @given(damage(), FORMS)
 def test_damaged_logs_on_a_terminal(damaged_log, form):
-    """Of a damaged log the command prints no control character but line ends, and the exit status is 0, 1 or 2."""
+    """For a damaged log, the command prints no control character except line ends, and exits with status 0, 1 or 2."""
     damaged_log_is_printed(damaged_log[0], form)
 
 
@@ -582,7 +582,7 @@ def test_damaged_logs_on_a_terminal(damaged_log, form):
 @settings(max_examples=400)
 @given(damage(), FORMS)
 def test_many_damaged_logs_on_a_terminal(damaged_log, form):
-    """The same holds for four hundred damaged logs."""
+    """The property of `test_damaged_logs_on_a_terminal` holds for four hundred logs."""
     damaged_log_is_printed(damaged_log[0], form)
 
 
@@ -613,7 +613,7 @@ NAMED = st.sampled_from(["openai", "compatible", "azure"])
 
 
 def json_is_audited(log, dialect):
-    """Check that an audit of JSON lines names lines of the log only, and that its report is JSON."""
+    """Check that an audit of JSON lines refers to lines of the log only, and that its report is JSON."""
     text = "\n".join(map(json.dumps, log)).encode()
     report = audited(text, dialect=dialect)
     places = [finding.where[-1] for finding in report.findings] + [each.place for each in report.unreadable]
@@ -625,7 +625,7 @@ def json_is_audited(log, dialect):
 @settings(max_examples=60)
 @given(LOGS, NAMED)
 def test_anything_that_json_can_hold(log, dialect):
-    """Any JSON is judged or named, on its line, and makes a report that is JSON."""
+    """Any JSON is checked or reported with its line, and the report is JSON."""
     json_is_audited(log, dialect)
 
 
@@ -633,12 +633,12 @@ def test_anything_that_json_can_hold(log, dialect):
 @settings(max_examples=600)
 @given(LOGS, NAMED)
 def test_much_that_json_can_hold(log, dialect):
-    """The same holds for six hundred logs of any JSON."""
+    """The property of `test_anything_that_json_can_hold` holds for six hundred logs."""
     json_is_audited(log, dialect)
 
 
 def objects_are_audited(log):
-    """Check that an audit of objects, in order or not, makes a report that is JSON."""
+    """Check that the report of an audit of objects is JSON, in order of time or not."""
     for source in (dict(enumerate(log)).values(), iter(log)):
         assert json.loads(audit(source).to_json())["verdict"] in {"consistent", "inconsistent", "undetermined"}
 
@@ -646,7 +646,7 @@ def objects_are_audited(log):
 @settings(max_examples=60)
 @given(LOGS)
 def test_any_object_at_hand(log):
-    """Any objects are judged or named, in order or not, and make a report that is JSON."""
+    """Any objects, in order of time or not, are checked or reported, and the report is JSON."""
     objects_are_audited(log)
 
 
@@ -654,5 +654,5 @@ def test_any_object_at_hand(log):
 @settings(max_examples=600)
 @given(LOGS)
 def test_many_objects_at_hand(log):
-    """The same holds for six hundred lists of objects."""
+    """The property of `test_any_object_at_hand` holds for six hundred lists."""
     objects_are_audited(log)

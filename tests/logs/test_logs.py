@@ -1,4 +1,4 @@
-"""Logs in every layout: what is read, where it stands, and what is named as unreadable."""
+"""Logs in every layout: the snapshots that are read, their places, and the unreadable entries."""
 
 import gzip
 import io
@@ -42,21 +42,21 @@ READER = reader(DIALECTS["openai"])
 
 
 def found(source, input_format="auto"):
-    """Return the snapshots of a source, and what could not be read."""
+    """Return the snapshots and the unreadable entries of a source."""
     log = list(parse_records(resolve_source(source, input_format), READER))
     snapshots = [row for row in log if isinstance(row, Record)]
     return snapshots, [row for row in log if isinstance(row, UnreadableEntry)]
 
 
 def statuses(source, input_format="auto"):
-    """Return status and line of every snapshot; nothing else may be there."""
+    """Return status and line of every snapshot, after a check that nothing was unreadable."""
     snapshots, unreadable = found(source, input_format)
     assert [] == unreadable
     return [(row.snapshot.status, row.place.line) for row in snapshots]
 
 
 def on(*lines, path="vpzc"):
-    """Return the statuses of a path on these lines."""
+    """Return the statuses of a path, paired with these lines."""
     return list(zip(words(path), lines, strict=True))
 
 
@@ -101,7 +101,7 @@ LAYOUTS = {
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_layouts(layout, written):
-    """Every layout gives the same four snapshots, on the lines where they begin."""
+    """Every layout gives the same four snapshots, with the lines on which they begin."""
     text, lines = LAYOUTS[layout]
 
     assert on(*lines) == statuses(written(text))
@@ -109,7 +109,7 @@ def test_layouts(layout, written):
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_line_ends_of_windows(layout, written):
-    """CRLF ends a line once."""
+    """CRLF counts as one line end."""
     text, lines = LAYOUTS[layout]
 
     assert on(*lines) == statuses(written(text.replace("\n", "\r\n")))
@@ -117,7 +117,7 @@ def test_line_ends_of_windows(layout, written):
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_byte_order_mark(layout, written):
-    """A byte order mark at the beginning is no part of the first line."""
+    """A byte order mark at the beginning of the log is not part of the first line."""
     text, lines = LAYOUTS[layout]
 
     assert on(*lines) == statuses(written("\ufeff" + text))
@@ -125,7 +125,7 @@ def test_byte_order_mark(layout, written):
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_json_alone(layout, written):
-    """Where JSON is asked for, it is read as where nothing is."""
+    """The format `json` gives the same snapshots as automatic detection."""
     text, lines = LAYOUTS[layout]
 
     assert on(*lines) == statuses(written(text), "json")
@@ -134,7 +134,7 @@ def test_json_alone(layout, written):
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("chunk", [1, 7, 61])
 def test_any_chunk(layout, chunk, written, monkeypatch):
-    """However small the pieces are in which a log is read, they come together again."""
+    """A log that is read in chunks of any size gives the same snapshots."""
     monkeypatch.setattr(json_reader, "_CHUNK_CHARS", chunk)
     monkeypatch.setattr(json_reader, "_PASSED_CHARS_MAX", chunk)
     text, lines = LAYOUTS[layout]
@@ -143,7 +143,7 @@ def test_any_chunk(layout, chunk, written, monkeypatch):
 
 
 def test_only_line_feeds_end_lines(written):
-    """A lone carriage return, a line separator and the like end no line."""
+    """A carriage return alone, a line separator and similar characters do not end a line."""
     text = f"\r{ONE_LINE[0]}\r{ONE_LINE[1]}\n" + json.dumps(snap("vpz", metadata={"a": "\u2028\x85"}))
     text = text.replace("\\u2028", "\u2028").replace("\\x85", "\x85")
 
@@ -151,14 +151,14 @@ def test_only_line_feeds_end_lines(written):
 
 
 def test_numbers_go_through_the_log(written):
-    """Snapshots are numbered from 0 in the order of the log, whatever line and file they are on."""
+    """Snapshots are numbered from 0 in the order of the log, across lines and files."""
     snapshots, _ = found([written("\n".join(ONE_LINE[:2])), written(json.dumps(LIFE[2:]))])
 
     assert [0, 1, 2, 3] == [row.number for row in snapshots]
 
 
 def test_a_bad_element_of_an_array(written):
-    """In an array on one line, values that are no objects cost nothing but themselves, and are named once."""
+    """In an array on one line, the elements that are not objects are reported once, and the objects are read."""
     text = f'[{ONE_LINE[0]}, null, 12, "x", [], [7], {ONE_LINE[1]}]'
     snapshots, unreadable = found(written(text))
 
@@ -168,7 +168,7 @@ def test_a_bad_element_of_an_array(written):
 
 @pytest.mark.parametrize("chunk", range(1, 12))
 def test_a_number_is_not_cut(chunk, written, monkeypatch):
-    """A number in an array is one thing, wherever a piece of the log ends."""
+    """A number in an array is one element, even if a chunk ends inside it."""
     monkeypatch.setattr(json_reader, "_CHUNK_CHARS", chunk)
     _, unreadable = found(written("[{}, 1234567, 8]"))
 
@@ -176,7 +176,7 @@ def test_a_number_is_not_cut(chunk, written, monkeypatch):
 
 
 def test_scalars_on_lines_of_their_own(written):
-    """A line that is JSON and no object says what was expected."""
+    """JSON that is not an object is reported as such, with its line."""
     _, unreadable = found(written('null\n12\n"text"\ntrue\n'))
 
     assert [(line, "expected an object") for line in (1, 2, 3, 4)] == [
@@ -185,7 +185,7 @@ def test_scalars_on_lines_of_their_own(written):
 
 
 def test_array_that_is_not_closed(written):
-    """An array without an end is read, and named."""
+    """The elements of an unclosed array are read, and the array is reported."""
     snapshots, unreadable = found(written("[\n" + ",\n".join(ONE_LINE)))
 
     assert 4 == len(snapshots)
@@ -195,7 +195,7 @@ def test_array_that_is_not_closed(written):
 
 
 def test_a_bracket_is_not_an_array(written):
-    """A line that begins with a bracket and no array is only that line."""
+    """A line that begins with a bracket, but is not an array, does not change how other lines are read."""
     snapshots, unreadable = found(written(f"[2026-11-22] INFO started\n{ONE_LINE[0]}\n[\n{ONE_LINE[1]}\n]\n["))
 
     assert on(2, 4, path="vp") == [(row.snapshot.status, row.place.line) for row in snapshots]
@@ -208,7 +208,7 @@ def test_a_bracket_is_not_an_array(written):
 @pytest.mark.parametrize("wrapper", ["snapshot", "batch", "body", "data"])
 @pytest.mark.parametrize("clock", ["observed_at", "timestamp"])
 def test_envelopes(wrapper, clock, written):
-    """A batch may stand in an envelope that says when it was seen."""
+    """A batch may be inside an envelope that has the time of observation."""
     lines = [json.dumps({clock: CREATED + at, "id": "req_7", wrapper: LIFE[at]}) for at in range(4)]
     snapshots, unreadable = found(written("\n".join(lines)))
 
@@ -229,28 +229,28 @@ def test_envelopes(wrapper, clock, written):
     ],
 )
 def test_observed_at(observed_at, seconds, written):
-    """The time of an envelope is seconds or RFC 3339 text, or not there."""
+    """The time of an envelope is a number of seconds, RFC 3339 text, or absent."""
     snapshots, _ = found(written(json.dumps({"observed_at": observed_at, "batch": LIFE[0]})))
 
     assert [seconds] == [row.snapshot.observed_at for row in snapshots]
 
 
 def test_a_bad_time_of_an_envelope(written):
-    """A time that is none makes a bad field, and the batch is read."""
+    """An invalid time makes `observed_at` an invalid field, and the batch is read."""
     snapshots, _ = found(written(json.dumps({"observed_at": "yesterday", "batch": LIFE[0]})))
 
     assert [{"observed_at": "yesterday"}] == [dict(row.snapshot.bad) for row in snapshots]
 
 
 def test_a_page_in_an_envelope(written):
-    """All batches of a page were seen when the page was."""
+    """All batches of a page have the page's time of observation."""
     snapshots, _ = found(written(json.dumps({"observed_at": CREATED, "body": PAGE})))
 
     assert [CREATED] * 4 == [row.snapshot.observed_at for row in snapshots]
 
 
 def test_the_inner_time_goes_before_the_outer(written):
-    """Of two envelopes the inner one knows better."""
+    """In nested envelopes, the innermost time is used."""
     inner = {"timestamp": CREATED + 1, "snapshot": LIFE[0]}
     snapshots, _ = found(written(json.dumps({"observed_at": CREATED, "data": [inner, LIFE[1]]})))
 
@@ -258,7 +258,7 @@ def test_the_inner_time_goes_before_the_outer(written):
 
 
 def test_a_page_with_damage(written):
-    """Of a page, each batch is read by itself; its line is one unreadable place."""
+    """Each batch of a page is read by itself; the invalid elements are one unreadable entry."""
     snapshots, unreadable = found(written(json.dumps(PAGE | {"data": [LIFE[0], None, {"error": 1}, LIFE[1]]})))
 
     assert on(1, 1, path="vp") == [(row.snapshot.status, row.place.line) for row in snapshots]
@@ -266,7 +266,7 @@ def test_a_page_with_damage(written):
 
 
 def test_what_is_no_batch_is_unreadable(written):
-    """An error body and a record of something else are named, not judged."""
+    """An error body and a record without a batch are reported as unreadable."""
     records = [{"error": {"message": "rate limit"}}, {"call": "list", "text": "<html>"}, {}, {"data": {}}]
     snapshots, unreadable = found(written("\n".join(map(json.dumps, records))))
 
@@ -279,7 +279,7 @@ LOG = ("\n".join(ONE_LINE) + "\n").encode()
 
 
 def members(*pieces):
-    """Pack each piece as a gzip member of its own."""
+    """Return gzip data with one member for each piece."""
     return b"".join(map(gzip.compress, pieces))
 
 
@@ -296,13 +296,13 @@ def members(*pieces):
 )
 @pytest.mark.parametrize("name", ["log.jsonl.gz", "log.jsonl"])
 def test_gzip(log, name, written):
-    """Gzip is known by its first bytes, in one member or several, padded or not."""
+    """Gzip is detected by its first bytes, with one or several members, padded or not."""
     assert on(1, 2, 3, 4) == statuses(written(log, name))
 
 
 @pytest.mark.parametrize("chunk", [1, 5, 64])
 def test_gzip_in_small_pieces(chunk, written, monkeypatch):
-    """Gzip may be read byte by byte too."""
+    """Gzip that is read byte by byte gives the same snapshots."""
     monkeypatch.setattr(json_reader, "_CHUNK_CHARS", chunk)
     monkeypatch.setattr(compression, "_CHUNK_BYTES", chunk)
 
@@ -310,7 +310,7 @@ def test_gzip_in_small_pieces(chunk, written, monkeypatch):
 
 
 def test_truncated_gzip(written):
-    """Of a gzip that breaks off, all is read that it holds; the place of the break is named."""
+    """The complete part of a truncated gzip file is read, and the place of the break is reported."""
     log = ("\n".join(json.dumps(snap("vp", id=os.urandom(99).hex())) for _ in range(300)) + "\n").encode()
     whole = gzip.compress(log)
     snapshots, unreadable = found(written(whole[: len(whole) // 2]))
@@ -322,21 +322,21 @@ def test_truncated_gzip(written):
 
 @pytest.mark.parametrize("length", [2, 3, 9, 10, 15])
 def test_gzip_cut_in_its_head(length, written):
-    """A gzip of a few bytes is nothing but broken off."""
+    """A gzip file of a few bytes is reported as truncated."""
     snapshots, unreadable = found(written(gzip.compress(LOG)[:length]))
 
     assert ([], [1]) == (snapshots, [each.place.line for each in unreadable])
 
 
 def test_gzip_without_its_last_bytes(written):
-    """A gzip without its check sum gives everything, and is named."""
+    """A gzip file without its check sum is read completely, and reported."""
     snapshots, unreadable = found(written(gzip.compress(LOG)[:-8]))
 
     assert (4, 1) == (len(snapshots), len(unreadable))
 
 
 def test_damaged_gzip(written):
-    """A gzip with a wrong check sum gives what it gave before that was known, and is named."""
+    """A gzip file with a wrong check sum is read, and reported."""
     whole = gzip.compress(LOG)
     snapshots, unreadable = found(written(whole[:-8] + b"????" + whole[-4:]))
 
@@ -347,7 +347,7 @@ def test_damaged_gzip(written):
 
 
 def test_gzip_damaged_in_the_middle(written):
-    """Of a gzip with a wrong byte in the middle, what came before is read."""
+    """The lines before a wrong byte in the middle of a gzip file are read."""
     log = b"".join(json.dumps(snap("vp", id=os.urandom(99).hex())).encode() + b"\n" for _ in range(300))
     whole = bytearray(gzip.compress(log))
     whole[len(whole) // 2 :] = bytes(byte ^ 0xFF for byte in whole[len(whole) // 2 :])
@@ -358,21 +358,21 @@ def test_gzip_damaged_in_the_middle(written):
 
 
 def test_gzip_with_something_else_behind(written):
-    """What is behind a gzip and is none, is named; the gzip is read."""
+    """Other data after a gzip member is reported, and the gzip member is read."""
     snapshots, unreadable = found(written(gzip.compress(LOG) + b"some more"))
 
     assert (4, [5]) == (len(snapshots), [each.place.line for each in unreadable])
 
 
 def test_gzip_of_an_unclosed_array_is_named_once(written):
-    """An array that breaks off with its gzip is one trouble, not two."""
+    """An unclosed array in a truncated gzip file is reported once, as truncation."""
     _, unreadable = found(written(gzip.compress(b"[" + b",".join(LOG.splitlines()))[:-8]))
 
     assert ["the log breaks off: the compressed stream ends early"] == [each.problem for each in unreadable]
 
 
 def test_a_gzip_bomb_is_not_unpacked_at_once(written, monkeypatch):
-    """However much a gzip holds, it is unpacked in pieces; a line that is too long is passed over."""
+    """A gzip file is decompressed in chunks of bounded size; a line above the limit is skipped."""
     monkeypatch.setattr(json_reader, "OBJECT_CHARS_MAX", 2**17)
     widths = []
     more = json_reader.RecordReader._fill_buffer
@@ -390,7 +390,7 @@ def test_a_gzip_bomb_is_not_unpacked_at_once(written, monkeypatch):
 
 @pytest.mark.parametrize("broken", [True, False])
 def test_a_line_that_is_too_long(broken, written, monkeypatch):
-    """A line above the limit is passed over in pieces and named; those around it are read."""
+    """A line above the limit is skipped and reported; the lines around it are read."""
     monkeypatch.setattr(json_reader, "OBJECT_CHARS_MAX", 2**17)
     long = json.dumps(snap("vp", metadata={"a": "x" * 2**20}))
     log = "\n".join([ONE_LINE[0], long[:-1] if broken else long, ONE_LINE[2]])
@@ -401,7 +401,7 @@ def test_a_line_that_is_too_long(broken, written, monkeypatch):
 
 
 def test_a_last_line_that_is_too_long(written, monkeypatch):
-    """A line above the limit may be the last, without a line end."""
+    """A line above the limit may be the last one, without a line end."""
     monkeypatch.setattr(json_reader, "OBJECT_CHARS_MAX", 2**17)
     snapshots, unreadable = found(written(f"{ONE_LINE[0]}\n{'x' * 2**20}"))
 
@@ -409,7 +409,7 @@ def test_a_last_line_that_is_too_long(written, monkeypatch):
 
 
 def test_an_object_of_megabytes_is_read(written):
-    """A batch below the limit is read, however long its line is."""
+    """A batch below the limit is read, also one of megabytes."""
     long = snap("vp", metadata={"a": "x" * 5 * 2**20})
 
     assert on(1, 2, 3, path="vpz") == statuses(written("\n".join([ONE_LINE[0], json.dumps(long), ONE_LINE[2]])))
@@ -419,7 +419,7 @@ def test_an_object_of_megabytes_is_read(written):
 
 
 def test_standard_input(monkeypatch):
-    """`-` is standard input, under its own name."""
+    """`-` reads standard input; places have its name."""
     monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(LOG)))
     snapshots, _ = found("-")
 
@@ -427,7 +427,7 @@ def test_standard_input(monkeypatch):
 
 
 def test_several_files_in_their_order(written):
-    """Files are read one after another, as they were named; each has lines of its own."""
+    """Files are read in the order in which they were given, each with its own line numbers."""
     tuesday, monday = written("\n".join(ONE_LINE[2:])), written("\n".join(ONE_LINE[:2]))
     snapshots, _ = found([monday, str(tuesday)])
 
@@ -443,7 +443,7 @@ def test_a_file_and_standard_input(written, monkeypatch):
 
 
 def test_globs(written, tmp_path):
-    """A glob stands for its files in order of their names, in all folders below with `**`."""
+    """A glob gives its files in order of their names; `**` includes all folders below."""
     for name, line in zip(["b/2.jsonl", "a/3.jsonl", "1.jsonl", "0.txt"], ONE_LINE, strict=True):
         written(line, name)
 
@@ -453,30 +453,30 @@ def test_globs(written, tmp_path):
 
 
 def test_a_name_with_brackets_is_a_name(written):
-    """A file that exists is meant, whatever a glob would make of its name."""
+    """A path that exists is read as a file, even if it contains characters of a glob."""
     assert [("validating", 1)] == statuses(written(ONE_LINE[0], "log[1].jsonl"))
 
 
 def test_nothing_matches(tmp_path):
-    """A glob without files is an error that names it."""
+    """A glob that matches no file is an error with the glob in its message."""
     with pytest.raises(SourceError, match=r"^.*/\*\.jsonl: nothing matches$"):
         found(f"{tmp_path}/*.jsonl")
 
 
 def test_no_such_file(tmp_path):
-    """A file that is not there is an error that names it."""
+    """A missing file is an error with its name in the message."""
     with pytest.raises(SourceError, match=r"^.*/nope: No such file or directory$"):
         found(tmp_path / "nope")
 
 
 class Dumpable:
-    """An SDK's object that has `to_dict`."""
+    """An SDK object that has `to_dict`."""
 
     def __init__(self, wire):
         self.wire = wire
 
     def to_dict(self):
-        """Return it as a mapping."""
+        """Return the object as a mapping."""
         return self.wire
 
 
@@ -498,7 +498,7 @@ ITERABLES = {
 
 @pytest.mark.parametrize("kind", ITERABLES)
 def test_iterables(kind):
-    """Objects at hand are read as a log is, and their number is their line."""
+    """Objects in memory are read like a log; the position of an object is its line."""
     assert on(1, 2, 3, 4) == statuses(ITERABLES[kind]())
 
 
@@ -511,25 +511,25 @@ PAGES = {
 
 
 class Pages:
-    """An SDK's list: dumping it shows the first page, iterating it fetches the others."""
+    """A paginated list of an SDK: its dump has the first page, and iteration gives all pages."""
 
     def __iter__(self):
-        """Go on to the next page."""
+        """Iterate over the batches of all pages."""
         return iter(LIFE)
 
     def model_dump(self):
-        """Show the first page alone."""
+        """Return the first page only."""
         return {"object": "list", "data": LIFE[:2], "has_more": True}
 
 
 def test_all_pages_of_an_sdk_list_are_read():
-    """To judge the first page alone would pass by not looking."""
+    """The list is iterated, because its dump has only the first page."""
     assert on(1, 2, 3, 4) == statuses(Pages())
 
 
 @pytest.mark.parametrize("kind", PAGES)
 def test_one_page_at_hand(kind):
-    """A page is opened, alone or among others."""
+    """A page alone, or pages in a list, are read as their batches."""
     assert on(1, 1, 1, 1) == statuses(PAGES[kind])
     assert on(1, 1, 1, 1, 2, 2, 2, 2, path="vpzcvpzc") == statuses([PAGES[kind], PAGES[kind]])
 
@@ -539,12 +539,12 @@ def test_one_page_at_hand(kind):
     [LIFE[0], MappingProxyType(LIFE[0]), parse(LIFE[0]), Batch.construct(**LIFE[0]), ONE_LINE[0].encode()],
 )
 def test_one_object_at_hand(one):
-    """One batch need not stand in a list."""
+    """A single batch is accepted without a list."""
     assert [("validating", 1)] == statuses(one)
 
 
 def test_places_of_objects():
-    """Objects at hand are at `iterable`, from 1."""
+    """The place of an object in memory is `iterable`, counted from 1."""
     snapshots, unreadable = found([LIFE[0], 7, LIFE[1]])
 
     assert ["iterable:1", "iterable:3"] == [str(row.place) for row in snapshots]
@@ -552,7 +552,7 @@ def test_places_of_objects():
 
 
 def test_objects_that_are_none():
-    """Whatever else is in an iterable is named with what was expected."""
+    """An element that is not a batch is reported with the type that was expected."""
     _, unreadable = found([None, 7, b"{", b"\xff", {}, [], Path("x"), b"[1]"])
 
     assert [1, 2, 3, 4, 5, 7, 8] == [each.place.line for each in unreadable]
@@ -561,13 +561,13 @@ def test_objects_that_are_none():
 
 @pytest.mark.parametrize("source", [7, None, object(), 1.5])
 def test_what_cannot_be_audited(source):
-    """A source that is nothing of that kind is a wrong use."""
+    """A source of any other type raises TypeError."""
     with pytest.raises(TypeError, match=r"^cannot audit \w+: expected paths, or an iterable of batch objects$"):
         resolve_source(source)
 
 
 def test_unknown_input_format():
-    """An input format nobody knows is an error that lists those there are."""
+    """An unknown input format is an error that lists the known formats."""
     with pytest.raises(UnknownNameError, match=f"'yaml'; known: {', '.join(INPUT_FORMATS)}$"):
         resolve_source("log", "yaml")
 
@@ -587,7 +587,7 @@ def test_what_can_be_read_twice(written, tmp_path):
 
 
 def test_a_pipe_with_a_name_is_read(tmp_path):
-    """A pipe, such as `<(zcat log)` names one, is read like a file, out of order too."""
+    """A named pipe, such as `<(zcat log)` creates, is read like a file, with records out of order too."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     log = b"".join(
@@ -611,7 +611,7 @@ PREFIX = "2026-11-22 18:00:00,123 INFO [poller] batch now: "
 @pytest.mark.parametrize("prefix", ["", PREFIX, "[2026-11-22] "])
 @pytest.mark.parametrize("asked", [True, False])
 def test_text_forms_on_one_line(form, prefix, asked, written):
-    """A text form is read behind whatever a logger puts before it, found by itself or asked for."""
+    """A text form is read after any prefix of a logger, with the form detected or given."""
     log = "".join(f"{prefix}{PRINTERS[form](WIRE | {'id': f'batch_{number}'})}\n" for number in range(3))
 
     assert [("completed", 1), ("completed", 2), ("completed", 3)] == statuses(written(log), form if asked else "auto")
@@ -620,7 +620,7 @@ def test_text_forms_on_one_line(form, prefix, asked, written):
 @pytest.mark.parametrize("prefix", ["", PREFIX])
 @pytest.mark.parametrize("asked", [True, False])
 def test_text_form_on_many_lines(prefix, asked, written):
-    """What `console.log` spreads over lines is one snapshot, at its first line."""
+    """An object that `console.log` prints on several lines is one snapshot, with the place of its first line."""
     text = prefix + PRINTERS["node"](WIRE)
     height = text.count("\n") + 1
 
@@ -631,7 +631,7 @@ def test_text_form_on_many_lines(prefix, asked, written):
 
 @pytest.mark.parametrize("chunk", [1, 50])
 def test_text_form_in_small_pieces(chunk, written, monkeypatch):
-    """A text form comes together from any pieces."""
+    """A text form that is read in small chunks gives the same snapshot."""
     monkeypatch.setattr(json_reader, "_CHUNK_CHARS", chunk)
     text = PRINTERS["node"](WIRE)
 
@@ -640,7 +640,7 @@ def test_text_form_in_small_pieces(chunk, written, monkeypatch):
 
 @pytest.mark.parametrize("asked", [True, False])
 def test_a_hidden_field_is_no_finding(asked, written):
-    """Go's `%+v` prints addresses for times and counts: they are neither set nor null, and are named."""
+    """Go's `%+v` prints addresses for times and counts: these fields are unknown, and are reported."""
     path = written(PREFIX + PRINTERS["go"](WIRE) + "\n")
     snapshots, unreadable = found(path, "go" if asked else "auto")
     report = audit(path, input_format="go" if asked else "auto")
@@ -656,7 +656,7 @@ def test_a_hidden_field_is_no_finding(asked, written):
 
 
 def test_brackets_in_metadata(written):
-    """Metadata with a bracket that has no partner may end elsewhere: it is hidden, and named."""
+    """If metadata contains an unbalanced bracket, its end is ambiguous: it is unknown, and reported."""
     (row,), (unread,) = found(written(PRINTERS["kotlin"](WIRE | {"metadata": {"a": ")"}})))
 
     assert ("completed", ["metadata"]) == (row.snapshot.status, list(row.snapshot.bad))
@@ -664,7 +664,7 @@ def test_brackets_in_metadata(written):
 
 
 def test_a_hidden_field_is_not_null(written):
-    """A field that was set and is then hidden has not become null; one that changes beside it has."""
+    """A field that was set and is then hidden causes no finding; a field that changes in the same row does."""
     go = PRINTERS["go"](WIRE | {"endpoint": "/v1/responses"})
     log = json.dumps(WIRE) + "\n" + go + "\n" + json.dumps(WIRE)
 
@@ -672,7 +672,7 @@ def test_a_hidden_field_is_not_null(written):
 
 
 def test_forced_form_reads_no_json(written):
-    """Where a text form is asked for, a line in JSON is not read, and named."""
+    """If a text form is requested, a line of JSON is reported as unreadable."""
     snapshots, unreadable = found(written(ONE_LINE[0] + "\n" + PRINTERS["kotlin"](WIRE)), "kotlin")
 
     assert ([2], [1]) == ([row.place.line for row in snapshots], [each.place.line for each in unreadable])
@@ -680,14 +680,14 @@ def test_forced_form_reads_no_json(written):
 
 
 def test_json_asked_for_reads_no_text(written):
-    """Where JSON is asked for, a text form is not read, and named."""
+    """If JSON is requested, a text form is reported as unreadable."""
     snapshots, unreadable = found(written(PRINTERS["kotlin"](WIRE) + "\n" + ONE_LINE[0]), "json")
 
     assert ([2], [1]) == ([row.place.line for row in snapshots], [each.place.line for each in unreadable])
 
 
 def test_all_forms_in_one_log(written):
-    """Text forms, JSON and other lines may stand in one log."""
+    """A log may contain text forms, JSON and other lines."""
     pieces = [PREFIX + printed(WIRE) for form, printed in PRINTERS.items() if form != "go"]
     log = "\n".join(["starting", pieces[0], ONE_LINE[0], *pieces[1:], PRETTY[1], "done"])
     snapshots, unreadable = found(written(log))
@@ -702,7 +702,7 @@ def test_all_forms_in_one_log(written):
 @pytest.mark.parametrize("times", [1, 20, 60])
 @pytest.mark.parametrize("start", ["{ id: 'x', broken\n", "Batch(id='x',\n", "{ id: 'x'\n a\n b\n", "{ a: 1,\n"])
 def test_beginnings_without_an_end_cost_themselves(start, times, written):
-    """Text forms that begin and do not end, do not hide the good one behind them."""
+    """Text forms without an end are reported, and the complete one after them is read."""
     snapshots, unreadable = found(written(start * times + PRINTERS["node"](WIRE)))
 
     assert [start.count("\n") * times + 1] == [row.place.line for row in snapshots]
@@ -710,7 +710,7 @@ def test_beginnings_without_an_end_cost_themselves(start, times, written):
 
 
 def test_a_log_full_of_beginnings(written):
-    """However many beginnings there are, only so many lines are tried for each that is passed."""
+    """The number of lines that the reader tries is bounded for each incomplete text form."""
     tried = []
     read = json_reader.is_complete
 
@@ -740,7 +740,7 @@ layouts = st.sampled_from(["lines", "array", "pretty array", "pretty", "one line
 
 
 def laid_out(found, layout):
-    """Write objects in a layout."""
+    """Return objects as JSON in a layout."""
     if layout in {"array", "pretty array"}:
         return json.dumps(found, indent=2 if layout == "pretty array" else None, ensure_ascii=False)
     indent = 1 if layout == "pretty" else None
@@ -752,7 +752,7 @@ def laid_out(found, layout):
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(batches=st.lists(objects, min_size=1), layout=layouts, chunk=st.integers(1, 40))
 def test_whatever_json_holds_is_sighted(batches, layout, chunk, monkeypatch):
-    """Every object of a log is sighted as it was written, in any layout and any pieces."""
+    """Every object of a log is found unchanged, in any layout and with chunks of any size."""
     monkeypatch.setattr(json_reader, "_CHUNK_CHARS", chunk)
     monkeypatch.setattr(json_reader, "_PASSED_CHARS_MAX", 2 * chunk)
     binary = io.BytesIO(laid_out(batches, layout).encode())
@@ -765,7 +765,7 @@ def test_whatever_json_holds_is_sighted(batches, layout, chunk, monkeypatch):
     st.sampled_from(["\n", "\r\n"]),
 )
 def test_places_point_at_what_is_there(pieces, line_end):
-    """The line of a place holds what was found there."""
+    """The line of a place contains the object that was found there."""
     log = line_end.join(pieces).replace("\n", line_end) if line_end == "\r\n" else "\n".join(pieces)
     lines = log.split("\n")
     for each in json_reader.RecordReader(io.BytesIO(log.encode()), "log", None):
@@ -775,7 +775,7 @@ def test_places_point_at_what_is_there(pieces, line_end):
 
 
 def test_a_row_can_be_made_of_a_snapshot():
-    """Whoever has read it already gives it as it is."""
+    """A record that is built from a snapshot parses to the same snapshot."""
     snapshot = parse(snap("vp"), observed_at=CREATED + 5)
     row = Record(1, LogPosition("log", 2), snapshot)
 
@@ -783,7 +783,7 @@ def test_a_row_can_be_made_of_a_snapshot():
     assert row.parsed is Record(2, row.place, row.parsed).parsed
 
 
-# ---------------------------------------------------------------- JSON behind a logger's prefix
+# ---------------------------------------------------------------- JSON after a logger's prefix
 
 BATCH_PRETTY = json.dumps(WIRE, indent=2)
 BATCH_LINE = json.dumps(WIRE)
@@ -803,7 +803,7 @@ BATCH_LINE = json.dumps(WIRE)
     ],
 )
 def test_json_behind_a_prefix_is_read(text, ids, written):
-    """Each batch on the line is read, whatever stands before it and behind it, and so are the lines around it."""
+    """Each batch on the line is read, with any text before and after it; the lines around it are read too."""
     snapshots, unreadable = found(written(f"{BATCH_LINE}\n{text}\n{BATCH_LINE}\n"))
 
     assert ["batch_7"] * (ids + 2) == [row.snapshot.id for row in snapshots]
@@ -826,7 +826,7 @@ def test_json_behind_a_prefix_is_read(text, ids, written):
     ],
 )
 def test_json_behind_a_prefix_that_is_no_whole_batch(text, problem, written):
-    """JSON that breaks off says so, and no part of it is taken for a batch."""
+    """JSON that is cut off is reported as such, and no part of it is read as a batch."""
     path = written(f"{BATCH_LINE}\n{text}\n{BATCH_LINE}\n".encode("utf-8", "surrogateescape"))
     snapshots, unreadable = found(path)
 
@@ -836,7 +836,7 @@ def test_json_behind_a_prefix_that_is_no_whole_batch(text, problem, written):
 
 @pytest.mark.logic
 def test_json_behind_a_prefix_is_cut_off_anywhere(written):
-    """Cut off at any character, a line with JSON gives no batch."""
+    """A line of JSON that is cut off at any character gives no batch."""
     line = f'INFO {{"batch": {json.dumps(WIRE | {"metadata": WIRE})}}}'
     path = written("\n".join(line[:length] for length in range(len(line))))
 
@@ -844,7 +844,7 @@ def test_json_behind_a_prefix_is_cut_off_anywhere(written):
 
 
 def test_a_text_form_that_quotes_json_is_itself(written):
-    """JSON inside a text of the batch is not the batch."""
+    """JSON in a text field of a batch is not read as a batch."""
     text = PRINTERS["python"](WIRE | {"metadata": {"raw": json.dumps(WIRE | {"id": "inner"})}})
 
     assert ["batch_7"] == [row.snapshot.id for row in found(written(f"got {text}"))[0]]
@@ -856,7 +856,7 @@ def test_a_text_form_that_quotes_json_is_itself(written):
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("asked", [True, False])
 def test_printed_lists_of_a_log(form, asked, written):
-    """A printed list gives each of its batches, with the place of its line; one that is cut off says so."""
+    """Each batch of a printed list has the place of its line; a list that is cut off is reported."""
     text = printed_list(form, [WIRE, FAILED]).replace("\n", " ")
     path = written(f"{text}\n{text[:-9]}\n{PRINTERS[form](WIRE)}\n")
     snapshots, unreadable = found(path, form if asked else "auto")
@@ -868,7 +868,7 @@ def test_printed_lists_of_a_log(form, asked, written):
 
 
 def test_values_that_cannot_be_read_are_shown(written):
-    """A value that is there and is no value is not said to be hidden."""
+    """The report shows a value that is not valid, and lists the fields that the text form hides."""
     (row,), (unread,) = found(written("Batch(id='b', status='failed', created_at=xxxx, model=<a.B object at 0x7f>)\n"))
 
     assert {"created_at", "model"} == {*row.snapshot.bad}
@@ -876,7 +876,7 @@ def test_values_that_cannot_be_read_are_shown(written):
 
 
 def test_an_item_that_a_list_hides_is_named(written):
-    """`console.log` prints a hundred items; the others are one line."""
+    """`console.log` prints a hundred items and abbreviates the rest, which is reported as one entry."""
     snapshots, unreadable = found(written("[ { id: 'b', status: 'failed', created_at: 5 }, ... 2 more items ]"))
 
     assert ["b"] == [row.snapshot.id for row in snapshots]

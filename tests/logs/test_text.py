@@ -1,4 +1,4 @@
-"""The readers of text forms: what they read is right, and what they cannot read they name."""
+"""The parsers of text forms: values that are read are right, and the others are reported."""
 
 from __future__ import annotations
 
@@ -40,20 +40,20 @@ SAMPLES.append(("dart", dart(WIRE, as_map=True)))
 
 
 def read(text: str, form: TextForm) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Read a text into plain data."""
+    """Return the fields of a text and the names of the unread ones."""
     reading = read_text(text, form)
     return dict(reading.fields), tuple(reading.unread)
 
 
 def problem(text: str, form: TextForm) -> str:
-    """Return why a text cannot be read."""
+    """Return the reason why a text is refused."""
     with pytest.raises(TextError) as caught:
         read_text(text, form)
     return caught.value.problem
 
 
 def outcome(text: str, form: TextForm) -> int:
-    """Return 1 if a text is read, else the column at which it is refused; nothing else may happen."""
+    """Return 1 if a text is read, else the column at which it is refused; other errors are raised."""
     try:
         read_text(text, form)
     except TextError as error:
@@ -62,7 +62,7 @@ def outcome(text: str, form: TextForm) -> int:
 
 
 def without(wire: Mapping[str, Any], *names: str) -> dict[str, Any]:
-    """Leave some fields out."""
+    """Return a batch without some fields."""
     return {name: value for name, value in wire.items() if name not in names}
 
 
@@ -70,7 +70,7 @@ def without(wire: Mapping[str, Any], *names: str) -> dict[str, Any]:
 
 
 def test_python_repr_is_read_whole():
-    """Every field of openai-python's repr is read, nested classes and escaped texts too."""
+    """Every field of openai-python's repr is read, with nested classes and escaped text."""
     entry = ENTRY | {"message": "it's \"bad\", status='x'\n\té\\"}
     wire = FAILED | {"errors": {"object": "list", "data": [entry]}, "novel": [1, -2.5, True, {}]}
 
@@ -80,7 +80,7 @@ def test_python_repr_is_read_whole():
 
 
 def test_python_page_is_read_as_a_page():
-    """The page that `batches.list()` returns is a mapping with its batches under `data`."""
+    """The page that `batches.list()` returns is read as a mapping with its batches under `data`."""
     fields, unread = read(f"SyncCursorPage[Batch](data=[{python(WIRE)}, {python(FAILED)}], has_more=False)", "python")
 
     assert ("batch_7", "failed", False, ()) == (
@@ -92,12 +92,12 @@ def test_python_page_is_read_as_a_page():
 
 
 def test_python_dict_is_read():
-    """What `print(batch.model_dump())` prints is read, also behind another dict."""
+    """The output of `print(batch.model_dump())` is read, also after another dict."""
     assert (WIRE, ()) == read(f"{{'request': 5}} -> {WIRE!r}", "python")
 
 
 def test_python_wrapped_lines():
-    """A repr that a pretty printer wrapped is read, trailing commas too."""
+    """A repr that a pretty printer wrapped is read, with trailing commas too."""
     lines = [
         "Batch(",
         "    id='batch_7',",
@@ -141,19 +141,19 @@ def test_python_wrapped_lines():
     ],
 )
 def test_python_other_values_are_unread(value):
-    """What is no literal hides its own field and no other."""
+    """A value that is not a literal leaves its own field unread; the other fields are read."""
     fields, unread = read(f"Batch(id='b', status={value}, created_at=5)", "python")
 
     assert ({"id": "b", "created_at": 5}, ("status",)) == (fields, unread)
 
 
 def test_a_name_that_stands_twice_is_unread():
-    """Nobody can say which of two values was meant."""
+    """A field with two values is unread, because the right one is unknown."""
     assert ({"id": "b"}, ("status",)) == read("Batch(id='b', status='failed', status='completed')", "python")
 
 
 def test_kotlin_class_is_read_whole():
-    """Every field of openai-kotlin's data class is read; value classes are what they wrap."""
+    """Every field of openai-kotlin's data class is read; a value class is read as the value inside."""
     errors = {"data": [kotlin_entry(entry) for entry in FAILED["errors"]["data"]]}
 
     fields, unread = read(f"[main] INFO - {kotlin(FAILED)} (retry 1)", "kotlin")
@@ -167,12 +167,12 @@ def test_dart_class_is_read_whole():
 
 
 def test_dart_map_is_read_whole():
-    """`toJson().toString()` has wire names and classes inside."""
+    """`toJson().toString()` has the API's names and nested classes."""
     assert (FAILED, ()) == read(f"flutter: {dart(FAILED, as_map=True)}", "dart")
 
 
 def test_dart_map_with_maps_inside():
-    """A map that was decoded and never made a class is read, but for `usage`."""
+    """A map that was decoded from JSON is read, except for `usage`."""
     text = dart(WIRE, as_map=True).replace(
         "BatchRequestCounts[total=8, completed=7, failed=1]",
         "{total: 8, completed: null}, usage: {input: {cached: 1}}",
@@ -182,7 +182,7 @@ def test_dart_map_with_maps_inside():
 
 
 def test_go_pointers_are_unread():
-    """An address says that a field is set and not to what; `<nil>` is null."""
+    """A printed address shows that a field is set, but not its value; `<nil>` is null."""
     plain = ("id", "object", "endpoint", "input_file_id", "completion_window", "status", "created_at")
     pointers = tuple(name for name, value in WIRE.items() if value is not None and name not in plain)
 
@@ -192,7 +192,7 @@ def test_go_pointers_are_unread():
 
 
 def test_go_values_of_other_structs():
-    """A struct without pointers gives its numbers, but 0 stands for null as well."""
+    """A struct without pointers has its numbers, but 0 may also mean null."""
     counts = "{Total:3 Completed:0 Failed:3}"
     text = f"{{ID:b Status:failed CreatedAt:0 FailedAt:9 ExpiredAt:0 Model: RequestCounts:{counts}}}"
 
@@ -205,7 +205,7 @@ def test_go_values_of_other_structs():
 
 
 def test_go_free_text_hides_what_follows():
-    """A map's texts have no quotes, so whatever seems to follow one may be inside it."""
+    """A map's texts have no quotes, so the fields after it may be part of a text."""
     text = "{ID:b Status:failed Metadata:map[note:a CompletedAt:5] FailedAt:7}"
 
     assert (
@@ -215,7 +215,7 @@ def test_go_free_text_hides_what_follows():
 
 
 def test_go_unknown_or_double_fields_are_unread():
-    """A field without a known type, or with two values, is named."""
+    """A field of unknown type, or with two values, is unread."""
     assert ({"id": "b"}, ("Tier", "status")) == read("{ID:b Tier:5 Status:failed Status:completed}", "go")
 
 
@@ -225,7 +225,7 @@ def test_node_object_is_read_whole():
 
 
 def test_node_colours_are_no_part_of_it():
-    """`console.log` colours what it prints on a terminal."""
+    """The colors that `console.log` prints on a terminal are ignored."""
     assert ({"id": "b", "created_at": 5}, ()) == read(
         "{ id: \x1b[32m'b'\x1b[39m, created_at: \x1b[33m5\x1b[39m }", "node"
     )
@@ -251,7 +251,7 @@ def test_node_colours_are_no_part_of_it():
     ],
 )
 def test_node_values(value, printed):
-    """Every way in which Node writes a JSON value is read."""
+    """Each notation of Node for a JSON value is read."""
     assert ({"id": "b", "x": value}, ()) == read(f"{{ id: 'b', x: {printed} }}", "node")
 
 
@@ -274,12 +274,12 @@ def test_node_values(value, printed):
     ],
 )
 def test_node_other_values_are_unread(printed):
-    """What the wire does not have, or Node cut off, hides its own field and no other."""
+    """A value that JSON does not have, or that Node abbreviated, leaves its own field unread."""
     assert ({"id": "b", "y": 1}, ("x",)) == read(f"{{ id: 'b', x: {printed}, y: 1 }}", "node")
 
 
 def test_a_wrapped_batch_is_read_alone():
-    """`console.log({ batch })` and a dict around a batch are the batch, with what is unread in it."""
+    """`console.log({ batch })` and a dict around a batch give the batch, with its own unread fields."""
     failed = node(WIRE | {"errors": []}).replace("[  ]", "[ [Object] ]")
 
     assert (without(WIRE, "errors"), ("errors",)) == read(f"{{ tries: 2, batch: {failed} }}", "node")
@@ -287,7 +287,7 @@ def test_a_wrapped_batch_is_read_alone():
 
 
 def test_an_envelope_that_says_when_stays():
-    """The time belongs to the batch; what cannot be read in the batch hides all of it."""
+    """An envelope with a time is kept; an abbreviated value in the batch reads as UNREADABLE."""
     text = f"{{ observed_at: 5, batch: {node(WIRE)} }}"
 
     assert ({"observed_at": 5, "batch": WIRE}, ()) == read(text, "node")
@@ -296,12 +296,12 @@ def test_an_envelope_that_says_when_stays():
 
 
 def test_node_object_before_the_batch():
-    """A logger's own object before the batch is none, and may have no names."""
+    """Another object of the logger before the batch is skipped, also one without names."""
     assert (WIRE, ()) == read(f"{{ 'a': 1, 5 }} { {'retry': 1} } {node(WIRE)}".replace("'retry'", "retry"), "node")
 
 
 def test_names_are_spelled_as_on_the_wire():
-    """Other spellings of the wire's names are turned into its own, unless both are there."""
+    """Other spellings of the API's names are converted, unless both spellings are present."""
     assert ({"id": "b", "input_file_id": "f"}, ("request_counts",)) == read(
         "{ id: 'b', inputFileId: 'f', requestCounts: [Object] }", "node"
     )
@@ -311,7 +311,7 @@ def test_names_are_spelled_as_on_the_wire():
 @pytest.mark.skipif(shutil.which("node") is None, reason="node is not on the PATH")
 @pytest.mark.parametrize("colors", ["true", "false"])
 def test_real_console_log(colors):
-    """What the installed Node really prints is read, but for what it cuts off."""
+    """The output of the installed Node is read, except for the values that Node abbreviates."""
     note = "line, one: 'x'\n" * 12
     usage = {"input_tokens": 5, "input_tokens_details": {"cached_tokens": 1}}
     wire = FAILED | {"metadata": {"note": note, "it's": '"`', "a-b": "\\ \u2028 é"}, "usage": usage}
@@ -322,7 +322,7 @@ def test_real_console_log(colors):
         check=True,
         timeout=30,
     )
-    lines = ran.stdout.decode().rstrip().split("\n")  # Node leaves U+2028 as it is.
+    lines = ran.stdout.decode().rstrip().split("\n")  # Node does not escape U+2028.
 
     fields, unread = read("\n".join(lines), "node")
 
@@ -352,7 +352,7 @@ def test_real_console_log(colors):
     ],
 )
 def test_python_enums_and_times(printed, value):
-    """A member of an enum is its value, an aware datetime its Unix seconds."""
+    """A member of an enum reads as its value, and an aware datetime as Unix seconds."""
     assert ({"id": "b", "x": value, "y": 1}, ()) == read(f"Batch(id='b', x={printed}, y=1)", "python")
 
 
@@ -371,7 +371,7 @@ def test_node_dates_are_seconds():
     ],
 )
 def test_ruby_hashes_and_objects(text):
-    """Hashes with text and symbol keys, of Ruby 3.4 and before it, and openai-ruby's objects."""
+    """Hashes with string and symbol keys, of Ruby 3.4 and older, and openai-ruby's objects are read."""
     expected = {"id": "b", "status": "failed", "created_at": 5, "metadata": {"a b": "c", "d": "e"}}
 
     assert "ruby" == detect(f"I, [2026-11-30] INFO -- : {text}")
@@ -382,24 +382,24 @@ def test_ruby_hashes_and_objects(text):
     "value", ["#<Object:0x1>", "1..2", "1970-01-01 00:00:05", "1970-13-01 00:00:05 UTC", "Status", "'a'"]
 )
 def test_ruby_other_values_are_unread(value):
-    """Objects, ranges and times without a zone hide their own field and no other."""
+    """Objects, ranges and times without a zone leave their own field unread."""
     assert ({"id": "b", "y": 1}, ("x",)) == read(f'{{"id"=>"b", "x"=>{value}, "y"=>1}}', "ruby")
 
 
 def test_ruby_objects_inside():
-    """An object inside another is read if it shows a hash."""
+    """A nested object is read if it prints a hash."""
     text = '#<OpenAI::Batch:0x1a {id: "b", request_counts: #<OpenAI::Counts:0x2 {total: 3}>, x: #<A:0x3 {a: 1} b>}>'
 
     assert ({"id": "b", "request_counts": {"total": 3}}, ("x",)) == read(text, "ruby")
 
 
 def test_java_without_counts():
-    """Counts that are absent stay absent."""
+    """Absent counts stay absent."""
     assert "request_counts" not in read(java(WIRE | {"request_counts": None}), "java")[0]
 
 
 def test_rust_variants():
-    """A status is a variant of an enum; one that is none of the eight is unread, as other variants are."""
+    """A variant of an enum is read as a status if it is one of the eight; other variants are unread."""
     text = 'Batch {{ id: "b", status: {}, kind: {}, x: Some(Inner {{ a: [1, 2], b: Null }}), e: "\\u{{e9}}" }}'
 
     assert ({"id": "b", "status": "in_progress", "x": {"a": [1, 2], "b": None}, "e": "é"}, ("kind",)) == read(
@@ -410,7 +410,7 @@ def test_rust_variants():
 
 
 def test_java_texts_that_may_be_others_are_unread():
-    """A message or metadata that spells names of other fields hides itself; one that spells them all, everything."""
+    """A text that contains other fields' names leaves its field unread; with all names, the batch is refused."""
     entry = ENTRY | {"message": "a, param=b"}
     fields, unread = read(java(FAILED | {"errors": {"object": "list", "data": [entry]}}), "java")
     two = java(WIRE | {"metadata": {"a": "1", "b": "2"}})
@@ -426,7 +426,7 @@ def test_java_texts_that_may_be_others_are_unread():
 
 
 def test_a_list_of_anything_else():
-    """An item that is hidden stays in the list, to be named; a list without a batch is no batch."""
+    """Hidden items stay in the list as UNREADABLE; a list of other objects is read as such."""
     text = f"[ {node(WIRE)}, [Object], ... 2 more items ]"
 
     assert ({"data": [WIRE, UNREADABLE, UNREADABLE]}, ()) == read(text, "node")
@@ -437,7 +437,7 @@ def test_a_list_of_anything_else():
 
 
 def batches_of(text, form):
-    """Return the batches of a list that is read, each with the names of its unread fields; None if it is refused."""
+    """Return the batches of a list, each with its unread fields; None if the list is refused."""
     try:
         reading = read_text(text, form)
     except TextError:
@@ -449,7 +449,7 @@ def batches_of(text, form):
 
 
 def holds(batch, wire):
-    """Tell whether each field of a batch has its own value, or is unread."""
+    """Return whether each field of a batch has the value that was printed, or is unread."""
     if isinstance(wire.get("errors"), dict) and isinstance(batch.get("errors"), dict):
         batch = batch | {"errors": wire["errors"]} if same_errors(batch["errors"], wire["errors"]) else batch
     return all(
@@ -458,7 +458,7 @@ def holds(batch, wire):
 
 
 def same_errors(found, wire):
-    """Compare entries of errors, but for openai-kotlin's `type`; openai-java prints an empty text as it does null."""
+    """Compare entries without openai-kotlin's `type`; an empty text equals null, as openai-java prints both alike."""
     return [without(entry, "type") for entry in found["data"]] == wire["data"] or found["data"] == [
         {name: value or None for name, value in entry.items()} for entry in wire["data"]
     ]
@@ -467,7 +467,7 @@ def same_errors(found, wire):
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("page", [False, True])
 def test_a_printed_list_is_read_whole(form, page):
-    """Every batch of a list, or of a page, is read, wherever it stands in a line."""
+    """Every batch of a list or page is read, with any text before and after it."""
     wires = [WIRE, FAILED, WIRE | {"id": "batch_8", "metadata": None}]
     found = batches_of(f"12:00 INFO {printed_list(form, wires, page=page)} took 3s", form)
 
@@ -479,7 +479,7 @@ def test_a_printed_list_is_read_whole(form, page):
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("page", [False, True])
 def test_a_list_that_is_cut_off_is_never_read_as_another(form, page):
-    """Cut off at any character, a list is refused, or all of its batches are there."""
+    """A list that is cut off at any character is refused, or all of its batches are read."""
     wires = [WIRE, FAILED]
     text = printed_list(form, wires, page=page)
     for length in range(len(text)):
@@ -489,7 +489,7 @@ def test_a_list_that_is_cut_off_is_never_read_as_another(form, page):
             assert all(holds(batch, wire) for batch, wire in zip(found, wires, strict=True))
 
 
-# ---------------------------------------------------------------- what bare texts leave open
+# ---------------------------------------------------------------- ambiguity of text without quotes
 
 
 @pytest.mark.parametrize(
@@ -505,7 +505,7 @@ def test_a_list_that_is_cut_off_is_never_read_as_another(form, page):
 )
 @pytest.mark.parametrize("printer", [kotlin, dart])
 def test_metadata_that_may_be_another_is_unread(printer, metadata):
-    """Texts without quotes do not say where a key or value ends."""
+    """Without quotes, the ends of keys and values are ambiguous, so the metadata is unread."""
     form: TextForm = "kotlin" if printer is kotlin else "dart"
 
     fields, unread = read(printer(WIRE | {"metadata": metadata}), form)
@@ -523,14 +523,14 @@ def test_metadata_that_may_be_another_is_unread(printer, metadata):
 )
 @pytest.mark.parametrize("printer", [kotlin, dart])
 def test_metadata_that_can_be_only_one_is_read(printer, metadata):
-    """One pair whose text holds no second sign of a pair is certain; in it `null` is a text."""
+    """A single pair is unambiguous if its text cannot contain a second pair; `null` in it is a text."""
     form: TextForm = "kotlin" if printer is kotlin else "dart"
 
     assert metadata == read(printer(WIRE | {"metadata": metadata}), form)[0]["metadata"]
 
 
 def test_no_metadata():
-    """Kotlin prints null, Dart an empty map."""
+    """For no metadata, Kotlin prints null and Dart an empty map."""
     wire = WIRE | {"metadata": None}
 
     assert (None, {}) == (
@@ -540,12 +540,12 @@ def test_no_metadata():
 
 
 def test_a_suffix_that_may_be_metadata():
-    """Where the object ends is open as soon as what follows it could be the end as well."""
+    """If the text after the object could also end it, the end of the metadata is ambiguous."""
     assert ("metadata",) == read(f"Result({kotlin(WIRE)}, headers={{a=b}})", "kotlin")[1]
 
 
 def test_fields_behind_unread_metadata_are_unread():
-    """They may be part of it: to leave them out would make them null."""
+    """Fields after unread metadata may be part of it, so they are unread, not absent."""
     text = "{id: b, object: batch, status: failed, metadata: {a: b}, completed_at: 5, usage: {x: {y: 1}}}"
 
     assert (
@@ -559,7 +559,7 @@ def test_fields_behind_unread_metadata_are_unread():
 )
 @pytest.mark.parametrize("printer", [kotlin, dart])
 def test_messages_hold_what_they_like(printer, message):
-    """A message with separators in it moves no other field."""
+    """A message that contains separators does not change any other field."""
     form: TextForm = "kotlin" if printer is kotlin else "dart"
     wire = FAILED | {"errors": {"object": "list", "data": [ENTRY | {"message": message}]}}
 
@@ -582,21 +582,21 @@ def test_messages_hold_what_they_like(printer, message):
     ],
 )
 def test_errors_that_may_be_others_are_unread(entry):
-    """An entry that names a part twice, not at all, or with another type hides `errors` alone."""
+    """An entry with a duplicate, missing or wrongly typed part leaves only `errors` unread."""
     text = dart(FAILED).replace("code=empty_file, message=No lines., param=null, line=3", entry)
 
     assert (without(FAILED, "errors"), ("errors",)) == read(text, "dart")
 
 
 def test_an_entry_that_is_not_closed_is_unread():
-    """A bracket of another kind than the class's own is none that it printed."""
+    """If an entry ends with a bracket of the wrong kind, `errors` is unread."""
     text = kotlin(FAILED).replace("line=null)], hasMore", "line=null]], hasMore")
 
     assert ("errors",) == read(text, "kotlin")[1]
 
 
 def test_errors_without_entries():
-    """An empty list is a list."""
+    """An empty list of errors is read as a list."""
     wire = FAILED | {"errors": {"object": "list", "data": []}}
 
     assert ({"data": []}, wire["errors"]) == (
@@ -606,7 +606,7 @@ def test_errors_without_entries():
 
 
 def test_errors_that_may_end_in_two_places():
-    """A message that spells a whole rest of the class leaves everything open."""
+    """If a message contains the whole rest of the class, the end of the errors is ambiguous and the text is refused."""
     rest = dart(WIRE).partition(", inputFileId")[2]
     wire = FAILED | {"errors": {"object": "list", "data": [ENTRY | {"message": f"[]]], inputFileId{rest}"}]}}
 
@@ -624,20 +624,20 @@ def test_errors_that_may_end_in_two_places():
     ],
 )
 def test_values_of_another_shape_are_unread(name, printed):
-    """A known field that is printed as no known class hides itself alone."""
+    """A known field with a value of an unknown class is unread; the other fields are read."""
     text = f"Batch(id=b, {to_case(name, 'camel')}={printed})"
 
     assert ({"id": "b"}, (name,)) == read(text, "kotlin")
 
 
 def test_a_time_that_is_no_number_is_kept_as_text():
-    """What is wrong with it is for the rules to say."""
+    """The text is kept, and a rule reports it later."""
     assert ({"id": "b", "created_at": "2026-01-02T03:04:05Z", "failed_at": 1.5}, ()) == read(
         "Batch(id=b, createdAt=2026-01-02T03:04:05Z, failedAt=1.5)", "kotlin"
     )
 
 
-# ---------------------------------------------------------------- what cannot be read at all
+# ---------------------------------------------------------------- texts that are refused
 
 
 @pytest.mark.parametrize(
@@ -677,12 +677,12 @@ def test_a_time_that_is_no_number_is_kept_as_text():
     ],
 )
 def test_refusals_say_why(form, text, expected):
-    """A text that cannot be read gets one reason."""
+    """The error has one reason."""
     assert expected == problem(text, form)
 
 
 def test_text_error_is_one_sentence_with_its_place():
-    """It says what, in which form and where, survives pickling, and is a ValueError."""
+    """The error has problem, form and column, can be pickled, and is a ValueError."""
     with pytest.raises(ValueError, match="no batch") as caught:
         read_text("Batch(id='b', status=)", "python")
 
@@ -696,12 +696,12 @@ def test_text_error_is_one_sentence_with_its_place():
     )
 
 
-# ---------------------------------------------------------------- detect, ends
+# ---------------------------------------------------------------- detect, is_complete
 
 
 @pytest.mark.parametrize("form, text", SAMPLES)
 def test_detect_finds_every_form(form, text):
-    """Each form is told by how it begins, also behind a prefix and with colours."""
+    """Each form is detected by its beginning, also after a prefix and with colors."""
     assert [form] * 3 == [
         detect(text),
         detect(f"ctx={{ a: 1 }} INFO {text}"),
@@ -725,12 +725,12 @@ def test_detect_finds_every_form(form, text):
     ],
 )
 def test_detect_finds_none(text):
-    """JSON, ordinary lines and a lone brace are none of the forms."""
+    """JSON, ordinary lines and a lone brace are not detected as a form."""
     assert detect(text) is None
 
 
 def test_detect_with_two_lines():
-    """A lone brace becomes Node's with the line behind it, JSON's does not; the first line decides."""
+    """The line after a lone brace distinguishes Node's form from JSON; other forms are detected by the first line."""
     assert ("node", None, "python") == (
         detect("{\n  id: 'b',"),
         detect('{\n  "id": "b",'),
@@ -740,13 +740,13 @@ def test_detect_with_two_lines():
 
 @pytest.mark.parametrize("form, text", SAMPLES)
 def test_bare_forms_are_read_between_colours(form, text):
-    """A logger that colours the whole line changes nothing."""
+    """A line that a logger colored is read like the same line without colors."""
     assert read(text, form) == read(f"\x1b[32m{text}\x1b[0m", form)
 
 
 @pytest.mark.parametrize("form, text", SAMPLES)
 def test_ends_with_the_closing_bracket(form, text):
-    """No text ends before its last bracket, but one that no further line could mend."""
+    """No text is complete before its last bracket, except in forms where a shorter text may be complete."""
     early = [n for n in range(len(text)) if is_complete(text[:n], form)]
 
     assert (True, True) == (is_complete(text, form), is_complete(text + " done", form))
@@ -754,7 +754,7 @@ def test_ends_with_the_closing_bracket(form, text):
 
 
 def test_ends_line_by_line():
-    """The lines of one object are gathered until it is whole."""
+    """The lines of one object are collected until the object is complete."""
     lines = node(FAILED).splitlines()
 
     assert [False] * (len(lines) - 1) + [True] == [
@@ -762,12 +762,12 @@ def test_ends_line_by_line():
     ]
 
 
-# ---------------------------------------------------------------- never a crash, never a guess
+# ---------------------------------------------------------------- any input is read or refused
 
 
 @pytest.mark.parametrize("form, text", SAMPLES)
 def test_every_beginning_is_refused(form, text):
-    """A text that was cut off anywhere is no batch."""
+    """A text that is cut off at any character is refused."""
     for length in range(len(text)):
         with pytest.raises(TextError):
             read_text(text[:length], form)
@@ -784,7 +784,7 @@ PIECES = st.sampled_from(
 @settings(max_examples=300, deadline=None)
 @given(st.sampled_from(SAMPLES), st.lists(st.tuples(st.integers(0, 900), st.integers(0, 9), PIECES), max_size=4))
 def test_damage_never_crashes(sample, damage):
-    """Whatever is cut out of a text or put into it: it is read or refused."""
+    """A text with parts removed or inserted is read or refused."""
     _, text = sample
     for at, length, piece in damage:
         text = text[:at] + piece + text[at + length :]
@@ -820,7 +820,7 @@ WIRES = st.fixed_dictionaries(
 
 
 def printed_and_read(printer, wire, suffix):
-    """Check that each field of a printed text is read with its own value or not at all, or that the text is refused."""
+    """Check that each field of a printed text has its value or is unread, or that the text is refused."""
     form: TextForm = "kotlin" if printer is kotlin else "dart" if printer is dart else "go"
     try:
         fields, unread = read(printer(wire) + suffix, form)
@@ -836,7 +836,7 @@ def printed_and_read(printer, wire, suffix):
 
 
 def lists_are_what_was_printed(form, wires, page):
-    """Check that each batch of a printed list is read with its own values or not at all, or the list is refused."""
+    """Check that each field of each batch of a printed list has its value or is unread, or that the list is refused."""
     found = batches_of(printed_list(form, wires, page=page), form)
 
     if found is not None:
@@ -852,7 +852,7 @@ LISTS = st.tuples(st.sampled_from(FORMS), st.lists(WIRES, min_size=1, max_size=3
 @settings(max_examples=100, deadline=None)
 @given(LISTS)
 def test_what_is_read_of_a_list_is_what_was_printed(printed):
-    """With any text in messages and metadata, no batch of a list takes a value of another."""
+    """With any text in messages and metadata, no batch of a list has a value of another batch."""
     lists_are_what_was_printed(*printed)
 
 
@@ -860,7 +860,7 @@ def test_what_is_read_of_a_list_is_what_was_printed(printed):
 @settings(max_examples=2000, deadline=None)
 @given(LISTS)
 def test_what_is_read_of_many_lists_is_what_was_printed(printed):
-    """In two thousand lists each field is read with its own value or not at all."""
+    """In two thousand lists, each field has its value or is unread."""
     lists_are_what_was_printed(*printed)
 
 
@@ -868,7 +868,7 @@ def test_what_is_read_of_many_lists_is_what_was_printed(printed):
 @settings(max_examples=100, deadline=None)
 @given(st.sampled_from(FORMS), WIRES, st.data())
 def test_a_text_that_is_cut_off_is_never_read_as_another(form, wire, data):
-    """Cut off at any character, a batch is refused, or read with its own values."""
+    """A batch that is cut off at any character is refused, or read with its own values."""
     text = PRINTERS[form](wire)
     cut = text[: data.draw(st.integers(0, len(text)))]
     try:
@@ -885,7 +885,7 @@ PRINTED = st.tuples(st.sampled_from([kotlin, dart, go]), WIRES, st.sampled_from(
 @settings(max_examples=100)
 @given(PRINTED)
 def test_what_is_read_is_what_was_printed(printed):
-    """With any text in messages and metadata, a field is read with its own value or not at all."""
+    """With any text in messages and metadata, each field has its value or is unread."""
     printed_and_read(*printed)
 
 
@@ -893,7 +893,7 @@ def test_what_is_read_is_what_was_printed(printed):
 @settings(max_examples=1000)
 @given(PRINTED)
 def test_what_is_read_is_what_was_printed_in_many_texts(printed):
-    """In a thousand texts each field is read with its own value or not at all."""
+    """In a thousand texts, each field has its value or is unread."""
     printed_and_read(*printed)
 
 
@@ -901,7 +901,7 @@ def test_what_is_read_is_what_was_printed_in_many_texts(printed):
 @settings(max_examples=100, deadline=None)
 @given(WIRES)
 def test_python_texts_survive(wire):
-    """Quoted texts hold anything and are read as they are."""
+    """Quoted texts may contain any character and are read unchanged."""
     assert (wire, ()) == (
         without(read(python(wire), "python")[0], "model", "usage", *(set(WIRE) - set(wire))),
         (),
@@ -930,7 +930,7 @@ BUILDING_BLOCKS = [
 
 
 def long_texts(piece, chars):
-    """Yield texts of so many characters made of one piece: alone, and as a field of a batch, with their form."""
+    """Yield form and text, where the text repeats one piece: alone, and as a field of a batch."""
     alone = piece * (chars // len(piece))
     for form, text in SAMPLES:
         yield form, alone
@@ -939,7 +939,7 @@ def long_texts(piece, chars):
 
 
 def calls(read_long, *arguments):
-    """Return how many functions a call runs, C functions included."""
+    """Return the number of function calls during a call, C functions included."""
     number = 0
 
     def count(_frame, event, _arg):
@@ -956,7 +956,7 @@ def calls(read_long, *arguments):
 
 @pytest.mark.parametrize("piece", BUILDING_BLOCKS)
 def test_the_work_of_a_long_text_is_linear(piece):
-    """A text of twice the length takes at most twice as many calls of functions, and some."""
+    """A text of twice the length takes about twice as many function calls."""
     for (form, once), (_, twice) in zip(long_texts(piece, 2_000), long_texts(piece, 4_000), strict=True):
         for read_long in (outcome, lambda text, _: detect(text)):
             assert calls(read_long, twice, form) < 2.2 * calls(read_long, once, form) + 200

@@ -1,4 +1,4 @@
-"""Logs in zstd: known by their first bytes, read frame by frame, in columns too; what is broken is named."""
+"""Logs in zstd: detected by their first bytes, read frame by frame, by the vectorized engine too."""
 
 import io
 import json
@@ -25,7 +25,7 @@ LOG = b"".join(
 
 @pytest.fixture
 def said(tmp_path):
-    """Return what tells what an audit says of some bytes: snapshots, and what could not be read."""
+    """Return a function that audits some bytes, and returns the number of snapshots and the unreadable entries."""
 
     def audited(log):
         path = tmp_path / "log"
@@ -41,14 +41,14 @@ def said(tmp_path):
     "log", [zstd.compress(LOG), zstd.compress(LOG[:9999]) + zstd.compress(LOG[9999:])], ids=["one", "two"]
 )
 def test_zstd(log, chunk, said, monkeypatch):
-    """In one frame or several, and in pieces of any size."""
+    """A log in one frame or two, decompressed in chunks of any size, is read completely."""
     monkeypatch.setattr(compression, "_CHUNK_BYTES", chunk)
 
     assert (300, []) == said(log)
 
 
 def test_truncated_zstd(said):
-    """All is read that it holds; the place of the break is named."""
+    """The complete part of a truncated frame is read, and the break is reported."""
     whole = zstd.compress(LOG + LOG)
     snapshots, unreadable = said(whole[: len(whole) * 2 // 3])
 
@@ -57,12 +57,12 @@ def test_truncated_zstd(said):
 
 
 def test_zstd_cut_in_its_head(said):
-    """A frame of a few bytes is nothing but broken off."""
+    """A frame of a few bytes is reported as truncated."""
     assert (0, [(1, "the log breaks off: the compressed stream ends early")]) == said(zstd.compress(LOG)[:5])
 
 
 def test_damaged_zstd(said):
-    """What came before the damage is read."""
+    """The snapshots before the damage are read."""
     whole = zstd.compress(LOG) + zstd.compress(LOG)
     snapshots, unreadable = said(whole[: len(whole) // 2 + 20] + b"?" * 200 + whole[len(whole) // 2 + 220 :])
 
@@ -71,14 +71,14 @@ def test_damaged_zstd(said):
 
 
 def test_zstd_with_something_else_behind(said):
-    """It is named; the frame is read."""
+    """Other data after a frame is reported, and the frame is read."""
     snapshots, unreadable = said(zstd.compress(LOG) + b"some more")
 
     assert (300, [301]) == (snapshots, [line for line, _ in unreadable])
 
 
 def test_zstd_is_unpacked_in_pieces():
-    """However much a frame holds."""
+    """A frame of any size is decompressed in chunks of bounded size."""
     read = compression.decompressing_reader(io.BytesIO(zstd.compress(bytes(10**7))))
     sizes = []
     while piece := read(1000):
@@ -89,7 +89,7 @@ def test_zstd_is_unpacked_in_pieces():
 
 
 def test_zstd_in_columns(tmp_path, monkeypatch):
-    """The report is that of the row engine, for a log that breaks off, too."""
+    """The report equals that of the row engine, for a truncated log too."""
     enable_columns(monkeypatch)
     path = tmp_path / "log"
     for log in (zstd.compress(LOG), zstd.compress(LOG)[:-200]):
@@ -104,7 +104,7 @@ def test_zstd_in_columns(tmp_path, monkeypatch):
 
 
 def test_without_what_unpacks_it(said, monkeypatch):
-    """One sentence says what to install."""
+    """Without a zstd package, the error says what to install."""
     monkeypatch.setitem(sys.modules, "compression", None)
     monkeypatch.setitem(sys.modules, "compression.zstd", None)
     monkeypatch.setitem(sys.modules, "backports", None)
