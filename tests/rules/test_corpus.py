@@ -1,4 +1,4 @@
-"""Calibration on published batch objects: the rules fit the real world, which is never copied into the project."""
+"""Findings on published batch objects, which are not copied into the project."""
 
 import json
 from collections import Counter
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(
     not CORPUS.exists(), reason=f"{CORPUS} is not there; BATCHFSM_SHARED says where else to look"
 )
 
-# Whose dialect a provider's objects are judged by; the others are compatible servers without one.
+# The dialect for a provider's objects; the other providers are compatible servers without a dialect of their own.
 OWN = {
     "openai": "openai",
     "azure": "azure",
@@ -26,24 +26,24 @@ OWN = {
     "vllm-aibrix-console": "aibrix",
 }
 
-# The guilty ones among OpenAI's real objects. The R client ellmer stores null as {}: thirteen objects.
+# OpenAI's real objects with findings. The R client ellmer stores null as {}: thirteen objects.
 ELLMER = {f"tidyverse/ellmer tests/testthat/batch/{name}.json" for name in ("state-capitals", "state-name")}
-# ML Commons' connector copied a status that was older than the other fields.
+# ML Commons' connector copied a status that is older than the other fields.
 OPENSEARCH = "opensearch-project/documentation-website _ml-commons-plugin/api/model-apis/batch-predict.md"
-# A how-to whose author made up two ids of 32 hex digits.
+# The author of a how-to invented two ids of 32 hex digits.
 KONG = "Kong/developer.konghq.com app/_how-tos/ai-gateway/send-asynchronous-llm-requests.md"
-# A test report that shows half an object.
+# A test report with an incomplete object.
 N8N = "github-index:35153665328 (n8n test report; partial object)"
 
 
 def rows():
-    """Return the corpus in its order, which is by source and sequence."""
+    """Return the rows of the corpus, sorted by source and sequence."""
     with CORPUS.open(encoding="utf-8") as log:
         return sorted(map(json.loads, log), key=lambda row: (row["source"], row["seq"]))
 
 
 def real(*, is_openai=True):
-    """Return the real rows, of OpenAI or of all others."""
+    """Return the real rows of OpenAI, or those of all other providers."""
     return [row for row in rows() if row["kind"] == "real" and (row["provider"] == "openai") is is_openai]
 
 
@@ -56,12 +56,12 @@ def found(corpus, dialect):
 
 @pytest.fixture(scope="module")
 def openai():
-    """Return the findings on OpenAI's real objects, as one log."""
+    """Return the findings on OpenAI's real objects, audited as one log."""
     return found(real(), "openai")
 
 
 def test_errors_on_real_objects(openai):
-    """The only errors are a stale status on one object, and an R client's {} for null on thirteen."""
+    """The only errors are a stale status on one object, and the R client's {} for null on thirteen."""
     errors = Counter((rule, source) for rule, severity, source in openai if severity == "error")
 
     assert {
@@ -75,7 +75,7 @@ def test_errors_on_real_objects(openai):
 
 
 def test_the_r_client_writes_null_as_an_object():
-    """What the R client's objects are accused of is {}, in fields that were null."""
+    """All findings on the R client's objects are about {} in fields that were null."""
     report = audit([row["snapshot"] for row in real() if row["source"] in ELLMER])
 
     assert {"S002": 13, "S005": 13} == report.counts
@@ -91,10 +91,10 @@ def test_the_r_client_writes_null_as_an_object():
 
 def test_warnings_and_notes_on_real_objects(openai):
     """
-    What else is said of real objects: a file beside that stale status, two made-up ids, half an object.
+    The other findings are a file beside the stale status, two invented ids and an incomplete object.
 
-    The ten stale reads are objects whose recordings (retrieve after list) sort before
-    those of their creation.
+    Ten stale reads are counted besides: the recordings of these objects (retrieve after list) sort before
+    the recordings of their creation.
     """
     others = Counter((rule, severity, source) for rule, severity, source in openai if severity != "error")
     stale = sum(number for (rule, _, source), number in others.items() if rule == "H507" and "ruby-openai" in source)
@@ -117,12 +117,12 @@ def test_warnings_and_notes_on_real_objects(openai):
     ],
 )
 def test_rules_that_real_objects_never_breach(code, openai):
-    """These rules are silent on every real object of OpenAI."""
+    """No real object of OpenAI breaches these rules."""
     assert code not in {rule for rule, *_ in openai}
 
 
 def test_each_source_by_itself():
-    """Source by source the same is found, but for stale reads, which need a second source."""
+    """An audit of each source alone has the same findings, except for stale reads, which need two sources."""
     findings = [
         each for _, corpus in groupby(real(), key=lambda row: row["source"]) for each in found(list(corpus), "openai")
     ]
@@ -133,26 +133,26 @@ def test_each_source_by_itself():
 
 
 def test_real_objects_have_not_changed():
-    """The corpus is the one that the figures above were counted on."""
+    """The corpus has the numbers of objects on which the expected findings are based."""
     assert (1335, 1272) == (len(rows()), len(real()))
 
 
-# Azure, Zhipu, Groq and AIBrix have dialects; Bella is judged as compatible, which lets its order of stamps pass.
+# Azure, Zhipu, Groq and AIBrix have dialects; `compatible` is used for Bella, and accepts its order of stamps.
 EXPECTED = {
     ("real", "azure"): {},
     ("real", "zhipu"): {},
     ("real", "vllm-aibrix"): {("F405", "note"): 1},
-    ("real", "vllm-aibrix-console"): {("F404", "note"): 1, ("P104", "note"): 1},  # Failed, with few fields.
+    ("real", "vllm-aibrix-console"): {("F404", "note"): 1, ("P104", "note"): 1},  # A failed batch with few fields.
     ("real", "bella"): {("T201", "warning"): 1},  # expired_at before finalizing_at: lifecycle.md, section 7.
     ("docs-example", "bella"): {},
-    ("docs-example", "groq"): {("S001", "error"): 1},  # The excerpt lost the id.
+    ("docs-example", "groq"): {("S001", "error"): 1},  # The excerpt lacks the id.
     ("docs-example", "maritaca"): {},
     ("docs-example", "openai"): {},
     ("docs-example", "qoder"): {("P101", "warning"): 1},
     ("docs-example", "unknown"): {},
     ("server-fixture", "ibm-watsonx"): {},
     ("synthetic-test", "vllm-aibrix"): {("P104", "note"): 1},
-    # Made up for unit tests, all under a few ids: they are no history.
+    # Invented for unit tests under a few ids, so their rows are no histories.
     ("synthetic-test", "doubleword"): {
         ("C303", "note"): 4,
         ("F402", "warning"): 1,
@@ -165,7 +165,7 @@ EXPECTED = {
 
 @pytest.mark.parametrize("kind, provider", EXPECTED)
 def test_other_providers(kind, provider):
-    """Under its own dialect, a real object of another provider gives no error; made-up ones are named here."""
+    """Under its own dialect, a provider's real object causes no error; the errors of invented ones are listed here."""
     corpus = [row for row in rows() if (row["kind"], row["provider"]) == (kind, provider)]
     findings = Counter()
     for _, source in groupby(corpus, key=lambda row: row["source"]):
@@ -176,26 +176,26 @@ def test_other_providers(kind, provider):
 
 
 def test_all_providers_are_expected():
-    """Every row of the corpus is looked at by some test."""
+    """Each row of the corpus is covered by a test."""
     assert {("real", "openai"), *EXPECTED} == {(row["kind"], row["provider"]) for row in rows()}
 
 
 def test_the_compatible_dialect_takes_all_that_is_real():
-    """Judged as compatible, the real objects of other providers give no error."""
+    """Under `compatible`, the real objects of other providers cause no error."""
     corpus = real(is_openai=False)
 
     assert set() == {each for each in found(corpus, "compatible") if each[1] == "error"}
 
 
 def test_the_compatible_dialect_takes_all_of_openai_but_damage():
-    """Judged as compatible, what remains of the errors on OpenAI's real objects is the R client's {}."""
+    """Under `compatible`, the only errors on OpenAI's real objects are the R client's {}."""
     findings = found(real(), "compatible")
 
     assert {"S002": 13, "S005": 13} == Counter(rule for rule, severity, _ in findings if severity == "error")
 
 
 def test_openai_itself_takes_less():
-    """Judged as OpenAI's, Azure's real objects lack a stamp."""
+    """Under `openai`, Azure's real objects lack a stamp."""
     azure = [row for row in real(is_openai=False) if row["provider"] == "azure"]
 
     assert ("P103", "error") in {(rule, severity) for rule, severity, _ in found(azure, "openai")}
@@ -203,7 +203,7 @@ def test_openai_itself_takes_less():
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_the_file_itself_is_a_log(dialect):
-    """The corpus may be audited as it is, for its rows are envelopes: each is judged, in any dialect."""
+    """The corpus file can be audited itself, in any dialect: its rows are envelopes."""
     report = audit(CORPUS, dialect=dialect)
 
     assert (1335, 0) == (report.snapshots, report.unreadable_count)

@@ -1,4 +1,4 @@
-"""One thing made wrong in every healthy snapshot there is: the rule that is meant finds it, and no other does."""
+"""Each healthy snapshot with one fault is reported by the rule for this fault, and by no other rule."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -41,7 +41,7 @@ TIES: dict[str, Callable[[str], Sequence[int]]] = {
 
 
 def judged(rows: Sequence[Row], dialect: Dialect = DIALECTS["openai"]) -> list[Found]:
-    """Return (rule, severity) of what each of some snapshots of one batch breaches."""
+    """Return, for each of some snapshots of one batch, the rules that it breaches and their severities."""
     fold, track, found = Fold(dialect), BatchRecord(), []
     for row in rows:
         wire = dict(row)
@@ -51,17 +51,17 @@ def judged(rows: Sequence[Row], dialect: Dialect = DIALECTS["openai"]) -> list[F
 
 
 def counts(total: int, completed: int, failed: int) -> Row:
-    """Return the change of `request_counts`."""
+    """Return a change of `request_counts`."""
     return {"request_counts": {"total": total, "completed": completed, "failed": failed}}
 
 
 def own(path: str) -> str:
-    """Name the stamp of the status that a path ends in."""
+    """Return the name of the stamp of a path's last status."""
     return "created_at" if path == "v" else f"{WORDS[path[-1]]}_at"
 
 
 def done(path: str, more: int) -> Row:
-    """Return the change that counts some requests more as completed; in a completed batch they failed before."""
+    """Return a change that moves more requests to completed, in a completed batch from the failed ones."""
     before = snap(path)["request_counts"]
     failed = before["failed"] - more if path[-1] == "c" else before["failed"]
     return counts(before["total"], before["completed"] + more, failed)
@@ -71,7 +71,7 @@ def done(path: str, more: int) -> Row:
 
 
 def changes(code: str, path: str, at: Sequence[int]) -> Row:
-    """Return what makes a healthy snapshot breach one rule that a snapshot alone can breach, and no other."""
+    """Return the change that makes a healthy snapshot breach one rule of single snapshots, and no other."""
     last = CREATED + at[-1]
     forbidden = "completed_at" if path == "vf" else "failed_at"
     return {
@@ -113,7 +113,7 @@ WHERE = dict.fromkeys(
     "T201": MOVED,
     "T203": ("vpze",),
     "T204": ("vpzc",),
-    "T207": ("vp",),  # In another status the batch is stuck, too.
+    "T207": ("vp",),  # In another status the batch breaches T208, too.
     "T208": ("v", "vpz", "vg", "vpg"),
     "C302": ("vpzc",),
     "C303": ("v",),
@@ -136,15 +136,15 @@ def later(path: str) -> Row:
 
 
 def reached(path: str) -> set[str]:
-    """Return the letters that some walk leads to from the end of a path, tolerated steps included."""
+    """Return the letters of the statuses that can follow the end of a path, tolerated steps included."""
     return {"v": set("pzcfegx"), "p": set("zcfegx"), "z": set("cfegx"), "g": set("cfex")}.get(path[-1], set())
 
 
-def histories(code: str) -> Iterator[tuple[str, list[Row]]]:  # noqa: C901  # One branch a rule.
-    """Yield every history of two snapshots, each healthy by itself, that breaches one rule and no other."""
+def histories(code: str) -> Iterator[tuple[str, list[Row]]]:  # noqa: C901  # One branch for each rule.
+    """Yield each history of two healthy snapshots that breaches one rule, and no other."""
     for path in PATHS:
         if code in ("H501", "H502") and (path in ENDED) == (code == "H502"):
-            for then in MOVED:  # Validating has nothing new to tell: it is an earlier view.
+            for then in MOVED:  # A snapshot in validating has no new stamp: it is an earlier view.
                 if then[-1] != path[-1] and then[-1] not in reached(path):
                     yield f"{path}, {then}", [snap(path), later(then)]
         if code == "H503":
@@ -178,7 +178,7 @@ MUTANTS = [
 
 
 def expected(code: str, rows: list[Row]) -> str:
-    """Return the severity of a mutant's finding: that in_progress expires at once is tolerated."""
+    """Return the severity of the finding: a warning where in_progress expires directly, which is tolerated."""
     warned = code == "P103" and rows[-1]["status"] == "expired"
     return "warning" if warned else RULES[code].severity
 
@@ -186,33 +186,33 @@ def expected(code: str, rows: list[Row]) -> str:
 @pytest.mark.parametrize("tie", TIES)
 @pytest.mark.parametrize("path", PATHS)
 def test_a_healthy_snapshot_is_healthy(path: str, tie: str):
-    """What is mutated breaches nothing before it is, even where all happened in one second."""
+    """The unchanged snapshot breaches no rule, even if all stamps are equal."""
     assert [[]] == judged([snap(path, at=TIES[tie](path))])
 
 
 @pytest.mark.parametrize("code, rows", MUTANTS)
 def test_a_mutant_is_found_by_its_rule_alone(code: str, rows: list[Row]):
-    """The last snapshot breaches exactly the one rule, and what came before it none."""
+    """The last snapshot breaches exactly one rule, and the earlier ones breach none."""
     assert [[]] * (len(rows) - 1) + [[(code, expected(code, rows))]] == judged(rows)
 
 
 @pytest.mark.parametrize("code, rows", MUTANTS)
 def test_a_mutant_lives_where_its_rule_is_off(code: str, rows: list[Row]):
-    """Without the rule nobody notices: it is that rule which kills the mutant."""
+    """With the rule off, the mutant has no finding, so no other rule reports the fault."""
     blind = Dialect(name=f"blind to {code}", severities={code: "off"})
 
     assert [[]] * len(rows) == judged(rows, blind)
 
 
 def test_every_rule_has_mutants():
-    """No rule is left out, and each has one in every healthy snapshot that can breach it."""
+    """Each rule has at least one mutant; H501 and H502 have the expected numbers."""
     assert set(RULES) == {mutant.values[0] for mutant in MUTANTS}
     assert (5, 38) == tuple(len(list(histories(code))) for code in ("H501", "H502"))
 
 
-# ---------------------------------------------------------------- companions
+# ---------------------------------------------------------------- faults that breach several rules
 
-# Rows: what a healthy snapshot was. Columns: the word that its status was swapped for, and nothing else.
+# Rows: the healthy snapshot. Columns: the status that replaces its own; all other fields stay.
 SWAPPED = """
         v          p          z               c                    f               e               g          x
 v       -          P101       P101+P103       P101+P103            P101+F404       P101+P103       P101       P101+P103
@@ -225,7 +225,7 @@ vgx     P102       P101+P102  P101+P102+P103  P101+P102            P101+P102+F40
 
 
 def swapped() -> Iterator[tuple[str, str, list[str]]]:
-    """Yield path, letter and rules of the table above."""
+    """Yield path, letter and rules of each cell of the table above."""
     header, *lines = (line.split() for line in SWAPPED.strip().splitlines())
     for path, *cells in lines:
         for letter, cell in zip(header, cells, strict=True):
@@ -235,7 +235,7 @@ def swapped() -> Iterator[tuple[str, str, list[str]]]:
 
 @pytest.mark.parametrize("path, letter, expected", list(swapped()))
 def test_a_swapped_status_word_brings_stamps_and_counts_along(path: str, letter: str, expected: list[str]):
-    """A stale word beside fresh fields, or a word too far: the stamps tell, and what belongs to the word's status."""
+    """A status that does not fit the other fields breaches the rules of stamps and of counts, files and errors."""
     (found,) = judged([snap(path, status=WORDS[letter])])
 
     assert expected == [code for code, _ in found]
@@ -298,5 +298,5 @@ COMPANIONS = {
 
 @pytest.mark.parametrize("rows, expected", COMPANIONS.values(), ids=COMPANIONS)
 def test_companions_are_those_that_the_contract_names(rows: list[Row], expected: list[str]):
-    """What one mutation must bring along, and what it must not."""
+    """One fault breaches exactly the rules that the contract lists for it."""
     assert expected == [code for code, _ in judged(rows)[-1]]

@@ -1,4 +1,4 @@
-"""A new rule of an existing kind is one row of the catalog: every engine checks it, and nothing else need change."""
+"""A new rule of an existing kind needs one row in the catalog, and every engine checks it."""
 
 import json
 import subprocess
@@ -7,7 +7,7 @@ from textwrap import dedent
 
 from support.notation import CREATED, DAY_S, snap
 
-# The catalog with three rows more, which the import finds in place of the file.
+# The catalog with three additional rows, which is imported in place of the original file.
 SCRIPT = '''
 import importlib.abc
 import importlib.util
@@ -68,7 +68,7 @@ print(json.dumps(answers))
 
 
 def test_a_new_row_is_checked_by_every_engine(tmp_path):
-    """A monitor, the row engine, columns and SQL count the same findings of three rules that were added to the catalog."""
+    """The monitor, the row engine, the vectorized engine and SQL count the same findings of three added rules."""
     rows = [
         (snap("vf", error_file_id="file-err"), CREATED + 100),
         (snap("vpz", id="batch_2", at=[0, 60, DAY_S + 1]), CREATED + DAY_S + 60),

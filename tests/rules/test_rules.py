@@ -1,4 +1,4 @@
-"""Each of the 35 rules: held, broken, silent; what it weighs, what it says, and what it never says."""
+"""Each of the 35 rules: cases that hold, break and silence it, its severity, its message, and private values."""
 
 import json
 import pickle
@@ -24,7 +24,7 @@ HOUR_S = 3600
 
 Row = dict[str, Any]
 
-# The table of section 6, once more; `test_the_table_is_the_contracts` holds the library's against it.
+# A copy of the table of section 6, with which `test_the_table_is_the_contracts` compares the library's.
 TABLE = """
 S001 missing-field error       S002 wrong-type error          S003 not-a-batch error
 S004 unknown-status error      S005 bad-timestamp error       S006 metadata-limit warning
@@ -69,7 +69,7 @@ def counts(total: object, completed: object, failed: object) -> Row:
 def judged(
     *rows: Mapping[str, Any], dialect: str | Dialect = "openai", place: LogPosition | None = None
 ) -> list[Finding]:
-    """Return the findings of the last of some snapshots of one batch; a row may say when it was `observed_at`."""
+    """Return the findings of the last of some snapshots of one batch; a row may include `observed_at`."""
     found = DIALECTS[dialect] if isinstance(dialect, str) else dialect
     fold, track, findings = Fold(found), BatchRecord(), []
     for row in rows:
@@ -83,7 +83,7 @@ def judged(
 
 
 def codes(*rows: Mapping[str, Any], dialect: str | Dialect = "openai") -> list[str]:
-    """Return the rules that the last of some snapshots of one batch breaks."""
+    """Return the rules that the last of some snapshots of one batch breaches."""
     return [finding.rule for finding in judged(*rows, dialect=dialect)]
 
 
@@ -100,7 +100,7 @@ HELD = [
     ("S003", [DONE]),
     ("S003", [snap("v", object=None)]),
     ("S004", [snap("vgx")]),
-    ("S005", [snap("vp", in_progress_at=CREATED + 60.0)]),  # Integral: JSON has one kind of number.
+    ("S005", [snap("vp", in_progress_at=CREATED + 60.0)]),  # A whole float: JSON has one kind of number.
     ("S005", [snap("vp", expires_at=10**11, completion_window=None)]),
     ("S006", [snap("v", metadata={f"{number:064}": "x" * 512 for number in range(16)})]),
     ("P101", [snap("vpzc")]),
@@ -108,7 +108,7 @@ HELD = [
     ("P102", [snap("vpze")]),
     ("P103", [snap("vgx")]),
     ("P104", [snap("v")]),
-    ("T201", [snap("vpzc", at=[0, 0, 0, 0])]),  # Whole seconds: equal ones are in order.
+    ("T201", [snap("vpzc", at=[0, 0, 0, 0])]),  # Equal seconds are in order.
     ("T202", [snap("v", completion_window="1d")]),
     ("T202", [snap("v", completion_window="1440m")]),
     ("T202", [snap("v", completion_window="86400s")]),
@@ -122,7 +122,7 @@ HELD = [
     ("T208", [snap("v", observed_at=CREATED + 6 * HOUR_S)]),
     ("T208", [snap("vpz", observed_at=CREATED + 120 + HOUR_S)]),
     ("T208", [snap("vpg", observed_at=CREATED + 120 + HOUR_S)]),
-    ("T208", [snap("vp", observed_at=CREATED + DAY_S)]),  # in_progress has no bound.
+    ("T208", [snap("vp", observed_at=CREATED + DAY_S)]),  # in_progress has no time limit.
     ("C301", [snap("vp", request_counts=counts(8, 4, 4))]),
     ("C302", [snap("vpzc", request_counts=counts(8, 8, 0), error_file_id=None)]),
     ("C302", [snap("vpgx", request_counts=counts(8, 3, 0))]),
@@ -143,7 +143,7 @@ HELD = [
     ("H503", [snap("v", input_file_id=None), snap("v"), snap("v", input_file_id="")]),
     ("H504", [snap("vp"), snap("vp")]),
     ("H505", [snap("vp"), snap("vp", request_counts=counts(8, 4, 0))]),
-    ("H505", [snap("v"), snap("vp")]),  # The total of 0 was none yet.
+    ("H505", [snap("v"), snap("vp")]),  # A total of 0 means that no total was known yet.
     (
         "H506",
         [
@@ -152,7 +152,7 @@ HELD = [
         ],
     ),
     ("H507", [snap("vp"), snap("vp")]),
-    ("H508", [snap("vpzc", error_file_id=None), snap("vpzc")]),  # A file may come late.
+    ("H508", [snap("vpzc", error_file_id=None), snap("vpzc")]),  # A file may appear after the end.
 ]
 
 TIMES = {"created_at": CREATED, "expires_at": CREATED + 2 * DAY_S, "completion_window": "24h"}
@@ -223,18 +223,18 @@ BROKEN: list[tuple[str, list[Row], Row]] = [
 ]  # fmt: skip
 
 SILENT = [
-    ("S001", [snap("v", created_at="soon", status=5, id=["batch_1"])]),  # S005's and S002's.
-    ("S002", [snap("vp", in_progress_at="soon", object="file")]),  # S005's and S003's.
+    ("S001", [snap("v", created_at="soon", status=5, id=["batch_1"])]),  # S005 and S002 report it.
+    ("S002", [snap("vp", in_progress_at="soon", object="file")]),  # S005 and S003 report it.
     ("S003", [snap("v", status=5)]),
-    ("S004", [snap("v", status=None)]),  # S001's.
-    ("S004", [snap("v", status=5)]),  # S002's.
+    ("S004", [snap("v", status=None)]),  # S001 reports it.
+    ("S004", [snap("v", status=5)]),  # S002 reports it.
     ("S005", [snap("vp", in_progress_at=None)]),
     ("S006", [snap("v", metadata=None)]),
     ("S006", [snap("v", metadata=[])]),
-    ("S006", [snap("v", metadata="x" * 9999)]),  # S002's.
+    ("S006", [snap("v", metadata="x" * 9999)]),  # S002 reports it.
     ("P101", [snap("vpzc", completed_at="soon")]),
     ("P101", [snap("vpzc", completed_at=None, status="paused")]),
-    ("P101", [snap("v", created_at=None)]),  # S001's.
+    ("P101", [snap("v", created_at=None)]),  # S001 reports it.
     ("P102", [snap("vpzc", failed_at="soon")]),
     ("P102", [snap("vpzc", failed_at=CREATED, status="paused")]),
     ("P103", [snap("vpc", finalizing_at="soon")]),
@@ -250,7 +250,7 @@ SILENT = [
     ("T203", [snap("vpze", at=[0, 60, 120, 180], expires_at="soon")]),
     ("T204", [snap("vpzc", expires_at=None)]),
     ("T204", [snap("vpzc", completed_at=None)]),
-    ("T205", [snap("vp", in_progress_at=CREATED + 10**9)]),  # Nobody said when it was seen.
+    ("T205", [snap("vp", in_progress_at=CREATED + 10**9)]),  # observed_at is unknown.
     ("T205", [snap("vp", in_progress_at="soon", observed_at=CREATED)]),
     ("T205", [snap("vp", observed_at="soon")]),
     ("T206", [snap("v", id="batch_1")]),
@@ -267,10 +267,10 @@ SILENT = [
     ("T208", [snap("vg", status="paused", observed_at=CREATED + 9 * DAY_S)]),
     ("C301", [snap("vp", request_counts=None)]),
     ("C301", [snap("vp", request_counts=counts(8, "many", 9))]),
-    ("C302", [snap("vpzc", request_counts=counts(8, -1, 0))]),  # C301's.
+    ("C302", [snap("vpzc", request_counts=counts(8, -1, 0))]),  # C301 reports it.
     ("C302", [snap("vpzc", request_counts=counts(8, 5, None))]),
     ("C302", [snap("vp", request_counts=counts(8, 5, 0))]),
-    ("C303", [snap("v", request_counts=counts(-1, 0, 0))]),  # C301's.
+    ("C303", [snap("v", request_counts=counts(-1, 0, 0))]),  # C301 reports it.
     ("C303", [snap("v", request_counts=counts("8", 0, 0))]),
     ("C304", [snap("v", request_counts=None)]),
     ("C304", [snap("vf", request_counts=None)]),
@@ -289,39 +289,39 @@ SILENT = [
     ("F405", [snap("vpzc", request_counts=None)]),
     ("F405", [snap("vpzc", request_counts=counts(8, 8, 0), error_file_id=5)]),
     ("F405", [snap("vpgx", request_counts=counts(8, 8, 0))]),
-    ("F405", [snap("vpzc", request_counts=counts(8, 9, -1))]),  # C301's.
+    ("F405", [snap("vpzc", request_counts=counts(8, 9, -1))]),  # C301 reports it.
     ("H501", [snap("vpz"), snap("vp", status="paused")]),
-    ("H501", [snap("vpz"), snap("vp")]),  # H507's.
-    ("H501", [snap("vpzc"), snap("vp", at=[0, 240])]),  # H502's.
-    ("H502", [snap("vpzc"), snap("vp")]),  # H507's.
+    ("H501", [snap("vpz"), snap("vp")]),  # H507 reports it.
+    ("H501", [snap("vpzc"), snap("vp", at=[0, 240])]),  # H502 reports it.
+    ("H502", [snap("vpzc"), snap("vp")]),  # H507 reports it.
     ("H502", [snap("vpzc"), snap("vpzc", status=None)]),
     ("H503", [snap("v"), snap("v", endpoint=None, expires_at=None, completion_window=None)]),
     ("H503", [snap("v"), snap("v", endpoint=5)]),
     ("H504", [snap("vp"), snap("vp", in_progress_at="soon")]),
-    ("H504", [snap("v"), snap("v", created_at=CREATED + 1)]),  # H503's.
-    ("H504", seen("vpzcp")),  # H502's: another story, not a damaged row.
+    ("H504", [snap("v"), snap("v", created_at=CREATED + 1)]),  # H503 reports it.
+    ("H504", seen("vpzcp")),  # H502 reports it: after an illegal move H504 compares no stamps.
     ("H505", [snap("vp"), snap("vp", request_counts=None)]),
     ("H505", [snap("vp"), snap("vp", request_counts=counts(8, "few", 0))]),
     ("H505", seen("vpzcp")),
     ("H506", [snap("vpzc"), snap("vpzc", error_file_id=5)]),
     ("H506", seen("vpzcp")),
     ("H507", [snap("vpzc"), snap("vp", status="paused")]),
-    ("H507", [snap("vpzc"), snap("vp", at=[0, 61])]),  # It tells a stamp of its own: no earlier view.
+    ("H507", [snap("vpzc"), snap("vp", at=[0, 61])]),  # The row has a new stamp, so it is no earlier view.
     ("H508", [snap("vp"), snap("vp", request_counts=counts(8, 4, 0))]),
-    ("H508", [snap("vpgx"), snap("vpgx", request_counts=counts(9, 4, 0))]),  # H505's.
+    ("H508", [snap("vpgx"), snap("vpgx", request_counts=counts(9, 4, 0))]),  # H505 reports it.
     ("H508", [snap("vf"), snap("vf", errors=5)]),
 ]
 
 
 @pytest.mark.parametrize("code, rows", HELD)
 def test_a_rule_is_held(code: str, rows: list[Row]):
-    """What the rule asks for is there, at the edge of what is allowed, and nothing else is wrong."""
+    """A case at the limit of what the rule allows breaches no rule."""
     assert [] == codes(*rows)
 
 
 @pytest.mark.parametrize("code, rows, fields", BROKEN)
 def test_a_rule_is_broken(code: str, rows: list[Row], fields: Row):
-    """One thing is wrong, and exactly one rule says so, with every field that is to blame and its value."""
+    """Exactly one rule is breached; the finding has the fields at fault with their values."""
     (finding,) = judged(*rows)
 
     assert (code, fields) == (finding.rule, dict(finding.fields))
@@ -331,18 +331,17 @@ def test_a_rule_is_broken(code: str, rows: list[Row], fields: Row):
 
 @pytest.mark.parametrize("code, rows", SILENT)
 def test_a_rule_is_silent(code: str, rows: list[Row]):
-    """The rule cannot look, or the breach is another one's: it says nothing, whatever others say."""
+    """The rule cannot be checked, or another rule reports the fault."""
     assert code not in codes(*rows)
 
 
 def test_every_rule_has_a_held_a_broken_and_a_silent_case():
-    """No rule is forgotten above."""
     for cases in (HELD, BROKEN, SILENT):
         assert list(RULES) == list(dict.fromkeys(case[0] for case in cases))
 
 
 def test_the_table_is_the_contracts():
-    """Codes, names and severities are those of the design, in its order."""
+    """Codes, names, severities and their order are those of the contract."""
     assert TABLE.split() == [word for rule in RULES.values() for word in (rule.code, rule.name, rule.severity)]
 
 
@@ -351,7 +350,7 @@ def test_the_table_is_the_contracts():
 
 @pytest.mark.parametrize("path, expected", [
     ("vpf", ["P102"]),  # in_progress fails: one tolerated step, one warning.
-    ("vpe", ["P103"]),  # in_progress expires: no stamp forbids it, but finalizing was due.
+    ("vpe", ["P103"]),  # in_progress expires: no stamp is forbidden, but the one of finalizing is missing.
     ("ve", ["P103"]),
     ("vpzf", ["P102"]),
     ("vpzgx", ["P102"]),
@@ -360,7 +359,7 @@ def test_the_table_is_the_contracts():
     ("vge", ["P102"]),
 ])  # fmt: skip
 def test_a_tolerated_step_proven_by_stamps_is_one_warning(path: str, expected: list[str]):
-    """A way that only compatible servers take is legal: one of P102 and P103 warns, the other is silent."""
+    """A path with a tolerated step is legal: either P102 or P103 warns, and the other is silent."""
     findings = judged(snap(path))
 
     assert [(code, "warning") for code in expected] == [(found.rule, found.severity) for found in findings]
@@ -370,7 +369,7 @@ def test_a_tolerated_step_proven_by_stamps_is_one_warning(path: str, expected: l
     ("vp", "f"), ("vpz", "f"), ("vpz", "g"), ("vpz", "gx"), ("vg", "c"), ("vg", "f"), ("vg", "e"),
 ])  # fmt: skip
 def test_a_tolerated_step_between_two_snapshots_is_a_warning(known: str, after: str):
-    """Only tolerated steps lead there: P102 of the stamps, H501 of the way, both as warnings, and the status follows."""
+    """If only tolerated steps lead to the new status, P102 and H501 warn, and the status is accepted."""
     monitor = Monitor()
     monitor.observe(snap(known))
 
@@ -382,11 +381,11 @@ def test_a_tolerated_step_between_two_snapshots_is_a_warning(known: str, after: 
 
 
 def test_a_way_of_documented_steps_between_two_snapshots_is_no_warning():
-    """Validating to expired may have gone through finalizing: a poll pair cannot tell, so it says nothing."""
+    """From validating to expired the batch may have passed finalizing between the polls, so no rule is breached."""
     assert [] == codes(snap("v"), snap("vpze"))
 
 
-# ---------------------------------------------------------------- the examples that are printed
+# ---------------------------------------------------------------- the examples of `batchfsm rules`
 
 COMPANIONS = {"P102": {"T201"}}
 """The examples that bring others along, as section 6 says: a forbidden stamp older than those before it."""
@@ -394,7 +393,7 @@ COMPANIONS = {"P102": {"T201"}}
 
 @pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
 def test_the_example_of_a_rule_breaches_it_and_nothing_else(rule: object):
-    """What `batchfsm rules CODE` shows is a breach of that rule, with no companion but those of section 6."""
+    """The example that `batchfsm rules CODE` prints breaches its rule, and only the others listed in section 6."""
     rows = [HEALTHY | change for change in rule.example]
 
     assert {rule.code} <= set(codes(*rows)) <= {rule.code} | COMPANIONS.get(rule.code, set())
@@ -402,18 +401,18 @@ def test_the_example_of_a_rule_breaches_it_and_nothing_else(rule: object):
 
 @pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
 def test_the_example_of_a_rule_is_healthy_before_its_last_snapshot(rule: object):
-    """The healthy batch breaches nothing, nor does what an example's history begins with."""
+    """The healthy batch and all but the last snapshot of an example breach no rule."""
     rows = [HEALTHY | change for change in rule.example]
 
     assert [] == codes(HEALTHY)
     assert [[] for _ in rows[1:]] == [codes(*rows[:length]) for length in range(1, len(rows))]
 
 
-# ---------------------------------------------------------------- what dialects make of it
+# ---------------------------------------------------------------- severities and tolerance of dialects
 
 
 def broken_case(code: str, dialect: str) -> list[Row]:
-    """Return a case that breaks the rule in every dialect that has it: none may read it as healthy."""
+    """Return rows that breach the rule in every dialect that has the rule."""
     return {
         "P103": [snap("vgx", cancelling_at=None)] if dialect != "compatible" else [snap("vp", status="expired")],
         "C304": [snap("vpg", request_counts=None)],
@@ -423,7 +422,7 @@ def broken_case(code: str, dialect: str) -> list[Row]:
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_a_dialect_weighs_rules_as_the_contract_says(dialect: str):
-    """The severities of section 6 under `openai`, and every dialect's own ones instead."""
+    """Each dialect has exactly the overrides of section 6."""
     assert OVERRIDES[dialect] == DIALECTS[dialect].severities
 
 
@@ -431,7 +430,7 @@ def test_a_dialect_weighs_rules_as_the_contract_says(dialect: str):
     (dialect, code, severity) for dialect, own in OVERRIDES.items() for code, severity in own.items()
 ])  # fmt: skip
 def test_a_finding_has_the_severity_of_its_dialect(dialect: str, code: str, severity: str):
-    """Lowered, it is found as such; off, it is not found; under `openai` the same row has the rule's own."""
+    """The finding has the dialect's severity, or is absent if the rule is off; under `openai` it has the default."""
     rows = broken_case(code, dialect)
     found = [finding.severity for finding in judged(*rows, dialect=dialect) if finding.rule == code]
 
@@ -440,7 +439,7 @@ def test_a_finding_has_the_severity_of_its_dialect(dialect: str, code: str, seve
 
 
 def test_a_dialect_may_raise_a_rule():
-    """A house that must have deadlines makes P104 an error, and the verdict follows."""
+    """A dialect may make P104 an error, and the verdict is then inconsistent."""
     monitor = Monitor(Dialect(name="strict house", severities={"P104": "error"}))
 
     found = monitor.observe(snap("v", expires_at=None))
@@ -449,7 +448,7 @@ def test_a_dialect_may_raise_a_rule():
 
 
 def test_a_raised_rule_still_only_warns_of_tolerated_steps():
-    """P102 by a tolerated step is a warning whether the dialect has the rule as error, and a note where it says note."""
+    """P102 for a tolerated step is a warning if the rule is an error, and a note if the dialect makes it a note."""
     note = Dialect(name="lenient", severities={"P102": "note"})
 
     assert ["warning"] == [finding.severity for finding in judged(snap("vpf"))]
@@ -457,7 +456,7 @@ def test_a_raised_rule_still_only_warns_of_tolerated_steps():
 
 
 def test_a_dialect_that_weighs_an_unknown_rule_is_refused():
-    """A typo in a rule code is found when the dialect is first used, with the code."""
+    """The first use of the dialect raises an error with the unknown code."""
     with pytest.raises(DefinitionError, match="invalid dialect 'typo': no rule is called S099"):
         engine_for(Dialect(name="typo", severities={"S099": "off"}))
 
@@ -469,29 +468,29 @@ def test_a_dialect_that_weighs_an_unknown_rule_is_refused():
     ("compatible", {"in_progress_at": None, "finalizing_at": None}),
 ])  # fmt: skip
 def test_an_optional_stamp_may_be_null(dialect: str, changes: Row):
-    """What a server leaves out habitually is no finding, while OpenAI's own object would be one."""
+    """A stamp that the dialect declares optional may be null; under `openai` the same row breaches P103."""
     assert [] == codes(snap("vpzc", **changes), dialect=dialect)
     assert ["P103"] == codes(snap("vpzc", **changes))
 
 
 def test_an_optional_stamp_that_is_set_is_judged():
-    """Null says nothing there, but a stamp out of order stays one."""
+    """An optional stamp may be null, but if it is set it must be in order."""
     assert ["T201"] == codes(snap("vpzc", at=[0, 300, 120, 180]), dialect="azure")
 
 
 def test_the_own_stamp_may_be_null_where_it_is_optional():
-    """Azure's batches in progress have no in_progress_at, and P101 knows."""
+    """Azure's batches in progress may lack in_progress_at, and P101 is not breached."""
     assert [] == codes(snap("vp", in_progress_at=None), dialect="azure")
 
 
 @pytest.mark.parametrize("off_s, expected", [(5, []), (-5, []), (6, ["T202"]), (-6, ["T202"])])
 def test_azure_may_miss_its_deadline_by_five_seconds(off_s: int, expected: list[str]):
-    """Azure stamps creation and deadline apart; five seconds are tolerated and six are not."""
+    """Azure computes creation and deadline separately: five seconds of difference are tolerated, six are not."""
     assert expected == codes(snap("v", expires_at=CREATED + DAY_S + off_s), dialect="azure")
 
 
 def test_null_counts_are_unknown_numbers_where_they_are_allowed():
-    """Zhipu's counts hold nulls: no rule takes them for numbers, and none reports them."""
+    """Zhipu's counts may be null: the rules ignore them there, and S002 reports them under `openai`."""
     rows = snap("vpzc", request_counts=counts(8, None, None), output_file_id=None)
 
     assert [] == codes(rows, dialect="zhipu")
@@ -499,13 +498,13 @@ def test_null_counts_are_unknown_numbers_where_they_are_allowed():
 
 
 def test_a_status_without_a_stamp_of_its_own_is_never_missing_one():
-    """AIBrix's validating has no stamp, for created_at is scheduling's."""
+    """In AIBrix, created_at is the stamp of scheduling, so validating has none."""
     assert [] == codes(snap("v"), dialect="aibrix")
     assert [] == codes(snap("v", status="scheduling"), dialect="aibrix")
 
 
 def test_rules_read_a_lifecycle_of_ones_own():
-    """Known and final statuses, forbidden and skipped stamps: all of them follow from the table that is given."""
+    """Known and final statuses, forbidden and missing stamps are derived from the given lifecycle."""
     light = Lifecycle(
         name="light",
         initial="validating",
@@ -519,7 +518,7 @@ def test_rules_read_a_lifecycle_of_ones_own():
     assert ["P102"] == codes(snap("v", completed_at=CREATED + 9), dialect=dialect)
 
 
-# ---------------------------------------------------------------- what is said
+# ---------------------------------------------------------------- messages
 
 MESSAGES = [
     ("MustBeSet", [snap("v", created_at=None)], "batch_1 has no created_at"),
@@ -617,7 +616,7 @@ MESSAGES = [
 
 @pytest.mark.parametrize("kind, rows, message", MESSAGES)
 def test_a_message_says_what_is_wrong_and_what_could_have_been(kind: str, rows: list[Row], message: str):
-    """One sentence a kind, word by word: it begins with the batch, and it is part of the API."""
+    """The exact message for each kind of rule: it begins with the batch, and its text is part of the API."""
     found = judged(*rows)[-1]
 
     assert message == found.message
@@ -625,12 +624,11 @@ def test_a_message_says_what_is_wrong_and_what_could_have_been(kind: str, rows: 
 
 
 def test_every_kind_of_rule_has_its_message_tested():
-    """No kind is forgotten above."""
     assert {type(rule.kind).__name__ for rule in RULES.values()} == {kind for kind, _, _ in MESSAGES}
 
 
 def test_a_message_says_where():
-    """A finding from a log ends with the place, or the two places, that prove it."""
+    """A finding from a log ends with the one or two places that prove it."""
     fold, track = Fold(DIALECTS["openai"]), BatchRecord()
     places = [LogPosition("log.jsonl", 41), LogPosition("log.jsonl", 57)]
     read = reader(DIALECTS["openai"]).read
@@ -649,7 +647,7 @@ def test_a_message_says_where():
 
 
 def test_a_place_in_another_file_is_named_whole():
-    """Two logs, two names."""
+    """If the places are in two logs, both names are in the message."""
     fold, track, read = Fold(DIALECTS["openai"]), BatchRecord(), reader(DIALECTS["openai"]).read
     fold.apply(track, read(snap("vp")), place=LogPosition("mon.jsonl", 41))
 
@@ -662,7 +660,7 @@ def test_a_place_in_another_file_is_named_whole():
 
 
 def test_the_known_place_is_where_the_value_was_learned():
-    """The second row that says 60 is no witness: the first one was."""
+    """The first place is the first row with the earlier value, not a later row that repeats it."""
     fold, track, read = Fold(DIALECTS["openai"]), BatchRecord(), reader(DIALECTS["openai"]).read
     for line, row in enumerate([snap("v"), snap("vp"), snap("vp"), snap("vp", at=[0, 61])], 1):
         findings = fold.apply(track, read(row), place=LogPosition("log.jsonl", line)).findings
@@ -671,7 +669,7 @@ def test_the_known_place_is_where_the_value_was_learned():
 
 
 def test_a_finding_compares_without_its_message_and_places():
-    """The monitor, which has no places, and the auditor find the same."""
+    """Findings with and without places are equal; findings of different severity are not."""
     (plain,) = judged(snap("v", endpoint=5))
     (placed,) = judged(snap("v", endpoint=5), place=LogPosition("log.jsonl", 1))
 
@@ -681,7 +679,7 @@ def test_a_finding_compares_without_its_message_and_places():
 
 
 def test_a_finding_is_plain_json_when_written():
-    """Rule, name, severity, batch, message, fields and places, in this order."""
+    """The keys are rule, name, severity, batch, message, fields and places, in this order."""
     (found,) = judged(snap("vp", output_file_id="file-out"))
 
     assert {
@@ -691,14 +689,14 @@ def test_a_finding_is_plain_json_when_written():
     } == found.to_dict()  # fmt: skip
 
 
-# ---------------------------------------------------------------- what is never said
+# ---------------------------------------------------------------- values that messages do not contain
 
 MEGABYTE = "b" * 1_000_000
 
 
 @pytest.mark.parametrize("code, rows", [(code, rows) for code, rows, _ in BROKEN if rows[-1]["id"] == "batch_1"])
 def test_an_id_of_a_megabyte_is_cut_in_every_message(code: str, rows: list[Row]):
-    """A hostile id fills no terminal: 77 characters of it are enough to know it."""
+    """The message contains only the first 77 characters of a long id."""
     findings = judged(*(row | {"id": MEGABYTE} for row in rows))
 
     assert [code] == [finding.rule for finding in findings]
@@ -721,7 +719,7 @@ def test_an_id_of_a_megabyte_is_cut_in_every_message(code: str, rows: list[Row])
     [snap("v", completion_window="9" * 9 + "d", expires_at=CREATED + 5)],
 ])  # fmt: skip
 def test_a_value_of_a_megabyte_is_cut_in_a_message(rows: list[Row]):
-    """A message is a sentence, whatever the server sent."""
+    """A message stays short, whatever value the server sent."""
     findings = judged(*rows)
 
     assert [] != findings
@@ -736,7 +734,7 @@ def test_a_value_of_a_megabyte_is_cut_in_a_message(rows: list[Row]):
     {"k": {"secret": "secret"}},
 ])  # fmt: skip
 def test_metadata_values_are_never_repeated(metadata: Row):
-    """Metadata is private and reports get around: neither message nor fields hold a value of it."""
+    """Metadata is private and reports are shared: neither message nor fields contain a value of it."""
     (found,) = judged(snap("v", metadata=metadata))
 
     assert "S006" == found.rule
@@ -745,7 +743,7 @@ def test_metadata_values_are_never_repeated(metadata: Row):
 
 @pytest.mark.parametrize("metadata", ["secret", ["secret"], 7_777_777, {"k": "secret \ud800"}])
 def test_metadata_of_a_wrong_type_is_not_repeated_either(metadata: object):
-    """What is no map of texts may still be what somebody attached, so a message names its type alone."""
+    """Metadata that is not a map of texts may be private too, so the message names its type only."""
     (found,) = judged(snap("v", metadata=metadata))
 
     assert "S002" == found.rule
@@ -753,7 +751,7 @@ def test_metadata_of_a_wrong_type_is_not_repeated_either(metadata: object):
     assert "7777777" not in found.message
 
 
-# ---------------------------------------------------------------- one finding a rule and row
+# ---------------------------------------------------------------- one finding for each rule and row
 
 garbage = st.one_of(
     st.none(), st.booleans(), st.integers(-5, 5), st.just(CREATED), st.just(CREATED - 1), st.floats(), st.text(max_size=3),
@@ -766,13 +764,13 @@ garbage = st.one_of(
     st.sampled_from(["v", "vpzc", "vf", "vgx"]),
 )
 def test_a_row_breaches_a_rule_at_most_once(changes: Row, path: str):
-    """Whatever is wrong with a row, each rule is named once, in the order of the table, with all its fields."""
+    """For any row, each breached rule is reported once, in the order of the table, with all its fields."""
     found = codes(snap(path), snap(path, **changes) | {"created_at": CREATED})
 
     assert found == [code for code in RULES if code in found]
 
 
-# ---------------------------------------------------------------- choosing rules
+# ---------------------------------------------------------------- selection of rules
 
 
 @pytest.mark.parametrize("tokens, expected", [
@@ -784,13 +782,13 @@ def test_a_row_breaches_a_rule_at_most_once(changes: Row, path: str):
     (["stale-read", "Stuck", "P1"], {"H507", "T208", "P101", "P102", "P103", "P104"}),
 ])  # fmt: skip
 def test_rules_are_chosen_by_code_or_by_how_it_begins(tokens: list[str], expected: set[str]):
-    """Whole codes, families, and both together."""
+    """A selection accepts codes, prefixes of codes, and both together."""
     assert expected == select_rules(tokens)
 
 
 @pytest.mark.parametrize("token", ["X", "", " ", "9"])
 def test_a_token_that_names_no_rule_is_refused(token: str):
-    """A typo must not silence a gate; the error lists what could have been asked for."""
+    """An unknown token raises an error that lists the known ones."""
     with pytest.raises(UnknownNameError, match=f"no rule is called {token!r}; known: S001, S002, ") as error:
         select_rules(["T201", token])
 
@@ -806,7 +804,7 @@ def test_a_token_that_names_no_rule_is_refused(token: str):
     ],
 )
 def test_a_token_that_resembles_a_rule_is_answered_with_it(token: str, nearest: str):
-    """One sentence names what could have been meant, and then all codes."""
+    """The error names the similar rules first, and then lists all codes."""
     with pytest.raises(UnknownNameError, match=r"^no rule is called ") as error:
         select_rules([token])
 
@@ -816,14 +814,14 @@ def test_a_token_that_resembles_a_rule_is_answered_with_it(token: str, nearest: 
 
 @pytest.mark.parametrize("word", ["H507", "h507", "stale-read", " Stale-Read "])
 def test_a_rule_is_found_by_code_or_name(word: str):
-    """In any case; half a code stands for no single rule."""
+    """Upper and lower case are accepted; a prefix of a code is refused."""
     assert RULES["H507"] is find_rule(word)
     with pytest.raises(UnknownNameError):
         find_rule("H5")
 
 
 def test_a_dialect_names_rules_by_code_or_name():
-    """Both mean one rule, which may be weighed once."""
+    """A dialect accepts the code or the name of a rule, but not both for one rule."""
     by_name = Dialect(name="mine", severities={"deadline-missing": "error", "stale-read": "off"})
 
     assert ["error"] == [finding.severity for finding in judged(snap("v", expires_at=None), dialect=by_name)]
@@ -834,7 +832,7 @@ def test_a_dialect_names_rules_by_code_or_name():
         engine_for(Dialect(name="typo", severities={"stale-reed": "off"}))
 
 
-# ---------------------------------------------------------------- once for each status
+# ---------------------------------------------------------------- T207 and T208: once for each status
 
 LATE = [CREATED + 3 * DAY_S + hour * HOUR_S for hour in range(5)]
 
@@ -846,7 +844,7 @@ LATE = [CREATED + 3 * DAY_S + hour * HOUR_S for hour in range(5)]
     (["vp", "vpg", "vp"], [["T207"], ["T207", "T208"], ["H507"]]),
 ])  # fmt: skip
 def test_overdue_and_stuck_are_told_once_for_each_status(paths: list[str], expected: list[list[str]]):
-    """On the first row that shows the status; coming back to one that was told is no news."""
+    """The first row in a status is reported; a return to a status that was reported is not."""
     fold, track, read = Fold(DIALECTS["openai"]), BatchRecord(), reader(DIALECTS["openai"]).read
     found = [fold.apply(track, read(snap(path), at)).findings for path, at in zip(paths, LATE, strict=False)]
 
@@ -854,7 +852,7 @@ def test_overdue_and_stuck_are_told_once_for_each_status(paths: list[str], expec
 
 
 def test_what_was_told_is_told_no_more_after_a_restart():
-    """The record of a batch holds the statuses in which the two were told; an older record holds none."""
+    """The stored record contains the statuses already reported; a record of an older version contains none."""
     fold, track, read = Fold(DIALECTS["openai"]), BatchRecord(), reader(DIALECTS["openai"]).read
     fold.apply(track, read(snap("vg"), LATE[0]))
     text = dump(track, observed_at=track.observed_at)
@@ -866,5 +864,5 @@ def test_what_was_told_is_told_no_more_after_a_restart():
 
 
 def test_rows_without_an_id_are_told_each():
-    """They have no history."""
+    """Rows without an id have no history, so each row is reported."""
     assert ["T207"] == codes(*[snap("vp", id=None, observed_at=LATE[0])] * 2)[1:]
