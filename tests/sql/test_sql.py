@@ -1,4 +1,4 @@
-"""The rules as one SQL query: DuckDB's answer is the auditor's, as far as a query can follow it."""
+"""The rules as one SQL query: DuckDB's result equals the auditor's findings, within the documented limits."""
 
 import json
 import sys
@@ -31,26 +31,26 @@ LEVELS = ("note", "warning", "error")
 
 @pytest.fixture(scope="module")
 def warehouse():
-    """Return a DuckDB of this module's own."""
+    """Return a connection to a DuckDB database for this module."""
     with duckdb.connect() as connection:
         yield connection
 
 
 @cache
 def text_for(server):
-    """Return the query over the table."""
+    """Return the query for the test table."""
     return query(Table.of("log", "duckdb", is_nested=False, changes={"place": "place"}), server=server)
 
 
 def asked(warehouse, rows, server="openai"):
-    """Return what the query finds, by place: the codes, and the highest severity."""
+    """Return the result of the query by place: the codes, and the highest severity."""
     filled(warehouse, rows)
     found = warehouse.execute(text_for(server)).fetchall()
     return {place: (set(codes.split()), severity) for _, _, place, severity, codes in found}
 
 
 def objects(rows):
-    """Return the rows as the batch objects that they are of."""
+    """Yield each row of the table as a batch object."""
     for row in rows:
         batch = {name: row[name] for name in (*TIMES, *TEXTS)}
         batch["errors"] = row["errors"] and json.loads(row["errors"])
@@ -60,7 +60,7 @@ def objects(rows):
 
 
 def judged(rows, server="openai"):
-    """Return what the auditor finds, by place, of the rules that a query shows."""
+    """Return the auditor's findings by place, only for rules that the query checks."""
     report = audit(objects(rows), dialect=server, max_findings=len(rows) * len(RULES))
     found = defaultdict(dict)
     for each in report.findings:
@@ -70,7 +70,7 @@ def judged(rows, server="openai"):
 
 
 def in_order(rows):
-    """Return the rows of each batch in order of observation; a row that does not say was seen when the last was."""
+    """Return each batch's rows in order of observation; a row without a time has the time of the row before it."""
     batches = defaultdict(list)
     for row in rows:
         if row["id"] is not None:
@@ -82,7 +82,7 @@ def in_order(rows):
 
 
 def promised(rows, found, server="openai"):
-    """Return the places up to which a query says what the auditor says."""
+    """Return the places for which the query must agree with the auditor."""
     dialect = DIALECTS[server]
     reach = topology(dialect.lifecycle).reach
     places = {row["place"] for row in rows if row["id"] is None}
@@ -91,7 +91,7 @@ def promised(rows, found, server="openai"):
         for row in batch:
             word = dialect.canonical_status(row["status"] or "")
             if any(word in reach[other] and other in reach[word] for other in before - {word}):
-                break  # On a circle nothing is furthest.
+                break  # On a cycle no status is the furthest.
             before |= {word} & reach.keys()
             places.add(row["place"])
             if "error" in {found[row["place"]].get(code) for code in ("H501", "H502")}:
@@ -121,11 +121,11 @@ def agree(warehouse, rows, server="openai", found=None):
     return len(places), len(expected)
 
 
-# ---------------------------------------------------------------- written by hand
+# ---------------------------------------------------------------- examples of the rules
 
 
 def test_the_example_of_each_rule(warehouse):
-    """The query finds each rule broken in the last snapshot of the rule's own example."""
+    """The query reports each rule for the last snapshot of the rule's example."""
     rows, last = [], {}
     for code in RULES.keys() - set(HIDDEN):
         for change in RULES[code].example:
@@ -138,7 +138,7 @@ def test_the_example_of_each_rule(warehouse):
     assert len(rows) == agree(warehouse, rows)[0]
 
 
-# ---------------------------------------------------------------- enumerated
+# ---------------------------------------------------------------- all sets of stamps
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_the_example_of_each_rule(warehouse):
     [name if name in ("openai", "aibrix") else pytest.param(name, marks=pytest.mark.slow) for name in DIALECTS],
 )
 def test_every_set_of_stamps(server, warehouse):
-    """Every status with every set of stamps."""
+    """Query and auditor agree on every status with every set of stamps."""
     statuses = topology(DIALECTS[server].lifecycle).statuses
     rows = [
         flat(snap("v", id=f"b{place}", status=status, **dict(zip(STAMPS, stamps, strict=True))), place)
@@ -156,7 +156,7 @@ def test_every_set_of_stamps(server, warehouse):
     assert len(statuses) * 2 ** len(STAMPS) == agree(warehouse, rows, server)[0]
 
 
-# ---------------------------------------------------------------- sampled
+# ---------------------------------------------------------------- random tables
 
 
 FEW = ("openai", "aibrix", "compatible")
@@ -171,10 +171,10 @@ FEW = ("openai", "aibrix", "compatible")
     ],
 )
 def test_lives_and_garbage_in_every_dialect(server, seeds, warehouse):
-    """For damaged lives and rows of any values, the query finds the rules in each row that the auditor finds."""
+    """For damaged histories and rows of random values, query and auditor report the same rules in each row."""
     codes = set()
     for seed in seeds:
-        rows = medley(Random(f"{server} {seed}"), server, 200, 200)  # noqa: S311  # Dice.
+        rows = medley(Random(f"{server} {seed}"), server, 200, 200)  # noqa: S311  # Test data.
         found = judged(rows, server)
         compared, broken = agree(warehouse, rows, server, found)
         codes |= {code for place in promised(rows, found, server) for code in found[place]}
@@ -187,7 +187,7 @@ def test_lives_and_garbage_in_every_dialect(server, seeds, warehouse):
 @given(dice=st.randoms(), lives=st.integers(0, 6), others=st.integers(0, 20))
 @settings(max_examples=12)
 def test_a_few_lives_and_garbage(warehouse, dice, lives, others):
-    """In small tables, so that a failure is small, the query finds what the auditor finds."""
+    """Query and auditor agree on small tables, which keep failing examples short."""
     agree(warehouse, medley(dice, "openai", lives, others))
 
 
@@ -196,7 +196,7 @@ def test_a_few_lives_and_garbage(warehouse, dice, lives, others):
 @given(dice=st.randoms(), lives=st.integers(0, 6), others=st.integers(0, 20))
 @settings(max_examples=50)
 def test_many_lives_and_garbage_in_every_dialect(server, warehouse, dice, lives, others):
-    """Fifty small tables in each dialect: the query finds what the auditor finds."""
+    """Query and auditor agree on fifty small tables in each dialect."""
     agree(warehouse, medley(dice, server, lives, others), server)
 
 
@@ -225,7 +225,7 @@ DROPPED = {name: name for name in (*TIMES[1:], *TEXTS[2:], "observed_at")} | {
 
 
 def blind(batch, name):
-    """Return a batch of which one field cannot be read."""
+    """Return a batch in which one field is unreadable."""
     outer, _, inner = name.partition(".")
     if inner and batch["request_counts"] is not None:
         return batch | {"request_counts": batch["request_counts"] | {inner: None}}
@@ -236,7 +236,7 @@ def blind(batch, name):
     "name", [pytest.param(name, marks=pytest.mark.slow) if name in STAMPS[1:] else name for name in DROPPED]
 )
 def test_a_field_without_a_column_says_nothing(name, warehouse):
-    """It is neither set nor null, as a field that a text form does not show."""
+    """A field without a column is unknown, like a field that a text form hides, and causes no finding."""
     filled(warehouse, MIXED)
     table = Table.of("log", "duckdb", is_nested=False, changes={"place": "place", name: ""})
     found = {place: set(rules.split()) for *_, place, _, rules in warehouse.execute(query(table)).fetchall()}
@@ -253,7 +253,7 @@ def test_a_field_without_a_column_says_nothing(name, warehouse):
 
 
 def test_rules_that_fall_silent_are_named():
-    """Without its column a rule cannot look, and the query says so."""
+    """The query's comment lists the rules that cannot be checked without a missing column."""
     changes = {"expires_at": "", "errors": None, "place": "n"} | {f"request_counts.{name}": "" for name in COUNTS}
     text = query(Table.of("log", "duckdb", changes=changes), server="azure")
 
@@ -269,7 +269,7 @@ def test_rules_that_fall_silent_are_named():
 
 
 def test_nested_counts(warehouse):
-    """`request_counts` may be one column with fields, and an expression may stand for any column."""
+    """`request_counts` may be one column with nested fields, and an expression may replace any column."""
     filled(warehouse, MIXED)
     flat_counts = ", ".join(f"request_counts_{name}" for name in COUNTS)
     nested = ", ".join(f"{name} := request_counts_{name}" for name in COUNTS)
@@ -285,7 +285,7 @@ def test_nested_counts(warehouse):
 
 
 def test_without_a_place_the_time_is_the_order(warehouse):
-    """Where no two rows of a batch were seen at one time, no place is needed."""
+    """If each row of a batch has its own time of observation, the query needs no column for the place."""
     filled(warehouse, MIXED)
     found = warehouse.execute(query(Table.of("log", "duckdb", is_nested=False))).fetchall()
     with_place = warehouse.execute(text_for("openai")).fetchall()
@@ -297,7 +297,7 @@ def test_without_a_place_the_time_is_the_order(warehouse):
 
 
 def test_counts(warehouse):
-    """`is_counted` gives one row a rule and severity, in the order of the rules; here no batch takes an illegal way."""
+    """`is_counted` gives one row per rule and severity, in the order of the rules; no batch has an illegal move."""
     rows = numbered([row for row in MIXED if row["id"] in ("bvpzc", "bvpze", "bvf")])
     filled(warehouse, rows)
     table = Table.of("log", "duckdb", is_nested=False, changes={"place": "place"})
@@ -312,7 +312,7 @@ def test_counts(warehouse):
     assert {(code, RULES[code].name) for code, *_ in found} == {(code, name) for code, name, *_ in found}
 
 
-# ---------------------------------------------------------------- real logs
+# ---------------------------------------------------------------- recorded and published logs
 
 LOGS = {
     "data/observed_snapshots.jsonl": "openai",
@@ -324,7 +324,7 @@ LOGS = {
 
 @pytest.mark.parametrize("name", LOGS)
 def test_published_and_recorded_batches(name, warehouse):
-    """What typed columns can hold of real logs is judged as the auditor judges it."""
+    """Query and auditor agree on the batches of real logs that fit into typed columns."""
     path = SHARED / name
     if not path.exists():
         pytest.skip(f"{path} is not there; BATCHFSM_SHARED says where else to look")
@@ -336,14 +336,14 @@ def test_published_and_recorded_batches(name, warehouse):
 
 
 def real(line):
-    """Return the batches of a line."""
+    """Return the batches in a line of a log."""
     body = next((line[key] for key in ("snapshot", "body", "batch") if isinstance(line.get(key), dict)), line)
     found = body.get("data") if body.get("object") == "list" else [body]
     return [batch for batch in found if isinstance(batch, dict) and {"id", "status"} <= batch.keys()]
 
 
 def is_typed(batch):
-    """Tell whether a batch fits into typed columns."""
+    """Return whether a batch fits into typed columns."""
     counts = batch.get("request_counts")
     return (
         all(type(batch.get(name)) in (int, type(None)) for name in TIMES)
@@ -358,7 +358,7 @@ def is_typed(batch):
 
 @pytest.mark.parametrize("sql_dialect", SQL_DIALECTS)
 def test_every_text_is_sql(sql_dialect):
-    """What is printed is read again as the SQL it is said to be; where no such warehouse runs, that is all we know."""
+    """sqlglot parses each query as SQL of its dialect; only DuckDB's query is run."""
     text = query(Table.of("logs.batches", sql_dialect, changes={"place": "seq"}), is_counted=True)
     (tree,) = sqlglot.parse(text, read=sql_dialect)
 
@@ -387,13 +387,13 @@ def test_every_text_is_sql(sql_dialect):
     }.items(),
 )
 def test_a_few_lines_of_sql_that_is_not_run(sql_dialect, lines):
-    """Each warehouse has its own words for windows, bits and patterns."""
+    """Window functions, bit operations and regular expressions have the syntax of each SQL dialect."""
     text = query(Table.of("log", sql_dialect, changes={"place": "seq"}))
 
     assert [] == [line for line in lines if f"\n{line}" not in text]
 
 
-# ---------------------------------------------------------------- what cannot be asked
+# ---------------------------------------------------------------- invalid arguments
 
 
 @pytest.mark.parametrize(
@@ -406,7 +406,7 @@ def test_a_few_lines_of_sql_that_is_not_run(sql_dialect, lines):
     ],
 )
 def test_a_table_that_cannot_be_asked(changes, said):
-    """What no query can do without, and what is no SQL."""
+    """A missing column that the query requires, and an expression that is not SQL, are refused."""
     with pytest.raises(DefinitionError) as caught:
         query(Table.of("log", "duckdb", changes=changes))
 
@@ -414,7 +414,7 @@ def test_a_table_that_cannot_be_asked(changes, said):
 
 
 def test_names_that_nobody_knows():
-    """Each says what could have been asked for."""
+    """The error lists the known names."""
     with pytest.raises(UnknownNameError, match=r"^no field is called 'x'; known: id, status, object, "):
         Table.of("log", "duckdb", changes={"x": "y"})
     with pytest.raises(UnknownNameError, match=r"^no SQL dialect is called 'oracle'; known: duckdb, spark, bigquery, "):
@@ -425,13 +425,13 @@ def test_names_that_nobody_knows():
 
 @pytest.mark.parametrize("skew_s", [-1, float("inf"), float("nan")])
 def test_a_skew_is_a_number(skew_s):
-    """Infinity is no number in SQL."""
+    """The skew must be finite and not negative."""
     with pytest.raises(ValueError, match=r"^skew_s is finite and not negative$"):
         query(Table.of("log", "duckdb"), skew_s=skew_s)
 
 
 def test_the_skew_counts(warehouse):
-    """A stamp may lie a little after its observation."""
+    """A stamp may be later than its observation by at most `skew_s`."""
     rows = [flat(snap("vp"), 0, CREATED + 10.0)]
     filled(warehouse, rows)
     table = Table.of("log", "duckdb", is_nested=False)
@@ -442,7 +442,7 @@ def test_the_skew_counts(warehouse):
 
 
 def test_without_sqlglot(monkeypatch):
-    """The message says what to install."""
+    """Without sqlglot, the error says what to install."""
     monkeypatch.setitem(sys.modules, "sqlglot", None)
 
     with pytest.raises(
@@ -456,12 +456,12 @@ def test_without_sqlglot(monkeypatch):
 
 
 def ran(*arguments):
-    """Run the command in this process."""
+    """Return the result of the command, run in this process."""
     return CliRunner().invoke(app, ["sql", *arguments])
 
 
 def test_the_command_prints_what_runs(warehouse):
-    """The text is the query, with its comment, and nothing else."""
+    """The output is exactly the query with its comment."""
     filled(warehouse, MIXED)
     arguments = ["duckdb", "--table", "log", "--request-counts", "flat", "--column", "place=place"]
     result = ran(*arguments)
@@ -472,7 +472,7 @@ def test_the_command_prints_what_runs(warehouse):
 
 
 def test_the_command_writes_a_file(tmp_path):
-    """The file holds what would have been printed."""
+    """The file contains the query, and standard output is empty."""
     result = ran("trino", "--output", str(tmp_path / "audit.sql"))
 
     assert (0, "") == (result.exit_code, result.output)
@@ -480,7 +480,7 @@ def test_the_command_writes_a_file(tmp_path):
 
 
 def test_what_stops_the_command_is_one_line():
-    """And the exit status is 2."""
+    """An invalid argument gives one line on standard error and exit status 2."""
     result = ran("duckdb", "--column", "created_at")
 
     assert (2, "batchfsm: invalid query: --column takes FIELD=SQL, got 'created_at'\n") == (
@@ -490,7 +490,7 @@ def test_what_stops_the_command_is_one_line():
 
 
 def test_the_help_names_what_is_not_judged():
-    """Rules that no query shows, and where the promise ends."""
+    """The help lists the rules that the query does not check, and the limits of its agreement with the auditor."""
     said = " ".join(ran("--help").output.split())
 
     assert f"Not judged: {' and '.join(HIDDEN)}, which typed columns do not show." in said
