@@ -1,4 +1,4 @@
-"""Diagrams hold the table, the whole table and nothing but the table: they are parsed back."""
+"""Each diagram is parsed, and contains exactly the steps of the lifecycle."""
 
 import re
 import shutil
@@ -21,7 +21,7 @@ def rows_of(lifecycle):
 
 
 def from_mermaid(text):
-    """Read the steps of a Mermaid flowchart back, and which statuses are drawn as ends."""
+    """Return the steps of a Mermaid flowchart, and the statuses that are drawn as final."""
     first, *lines = text.splitlines()
     assert "flowchart LR" == first
     pattern = r'    (\w+)(?:\(\(" "\)\))? (-->|-\.->)\|(\w+)\| (\w+)(\[|\(\[)"(\w+)"(?:\]|\]\))'
@@ -35,7 +35,7 @@ def from_mermaid(text):
 
 
 def from_dot(text):
-    """Read the steps of a DOT graph back, and which statuses are drawn as ends."""
+    """Return the steps of a DOT graph, and the statuses that are drawn as final."""
     found = re.findall(r"^  (\w+) -> (\w+) \[label=(\w+)(, style=dashed)?\];$", text, re.MULTILINE)
     rows = [
         ("" if source == "birth" else source, event, target, "tolerated" if dashed else "documented")
@@ -45,7 +45,7 @@ def from_dot(text):
 
 
 def from_table(text):
-    """Read the steps of a Markdown table back."""
+    """Return the steps of a Markdown table."""
     head, rule, *lines = ([cell.strip() for cell in line.strip("|\n").split("|")] for line in text.splitlines())
     assert ["source", "event", "target", "evidence"] == head
     assert {"-"} == set("".join(rule))
@@ -53,7 +53,7 @@ def from_table(text):
 
 
 def from_text(text):
-    """Read the steps of the text for a terminal back."""
+    """Return the steps of the diagram in plain text."""
     rows, source = [], ""
     for line in text.splitlines():
         name, event, target = re.fullmatch(
@@ -66,7 +66,7 @@ def from_text(text):
 
 
 def from_svg(text):
-    """Read the steps of a picture back, and its boxes, both sorted."""
+    """Return the steps and the boxes of an SVG picture, both sorted."""
     boxes = re.findall(r'class="node">\n<title>(\w+)</title>', text)
     edges = re.findall(
         r'class="edge">\n<title>(\w+)&#45;&gt;(\w+)</title>\n<path[^>]*?(stroke-dasharray)?(?:="[\d,]+")? d=.*?>(\w+)</text>',
@@ -82,7 +82,7 @@ def from_svg(text):
 
 @pytest.mark.parametrize("name", LIFECYCLES)
 def test_mermaid_is_the_table(name):
-    """Mermaid has every step once, tolerated ones dashed, and final statuses round."""
+    """Mermaid has every step once; tolerated steps are dashed, and final statuses are round."""
     lifecycle = LIFECYCLES[name]
 
     assert (rows_of(lifecycle), lifecycle.terminal) == from_mermaid(diagram.mermaid(lifecycle))
@@ -90,7 +90,7 @@ def test_mermaid_is_the_table(name):
 
 @pytest.mark.parametrize("name", LIFECYCLES)
 def test_dot_is_the_table(name):
-    """DOT has every step once, tolerated ones dashed, final statuses with a double border, and every status."""
+    """DOT has every status and every step once; tolerated steps are dashed, and final statuses have a double border."""
     lifecycle = LIFECYCLES[name]
     text = diagram.dot(lifecycle)
 
@@ -102,7 +102,7 @@ def test_dot_is_the_table(name):
 
 @pytest.mark.parametrize("name", LIFECYCLES)
 def test_markdown_is_the_table(name):
-    """The Markdown table has a row for the birth and for every step, its columns aligned."""
+    """The Markdown table has a row for the birth and for each step, and aligned columns."""
     text = diagram.table(LIFECYCLES[name])
 
     assert rows_of(LIFECYCLES[name]) == from_table(text)
@@ -111,7 +111,7 @@ def test_markdown_is_the_table(name):
 
 @pytest.mark.parametrize("name", LIFECYCLES)
 def test_a_terminal_gets_the_table(name):
-    """The text has an arrow for every step, tolerated ones dotted, in 80 columns of plain ASCII."""
+    """The text has an arrow for each step, dotted for tolerated ones, in at most 80 columns of ASCII."""
     lifecycle = LIFECYCLES[name]
     text = diagram.text(lifecycle)
 
@@ -124,14 +124,14 @@ def test_a_terminal_gets_the_table(name):
 
 @pytest.mark.parametrize("name", LIFECYCLES)
 def test_a_picture_is_the_table(name):
-    """SVG has every step once, tolerated ones dashed, and a box for every status."""
+    """SVG has every step once, dashed for tolerated ones, and a box for each status."""
     lifecycle = LIFECYCLES[name]
 
     assert (sorted(rows_of(lifecycle)), sorted(lifecycle.statuses)) == from_svg(diagram.svg(lifecycle))
 
 
 def test_png():
-    """A PNG is drawn in the same places, at twice the size of the screen's dots."""
+    """A PNG has the layout of the SVG, with twice its pixels."""
     drawn = diagram.png()
     points = float(re.search(r'<svg width="(\d+)pt"', diagram.svg())[1])
 
@@ -141,7 +141,7 @@ def test_png():
 
 @pytest.mark.parametrize("draw", [diagram.svg, diagram.png])
 def test_without_graphviz(draw, tmp_path, monkeypatch):
-    """Where no Graphviz is found, the error says what to install."""
+    """Without Graphviz, the error says what to install."""
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     monkeypatch.setenv("PATH", str(tmp_path))
 
@@ -152,11 +152,11 @@ def test_without_graphviz(draw, tmp_path, monkeypatch):
         draw()
 
 
-# ---------------------------------------------------------------- what batches did
+# ---------------------------------------------------------------- counts of steps
 
 
 def test_steps_say_how_many_took_them():
-    """A step that was taken says how often, thicker the more; one that was not is grey."""
+    """A step with a count has it in its label and in its line width; a step without one is grey."""
     taken = [
         StepCount(None, "validating", 1000),
         StepCount("validating", "in_progress", 999),
@@ -171,7 +171,7 @@ def test_steps_say_how_many_took_them():
 
 
 def test_what_is_no_step_is_drawn_besides():
-    """A way that nothing proves is dotted, a move that no walk explains is red, and none of them moves a status."""
+    """A gap is dotted and an illegal move is red, and neither changes the layout."""
     taken = [StepCount("in_progress", "completed", 1, "gap"), StepCount("completed", "in_progress", 2, "illegal")]
     text = diagram.dot(taken=taken)
 
@@ -182,14 +182,14 @@ def test_what_is_no_step_is_drawn_besides():
 
 
 def test_a_birth_elsewhere_is_drawn():
-    """Also a birth in another status than the first is drawn."""
+    """A birth in a status other than the initial one is drawn too."""
     assert '  birth -> failed [label="1", constraint=false, penwidth=1.0];\n' in diagram.dot(
         taken=[StepCount(None, "failed", 1)]
     )
 
 
 def test_graphviz_keeps_its_words():
-    """Names that Graphviz would act on stand in quotes, and are drawn as they are."""
+    """Names that are Graphviz keywords or markup are quoted, and appear unchanged."""
     names = ("node", 'a "b" \\c', "in-progress", "Subgraph")
     steps = [Step(source, "go", target) for source, target in pairwise(names)]
     states = [State(name, terminal=name == names[-1]) for name in names]
@@ -201,24 +201,24 @@ def test_graphviz_keeps_its_words():
     assert len(steps) + 1 == diagram.svg(lifecycle).count('class="edge"')
 
 
-# ---------------------------------------------------------------- all forms
+# ---------------------------------------------------------------- all formats
 
 
 @pytest.mark.parametrize("name", diagram.FORMATS)
 def test_openai_by_default(name):
-    """Where no lifecycle is given, it is OpenAI's."""
+    """Without an argument, the diagram is of OpenAI's lifecycle."""
     assert diagram.FORMATS[name](OPENAI) == diagram.FORMATS[name]()
 
 
 def test_formats():
-    """Every way to draw has its name."""
+    """`FORMATS` has each format with its function."""
     names = ["mermaid", "text", "table", "dot", "svg", "png"]
 
     assert {name: getattr(diagram, name) for name in names} == diagram.FORMATS
 
 
 def test_graphviz_draws_it():
-    """Graphviz takes what is written for it."""
+    """Graphviz accepts the DOT output."""
     if (dot := shutil.which("dot")) is None:
         pytest.skip("Graphviz is not installed")
     for lifecycle in LIFECYCLES.values():

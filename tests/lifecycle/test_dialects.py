@@ -1,4 +1,4 @@
-"""Each dialect is its row of the contract, and a dialect that contradicts itself cannot be built."""
+"""Each dialect equals its row of the contract, and a dialect that contradicts itself is refused."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from support.notation import snap
 
 AZURE_ALIASES = {"Validating": "validating", "canceled": "cancelled"}
 
-# One row a dialect, as the contract has it; what is not named is as in openai.
+# One row for each dialect, as in the contract; settings that are not listed are those of openai.
 ROWS: dict[str, dict[str, Any]] = {
     "openai": {},
     "azure": {
@@ -122,18 +122,18 @@ PLAIN: dict[str, Any] = {
 
 
 def pairs(text):
-    """Read `a > b c; d > e` as the steps a to b, a to c and d to e."""
+    """Return the steps that a text lists: `a > b c; d > e` has the steps a to b, a to c and d to e."""
     rows = [part.split(">") for part in text.split(";") if part]
     return {(source.strip(), target) for source, targets in rows for target in targets.split()}
 
 
 def steps(lifecycle, *evidence):
-    """Return the steps of a lifecycle that are known in one of these ways."""
+    """Return the steps of a lifecycle that have one of these kinds of evidence."""
     return {(step.source, step.target) for step in lifecycle.steps if step.evidence in evidence}
 
 
 def problems(**rows):
-    """Return what is wrong with a dialect of these rows."""
+    """Return the problems of a dialect with these settings."""
     with pytest.raises(DefinitionError) as caught:
         Dialect(name="mine", **rows)
     return caught.value.problems
@@ -143,14 +143,14 @@ def problems(**rows):
 
 
 def test_the_dialects_are_those_of_the_contract():
-    """There are nine, in this order, each under its own name."""
+    """The nine dialects are in the contract's order, each under its own name."""
     assert list(ROWS) == list(DIALECTS)
     assert list(ROWS) == [dialect.name for dialect in DIALECTS.values()]
 
 
 @pytest.mark.parametrize("name, row", ROWS.items())
 def test_a_dialect_reads_as_its_row(name, row):
-    """Aliases, optional stamps, time forms, sentinels, nulls, tolerance and severities are the row's."""
+    """Aliases, optional stamps, time forms, sentinels, nulls, tolerance and severities equal the row."""
     dialect = DIALECTS[name]
 
     assert {setting: row.get(setting, default) for setting, default in PLAIN.items()} == {
@@ -160,7 +160,7 @@ def test_a_dialect_reads_as_its_row(name, row):
 
 @pytest.mark.parametrize("name, row", ROWS.items())
 def test_a_dialect_has_the_steps_of_its_row(name, row):
-    """Its steps are OpenAI's, with its own documented ones added, less what it drops."""
+    """The steps are OpenAI's, plus the dialect's own documented steps, minus those that it drops."""
     lifecycle, dropped = DIALECTS[name].lifecycle, set(row.get("dropped_statuses", ()))
     adds, drops = pairs(row.get("adds", "")), pairs(row.get("drops", ""))
 
@@ -174,7 +174,7 @@ def test_a_dialect_has_the_steps_of_its_row(name, row):
 
 @pytest.mark.parametrize("name, row", ROWS.items())
 def test_a_dialect_has_the_statuses_of_its_row(name, row):
-    """Its own status comes first and takes created_at for its stamp; the others keep OpenAI's order."""
+    """The dialect's own initial status comes first and has the stamp created_at; the others keep OpenAI's order."""
     initial = row.get("initial", "validating")
     stamps = {
         status: None if status == "validating" else f"{status}_at"
@@ -189,25 +189,25 @@ def test_a_dialect_has_the_statuses_of_its_row(name, row):
 
 
 def test_openai_is_the_base_itself():
-    """The strict dialect adds nothing and drops nothing."""
+    """The dialect `openai` adds and drops nothing."""
     assert OPENAI == DIALECTS["openai"].lifecycle
 
 
 def test_compatible_takes_every_word_of_the_others():
-    """It reads the aliases of all dialects, and AIBrix's own status too."""
+    """The aliases include those of all dialects, and AIBrix's own status."""
     others = {word for dialect in DIALECTS.values() for word in dialect.aliases} | {"scheduling"}
 
     assert others <= DIALECTS["compatible"].aliases.keys()
 
 
 def test_compatible_has_no_step_that_is_merely_tolerated():
-    """What is tolerated on OpenAI is documented there."""
+    """The steps that `openai` tolerates are documented in `compatible`."""
     assert set() == steps(DIALECTS["compatible"].lifecycle, "tolerated")
 
 
 @pytest.mark.parametrize("name", ROWS)
 def test_all_but_compatible_are_acyclic(name):
-    """A batch comes back to a status in `compatible` alone."""
+    """Only `compatible` has a cycle."""
     left = steps(DIALECTS[name].lifecycle, "documented", "tolerated")
     while ended := {pair for pair in left if pair[1] not in {source for source, _ in left}}:
         left -= ended
@@ -217,7 +217,7 @@ def test_all_but_compatible_are_acyclic(name):
 
 @pytest.mark.parametrize("name", ROWS)
 def test_every_dialect_says_who_says_so(name):
-    """Each dialect and each step of its own has a source, and each event is a verb of its target."""
+    """Each dialect and each of its steps has a source, and each event is the verb of its target."""
     dialect = DIALECTS[name]
     verbs = {step.target: step.event for step in OPENAI.steps} | {"validating": "validate"}
 
@@ -228,7 +228,7 @@ def test_every_dialect_says_who_says_so(name):
 
 @pytest.mark.parametrize("name", ROWS)
 def test_a_word_is_read_by_its_alias(name):
-    """Aliases become the lifecycle's word; a known or unknown word stays."""
+    """An alias becomes the lifecycle's status; other words stay unchanged."""
     dialect = DIALECTS[name]
 
     assert dict(dialect.aliases) == {word: dialect.canonical_status(word) for word in dialect.aliases}
@@ -237,7 +237,7 @@ def test_a_word_is_read_by_its_alias(name):
 
 @given(st.data())
 def test_any_spelling_of_a_known_word_is_read(data):
-    """Where any spelling is read, case and separators of statuses and aliases do not matter; elsewhere they do."""
+    """`compatible` ignores case and separators of statuses and aliases; `openai` does not."""
     dialect = DIALECTS["compatible"]
     word = data.draw(st.sampled_from([*dialect.lifecycle.statuses, *dialect.aliases]))
     separators = data.draw(st.lists(st.sampled_from(["", "-", "_", " ", "."]), min_size=9, max_size=9))
@@ -251,7 +251,7 @@ def test_any_spelling_of_a_known_word_is_read(data):
 
 
 def test_the_wire_keeps_the_spelling():
-    """The server's own spelling stays in `extra`, and is written back."""
+    """The server's spelling is in `extra`, and is written."""
     snapshot = parse(snap("vp", status="IN-PROGRESS"), dialect="compatible")
 
     assert ("in_progress", "IN-PROGRESS") == (snapshot.status, snapshot.extra["status"])
@@ -281,12 +281,12 @@ def test_the_wire_keeps_the_spelling():
     ],
 )
 def test_an_unknown_word_resembles_a_status(word, status):
-    """Spelling, an enum's name before it, and a letter more or less are seen through; the opposite is no resemblance."""
+    """Other spellings, an enum's name as prefix and one letter more or less are recognized; opposites are not."""
     assert status == nearest_status(word, DIALECTS["openai"])
 
 
 def test_an_unknown_word_resembles_an_alias():
-    """The status of the alias that it resembles comes back."""
+    """A word that resembles an alias gives the alias's status."""
     assert "scheduling" == nearest_status("Created", DIALECTS["aibrix"])
 
 
@@ -295,14 +295,14 @@ BOUNDS = {"validating": 21_600, "finalizing": 3_600, "cancelling": 3_600}
 
 @pytest.mark.parametrize("name", ROWS)
 def test_every_dialect_has_the_bounds_of_openai(name):
-    """validating, finalizing and cancelling have a bound wherever the dialect has the status."""
+    """validating, finalizing and cancelling have a time limit in each dialect that has the status."""
     known = DIALECTS[name].lifecycle.statuses
 
     assert {status: bound for status, bound in BOUNDS.items() if status in known} == DIALECTS[name].stuck_after_s
 
 
 def test_bounds_of_a_dialect_replace_the_default():
-    """A status that is not named has no bound, and the mapping cannot be changed from outside."""
+    """A status that is not listed has no time limit, and a later change of the argument has no effect."""
     bounds = {"cancelling": 60}
     mine = Dialect(name="mine", stuck_after_s=bounds)
     bounds["finalizing"] = 1
@@ -314,17 +314,17 @@ def test_bounds_of_a_dialect_replace_the_default():
 
 
 def test_a_default_bound_goes_with_its_status():
-    """A dialect made from another one drops a status without dropping its bound by hand."""
+    """A derived dialect that drops a status also drops the default time limit of the status."""
     mine = attrs.evolve(DIALECTS["openai"], dropped_statuses=("finalizing", "expired"), steps=DIALECTS["ogx"].steps)
 
     assert {"validating": 21_600, "cancelling": 3_600} == mine.stuck_after_s
 
 
-# ---------------------------------------------------------------- finding one
+# ---------------------------------------------------------------- get_dialect
 
 
 def test_a_dialect_is_found_by_name_or_is_itself():
-    """Whoever has a dialect need not register it."""
+    """A name gives the registered dialect; a dialect object is returned unchanged."""
     mine = Dialect(name="mine")
 
     assert DIALECTS["groq"] is get_dialect("groq")
@@ -332,7 +332,7 @@ def test_a_dialect_is_found_by_name_or_is_itself():
 
 
 def test_an_unknown_dialect_is_answered_with_all():
-    """The message lists what could have been meant."""
+    """The message lists the registered dialects."""
     with pytest.raises(UnknownNameError) as caught:
         get_dialect("gpt")
 
@@ -341,22 +341,22 @@ def test_an_unknown_dialect_is_answered_with_all():
 
 
 def test_a_bare_lifecycle_is_a_strict_dialect():
-    """It is read in whole seconds, without aliases."""
+    """The dialect of a bare lifecycle has whole seconds and no aliases."""
     found = get_dialect(OPENAI)
 
     assert (OPENAI, PLAIN) == (found.lifecycle, {setting: getattr(found, setting) for setting in PLAIN})
 
 
 def test_a_bare_lifecycle_is_one_dialect():
-    """Readers and tables are made once for each dialect, so the same lifecycle must find the same one."""
+    """Parsers and tables are cached for each dialect, so one lifecycle must always give the same dialect."""
     assert get_dialect(OPENAI) is get_dialect(OPENAI)
 
 
-# ---------------------------------------------------------------- one's own
+# ---------------------------------------------------------------- user-defined dialects
 
 
 def test_a_dialect_of_ones_own_in_three_lines():
-    """An alias, an optional stamp and a step are enough to read a server of one's own."""
+    """An alias and an optional stamp suffice to read the objects of another server."""
     mine = Dialect(name="mine", aliases={"done": "completed"}, optional_stamps={"finalizing"})
 
     assert "completed" == parse(snap("vpc", status="done"), dialect=mine).status
@@ -364,7 +364,7 @@ def test_a_dialect_of_ones_own_in_three_lines():
 
 
 def test_a_dialect_of_a_lifecycle_of_ones_own():
-    """Rows may be laid on any lifecycle: this one knows only of open and done."""
+    """A dialect can extend any lifecycle, here one with the statuses open and done."""
     door = Lifecycle(
         name="door",
         initial="open",
@@ -380,7 +380,7 @@ def test_a_dialect_of_a_lifecycle_of_ones_own():
 
 
 def test_an_own_step_takes_the_place_of_the_bases():
-    """The order of the table breaks ties, so a step with other evidence stays where it was."""
+    """A step with other evidence keeps its position, because the order of the table breaks ties."""
     own = Step("in_progress", "fail", "failed", "documented", ("we saw it",))
     new = Step("in_progress", "complete", "completed")
     place = [(step.source, step.target) for step in OPENAI.steps].index(("in_progress", "failed"))
@@ -391,7 +391,7 @@ def test_an_own_step_takes_the_place_of_the_bases():
 
 
 def test_another_initial_status_takes_created_at():
-    """The status that was born by created_at loses its stamp to the new first one."""
+    """The new initial status has the stamp created_at, and the former one has no stamp."""
     mine = Dialect(name="mine", initial="new", states=(State("new"),), steps=(Step("new", "validate", "validating"),))
 
     assert [("new", "created_at"), ("validating", None), ("in_progress", "in_progress_at")] == [
@@ -400,7 +400,7 @@ def test_another_initial_status_takes_created_at():
 
 
 def test_a_dialect_is_frozen_all_through():
-    """Neither its fields nor its mappings can be changed, nor the mapping it was made from."""
+    """The fields and mappings cannot be changed, and a later change of the argument has no effect."""
     aliases = {"done": "completed"}
     mine = Dialect(name="mine", aliases=aliases)
     aliases["over"] = "completed"
@@ -414,7 +414,7 @@ def test_a_dialect_is_frozen_all_through():
     assert {"done": "completed"} == mine.aliases
 
 
-# ---------------------------------------------------------------- what a definition may not say
+# ---------------------------------------------------------------- invalid definitions
 
 
 @pytest.mark.parametrize(
@@ -459,7 +459,7 @@ def test_a_dialect_is_frozen_all_through():
     ],
 )
 def test_a_contradiction_is_refused_by_name(rows, problem):
-    """Each thing that cannot be is named in a sentence."""
+    """Each contradiction is one sentence of the error."""
     assert (problem,) == problems(**rows)
 
 
@@ -476,12 +476,12 @@ def test_a_contradiction_is_refused_by_name(rows, problem):
     ],
 )
 def test_what_results_is_checked_like_a_lifecycle(rows, problem):
-    """The rows laid on the base must make a lifecycle that can be."""
+    """The resulting lifecycle must be valid."""
     assert problem in "; ".join(problems(**rows))
 
 
 def test_an_own_step_stands_once():
-    """Of two own rows with one source and one target, neither may win in silence."""
+    """Two steps of a dialect with the same source and target are refused."""
     steps = (
         Step("in_progress", "complete", "completed"),
         Step("in_progress", "skip", "completed", "tolerated"),
@@ -491,7 +491,7 @@ def test_an_own_step_stands_once():
 
 
 def test_all_contradictions_are_named_at_once():
-    """One attempt shows all rows that do not fit their base, and then all that do not fit the result."""
+    """One error lists all conflicts with the base; if there are none, all conflicts with the resulting lifecycle."""
     assert (
         "drops status 'queued', which openai does not have",
         "drops the step failed to validating, which openai does not have",
@@ -515,7 +515,6 @@ def test_all_contradictions_are_named_at_once():
 
 
 def test_the_error_names_the_dialect():
-    """Whoever builds several is told which one."""
     with pytest.raises(DefinitionError) as caught:
         Dialect(name="mine", deadline_tolerance_s=-1)
 

@@ -1,4 +1,4 @@
-"""Every error says what, where and what could have been, and holds it as fields."""
+"""Each error has a message and fields for the fault, its place and the possible values."""
 
 import pickle
 import re
@@ -38,14 +38,14 @@ TREE = {
 
 @pytest.mark.parametrize("name, builtin", TREE.items())
 def test_every_error_is_caught_by_either_name(name, builtin):
-    """Whoever knows only Python's own errors, or only ours, catches each one."""
+    """Each error can be caught as an error of the package and as its built-in base class."""
     error = getattr(webhook if name == "WebhookError" else errors if hasattr(errors, name) else batchfsm, name)
 
     assert {BatchfsmError, builtin} <= set(error.__mro__)
 
 
 def test_the_tree_in_the_docstring_is_the_tree():
-    """The drawing names every error, and its base of Python where that is not Exception."""
+    """The tree in the docstring has every error, with its built-in base class if that is not Exception."""
     drawn = dict(re.findall(r"── (\w+)(?: \((\w+)\))?", str(errors.__doc__)))
     kinds = [
         kind
@@ -62,7 +62,7 @@ def test_the_tree_in_the_docstring_is_the_tree():
 
 
 def test_a_definition_error_names_all_problems():
-    """One attempt shows all that has to be mended."""
+    """One error lists all problems of the definition."""
     error = DefinitionError("lifecycle 'mine'", (problem for problem in ("no status is final", "b is a trap")))
 
     assert "invalid lifecycle 'mine': no status is final; b is a trap" == str(error)
@@ -70,7 +70,7 @@ def test_a_definition_error_names_all_problems():
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones():
-    """Whoever mistyped a name reads what could have been asked for."""
+    """The message lists the known names."""
     error = UnknownNameError("dialect", "open-ai", {"openai": 1, "azure": 2})
 
     assert "no dialect is called 'open-ai'; known: openai, azure" == str(error)
@@ -78,7 +78,7 @@ def test_an_unknown_name_is_answered_with_the_known_ones():
 
 
 def test_a_snapshot_error_has_the_path_of_each_refusal():
-    """Each refused field stands with its `$.path`."""
+    """The error has the `$.path` of each refused field."""
     error = SnapshotError([("$.id", "a value is missing"), ("$.status", "expected null or text, got 5")])
 
     assert "a value is missing @ $.id; expected null or text, got 5 @ $.status" == str(error)
@@ -86,7 +86,7 @@ def test_a_snapshot_error_has_the_path_of_each_refusal():
 
 
 def test_a_missing_extra_says_what_to_type():
-    """The message is the command that mends it."""
+    """The message has the command that installs the package."""
     error = MissingExtraError("batchfsm watch", "cli")
 
     assert "batchfsm watch needs more packages: pip install 'batchfsm[cli]' (in a clone: pip install '.[cli]')" == str(
@@ -96,7 +96,7 @@ def test_a_missing_extra_says_what_to_type():
 
 
 def test_an_import_that_fails_names_the_extra():
-    """A block of imports raises MissingExtraError with the failed import as its cause; other errors pass."""
+    """A failed import inside the block raises MissingExtraError with its cause; other errors are unchanged."""
     with (
         pytest.raises(MissingExtraError, match=r"^charts needs more packages: ") as caught,
         needs_extra("charts", "report"),
@@ -109,7 +109,7 @@ def test_an_import_that_fails_names_the_extra():
 
 
 def test_a_source_error_keeps_the_fields_of_an_os_error():
-    """It is an OSError in full, with errno and file name."""
+    """A SourceError is an OSError with errno and file name."""
     error = SourceError(2, "No such file or directory", "mon.jsonl")
 
     assert "[Errno 2] No such file or directory: 'mon.jsonl'" == str(error)
@@ -129,7 +129,7 @@ def test_a_source_error_keeps_the_fields_of_an_os_error():
     ids=lambda error: type(error).__name__,
 )
 def test_an_error_survives_the_way_to_another_process(error):
-    """Process pools pickle what their workers raise; message and fields arrive."""
-    copy = pickle.loads(pickle.dumps(error))  # noqa: S301  # Our own bytes.
+    """An error can be pickled with its message and fields, as process pools do."""
+    copy = pickle.loads(pickle.dumps(error))  # noqa: S301  # Bytes of this test.
 
     assert (type(error), str(error), vars(error)) == (type(copy), str(copy), vars(copy))

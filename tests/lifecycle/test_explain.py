@@ -1,4 +1,4 @@
-"""Rules and histories in plain text: what a person at a terminal gets to read."""
+"""Rules and histories as plain text for a terminal."""
 
 import re
 from unicodedata import category
@@ -34,7 +34,7 @@ OPENAI = DIALECTS["openai"]
 
 
 def drawn(batches, dialect="openai", batch_id=None):
-    """Return the timelines of the batches in a log."""
+    """Return the timelines of the batches in a log, as text."""
     named = DIALECTS[dialect]
     return [
         timeline(life)
@@ -43,13 +43,13 @@ def drawn(batches, dialect="openai", batch_id=None):
 
 
 def lived(batches, dialect="openai"):
-    """Return the lives of the batches in a log."""
+    """Return the `BatchTimeline` of each batch in a log."""
     named = DIALECTS[dialect]
     return list(timelines_by_batch(parse_records(resolve_source(batches), reader(named)), named))
 
 
 def bars(text):
-    """Return each status of a timeline with its bar, duration and star."""
+    """Return each status of a timeline with its bar, its duration and its star."""
     pattern = r"^  (\w+) +(?:no stamp|\S{10} \S{8}) *([#|]?)[#|]* *((?:\d+ \w \d\d \w|\d+ [sd])?)( \*)?$"
     return [tuple(map(str.strip, found)) for found in re.findall(pattern, text, re.MULTILINE)]
 
@@ -59,7 +59,7 @@ def bars(text):
 
 @pytest.mark.parametrize("rule", RULES.values(), ids=list(RULES))
 def test_every_rule_has_a_page(rule):
-    """A page says code, name, severity, what is a breach, why, an example and what to do, in 80 columns."""
+    """A page has code, name, severity, description, evidence, example and remedy, in 80 columns."""
     page = rule_page(rule)
     words = " ".join(page.split())
 
@@ -73,7 +73,7 @@ def test_every_rule_has_a_page(rule):
 
 @pytest.mark.parametrize("rule", RULES.values(), ids=list(RULES))
 def test_every_example_is_judged(rule):
-    """The example of a rule breaches it, by its last snapshot alone, and an audit says the same."""
+    """The last snapshot of the example breaches the rule, and an audit gives the message of the page."""
     log = [{"observed_at": None, "batch": {**HEALTHY, **changes}} for changes in rule.example]
     for each in log:
         each["observed_at"] = each["batch"].pop("observed_at", None)
@@ -84,17 +84,17 @@ def test_every_example_is_judged(rule):
 
 
 def test_the_healthy_batch_is_healthy():
-    """What the examples are changes of has nothing wrong with it."""
+    """The batch on which the examples are based breaches no rule."""
     assert {} == audit([dict(HEALTHY)]).counts
 
 
 def test_a_page_may_be_wider():
-    """A page takes the width that it is given."""
+    """A page has the requested width."""
     assert 120 >= max(map(len, rule_page(RULES["S004"], width=120).splitlines())) > 80
 
 
 def test_the_list_of_rules():
-    """All rules stand in their order, one a line, with severity and name."""
+    """Each line has one rule with severity and name, in order."""
     assert [f"{rule.code}  {rule.severity:<7}  {rule.name}" for rule in RULES.values()] == rule_list().splitlines()
 
 
@@ -115,22 +115,22 @@ def test_the_list_of_rules():
     ],
 )
 def test_printable(text, expected):
-    """Controls, escapes, line ends, reading directions and half characters are spelled out."""
+    """Control characters, escapes, line ends, marks of direction and lone surrogates are escaped."""
     assert expected == printable(text)
 
 
 @given(st.text(st.characters(categories=["Cc", "Cs", "Cf", "Zl", "Zp", "L"])))
 def test_nothing_printable_is_acted_on(text):
-    """What is printable has no control, no line end and no half of a character."""
+    """Printable text has no control character, no line end and no lone surrogate."""
     assert set() == {category(char) for char in printable(text)} & {"Cc", "Cs", "Zl", "Zp"}
     assert printable(text) == printable(printable(text))
 
 
-# ---------------------------------------------------------------- lives
+# ---------------------------------------------------------------- timelines of a log
 
 
 def test_lives_are_in_order_of_first_sight():
-    """A log gives a life for each batch; of what was missed, only a stamp tells."""
+    """The batches are in order of their first snapshot; `seen` has the statuses that were observed."""
     two, one = timelines_by_batch(
         parse_records(
             resolve_source([snap("v", id="b2"), snap("vpz"), snap("v", id="b2"), snap("vpzc")]), reader(OPENAI)
@@ -145,7 +145,7 @@ def test_lives_are_in_order_of_first_sight():
 
 
 def test_lives_pass_over_what_tells_nothing():
-    """What could not be read, and what has no id, is no life."""
+    """Unreadable entries and snapshots without an id give no timeline."""
     place = LogPosition("log", 1)
     log = [UnreadableEntry(place, "x"), Record(0, place, reader(OPENAI).read(snap("v", id=None)))]
 
@@ -153,25 +153,25 @@ def test_lives_pass_over_what_tells_nothing():
 
 
 def test_a_stale_read_is_not_the_last_word():
-    """The last snapshot of a life is the last that was not stale."""
+    """The last snapshot of a timeline is the last one that is not stale."""
     (life,) = timelines_by_batch(parse_records(resolve_source([*seen("vpzc"), snap("vp")]), reader(OPENAI)), OPENAI)
 
     assert "completed" == life.last.status
 
 
 def test_one_life():
-    """One batch may be asked for."""
+    """With a batch id, only the timeline of this batch is returned."""
     log = [snap("v"), snap("v", id="b2")]
 
     assert ["b2  validating"] == [text[:14] for text in drawn(log, batch_id="b2")]
     assert [] == drawn(log, batch_id="b3")
 
 
-# ---------------------------------------------------------------- timelines
+# ---------------------------------------------------------------- timelines as text
 
 
 def test_a_timeline():
-    """A bar for each status, with its duration; a point at the end, and a star where nobody saw it."""
+    """Each status has a bar and a duration, the end has a point, and statuses that were not observed have a star."""
     (text,) = drawn([snap("v"), snap("vpzc", at=(0, 90, 7290, 7410))])
 
     assert (
@@ -185,7 +185,7 @@ def test_a_timeline():
 
 @pytest.mark.parametrize("path", ["v", "vp", "vpzc", "vgx", "vf", "vpze", "vpgx", "vpf"])
 def test_every_status_has_its_line(path):
-    """A life has a line for each status, all without a star where all were seen."""
+    """A timeline has a line for each status, without a star if each status was observed."""
     (text,) = drawn(seen(path))
 
     assert [batch["status"] for batch in seen(path)] == [status for status, *_ in bars(text)]
@@ -193,7 +193,7 @@ def test_every_status_has_its_line(path):
 
 
 def test_durations():
-    """A duration is told in its two largest units; the end has none."""
+    """A duration has its two largest units; the final status has none."""
     for at_s, expected in {
         0: "0 s",
         59: "59 s",
@@ -211,7 +211,7 @@ def test_durations():
 
 
 def test_an_open_status_lasts_until_it_was_seen():
-    """The status that a batch is in, lasts until the last look; without its time, until it was entered."""
+    """The present status lasts until the last observation, or has no length if its time is unknown."""
     (seen_late,) = drawn([{"observed_at": CREATED + 360.9, "batch": snap("vp")}])
     (unknown,) = drawn([snap("vp")])
 
@@ -220,7 +220,7 @@ def test_an_open_status_lasts_until_it_was_seen():
 
 
 def test_a_status_without_a_stamp():
-    """A status that has no stamp has its line and no bar."""
+    """A status without a stamp has a line without a bar."""
     (text,) = drawn([snap("vc")])
 
     assert [
@@ -233,7 +233,7 @@ def test_a_status_without_a_stamp():
 
 
 def test_no_stamp_at_all():
-    """Where no known status has a stamp, a line says so."""
+    """If no known status has a stamp, one line reports it."""
     assert (
         "batch_1  paused  0 ok  0 failed  of 0\n  no status of the lifecycle has a stamp\n"
         == drawn([snap("v", status="paused")])[0]
@@ -242,7 +242,7 @@ def test_no_stamp_at_all():
 
 
 def test_stamps_out_of_order_stay_on_the_page():
-    """Where stamps are out of order, bars are wrong, and not longer than the page."""
+    """If stamps are out of order, the lines still have at most 80 columns."""
     (text,) = drawn([snap("vp", created_at=CREATED + DAY_S)])
 
     assert ["validating", "in_progress"] == [status for status, *_ in bars(text)]
@@ -250,7 +250,7 @@ def test_stamps_out_of_order_stay_on_the_page():
 
 
 def test_a_wide_head_takes_two_lines():
-    """Where id, status and counts are too long for one line, the counts stand below."""
+    """If id, status and counts are too long for one line, the counts are on a second line."""
     counts = {"total": 50_000, "completed": 49_000, "failed": 1_000}
     (text,) = drawn([snap("vpzc", id="batch_" + "0" * 32, request_counts=counts)])
     head, below, *_ = text.splitlines()
@@ -260,13 +260,13 @@ def test_a_wide_head_takes_two_lines():
 
 
 def test_unknown_counts_are_left_out():
-    """Counts that are not all known are no part of the head."""
+    """Counts with an unknown number are not in the head."""
     for counts in (None, {"total": 8, "completed": None, "failed": 0}):
         assert "batch_1  in_progress   " == drawn([snap("vp", request_counts=counts)], "azure")[0][:23]
 
 
 def test_long_words_are_cut():
-    """An id, a status and numbers of any length do not leave the page."""
+    """A long id, status or count is cut, so that the lines have at most 80 columns."""
     huge = {"total": 10**4000, "completed": 0, "failed": 0}
     (text,) = drawn(
         [
@@ -280,7 +280,7 @@ def test_long_words_are_cut():
 
 
 def timelines_fit_the_page(dialect, steps):
-    """Check that the timelines of a log have at most 80 columns of ASCII, and lines without trailing blanks."""
+    """Check that the timelines of a log have at most 80 columns of ASCII, and no trailing blanks."""
     for text in drawn(enveloped(made(steps)), dialect):
         assert WIDTH >= max(map(len, text.splitlines()))
         assert "" == re.sub(r"[ -~\n]", "", text)
@@ -291,7 +291,7 @@ def timelines_fit_the_page(dialect, steps):
 @settings(max_examples=60)
 @given(dialect=st.sampled_from([*DIALECTS]), steps=steps)
 def test_any_life_fits_the_page(dialect, steps):
-    """The timelines of any log have at most 80 columns, and no control character but line ends."""
+    """The timelines of any log have at most 80 columns of ASCII, and no trailing blanks."""
     timelines_fit_the_page(dialect, steps)
 
 
@@ -299,22 +299,22 @@ def test_any_life_fits_the_page(dialect, steps):
 @pytest.mark.parametrize("dialect", DIALECTS)
 @given(steps=steps)
 def test_any_life_fits_the_page_in_every_dialect(dialect, steps):
-    """The timelines of many logs in each dialect have at most 80 columns, and no control character but line ends."""
+    """The property of `test_any_life_fits_the_page` holds in each dialect."""
     timelines_fit_the_page(dialect, steps)
 
 
 def test_snapshots_need_no_log():
-    """Snapshots at hand make lives too."""
+    """Snapshots in memory give timelines too."""
     log = (Record(number, LogPosition("mine", number + 1), parse(batch)) for number, batch in enumerate(seen("vp")))
 
     assert ["batch_1"] == [life.batch_id for life in timelines_by_batch(log, OPENAI)]
 
 
-# ---------------------------------------------------------------- what pictures are drawn from
+# ---------------------------------------------------------------- Gantt charts, step counts and titles
 
 
 def test_gantt():
-    """A Gantt chart has a section for each batch; the end is a milestone, what nobody saw is done."""
+    """A Gantt chart has a section for each batch; the end is a milestone, and unobserved statuses are `done`."""
     assert (
         "gantt\n"
         "    dateFormat X\n"
@@ -328,7 +328,7 @@ def test_gantt():
 
 
 def test_gantt_of_what_contradicts_itself():
-    """A status without a stamp has no task, and none ends before it begins."""
+    """A status without a stamp has no task, and no task ends before its start."""
     text = gantt(lived([snap("vc"), snap("vp", id="b2", created_at=CREATED + DAY_S)]))
 
     assert "in_progress :" not in text.partition("section b2")[0]
@@ -346,12 +346,12 @@ def test_gantt_of_what_contradicts_itself():
     ],
 )
 def test_an_id_is_no_mermaid(batch_id, shown):
-    """What Mermaid would act on is an underscore in a section's name."""
+    """Characters with a meaning in Mermaid are replaced by underscores in a section's name."""
     assert f"    section {shown}" == gantt(lived([snap("v", id=batch_id)])).splitlines()[3]
 
 
 def test_taken():
-    """Steps are counted over all batches; a way that nothing proves is a gap."""
+    """Steps are counted over all batches; an unproven route counts as a gap."""
     counted = count_steps(lived([snap("vp"), snap("vp", id="b2"), snap("vc", id="b3")], "compatible"))
 
     assert [
@@ -362,14 +362,14 @@ def test_taken():
 
 
 def test_caption():
-    """A caption says who, in which status, and how far, as far as that is known."""
+    """A title has id, status and counts, without the counts if they are unknown."""
     whole, partial = lived([snap("vpz"), snap("vp", id="b\x1b2", request_counts=None)])
 
     assert "batch_1 · finalizing · 6 ok, 1 failed, of 8" == timeline_title(whole)
     assert "b\\x1b2 · in_progress" == timeline_title(partial)
 
 
-# ---------------------------------------------------------------- batches that came back
+# ---------------------------------------------------------------- batches that return to a status
 
 
 REOPENED = snap("vpzc", status="in_progress", request_counts={"total": 8, "completed": 8, "failed": 0})
@@ -377,7 +377,7 @@ REOPENED = snap("vpzc", status="in_progress", request_counts={"total": 8, "compl
 
 
 def contiguous(log, dialect="openai"):
-    """Return the drawn statuses, after a check that each bar ends where the next one begins."""
+    """Return the statuses that are drawn, after a check that each bar ends where the next one begins."""
     (life,) = lived(log, dialect)
     drawn_bars = [bar for bar in bars_of(life) if bar.at is not None]
 
@@ -387,19 +387,19 @@ def contiguous(log, dialect="openai"):
 
 
 def observed(path, every=60):
-    """Return envelopes of a path's snapshots, each observed five seconds after it was entered."""
+    """Return envelopes of a path's snapshots, each observed five seconds after the batch entered its status."""
     return [{"observed_at": CREATED + every * n + 5, "batch": each} for n, each in enumerate(seen(path))]
 
 
 @pytest.mark.parametrize("path", ["vpzcp", "vpzcpzc", "vpgpgx", "vpzczc", "vpzpzc", "vpfpzc", "vpzcpzcpzc"])
 @pytest.mark.parametrize("dialect", ["openai", "compatible"])
 def test_a_batch_that_came_back_has_a_bar_for_each_stay(path, dialect):
-    """A status that was entered again is drawn again, and no time between two bars is left white."""
+    """A status that was entered twice has two bars, and there is no gap between bars."""
     assert [WORDS[letter] for letter in path] == contiguous(observed(path), dialect)
 
 
 def test_a_return_without_a_new_stamp_begins_when_it_was_observed():
-    """Where no stamp says when the batch came back, the first observation does."""
+    """Without a stamp for the return, the bar begins at the first observation."""
     log = [*observed("vpzc"), {"observed_at": CREATED + 305, "batch": REOPENED}]
     (life,) = lived(log)
 
@@ -408,14 +408,14 @@ def test_a_return_without_a_new_stamp_begins_when_it_was_observed():
 
 
 def test_a_return_that_nothing_dates_has_no_bar():
-    """Without a stamp and without a time of observation it is a row that says so."""
+    """Without a stamp and a time of observation, the status has a line without a bar."""
     text = drawn([*seen("vpzc"), REOPENED])[0]
 
     assert ("in_progress", "", "", "") == bars(text)[-1]
 
 
 def test_a_timeline_of_the_monitor_shows_returns_too():
-    """A record that keeps transitions alone shows a return at the stamp of the last snapshot."""
+    """In a record with transitions only, a return begins at the stamp of the last snapshot."""
     fold, record = Fold(OPENAI), BatchRecord()
     for each in observed("vpzcpzc"):
         fold.apply(record, reader(OPENAI).read(each))

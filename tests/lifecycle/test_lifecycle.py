@@ -1,4 +1,4 @@
-"""The table is the one in the contract, and a table that contradicts itself cannot be built."""
+"""OpenAI's lifecycle equals the contract's table, and a lifecycle that contradicts itself is refused."""
 
 from typing import get_args
 
@@ -32,12 +32,12 @@ CLOSE = Step("open", "close", "done")
 
 
 def build(states=(OPEN, DONE), steps=(CLOSE,), initial="open"):
-    """Build the smallest lifecycle: a door that is open and then closed."""
+    """Return a small lifecycle, by default with the statuses open and done."""
     return Lifecycle(name="door", states=tuple(states), steps=tuple(steps), initial=initial)
 
 
 def problems(**changes):
-    """Return what is wrong with a door that is built otherwise."""
+    """Return the problems of the small lifecycle with these changes."""
     with pytest.raises(DefinitionError) as caught:
         build(**changes)
     return caught.value.problems
@@ -47,14 +47,14 @@ def problems(**changes):
 
 
 def test_openai_has_the_steps_of_the_contract():
-    """Eight documented steps and eight tolerated ones, in this order, each with its verb."""
+    """Eight documented and eight tolerated steps, in this order, each with its event."""
     rows = [(step.evidence, step.source, step.event, step.target) for step in OPENAI.steps]
 
     assert [tuple(line.split()) for line in TABLE.strip().splitlines()] == rows
 
 
 def test_openai_has_the_statuses_of_the_contract():
-    """Eight statuses in this order, each with its stamp; validating is stamped by created_at."""
+    """Eight statuses in this order, each with its stamp; the stamp of validating is created_at."""
     stamps = {
         "validating": "created_at",
         "in_progress": "in_progress_at",
@@ -71,54 +71,54 @@ def test_openai_has_the_statuses_of_the_contract():
 
 
 def test_four_statuses_are_final():
-    """Completed, failed, expired and cancelled are never left."""
+    """Completed, failed, expired and cancelled are final."""
     assert {"completed", "failed", "expired", "cancelled"} == OPENAI.terminal
 
 
 def test_the_words_are_the_table():
-    """The type `Status`, the stamp fields and the table list the same things in the same order."""
+    """The type `Status`, the stamp fields and the table have the same entries in the same order."""
     assert get_args(Status) == OPENAI.statuses
     assert tuple(state.stamp for state in OPENAI.states) == STAMP_FIELDS
     assert {step.evidence for step in OPENAI.steps} == set(get_args(Evidence))
 
 
 def test_every_step_says_who_says_so():
-    """No row of the table is without a source."""
+    """Each step has a source."""
     assert [] == [step for step in OPENAI.steps if not step.sources]
 
 
 def test_a_lifecycle_is_frozen_and_compares_by_value():
-    """Nobody changes a table that others read; two equal ones are one."""
+    """A lifecycle cannot be changed, and two lifecycles with equal fields are equal."""
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         OPENAI.initial = "failed"
 
     assert 1 == len({build(), build()})
 
 
-# ---------------------------------------------------------------- what a definition may not say
+# ---------------------------------------------------------------- invalid definitions
 
 
 def test_a_lifecycle_in_three_lines():
-    """States without stamps and one step are enough."""
+    """A lifecycle needs only states without stamps and one step."""
     door = build()
 
     assert (("open", "done"), {"done"}) == (door.statuses, door.terminal)
 
 
 def test_a_status_stands_once():
-    """Two states of one name are refused."""
+    """Two states with the same name are refused."""
     assert ("status 'open' stands twice",) == problems(states=(OPEN, OPEN, DONE))
 
 
 def test_a_stamp_has_one_status():
-    """A time that would prove two statuses is refused."""
+    """Two states with the same stamp are refused."""
     states = State("open", "failed_at"), State("done", "failed_at", terminal=True)
 
     assert ("stamp 'failed_at' belongs to two statuses",) == problems(states=states)
 
 
 def test_a_stamp_is_a_time_of_the_wire():
-    """The deadline is no stamp, nor is any other word; the message lists the eight that are."""
+    """A stamp that is not one of the eight stamp fields is refused, expires_at too; the message lists the eight."""
     wire = "created_at, in_progress_at, finalizing_at, completed_at, failed_at, expired_at, cancelling_at, cancelled_at, ended_at"
 
     assert (f"stamp 'expires_at' is not a time of the wire ({wire})",) == problems(
@@ -127,38 +127,38 @@ def test_a_stamp_is_a_time_of_the_wire():
 
 
 def test_a_batch_is_born_in_a_status():
-    """An initial status that is none is refused."""
+    """An initial status that is not a state is refused."""
     assert ("the initial status 'ajar' is not a status",) == problems(initial="ajar")
 
 
 def test_something_is_final():
-    """A lifecycle without an end is refused."""
+    """A lifecycle without a final status is refused."""
     states, steps = (OPEN, State("ajar")), (Step("open", "push", "ajar"),)
 
     assert ("no status is final",) == problems(states=states, steps=steps)
 
 
 def test_created_at_is_the_stamp_of_birth():
-    """No other status than the initial one is stamped by created_at."""
+    """Only the initial status may have the stamp created_at."""
     assert ("'done' is stamped by created_at, which is the stamp of 'open'",) == problems(
         states=(OPEN, State("done", "created_at", terminal=True))
     )
 
 
 def test_a_step_stands_once():
-    """Two rows with one source and one target are refused, whatever their events."""
+    """Two steps with the same source and target are refused, even with different events."""
     assert ("the step open to done stands twice",) == problems(steps=(CLOSE, Step("open", "slam", "done")))
 
 
 def test_an_event_leads_to_one_status():
-    """A verb that could mean two targets is refused."""
+    """An event with two targets is refused."""
     steps = CLOSE, Step("open", "close", "broken")
 
     assert ("event 'close' leads from open to two statuses",) == problems(states=(OPEN, DONE, BROKEN), steps=steps)
 
 
 def test_a_step_joins_statuses():
-    """A step from or to an unknown word is refused, each end by name."""
+    """A step from or to an unknown status is refused, with one problem for each end."""
     assert (
         "the step ajar to shut: 'ajar' is not a status",
         "the step ajar to shut: 'shut' is not a status",
@@ -173,7 +173,7 @@ def test_a_final_status_has_no_exit():
 
 
 def test_the_same_status_again_is_no_step():
-    """A loop on one status is refused: polling it again is not a transition."""
+    """A step from a status to itself is refused, because polling the same status is not a transition."""
     assert ("the step open to open goes nowhere; the same status again is no step",) == problems(
         steps=(CLOSE, Step("open", "stay", "open"))
     )
@@ -181,26 +181,26 @@ def test_the_same_status_again_is_no_step():
 
 @pytest.mark.parametrize("event", ["create", "shut it", "", "1st"])
 def test_an_event_is_a_free_verb(event):
-    """An event becomes a method of a machine's models, and `create` is the birth."""
+    """An event becomes a method of a machine's models, so some names are refused; `create` is the birth."""
     problem = f"the step open to done: event {event!r} is not a free name ('create' is the birth)"
 
     assert (problem,) == problems(steps=(Step("open", event, "done"),))
 
 
 def test_evidence_is_documented_or_tolerated():
-    """A third word for how a step is known is refused."""
+    """Evidence other than documented and tolerated is refused."""
     assert ("the step open to done: evidence 'likely' is neither 'documented' nor 'tolerated'",) == problems(
         steps=(Step("open", "close", "done", "likely"),)
     )
 
 
 def test_every_status_can_be_reached():
-    """A status that no walk from birth leads to is refused."""
+    """A status that cannot be reached from the initial one is refused."""
     assert ("status 'broken' cannot be reached",) == problems(states=(OPEN, DONE, BROKEN))
 
 
 def test_no_status_is_a_trap():
-    """A status from which nothing final can be reached is refused, a cycle of them too."""
+    """A status from which no final status can be reached is refused, also in a cycle."""
     states = OPEN, State("ajar"), State("stuck"), DONE
     steps = CLOSE, Step("open", "push", "ajar"), Step("ajar", "jam", "stuck"), Step("stuck", "free", "ajar")
 
@@ -211,7 +211,7 @@ def test_no_status_is_a_trap():
 
 
 def test_all_problems_are_named_at_once():
-    """One attempt shows everything but the walks, which are looked at when the words are right."""
+    """One error lists all problems; reachability is checked only if all names are valid."""
     with pytest.raises(DefinitionError) as caught:
         Lifecycle(
             name="door",

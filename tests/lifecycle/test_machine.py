@@ -1,4 +1,4 @@
-"""The machine is one of `transitions`, and it allows the steps of the table and nothing else."""
+"""The machine is a `transitions.Machine` that allows exactly the steps of the lifecycle."""
 
 import asyncio
 import inspect
@@ -40,40 +40,40 @@ EVENTS = ["start", "fail", "cancel", "finalize", "complete", "expire", "stop"]
 
 @attrs.define(eq=False)
 class Slotted:
-    """A model with nothing but slots, as the engine moves them."""
+    """A model with slots and the attribute `status`, as the shared machine moves it."""
 
     status: str
 
 
 @attrs.define(eq=False)
 class SlottedState:
-    """The same for a machine that calls it `state`."""
+    """A model with slots and the attribute `state`."""
 
     state: str
 
 
 class Job:
-    """A model of a user's own."""
+    """A user's model with a callback."""
 
     def __init__(self):
         self.log = []
 
     def on_enter_completed(self):
-        """Be called by the machine, by name."""
+        """Record the call by the machine, which finds this method by its name."""
         self.log.append("collected")
 
 
 def targets(lifecycle):
-    """Return where each event leads from each status, out of the steps."""
+    """Return the target of each pair of status and event of a lifecycle."""
     return {(step.source, step.event): step.target for step in lifecycle.steps}
 
 
-# ---------------------------------------------------------------- what is allowed
+# ---------------------------------------------------------------- allowed steps
 
 
 @pytest.mark.parametrize("status, event", list(product(TARGETS, EVENTS)))
 def test_a_built_machine_allows_the_steps_of_the_table(status, event):
-    """Each event of OpenAI's leads from each status where the table says, or nowhere."""
+    """Each event of OpenAI's lifecycle moves each status to the target of the table, or is refused."""
     made, model = build(OPENAI), SlottedState(status)
 
     if event in TARGETS[status]:
@@ -87,7 +87,7 @@ def test_a_built_machine_allows_the_steps_of_the_table(status, event):
 
 @pytest.mark.parametrize("name", DIALECTS)
 def test_both_machines_are_the_table_of_every_dialect(name):
-    """In each dialect both refuse what is no step, and leave the model where it was."""
+    """In each dialect, both machines refuse an event that is not a step, and leave the model unchanged."""
     lifecycle = DIALECTS[name].lifecycle
     legal = targets(lifecycle)
     stock, lean = build(lifecycle), shared_machine(lifecycle)
@@ -107,7 +107,7 @@ def test_both_machines_are_the_table_of_every_dialect(name):
 
 
 def test_there_is_no_door_from_everywhere():
-    """Automatic `to_completed` events would make every step legal."""
+    """The automatic `to_completed` events of `transitions` are off, because they would make every step legal."""
     model = Job()
     made = build(OPENAI, model=model)
 
@@ -116,7 +116,7 @@ def test_there_is_no_door_from_everywhere():
 
 
 def test_a_refusal_says_what_and_from_where():
-    """Both machines name the event and the status."""
+    """Both machines name the event and the status in the error."""
     message = r"^\"?Can't trigger event stop from state completed!\"?$"
 
     with pytest.raises(MachineError, match=message):
@@ -126,7 +126,7 @@ def test_a_refusal_says_what_and_from_where():
 
 
 def test_an_unknown_status_has_no_steps():
-    """A model in a word that is no status cannot be moved, and asking leaves no trace in the machine."""
+    """A model in an unknown status cannot be moved, and the attempt does not change the machine."""
     lean = shared_machine(OPENAI)
     before = {name: set(event.transitions) for name, event in lean.events.items()}
 
@@ -136,18 +136,18 @@ def test_an_unknown_status_has_no_steps():
     assert before == {name: set(event.transitions) for name, event in lean.events.items()}
 
 
-# ---------------------------------------------------------------- a real machine, for users
+# ---------------------------------------------------------------- the machine for users
 
 
 def test_it_is_a_real_machine():
-    """Whatever draws or drives a `transitions.Machine` takes ours."""
+    """The machine can be used wherever a `transitions.Machine` is accepted."""
     assert isinstance(build(), transitions.Machine)
     assert isinstance(shared_machine(OPENAI), transitions.Machine)
     assert (transitions.Machine, transitions.MachineError) == (machine.Machine, machine.MachineError)
 
 
 def test_its_states_are_the_statuses_in_table_order():
-    """Final statuses are marked, and the initial one is where models are born."""
+    """Final statuses are marked as final, and the initial status is the machine's initial state."""
     made = build()
 
     assert list(OPENAI.statuses) == list(made.states)
@@ -156,7 +156,7 @@ def test_its_states_are_the_statuses_in_table_order():
 
 
 def test_its_transitions_are_the_steps():
-    """Asked by `get_transitions`, it gives the rows of the table."""
+    """`get_transitions` returns the rows of the table."""
     made = build()
 
     assert {(step.source, step.target) for step in OPENAI.steps} == {
@@ -165,7 +165,7 @@ def test_its_transitions_are_the_steps():
 
 
 def test_ones_own_model_gets_events_as_methods():
-    """A registered model is born in the initial status and moved by methods; its callbacks are called."""
+    """A registered model starts in the initial status, is moved by methods, and has its callbacks called."""
     model = Job()
     build(OPENAI, model=model)
 
@@ -179,7 +179,7 @@ def test_ones_own_model_gets_events_as_methods():
 
 
 def test_many_models_share_a_machine():
-    """Each has a status of its own."""
+    """Each model has its own status."""
     one, two = Job(), Job()
     build(OPENAI, model=[one, two])
 
@@ -189,7 +189,7 @@ def test_many_models_share_a_machine():
 
 
 def test_options_are_those_of_the_machine():
-    """Callbacks and the name of the attribute, for instance, are handed on."""
+    """Options such as callbacks and the attribute's name are passed to the machine."""
     log = []
     made = build(
         OPENAI,
@@ -205,7 +205,7 @@ def test_options_are_those_of_the_machine():
 
 
 def test_without_a_model_it_moves_any_object():
-    """An object that nobody registered, with slots alone, is moved and not kept."""
+    """The machine moves an unregistered object, even one with slots, and does not keep it."""
     made, model = build(), SlottedState("cancelling")
 
     made.events["stop"].trigger(model)
@@ -213,18 +213,18 @@ def test_without_a_model_it_moves_any_object():
     assert ("cancelled", []) == (model.state, made.models)
 
 
-# ---------------------------------------------------------------- the engine
+# ---------------------------------------------------------------- the shared machine
 
 
 def test_there_is_one_engine_a_lifecycle():
-    """All batches share it, and it keeps none of them."""
+    """All batches share one machine for each lifecycle, and it keeps no model."""
     assert shared_machine(OPENAI) is shared_machine(DIALECTS["openai"].lifecycle)
     assert shared_machine(OPENAI) is not shared_machine(DIALECTS["ogx"].lifecycle)
     assert [] == shared_machine(OPENAI).models
 
 
 def test_the_engine_takes_what_the_stock_machine_takes():
-    """Arguments of a trigger are allowed, and of no meaning."""
+    """The shared machine accepts and ignores the arguments of a trigger."""
     model = Slotted("validating")
 
     assert shared_machine(OPENAI).events["start"].trigger(model, "now", at=17)
@@ -242,7 +242,7 @@ class Plain:
     "machine_class", [LockedMachine, GraphMachine, AsyncMachine, LockedGraphMachine, AsyncGraphMachine]
 )
 def test_a_machine_of_another_class_is_the_table_too(machine_class):
-    """It moves along each walk, and refuses every other step."""
+    """The machine moves the model along each walk, and refuses other events."""
     for walk in (("start", "finalize", "complete"), ("start", "cancel", "stop"), ("fail",)):
         model = Plain()
         made = build(model=model, machine_class=machine_class)
@@ -256,7 +256,7 @@ def test_a_machine_of_another_class_is_the_table_too(machine_class):
 
 
 def moved(model, event):
-    """Trigger an event of a model, and return what it returns; of an awaitable its result."""
+    """Return the result of an event of a model; for an awaitable, the awaited result."""
     answer = getattr(model, event)()
     if not inspect.isawaitable(answer):
         return answer
@@ -268,7 +268,7 @@ def moved(model, event):
 
 
 def test_a_graph_machine_draws_the_table():
-    """Each status is in its picture."""
+    """The picture contains each status."""
     model = Plain()
     build(model=model, machine_class=GraphMachine, graph_engine="mermaid")
 
@@ -277,7 +277,7 @@ def test_a_graph_machine_draws_the_table():
 
 @pytest.mark.parametrize("machine_class", [HierarchicalMachine, LockedHierarchicalMachine, HierarchicalGraphMachine])
 def test_a_hierarchical_machine_is_refused(machine_class):
-    """Its separator is part of in_progress."""
+    """These classes use `_` as separator, which is part of the name in_progress."""
     message = (
         rf"^{machine_class.__name__} reads '_' in a name as nesting, and in_progress is one status; "
         "take Machine, LockedMachine, AsyncMachine or GraphMachine$"
@@ -287,7 +287,7 @@ def test_a_hierarchical_machine_is_refused(machine_class):
 
 
 def test_a_hierarchical_machine_with_another_separator_is_the_table():
-    """Then no status is nested."""
+    """With another separator, no status is nested."""
 
     class Slash(NestedState):
         separator = "/"
@@ -304,7 +304,7 @@ def test_a_hierarchical_machine_with_another_separator_is_the_table():
 
 @pytest.mark.parametrize("wrong", [Job, "LockedMachine", None, Job()])
 def test_a_machine_class_is_one_of_transitions(wrong):
-    """Anything else is a TypeError that names it."""
+    """Any other value raises a TypeError."""
     with pytest.raises(TypeError, match="machine_class= takes a class of transitions, such as LockedMachine, not "):
         build(machine_class=wrong)
 
@@ -323,7 +323,7 @@ def test_a_machine_class_is_one_of_transitions(wrong):
     ],
 )
 def test_a_misspelt_option_is_named(machine_class, option, hint):
-    """With the one that was meant, or all of them; an option of another class is no option either."""
+    """The error suggests the nearest option or lists all; options of another class are refused too."""
     with pytest.raises(TypeError) as raised:
         build(machine_class=machine_class, **{option: None})
 
@@ -331,7 +331,7 @@ def test_a_misspelt_option_is_named(machine_class, option, hint):
 
 
 def test_every_option_of_a_machine_is_taken():
-    """Those of the class and of the classes that it inherits from."""
+    """The options of the class and of its base classes are accepted."""
     for machine_class in (transitions.Machine, LockedMachine, GraphMachine, AsyncMachine):
         options = {
             name: parameter.default
@@ -344,7 +344,7 @@ def test_every_option_of_a_machine_is_taken():
 
 
 def test_a_machine_class_of_ones_own_may_have_options():
-    """Named ones are checked; one that takes any is asked to check them itself."""
+    """The options in a class's signature are checked; a class with keyword arguments checks the others itself."""
 
     class Named(transitions.Machine):
         def __init__(self, *, label, **options):
@@ -362,13 +362,13 @@ def test_a_machine_class_of_ones_own_may_have_options():
         build(machine_class=Strict, labl="x")
 
 
-# ---------------------------------------------------------------- models that would not be moved
+# ---------------------------------------------------------------- models that are refused
 
 
 @pytest.mark.parametrize("name", [*EVENTS, "trigger"])
 @pytest.mark.parametrize("kind", ["method", "attribute", "second"])
 def test_a_model_with_the_name_of_an_event_is_refused(name, kind):
-    """Whatever has the name, and whichever of the models: calling it would not move the model."""
+    """A method or attribute with the name of an event, in any of the models, would prevent the move."""
     clashing = type("Task", (), {name: (lambda self: None) if kind == "method" else False})()
     model = [Plain(), clashing] if kind == "second" else clashing
 
@@ -378,7 +378,7 @@ def test_a_model_with_the_name_of_an_event_is_refused(name, kind):
 
 
 def test_model_override_replaces_the_methods_that_a_model_has():
-    """It adds no others, as `transitions` documents: an event without a method is triggered by the machine."""
+    """Events without a method on the model are triggered by the machine, as `transitions` documents."""
 
     class Task:
         def start(self):
@@ -397,7 +397,7 @@ def test_model_override_replaces_the_methods_that_a_model_has():
 
 
 def test_equal_models_are_refused():
-    """`transitions` would register the first alone, and the second would have no events."""
+    """`transitions` would register only the first, and the second would have no events."""
 
     @attrs.define(slots=False)
     class Equal:
@@ -409,7 +409,7 @@ def test_equal_models_are_refused():
 
 
 def test_the_machine_may_be_its_own_model():
-    """`transitions` calls it self."""
+    """The model `"self"` means the machine in `transitions`."""
     made = build(model="self")
 
     assert made.start()

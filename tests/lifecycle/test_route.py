@@ -1,4 +1,4 @@
-"""The way that a snapshot proves, told by examples and held against a naive reading of the contract."""
+"""The route that a snapshot proves, by examples and compared with the reference implementation `oracle`."""
 
 from itertools import combinations
 
@@ -39,7 +39,7 @@ LETTERS = {word: letter for letter, word in WORDS.items()} | {"scheduling": "s"}
 
 
 def told(*snaps, dialect="openai"):
-    """Return what the last of some snapshots emits: `vp start 60 observed`, seconds since creation or `-`."""
+    """Return the transitions of the last snapshot, such as `vp start 60 observed`: seconds since creation, or `-`."""
     monitor = Monitor(dialect)
     *_, last = [monitor.observe(each).transitions for each in snaps]
     return [
@@ -54,20 +54,20 @@ def told(*snaps, dialect="openai"):
 
 
 def way(*snaps, dialect="openai"):
-    """Return the same without seconds and evidence, in one line."""
+    """Return the transitions of the last snapshot in one line, without seconds and evidence."""
     return ", ".join(" ".join(leg.split()[:2]) for leg in told(*snaps, dialect=dialect))
 
 
-# ---------------------------------------------------------------- first sight, by name
+# ---------------------------------------------------------------- the first snapshot of a batch
 
 
 def test_a_new_batch_is_born():
-    """The first transition comes from nowhere, at created_at."""
+    """The first transition has no source and happens at created_at."""
     assert ["v create 0 observed"] == told(snap("v"))
 
 
 def test_a_completed_batch_tells_its_whole_life():
-    """A poller that came after the end learns every step, from the stamps."""
+    """A first snapshot in completed gives every transition, from the stamps."""
     assert [
         "v create 0 stamped",
         "vp start 60 stamped",
@@ -77,28 +77,28 @@ def test_a_completed_batch_tells_its_whole_life():
 
 
 def test_an_expired_batch_was_finalized():
-    """The normal way to expire goes through finalizing, ten minutes after the deadline."""
+    """The documented route to expired passes finalizing, here ten minutes after the deadline."""
     assert "v create, vp start, pz finalize, ze expire" == way(snap("vpze", at=(0, 5, 86401, 87008)))
 
 
 def test_a_failed_batch_never_ran():
-    """Validation is where batches fail."""
+    """The route to failed leads from validating directly."""
     assert ["v create 0 stamped", "vf fail 1 observed"] == told(snap("vf", at=(0, 1)))
 
 
 def test_a_cancelled_batch_may_have_run_or_not():
-    """Its stamp tells which: 94 of 100 cancelled batches never started."""
+    """The stamp of in_progress decides: 94 of 100 cancelled batches never started."""
     assert "v create, vg cancel, gx stop" == way(snap("vgx"))
     assert "v create, vp start, pg cancel, gx stop" == way(snap("vpgx"))
 
 
 def test_stamps_of_one_second_are_in_table_order():
-    """Groq does everything within a second."""
+    """Transitions with equal stamps are in the order of the table, as in batches that Groq completes in a second."""
     assert "v create, vp start, pz finalize, zc complete" == way(snap("vpzc", at=(0, 0, 0, 0)))
 
 
 def test_the_order_of_statuses_goes_before_the_order_of_stamps():
-    """Where no circle is, a clock that went back changes no route."""
+    """Without a cycle, stamps in the wrong order do not change the route."""
     assert "v create, vp start, pz finalize, zc complete" == way(snap("vpzc", at=(0, 9, 7, 8)))
 
 
@@ -106,7 +106,7 @@ def test_the_order_of_statuses_goes_before_the_order_of_stamps():
 
 
 def test_a_status_on_every_walk_is_implied():
-    """Azure leaves out in_progress_at: the batch ran, nobody knows when."""
+    """Azure leaves out in_progress_at: the batch was in progress, at an unknown time."""
     assert [
         "v create 0 stamped",
         "vp start - implied",
@@ -116,7 +116,7 @@ def test_a_status_on_every_walk_is_implied():
 
 
 def test_a_birth_without_a_stamp_is_implied():
-    """Every batch was created, though this one does not say when."""
+    """A batch without created_at was created at an unknown time."""
     wire = snap("vp")
     del wire["created_at"]
 
@@ -124,7 +124,7 @@ def test_a_birth_without_a_stamp_is_implied():
 
 
 def test_a_bad_stamp_says_nothing():
-    """It is as if it were optional: the batch was there, at a second nobody can read."""
+    """An invalid stamp counts as missing: the status was entered at an unknown time."""
     assert [
         "v create 0 stamped",
         "vp start - implied",
@@ -133,7 +133,7 @@ def test_a_bad_stamp_says_nothing():
 
 
 def test_an_unknown_way_is_one_gap():
-    """LiteLLM's Vertex stamps neither in_progress nor finalizing: there are two ways to completed."""
+    """LiteLLM's Vertex has no stamps of in_progress and finalizing; two routes to completed remain, so there is a gap."""
     assert [
         "v create 0 stamped",
         "vp start - implied",
@@ -143,23 +143,23 @@ def test_an_unknown_way_is_one_gap():
 
 
 def test_a_gap_ends_where_the_walks_meet():
-    """A cancelled batch was surely being cancelled; whether it ran before, nobody knows."""
+    """A cancelled batch passed cancelling; it is unknown whether it passed in_progress."""
     assert ["v create 0 stamped", "vg ? - gap", "gx stop 60 observed"] == told(snap("vx"))
 
 
 def test_optional_stamps_are_left_out_before_tolerated_steps_are_taken():
-    """Groq's finalizing may be null, so completed means finalized; on OGX there is no such status."""
+    """Groq's finalizing_at may be null, so finalizing is implied; OGX has no such status."""
     assert "v create, vp start, pz finalize, zc complete" == way(snap("vpc"), dialect="groq")
     assert "v create, vp start, pc complete" == way(snap("vpc"), dialect="ogx")
 
 
 def test_a_tolerated_step_explains_before_a_missing_stamp():
-    """Expired right out of validating is a step that servers take; no stamp need be missing for it."""
+    """From validating to expired there is a tolerated step, so no stamp counts as missing."""
     assert "v create, ve expire" == way(snap("ve"))
 
 
 def test_a_strict_way_through_missing_stamps_is_the_last_but_one_resort():
-    """Completed with created_at alone: the documented way, though two stamps are missing."""
+    """For completed with created_at alone, the documented route is used, although two stamps are missing."""
     assert [
         "v create 0 stamped",
         "vp start - implied",
@@ -169,12 +169,12 @@ def test_a_strict_way_through_missing_stamps_is_the_last_but_one_resort():
 
 
 def test_a_stamp_that_leads_nowhere_is_no_stop():
-    """A failed_at on a running batch is P102's to report; the route goes by without it."""
+    """A failed_at of a running batch is not on the route; P102 reports it."""
     assert "v create, vp start" == way(snap("vp", failed_at=CREATED + 90))
 
 
 def test_stamps_that_no_walk_joins_leave_a_gap():
-    """A batch with the stamps of two ways to the end went some way that nobody knows."""
+    """If no walk passes all stamps, the route has a gap between them."""
     snapshot = parse(snap("vpzc", status="end"), dialect=FORK)
 
     assert [
@@ -186,19 +186,19 @@ def test_stamps_that_no_walk_joins_leave_a_gap():
 
 
 def test_stamps_that_no_walk_joins_are_found():
-    """No walk passes both stamps (P102), and so none explains what else is missing (P103)."""
+    """No walk passes both stamps, so P102 and P103 are breached."""
     observation = Monitor(FORK).observe(snap("vpzc", status="end"))
 
     assert {"P102", "P103"} <= {finding.rule for finding in observation.findings}
 
 
 def test_an_unknown_status_has_no_route():
-    """Nothing is emitted for a word that the lifecycle does not have."""
+    """A status that is not in the lifecycle emits no transition."""
     assert [] == told(snap("vp", status="paused"))
 
 
 def test_a_dialect_may_be_born_elsewhere():
-    """AIBrix is born in scheduling and does not stamp validating."""
+    """AIBrix's initial status is scheduling, and validating has no stamp."""
     assert [
         "s create 0 stamped",
         "sv validate - implied",
@@ -206,7 +206,7 @@ def test_a_dialect_may_be_born_elsewhere():
     ] == told(snap("vp"), dialect="aibrix")
 
 
-# ---------------------------------------------------------------- circles
+# ---------------------------------------------------------------- cycles
 
 
 @pytest.mark.parametrize(
@@ -218,31 +218,31 @@ def test_a_dialect_may_be_born_elsewhere():
     ],
 )
 def test_on_a_circle_stamps_tell_the_order(finalizing, cancelling, route):
-    """In `compatible`, finalizing and cancelling lead to each other; equal seconds fall to the table."""
+    """In `compatible`, finalizing and cancelling lead to each other; equal stamps are in the order of the table."""
     wire = snap("vpzgc", at=(0, 10, finalizing, cancelling, 40))
 
     assert f"v create, vp start, {route}" == way(wire, dialect="compatible")
 
 
 def test_a_tie_on_a_circle_needs_the_fewest_unstamped_statuses():
-    """Finalizing first would need an in_progress that nobody saw; cancelling first need not."""
+    """If finalizing came first, in_progress would be missing a stamp; if cancelling came first, it would not."""
     tie = snap("vzgc", at=(0, 20, 20, 40))
 
     assert "v create, vg ?, gz finalize, zc complete" == way(tie, dialect="compatible")
 
 
 def test_the_present_status_is_last_whatever_its_stamp():
-    """A batch seen in cancelling is there now, even if finalizing is stamped later."""
+    """The present status is the last of the route, even if another status has a later stamp."""
     wire = snap("vpzg", at=(0, 10, 30, 20))
 
     assert "v create, vp start, pz finalize, zg cancel" == way(wire, dialect="compatible")
 
 
-# ---------------------------------------------------------------- onwards
+# ---------------------------------------------------------------- the next snapshots of a batch
 
 
 def test_missed_statuses_are_made_up_for():
-    """From validating to completed between two polls: three transitions, in order."""
+    """If validating is followed by completed, three transitions are emitted in order."""
     assert [
         "vp start 60 stamped",
         "pz finalize 120 stamped",
@@ -251,12 +251,12 @@ def test_missed_statuses_are_made_up_for():
 
 
 def test_what_was_entered_is_not_entered_again():
-    """Azure's in_progress was implied; when its stamp shows up later, it is no news."""
+    """Azure's in_progress was implied; its stamp in a later snapshot emits no second transition."""
     assert ["zc complete 180 observed"] == told(snap("vz", at=(0, 120)), snap("vpzc"), dialect="azure")
 
 
 def test_a_stamp_that_shows_up_late_is_made_up_for():
-    """The way to finalizing was a gap; now in_progress is stamped, so it was entered after all."""
+    """The route to finalizing had a gap; a later stamp of in_progress emits its transition."""
     assert ["vp start 60 stamped", "zc ? 180 gap"] == told(snap("vz", at=(0, 120)), snap("vpzc"), dialect="compatible")
 
 
@@ -264,7 +264,7 @@ def test_a_stamp_that_shows_up_late_is_made_up_for():
 
 
 def test_a_key_is_batch_status_and_second():
-    """The same entry has the same key, however it was learned; an unknown second is left empty."""
+    """The same transition has the same key with any evidence; an unknown second is empty in the key."""
     monitor = Monitor("azure")
     transitions = monitor.observe(snap("vzc", id="batch_7")).transitions
 
@@ -277,7 +277,7 @@ def test_a_key_is_batch_status_and_second():
 
 
 def test_a_transition_holds_what_a_hook_needs():
-    """Whose, when, how it is known, whether it is the end, and the whole snapshot that proves it."""
+    """A transition has batch, time, evidence, whether it is terminal, and the snapshot that proves it."""
     wire = snap("vf", novel=1)
     transition = Monitor().observe(wire, observed_at=CREATED + 99).transitions[-1]
 
@@ -295,7 +295,7 @@ def test_a_transition_holds_what_a_hook_needs():
 
 
 def test_a_transition_is_frozen_and_has_no_hash():
-    """It holds a snapshot; its key is what goes into sets."""
+    """It contains a snapshot; its key can be put into sets."""
     transition = Monitor().observe(snap("v")).transitions[0]
 
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
@@ -306,22 +306,22 @@ def test_a_transition_is_frozen_and_has_no_hash():
 
 @pytest.mark.parametrize("name", DIALECTS)
 def test_only_the_end_is_terminal(name):
-    """A leg is terminal if its target is final."""
+    """A step of the route is terminal if its target is final."""
     for status in DIALECTS[name].lifecycle.statuses:
         for leg in legs(snap("v", status=status), name):
             assert (leg.target in {"completed", "failed", "expired", "cancelled"}) == leg.terminal
 
 
-# ---------------------------------------------------------------- the second reading
+# ---------------------------------------------------------------- comparison with the oracle
 
 
 def legs(wire, name, known=None, entered=frozenset(), way=None):
-    """Return the legs that one dialect's router finds."""
+    """Return the route that a dialect's router finds."""
     return (way or router(DIALECTS[name])).route(reader(DIALECTS[name]).read(wire), known, frozenset(entered))
 
 
 def steps(wire, name, known=None, entered=frozenset(), way=None):
-    """Return the legs as the oracle has them."""
+    """Return the router's route in the oracle's form."""
     found, snapshot = router(DIALECTS[name]), reader(DIALECTS[name]).read(wire)
     return [
         (leg.source, leg.target, leg.event, found.at(snapshot, leg.target), leg.evidence)
@@ -331,7 +331,7 @@ def steps(wire, name, known=None, entered=frozenset(), way=None):
 
 @pytest.mark.parametrize("name, order", [*((name, 1) for name in DIALECTS), ("compatible", -1), ("compatible", 0)])
 def test_every_first_sight_is_the_oracles(name, order):
-    """All statuses with all sets of stamps; where a circle is, the seconds rising, falling and equal."""
+    """All statuses with all sets of stamps agree; on a cycle, with stamps rising, falling and equal."""
     states = DIALECTS[name].lifecycle.states
     stamps = [state.stamp for state in states if state.stamp not in {None, "created_at"}]
 
@@ -351,7 +351,7 @@ STAMPED = st.fixed_dictionaries(
 
 @given(STAMPED, st.sampled_from(sorted(DIALECTS)))
 def test_any_first_sight_is_the_oracles(wire, name):
-    """Bad stamps, ties and disorder in any mixture; a router that has learned nothing finds the same."""
+    """Invalid, equal and unordered stamps agree, also with a new router, whose cache is empty."""
     expected = oracle.route(wire, name)
 
     if expected:
@@ -360,7 +360,7 @@ def test_any_first_sight_is_the_oracles(wire, name):
 
 @given(STAMPED, STAMPED, st.sampled_from(sorted(DIALECTS)))
 def test_any_way_onwards_is_the_oracles(first, second, name):
-    """From what one snapshot entered to what the next one says, wherever a walk leads there."""
+    """The route from one snapshot to the next agrees, if the second status is reachable from the first."""
     table = oracle.DIALECTS[name]
     entered = {target for _, target, *_ in oracle.route(first, name)}
     if not entered or not oracle.reaches(table, first["status"], second["status"]):

@@ -1,4 +1,4 @@
-"""What follows from a lifecycle, against walks that the test finds by itself."""
+"""Properties derived from a lifecycle, compared with walks that the test enumerates."""
 
 from itertools import combinations, pairwise, product
 
@@ -13,10 +13,10 @@ pytestmark = pytest.mark.logic
 
 GRAPH = topology(OPENAI)
 
-# What a row says (v p z c f e g x) to a batch that is known to be in the status at the left.
-# = nothing new, . a way, ~ a way with tolerated steps, ! no way, # out of a final status, < an earlier view
+# The move from a known status (row) to the status of a new row (column: v p z c f e g x).
+# = same, . legal, ~ legal with tolerated steps, ! illegal, # out of a final status, < an earlier view
 MOVES = {
-    #     live row   and below what is known
+    #     live row   and earlier view
     "v": ("=.......", "=......."),
     "p": ("!=..~...", "<=..~..."),
     "z": ("!!=.~.~~", "<<=.~.~~"),
@@ -28,7 +28,7 @@ MOVES = {
 }
 SIGNS = {"=": "same", ".": "legal", "~": "tolerated", "!": "illegal", "#": "exit_from_final", "<": "stale"}
 
-# A batch may be sent back to work: nothing of OpenAI's has such a circle.
+# A batch may return from `rest` to `run`: OpenAI's lifecycle has no such cycle.
 CIRCLE = Lifecycle(
     name="circle",
     initial="new",
@@ -48,7 +48,7 @@ CIRCLE = Lifecycle(
 
 
 def paths(lifecycle, source, *, strict=False):
-    """Return every simple path from a status, the one of length zero too."""
+    """Return every simple path from a status, with the path of length zero."""
     steps = [step for step in lifecycle.steps if not strict or step.evidence == "documented"]
 
     def longer(path):
@@ -65,13 +65,13 @@ def subsets(names):
     return [frozenset(some) for size in range(len(names) + 1) for some in combinations(names, size)]
 
 
-# ---------------------------------------------------------------- reaching
+# ---------------------------------------------------------------- reachability
 
 
 @pytest.mark.parametrize("name", DIALECTS)
 @pytest.mark.parametrize("strict", [False, True])
 def test_reaching_is_the_closure_of_the_steps(name, strict):
-    """A status reaches what some path leads to, and itself only around a circle."""
+    """A status reaches the ends of all paths from it, and itself only on a cycle."""
     lifecycle = DIALECTS[name].lifecycle
     graph = topology(lifecycle)
     steps = {(step.source, step.target) for step in lifecycle.steps if not strict or step.evidence == "documented"}
@@ -88,7 +88,7 @@ def test_reaching_is_the_closure_of_the_steps(name, strict):
 @pytest.mark.parametrize("name", DIALECTS)
 @pytest.mark.parametrize("strict", [False, True])
 def test_walks_are_all_simple_paths(name, strict):
-    """Between two statuses every path is found once, none that goes through a status twice."""
+    """The walks between two statuses are all paths that visit no status twice, each once."""
     lifecycle = DIALECTS[name].lifecycle
     statuses = frozenset(lifecycle.statuses)
 
@@ -100,7 +100,7 @@ def test_walks_are_all_simple_paths(name, strict):
 
 
 def test_walks_go_only_through_what_they_may():
-    """Inner statuses are taken from `through`; the two ends need not be in it."""
+    """The inner statuses of a walk are in `through`; its two ends need not be."""
     for source, target, through in product(OPENAI.statuses, OPENAI.statuses, subsets(OPENAI.statuses)):
         if source != target:
             every = [path for path in paths(OPENAI, source) if path[-1] == target and through.issuperset(path[1:-1])]
@@ -109,7 +109,7 @@ def test_walks_go_only_through_what_they_may():
 
 @pytest.mark.parametrize("name", DIALECTS)
 def test_rank_counts_what_comes_before_and_not_after(name):
-    """The rank of a status is the number of statuses that reach it and that it does not reach."""
+    """The rank of a status is the number of statuses that reach it and are not reachable from it."""
     lifecycle = DIALECTS[name].lifecycle
     ends = {status: {path[-1] for path in paths(lifecycle, status)} for status in lifecycle.statuses}
 
@@ -120,12 +120,12 @@ def test_rank_counts_what_comes_before_and_not_after(name):
 
 
 def test_the_ranks_of_openai():
-    """Cancelling comes after finalizing, and the four final statuses are equal."""
+    """Cancelling has a higher rank than finalizing, and the four final statuses have the same rank."""
     assert dict(zip(words("vpzgcfex"), (0, 1, 2, 3, 4, 4, 4, 4), strict=True)) == GRAPH.rank
 
 
 def test_statuses_on_a_circle_share_a_rank():
-    """Where each reaches the other, neither comes first."""
+    """Two statuses that reach each other have the same rank."""
     graph = topology(CIRCLE)
 
     assert {"new": 0, "run": 1, "rest": 1, "done": 3} == graph.rank
@@ -135,7 +135,7 @@ def test_statuses_on_a_circle_share_a_rank():
 
 @pytest.mark.parametrize("first, second", list(product(OPENAI.statuses, repeat=2)))
 def test_precedes_means_never_after(first, second):
-    """A status precedes another if some walk has both and none has them the other way round."""
+    """A status precedes another if some walk visits both, and no walk visits them in reverse order."""
     orders = {
         (one, two) for path in paths(OPENAI, "validating") for one, two in combinations(path, 2)
     }  # fmt: skip
@@ -143,20 +143,20 @@ def test_precedes_means_never_after(first, second):
     assert ((first, second) in orders and (second, first) not in orders) == GRAPH.precedes(first, second)
 
 
-# ---------------------------------------------------------------- the automaton of a history
+# ---------------------------------------------------------------- moves between two snapshots
 
 
 @pytest.mark.parametrize("known, seen", list(product(MOVES, MOVES)))
 @pytest.mark.parametrize("below", [False, True])
 def test_every_move_is_the_one_written_here(known, seen, below):
-    """All 64 ordered pairs, for live rows and for rows below what is known."""
+    """All 64 pairs of statuses have the move of the table above, for live rows and for earlier views."""
     sign = MOVES[known][below][list(MOVES).index(seen)]
 
     assert SIGNS[sign] == GRAPH.moves[WORDS[known], WORDS[seen], below]
 
 
 def test_only_final_statuses_are_left():
-    """On a circle a status can be entered again; below what is known it is an earlier view."""
+    """On a cycle a status can be entered again; an earlier view of it is stale."""
     graph = topology(CIRCLE)
 
     assert ("legal", "tolerated") == (graph.moves["run", "rest", False], graph.moves["rest", "run", False])
@@ -164,18 +164,18 @@ def test_only_final_statuses_are_left():
     assert "exit_from_final" == graph.moves["done", "run", False]
 
 
-# ---------------------------------------------------------------- what stamps can mean
+# ---------------------------------------------------------------- stamps and walks
 
 
 def forbidden(strict, every, stamped):
-    """Read P102 out of the contract."""
+    """Return the severity of P102 by the contract's definition, or None."""
     if any(stamped <= walk for walk in strict):
         return None
     return "warning" if any(stamped <= walk for walk in every) else "error"
 
 
 def skipped(strict, every, stamped, nullable):
-    """Read P103 out of the contract; `stamped` is without what cannot reach the status."""
+    """Return the severity of P103 by the contract's definition; `stamped` lacks statuses that do not lead to the present one."""
     met = stamped | nullable
     passing = [walk for walk in strict if stamped <= walk]
     explained = any(stamped <= walk <= met for walk in every)
@@ -185,7 +185,7 @@ def skipped(strict, every, stamped, nullable):
 
 
 def cases(name):
-    """Yield each status of a dialect with its walks, and each set of later statuses that can be stamped."""
+    """Yield each status of a dialect with its walks and each set of stamped statuses."""
     lifecycle = DIALECTS[name].lifecycle
     for status in lifecycle.statuses:
         strict, every = (
@@ -198,11 +198,11 @@ def cases(name):
 
 @pytest.mark.parametrize("name", DIALECTS)
 def test_stamps_that_no_walk_passes_are_forbidden(name):
-    """P102 of every status with every set of stamps is what looking at all walks says."""
+    """P102 for every status and set of stamps equals the result of checking all walks."""
     graph = topology(DIALECTS[name].lifecycle)
 
     for status, strict, every, stamped in cases(name):
-        # The initial and the present status are on every walk: without another stamp, none is forbidden.
+        # The initial and the present status are on every walk, so their stamps are never forbidden.
         has_others = not stamped <= {graph.lifecycle.initial, status}
         expected = forbidden(strict, every, stamped) if has_others else None
         assert expected == graph.check_stamp_set(status, graph.mask(stamped))
@@ -210,7 +210,7 @@ def test_stamps_that_no_walk_passes_are_forbidden(name):
 
 @pytest.mark.parametrize("name", DIALECTS)
 def test_stamps_that_every_walk_passes_are_missed(name):
-    """P103 of every status and all sets of stamps and bad ones is what looking at all walks says."""
+    """P103 for every status, set of stamps and set of invalid stamps equals the result of checking all walks."""
     lifecycle = DIALECTS[name].lifecycle
     graph, optional = topology(lifecycle), DIALECTS[name].optional_stamps
     ends = {status: {path[-1] for path in paths(lifecycle, status)} for status in lifecycle.statuses}
@@ -225,7 +225,7 @@ def test_stamps_that_every_walk_passes_are_missed(name):
 
 
 def test_the_fewest_missed_stamps_are_named():
-    """Of all walks that pass what is stamped, the one that lacks the fewest stamps tells what is missed."""
+    """Among the walks through all stamped statuses, the one with the fewest missing stamps is reported."""
     for status, strict, every, stamped in cases("openai"):
         judged = GRAPH.check_missing_stamps(status, GRAPH.mask(stamped), GRAPH.bit_of[status])
         if judged is not None:
@@ -251,7 +251,7 @@ def test_the_fewest_missed_stamps_are_named():
     ],
 )
 def test_forbidden_stamps_by_example(status, stamped, severity):
-    """Seven cases that a reader can check by heart."""
+    """Examples of P102 that a reader can check by hand."""
     assert severity == GRAPH.check_stamp_set(WORDS[status], GRAPH.mask(words(stamped)))
 
 
@@ -271,7 +271,7 @@ def test_forbidden_stamps_by_example(status, stamped, severity):
     ],
 )
 def test_missed_stamps_by_example(status, stamped, judged):
-    """A completed batch must have run and been finalized; an expired one should."""
+    """A completed batch must have stamps of in_progress and finalizing; an expired batch should have them."""
     found = GRAPH.check_missing_stamps(WORDS[status], GRAPH.mask(words(stamped)), GRAPH.bit_of[WORDS[status]])
 
     assert judged == (
@@ -280,7 +280,7 @@ def test_missed_stamps_by_example(status, stamped, judged):
 
 
 def test_a_circle_needs_no_special_case():
-    """A batch that was paused and is done again has both stamps, though no simple path has them."""
+    """A batch that was paused has both stamps at the end, although no simple path visits both statuses."""
     graph = topology(CIRCLE)
     stamped = graph.mask(("new", "run", "rest", "done"))
 
@@ -288,11 +288,11 @@ def test_a_circle_needs_no_special_case():
     assert graph.check_missing_stamps("done", stamped, graph.bit_of["done"]) is None
 
 
-# ---------------------------------------------------------------- what walks agree on
+# ---------------------------------------------------------------- common steps of walks
 
 
 def test_walks_agree_on_what_all_of_them_pass():
-    """Every way from validating to completed runs and is finalized, unless it is cancelled."""
+    """All walks through in_progress and finalizing share the steps start, finalize and complete."""
     free = frozenset(words("pz"))
     legs = list(GRAPH.common_steps(GRAPH.walks("validating", "completed", free, strict=True)))
 
@@ -301,7 +301,7 @@ def test_walks_agree_on_what_all_of_them_pass():
 
 
 def test_walks_that_differ_leave_a_gap():
-    """From validating to cancelled the batch was surely cancelled; whether it ran first, nobody knows."""
+    """All walks from validating to cancelled pass cancelling, but not all pass in_progress, which leaves a gap."""
     legs = list(GRAPH.common_steps(GRAPH.walks("validating", "cancelled", frozenset(words("pg")), strict=True)))
 
     assert [("validating", "cancelling", None), ("cancelling", "cancelled", "stop")] == [
@@ -309,12 +309,12 @@ def test_walks_that_differ_leave_a_gap():
     ]
 
 
-# ---------------------------------------------------------------- small things
+# ---------------------------------------------------------------- bit masks and caching
 
 
 @pytest.mark.parametrize("name", DIALECTS)
 def test_a_mask_is_a_set_of_statuses_in_table_order(name):
-    """Any set of statuses goes into bits and comes back in the order of the table."""
+    """A mask of any set of statuses gives the statuses in the order of the table."""
     graph = topology(DIALECTS[name].lifecycle)
 
     for some in subsets(graph.statuses):
@@ -324,6 +324,6 @@ def test_a_mask_is_a_set_of_statuses_in_table_order(name):
 
 
 def test_a_lifecycle_has_one_topology():
-    """It is worked out once, for equal lifecycles too."""
+    """The topology is computed once, also for lifecycles that are equal."""
     assert topology(OPENAI) is topology(DIALECTS["openai"].lifecycle)
     assert Topology(OPENAI).moves == GRAPH.moves
