@@ -141,7 +141,7 @@ def test_png():
 
 @pytest.mark.parametrize("draw", [diagram.svg, diagram.png])
 def test_without_graphviz(draw, tmp_path, monkeypatch):
-    """Without Graphviz, the error says what to install."""
+    """Without Graphviz, the error contains the command that installs it."""
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     monkeypatch.setenv("PATH", str(tmp_path))
 

@@ -133,7 +133,7 @@ def test_a_bad_stamp_says_nothing():
 
 
 def test_an_unknown_way_is_one_gap():
-    """LiteLLM's Vertex has no stamps of in_progress and finalizing; two routes to completed remain, so there is a gap."""
+    """Without stamps of in_progress and finalizing, two routes to completed remain in LiteLLM, so there is a gap."""
     assert [
         "v create 0 stamped",
         "vp start - implied",

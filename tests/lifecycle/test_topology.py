@@ -175,7 +175,7 @@ def forbidden(strict, every, stamped):
 
 
 def skipped(strict, every, stamped, nullable):
-    """Return the severity of P103 by the contract's definition; `stamped` lacks statuses that do not lead to the present one."""
+    """Return the severity of P103 by the contract's definition; `stamped` has only statuses before the present one."""
     met = stamped | nullable
     passing = [walk for walk in strict if stamped <= walk]
     explained = any(stamped <= walk <= met for walk in every)

@@ -104,7 +104,7 @@ def test_zstd_in_columns(tmp_path, monkeypatch):
 
 
 def test_without_what_unpacks_it(said, monkeypatch):
-    """Without a zstd package, the error says what to install."""
+    """Without a zstd package, the error contains the command that installs it."""
     monkeypatch.setitem(sys.modules, "compression", None)
     monkeypatch.setitem(sys.modules, "compression.zstd", None)
     monkeypatch.setitem(sys.modules, "backports", None)

@@ -101,16 +101,16 @@ def promised(rows, found, server="openai"):
 
 def agree(warehouse, rows, server="openai", found=None):
     """
-    Compare the query's answer with the auditor's, row by row and code by code.
+    Check that the query and the auditor report the same codes and severities for each row.
 
     Args:
-        warehouse: The DuckDB.
+        warehouse: The connection to DuckDB.
         rows: The rows of the table.
         server: The dialect.
-        found: The auditor's answer; None: ask it.
+        found: The auditor's findings; None runs the auditor.
 
     Returns:
-        How many rows were compared, and how many of them broke rules.
+        The number of rows that were compared, and the number of rows that breach rules.
     """
     asked_of, found = asked(warehouse, rows, server), judged(rows, server) if found is None else found
     places = promised(rows, found, server)
@@ -358,7 +358,7 @@ def is_typed(batch):
 
 @pytest.mark.parametrize("sql_dialect", SQL_DIALECTS)
 def test_every_text_is_sql(sql_dialect):
-    """sqlglot parses each query as SQL of its dialect; only DuckDB's query is run."""
+    """Each query is parsed by sqlglot as SQL of its dialect; only DuckDB's query is run."""
     text = query(Table.of("logs.batches", sql_dialect, changes={"place": "seq"}), is_counted=True)
     (tree,) = sqlglot.parse(text, read=sql_dialect)
 
@@ -442,7 +442,7 @@ def test_the_skew_counts(warehouse):
 
 
 def test_without_sqlglot(monkeypatch):
-    """Without sqlglot, the error says what to install."""
+    """Without sqlglot, the error contains the command that installs it."""
     monkeypatch.setitem(sys.modules, "sqlglot", None)
 
     with pytest.raises(

@@ -287,7 +287,7 @@ def test_an_inferred_step_is_a_warning():
     lambda name: conform(None, now=None, sleep=None, server="s", dialect=name),
 ], ids=["sql", "scenario", "conform"])  # fmt: skip
 def test_programs_that_need_openais_fields_refuse(name, use):
-    """The error says that the provider's batches do not have OpenAI's fields."""
+    """The error states that the provider's batches lack OpenAI's fields."""
     with pytest.raises(DefinitionError, match=rf"needs OpenAI's fields, which batches of {name} do not have"):
         use(name)
 

@@ -2,8 +2,8 @@
 Batches as openai_flutter_sdk (Dart) dumps them: `class Batch`, by openapi-generator.
 
 `jsonEncode(batch)` has every key of the wire, nulls explicit; metadata is never null but `{}`, and errors
-always have data, be it empty. There is no `model` and no `usage`. An unknown status fails a null check, so
-it never gets there. Its camelCase is that of `toString()`, which is text.
+always have `data`, which may be empty. There is no `model` and no `usage`. An unknown status fails a null
+check, so no dump contains one. The camelCase keys are those of `toString()`, which returns text.
 """
 
 import json

@@ -1,9 +1,9 @@
 """
 Batches as oaiapi-go (Go) dumps them: `components.Batch`, by Speakeasy.
 
-`json.Marshal` leaves out every null (`omitempty`), in errors too, and loses what is in metadata: `{}` or
+`json.Marshal` leaves out every null (`omitempty`), in errors too, and loses the contents of metadata: `{}` or
 nothing is left. A struct copied without its tags dumps PascalCase with Go's acronym, `InputFileID`, and nil
-pointers as null. An unknown status is an error of `Unmarshal`, so it never gets there.
+pointers as null. `Unmarshal` refuses an unknown status, so no dump contains one.
 """
 
 import json

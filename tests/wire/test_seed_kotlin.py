@@ -3,7 +3,7 @@ Batches as openai-kotlin (Kotlin) dumps them: `data class Batch`, by kotlinx-ser
 
 There is no `object`, no `model`, no `usage`. Null defaults are left out, but `errors` has no default and is
 always printed. Errors are a page (`PaginatedList`), each with a `type` of its own. `Status` is an open
-value class: any string gets through. Serializers that go by properties, such as Gson, dump camelCase.
+value class that accepts any string. Serializers that use the properties, such as Gson, dump camelCase.
 """
 
 import json

@@ -2,8 +2,8 @@ r"""
 Batches as jeedom-openai (PHP) dumps them: `JeedomOpenAI\Model\Batch`, by openapi-generator.
 
 `json_encode($batch)` leaves out every null but metadata, escapes slashes, and writes empty metadata as
-`[]`. Its getters are camelCase, and so are the keys of serializers that go by getters. An unknown status
-never gets into it.
+`[]`. Its getters are camelCase, and so are the keys of serializers that use the getters. The model refuses
+an unknown status.
 """
 
 import json

@@ -1,8 +1,8 @@
 """
 Batches as openai-node (TypeScript) has them, and LangChain JS after it: `interface Batch`.
 
-An interface checks nothing, so `JSON.stringify(batch)` is the wire itself: keys in its order, nulls as
-sent, unknown fields and unknown statuses kept. Older servers send no `model` and no `usage`.
+TypeScript does not check an object at run time, so `JSON.stringify(batch)` equals the server's JSON: the same
+order of keys, nulls, unknown fields and unknown statuses. Older servers send no `model` and no `usage`.
 """
 
 import json
