@@ -140,7 +140,7 @@ class _AuditPlan:
         return attrs.evolve(self, dialect=dialect, template=template)
 
     def prefers_columns(self, log: LogSource | tables.MixedInput) -> bool:
-        """Tell whether to read a log in columns, if they are installed."""
+        """Return whether to read a log in columns, if they are installed."""
         return (
             self.has_columns
             and self.dialect.has_openai_fields
@@ -203,7 +203,7 @@ def parse_size(size: int | str) -> int:
 
 
 def _is_large(source: LogSource | tables.MixedInput) -> bool:
-    """Tell whether a log can be read in columns, and has so many rows that this is faster."""
+    """Return whether a log can be read in columns, and has so many rows that this is faster."""
     parts = source.parts if isinstance(source, tables.MixedInput) else (source,)
     others = [part for part in parts if isinstance(part, LogSource)]
     for part in others:

@@ -24,6 +24,6 @@ def load_columns() -> ModuleType | None:
 
 
 def is_compiled() -> bool:
-    """Tell whether the compiled modules are there, without importing one: uncompiled, they need Cython."""
+    """Return whether the compiled modules are there, without importing one: uncompiled, they need Cython."""
     spec = PathFinder.find_spec(_COMPILED, [str(Path(__file__).with_name("columns"))])
     return spec is not None and spec.origin is not None and not spec.origin.endswith(".py")

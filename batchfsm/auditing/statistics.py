@@ -240,7 +240,7 @@ def _insert(examples: list[_Example], most: int, rank: tuple[Any, ...], batch_id
 
 
 def has_provable_routes(dialect: Dialect) -> bool:
-    """Tell whether stamps prove the routes of healthy batches: each status has one, and no cycle hides an entry."""
+    """Return whether stamps prove the routes of healthy batches: each status has one, and no cycle hides an entry."""
     has_all = not dialect.optional_stamps and all(state.stamp is not None for state in dialect.lifecycle.states)
     return has_all and not router(dialect).is_cyclic
 

@@ -383,12 +383,12 @@ class RecordReader:
 
 
 def _reaches_end(error: JSONDecodeError, line: str) -> bool:
-    """Tell whether JSON is sound up to the end of its line, so that it may go on behind it."""
+    """Return whether JSON is sound up to the end of its line, so that it may go on behind it."""
     return error.msg.startswith("Unterminated string") or error.pos >= len(line.rstrip())
 
 
 def _holds_batch(found: object) -> bool:
-    """Tell whether an object is a batch, or an envelope or a page with one in it."""
+    """Return whether an object is a batch, or an envelope or a page with one in it."""
     return any(isinstance(batch, dict) and is_batch(batch) for batch, _ in unwrap(found))
 
 

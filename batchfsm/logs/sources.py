@@ -55,7 +55,7 @@ class LogSource:
 
     @property
     def is_repeatable(self) -> bool:
-        """Tell whether it can be read a second time; a pipe, such as `<(zcat log)` is, cannot."""
+        """Return whether it can be read a second time; a pipe, such as `<(zcat log)` is, cannot."""
         if self.names:
             return "-" not in self.names and all(Path(name).is_file() for name in self.names)
         return iter(self.objects) is not self.objects
@@ -88,7 +88,7 @@ class LogSource:
 
 
 def is_parquet(name: str) -> bool:
-    """Tell whether a file is Parquet, by its name or its first bytes."""
+    """Return whether a file is Parquet, by its name or its first bytes."""
     if name.lower().endswith(".parquet"):
         return True
     try:

@@ -30,7 +30,7 @@ class ResultRule:
     """The source of the rule."""
 
     remedy: str
-    """What a user can do about a breach."""
+    """The action to take after a breach."""
 
 
 _RULES: Final = (

@@ -34,7 +34,7 @@ class Rule:
     """Why the rule holds: a source, or a count of real objects."""
 
     remedy: str
-    """What to do about a violation."""
+    """The action to take after a violation."""
 
     example: tuple[Mapping[str, Any], ...]
     """Changes to the healthy batch, one for each snapshot of a history; the last one violates the rule."""

@@ -36,7 +36,7 @@ class QueryContext:
         return {name: number for number, name in enumerate(self.rule_context.topology.statuses)}
 
     def available(self, names: Iterable[str]) -> tuple[str, ...]:
-        """Return those of some fields that the table has a column for."""
+        """Return the fields that the table has a column for."""
         return tuple(name for name in names if name in self.given)
 
     def status_in(self, statuses: Iterable[str | None]) -> str:

@@ -129,7 +129,7 @@ class _Scanner(local):
 
 
 def _has_keys(text: str, start: int, end: int, keys: int) -> bool:
-    """Tell whether a text with other colons than those behind keys surely has so many keys, and no more."""
+    """Return whether a text with other colons than those behind keys surely has so many keys, and no more."""
     # A quote and a colon are the end of a key, unless the quote is escaped. A key whose colon stands
     # apart would not be counted.
     return (
@@ -169,7 +169,7 @@ def _unwrap(found: object, seen: object, translator: Translator | None, levels: 
 
 
 def is_no_batch(found: object, translator: Translator | None = None) -> bool:
-    """Tell whether a value out of JSON surely cannot be read as a batch; False if it has to be tried."""
+    """Return whether a JSON value certainly cannot be read as a batch; False if it must be tried."""
     has_no_field = translator is None and type(found) is dict and _VITAL_SPELLINGS.isdisjoint(found)
     return has_no_field or isinstance(found, _ATOMS)
 
@@ -235,7 +235,7 @@ def _unwrap_once(found: object, translator: Translator | None) -> object:
 
 
 def is_batch(found: Mapping[object, object]) -> bool:
-    """Tell a batch from its envelope: it says so, or has all that a batch cannot do without."""
+    """Return whether an object is a batch and not its envelope: it has `object: batch`, or all required fields."""
     # An envelope may have an id of its own, or an HTTP status, beside the body: never all three.
     if found.get("object", found.get("Object")) == "batch":
         return True

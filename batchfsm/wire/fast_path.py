@@ -340,7 +340,7 @@ class FastPath:
         return tuple(values)
 
     def _takes_null_counts(self, row: SnapshotRow) -> bool:
-        """Tell whether a row may have null counts: not all of them, which would pass for no counts."""
+        """Return whether a row may have null counts: not all of them, which would pass for no counts."""
         return self._null_counts and row[_ROW_WIDTH:] != _NO_COUNTS
 
 
@@ -365,7 +365,7 @@ def _chars_of(metadata: Any) -> int:
 
 
 def _is_shallow(usage: Any) -> bool:
-    """Tell whether usage holds plain values, and objects of plain values, only: then it is not nested too deep."""
+    """Return whether usage holds plain values, and objects of plain values, only: then it is not nested too deep."""
     if type(usage) is not dict:
         raise TypeError
     for value in usage.values():

@@ -113,7 +113,7 @@ class Reader:
         return unwrap(found, None, self._translator)
 
     def is_no_batch(self, found: object) -> bool:
-        """Tell whether a value out of JSON surely cannot be read as a batch, as the function `is_no_batch` does."""
+        """Return whether a value out of JSON surely cannot be read as a batch, as the function `is_no_batch` does."""
         return is_no_batch(found, self._translator)
 
     def only_batch(self, found: object) -> tuple[object, object] | None:
@@ -258,7 +258,7 @@ def _nested(named: dict[str, Any]) -> dict[str, Any]:
 
 
 def _remove_invalid(named: dict[str, Any], path: tuple[str, ...]) -> object:
-    """Take a refused value out, so that the rest can be read."""
+    """Remove a refused value, so that the rest can be read."""
     *outer, name = path
     holder = cast("dict[str, Any]", named[outer[0]]) if outer else named
     value = holder.pop(name)

@@ -60,7 +60,7 @@ class Translator:
         self._counts = [(name, wire.counts.get(name, ())) for name in COUNT_FIELDS] if wire.counts else []
 
     def is_marked(self, found: Mapping[Any, Any]) -> bool:
-        """Tell whether an object has every path of the mark."""
+        """Return whether an object has every path of the mark."""
         marked = self._shape_of(found).is_marked
         return self._has_mark(found) if marked is None else marked
 

@@ -313,7 +313,7 @@ class BatchTable:
     @cython.nogil
     @cython.exceptval(-9, check=False)
     def _is_below(self, rows: cython.longlong[::1], base: cython.Py_ssize_t, first: cython.Py_ssize_t) -> cython.bint:
-        """Tell whether the row sets and counts nothing that is not known."""
+        """Return whether the row sets and counts nothing that is not known."""
         field: cython.Py_ssize_t
         value: cython.longlong
         highest: cython.longlong
@@ -369,7 +369,7 @@ class BatchTable:
     def _has_moved_on(
         self, rows: cython.longlong[::1], base: cython.Py_ssize_t, first: cython.Py_ssize_t
     ) -> cython.bint:
-        """Tell whether a count rose or a stamp was set in a final status."""
+        """Return whether a count rose or a stamp was set in a final status."""
         field: cython.Py_ssize_t
         value: cython.longlong
         last: cython.longlong

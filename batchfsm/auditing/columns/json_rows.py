@@ -500,7 +500,7 @@ class RowReader:
     @cython.nogil
     @cython.exceptval(-9, check=False)
     def _is_word(self, token: cython.Py_ssize_t) -> cython.bint:
-        """Tell whether a token is a text without escapes that is not empty."""
+        """Return whether a token is a text without escapes that is not empty."""
         kind: cython.uchar = self._tokens.kinds[token]
         if kind != _TEXT_TOKEN and kind != _UTF8_TOKEN:
             return False

@@ -193,7 +193,7 @@ def select_violations(masks: Any, slots: Any, excluded: Any, wanted: int) -> Any
 
 
 def any_set(rows: Any, decoded: Any, column: int) -> bool:
-    """Tell whether a column is not NULL in any decoded row."""
+    """Return whether a column is not NULL in any decoded row."""
     values: cython.longlong[::1] = rows
     marks: cython.uchar[::1] = decoded
     place: cython.Py_ssize_t = column
@@ -208,7 +208,7 @@ def any_set(rows: Any, decoded: Any, column: int) -> bool:
 
 
 def any_flag(rows: Any, decoded: Any, flag: int) -> bool:
-    """Tell whether any decoded row has a flag in its column `flags`."""
+    """Return whether any decoded row has a flag in its column `flags`."""
     values: cython.longlong[::1] = rows
     marks: cython.uchar[::1] = decoded
     wanted: cython.longlong = flag

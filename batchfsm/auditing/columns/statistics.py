@@ -136,7 +136,7 @@ class StatisticsReader:
         return any(self._has_whole_route(_without(last, each)) for each in missing)
 
     def _has_whole_route(self, last: Snapshot) -> bool:
-        """Tell whether every status on the route of a snapshot is stamped."""
+        """Return whether every status on the route of a snapshot is stamped."""
         route = router(self.statistics.dialect).route(last, None, frozenset())
         return all(step.evidence in ("observed", "stamped") for step in route[1:])
 

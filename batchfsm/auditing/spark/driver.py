@@ -32,7 +32,7 @@ PARTITION_ROWS: Final = 2**18
 
 
 def is_frame(source: object) -> bool:
-    """Tell whether an object is a DataFrame of Spark, without loading Spark."""
+    """Return whether an object is a DataFrame of Spark, without loading Spark."""
     kind = type(source)
     return kind.__name__ == "DataFrame" and kind.__module__.startswith("pyspark.sql.")
 
@@ -91,7 +91,7 @@ def _listing_quota(listed_max: int, count: int) -> int:
 def _listing_is_complete(
     whole: Report, parts: Iterable[Report], listed_max: int, rank: Callable[[LogPosition], Any]
 ) -> bool:
-    """Tell whether a report lists the first findings of all parts: False if a part may have more of them."""
+    """Return whether a report lists the first findings of all parts: False if a part may have more of them."""
     listed = [each.where[-1] for each in whole.findings], [each.place for each in whole.unreadable]
     for part in parts:
         own = [each.where[-1] for each in part.findings], [each.place for each in part.unreadable]

@@ -58,7 +58,7 @@ class MixedInput:
 
 
 def is_frame(source: object) -> bool:
-    """Tell whether an object is a dataframe: whether it exports its columns by Arrow's protocol."""
+    """Return whether an object is a dataframe: whether it exports its columns by Arrow's protocol."""
     return any(hasattr(source, name) for name in ("__arrow_c_stream__", "__arrow_c_array__"))
 
 

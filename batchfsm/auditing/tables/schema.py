@@ -146,7 +146,7 @@ def _check(field: str, kind: Any, name: str, column: str) -> None:
 
 
 def _is_any(kind: Any, *kinds: str) -> bool:
-    """Tell whether an Arrow type is of one of some kinds; the type of a column of nulls is of every kind."""
+    """Return whether an Arrow type is of one of some kinds; the type of a column of nulls is of every kind."""
     types = load_arrow().types
     kind = getattr(kind, "storage_type", kind)  # DuckDB marks JSON text by an extension type.
     if types.is_dictionary(kind):

@@ -59,6 +59,6 @@ def first_start(line: str) -> tuple[int, TextForm] | None:
 
 
 def starts_record(text: str, form: TextForm) -> bool:
-    """Tell whether a form begins on the first line of a text."""
+    """Return whether a form begins on the first line of a text."""
     head = HEADS[form].search(COLOUR.sub("", text))
     return head is not None and "\n" not in head.string[: head.start()]

@@ -334,7 +334,7 @@ def first_unreadable(value: object) -> Unreadable | None:
 
 
 def is_balanced(text: str) -> bool:
-    """Tell whether every bracket in a text has its partner."""
+    """Return whether every bracket in a text has its partner."""
     inside: list[str] = []
     for bracket in re.findall(r"[()\[\]{}]", text):
         if bracket in PARTNERS:

@@ -53,7 +53,7 @@ def read_text(text: str, form: TextForm) -> TextReading:
 
 
 def is_complete(text: str, form: TextForm) -> bool:
-    """Tell whether no further line is needed: the batch in the text is whole, or beyond reading."""
+    """Return whether no further line is needed: the batch in the text is whole, or beyond reading."""
     try:
         read_text(text, form)
     except TextError as error:
