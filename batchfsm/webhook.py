@@ -119,7 +119,7 @@ class HintQueue:
         Wake up the watches, so that they retrieve the batch now.
 
         Returns:
-            False if the hint is ignored: the webhook came before, or is not about a batch.
+            False if the hint is ignored because the webhook came before or is not about a batch.
         """
         if hint.batch_id is None:
             return False

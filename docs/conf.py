@@ -44,8 +44,12 @@ nitpick_ignore_regex = [
     # What is not ours has its pages elsewhere, and finding them would need a network.
     (r"py:.*", r"(argparse|asyncio|collections|contextlib|datetime|enum|os|pathlib|types|typing)(\..*)?"),
     (r"py:.*", r"(attr|attrs|cattrs|httpx|httpx2|hypothesis|openai|transitions)(\..*)?"),
+    (r"py:class", r"float \| ~?collections\.abc\.Mapping\[str"),
     # Seen in signatures, and not public.
-    (r"py:class", r"batchfsm\.(history\.life\.Life|monitor\.core\.HookT|logs\.stream\.Unreadable)"),
+    (
+        r"py:class",
+        r"batchfsm\.(history\.batch_record\.BatchTimeline|monitor\.base\.HookT|machine\.MachineT|testing\.strategies\.SnapshotT|results\.sources\.LineFile|journal\.retry\.RetryState)",
+    ),
 ]
 
 

@@ -84,9 +84,8 @@ class Monitor(BaseMonitor[SyncDispatcher]):
                 call before its time is not counted as a try.
 
         Returns:
-            The number of hooks that have raised and have yet to return: those that
-            will be tried again, and the dead ones, in a journal those of all
-            processes. `HookError.counts` holds it, too.
+            The numbers of hooks that have raised and have yet to return. Of those in
+            a journal, dead ones count whichever process called them. `HookError.counts` holds it, too.
 
         Raises:
             HookError: If hooks raised again, after all have run.

@@ -49,13 +49,13 @@ class ResultsReport:
     """The first findings: of the input, of the answers in the order of the files, then R601 and R605."""
 
     answered: tuple[str, ...]
-    """The `custom_id`s of requests with a good answer, in the order of the input."""
+    """The ids of requests with a good answer, in the order of the input."""
 
     failed: tuple[str, ...]
-    """The `custom_id`s of failed requests, in the order of the input."""
+    """The ids of failed requests, in the order of the input."""
 
     unanswered: tuple[str, ...]
-    """The `custom_id`s without an answer, or that were never run (`batch_expired`, `batch_cancelled`), in the order of
+    """The ids without an answer, or that were never run (`batch_expired`, `batch_cancelled`), in the order of
     the input."""
 
     incomplete: tuple[str, ...] = ()

@@ -26,13 +26,13 @@ def anthropic(client: Any) -> ProviderSource | AsyncProviderSource:
 
     if iscoroutinefunction(batches.retrieve):
 
-        async def retrieve_async(batch_id: str) -> Any:
+        async def _retrieve_async(batch_id: str) -> Any:
             return _json_of(await batches.with_raw_response.retrieve(batch_id))
 
-        async def list_async(cursor: Any) -> Page:
+        async def _list_async(cursor: Any) -> Page:
             return page_of(_json_of(await batches.with_raw_response.list(**options(cursor))))
 
-        return AsyncProviderSource(dialect="anthropic", retrieve=retrieve_async, list_page=list_async)
+        return AsyncProviderSource(dialect="anthropic", retrieve=_retrieve_async, list_page=_list_async)
     return ProviderSource(
         dialect="anthropic",
         retrieve=lambda batch_id: _json_of(batches.with_raw_response.retrieve(batch_id)),
@@ -62,13 +62,13 @@ def gemini(client: Any) -> ProviderSource | AsyncProviderSource:
             list_page=lambda cursor: page_of(_body_of(transport.request("get", path(cursor), {}))),
         )
 
-    async def retrieve_async(name: str) -> Any:
+    async def _retrieve_async(name: str) -> Any:
         return _body_of(await transport.async_request("get", _resource(name), {}))
 
-    async def list_async(cursor: Any) -> Page:
+    async def _list_async(cursor: Any) -> Page:
         return page_of(_body_of(await transport.async_request("get", path(cursor), {})))
 
-    return AsyncProviderSource(dialect="gemini", retrieve=retrieve_async, list_page=list_async)
+    return AsyncProviderSource(dialect="gemini", retrieve=_retrieve_async, list_page=_list_async)
 
 
 def bedrock(client: Any) -> ProviderSource:
@@ -103,14 +103,14 @@ def mistral(client: Any, *, is_async: bool = False) -> ProviderSource | AsyncPro
 
     if is_async:
 
-        async def retrieve_async(job: str) -> Any:
+        async def _retrieve_async(job: str) -> Any:
             return _dumped(await jobs.get_async(job_id=job))
 
-        async def list_async(cursor: Any) -> Page:
+        async def _list_async(cursor: Any) -> Page:
             page = cursor or 0
             return page_of(await jobs.list_async(page=page, page_size=100), page)
 
-        return AsyncProviderSource(dialect="mistral", retrieve=retrieve_async, list_page=list_async)
+        return AsyncProviderSource(dialect="mistral", retrieve=_retrieve_async, list_page=_list_async)
 
     def list_page(cursor: Any) -> Page:
         page = cursor or 0

@@ -83,7 +83,7 @@ def watch(
             them is async.
         ValueError: At once, for an empty id, a source without ids, or a bad number.
         WatchTimeoutError: If the time is up.
-        ExceptionGroup: At the end, of `WatchError`s and the exceptions of hooks, without
+        ExceptionGroup: At the end, of every `WatchError` and the exceptions of hooks, without
             groups inside.
     """
     fetcher, options, named = _prepare(

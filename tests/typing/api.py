@@ -266,7 +266,7 @@ def show(progress: Progress) -> None:
     assert_type((progress.passed, progress.size, progress.rows), tuple[int, int | None, int])
 
 
-with batchfsm.auditing.StateFile("state.db") as state_file:
+with StateFile("state.db") as state_file:
     assert_type(state_file, StateFile)
     assert_type(audit("mon.jsonl", state=state_file, progress=show), Report)
 assert_type(audit("mon.jsonl", state="state.db"), Report)
