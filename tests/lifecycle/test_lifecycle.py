@@ -181,7 +181,7 @@ def test_the_same_status_again_is_no_step():
 
 @pytest.mark.parametrize("event", ["create", "shut it", "", "1st"])
 def test_an_event_is_a_free_verb(event):
-    """An event becomes a method of a machine's models, so some names are refused; `create` is the birth."""
+    """An event becomes a method of a model, so it must be an identifier; `create` is reserved for the birth."""
     problem = f"the step open to done: event {event!r} is not a free name ('create' is the birth)"
 
     assert (problem,) == problems(steps=(Step("open", event, "done"),))

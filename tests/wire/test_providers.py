@@ -125,7 +125,7 @@ def test_errors_in_three_shapes():
 
 
 def parse_or_bad(found, dialect):
-    """Return the names of the refused fields."""
+    """Return the paths of the refused fields, separated by spaces."""
     with pytest.raises(SnapshotError) as caught:
         parse(found, dialect=dialect)
     return " ".join(path for path, _ in caught.value.problems)

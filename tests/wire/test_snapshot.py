@@ -204,7 +204,7 @@ def test_nested_keys_are_spelled_too():
 @pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("path", PATHS)
 def test_what_is_written_reads_the_same(path, style):
-    """Each snapshot of a legal history is equal after writing and parsing in each style, except for `observed_at`."""
+    """Each snapshot of a legal history is equal after writing and parsing with the same `observed_at`."""
     for wire in seen(path):
         snapshot = parse(wire, observed_at=CREATED + 7)
 
