@@ -1,4 +1,4 @@
-"""What an audit reports: the same in any order of the log, exact in its numbers, with the witnesses."""
+"""Reports of audits: equal in any order of the log, with exact counts and the places of each finding."""
 
 import gc
 import gzip
@@ -42,12 +42,12 @@ def codes(report):
 
 
 def timed(batches, *, since=CREATED + 1000):
-    """Put batches into envelopes, each observed a second after the one before."""
+    """Return batches in envelopes, each observed a second after the one before."""
     return [{"observed_at": since + at, "batch": batch} for at, batch in enumerate(batches)]
 
 
 def lines(log):
-    """Write a log as JSON lines."""
+    """Return a log as JSON lines."""
     return "".join(json.dumps(each) + "\n" for each in log).encode()
 
 
@@ -67,7 +67,7 @@ def written(tmp_path):
 
 
 def test_a_healthy_life():
-    """A batch that did nothing wrong is consistent, and nothing is said of it."""
+    """The log of a healthy batch is consistent, and its report has no findings."""
     report = audit(seen("vpzc"))
 
     assert ("consistent", True, 4, 1) == (report.verdict, report.ok, report.snapshots, report.batches)
@@ -75,7 +75,7 @@ def test_a_healthy_life():
 
 
 def test_completed_is_final():
-    """Nothing follows completed."""
+    """A row after `completed` is an H502 error, and the log is inconsistent."""
     report = audit(LEFT)
 
     assert ["H502"] == codes(report)
@@ -83,7 +83,7 @@ def test_completed_is_final():
 
 
 def test_a_warning_is_consistent():
-    """Findings without an error among them leave a log consistent."""
+    """A log whose findings include no error is consistent."""
     report = audit(seen("vpf"))
 
     assert {"P102": 1, "H501": 1} == dict(report.counts)
@@ -92,35 +92,35 @@ def test_a_warning_is_consistent():
 
 @pytest.mark.parametrize("source", [[], iter(()), {"data": []}, b"[]", [{}], [7], [{"error": "x"}]])
 def test_nothing_to_judge_is_undetermined(source):
-    """A log without a snapshot is never clean."""
+    """A log without a snapshot is undetermined."""
     report = audit(source)
 
     assert ("undetermined", False, 0, 0) == (report.verdict, report.ok, report.snapshots, report.batches)
 
 
 def test_unknown_statuses_alone_are_undetermined():
-    """A status that nobody knows cannot be judged, even where nobody asks for S004."""
+    """A log of unknown statuses is undetermined, even if S004 is ignored."""
     report = audit([snap("v", status="paused")], ignore=["S004"])
 
     assert ("undetermined", 1, 1) == (report.verdict, report.snapshots, report.batches)
 
 
 def test_batches_without_id_alone_are_undetermined():
-    """Without an id a snapshot has no history: that is not clean, even where nobody asks for S001."""
+    """A log of snapshots without id is undetermined, even if S001 is ignored."""
     report = audit([snap("v", id=None)], ignore=["S001"])
 
     assert ("undetermined", 1, 0) == (report.verdict, report.snapshots, report.batches)
 
 
 def test_unreadable_lines_leave_the_verdict_open():
-    """What cannot be read was not checked: it is counted, and the verdict is undetermined."""
+    """Unreadable lines are counted, and the verdict is undetermined."""
     report = audit([7, *seen("vp"), {}])
 
     assert ("undetermined", 2, 2) == (report.verdict, report.snapshots, report.unreadable_count)
 
 
 def test_report_as_json_has_the_keys_of_the_contract():
-    """A report is one document of seven keys; its findings and places have theirs."""
+    """A report in JSON has seven keys; its findings and places have fixed keys too."""
     report = audit([*LEFT, 7])
     document = json.loads(report.to_json())
 
@@ -150,7 +150,7 @@ def test_report_as_json_has_the_keys_of_the_contract():
 
 
 def test_report_as_json_is_ascii():
-    """No id can disturb a terminal through JSON."""
+    """Control characters in an id are escaped in the JSON of a report."""
     report = audit([snap("vp", id="b\x1b[2J\x9b\u202eé", created_at=None)])
 
     assert report.to_json().isascii()
@@ -159,7 +159,7 @@ def test_report_as_json_is_ascii():
 
 
 def test_values_that_json_does_not_have():
-    """What a finding holds is plain JSON, even NaN and what R writes."""
+    """NaN and infinity in a finding are text in its JSON."""
     report = audit([snap("vp", created_at=nan, in_progress_at=-inf, endpoint={}, model=[1.5, [nan]])])
 
     assert {
@@ -177,7 +177,7 @@ def test_counts_are_in_the_order_of_the_rules():
 
 
 def test_findings_by_batch():
-    """Findings go by batch in order of the first one; those without id go under None."""
+    """Batches are in order of their first finding; findings without id have the key None."""
     others = [batch | {"id": "batch_2"} for batch in LEFT]
     report = audit([*others, snap("v", id=7), *LEFT, snap("v", id=None)])
 
@@ -188,7 +188,6 @@ def test_findings_by_batch():
 
 
 def test_counts_cannot_be_changed():
-    """A report is not changed by whoever reads it."""
     with pytest.raises(TypeError):
         audit(LEFT).counts["H502"] = 2
 
@@ -197,7 +196,7 @@ def test_counts_cannot_be_changed():
 
 
 def test_one_place(written):
-    """A rule about one snapshot names its one place, in the message too."""
+    """A finding about one snapshot has one place, which its message names."""
     path = written([snap("v"), snap("vp", in_progress_at=None)])
     (finding,) = audit(path).findings
 
@@ -207,7 +206,7 @@ def test_one_place(written):
 
 
 def test_two_places_in_one_file(written):
-    """A rule across snapshots names where the known one stands, and then the guilty one."""
+    """A finding about two snapshots has the place of the known value, and then that of the violating row."""
     path = written(LEFT)
     (finding,) = audit(path).findings
 
@@ -216,7 +215,7 @@ def test_two_places_in_one_file(written):
 
 
 def test_two_places_in_two_files(written):
-    """The two places may be in two files."""
+    """The two places of a finding may be in two files."""
     monday, tuesday = written(LEFT[:4], "mon.jsonl"), written(LEFT[4:], "tue.jsonl")
     (finding,) = audit([monday, tuesday]).findings
 
@@ -238,7 +237,7 @@ WITNESSES = {
 
 @pytest.mark.parametrize("code", WITNESSES)
 def test_the_known_place_is_where_it_was_learned(code, written):
-    """The first place is the row that said what the guilty one contradicts."""
+    """The first place is that of the row whose value the second row contradicts."""
     log, places = WITNESSES[code]
     found = [finding for finding in audit(written(log)).findings if finding.rule == code]
 
@@ -246,7 +245,7 @@ def test_the_known_place_is_where_it_was_learned(code, written):
 
 
 def test_the_known_place_in_a_sorted_log(written):
-    """Where a log is out of order, places are still those of the log."""
+    """Findings of a log that is out of order have the line numbers of the log."""
     path = written(timed(LEFT)[::-1])
     (finding,) = audit(path).findings
 
@@ -255,7 +254,7 @@ def test_the_known_place_in_a_sorted_log(written):
 
 
 def test_findings_are_equal_wherever_they_stand(written):
-    """Places and message are no part of what a finding is."""
+    """Findings that differ only in places and message are equal."""
     (here,), (there,) = audit(LEFT).findings, audit(written([7, *LEFT])).findings
 
     assert here.where != there.where
@@ -264,14 +263,14 @@ def test_findings_are_equal_wherever_they_stand(written):
 
 
 def test_findings_differ_by_what_they_are():
-    """Rule, batch, severity and fields are what a finding is."""
+    """Findings of different batches are unequal."""
     (one,) = audit(LEFT).findings
     (other,) = audit([batch | {"id": "batch_2"} for batch in LEFT]).findings
 
     assert one != other
 
 
-# ---------------------------------------------------------------- what is asked for
+# ---------------------------------------------------------------- selected rules
 
 
 @pytest.mark.parametrize(
@@ -290,7 +289,7 @@ def test_findings_differ_by_what_they_are():
     ],
 )
 def test_select_and_ignore(select, ignore, expected):
-    """Rules are asked for by code or by how codes begin, and `ignore` goes before `select`."""
+    """`select` and `ignore` take codes and prefixes of codes; `ignore` overrides `select`."""
     guilty = snap("vpzcp", expires_at=CREATED + DAY_S, completion_window="7d", failed_at="soon", cancelled_at=1)
     history = [snap("vpzc", completion_window="7d"), guilty]
     report = audit([history[0] | {"completion_window": None, "expires_at": None}, guilty], select=select, ignore=ignore)
@@ -303,7 +302,7 @@ def test_select_and_ignore(select, ignore, expected):
 @pytest.mark.parametrize("argument", ["select", "ignore"])
 @pytest.mark.parametrize("token", ["Z", "H59", "", "terminal_left"])
 def test_unknown_rules(argument, token):
-    """A rule that nobody knows is an error that lists those there are."""
+    """An unknown rule is an error that lists the known rules."""
     nearest = r"the nearest is H502 \(terminal-left\); " if token == "terminal_left" else ""
     with pytest.raises(UnknownNameError, match=f"^no rule is called '{token}'; {nearest}known: S001, S002, ") as caught:
         audit(LEFT, **{argument: [token]})
@@ -312,13 +311,13 @@ def test_unknown_rules(argument, token):
 
 
 def test_unknown_dialect():
-    """A dialect that nobody knows is an error that lists those there are."""
+    """An unknown dialect is an error that lists the known dialects."""
     with pytest.raises(UnknownNameError, match=r"^no dialect is called 'acme'; known: openai, azure, "):
         audit(LEFT, dialect="acme")
 
 
 def test_an_ignored_error_counts_for_nothing():
-    """What nobody asks for does not weigh on the verdict."""
+    """An ignored error does not change the verdict."""
     assert "consistent" == audit(LEFT, ignore=["H502"]).verdict
 
 
@@ -338,7 +337,7 @@ CANNOT_LOOK = {
 
 @pytest.mark.parametrize("code", CANNOT_LOOK)
 def test_a_rule_that_could_not_look(code):
-    """A rule that was asked for and has not what it needs makes the log undetermined, and is named."""
+    """If a log lacks a field that a selected rule needs, the report names the rule and is undetermined."""
     report = audit(seen("vp", **CANNOT_LOOK[code]), select=[code])
 
     assert ("undetermined", (code,), {}) == (report.verdict, report.not_looked, report.counts)
@@ -346,7 +345,7 @@ def test_a_rule_that_could_not_look(code):
 
 @pytest.mark.parametrize("code", CANNOT_LOOK)
 def test_a_rule_that_could_look(code):
-    """With what it needs, a rule that found nothing has looked."""
+    """If a log has the fields that a selected rule needs, the rule counts as checked without findings."""
     report = audit([{"observed_at": CREATED + 99, "batch": batch} for batch in seen("vp")], select=[code])
 
     assert ("consistent", ()) == (report.verdict, report.not_looked)
@@ -354,7 +353,7 @@ def test_a_rule_that_could_look(code):
 
 @pytest.mark.parametrize("code", [code for code in RULES if code.startswith("H")])
 def test_history_rules_need_a_history(code):
-    """Rules across snapshots look where some batch has two of them."""
+    """Rules across snapshots count as checked if any batch has two snapshots."""
     others = [snap("v", id=f"batch_{number}") for number in range(3)]
 
     assert ("undetermined", (code,)) == (
@@ -365,24 +364,24 @@ def test_history_rules_need_a_history(code):
 
 
 def test_a_family_looked_if_one_of_it_did():
-    """A family of rules has looked where one of them could; each that is asked for is told of by itself."""
+    """A family counts as checked if one of its rules was; a rule selected by its code is named by itself."""
     report = audit(seen("vp"), select=["T", "T205", "P101"])
 
     assert ("undetermined", ("T205",)) == (report.verdict, report.not_looked)
 
 
 def test_an_error_goes_before_what_could_not_look():
-    """A log with an error is inconsistent, whatever else could not look."""
+    """A log with an error is inconsistent, even if another selected rule could not be checked."""
     assert "inconsistent" == audit(LEFT, select=["H502", "T205"]).verdict
 
 
 def test_what_nobody_asked_for_need_not_look():
-    """Without `select`, rules that have nothing to look at say nothing."""
+    """Without `select`, rules that cannot be checked do not change the verdict."""
     assert "consistent" == audit([snap("v")]).verdict
 
 
 def test_skew():
-    """A stamp may lie so far after its observation as is allowed."""
+    """T205 allows a stamp to be `skew_s` seconds after its observation, by default 60."""
     early = [{"observed_at": FIRST_STAMP - 60, "batch": snap("vp")}]
     earlier = [{"observed_at": FIRST_STAMP - 60.5, "batch": snap("vp")}]
 
@@ -392,13 +391,13 @@ def test_skew():
 
 @pytest.mark.parametrize("wrong", [{"max_findings": -1}, {"skew_s": -0.5}, {"skew_s": nan}])
 def test_numbers_out_of_range(wrong):
-    """Negative limits are a wrong use."""
+    """Negative limits and NaN are refused."""
     with pytest.raises(ValueError, match=r"^max_findings and skew_s must not be negative$"):
         audit(LEFT, **wrong)
 
 
 def test_a_dialect_judges_in_its_own_way():
-    """What is an error for OpenAI may be nothing in another dialect, which may be given itself."""
+    """A log may be inconsistent for OpenAI and consistent in another dialect, given by name or as an object."""
     log = seen("vpc")
 
     assert "inconsistent" == audit(log).verdict
@@ -414,7 +413,7 @@ GUILTY = [snap("vp", id=f"batch_{number}", in_progress_at=None, expires_at=None)
 @pytest.mark.parametrize("most", [0, 1, 2, 3, 7, 10, 11, 1000])
 @pytest.mark.parametrize("in_order", [True, False])
 def test_max_findings(most, in_order):
-    """The first findings in the order of the log are listed, in order or not; the counts are whole."""
+    """The first findings in the order of the log are listed and all are counted, for logs in order and out of order."""
     log = timed(GUILTY) + (timed([snap("v", id="batch_9")] * 2)[::-1] if not in_order else [])
     whole, report = audit(log), audit(log, max_findings=most)
 
@@ -427,14 +426,14 @@ def test_max_findings(most, in_order):
 
 @pytest.mark.parametrize("most", [0, 1, 2, 5])
 def test_max_findings_of_what_is_unreadable(most):
-    """What could not be read is listed as far as findings are, and counted whole."""
+    """`max_findings` limits the list of unreadable entries too; all of them are counted."""
     report = audit([7, {}, *seen("vp"), None], max_findings=most)
 
     assert (3, [1, 2, 5][:most]) == (report.unreadable_count, [each.place.line for each in report.unreadable])
 
 
 def test_a_thousand_by_default():
-    """A thousand findings are listed where nobody says how many."""
+    """Without `max_findings`, a thousand findings are listed."""
     report = audit(snap("vp", id=f"batch_{number}", in_progress_at=None) for number in range(FINDINGS_MAX + 7))
 
     assert (1000, 1007) == (len(report.findings), report.counts["P101"])
@@ -450,7 +449,7 @@ def test_sizes(size, expected):
 
 @pytest.mark.parametrize("size", ["", "0", "-1", "GB", "1XB", -7, "1e9", "0.1"])
 def test_what_is_no_size(size):
-    """It is refused, and the message has its value."""
+    """An invalid size is refused, and the message has its value."""
     with pytest.raises(ValueError, match="not " + repr(size).replace("(", r"\(")):
         audit([], memory=size)
 
@@ -459,7 +458,7 @@ def test_what_is_no_size(size):
 
 
 def told(report):
-    """Return what must not depend on the order of the log."""
+    """Return the parts of a report that do not depend on the order of the log."""
     found = Counter(
         (finding.rule, finding.severity, finding.batch_id, json.dumps(finding.to_dict()["fields"]))
         for finding in report.findings
@@ -468,7 +467,7 @@ def told(report):
 
 
 def test_a_log_out_of_order_is_sorted():
-    """A batch seen completed at last is not stale, wherever the log has it."""
+    """An earlier status after `completed` is H507 without times; with times the log is sorted."""
     log = timed(seen("vpzc"))
 
     assert ["H507"] == codes(audit([log[0]["batch"], log[3]["batch"], log[1]["batch"]]))
@@ -476,7 +475,7 @@ def test_a_log_out_of_order_is_sorted():
 
 
 def test_what_has_no_id_is_in_no_order():
-    """A snapshot without a readable id belongs to no batch; in a log that is sorted, too, it is judged by itself."""
+    """A snapshot without id is checked alone, also in a log that is sorted."""
     log = timed(seen("vpzc"))
     nameless = {"batch": snap("vp", id=None)}
 
@@ -485,7 +484,7 @@ def test_what_has_no_id_is_in_no_order():
 
 
 def test_ties_are_broken_by_place():
-    """Of two snapshots seen in one second, the first in the log was first."""
+    """Snapshots observed at the same time are in the order of the log."""
     first, then = ({"observed_at": CREATED + 999, "batch": batch} for batch in (snap("vpzc"), snap("vpz")))
     late = [{"observed_at": CREATED + 998, "batch": snap("v")}]
 
@@ -494,7 +493,7 @@ def test_ties_are_broken_by_place():
 
 
 def test_who_does_not_say_when_was_seen_with_the_one_before():
-    """A snapshot without a time has the time of the one before of its batch in the log."""
+    """A snapshot without a time has that of the previous snapshot of its batch in the log."""
     log = timed(seen("vpzc"))
     log[2] = log[2]["batch"]  # Between the one before and the one behind it, in the log and in time.
 
@@ -504,14 +503,14 @@ def test_who_does_not_say_when_was_seen_with_the_one_before():
 
 
 def test_who_never_says_when_comes_first():
-    """Snapshots without a time, and none of their batch before them, were before all others."""
+    """Snapshots without a time, and without a previous one of their batch, come first."""
     log = timed(seen("vpzc"))
 
     assert [] == codes(audit([log[0]["batch"], log[3], log[2], log[1]]))
 
 
 def test_other_batches_have_times_of_their_own():
-    """A batch is in order by itself, whatever others there are between."""
+    """A batch is sorted by its own times; rows of other batches in between have no effect."""
     log = timed(seen("vpzc"))
     other = [{"observed_at": 5, "batch": batch | {"id": "batch_2"}} for batch in LEFT]
     mixed = [log[0], other[0], other[1], log[1], other[2], log[2], other[3], log[3], other[4]]
@@ -523,7 +522,7 @@ WAYS = ["list", "generator", "file", "gzip", "stdin"]
 
 
 def audited(log, way, tmp_path, monkeypatch, **options):
-    """Audit a log that is given in one of the ways there are."""
+    """Return the report of a log given as a list, a generator, a file, a gzip file or standard input."""
     path = tmp_path / "log"
     if way in {"file", "gzip"}:
         path.write_bytes(gzip.compress(lines(log)) if way == "gzip" else lines(log))
@@ -537,7 +536,7 @@ def audited(log, way, tmp_path, monkeypatch, **options):
 @pytest.mark.parametrize("seeds", [range(4), pytest.param(range(4, 24), marks=pytest.mark.slow)], ids=["few", "many"])
 @pytest.mark.parametrize("way", WAYS)
 def test_any_order_in_any_way(way, seeds, tmp_path, monkeypatch):
-    """If each row says when it was seen, the order of the rows changes no finding, from each kind of source."""
+    """If every row has a time of observation, any order gives the same findings, from each kind of source."""
     lives = [
         LEFT,
         seen("vpzc"),
@@ -559,7 +558,7 @@ def test_any_order_in_any_way(way, seeds, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_sorted_log_is_whole(way, tmp_path, monkeypatch):
-    """A log that turns out to be out of order at its end is read again, and nothing is counted twice."""
+    """A log whose last row is out of order is read again, and nothing is counted twice."""
     log = [7, *timed(LEFT), {}, *timed([snap("v")], since=CREATED), "x"]
     report = audited(log, way, tmp_path, monkeypatch)
 
@@ -569,7 +568,7 @@ def test_a_sorted_log_is_whole(way, tmp_path, monkeypatch):
 
 
 def test_a_hidden_field_survives_the_disk(monkeypatch):
-    """A field that a text form hides says nothing, though its row went over the disk."""
+    """A field that a text form hides counts as unknown, also after its row was spilled to disk."""
     other = timed([batch | {"id": "batch_2"} for batch in LEFT[:2]])[::-1]
     log = lines([*other, LEFT[3]]) + PRINTERS["go"](LEFT[3]).encode()
     monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(log)))
@@ -579,7 +578,7 @@ def test_a_hidden_field_survives_the_disk(monkeypatch):
 
 
 def test_whatever_is_at_hand_goes_over_the_disk():
-    """Objects of any kind inside a batch do not stop an audit, in order or not."""
+    """Objects of any type inside a batch do not stop an audit of a log in order or out of order."""
     odd = {"client": object(), "usage": {"by": (one for one in ())}, "metadata": {"lock": tracemalloc.Filter}}
     log = timed([batch | odd for batch in seen("vpzc")])
 
@@ -587,7 +586,7 @@ def test_whatever_is_at_hand_goes_over_the_disk():
 
 
 def test_no_room_to_begin_sorting(monkeypatch):
-    """Where there is no room for a temporary file, one sentence says so."""
+    """If no temporary file can be created, the error is one sentence."""
     monkeypatch.setattr(spools, "TemporaryFile", lambda: open("/nonexistent/file", "wb"))  # noqa: PTH123, SIM115
 
     with pytest.raises(SourceError, match=r"^no room to sort the log: .*No such file or directory"):
@@ -595,7 +594,7 @@ def test_no_room_to_begin_sorting(monkeypatch):
 
 
 def test_no_room_to_go_on_sorting(monkeypatch):
-    """Where the disk is full, one sentence says so."""
+    """If the disk is full, the error is one sentence."""
 
     class Full(io.BytesIO):
         def write(self, _):
@@ -609,14 +608,14 @@ def test_no_room_to_go_on_sorting(monkeypatch):
 
 # ---------------------------------------------------------------- two other readings of the contract
 
-# Which field a finding names, where several are to blame, is its own affair for these.
+# If several fields violate one of these rules, either implementation may name any of them.
 FREE = {"P102", "P103", "T201", "T205", "T207", "T208", "H501", "H502", "H507", "H508"} | {
     code for code in RULES if code[0] in "CF"
 }
 
 
 def by_row(findings, number_of):
-    """Return rule, severity and fields of findings by the row that they accuse."""
+    """Return the rule, severity and fields of findings, by row."""
     found = {}
     for finding in findings:
         names = frozenset() if finding.rule in FREE else frozenset(finding.fields)
@@ -644,7 +643,7 @@ def audit_against_oracle(dialect, steps):
 @settings(max_examples=80)
 @given(dialect=st.sampled_from(sorted(DIALECTS)), steps=steps)
 def test_audit_agrees_with_the_oracle(dialect, steps):
-    """An audit finds in each row what the oracle, a second implementation of the rules, finds there."""
+    """An audit and the oracle, a second implementation of the rules, find the same in each row."""
     audit_against_oracle(dialect, steps)
 
 
@@ -652,7 +651,7 @@ def test_audit_agrees_with_the_oracle(dialect, steps):
 @pytest.mark.parametrize("dialect", sorted(DIALECTS))
 @given(steps=steps)
 def test_audit_agrees_with_the_oracle_in_every_dialect(dialect, steps):
-    """Many logs in each dialect: an audit finds in each row what the oracle finds there."""
+    """In each dialect, an audit and the oracle find the same in each row of many logs."""
     audit_against_oracle(dialect, steps)
 
 
@@ -665,7 +664,7 @@ def monitor_against_auditor(dialect, steps):
     for number, (wire, seen_at) in enumerate(log, 1):
         try:
             expected += monitor.observe(wire, observed_at=seen_at).findings
-        except SnapshotError:  # Without an id there is nothing to monitor; the auditor judges such rows alone.
+        except SnapshotError:  # A monitor refuses rows without an id; the auditor checks them alone.
             expected += [finding for finding in report.findings if finding.where[-1].line == number]
 
     assert expected == list(report.findings)
@@ -683,12 +682,12 @@ def test_the_monitor_and_the_auditor_agree(dialect, steps):
 @pytest.mark.parametrize("dialect", sorted(DIALECTS))
 @given(steps=steps)
 def test_the_monitor_and_the_auditor_agree_in_every_dialect(dialect, steps):
-    """Many logs in each dialect: a monitor returns the findings of the audit, in their order."""
+    """In each dialect, a monitor returns the findings of the audit for many logs, in their order."""
     monitor_against_auditor(dialect, steps)
 
 
 def ordered_against_shuffled(dialect, steps, seed):
-    """Compare the audit of a log whose rows say when they were seen with audits of the same rows shuffled."""
+    """Compare the audit of a log whose rows have times of observation with audits of the same rows shuffled."""
     log = enveloped([(wire, CREATED + 1000.0 + at) for at, (wire, _) in enumerate(made(steps))])
     shuffled, expected = seed.sample(log, len(log)), told(audit(log, dialect=dialect))
 
@@ -703,7 +702,7 @@ DICE = st.randoms(use_true_random=False)
 @settings(max_examples=30)
 @given(dialect=st.sampled_from(["openai", "compatible"]), steps=steps, seed=DICE)
 def test_any_order_gives_the_same_findings(dialect, steps, seed):
-    """If each row says when it was seen, the order of the rows changes no finding."""
+    """If every row has a time of observation, the order of the rows changes no finding."""
     ordered_against_shuffled(dialect, steps, seed)
 
 
@@ -711,12 +710,12 @@ def test_any_order_gives_the_same_findings(dialect, steps, seed):
 @pytest.mark.parametrize("dialect", ["openai", "compatible"])
 @given(steps=steps, seed=DICE)
 def test_any_order_gives_the_same_findings_in_many_logs(dialect, steps, seed):
-    """In many logs of two dialects, the order of rows that say when they were seen changes no finding."""
+    """In many logs of two dialects, the order of rows with times of observation changes no finding."""
     ordered_against_shuffled(dialect, steps, seed)
 
 
 def first_findings_of_all(steps, most, seed):
-    """Compare the listed findings of an audit with a bound with those of an audit without."""
+    """Compare the listed findings of an audit with `max_findings` with the first of an audit without."""
     log = enveloped(seed.sample(made(steps), len(steps)))
     whole, report = audit(log), audit(log, max_findings=most)
 
@@ -728,14 +727,14 @@ def first_findings_of_all(steps, most, seed):
 @settings(max_examples=40)
 @given(steps=steps, most=st.integers(0, 6), seed=DICE)
 def test_the_first_findings_are_listed(steps, most, seed):
-    """With `max_findings` the listed findings are the first of all in the order of the log, whatever that is."""
+    """With `max_findings` the listed findings are the first in the log, in order of time or not."""
     first_findings_of_all(steps, most, seed)
 
 
 @pytest.mark.slow
 @given(steps=steps, most=st.integers(0, 6), seed=DICE)
 def test_the_first_findings_are_listed_in_many_logs(steps, most, seed):
-    """In many logs the listed findings are the first of all in the order of the log."""
+    """In many logs the listed findings are the first in the log."""
     first_findings_of_all(steps, most, seed)
 
 
@@ -772,7 +771,7 @@ def test_select_is_a_sieve_for_many_logs(steps, select):
 
 @attrs.frozen
 class Poll:
-    """A log of ten batches of any length, which is nowhere whole."""
+    """A log of ten batches and any number of rows, which are generated one by one."""
 
     rows: int
     changes: dict[str, object]
@@ -788,7 +787,7 @@ class Poll:
             yield {"observed_at": CREATED + 100.0 + number, "batch": batches[number % 10]}
 
     def audited(self, *, is_repeatable):
-        """Return how many findings of P104 its audit counts."""
+        """Return the count of P104 in an audit of this log."""
         report = audit(self if is_repeatable else iter(self), max_findings=100)
         assert (self.rows, "consistent") == (report.snapshots, report.verdict)
         return report.counts.get("P104", 0)
@@ -796,7 +795,7 @@ class Poll:
 
 @pytest.fixture
 def few_objects_to_collect():
-    """Let the garbage collector skip all objects that were there before the test: else a collection takes 0.1 s."""
+    """Freeze all objects from before the test: else each garbage collection takes 0.1 s."""
     gc.collect()
     gc.freeze()
     yield
@@ -815,20 +814,20 @@ def few_objects_to_collect():
     ],
 )
 def test_nothing_is_kept_of_a_row(changes, rows, findings, is_repeatable):
-    """The memory blocks of Python do not grow with the snapshots of ten batches, with findings or without."""
+    """The number of memory blocks does not grow with the snapshots of ten batches, with findings or without."""
     poll = Poll(rows, changes)
 
     assert findings == poll.audited(is_repeatable=is_repeatable)
-    # A report's spans of time fill up, two hundred at the most; one block for each row would be 3,000.
+    # A report has up to 200 spans of time; one block for each row would be 3,000.
     assert 1_000 > poll.blocks[-1] - poll.blocks[1]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("is_repeatable", [True, False])
 def test_memory_does_not_grow_with_rows(is_repeatable):
-    """Ten times as many snapshots of the same ten batches take hardly more memory at its height."""
+    """Ten times as many snapshots of ten batches raise the peak of memory by less than half."""
     peaks = []
-    for rows in (200, 2_000, 20_000):  # The first makes what is made once.
+    for rows in (200, 2_000, 20_000):  # The first run includes one-time allocations.
         tracemalloc.start()
         Poll(rows, {"expires_at": None}).audited(is_repeatable=is_repeatable)
         peaks.append(tracemalloc.get_traced_memory()[1])
@@ -838,7 +837,7 @@ def test_memory_does_not_grow_with_rows(is_repeatable):
 
 
 def test_a_report_keeps_no_log():
-    """A report holds findings and places, and not one snapshot."""
+    """A report holds findings and places, but no snapshot."""
     report = audit(LEFT)
 
     assert {Finding, UnreadableEntry, LogPosition} >= {
