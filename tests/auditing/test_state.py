@@ -1,4 +1,4 @@
-"""A state: two audits, one after the other, find what one audit of both logs finds; and what is refused."""
+"""State files: two audits, one after the other, find what one audit of both logs finds; and refused states."""
 
 import json
 import sqlite3
@@ -22,7 +22,7 @@ LATE = "observed at {}, and the state knows its batch up to {}"
 
 
 def timed(batches, *, since=CREATED + 1000):
-    """Put batches into envelopes, each observed a second after the one before."""
+    """Return batches in envelopes, each observed a second after the one before."""
     return [{"observed_at": since + at, "batch": batch} for at, batch in enumerate(batches)]
 
 
@@ -41,12 +41,12 @@ def written(path, log):
 
 
 def told(*reports):
-    """Return what reports list, one after the other, to the letter."""
+    """Return the listed findings of reports, with their messages."""
     return [(each.message, each.severity, each.to_dict()) for report in reports for each in report.findings]
 
 
 def numbers(*reports):
-    """Return the sum of the counts of reports."""
+    """Return the summed counts and snapshots of reports."""
     total = {}
     for report in reports:
         for code, count in report.counts.items():
@@ -54,18 +54,18 @@ def numbers(*reports):
     return total, sum(report.snapshots for report in reports)
 
 
-# ---------------------------------------------------------------- one after the other as in one go
+# ---------------------------------------------------------------- several audits against one
 
 
 def apart(folder, days, **how):
-    """Audit logs one after the other with a state, and all in one go; return the reports, and the one."""
+    """Return the reports of audits of logs one by one with a state, and the report of one audit of all."""
     paths = [written(folder / f"{number}.jsonl", day) for number, day in enumerate(days)]
     each = [audit(path, state=folder / "state.db", max_findings=10_000, **how) for path in paths]
     return each, audit(paths, max_findings=10_000, **how)
 
 
 def in_order(envelopes):
-    """Return envelopes in order of observation: what is not in order of the days is a matter of its own."""
+    """Return envelopes whose times never decrease within a batch."""
     clock = {}
     ordered = []
     for each in envelopes:
@@ -79,7 +79,7 @@ def in_order(envelopes):
 @pytest.mark.parametrize("server", ["openai", "azure", "compatible", "aibrix"])
 @pytest.mark.parametrize("number", range(2))
 def test_a_medley_cut_anywhere(server, number, tmp_path):
-    """Whole lives and anything else, cut at two random places: the findings are the same, letter by letter."""
+    """Complete and random histories, cut at two places, give the findings and messages of one audit."""
     dice = Random(f"{server} {number}")  # noqa: S311  # Not cryptography.
     log = in_order(wires(medley(dice, server, lives=40, others=80)))
     cuts = sorted(dice.sample(range(len(log)), 2))
@@ -93,7 +93,7 @@ def test_a_medley_cut_anywhere(server, number, tmp_path):
 
 @pytest.mark.parametrize("number", range(2))
 def test_days_that_are_out_of_order_in_themselves(number, tmp_path):
-    """Each day's log is sorted by itself, rows that do not say when they were observed among them."""
+    """Logs of days that are out of order and have rows without time give the findings of one audit."""
     dice = Random(number)  # noqa: S311  # Not cryptography.
     log = wires(medley(dice, "openai", lives=60, others=60))
     days = []
@@ -103,7 +103,7 @@ def test_days_that_are_out_of_order_in_themselves(number, tmp_path):
             for each in log[day::3]
         ]
         for batch_id in {each["batch"]["id"] for each in rows}:
-            # What comes first says when: else it would be of the day before.
+            # The first row needs a time: without one it would have that of the day before.
             first = next(row for row in rows if row["batch"]["id"] == batch_id)
             first["observed_at"] = CREATED + day * DAY_S + 1_500
         days.append(rows)
@@ -116,7 +116,7 @@ def test_days_that_are_out_of_order_in_themselves(number, tmp_path):
 @each_server
 @pytest.mark.parametrize("number", range(2))
 def test_a_recording_cut_anywhere(server, number, tmp_path):
-    """The life of a real server's batches, overnight, as its own dialect and as OpenAI's."""
+    """A recording of a real server, cut in two, gives the findings of one audit, in its dialect and OpenAI's."""
     log = of_batches(server)
     cut = Random(number).randrange(1, len(log))  # noqa: S311  # Not cryptography.
     for dialect in {server.dialect, "openai"}:
@@ -128,7 +128,7 @@ def test_a_recording_cut_anywhere(server, number, tmp_path):
 
 
 def test_a_finding_names_yesterdays_place(tmp_path):
-    """The earlier witness stands in the log of the day before."""
+    """The first place of a finding may be in the log of the previous audit."""
     days = [timed(seen("vpzc")), timed(seen("vpzcp")[-1:], since=CREATED + DAY_S)]
     (_, today), _ = apart(tmp_path, days)
 
@@ -139,7 +139,7 @@ def test_a_finding_names_yesterdays_place(tmp_path):
 
 
 def test_a_history_rule_can_look_back(tmp_path):
-    """Of one snapshot of each day, the second has a history."""
+    """A rule across snapshots is checked in the second of two audits of one snapshot each."""
     state = tmp_path / "state.db"
     reports = [audit(batch, state=state, select=["H501"]) for batch in (snap("v"), snap("vp"))]
 
@@ -147,7 +147,7 @@ def test_a_history_rule_can_look_back(tmp_path):
 
 
 def test_an_id_of_any_letters(tmp_path):
-    """It is found again."""
+    """A batch whose id has NUL and letters beyond ASCII is found in the state."""
     state = tmp_path / "state.db"
     audit(seen("vpzc", id="b\0é中"), state=state)
 
@@ -155,7 +155,7 @@ def test_an_id_of_any_letters(tmp_path):
 
 
 def test_a_number_that_is_huge(tmp_path):
-    """A count that no table holds is kept as every other."""
+    """A count beyond the integers of SQLite is stored and compared as any other."""
     state = tmp_path / "state.db"
     audit(snap("vp", request_counts={"total": 10**30, "completed": 10**30, "failed": 0}), state=state)
     report = audit(snap("vp", request_counts={"total": 10**30, "completed": 5, "failed": 0}), state=state)
@@ -163,11 +163,11 @@ def test_a_number_that_is_huge(tmp_path):
     assert {"H505": 1} == report.counts
 
 
-# ---------------------------------------------------------------- too late
+# ---------------------------------------------------------------- late rows
 
 
 def test_a_row_of_before_is_named_and_not_judged(tmp_path):
-    """It cannot be judged in order any more; the others are."""
+    """A row earlier than the state is reported as unreadable; later rows are checked."""
     state = tmp_path / "state.db"
     audit(timed(seen("vpzc")[1:]), state=state)
     report = audit([*timed(seen("vpzc")[:1]), *timed(seen("vpzc")[-1:], since=CREATED + 2000)], state=state)
@@ -177,7 +177,7 @@ def test_a_row_of_before_is_named_and_not_judged(tmp_path):
 
 
 def test_who_does_not_say_when_is_as_late_as_the_one_before(tmp_path):
-    """Behind a late row it is late too, tomorrow as well; behind one in time it is in time."""
+    """A row without time is late behind a late row, also in the next audit, and else in time."""
     state, (_, first, then, last) = tmp_path / "state.db", seen("vpzc")
     audit(timed([first]), state=state)
     late = {"observed_at": CREATED, "batch": first}
@@ -191,7 +191,7 @@ def test_who_does_not_say_when_is_as_late_as_the_one_before(tmp_path):
 
 @pytest.mark.parametrize("is_repeatable", [True, False])
 def test_late_rows_of_a_log_that_is_sorted(is_repeatable, tmp_path):
-    """They are named once, though the log is begun again."""
+    """A late row is reported once, although a log out of order is read again."""
     state = tmp_path / "state.db"
     audit(timed(seen("vpzc")[:2]), state=state)
     log = [*timed(seen("vpzc")[:1]), *timed(seen("vpzc")[2:], since=CREATED + 3000)[::-1]]
@@ -204,7 +204,7 @@ def test_late_rows_of_a_log_that_is_sorted(is_repeatable, tmp_path):
 
 
 def test_the_same_log_again_is_passed_over(tmp_path):
-    """By its name and its bytes; nothing is judged, so nothing is clean."""
+    """A log of the same path and bytes is skipped; if all are, the verdict is undetermined."""
     path, state = written(tmp_path / "log.jsonl", seen("vpzcp")), tmp_path / "state.db"
     audit(path, state=state)
     report = audit([path, written(tmp_path / "new.jsonl", seen("vp", id="batch_2"))], state=state)
@@ -217,7 +217,7 @@ def test_the_same_log_again_is_passed_over(tmp_path):
 
 
 def test_a_log_that_has_grown_is_another(tmp_path):
-    """What was there before is named row by row, or is known, and what is new is judged."""
+    """Earlier rows of a log that has grown are late or repeat the known one; its new rows are checked."""
     path, state = written(tmp_path / "log.jsonl", timed(seen("vp"))), tmp_path / "state.db"
     audit(path, state=state)
     report = audit(written(path, timed(seen("vpzcp"))), state=state)
@@ -226,7 +226,7 @@ def test_a_log_that_has_grown_is_another(tmp_path):
 
 
 def test_a_log_of_another_name_or_other_bytes_is_judged(tmp_path):
-    """A server that goes back to an earlier answer is not passed over."""
+    """A log of another path is checked, even if it repeats the bytes of an earlier one."""
     state = tmp_path / "state.db"
     for number, name in enumerate(["v", "vpzc", "v"]):
         report = audit(written(tmp_path / f"{number}.jsonl", [snap(name)]), state=state)
@@ -235,7 +235,7 @@ def test_a_log_of_another_name_or_other_bytes_is_judged(tmp_path):
 
 
 def test_standard_input_is_always_new(tmp_path, monkeypatch):
-    """Nobody knows whether it came before."""
+    """Standard input is checked again, even if it has the same bytes."""
     log = written(tmp_path / "log.jsonl", [snap("v")])
     for _ in range(2):
         with log.open() as piped:
@@ -245,14 +245,14 @@ def test_standard_input_is_always_new(tmp_path, monkeypatch):
 
 
 def test_a_log_that_cannot_be_read_leaves_the_state(tmp_path):
-    """A file without a permission is an error of the source's."""
+    """A log that cannot be opened is a SourceError that names it."""
     (tmp_path / "log.jsonl").symlink_to("log.jsonl")
     with pytest.raises(SourceError, match=r"log.jsonl: "):
         audit(tmp_path / "log.jsonl", state=tmp_path / "state.db")
 
 
 def test_a_log_that_goes_while_it_is_looked_at(tmp_path, monkeypatch):
-    """It is named, as one that cannot be opened."""
+    """A log that cannot be hashed is a SourceError that names it."""
     path = written(tmp_path / "log.jsonl", [snap("v")])
     monkeypatch.setattr(
         "batchfsm.auditing.state_file.file_digest", lambda *_: (_ for _ in ()).throw(OSError(5, "gone"))
@@ -265,7 +265,7 @@ def test_a_log_that_goes_while_it_is_looked_at(tmp_path, monkeypatch):
 
 
 def broken_off(folder):
-    """Return a log that raises in the middle of it."""
+    """Yield four snapshots, then raise."""
     yield from seen("vpz")
     yield snap("v", id="batch_2")
     raise RuntimeError(folder)
@@ -273,7 +273,7 @@ def broken_off(folder):
 
 @pytest.mark.parametrize("is_new", [True, False])
 def test_a_run_that_failed_changes_nothing(is_new, tmp_path):
-    """The next one goes on from where the last one ended that did not."""
+    """An audit that raises leaves the state unchanged."""
     state = tmp_path / "state.db"
     if not is_new:
         audit(snap("v"), state=state)
@@ -286,7 +286,7 @@ def test_a_run_that_failed_changes_nothing(is_new, tmp_path):
 
 
 def test_nothing_is_written_before_the_block_has_ended(tmp_path):
-    """Whoever could not deliver the findings gets them again."""
+    """If the block raises, the state is unchanged, and the next audit has the same findings."""
     state, log = tmp_path / "state.db", written(tmp_path / "log.jsonl", seen("vpzcp"))
     with pytest.raises(OSError, match="no such"), StateFile(state) as kept:
         assert {"H502": 1} == audit(log, state=kept).counts
@@ -301,14 +301,14 @@ def test_nothing_is_written_before_the_block_has_ended(tmp_path):
 
 
 def test_one_audit_at_a_time(tmp_path, monkeypatch):
-    """A second one would take in what the first has not written."""
+    """A state file that is open cannot be opened again."""
     monkeypatch.setattr("batchfsm.auditing.state_file._TIMEOUT_S", 0.0)
     with StateFile(tmp_path / "state.db"), pytest.raises(StateError, match=r"state\.db: another audit uses it$"):
         StateFile(tmp_path / "state.db")
 
 
 def test_a_full_disk_is_one_sentence(tmp_path):
-    """What was there stays as it was."""
+    """If the disk is full, the error is one sentence, and the state is unchanged."""
     state = tmp_path / "state.db"
     audit(snap("v"), state=state)
     before = state.read_bytes()
@@ -320,12 +320,12 @@ def test_a_full_disk_is_one_sentence(tmp_path):
     assert before == state.read_bytes()
 
 
-# ---------------------------------------------------------------- what is refused
+# ---------------------------------------------------------------- refused states
 
 
 @pytest.fixture
 def kept(tmp_path):
-    """Return a state under OpenAI's dialect."""
+    """Return the path of a state under OpenAI's dialect."""
     audit(seen("vp"), state=tmp_path / "state.db")
     return tmp_path / "state.db"
 
@@ -342,7 +342,7 @@ def kept(tmp_path):
     ],
 )
 def test_what_was_kept_otherwise_is_refused(how, problem, kept):
-    """What is known under one dialect says nothing under another."""
+    """A state made under another dialect, skew or lifecycle is refused and unchanged."""
     before = kept.read_bytes()
     with pytest.raises(StateError) as caught:
         audit(seen("vp"), state=kept, **how)
@@ -352,7 +352,7 @@ def test_what_was_kept_otherwise_is_refused(how, problem, kept):
 
 
 def test_a_newer_state_is_refused(kept):
-    """In one sentence, and it stays as it is."""
+    """A state of a newer version is refused and unchanged."""
     with closing(sqlite3.connect(kept)) as db:
         db.execute(f"PRAGMA user_version = {VERSION + 1}")
     before = kept.read_bytes()
@@ -363,33 +363,33 @@ def test_a_newer_state_is_refused(kept):
 
 
 def other_database(path):
-    """Make a SQLite file of somebody else's."""
+    """Make an unrelated SQLite file; return the expected problem."""
     with closing(sqlite3.connect(path)) as db:
         db.execute("CREATE TABLE t (x)")
     return "not a state of an audit, but some other SQLite file"
 
 
 def text(path):
-    """Make a file of text."""
+    """Make a file of text; return the expected problem."""
     path.write_text("precious, and longer than the hundred bytes of a header" * 3)
     return "not a state of an audit, nor any other SQLite file"
 
 
 def folder(path):
-    """Make a directory."""
+    """Make a directory; return the expected problem."""
     path.mkdir()
     return "not a file"
 
 
 def too_short(path):
-    """Make a file that is shorter than a header."""
+    """Make a file that is shorter than a header; return the expected problem."""
     path.write_text("precious")
     return "not a state of an audit, nor any other SQLite file"
 
 
 @pytest.mark.parametrize("make", [other_database, text, folder, too_short])
 def test_what_is_no_state_is_never_touched(make, tmp_path):
-    """Whatever it is."""
+    """A file or directory that is not a state is refused and unchanged."""
     path = tmp_path / "mine"
     problem = make(path)
     before = path.read_bytes() if path.is_file() else None
@@ -401,14 +401,14 @@ def test_what_is_no_state_is_never_touched(make, tmp_path):
 
 
 def test_no_directory_for_it(tmp_path):
-    """SQLite's own words."""
+    """If the directory does not exist, the error has SQLite's message."""
     with pytest.raises(StateError, match="unable to open database file"):
         audit(seen("vp"), state=tmp_path / "no" / "state.db")
 
 
 @pytest.mark.parametrize("length", [100, 600, 5000])
 def test_a_file_that_was_cut_off(length, kept):
-    """SQLite's own words."""
+    """If the file is truncated, the error has SQLite's message."""
     kept.write_bytes(kept.read_bytes()[:length])
     with pytest.raises(StateError, match=r"state\.db: database disk image is malformed$"):
         audit(seen("vp"), state=kept)
@@ -416,7 +416,7 @@ def test_a_file_that_was_cut_off(length, kept):
 
 @pytest.mark.parametrize("known", [b"", b"nonsense"])
 def test_a_damaged_batch(known, kept):
-    """It is named, and nothing is guessed."""
+    """A record that cannot be decoded is an error that names the state."""
     with closing(sqlite3.connect(kept)) as db, db:
         db.execute("UPDATE batches SET known = ?", (known,))
     with pytest.raises(StateError, match=r"state\.db: it is damaged: "):
@@ -424,18 +424,18 @@ def test_a_damaged_batch(known, kept):
 
 
 def test_an_empty_track_is_packed_too():
-    """Nothing known, and no places."""
+    """An empty record has no status and no places after it was packed and unpacked."""
     assert (None, {}) == ((track := _unpack(_pack(BatchRecord()))).status, track.places)
 
 
 def test_spark_keeps_no_state(tmp_path):
-    """It says so, before Spark is asked for."""
+    """The engine `spark` refuses a state before it starts Spark."""
     with pytest.raises(DefinitionError, match="invalid audit in Spark: it keeps no state"):
         audit("log.jsonl", engine="spark", state=tmp_path / "state.db")
 
 
 def test_columns_keep_no_state(tmp_path, monkeypatch):
-    """A large log is read row by row, and one remark says so; nobody says it who asked for rows."""
+    """With a state a large log is read row by row, with a remark unless `engine` is `rows`."""
     monkeypatch.setattr(api, "COLUMNS_BYTES_MIN", 1)
     log = written(tmp_path / "log.jsonl", seen("vp"))
     remarks = [audit(log, state=tmp_path / engine, engine=engine).remarks for engine in ("auto", "rows")]
@@ -444,7 +444,7 @@ def test_columns_keep_no_state(tmp_path, monkeypatch):
 
 
 def test_the_file_is_small(tmp_path):
-    """A batch that went its whole way takes a few hundred bytes."""
+    """A completed batch takes less than 400 bytes."""
     state = tmp_path / "state.db"
     audit((batch for number in range(1_000) for batch in seen("vpzc", id=f"batch_{number:032x}")), state=state)
 
@@ -452,7 +452,7 @@ def test_the_file_is_small(tmp_path):
 
 
 def test_the_same_lifecycle_under_its_own_name(tmp_path):
-    """A lifecycle of one's own has its name for a dialect."""
+    """A state made under a custom lifecycle is accepted under the same lifecycle."""
     openai = DIALECTS["openai"].lifecycle
     own = Lifecycle(name="own", states=openai.states, steps=openai.steps, initial=openai.initial)
     for _ in range(2):
