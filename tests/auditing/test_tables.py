@@ -32,7 +32,7 @@ SMALL = sys.maxsize
 
 
 def files(tmp_path, rows, whole=None):
-    """Write rows as JSON lines and as Parquet."""
+    """Write rows as JSON lines and as Parquet; return both paths."""
     lines, parquet = tmp_path / "log.jsonl", tmp_path / "log.parquet"
     lines.write_text("".join(map(line, rows)))
     pq.write_table(whole or flat_table(rows), parquet, row_group_size=20)
@@ -48,7 +48,7 @@ def set_threshold(patch, size):
 
 
 def judged(source, size, **options):
-    """Audit with a threshold for columns; return all that the report says, wherever the rows are from."""
+    """Return the report of an audit with a threshold for columns, without the log's path, and the unchecked rules."""
     with pytest.MonkeyPatch.context() as patch:
         set_threshold(patch, size)
         report = audit(source, **options)
@@ -63,7 +63,7 @@ def judged(source, size, **options):
 
 @pytest.mark.parametrize("server", DIALECTS)
 def test_a_table_is_judged_as_its_rows_are(server, tmp_path):
-    """Row by row and in columns: verdict, counts, findings, messages, places, what could not be read."""
+    """A table gives the report of its rows as JSON lines, row by row and in columns."""
     rows = medley(random.Random(server), server, 10, 20)  # noqa: S311
     lines, parquet = files(tmp_path, rows)
     expected = judged(lines, SMALL, dialect=server)
@@ -77,7 +77,7 @@ def test_a_table_is_judged_as_its_rows_are(server, tmp_path):
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_shapes(shape, tmp_path):
-    """However the columns are called, ordered and typed, and wherever the batch stands."""
+    """Tables of other column names, orders, types and nesting give the report of their rows as JSON lines."""
     rows = healthy()
     lines, parquet = files(tmp_path, rows, SHAPES[shape](rows))
     expected = judged(lines, SMALL)
@@ -89,7 +89,7 @@ def test_shapes(shape, tmp_path):
 
 
 def is_large(path):
-    """Tell whether a log is read in columns; nothing of it is checked."""
+    """Return whether a log is read in columns, without checking it."""
     taken = []
     with pytest.MonkeyPatch.context() as patch:
         enable_columns(patch, bytes_min=api.COLUMNS_BYTES_MIN)
@@ -101,7 +101,7 @@ def is_large(path):
 
 @pytest.mark.parametrize("suffix, size", [("jsonl", 2**18), ("jsonl.gz", 2**15), ("jsonl.zst", 2**15)])
 def test_which_files_are_large(suffix, size, tmp_path):
-    """By about how many snapshots they hold: compressed files hold eight times as many a byte."""
+    """A file is large from 256 KiB, and from 32 KiB if it is compressed."""
     path = tmp_path / f"log.{suffix}"
     path.touch()
     os.truncate(path, size - 1)
@@ -113,7 +113,7 @@ def test_which_files_are_large(suffix, size, tmp_path):
 
 @pytest.mark.parametrize("rows", [2**9 - 1, 2**9])
 def test_which_tables_are_large(rows, tmp_path):
-    """By the number of rows, because a table has many more snapshots a byte than JSON."""
+    """A table is large from 512 rows, because it has many more snapshots a byte than JSON."""
     path, few = tmp_path / "log.parquet", flat_table(healthy())
     pq.write_table(pa.concat_tables([few] * (rows // len(few) + 1))[:rows], path)
 
@@ -121,7 +121,7 @@ def test_which_tables_are_large(rows, tmp_path):
 
 
 def test_a_healthy_table_in_columns(tmp_path, monkeypatch, column_runs):
-    """The row engine reads no row of it."""
+    """The row engine reads no row of a healthy table."""
     read = []
     monkeypatch.setattr(tables.TableRows, "reread", lambda *_: read.append(True) or iter(()))
     rows = [row for row in healthy() if row["id"] == "b0"]
@@ -143,7 +143,7 @@ FRAMES = {
 
 @pytest.mark.parametrize("library", FRAMES)
 def test_dataframes(library, tmp_path):
-    """Whatever library they are of; places count rows from 1."""
+    """Dataframes of each library give the report of their rows as JSON lines; places count rows from 1."""
     lines, parquet = files(tmp_path, healthy())
     expected = judged(lines, SMALL)
 
@@ -152,7 +152,7 @@ def test_dataframes(library, tmp_path):
 
 
 def test_a_state_goes_on_over_tables(tmp_path):
-    """A file that the state has is skipped and named; a frame has no name, and is always new."""
+    """A file that the state has is skipped with a remark; a dataframe has no name and is always read."""
     rows, state = healthy(), tmp_path / "state.db"
     lines, parquet = files(tmp_path, rows)
     Path(lines).write_text("".join(map(line, rows[:3])))
@@ -169,7 +169,7 @@ def test_a_state_goes_on_over_tables(tmp_path):
 
 
 def test_a_file_that_cannot_be_looked_into_is_no_table(tmp_path, monkeypatch):
-    """What is wrong with it is said by who reads it."""
+    """A file that cannot be opened is an error with the system's message."""
 
     def denied(*_, **__):
         raise PermissionError(13, "Permission denied")
@@ -182,7 +182,7 @@ def test_a_file_that_cannot_be_looked_into_is_no_table(tmp_path, monkeypatch):
 
 
 def test_files_of_both_kinds_are_one_log(tmp_path, monkeypatch):
-    """In the order in which they are named; findings have the place of their file."""
+    """JSON lines and Parquet are one log in the given order; findings name the file of their row."""
     rows = healthy()
     lines, parquet = files(tmp_path, rows)
     Path(lines).write_text("".join(map(line, rows[:3])))
@@ -197,13 +197,13 @@ def test_files_of_both_kinds_are_one_log(tmp_path, monkeypatch):
     assert len(rows) == found[0]["snapshots"]
 
 
-# ---------------------------------------------------------------- what columns do not show
+# ---------------------------------------------------------------- values that columns cannot represent
 
 
 @pytest.mark.parametrize("server", ["openai", "azure"])
 @pytest.mark.parametrize("oddity", ODD)
 def test_both_readings_say_the_same_of_oddities(oddity, server, tmp_path):
-    """What columns cannot tell exactly, the scalar core reads."""
+    """Both engines give the same report of a column of odd values."""
     column, kind, values = ODD[oddity]
     rows = [row for row in healthy() for _ in values]
     array = pa.array([values[place % len(values)] for place in range(len(rows))], kind)
@@ -221,7 +221,7 @@ def test_both_readings_say_the_same_of_oddities(oddity, server, tmp_path):
     "text", [None, "", "null", "12", "[1]", "{", '{"a": "\n"}', '{"object": "list", "data": [%s, {}]}', "%s %s"]
 )
 def test_both_readings_say_the_same_of_json_text(text, tmp_path):
-    """A page may stand in a row, and anything else."""
+    """Both engines give the same report of a column of JSON text, with pages and other text in it."""
     rows = healthy()
     good = json.dumps(json.loads(line(rows[0])))
     table = pa.table({"text": [text and text.replace("%s", good), good, *map(line, rows)]})
@@ -232,7 +232,7 @@ def test_both_readings_say_the_same_of_json_text(text, tmp_path):
 
 
 def test_metadata_that_are_null_in_a_struct_are_absent(tmp_path):
-    """A struct has the keys of all rows; half a row's are nobody's fault."""
+    """Null keys of a struct count as absent, because a struct has the keys of all rows."""
     rows = [row for row in healthy() if row["id"] == "b0"]
     table = parsed("metadata", pa.struct({"team": pa.string(), "other": pa.string()}))(rows)
 
@@ -240,14 +240,14 @@ def test_metadata_that_are_null_in_a_struct_are_absent(tmp_path):
 
 
 def test_both_readings_say_the_same_without_most_columns():
-    """What is missing is null to both."""
+    """Both engines give the same report of a table of three columns."""
     table = flat_table(healthy()).select(["created_at", "id", "status"])
 
     assert judged(table, SMALL) == judged(table, LARGE)
 
 
 def test_numbers_by_dictionary():
-    """A dataframe may hold any column so."""
+    """A dictionary-encoded column of numbers gives the report of a plain one."""
     whole = flat_table(healthy())
     place = whole.schema.get_field_index("created_at")
     table = whole.set_column(place, "created_at", whole["created_at"].dictionary_encode())
@@ -257,7 +257,7 @@ def test_numbers_by_dictionary():
 
 
 def test_a_frame_in_many_batches(monkeypatch):
-    """Rows are found again in whichever of them they are."""
+    """A dataframe in many record batches gives the report of a single one."""
     expected = judged(flat_table(healthy()), SMALL)
     monkeypatch.setattr(tables, "BATCH_ROWS", 2)
 
@@ -268,7 +268,7 @@ def test_a_frame_in_many_batches(monkeypatch):
 
 
 def test_rules_without_their_column_are_named():
-    """They find nothing, and the verdict is not `consistent`; to ignore them is to know it."""
+    """Rules without their column are named, and the verdict is `undetermined` unless they are ignored."""
     rows = [row for row in healthy() if row["id"] == "b0"]
     table = flat_table(rows, metadata=None, expires_at=None, output_file_id=None)
     report = audit(table)
@@ -281,7 +281,7 @@ def test_rules_without_their_column_are_named():
 
 
 def test_a_stamp_without_a_column_says_nothing():
-    """Nobody knows whether the server sent it; the others are judged."""
+    """A stamp without a column counts as unknown, not as null, and violates no rule."""
     rows = [row for row in healthy() if row["id"] == "b0"]
     for row in rows:
         row["in_progress_at"] = None if row["status"] == "in_progress" else row["in_progress_at"]
@@ -292,7 +292,7 @@ def test_a_stamp_without_a_column_says_nothing():
 
 
 def test_without_most_columns():
-    """A table of three columns has little to say."""
+    """These rules cannot be checked in a table of id, status and created_at."""
     assert {
         "S003", "S006", "P101", "P102", "P103", "P104", "T201", "T202", "T203", "T204", "T207", "C301", "C302", "C303", "C304",
         "F401", "F402", "F403", "F404", "F405", "H504", "H505", "H506", "H508",
@@ -300,7 +300,7 @@ def test_without_most_columns():
 
 
 def test_two_of_three_numbers_are_no_counts():
-    """Without the third nothing can be said of them."""
+    """Without one of the three counts, rules about counts cannot be checked."""
     table = flat_table(healthy(), request_counts_failed=None)
 
     assert {"C301", "C302", "C303", "C304", "F402", "F405", "H505"} == {*audit(table).not_looked}
@@ -310,7 +310,7 @@ def test_two_of_three_numbers_are_no_counts():
 
 
 def refused(source, **options):
-    """Return the one line of what stops an audit."""
+    """Return the message of the error that stops an audit, which must be one line."""
     with pytest.raises(SourceError) as caught:
         audit(source, **options)
     assert "\n" not in str(caught.value)
@@ -332,7 +332,7 @@ WRONG = {
 
 @pytest.mark.parametrize("column", WRONG)
 def test_a_column_of_another_type_is_refused(column):
-    """By its type, whatever its values are."""
+    """A column of an unsuitable type is refused, whatever its values are."""
     kind, value, expected = WRONG[column]
     table = flat_table(healthy(), **{column: None})
 
@@ -340,7 +340,7 @@ def test_a_column_of_another_type_is_refused(column):
 
 
 def test_numbers_in_a_struct_are_numbers():
-    """They are found by their path."""
+    """The error about a number in a struct names its path."""
     table = nested_counts(healthy()).drop_columns("request_counts")
     counts = pa.array([{"total": "5"}] * table.num_rows)
 
@@ -350,7 +350,7 @@ def test_numbers_in_a_struct_are_numbers():
 
 
 def test_a_column_that_stands_twice_is_refused():
-    """Which of them counts is not for us to say; of a column that nobody reads it is no matter."""
+    """Two columns for one field are refused; unused columns may have the same name."""
     table = flat_table(healthy())
     twice = table.append_column("status", table["status"])
     spelled = table.append_column("createdAt", table["created_at"])
@@ -364,7 +364,7 @@ def test_a_column_that_stands_twice_is_refused():
 
 
 def test_a_clock_that_stands_twice_is_refused():
-    """As any other column."""
+    """Two columns `observed_at` are refused."""
     table = flat_table(healthy())
 
     assert "dataframe: the column observed_at stands twice" == refused(
@@ -373,18 +373,18 @@ def test_a_clock_that_stands_twice_is_refused():
 
 
 def test_a_table_without_batches_is_refused():
-    """Its columns are named."""
+    """A table without the required columns is refused, and the message lists its columns."""
     assert "dataframe: no column for status, created_at; there are id, n" == refused(pa.table({"id": ["a"], "n": [1]}))
     assert "dataframe: no column for id, status, created_at; there are none" == refused(pa.table({}))
 
 
 def test_a_series_is_no_table():
-    """It has no columns."""
+    """An array without columns is refused."""
     assert refused(pa.chunked_array([[1, 2]])).startswith("dataframe: ")
 
 
 def test_text_that_is_not_utf_8_is_refused():
-    """Parquet lets anything be called text."""
+    """A column of text or bytes that are not UTF-8 is refused."""
     array = pa.array([b"caf\xe9"]).cast(pa.binary()).view(pa.string())
     table = flat_table(healthy()[:1], id=None).append_column("id", array)
     named = flat_table(healthy()[:1], id=None).append_column("id", pa.array([b"caf\xe9"]))
@@ -395,7 +395,7 @@ def test_text_that_is_not_utf_8_is_refused():
 
 @pytest.mark.parametrize("size", [SMALL, LARGE])
 def test_a_damaged_page_stops_the_audit(size, tmp_path, monkeypatch):
-    """One line says so; nothing of what came before is reported as if it were whole."""
+    """A damaged page is an error of one line, and there is no report of the rows before it."""
     set_threshold(monkeypatch, size)
     path = tmp_path / "log.parquet"
     pq.write_table(flat_table(healthy() * 12), path, row_group_size=20, write_page_checksum=True, compression="NONE")
@@ -408,7 +408,7 @@ def test_a_damaged_page_stops_the_audit(size, tmp_path, monkeypatch):
 
 
 def test_what_is_no_parquet_is_refused(tmp_path):
-    """By its name it should be, or by what was asked for; or it is not there."""
+    """A `.parquet` file of other content is refused, and so is a missing file."""
     path, absent = tmp_path / "log.parquet", tmp_path / "absent.parquet"
     path.write_text("{}\n")
 
@@ -418,7 +418,7 @@ def test_what_is_no_parquet_is_refused(tmp_path):
 
 
 def test_a_file_that_changes_while_it_is_read(tmp_path, monkeypatch):
-    """Row by row, the second reading meets another file."""
+    """A file that is modified during an audit stops it."""
     path = tmp_path / "log.parquet"
     pq.write_table(flat_table(healthy()), path)
     real = tables.Parquet._read_groups
@@ -434,7 +434,7 @@ def test_a_file_that_changes_while_it_is_read(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("size", [SMALL, LARGE])
 def test_a_file_that_shrinks_while_it_is_read(size, tmp_path, monkeypatch):
-    """Its end is gone."""
+    """A file that is truncated during an audit stops it with one line."""
     set_threshold(monkeypatch, size)
     path = tmp_path / "log.parquet"
     pq.write_table(flat_table(healthy() * 60), path, row_group_size=50)
@@ -450,7 +450,7 @@ def test_a_file_that_shrinks_while_it_is_read(size, tmp_path, monkeypatch):
 
 
 def test_no_room_to_spill(tmp_path, monkeypatch):
-    """A table out of order is dealt out to disk, and a full one is told of."""
+    """If the disk is full, sorting a table that is out of order stops with one line."""
     set_threshold(monkeypatch, LARGE)
 
     def full(*_, **__):
@@ -462,7 +462,7 @@ def test_no_room_to_spill(tmp_path, monkeypatch):
 
 
 def test_a_table_out_of_order_is_sorted(tmp_path):
-    """By time, as any log."""
+    """A table out of order is sorted by time and has no H507."""
     rows = healthy()[::-1]
 
     assert judged(flat_table(rows), SMALL) == judged(flat_table(rows), LARGE)
@@ -470,7 +470,7 @@ def test_a_table_out_of_order_is_sorted(tmp_path):
 
 
 def test_parquet_is_known_by_its_first_bytes(tmp_path):
-    """Whatever it is called; asked for as JSON, it is read as that."""
+    """Parquet is detected by its first bytes, unless the input format is `json`."""
     path = tmp_path / "log"
     pq.write_table(flat_table(healthy()), path)
 
@@ -479,7 +479,7 @@ def test_parquet_is_known_by_its_first_bytes(tmp_path):
 
 
 def test_many_small_groups(tmp_path):
-    """They are read together, up to a batch."""
+    """Small row groups are joined into record batches, and the report is the same."""
     path = tmp_path / "log.parquet"
     rows = healthy() * 20
     pq.write_table(flat_table(rows), path, row_group_size=3)
@@ -491,7 +491,7 @@ def test_many_small_groups(tmp_path):
 
 
 def test_one_group_of_rows(tmp_path):
-    """It is read by itself."""
+    """`group_batches` yields the rows of one row group."""
     path = tmp_path / "log.parquet"
     pq.write_table(flat_table(healthy()), path, row_group_size=2)
     file = tables.Parquet(str(path))
@@ -507,7 +507,7 @@ def rows_like(batch, rows):
 
 
 def test_a_column_name_that_is_not_utf_8(tmp_path):
-    """The file is damaged, and one line says so."""
+    """A damaged column name is an error of one line."""
     path = tmp_path / "log.parquet"
     pq.write_table(flat_table(healthy()), path, store_schema=False)
     path.write_bytes(path.read_bytes().replace(b"finalizing_at", b"finalizing\xff\xff\xff"))
@@ -516,12 +516,12 @@ def test_a_column_name_that_is_not_utf_8(tmp_path):
 
 
 def test_no_rows_of_an_empty_table():
-    """None are read again."""
+    """An empty table has no rows to read again."""
     assert [] == [*tables.Frame(flat_table([])).reread([])]
 
 
 def test_an_empty_table():
-    """It says nothing, and so the verdict is `undetermined`."""
+    """An empty table is `undetermined`, row by row and in columns."""
     empty = flat_table([])
 
     assert judged(empty, SMALL) == judged(empty, LARGE)
@@ -529,7 +529,7 @@ def test_an_empty_table():
 
 
 def test_without_arrow(monkeypatch, tmp_path):
-    """One sentence says what to install."""
+    """Without pyarrow, the message names the extra to install."""
     path = tmp_path / "log.parquet"
     pq.write_table(flat_table(healthy()), path)
     monkeypatch.setitem(sys.modules, "pyarrow", None)
@@ -542,7 +542,7 @@ def test_without_arrow(monkeypatch, tmp_path):
 
 
 def test_a_table_of_which_few_rows_can_be_decoded(monkeypatch, column_runs):
-    """The row engine reads a table with times that are text."""
+    """The row engine reads a table whose times are text, because few rows can be decoded."""
     monkeypatch.setattr("batchfsm.auditing.columns.engine._UNDECODED_MAX", 3)
     table = recast(created_at=pa.string())(healthy() * 3)
 
@@ -554,7 +554,7 @@ def test_a_table_of_which_few_rows_can_be_decoded(monkeypatch, column_runs):
 
 
 def test_the_command(tmp_path):
-    """Exit status 1 for an error, 2 for what stops it; a timeline has no use for tables."""
+    """The command exits with 1 for an error and 2 for a bad table; `timeline` refuses Parquet."""
     good, bad = tmp_path / "good.parquet", tmp_path / "bad"
     pq.write_table(flat_table(healthy()), good)
     pq.write_table(pa.table({"n": [1]}), bad)
@@ -577,7 +577,7 @@ def test_the_command(tmp_path):
 
 
 def test_spark_knows_parquet_by_its_name(tmp_path):
-    """What it is told of another file it does not believe."""
+    """Spark refuses the input format `parquet` for names that do not end in `.parquet`."""
     path = tmp_path / "log.pq"
     pq.write_table(flat_table(healthy()), path)
 
