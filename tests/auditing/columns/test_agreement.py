@@ -45,7 +45,7 @@ def test_any_log(dialect, is_sorted, seeds, tmp_path, column_runs):
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_every_oddity(dialect, tmp_path, column_runs):
-    """Each odd value stands in a batch of its own: where its field belongs, and behind all other fields."""
+    """Each odd value, in a batch of its own, gives equal reports: in the place of its field, and after all fields."""
     log = []
     for key, values in ODDITIES.items():
         for value in values:
@@ -66,7 +66,7 @@ def test_every_oddity(dialect, tmp_path, column_runs):
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps, st.booleans(), st.sampled_from(["openai", "azure", "compatible", "dashscope"]), st.sampled_from(OPTIONS))
 def test_a_few_rows(column_runs, steps, in_order, dialect, options):
-    """Rows that each change the row before it, odd values and missing times included."""
+    """Rows that each change the row before, with odd values and missing times, give equal reports."""
     with TemporaryDirectory() as folder:
         log = "".join(json.dumps(row) + "\n" for row in in_envelopes(made(steps, in_order=in_order)))
 
@@ -83,7 +83,7 @@ GOOD = json.dumps(snap("v"))
     [*LINES, GOOD + '{"status":"failed"}', GOOD + "[]", f'{{"batch":{GOOD},"snapshot":{GOOD}}}', f'{{"data":[{GOOD},{{"status":"x"}}]}}', f'{{"at":5,"data":[{GOOD}]}}'],
 )  # fmt: skip
 def test_any_other_line(line, tmp_path, column_runs):
-    """A line that is no batch leaves the lines before and behind it readable."""
+    """A line that is no batch does not affect the lines before and after it."""
     log = "\n".join([json.dumps(snap("vpz")), line, json.dumps(snap("vpzc")), json.dumps(snap("vpzcp"))])
 
     row_by_row, in_columns = both(written(tmp_path, log))
@@ -108,7 +108,7 @@ def test_a_line_that_is_not_utf_8(tmp_path, column_runs):
     "more", [{f"x{number}": number for number in range(70)}, {"x" * 5000: 1}, {"x": [0] * 1100}], ids=str
 )
 def test_a_line_beyond_the_limits_of_the_tokenizer(more, tmp_path, column_runs):
-    """Too many keys, a long key, too many tokens: the row engine reads the line."""
+    """The row engine reads a line with too many keys, a long key or too many tokens."""
     row_by_row, in_columns = both(written(tmp_path, "\n".join(json.dumps(snap(p) | more) for p in ("v", "vp"))))
 
     assert (1, 2) == (len(column_runs), in_columns.snapshots)
@@ -116,7 +116,7 @@ def test_a_line_beyond_the_limits_of_the_tokenizer(more, tmp_path, column_runs):
 
 
 def test_many_batches(tmp_path, column_runs, monkeypatch):
-    """The table of batches grows, and each batch is found again."""
+    """The table of batches grows, and the reports are equal."""
     monkeypatch.setattr(json_lines, "_SPLIT_BYTES", 300_000)
     log = [json.dumps(snap(path, id=f"batch_{number}")) for path in ("v", "vp") for number in range(2500)]
 
@@ -164,7 +164,7 @@ def test_an_earlier_status_with_counts(done, tmp_path, column_runs):
 
 @pytest.mark.parametrize("memory", ["1GB", 1])
 def test_a_healthy_log(memory, tmp_path, column_runs):
-    """The verdict comes from columns, with memory for all batches and with none."""
+    """The verdict comes from columns, whether memory holds all batches or none."""
     log = [
         json.dumps({"observed_at": 1_760_100_000 + second, "snapshot": snap(path)})
         for second, path in enumerate(["v", "vp", "vpz", "vpzc"])
@@ -219,7 +219,7 @@ def test_each_rule(code, tmp_path, column_runs):
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_lines_in_memory(dialect):
-    """Lines that were parsed before, with a place each, give the report of the row engine."""
+    """Parsed lines, with a place each, give the report of the row engine."""
     named, template = DIALECTS[dialect], FindingsAccumulator(select=None, ignore=(), listed_max=5)
     pool = ParserPool(named)
     for seed in range(20):
@@ -238,7 +238,7 @@ def test_lines_in_memory(dialect):
 
 
 def polled(rnd, name):
-    """Return the rows of a batch whose counts mostly rise and nothing else changes, with an odd row now and then."""
+    """Return the rows of a batch whose counts mostly rise while all else is constant, with an odd row now and then."""
     row = snap("vp", id=name)
     begun = row["in_progress_at"]
     counts = {"total": 10_000, "completed": 0, "failed": 0}

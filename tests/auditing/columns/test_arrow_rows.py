@@ -1,4 +1,4 @@
-"""Rows out of Arrow's columns: what is decoded is what the row engine reads, whatever the types, nulls and slices."""
+"""Rows decoded from Arrow's columns equal those of the row engine, for any types, nulls and slices."""
 
 import json
 import random
@@ -27,7 +27,7 @@ from support.arrow_tables import ENTRY, ODD, SHAPES, flat_table, healthy, line
 
 
 def compare(table, dialect):
-    """Read a table in columns, and compare each decoded row with the row engine; return which rows are decoded."""
+    """Compare each decoded row of a table with the row engine; return which rows are decoded."""
     dialect, decoded = DIALECTS[dialect], bytearray()
     comparison, wire, table_rows = RowComparison(dialect), reader(dialect), TableRows(table)
     raw = iter(table_rows)
@@ -69,7 +69,7 @@ def test_rows_of_tables_and_of_lines(dialect, tmp_path):
 @pytest.mark.parametrize("dialect", ["openai", "azure"])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_every_shape(shape, dialect, tmp_path):
-    """A healthy row is decoded, as a dataframe and out of Parquet; all decoded rows are as the row engine reads them."""
+    """A healthy row is decoded, from a dataframe and from Parquet; all decoded rows equal the row engine's."""
     table = SHAPES[shape](healthy())
     pq.write_table(table, tmp_path / "log.parquet", row_group_size=3)
     parquet = Parquet(str(tmp_path / "log.parquet"))
@@ -84,7 +84,7 @@ def test_every_shape(shape, dialect, tmp_path):
 @pytest.mark.parametrize("dialect", ["openai", "azure", "compatible"])
 @pytest.mark.parametrize("oddity", ODD)
 def test_every_oddity(oddity, dialect):
-    """An odd value is not decoded, or is what the row engine reads."""
+    """An odd value is not decoded, or is decoded as the row engine reads it."""
     column, kind, values = ODD[oddity]
     logged = [row for row in healthy() for _ in values]
     odd = pa.array([values[place % len(values)] for place in range(len(logged))], kind)
@@ -111,7 +111,7 @@ JSON_ODDITIES = ["", "null", "{", "[]", "{}", "5", '"x"', '{"a":1,"a":2}', "[1",
 
 
 def array_of(rnd, values, kind, count):
-    """Return an array of some of the values that its type can hold; sometimes with nulls, garbage below them, or sliced."""
+    """Return an array of random values that its type can hold, sometimes sliced, or with bytes under its nulls."""
     if kind == pa.null():
         return pa.nulls(count)
     kind, index = (kind.value_type, kind.index_type) if pa.types.is_dictionary(kind) else (kind, None)
@@ -136,7 +136,7 @@ def _can_hold(kind, value):
 
 
 def _with_nulls(rnd, drawn):
-    """Return an array in which values are null, whose bytes are still in the buffers where the type allows it."""
+    """Return an array with nulls, whose bytes are still in the buffers where the type allows it."""
     share = rnd.choice([0.1, 0.5, 0.5, 1.0])
     valid = [rnd.random() > share for _ in drawn]
     if pa.types.is_nested(drawn.type) or pa.types.is_string_view(drawn.type):
@@ -148,7 +148,7 @@ def _with_nulls(rnd, drawn):
 
 
 def texts(rnd, count, field, dialect):
-    """Return texts as a field may have them."""
+    """Return an array of texts, as a field may have them."""
     values = words(dialect) if field == "status" else GARBAGE[field]
     if rnd.random() < 0.7:
         values = [value for value in values if value]
@@ -161,7 +161,7 @@ def texts(rnd, count, field, dialect):
 
 
 def nested(rnd, count, field):
-    """Return values of a nested field: as nested, or as JSON text."""
+    """Return values of a nested field, as nested values or as JSON text."""
     values = {"errors": ERRORS, "metadata": METADATA, "usage": METADATA, "request_counts": COUNT_VALUES}[field]
     kinds = {
         "errors": [pa.list_(ENTRY), pa.large_list(ENTRY), pa.struct({"object": pa.string(), "data": pa.list_(ENTRY)}), pa.struct({"code": pa.string()}), pa.list_(pa.string()), pa.list_(pa.struct({"code": pa.int64()}))],
@@ -246,7 +246,7 @@ def test_any_table(dialect, seeds, monkeypatch):
 @many_seeds
 @pytest.mark.parametrize("dialect", ["openai", "azure"])
 def test_tables_of_a_struct(dialect, seeds):
-    """Where a struct holds the batch, a null struct has null fields."""
+    """If a struct holds the batch, a null struct has null fields."""
     decoded = bytearray()
     for seed in seeds:
         rnd = random.Random(f"struct {dialect} {seed}")  # noqa: S311
@@ -263,7 +263,7 @@ def test_tables_of_a_struct(dialect, seeds):
 
 @many_seeds
 def test_tables_of_json_text(seeds):
-    """Each document is decoded as the row engine reads it; times beside it count where it has none."""
+    """Each document is decoded as the row engine reads it; the column of times counts if it has no time."""
     decoded = bytearray()
     for seed in seeds:
         rnd = random.Random(f"text {seed}")  # noqa: S311
@@ -299,7 +299,7 @@ def test_offsets_of_either_width():
 
 @pytest.mark.parametrize("offset", range(17))
 def test_bitmaps(offset):
-    """A bit is read at any offset, and no byte behind the bitmap."""
+    """A bit is read at any offset, and no byte after the bitmap is read."""
     bits = [(place * 7) % 3 > 0 for place in range(40)]
     packed = bytearray(5)
     for place, bit in enumerate(bits):

@@ -81,7 +81,7 @@ def test_which_selected_rules_could_not_be_checked(select, log, memory, tmp_path
 
 
 def test_engines_that_disagree(tmp_path, column_runs, monkeypatch):
-    """A violation that only the compiled rules find is an error, and no report."""
+    """A violation that only the compiled rules find is an error, and there is no report."""
 
     class Rules:
         def __init__(self, tables):
@@ -100,7 +100,7 @@ def test_engines_that_disagree(tmp_path, column_runs, monkeypatch):
 
 
 def test_null_times_of_a_dialect_that_hold_a_bool(tmp_path, column_runs):
-    """False means null only where the log has false: 0 and true are no times in either engine, and 7 is null."""
+    """In both engines `false` and 7 are null as the dialect defines; 0 and `true` are invalid times."""
     dialect = attrs.evolve(DIALECTS["openai"], name="own", null_time_values=(False, 7))
     rows = [snap("v", id=f"batch_{value}") | {"in_progress_at": value} for value in (False, 0, True, 7)]
     row_by_row, report = both(written(tmp_path, "".join(json.dumps(row) + "\n" for row in rows)), dialect=dialect)
@@ -121,14 +121,14 @@ def run_with_seed(rows, seed):
 
 
 def test_texts_that_collide_under_a_known_seed():
-    """Two endpoints of one hash hide a change as long as their author knows the seed; each process has a secret one."""
+    """Two endpoints of equal hashes under a known seed hide a change; under other seeds H503 finds it."""
     changed = [snap("v", endpoint=endpoint) for endpoint in COLLIDING]
 
     assert [{}, {"H503": 1}, {"H503": 1}] == [run_with_seed(changed, seed) for seed in (0, 1, HASH_SEED)]
 
 
 def test_every_process_has_a_seed_of_its_own():
-    """The seed of another process is another one."""
+    """Two processes have different seeds."""
     code = "from batchfsm.auditing.columns import HASH_SEED; print(HASH_SEED)"
     other = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True).stdout
 
@@ -136,7 +136,7 @@ def test_every_process_has_a_seed_of_its_own():
 
 
 def test_ids_that_collide_under_a_known_seed():
-    """Two ids of one secret hash are still told apart by the public one."""
+    """Two ids with equal hashes under one seed are distinguished by their second hash."""
     batches = [snap("v", id=batch_id) for batch_id in COLLIDING]
 
     assert [{}, {}] == [run_with_seed(batches, seed) for seed in (0, HASH_SEED)]

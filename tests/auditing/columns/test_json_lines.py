@@ -25,7 +25,7 @@ OPENAI = DIALECTS["openai"]
 
 @pytest.mark.parametrize("split_bytes", [1, 7, 1000])
 def test_splits_may_be_cut_anywhere(split_bytes, tmp_path, column_runs, monkeypatch):
-    """A line that lies across splits is one line, at the end of the file too."""
+    """A line that spans several splits is one line, also at the end of the file."""
     monkeypatch.setattr(json_lines, "_SPLIT_BYTES", split_bytes)
     log = "\n\n".join(json.dumps(snap(path)) for path in ["v", "vp", "vpv", "vpz", "vpzc", "vpzcp"])
 
@@ -37,7 +37,7 @@ def test_splits_may_be_cut_anywhere(split_bytes, tmp_path, column_runs, monkeypa
 
 
 def lines_of(text, split_bytes):
-    """Return the lines of a text split by split, with where each split begins."""
+    """Yield the splits of a text, each with its lines and offset."""
 
     def fill(offset, buffer):
         assert offset + len(buffer) <= len(text)
@@ -54,7 +54,7 @@ def lines_of(text, split_bytes):
 )
 @pytest.mark.parametrize("more_bytes", [1, 3, 1000])
 def test_each_line_is_in_the_split_in_which_it_begins(text, more_bytes, monkeypatch):
-    """Cut after any number of bytes, the splits have all lines once, at their offsets."""
+    """Splits of any number of bytes contain all lines once, at their offsets."""
     monkeypatch.setattr(line_splits, "_MORE_BYTES", more_bytes)
     whole = text if text.endswith(b"\n") or not text else text + b"\n"
     for split_bytes in range(1, len(text) + 2):
@@ -71,14 +71,14 @@ def test_each_line_is_in_the_split_in_which_it_begins(text, more_bytes, monkeypa
 
 
 def test_a_split_without_a_line_is_empty():
-    """In the middle of a long line no line begins."""
+    """A split in the middle of a long line is empty."""
     middle = [*lines_of(b"a" * 100, 10)][5]
 
     assert Split(60, bytearray(b"\n" * PAD), 0, is_whole=True) == middle
 
 
 def test_a_line_too_long_for_memory(tmp_path, column_runs, monkeypatch):
-    """The row engine reads the file, so that a line without an end takes no memory."""
+    """The row engine reads a file with a line beyond the limit, so that the line takes no memory."""
     monkeypatch.setattr(line_splits, "LINE_BYTES_MAX", 1000)
     monkeypatch.setattr(line_splits, "_MORE_BYTES", 100)
     monkeypatch.setattr(json_lines, "_SPLIT_BYTES", 500)
@@ -127,7 +127,7 @@ def test_an_object_that_continues_on_the_next_line(log, tmp_path, column_runs):
 
 
 def test_gzip(tmp_path, column_runs):
-    """A compressed log is decompressed to disk; the row engine reads one that breaks off."""
+    """A compressed log is decompressed to disk; the row engine reads a truncated one."""
     log = "\n".join(json.dumps(snap(path)) for path in ["v", "vp", "vpzc", "vpzcp"]).encode()
     whole, broken = tmp_path / "log.jsonl.gz", tmp_path / "broken.jsonl.gz"
     whole.write_bytes(gzip.compress(log))
@@ -144,7 +144,7 @@ def test_gzip(tmp_path, column_runs):
 
 @pytest.mark.parametrize("file", [FullFile, no_file])
 def test_no_room_to_decompress(file, tmp_path, monkeypatch):
-    """A full disk is one clear error, at the first byte and later."""
+    """If the disk is full, at the first byte or later, one error names the file."""
     path = tmp_path / "log.jsonl.gz"
     path.write_bytes(gzip.compress(b"{}\n"))
     monkeypatch.setattr(json_lines, "TemporaryFile", file)
@@ -157,12 +157,12 @@ def test_no_room_to_decompress(file, tmp_path, monkeypatch):
 
 
 def source_of(tmp_path, text):
-    """Return a file as a source."""
+    """Return a source that reads a file of this text."""
     return JsonLinesSource(written(tmp_path, text), OPENAI)
 
 
 def test_a_file_that_shrinks_while_it_is_read(tmp_path):
-    """A file that is shorter than before stops the audit, and there is no report of the rest."""
+    """A file that has become shorter is an error."""
     source = source_of(tmp_path, json.dumps(snap("v")) + "\n")
     written(tmp_path, "")
 
@@ -173,7 +173,7 @@ def test_a_file_that_shrinks_while_it_is_read(tmp_path):
 
 
 def test_a_file_that_changes_while_it_is_read(tmp_path):
-    """A line that is read again must be there."""
+    """If a line is gone when it is read again, the error names the file."""
     source = source_of(tmp_path, json.dumps(snap("v")) + "\n" + "x\n")
     list(source.batches())
     written(tmp_path, "")
@@ -185,15 +185,15 @@ def test_a_file_that_changes_while_it_is_read(tmp_path):
 
 
 class BurnedFile:
-    """A file on a broken disk."""
+    """A file whose disk is broken."""
 
     def seek(self, offset):
-        """Fail."""
+        """Raise OSError."""
         raise OSError(5, "it burned")
 
 
 def test_a_file_that_cannot_be_read(tmp_path):
-    """The error is the system's, behind the name of the file."""
+    """The error has the name of the file and the message of the system."""
     source = source_of(tmp_path, "x\n")
     source.close()
     source._binary = BurnedFile()
@@ -208,7 +208,7 @@ def test_a_file_that_cannot_be_read(tmp_path):
 
 
 def test_rows_that_are_read_again_are_those_of_their_numbers(tmp_path, monkeypatch):
-    """Blank lines are no rows; places count lines from 1; a page has several rows on its line."""
+    """Blank lines are no rows; places count lines from 1; the rows of a page have the same line."""
     monkeypatch.setattr(json_lines, "_SPLIT_BYTES", 700)
     batches = [*seen("vpzc"), *seen("vf")]
     page = json.dumps({"object": "list", "data": batches[:2]})

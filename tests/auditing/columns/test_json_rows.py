@@ -1,5 +1,5 @@
 """
-Rows out of JSON text: what is decoded is what the row engine reads, and hostile bytes raise nothing.
+Rows decoded from JSON text equal those of the row engine, and hostile bytes raise nothing.
 
 A read outside the buffer raises IndexError in compiled code too: it checks bounds.
 """
@@ -32,7 +32,7 @@ PLACE = LogPosition("log", 1)
 
 
 def snapshots(found, dialect):
-    """Return what the row engine reads of an object of a log."""
+    """Return the snapshots that the row engine reads from an object of a log."""
     return list(parse_records([RawRecord(PLACE, found)], reader(dialect)))
 
 
@@ -99,7 +99,7 @@ HASHED_ESCAPES = [b'"id": "\\u00e9"', b'"completion_window": "\\u0662h"']
 
 @pytest.mark.parametrize("ascii_only", [True, False])
 def test_lines_as_servers_write_them_are_decoded(ascii_only):
-    """Each column has the value that plain Python reads off the snapshot."""
+    """Each column has the value that plain Python computes from the snapshot."""
     lines = Lines("openai")
     texts = [json.dumps(line, ensure_ascii=ascii_only).encode() for line in WIRE]
     found = lines.read(b"\n \t\n".join(texts))
@@ -110,7 +110,7 @@ def test_lines_as_servers_write_them_are_decoded(ascii_only):
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_any_line(dialect):
-    """Most lines of any log are decoded, and each decoded line says what the row engine reads."""
+    """Most lines of any log are decoded, each as the row engine reads it."""
     lines, found = Lines(dialect), []
     for seed in range(40):
         for line in lines_of(dialect, f"{dialect} {seed}"):
@@ -122,7 +122,7 @@ def test_any_line(dialect):
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_any_oddity(dialect):
-    """An odd value is not decoded, or is what the row engine reads."""
+    """An odd value is not decoded, or is decoded as the row engine reads it."""
     lines, found = Lines(dialect), []
     for key, values in ODDITIES.items():
         for value in values:
@@ -291,7 +291,7 @@ def read_documents(reader, texts):
 
 @many_seeds
 def test_mutated_documents(seeds):
-    """A document is decoded as the row engine reads it by itself, whatever stands before and behind it."""
+    """A document is decoded as the row engine reads it alone, whatever documents are around it."""
     dialect, found = DIALECTS["openai"], []
     row_reader, comparison = RowReader(dialect), RowComparison(dialect)
     for seed in seeds:

@@ -1,4 +1,4 @@
-"""Rules that are told once for each status: columns find and explain the same rows as the row engine."""
+"""Rules that report once for each status: columns find and explain the same rows as the row engine."""
 
 import json
 
@@ -9,11 +9,11 @@ from support.columns import enable_columns
 from support.notation import CREATED, DAY_S, snap
 
 LATE = CREATED + 3 * DAY_S
-OTHER_ID = "batch_" + "6" * 32  # Its time is not that of creation: T206 on every row.
+OTHER_ID = "batch_" + "6" * 32  # The time inside the id is not that of creation: T206 on every row.
 
 
 def log_of(*histories):
-    """Return a log of batches, each with its id and its snapshots, which are an hour apart; the first rows come first."""
+    """Return a log of batches, each an id and its snapshots, which are an hour apart, in order of time."""
     rows = [
         {"observed_at": LATE + 3600 * number, "batch": wire | {"id": batch_id}}
         for batch_id, history in histories
@@ -41,7 +41,7 @@ LOGS = {
 @pytest.mark.parametrize("name", LOGS)
 @pytest.mark.parametrize("is_ordered", [True, False])
 def test_columns_tell_what_the_row_engine_tells(name, max_findings, is_ordered, tmp_path, monkeypatch):
-    """Whatever is listed, and in whatever order the rows come: counts, findings and their places are the same."""
+    """Counts, findings and places are the same, for any number of listed findings and any order of rows."""
     lines = log_of(*LOGS[name]).splitlines(keepends=True)
     path = tmp_path / "log.jsonl"
     path.write_text("".join(lines if is_ordered else reversed(lines)))
@@ -55,7 +55,7 @@ def test_columns_tell_what_the_row_engine_tells(name, max_findings, is_ordered, 
 
 
 def test_the_counts_are_those_of_the_contract(tmp_path, monkeypatch):
-    """Once for each batch and status."""
+    """T207 and T208 are counted once for each batch and status."""
     path = tmp_path / "log.jsonl"
     path.write_text(log_of(*LOGS["several statuses, an earlier view among them"]))
     enable_columns(monkeypatch)

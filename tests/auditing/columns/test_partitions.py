@@ -54,9 +54,9 @@ def keys_as_rows(keys):
 
 @pytest.mark.parametrize("low", [3, 2**60, BATCHES_FIRST * 8])
 def test_each_id_has_a_slot(low):
-    """Ids are told apart by both hashes, in the order in which they came, and are found again when the table grows."""
+    """Ids get slots in order of appearance, are distinguished by both hashes, and keep slots as the table grows."""
     rnd = random.Random(low)  # noqa: S311
-    # Equal first hashes, or such that differ by the size of a hash table only, share a place in it.
+    # First hashes that are equal, or equal modulo the table's size, have the same place in the table.
     keys = [(low * (number % 7), number) for number in range(5 * BATCHES_FIRST)]
     table, known = BatchTable(TABLES), {}
     for count in [*[0, 1, 500] * 5, 3 * len(keys)]:
@@ -83,7 +83,7 @@ def test_what_is_known_of_a_batch():
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from([1.0, 2.0, 2.0, 3.0, nan])), max_size=8))
 def test_rows_behind_a_later_row_of_their_batch(steps):
-    """A row with an earlier time than one before it is refused; rows without time are in order anywhere."""
+    """A row earlier than one before it is refused; a row without time is in order anywhere."""
     rows, times = [snap("v", id=name) for name, _ in steps], [time for _, time in steps]
     own = [[time for name, time in steps if name == each and time == time] for each in "ab"]  # noqa: PLR0124
     partition = Partition(TABLES)
@@ -100,7 +100,7 @@ def test_rows_behind_a_later_row_of_their_batch(steps):
 
 
 def test_violations_and_histories():
-    """Violations are those of rows in any order of numbers; histories have all rows of a batch, in order."""
+    """Violations have the numbers of their rows; histories have all rows of a batch, in order."""
     partition = Partition(TABLES)
     checked(partition, [snap("vpzc"), snap("v", id="b2"), snap("vpzcp")], numbers=array("q", [40, 7, 50]))
     checked(partition, [snap("vpzcpz"), snap("vp", id="b2")], numbers=array("q", [60, 70]))
@@ -114,7 +114,7 @@ def test_violations_and_histories():
 
 
 def test_rows_in_any_order():
-    """Sorted by time they violate nothing; each keeps its number."""
+    """Rows that are in order once sorted by time violate nothing, and keep their numbers."""
     partition = Partition(TABLES)
     paths = ["vpz", "v", "vpzc", "vp"]
     rows = rows_of(*(snap(path) for path in paths))
@@ -128,7 +128,7 @@ def test_rows_in_any_order():
 
 
 def test_excluded_batches():
-    """Batches are excluded by id before and after their rows came, and are not known twice."""
+    """Batches are excluded by id before and after their rows came, and have one slot each."""
     partition = Partition(TABLES)
     key = (rows_of(snap("v"))[0], rows_of(snap("v"))[1])
     partition.exclude([key, (5, 5)])
@@ -140,7 +140,7 @@ def test_excluded_batches():
 
 @pytest.mark.parametrize("in_log_order", [True, False])
 def test_the_first_violations_are_selected(in_log_order):
-    """Rows are selected by number, in whatever order they were checked; independent rows need no other row."""
+    """The violations of the lowest row numbers are selected; independent rows need no other row."""
     partition, selection = Partition(TABLES), WitnessSelection(3)
     batches = [snap("vpzc"), snap("v", id="b2", expires_at=None), snap("vp"), snap("vpzcp"), snap("v", id="b3", expires_at=None)]  # fmt: skip
     checked(partition, batches, numbers=range(5) if in_log_order else array("q", [4, 3, 2, 1, 0]))
@@ -196,7 +196,7 @@ def test_the_number_of_buckets(log_bytes, memory, expected):
 
 
 def test_no_room_to_sort(monkeypatch):
-    """A full disk stops the run with one clear error, at the first byte and later."""
+    """If the disk is full, at the first byte or later, the run stops with one error."""
     monkeypatch.setattr(partitioner, "TemporaryFile", FullFile)
     with HashPartitioner(1, 1) as found, pytest.raises(SourceError, match=r"^no room to sort the log: .*No space left"):
         found.add(batch_of([snap("v")], 0), 0)

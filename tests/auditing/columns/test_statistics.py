@@ -1,4 +1,4 @@
-"""Statistics of a report, read off columns: as row by row, except for which of many clean batches are drawn."""
+"""Statistics in columns: as row by row, except for which of many clean batches are drawn."""
 
 import json
 import random
@@ -24,19 +24,19 @@ BY_STAMPS = [name for name, dialect in DIALECTS.items() if has_provable_routes(d
 
 
 def drawn(report):
-    """Return all that a report draws; if there are more clean batches than are drawn, only their number."""
+    """Return the statistics of a report; of more clean batches than are drawn, only the number."""
     whole = attrs.asdict(report.statistics, recurse=False)
     clean = whole.pop("clean_examples")
     return whole, len(clean) if len(clean) == CLEAN_MAX else sorted(clean, key=lambda life: life.batch_id)
 
 
 def lines(log):
-    """Write a log as JSON lines."""
+    """Return a log as JSON lines."""
     return "".join(json.dumps(each) + "\n" for each in log)
 
 
 def test_dialects_whose_stamps_give_the_route():
-    """Columns do not give the route where a stamp is optional, or a cycle hides an entry."""
+    """Columns give no route if a stamp is optional, or if a cycle hides an entry."""
     assert ["openai", "zhipu", "dashscope"] == BY_STAMPS
 
 
@@ -185,14 +185,14 @@ def test_the_sample_of_clean_batches(tmp_path, column_runs):
 
 
 def test_an_audit_without_a_report(tmp_path, column_runs):
-    """Columns collect no statistics."""
+    """Without `statistics`, columns collect none."""
     _, in_columns = both(written(tmp_path, lines(seen("vpzc"))))
 
     assert in_columns.statistics is None
 
 
 def test_a_dialect_whose_stamps_may_be_null(tmp_path, column_runs):
-    """The row engine reads the log if a report is wanted."""
+    """If such a dialect needs statistics, the row engine reads the log."""
     row_by_row, other = both(written(tmp_path, lines(seen("vpzc"))), dialect="groq", statistics=True)
 
     assert [] == column_runs

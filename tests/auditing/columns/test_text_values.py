@@ -1,4 +1,4 @@
-"""Values out of text: hashes, words, windows, times inside ids and times of observation, against Python's reading."""
+"""Values of text: hashes, words, windows, times inside ids and times of observation, as plain Python reads them."""
 
 import json
 import math
@@ -26,7 +26,7 @@ READER = RowReader(DIALECTS["openai"])
 
 @given(st.lists(st.binary(max_size=40), min_size=2, unique=True))
 def test_hashes(texts):
-    """Hashes are those of plain Python wherever a text stands, differ where texts differ, and are never negative."""
+    """Hashes equal those of plain Python at any offset, differ for different texts, and are never negative."""
     buffer, offsets = text_buffer([b"xyz", *texts])
     low, high = (arrow_values.hash_column(buffer, offsets, seed) for seed in (PUBLIC_SEED, HASH_SEED))
 
@@ -58,7 +58,7 @@ def test_words_are_known_by_their_bytes(known, asked):
 
 
 def test_words_with_the_hash_of_another():
-    """Words with equal hashes are told apart by their bytes."""
+    """Words with equal hashes are distinguished by their bytes."""
     one, other = COLLIDING
     asked = text_buffer([one.encode(), other.encode()])
 
@@ -131,7 +131,7 @@ moments = st.datetimes(datetime(1969, 12, 31), datetime(2201, 1, 1), timezones=s
 @example(datetime(1969, 12, 31, 23, 59, 51, tzinfo=UTC), 60, "T", "+", 0)
 @example(datetime(1970, 1, 1, tzinfo=UTC), 1, "T", "+", 0)
 def test_text(moment, offset_min, separator, zone, places):
-    """RFC 3339 text is read as the row engine reads it, to the bit; what is read is complete from 1970 to 2200."""
+    """RFC 3339 text of the years 1970 to 2200 is read as the row engine reads it, to the bit; other text is not decoded."""
     if zone == "+":
         moment = moment.astimezone(timezone(timedelta(minutes=offset_min)))
     base, micros = moment.strftime(f"%Y-%m-%d{separator}%H:%M:%S"), f"{moment.microsecond:06}"[:places]
@@ -150,7 +150,7 @@ def test_text(moment, offset_min, separator, zone, places):
 
 @given(st.data())
 def test_text_with_a_wrong_byte(data):
-    """Where the row engine reads no time, columns read none, and no byte outside the text."""
+    """Columns read no time where the row engine reads none, and no byte outside the text."""
     text = bytearray(data.draw(st.sampled_from([b"2024-02-29T23:59:59.123456+23:59", b"2000-12-31t00:00:00Z", b"1970-01-01 00:00:00.5-00:00"])))  # fmt: skip
     for _ in range(data.draw(st.integers(1, 3))):
         at = data.draw(st.integers(0, len(text) - 1))
@@ -219,7 +219,7 @@ def test_null_is_no_time():
 
 
 def test_texts_that_are_masked_are_not_read():
-    """Where the mask is 0 there is no time, and the row stays decoded."""
+    """Where the mask is 0 the text is not read, and the row stays decoded."""
     decoded = bytearray(b"\1\1")
     times = arrow_values.time_column(*text_buffer([b"x", b"2024-01-01T00:00:00Z"]), b"\0\1", decoded)
 

@@ -17,14 +17,14 @@ WORDS = {tokenizer.TRUE: (b"true", True), tokenizer.FALSE: (b"false", False), to
 
 
 def unique_keys(pairs):
-    """Return the object of some pairs; ValueError if a key stands twice."""
+    """Return the object of some pairs; raise ValueError for a repeated key."""
     if len(dict(pairs)) < len(pairs):
         raise ValueError("a key stands twice")
     return dict(pairs)
 
 
 class _Value:
-    """The value that tokens spell, read off them one by one."""
+    """A reader of the value that a list of tokens represents."""
 
     def __init__(self, text, found):
         self.text, self.found, self.at = text, found, 0
@@ -73,7 +73,7 @@ class _Value:
 
 
 def check(text):
-    """Tokenize bytes; return where the value ends, which `json` must read alike, or INVALID."""
+    """Tokenize bytes and compare with `json`; return the offset where the value ends, or INVALID."""
     end, found = tokens(text, HASH_SEED)
     if end != INVALID:
         expected = json.loads(text[:end], object_pairs_hook=unique_keys)
@@ -113,7 +113,7 @@ def spelled(value, space, *, is_ascii):
 
 @given(values, spaces, st.booleans())
 def test_what_it_accepts_is_what_json_reads(value, space, is_ascii):
-    """Kinds, spans and values of the tokens spell the value; a value is accepted whole or not at all."""
+    """Kinds, spans and values of the tokens represent the value; a value is accepted whole or not at all."""
     text = spelled(value, space, is_ascii=is_ascii).encode("utf-8", "surrogatepass")
     is_utf8 = not re.search(b"\xed[\xa0-\xbf]", text)
 
@@ -172,7 +172,7 @@ PIECES = ["{", "}", "[", "]", '"', ",", ":", "\\", "\\u", " ", "\t", "\n", "\r",
 @example("[1}")
 @example('{"a":1]')
 def test_it_accepts_nothing_that_json_rejects(text):
-    """Accepted text is JSON, and its tokens spell the value that `json` reads."""
+    """Accepted text is JSON, and its tokens represent the value that `json` reads."""
     check(text.encode())
 
 
