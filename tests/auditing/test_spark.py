@@ -1,4 +1,4 @@
-"""Spark, on two cores of this machine: what it answers is what DuckDB and the auditor say."""
+"""Spark, on two cores of this machine: its reports are those of the auditor, and its query gives DuckDB's answer."""
 
 import gzip
 import json
@@ -41,11 +41,11 @@ from bench.snapshot_log import to_parquet, write
 from support.medley import filled, medley
 from support.notation import seen
 
-with_spark = [pytest.mark.spark, pytest.mark.filterwarnings("ignore")]  # Spark's own, at start and end.
+with_spark = [pytest.mark.spark, pytest.mark.filterwarnings("ignore")]  # Warnings of Spark itself, at start and end.
 
 
 def marked(test):
-    """Mark a test that needs Spark."""
+    """Return a test with the marks of tests that need Spark."""
     for mark in with_spark:
         test = mark(test)
     return test
@@ -74,7 +74,7 @@ def spark(tmp_path_factory):
 
 @pytest.fixture
 def warehouse():
-    """Return a DuckDB of a test's own."""
+    """Return a DuckDB connection for one test."""
     with duckdb.connect() as connection:
         yield connection
 
@@ -86,7 +86,7 @@ def warehouse():
 @pytest.mark.parametrize("server", ["openai", "azure", "compatible"])
 @pytest.mark.parametrize("is_counted", [False, True])
 def test_spark_and_duckdb_answer_alike(server, is_counted, spark, warehouse, tmp_path):
-    """Snapshot by snapshot and count by count; and DuckDB's answer is the auditor's."""
+    """The query gives the same snapshots and counts in Spark and DuckDB."""
     filled(warehouse, medley(Random(server), server, 200, 200))  # noqa: S311  # Dice.
     warehouse.execute(f"COPY log TO '{tmp_path}/log.parquet' (FORMAT parquet)")
     spark.read.parquet(f"{tmp_path}/log.parquet").createOrReplaceTempView("log")
@@ -114,11 +114,11 @@ ODD = [
 
 
 def same(report, other):
-    """Tell whether two reports say the same, but for how they word what they could not read."""
+    """Return whether two reports are equal, except for the problems of unreadable entries."""
     told, expected = report.to_dict(), other.to_dict()
     for each in (*told["unreadable"], *expected["unreadable"]):
         del each["problem"]
-    # Of findings in one line the order is open: a page holds many batches.
+    # The order of findings in one line is not defined: a page holds many batches.
     for each in (told, expected):
         each["findings"].sort(key=lambda found: (json.dumps(found["where"][-1:]), found["message"]))
         each["unreadable"].sort(key=json.dumps)
@@ -127,7 +127,7 @@ def same(report, other):
 
 @pytest.fixture(scope="module")
 def logs(tmp_path_factory):
-    """Return two files, one in no order and of several blocks, one of odd lines."""
+    """Return a folder with a shuffled log of several blocks, odd lines, and Parquet; and the log's counts."""
     folder = tmp_path_factory.mktemp("logs")
     truth = write(folder / "a log.jsonl", rows=1_500, share=0.3, order="shuffled")
     (folder / "odd.jsonl").write_text("\n".join(ODD))
@@ -138,7 +138,7 @@ def logs(tmp_path_factory):
 
 @marked
 def test_files_are_judged_as_without_spark(spark, logs):
-    """Findings, counts, places and what is unreadable are the same, from several files and blocks."""
+    """Findings, counts, places and unreadable lines are the same for several files and blocks."""
     folder, truth = logs
     names = [str(folder / "odd.jsonl"), str(folder / "a log.jsonl")]
 
@@ -149,7 +149,7 @@ def test_files_are_judged_as_without_spark(spark, logs):
 @marked
 @pytest.mark.parametrize("form", ["elsewhere", "packed"])
 def test_lines_that_spark_reads(form, spark, logs, tmp_path):
-    """Files that a scheme names come in blocks, and packed ones whole; their text goes along."""
+    """Files with a scheme and compressed files give the findings and places of local ones."""
     names = [str(logs[0] / name) for name in ("odd.jsonl", "a log.jsonl")]
     if form == "packed":
         (tmp_path / "a log.jsonl.gz").write_bytes(gzip.compress(Path(names[1]).read_bytes()))
@@ -167,7 +167,7 @@ def test_lines_that_spark_reads(form, spark, logs, tmp_path):
 @marked
 @pytest.mark.parametrize("listed", [7, 0])
 def test_the_first_findings_are_listed(listed, spark, logs):
-    """In the order of the log, however it was dealt out; the counts stay exact."""
+    """The first findings in the order of the log are listed, and the counts are exact."""
     name = str(logs[0] / "a log.jsonl")
 
     assert audit(name, max_findings=listed).to_dict() == audit(name, engine="spark", max_findings=listed).to_dict()
@@ -175,7 +175,7 @@ def test_the_first_findings_are_listed(listed, spark, logs):
 
 @marked
 def test_rules_that_cannot_look_are_named(spark, logs):
-    """Across workers too."""
+    """Rules that could not be checked are named, as without Spark."""
     name = str(logs[0] / "odd.jsonl")
 
     assert audit(name, select="H505,T207").not_looked == audit(name, select="H505,T207", engine="spark").not_looked
@@ -184,7 +184,7 @@ def test_rules_that_cannot_look_are_named(spark, logs):
 @marked
 @pytest.mark.parametrize("form", ["here", "elsewhere", "two", "two that differ"])
 def test_parquet(form, spark, logs, tmp_path):
-    """Rows have their number for a line; errors and metadata may be text. Files on this machine are read by Arrow, if alike."""
+    """Parquet gives the same findings with a scheme, on this machine, in two files, and in two of different types."""
     name = str(logs[0] / "log.parquet")
     names, given = {"elsewhere": ([f"file://{quote(name)}"], [name])}.get(form, ([name], [name]))
     if form.startswith("two"):
@@ -209,7 +209,7 @@ def test_parquet(form, spark, logs, tmp_path):
     "form", ["columns", "text", "nested", "timestamps", "wrapped", "wrapped and seen", "wrapped at a moment"]
 )
 def test_a_frame(form, spark, logs):
-    """Of columns, of lines, of envelopes, with times as timestamps, of text beside a time; nobody has to ask for the engine."""
+    """A dataframe of columns, lines, envelopes, or text beside a time gives the counts, without `engine`."""
     folder, truth = logs
     rows = spark.read.parquet(str(folder / "log.parquet"))
     if form == "text":
@@ -242,7 +242,7 @@ def test_a_frame(form, spark, logs):
 
 @marked
 def test_a_batch_that_has_more_than_its_listing_quota(spark, tmp_path):
-    """Each bucket is asked for its share of the first findings; where one has more, that is noticed."""
+    """If a bucket has more findings than its quota, the first of the log are still listed."""
     rows = [row for number in range(60) for row in seen("vp", at=(0, number + 1), id="b0")]
     rows += [row for number in range(40) for row in seen("v", id=f"b{number}")]
     (tmp_path / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -253,7 +253,7 @@ def test_a_batch_that_has_more_than_its_listing_quota(spark, tmp_path):
 
 
 def uncompiled(work):
-    """Let a worker do something as without compiled code."""
+    """Return a function that does the work of a worker without compiled code."""
 
     def run(found, settings):
         from batchfsm.auditing import optional  # noqa: PLC0415  # In the worker.
@@ -264,14 +264,14 @@ def uncompiled(work):
         finally:
             optional.is_compiled = real
 
-    run.__module__ = "__main__"  # So it is sent as it is: workers cannot import this module.
+    run.__module__ = "__main__"  # So it is pickled by value: workers cannot import this module.
     return run
 
 
 @marked
 @pytest.mark.parametrize("form", ["a log.jsonl", "log.parquet"])
 def test_workers_without_compiled_code(form, spark, logs, monkeypatch):
-    """They check rows one by one, and the report says so."""
+    """Workers without compiled code check rows one by one, and the report has a remark."""
     name = str(logs[0] / form)
     monkeypatch.setattr(driver, "check_partition", uncompiled(check_partition))
     monkeypatch.setattr(driver, "shuffle", uncompiled(shuffle))
@@ -283,7 +283,7 @@ def test_workers_without_compiled_code(form, spark, logs, monkeypatch):
 
 @marked
 def test_what_stops_spark_is_one_line(spark, tmp_path):
-    """And the session of whoever asked goes on."""
+    """An error of Spark is one line, and the caller's session stays open."""
     with pytest.raises(SourceError, match=r"^spark: \[PATH_NOT_FOUND\] [^\n]*none.jsonl[^\n]*$"):
         audit(tmp_path / "none.jsonl", engine="spark")
 
@@ -292,7 +292,7 @@ def test_what_stops_spark_is_one_line(spark, tmp_path):
 
 @marked
 def test_the_command(spark, logs):
-    """`--engine spark` writes the same report, and exits alike."""
+    """`--engine spark` writes the same report with the same exit status."""
     name = str(logs[0] / "a log.jsonl")
     plain, ours = (
         CliRunner().invoke(app, ["audit", name, "--format", "json", *more]) for more in ([], ["--engine", "spark"])
@@ -303,7 +303,7 @@ def test_the_command(spark, logs):
 
 @marked
 def test_a_session_of_its_own(logs):
-    """Where none runs, one begins, with this very Python in its workers, and ends."""
+    """Without a session the command starts one, whose workers run the same Python."""
     command = [sys.executable, "-m", "batchfsm", "audit", str(logs[0] / "odd.jsonl"), "--format", "json"]
     env = {name: value for name, value in os.environ.items() if name != "PYSPARK_PYTHON"}
     ran, here = (
@@ -319,7 +319,7 @@ def test_a_session_of_its_own(logs):
 
 @pytest.fixture(params=["columns", "rows"])
 def engine(request, monkeypatch):
-    """Let workers read in columns, compiled or not, or as without compiled code."""
+    """Return how workers read: in columns, compiled or not, or row by row as without compiled code."""
     if request.param == "columns":
         pytest.importorskip("cython", reason="neither compiled code nor Cython is installed")
     monkeypatch.setattr(optional, "is_compiled", lambda: request.param == "columns")
@@ -327,7 +327,7 @@ def engine(request, monkeypatch):
 
 
 def shuffled(kind, found, dialect, files=()):
-    """Shuffle rows to three partitions, as workers do."""
+    """Return rows shuffled to three partitions, as workers shuffle them."""
     partitions = {}
     for each in shuffle(iter(found), pickled((kind, pickled(dialect), 7, files, 3))):
         for row in each.to_pylist():
@@ -336,7 +336,7 @@ def shuffled(kind, found, dialect, files=()):
 
 
 def accumulator_of(partitions, dialect, template, names, files=()):
-    """Check partitions, as workers do, and merge the accumulators."""
+    """Return the merged accumulator of partitions, checked as workers check them."""
     accumulator, results = attrs.evolve(template), []
     for rows in partitions.values():
         found = pa.RecordBatch.from_pydict({"rows": rows})
@@ -349,7 +349,7 @@ def accumulator_of(partitions, dialect, template, names, files=()):
 
 
 def tables(path):
-    """Return a table in which some rows are odd, and write it in groups of rows."""
+    """Return a table with some odd rows, and write it in groups of rows."""
     table = pq.read_table(path)
     columns = {name: table[name].to_pylist() for name in ("id", "created_at", "metadata")}
     columns["id"][3] = columns["id"][4] = None
@@ -362,7 +362,7 @@ def tables(path):
 
 
 class CountingReader(NamedTuple):
-    """A row that Spark would bring back."""
+    """A row as Spark would return it."""
 
     file_nr: int
     begin: int
@@ -371,27 +371,27 @@ class CountingReader(NamedTuple):
 
 
 class Here:
-    """What a session of Spark's does, on lists."""
+    """A stand-in for a Spark session, on lists."""
 
     def createDataFrame(self, rows, schema):  # noqa: N802  # Spark's own name for it.
-        """Take rows."""
+        """Store rows as record batches."""
         names = [field.split()[0] for field in schema.split(", ")]
         self.batches = [pa.RecordBatch.from_pylist([dict(zip(names, row, strict=True))]) for row in rows]
         return self
 
     def mapInArrow(self, act, schema):  # noqa: N802  # As above.
-        """Let a worker act on them."""
+        """Replace the record batches with those that a worker yields."""
         assert [field.split()[0] for field in schema.split(", ")] == [*CountingReader._fields]
         self.batches = [*act(iter(self.batches))]
         return self
 
     def collect(self):
-        """Return them, in no order to rely on."""
+        """Return the rows, in reverse, because Spark guarantees no order."""
         return [CountingReader(**row) for batch in reversed(self.batches) for row in batch.to_pylist()]
 
 
 def split(names):
-    """Return files and their splits, as workers get them, and how many lines they have."""
+    """Return files, their splits as workers get them, and the number of lines."""
     files = splits.find_files(names)
     found, count = splits.find_splits(Here(), files)
     keys = ("file_nr", "begin", "end", "line")
@@ -401,7 +401,7 @@ def split(names):
 @pytest.mark.parametrize("undecoded_max", [50_000, 0], ids=["mostly decoded", "mostly odd"])
 @pytest.mark.parametrize("kind", [TEXTS, SPLITS], ids=["texts", "splits"])
 def test_lines_are_shuffled_and_checked(kind, undecoded_max, engine, logs, monkeypatch):
-    """All lines of a batch meet in one partition, pages are split, and the report is that of one machine."""
+    """All lines of a batch are in one partition, pages are split, and the report is as without Spark."""
     if engine == "columns":
         monkeypatch.setattr("batchfsm.auditing.columns.engine._UNDECODED_MAX", undecoded_max)
     monkeypatch.setattr(splits, "SPLIT_BYTES", 20_000)
@@ -436,7 +436,7 @@ def test_lines_are_shuffled_and_checked(kind, undecoded_max, engine, logs, monke
 
 @pytest.mark.parametrize("is_compiled", [True, False])
 def test_some_workers_have_no_compiled_code(is_compiled, engine, logs, monkeypatch):
-    """Rows of one batch meet whoever shuffled them, and any worker can check them."""
+    """Workers with and without compiled code shuffle a batch to one partition, and any can check it."""
     names, dialect = [str(logs[0] / name) for name in ("odd.jsonl", "a log.jsonl")], get_dialect("openai")
     monkeypatch.setattr(splits, "SPLIT_BYTES", 200_000)
     files, parts, _ = split(names)
@@ -456,7 +456,7 @@ def test_some_workers_have_no_compiled_code(is_compiled, engine, logs, monkeypat
 
 @given(st.text(st.characters()))
 def test_the_hash_of_an_id_is_that_of_compiled_code(batch_id):
-    """The first of the two: the column `id_low`."""
+    """The hash is the first of compiled code's two, the column `id_low`."""
     columns = pytest.importorskip("batchfsm.auditing.columns", reason="neither compiled code nor Cython is installed")
 
     assert columns.id_hashes(batch_id, 7)[0] == hash_id(batch_id)
@@ -464,7 +464,7 @@ def test_the_hash_of_an_id_is_that_of_compiled_code(batch_id):
 
 @pytest.mark.parametrize("lines", [["[]"], ["[]", seen("v")[0]], [" ", "[]"], [seen("v")[0]], [" "]])
 def test_a_line_without_batches(lines, engine, tmp_path):
-    """It has no row, whatever stands beside it."""
+    """A line without batches has no row, and the lines beside it are checked."""
     path = tmp_path / "log.jsonl"
     path.write_text("\n".join(line if isinstance(line, str) else json.dumps(line) for line in lines))
     (files, parts, _), dialect = split([str(path)]), get_dialect("openai")
@@ -482,7 +482,7 @@ bodies = st.lists(st.text("ab\n", max_size=30).map(str.encode), min_size=1, max_
 
 @given(bodies, st.integers(1, 12), st.integers(1, 5))
 def test_files_may_be_split_anywhere(bodies, split_bytes, read_bytes):
-    """Each line is in one split, whole, and has its number."""
+    """Each line is whole, in one split, and has its number."""
     with pytest.MonkeyPatch.context() as patch, TemporaryDirectory() as folder:
         patch.setattr(splits, "SPLIT_BYTES", split_bytes)
         patch.setattr(splits, "_READ_BYTES", read_bytes)
@@ -505,7 +505,7 @@ def test_files_may_be_split_anywhere(bodies, split_bytes, read_bytes):
 
 
 def test_a_line_that_is_too_long(engine, tmp_path, monkeypatch):
-    """It is cut off before it fills the memory, reported, and the next line is checked."""
+    """A line is cut off before it fills the memory, and reported; the next line is checked."""
     monkeypatch.setattr(splits, "SPLIT_BYTES", 100)
     monkeypatch.setattr(splits, "LINE_BYTES_MAX", 900)
     monkeypatch.setattr(splits, "_READ_BYTES", 50)
@@ -525,7 +525,7 @@ def test_a_line_that_is_too_long(engine, tmp_path, monkeypatch):
 
 
 def test_files_that_are_not_what_they_were(tmp_path, monkeypatch):
-    """One clear sentence; what is no file of lines is left to Spark."""
+    """A file that changed, vanished or cannot be opened is a SourceError; folders are left to Spark."""
     path = tmp_path / "log.jsonl"
     path.write_bytes(b"{}\n{}\n")
     (tmp_path / "log.jsonl.gz").write_bytes(gzip.compress(b"{}\n"))
@@ -557,7 +557,7 @@ def _refuse(_):
 @pytest.mark.parametrize("undecoded_max", [50_000, 0], ids=["mostly decoded", "mostly odd"])
 @pytest.mark.parametrize("kind", [ROWS, ROW_GROUPS], ids=["rows", "row groups"])
 def test_tables_are_shuffled_and_checked(kind, undecoded_max, engine, logs, monkeypatch):
-    """As record batches of Spark, or read by row group; rows that are not decoded meet the others of their batch."""
+    """Rows of a batch are in one partition, decoded or not, and the report is as without Spark."""
     if engine == "columns":
         monkeypatch.setattr("batchfsm.auditing.columns.engine._UNDECODED_MAX", undecoded_max)
         monkeypatch.setattr("batchfsm.auditing.columns.engine._UNDECODED_SHARE_MAX", 1 if undecoded_max else 0)
@@ -585,14 +585,14 @@ def test_tables_are_shuffled_and_checked(kind, undecoded_max, engine, logs, monk
 
 
 def test_a_worker_without_rows():
-    """It yields nothing."""
+    """A worker without rows yields nothing."""
     assert [] == list(
         check_partition(iter([]), pickled((pickled(get_dialect("openai")), None, 60.0, 10**9, 0, (), ())))
     )
 
 
 def test_shares():
-    """More than a partition has by chance, and never more than all."""
+    """A quota is more than a partition's mean share, and never more than the whole."""
     assert [1000, 351, 116, 0, 5] == [
         _listing_quota(1000, 1),
         _listing_quota(1000, 4),
@@ -604,7 +604,7 @@ def test_shares():
 
 @pytest.mark.parametrize("listed_max", [5, 10_000])
 def test_accumulators_of_parts_make_the_tally_of_the_log(listed_max, tmp_path):
-    """Judged in two places, batch by batch, packed, unpacked and merged: the same report."""
+    """Accumulators of two parts, pickled and merged, give the report of the whole log."""
     write(tmp_path / "log.jsonl", rows=600, share=0.5)
     lines = [*(tmp_path / "log.jsonl").read_text().splitlines(), "none", "[]", "{}"]
     template = FindingsAccumulator(select=("H", "P104"), ignore=("H507",), listed_max=listed_max)
@@ -626,13 +626,13 @@ def test_accumulators_of_parts_make_the_tally_of_the_log(listed_max, tmp_path):
 
 
 class DataFrame:
-    """What looks like a frame of Spark's."""
+    """A class in the module of Spark's dataframes."""
 
     __module__ = "pyspark.sql.classic.dataframe"
 
 
 def test_without_spark(monkeypatch, tmp_path):
-    """The message says what to install."""
+    """The message names the extra to install."""
     monkeypatch.setitem(sys.modules, "pyspark", None)
     monkeypatch.setitem(sys.modules, "pyspark.sql", None)
 
@@ -648,13 +648,13 @@ def test_without_spark(monkeypatch, tmp_path):
 
 
 def test_text_forms_are_not_for_spark(tmp_path):
-    """A text form takes several lines, and Spark deals out lines."""
+    """Text forms are refused: a record takes several lines, and Spark distributes single ones."""
     with pytest.raises(DefinitionError, match=r"^invalid audit in Spark: it reads JSON lines and Parquet, not kotlin$"):
         audit(tmp_path / "log.txt", engine="spark", input_format="kotlin")
 
 
 def test_another_engine():
-    """Nobody knows it."""
+    """An unknown engine is an error that lists the known ones."""
     with pytest.raises(UnknownNameError, match=r"^no engine is called 'dask'; known: auto, rows, spark$"):
         audit([], engine="dask")
 
@@ -670,5 +670,5 @@ def test_another_engine():
     ],
 )
 def test_the_line_that_says_what_is_wrong(said, sentence):
-    """The last of a worker's traceback, else the first."""
+    """The line is the last one of a worker's traceback, or the first one of any other message."""
     assert sentence == _error_line(said)
