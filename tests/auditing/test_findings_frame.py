@@ -1,4 +1,4 @@
-"""Findings as a frame and in files: eleven columns, whole or not at all."""
+"""Findings as a table and in files: eleven columns, and files that are written whole or not at all."""
 
 import csv
 import json
@@ -50,7 +50,7 @@ def report():
 
 
 def with_message(report, message, **changes):
-    """Return a report whose first finding says something else."""
+    """Return a report whose first finding has another message."""
     return attrs.evolve(report, findings=(attrs.evolve(report.findings[0], message=message, **changes),))
 
 
@@ -58,7 +58,7 @@ def with_message(report, message, **changes):
 
 
 def test_a_row_a_finding(report):
-    """Two places, one place; null is what nobody knows."""
+    """A finding is a row with one or two places; unknown values are null."""
     first, second = report.to_frame().to_pylist()
 
     assert H502 == first
@@ -70,7 +70,7 @@ def test_a_row_a_finding(report):
 
 @pytest.mark.parametrize("log", [LEFT, seen("vpzc")])
 def test_the_schema_is_fixed(log):
-    """With findings and without any."""
+    """The columns and types are the same with findings and without."""
     frame = audit(log).to_frame()
 
     assert COLUMNS == {field.name: str(field.type) for field in frame.schema}
@@ -78,7 +78,7 @@ def test_the_schema_is_fixed(log):
 
 
 def test_findings_of_a_monitor_have_no_place():
-    """But they know when the snapshot was seen."""
+    """Findings of a monitor have a time of observation and no place."""
     monitor = Monitor()
     found = [found for each in LEFT for found in monitor.observe(each).findings]
     (row,) = attrs.evolve(audit([]), findings=tuple(found)).to_frame().to_pylist()
@@ -87,7 +87,7 @@ def test_findings_of_a_monitor_have_no_place():
 
 
 def test_when_it_was_seen_is_no_part_of_a_finding():
-    """Findings are equal whenever they were seen, and their JSON is what it was."""
+    """Findings are equal whatever their time of observation, which is not in their JSON."""
     (finding,) = audit(LEFT).findings
 
     assert finding == attrs.evolve(finding, observed_at=None)
@@ -95,7 +95,7 @@ def test_when_it_was_seen_is_no_part_of_a_finding():
 
 
 def test_without_pyarrow(report, monkeypatch):
-    """One sentence says what to install."""
+    """The message names the extra to install."""
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(
         MissingExtraError,
@@ -105,7 +105,7 @@ def test_without_pyarrow(report, monkeypatch):
 
 
 def test_half_a_letter_is_spelled_out(report):
-    """A name of a file may hold what no table can."""
+    """A lone surrogate, which a table cannot hold, is written as an escape."""
     odd = with_message(report, "in \udcff", where=(LogPosition("log\udcff.jsonl", 1),))
     (row,) = odd.to_frame().to_pylist()
 
@@ -127,7 +127,7 @@ def read(path):
 
 @pytest.mark.parametrize("ending", [".parquet", ".jsonl", ".JSONL"])
 def test_a_file_has_the_rows_of_the_frame(ending, report, tmp_path):
-    """Types included."""
+    """A file has the rows and types of the frame."""
     path = tmp_path / f"findings{ending}"
     save(report, path)
 
@@ -137,7 +137,7 @@ def test_a_file_has_the_rows_of_the_frame(ending, report, tmp_path):
 
 
 def test_a_file_of_commas(report, tmp_path):
-    """Null is an empty cell."""
+    """A CSV file has the rows of the frame; null is an empty cell."""
     save(report, tmp_path / "findings.csv")
     expected = [
         {name: "" if value is None else str(value) for name, value in row.items()}
@@ -149,7 +149,7 @@ def test_a_file_of_commas(report, tmp_path):
 
 @pytest.mark.parametrize("ending", SUFFIXES)
 def test_no_findings(ending, tmp_path):
-    """The file is there all the same, with its columns where it has a place for them."""
+    """Without findings the file is written too: with columns only, or empty if it is JSON lines."""
     path = tmp_path / f"findings{ending}"
     save(audit(seen("vpzc")), path)
 
@@ -159,7 +159,7 @@ def test_no_findings(ending, tmp_path):
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", " =1", "\r=1", "\n1", "＝1"])  # noqa: RUF001
 def test_a_spreadsheet_runs_nothing(text, report, tmp_path):
-    """An id or a message that a spreadsheet would take for a formula is text there."""
+    """Text that a spreadsheet would take for a formula begins with an apostrophe."""
     odd = with_message(report, text, batch_id=text, where=(LogPosition(text, 1),))
     save(odd, tmp_path / "findings.csv")
     (row,) = read(tmp_path / "findings.csv")
@@ -169,14 +169,14 @@ def test_a_spreadsheet_runs_nothing(text, report, tmp_path):
 
 @pytest.mark.parametrize("text", ["batch_1", "a=b", "'", "", 'b,"c"\nd'])
 def test_other_text_is_as_it_was(text, report, tmp_path):
-    """Commas, quotes and line ends included."""
+    """Other text is read back unchanged, with commas, quotes and line ends."""
     save(with_message(report, text), tmp_path / "findings.csv")
 
     assert [text] == [row["message"] for row in read(tmp_path / "findings.csv")]
 
 
 def test_another_ending(report, tmp_path):
-    """The three that there are are named."""
+    """An unknown suffix is an error that lists the known ones."""
     with pytest.raises(
         UnknownNameError, match=r"^no form of findings is called '.xlsx'; known: .parquet, .csv, .jsonl$"
     ):
@@ -184,7 +184,7 @@ def test_another_ending(report, tmp_path):
 
 
 def test_parquet_without_pyarrow(report, tmp_path, monkeypatch):
-    """The other two do without."""
+    """Without pyarrow CSV and JSON lines are written, and Parquet is refused."""
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     save(report, tmp_path / "findings.csv")
     save(report, tmp_path / "findings.jsonl")
@@ -194,7 +194,7 @@ def test_parquet_without_pyarrow(report, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("ending", SUFFIXES)
 def test_what_was_there_stays_until_all_is_written(ending, report, tmp_path, monkeypatch):
-    """A failure leaves the old file, and nothing beside it."""
+    """If writing fails, the old file is unchanged, and no other file is left."""
     path = tmp_path / f"findings{ending}"
     path.write_text("old")
     monkeypatch.setattr("os.fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device")))
@@ -207,7 +207,7 @@ def test_what_was_there_stays_until_all_is_written(ending, report, tmp_path, mon
 
 
 def test_a_link_stays_a_link(report, tmp_path):
-    """What it leads to is written."""
+    """The target of a symbolic link is written, and the link stays."""
     target, link = tmp_path / "there.jsonl", tmp_path / "here.jsonl"
     link.symlink_to(target)
     save(report, link)
@@ -217,7 +217,7 @@ def test_a_link_stays_a_link(report, tmp_path):
 
 
 def test_who_may_read_it_is_as_for_any_file(report, tmp_path):
-    """Not for its owner alone, as temporary files are."""
+    """A file of findings has the permissions of any new file, not those of a temporary one."""
     save(report, tmp_path / "findings.csv")
     (tmp_path / "other").touch()
 
@@ -225,7 +225,7 @@ def test_who_may_read_it_is_as_for_any_file(report, tmp_path):
 
 
 def test_a_pipe_is_written_and_stays_a_pipe(report, tmp_path):
-    """A pipe cannot be replaced, so the findings go straight into it."""
+    """Findings are written into a pipe directly, because it cannot be replaced."""
     path = tmp_path / "findings.csv"
     os.mkfifo(path)
     with ThreadPoolExecutor(1) as pool:
@@ -238,7 +238,7 @@ def test_a_pipe_is_written_and_stays_a_pipe(report, tmp_path):
 
 
 def test_a_folder_is_not_replaced(report, tmp_path):
-    """A folder of that name stays, and nothing is left beside it."""
+    """A folder of that name is an error, and no other file is left."""
     (tmp_path / "findings.csv").mkdir()
     with pytest.raises(IsADirectoryError, match=r"findings\.csv"):
         save(report, tmp_path / "findings.csv")
@@ -247,7 +247,7 @@ def test_a_folder_is_not_replaced(report, tmp_path):
 
 
 def test_permissions_of_a_file_that_is_replaced(report, tmp_path):
-    """The new file may be read by those who could read the old one."""
+    """The new file has the permissions of the old one."""
     path = tmp_path / "findings.csv"
     path.touch()
     path.chmod(0o600)
@@ -273,7 +273,7 @@ def test_a_block_that_raises_leaves_the_old_file(interruption, tmp_path):
 
 @pytest.fixture
 def log(tmp_path, monkeypatch):
-    """Work in a directory with a log of five findings."""
+    """Make a directory with a log of five findings the working directory; return its path."""
     monkeypatch.chdir(tmp_path)
     rows = [snap("vp", id=f"batch_{number}", in_progress_at=None) for number in range(5)]
     (tmp_path / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -282,7 +282,7 @@ def log(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("most, rows", [("2", 2), ("1000", 5)])
 def test_the_cap_is_said_beside_the_whole(most, rows, log):
-    """On standard error, whatever stands on the other; the exit status is the verdict's."""
+    """Standard error has the number of written findings and of all; the exit status is the verdict's."""
     result = CliRunner().invoke(app, ["audit", "log.jsonl", "--findings", "f.csv", "--max-findings", most])
 
     assert (1, f"batchfsm: {rows} of 5 findings in f.csv\n") == (result.exit_code, result.stderr)
@@ -292,7 +292,7 @@ def test_the_cap_is_said_beside_the_whole(most, rows, log):
 
 @pytest.mark.parametrize("name", ["f.xlsx", "f", ".csv"])
 def test_another_ending_is_wrong_use(name, log):
-    """It is said before anything is judged."""
+    """An unknown suffix is a usage error, before the log is opened."""
     result = CliRunner().invoke(app, ["audit", "nope.jsonl", "--findings", name])
 
     assert 2 == result.exit_code
@@ -311,7 +311,7 @@ def test_another_ending_is_wrong_use(name, log):
     ],
 )
 def test_findings_that_cannot_be_written(name, missing, said, log, monkeypatch):
-    """One line, and exit status 2."""
+    """If findings cannot be written, the command prints one line and exits with 2."""
     monkeypatch.setitem(sys.modules, missing, None)
     result = CliRunner().invoke(app, ["audit", "log.jsonl", "--findings", name])
 
@@ -319,7 +319,7 @@ def test_findings_that_cannot_be_written(name, missing, said, log, monkeypatch):
 
 
 def test_no_room_for_findings(log):
-    """A limit of the system's is told in one line, and nothing is left."""
+    """Beyond the system's limit of file size, the command prints one line and leaves no file."""
     command = [sys.executable, "-m", "batchfsm", "audit", "log.jsonl", "--findings", "f.jsonl"]
     result = subprocess.run(
         command,
@@ -335,7 +335,7 @@ def test_no_room_for_findings(log):
 
 
 def test_a_state_on_the_command_line(log):
-    """The second day goes on from the first, and says what it passes over."""
+    """A second audit with the state skips the log and prints so; another skew is refused."""
     run = lambda *more: CliRunner().invoke(app, ["audit", "log.jsonl", "--state", "s.db", *more])  # noqa: E731
     first, second = run(), run()
 
@@ -348,7 +348,7 @@ def test_a_state_on_the_command_line(log):
 
 
 def test_findings_that_reached_nobody_come_again(log):
-    """A state is written when all else is."""
+    """If findings cannot be written, the state is unchanged, and the next audit has them again."""
     run = lambda findings: CliRunner().invoke(app, ["audit", "log.jsonl", "--state", "s.db", "--findings", findings])  # noqa: E731
 
     assert 2 == run("no/f.csv").exit_code

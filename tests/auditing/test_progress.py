@@ -1,4 +1,4 @@
-"""How far an audit is: told now and then, of every way of reading, and shown to who waits at a terminal."""
+"""Progress of an audit: reported at intervals, by every engine, and shown as a bar on a terminal."""
 
 import gzip
 import io
@@ -25,13 +25,13 @@ BACKWARDS = "".join(json.dumps(row) + "\n" for row in LOG[::-1]).encode()
 
 @pytest.fixture
 def often(monkeypatch):
-    """Let it be told as often as there is something to tell."""
+    """Set the interval between reports of progress to zero."""
     monkeypatch.setattr(metering, "INTERVAL_S", 0.0)
 
 
 @pytest.fixture(params=["rows", "columns"])
 def engine(request, monkeypatch):
-    """Read in rows, or in columns however small the log."""
+    """Return an engine: row by row, or in columns however small the log."""
     if request.param == "columns":
         enable_columns(monkeypatch, bytes_min=1)
         return "auto"
@@ -39,20 +39,20 @@ def engine(request, monkeypatch):
 
 
 def told(source, **how):
-    """Return all that is told of an audit."""
+    """Return all reports of progress of an audit."""
     found = []
     audit(source, progress=found.append, **how)
     return found
 
 
 def stages(found):
-    """Return the stages, each with what was told last of it: passed, size, rows."""
+    """Return each stage with its last report: passed, size, rows."""
     last = {each.stage: (each.passed, each.size, each.rows) for each in found}
     return [(stage, *rest) for stage, rest in last.items()]
 
 
 def test_bytes_and_rows(often, engine, tmp_path):
-    """In the end all bytes of all files are passed, and all rows."""
+    """The last report has all bytes of all files, and all rows."""
     for name, ids in (("a.jsonl", b"batch_"), ("b.jsonl", b"other_")):
         (tmp_path / name).write_bytes(TEXT.replace(b"batch_", ids))
     found = told([tmp_path / "a.jsonl", tmp_path / "b.jsonl"], engine=engine)
@@ -62,7 +62,7 @@ def test_bytes_and_rows(often, engine, tmp_path):
 
 
 def test_packed_bytes(often, engine, tmp_path):
-    """Of a packed file the packed bytes count, where it is unpacked as it is read, and where that comes first."""
+    """Compressed bytes are counted, whether a file is decompressed as it is read or before."""
     path = tmp_path / "log.jsonl.gz"
     path.write_bytes(gzip.compress(TEXT))
     packed, plain = path.stat().st_size, len(TEXT)
@@ -75,7 +75,7 @@ def test_packed_bytes(often, engine, tmp_path):
 
 
 def test_a_log_out_of_order(often, engine, tmp_path):
-    """After the reading comes the judging, part by part."""
+    """A log out of order has a second stage, which counts the parts that were checked."""
     path = tmp_path / "log.jsonl"
     path.write_bytes(BACKWARDS)
     (_, passed, size, _), (stage, parts, whole, rows) = stages(told(path, engine=engine))
@@ -85,12 +85,12 @@ def test_a_log_out_of_order(often, engine, tmp_path):
 
 
 def test_objects_have_no_bytes(often):
-    """Their rows are counted."""
+    """For a log of objects, rows are counted and no bytes."""
     assert [("reading", 0, None, 20)] == stages(told(LOG))
 
 
 def test_standard_input_has_no_size(often, tmp_path, monkeypatch):
-    """Its bytes are counted all the same."""
+    """For standard input, bytes are counted without a size."""
     (tmp_path / "log.jsonl").write_bytes(TEXT)
     with (tmp_path / "log.jsonl").open() as piped:
         monkeypatch.setattr("sys.stdin", piped)
@@ -99,7 +99,7 @@ def test_standard_input_has_no_size(often, tmp_path, monkeypatch):
 
 
 def test_with_a_state(often, tmp_path):
-    """What is passed over is not to be read."""
+    """The size does not include files that are skipped."""
     for name in ("a.jsonl", "b.jsonl"):
         (tmp_path / name).write_bytes(TEXT)
     audit(tmp_path / "a.jsonl", state=tmp_path / "state.db")
@@ -109,12 +109,12 @@ def test_with_a_state(often, tmp_path):
 
 
 def test_at_the_end_it_is_told_once_however_short_it_was():
-    """Else nobody would know that it is over."""
+    """An audit shorter than the interval has one report, at its end."""
     assert [Progress(stage="reading", passed=0, size=None, rows=20)] == told(LOG)
 
 
 def test_ten_times_a_second():
-    """However many rows there are."""
+    """There are at most ten reports a second, however many rows there are."""
     now, found = [0.0], []
     meter = ProgressMeter(found.append, lambda: now[0])
     for _ in meter.count_rows(range(100)):
@@ -124,12 +124,12 @@ def test_ten_times_a_second():
 
 
 class CallersError(OSError):
-    """What a caller raises; an OSError, as errors of files are."""
+    """An error of the caller's that is an OSError, as errors of files are."""
 
 
 @pytest.mark.parametrize("packed", [False, True])
 def test_what_it_raises_is_the_callers_own(packed, often, engine, tmp_path):
-    """It comes out as it went in."""
+    """An OSError that the callback raises is not converted into a SourceError."""
     path = tmp_path / "log.jsonl"
     path.write_bytes(gzip.compress(TEXT) if packed else TEXT)
 
@@ -144,16 +144,16 @@ def test_what_it_raises_is_the_callers_own(packed, often, engine, tmp_path):
 
 
 class Terminal(io.StringIO):
-    """Text that is shown to somebody."""
+    """A text stream that is a terminal."""
 
     def isatty(self):
-        """Say so."""
+        """Return True."""
         return True
 
 
 @pytest.fixture
 def terminal(monkeypatch):
-    """Return a function that shows some moments on a terminal of 80 columns, and returns what that got."""
+    """Return a function that shows reports on a terminal of 80 columns, and returns its output."""
     for name, value in {"TERM": "xterm", "COLUMNS": "80", "NO_COLOR": "1"}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("TTY_INTERACTIVE", raising=False)
@@ -170,12 +170,12 @@ def terminal(monkeypatch):
 
 
 def at(seconds, stage="reading", passed=50, size=100, rows=30):
-    """Return a second, and what is told then."""
+    """Return a time in seconds and a report of progress."""
     return seconds, Progress(stage=stage, passed=passed, size=size, rows=rows)
 
 
 def test_who_waits_sees_a_bar(terminal):
-    """Percent, rows a second and how long it will take; and no trace is left."""
+    """The bar has percent and rows a second, fits the terminal, and is erased at the end."""
     text = terminal(at(0.0, passed=0, rows=0), at(2.0))
 
     assert "reading" in text
@@ -186,12 +186,12 @@ def test_who_waits_sees_a_bar(terminal):
 
 @pytest.mark.parametrize("moments", [[at(0.5)], [at(0.9), at(5.0, passed=100)], []])
 def test_who_need_not_wait_sees_nothing(moments, terminal):
-    """Neither within the first second nor when it is over."""
+    """There is no bar within the first second, or if the audit is over."""
     assert "" == terminal(*moments)
 
 
 def test_a_new_stage_begins_at_nothing(terminal):
-    """Its rows are counted from its beginning."""
+    """Percent and rows a second of a new stage are counted from its beginning."""
     text = terminal(at(0.0), at(2.0), at(3.0, "judging", 0, 64, 0), at(5.0, "judging", 16, 64, 30))
 
     assert "sorting" in text
@@ -199,6 +199,6 @@ def test_a_new_stage_begins_at_nothing(terminal):
 
 
 def test_where_nobody_looks_nothing_is_told(capsys):
-    """Standard error of a pipeline stays clean."""
+    """Without a terminal there is no bar."""
     with ProgressBar() as bar:
         assert bar is None

@@ -1,4 +1,4 @@
-"""Recorded lives of real servers: under their own dialect they do nothing wrong, and OpenAI's names their ways."""
+"""Recorded lives of real servers: consistent under their own dialects, with known deviations from OpenAI's."""
 
 from collections import Counter
 
@@ -7,7 +7,7 @@ from support.recordings import CALLS, RECORDINGS, each_server, lines, of_batches
 
 
 def severities(report):
-    """Return the rules that were breached, with the highest severity of each."""
+    """Return the violated rules, with the highest severity of each."""
     order = ("note", "warning", "error")
     return {
         rule: max((each.severity for each in report.findings if each.rule == rule), key=order.index)
@@ -17,8 +17,8 @@ def severities(report):
 
 @each_server
 def test_no_finding_under_its_own_dialect(server):
-    """Under its own dialect, a server's batches do nothing wrong, but for a tolerated step of llmock's."""
-    report = audit(of_batches(server), dialect=server.dialect, unreadable_max="100%")  # Answers of errors.
+    """Under its own dialect a server has no finding, except for a tolerated step of llmock's."""
+    report = audit(of_batches(server), dialect=server.dialect, unreadable_max="100%")  # Error responses.
 
     expected = {"P102": "warning"} if server.file == "server_llmock.jsonl" else {}
 
@@ -28,7 +28,7 @@ def test_no_finding_under_its_own_dialect(server):
 
 @each_server
 def test_no_error_as_a_compatible_server(server):
-    """Judged as a compatible server, none of its batches gives an error."""
+    """Under the dialect `compatible` no server has an error."""
     report = audit(of_batches(server), dialect="compatible", unreadable_max="100%")
 
     assert "error" not in severities(report).values()
@@ -37,7 +37,7 @@ def test_no_error_as_a_compatible_server(server):
 
 @each_server
 def test_deviations_from_openai(server):
-    """What a server does otherwise than OpenAI, OpenAI's dialect names."""
+    """Under OpenAI's dialect the findings are the known deviations of the server."""
     report = audit(of_batches(server), max_findings=10_000)
 
     assert server.deviations == severities(report)
@@ -45,7 +45,7 @@ def test_deviations_from_openai(server):
 
 @each_server
 def test_error_answers_are_unreadable(server):
-    """An error answer is no batch: it is named and never judged."""
+    """An error response is reported as unreadable and is not checked."""
     log = of_batches(server)
     report = audit(log, dialect=server.dialect)
     refused = [number for number, line in enumerate(log, 1) if line["http_status"] >= 400]
@@ -57,7 +57,7 @@ def test_error_answers_are_unreadable(server):
 
 @each_server
 def test_the_file_itself_is_a_log(server):
-    """A recording may be audited as it is; of its other calls, what is no batch is named or S003."""
+    """A recording can be audited as a file; only its other calls give errors, and text is unreadable."""
     log = lines(server)
     report = audit(RECORDINGS / server.file, dialect=server.dialect, max_findings=10_000)
 
@@ -72,7 +72,7 @@ def test_the_file_itself_is_a_log(server):
 
 @each_server
 def test_statuses(server):
-    """A recording has the statuses that its README says."""
+    """A recording has the statuses that its README lists."""
     log = [line["body"] for line in of_batches(server)]
     batches = [batch for body in log for batch in (body["data"] if body.get("object") == "list" else [body])]
 
@@ -81,7 +81,7 @@ def test_statuses(server):
 
 @each_server
 def test_steps(server):
-    """A monitor of the recording sees the steps that its README says, and no batch is left open."""
+    """A monitor of a recording observes the steps and final statuses that its README lists."""
     monitor = Monitor(server.dialect)
     steps, last = set(), {}
     for line in of_batches(server):
@@ -102,7 +102,7 @@ def test_steps(server):
 
 @each_server
 def test_a_recording_that_is_played_twice(server):
-    """The second time nothing fires: every snapshot is known, or an earlier view."""
+    """The second replay emits no transition: every snapshot is known or stale."""
     monitor = Monitor(server.dialect)
     keys = []
     for line in of_batches(server) * 2:
@@ -116,7 +116,7 @@ def test_a_recording_that_is_played_twice(server):
 
 @each_server
 def test_any_order_of_a_recording(server):
-    """A recording says when each line was observed: backwards it gives the same report."""
+    """A recording gives the same report backwards, because each line has a time of observation."""
     log = of_batches(server)
     there, back = audit(log, max_findings=0), audit(log[::-1], max_findings=0)
 
@@ -145,8 +145,8 @@ OTHER_ANSWERS = [
 
 
 def test_answers_that_are_no_batch():
-    """HTML, transport errors and error bodies of other servers are named as unreadable, never judged."""
+    """HTML, transport errors and error bodies of other servers are unreadable and are not checked."""
     report = audit([{"observed_at": 1_760_000_000.5} | answer for answer in OTHER_ANSWERS])
 
-    assert [1, 2, 3, 4, 5] == [each.place.line for each in report.unreadable]  # The sixth is a list of none.
+    assert [1, 2, 3, 4, 5] == [each.place.line for each in report.unreadable]  # The sixth is an empty list.
     assert (0, {}, "undetermined") == (report.snapshots, report.counts, report.verdict)
