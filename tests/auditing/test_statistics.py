@@ -1,4 +1,4 @@
-"""What an audit gathers for a report: ways, stays, times, and which batches are shown."""
+"""Statistics of a report: routes, dwell times, findings over time, and the batches that are shown."""
 
 import pytest
 
@@ -8,29 +8,29 @@ from support.notation import CREATED, DAY_S, seen, snap
 
 
 def flow(log, **options):
-    """Return what an audit gathers."""
+    """Return the statistics of an audit."""
     return audit(log, **options).statistics
 
 
 def observed(batches, every_s=60):
-    """Return batches in envelopes, one seen every so many seconds."""
+    """Return batches in envelopes, observed `every_s` seconds apart."""
     return [{"observed_at": CREATED + every_s * number, "batch": batch} for number, batch in enumerate(batches)]
 
 
 def taken(found):
-    """Return how often each move was made, and what it was."""
+    """Return the source, target, count and kind of each move."""
     return [(move.source, move.target, move.times, move.kind) for move in found.step_counts]
 
 
 def test_a_flow_is_no_part_of_the_document():
-    """What is gathered is for pictures: the report's JSON is what it was."""
+    """The JSON of a report does not contain the statistics."""
     assert {"verdict", "snapshots", "batches", "unreadable_count", "unreadable", "counts", "findings"} == set(
         audit(seen("vpzc")).to_dict()
     )
 
 
 def test_an_empty_log():
-    """Of no batch there is nothing to tell."""
+    """The statistics of an empty log are empty."""
     found = flow([])
 
     assert ((), {}, {}, {}, 0, (), ()) == (
@@ -46,11 +46,11 @@ def test_an_empty_log():
     assert "openai" == found.dialect.name
 
 
-# ---------------------------------------------------------------- ways
+# ---------------------------------------------------------------- routes
 
 
 def test_steps_are_counted_over_batches():
-    """Each step is counted once for each batch that took it, seen or stamped."""
+    """Each step is counted once for each batch that took it, by a snapshot or by a stamp."""
     found = flow([*seen("vpzc"), snap("vpz", id="b2"), *seen("vf", id="b3")])
 
     assert [
@@ -64,12 +64,12 @@ def test_steps_are_counted_over_batches():
 
 
 def test_gaps_are_no_steps():
-    """A way that nothing proves is counted apart, also where a step leads there."""
+    """A move without evidence of the statuses in between is counted as a gap."""
     assert ("validating", "completed", 1, "gap") in taken(flow([snap("vc")], dialect="compatible"))
 
 
 def test_tolerated_steps_are_steps():
-    """A tolerated step is a warning, and taken all the same."""
+    """A tolerated step is a warning, and is counted as a step."""
     found = flow(seen("vpf", errors=None))
 
     assert ("in_progress", "failed", 1, "step") in taken(found)
@@ -80,43 +80,43 @@ def test_tolerated_steps_are_steps():
     "path, move", [("vpzcp", ("completed", "in_progress")), ("vpgp", ("cancelling", "in_progress"))]
 )
 def test_illegal_moves_are_counted(path, move):
-    """A move that no walk explains is counted, whether the rule is reported or not."""
+    """An illegal move is counted, even if its rule is ignored."""
     for ignored in ((), ("H501", "H502")):
         assert (*move, 1, "illegal") in taken(flow(seen(path), ignore=ignored))
 
 
 def test_a_batch_of_unknown_status():
-    """A batch that never had a status of the lifecycle took no way, and is in none."""
+    """A batch whose only status is unknown has no steps and no final status."""
     found = flow([snap("v", status="paused")])
 
     assert ((), {}) == (found.step_counts, found.final_statuses)
     assert 1 == found.failing_count
 
 
-# ---------------------------------------------------------------- stays
+# ---------------------------------------------------------------- dwell times
 
 
 def test_stays():
-    """A stay is from stamp to stamp; the present status, and the last, have none."""
+    """A dwell time is the time between two stamps; the current status has none."""
     found = flow([*seen("vpzc", at=(0, 5, 65, 70)), *seen("vp", id="b2", at=(0, 5))])
 
     assert {"validating": {5: 2}, "in_progress": {60: 1}, "finalizing": {5: 1}} == found.dwell_times
 
 
 def test_stays_have_three_digits():
-    """A long stay is told in three digits, so that there are never many different ones."""
+    """Dwell times are rounded to three digits, which limits the number of different ones."""
     assert {"validating": {12_300: 1}} == flow(seen("vp", at=(0, 12_345))).dwell_times
     assert {"validating": {999: 1}} == flow(seen("vp", at=(0, 999))).dwell_times
 
 
 def test_stays_without_both_ends():
-    """Where a stamp is null, or stamps contradict each other, there is no stay."""
+    """A null stamp, or stamps that contradict each other, give no dwell time."""
     assert {} == flow([snap("vc")], dialect="compatible").dwell_times
     assert {} == flow([snap("vp", created_at=CREATED + 3600)]).dwell_times
 
 
 def test_a_status_entered_twice_has_two_stays():
-    """On a cycle each entry counts."""
+    """In a cycle each entry of a status has a dwell time."""
     log = [snap("vz"), snap("vzg"), snap("vzgz")]
 
     assert 2 == sum(
@@ -126,7 +126,7 @@ def test_a_status_entered_twice_has_two_stays():
     )
 
 
-# ---------------------------------------------------------------- when
+# ---------------------------------------------------------------- findings over time
 
 
 def test_findings_are_counted_by_time():
@@ -140,21 +140,21 @@ def test_findings_are_counted_by_time():
 
 
 def test_without_an_observation_the_creation_counts():
-    """Where a row does not say when it was seen, its finding counts at the batch's creation."""
+    """A finding without a time of observation counts at the batch's creation."""
     found = flow([snap("vpzc", output_file_id=None)])
 
     assert {("F402", "warning"): {CREATED // 60 * 60: 1}} == found.findings_over_time
 
 
 def test_findings_without_any_time():
-    """A finding of a row with no time at all is counted as such."""
+    """A finding of a row without any time is counted as untimed."""
     found = flow([snap("v", created_at=None)])
 
     assert ({}, 1) == (found.findings_over_time, found.untimed_count)
 
 
 def test_a_rule_that_is_ignored_counts_nowhere():
-    """Only what is reported is counted, and marks a batch."""
+    """Findings of an ignored rule are not counted, and their batch is not failing."""
     found = flow([snap("vpzc", output_file_id=None)], ignore=["F402"])
 
     assert ({}, 0, 0) == (found.findings_over_time, found.failing_count, found.findings_by_severity["warning"])
@@ -162,7 +162,7 @@ def test_a_rule_that_is_ignored_counts_nowhere():
 
 @pytest.mark.parametrize("apart_s", [1, 3600, 100 * DAY_S])
 def test_spans_grow_with_the_time_they_cover(apart_s):
-    """However long a log is, a chart can show it, and no finding is lost."""
+    """Logs of any length have at most SPANS_MAX spans, and every finding is counted."""
     log = [snap("v", id=f"b{number}", created_at=CREATED + number * apart_s, expires_at=None) for number in range(300)]
     found = flow(log, select=["P104"])
     spans = found.findings_over_time["P104", "note"]
@@ -176,7 +176,7 @@ def test_spans_grow_with_the_time_they_cover(apart_s):
 
 
 def test_batches_with_errors_come_first():
-    """Batches with findings are shown by the worst of them, those without are a sample."""
+    """Failing batches are in order of their worst finding, and apart from clean ones."""
     log = [
         *seen("vpz", id="clean"),
         snap("vpzc", id="warned", output_file_id=None),
@@ -191,7 +191,7 @@ def test_batches_with_errors_come_first():
 
 
 def test_only_so_many_are_kept():
-    """However many there are, so many are kept; the sample of the others is the same for every order."""
+    """The examples are limited, and the sample of clean batches is the same for every order of the log."""
     log = [snap("v", id=f"b{number}", expires_at=None) for number in range(FAILING_MAX + 5)]
     clean = [snap("vp", id=f"c{number}") for number in range(3 * CLEAN_MAX)]
     found, turned = flow(log + clean), flow(clean[::-1] + log[::-1])
@@ -202,7 +202,7 @@ def test_only_so_many_are_kept():
 
 
 def test_a_life_says_what_was_seen():
-    """A life has the ways, times and last state of its batch."""
+    """The timeline of a batch has its transitions, times, observed statuses and last state."""
     (life,) = flow([snap("v"), snap("vpz")]).clean_examples
 
     assert ["validating", "in_progress", "finalizing"] == [each.target for each in life.transitions]
@@ -211,14 +211,14 @@ def test_a_life_says_what_was_seen():
 
 
 def test_rows_without_an_id_have_no_life():
-    """A row without an id has findings, and is no batch."""
+    """A finding of a row without id is counted, but belongs to no failing batch."""
     found = flow([snap("vpzc", id=None)])
 
     assert (1, 0, ()) == (found.findings_by_severity["error"], found.failing_count, found.failing_examples)
 
 
 def test_a_log_out_of_order_is_gathered_once():
-    """Where the audit begins again, so does what is gathered."""
+    """A log that is read again to be sorted has the statistics of the log in order."""
     log = observed([*seen("vpzc"), *seen("vpz", id="b2")])
     found = flow(log[::-1])
 

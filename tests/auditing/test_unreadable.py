@@ -1,4 +1,4 @@
-"""Places that cannot be read: how many of how many, the same in every engine, and what they make of the verdict."""
+"""Unreadable places: their number, which is the same in every engine, and their effect on the verdict."""
 
 import gzip
 import json
@@ -33,7 +33,7 @@ HALF = f"[{GOOD[0]},5,{{}},5]"
 
 
 def unread(report):
-    """Return what a report says about reading."""
+    """Return the verdict, the counts of snapshots and places, and the unreadable lines of a report."""
     return (
         report.verdict, report.snapshots, report.places, report.unreadable_count, report.is_cut_off,
         [each.place.line for each in report.unreadable],
@@ -49,7 +49,7 @@ def unread(report):
      ("33.4 %", "consistent"), ("100%", "consistent")],
 )  # fmt: skip
 def test_limits(limit, verdict):
-    """Two of six places cannot be read: the verdict is undetermined if fewer are allowed."""
+    """With two unreadable places of six, the verdict is undetermined if fewer are allowed."""
     report = audit([*seen("vpzc"), 5, {}], unreadable_max=limit)
 
     assert (verdict, 2, 6) == (report.verdict, report.unreadable_count, report.places)
@@ -62,24 +62,24 @@ def test_an_error_stays_an_error():
 
 
 def test_a_log_that_was_read_whole():
-    """Nothing is said of it."""
+    """A log without unreadable places has an empty message about them."""
     assert ("consistent", "", 4) == ((report := audit(seen("vpzc"))).verdict, report.unread, report.places)
 
 
 def test_one_place():
-    """One place is in the singular."""
+    """The message about one place is in the singular."""
     assert "1 of 1 place could not be read, or not in full" == audit([5]).unread
 
 
 @pytest.mark.parametrize("limit", [-1, "-5", "", "%", "x", "1.5", 0.5, "101%", True, None, "1e2%", "1..2%", "\u0662"])
 def test_limits_that_are_none(limit):
-    """A limit is a number of places or a share up to 100 %."""
+    """A limit that is no number of places, and no share of at most 100 %, is refused."""
     with pytest.raises(ValueError, match=r"unreadable_max is a number of places, or a share such as 1%; not "):
         audit([], unreadable_max=limit)
 
 
 def test_a_share_is_exact():
-    """A tenth of a per cent of a thousand places is one place."""
+    """A share is parsed to an exact fraction."""
     assert (7, Fraction(1, 1000)) == (parse_unreadable_max(" 7 "), parse_unreadable_max("0.1%"))
 
 
@@ -88,11 +88,11 @@ def test_a_share_is_exact():
 
 @pytest.mark.parametrize("seed", range(20))
 def test_places_of_every_engine(seed, tmp_path, monkeypatch):
-    """However junk lies between good lines, a line is one place, read by rows, in columns, sorted or with a state."""
+    """A line with junk is one place, read by rows, in columns, sorted or with a state."""
     enable_columns(monkeypatch)
     rnd = random.Random(seed)  # noqa: S311
     closed = [each for each in JUNK if each not in ("[", "[" * 5_000)]
-    # A good line follows each, because two lines of junk may be the beginning and the end of something.
+    # A good line follows each line of junk: two of them might be the beginning and the end of one value.
     choices = [*GOOD, PAGE, HALF, *closed, "", " "]
     lines = [line for _ in range(rnd.randrange(1, 25)) for line in (rnd.choice(choices), rnd.choice(GOOD))]
     path = written(tmp_path, "\n".join(lines))
@@ -114,7 +114,7 @@ def test_places_of_every_engine(seed, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("junk", JUNK, ids=range(len(JUNK)))
 def test_a_line_is_one_place(junk, tmp_path):
-    """Whatever a line of junk holds, it is one unreadable place, and the line before it is judged."""
+    """A line of junk is one unreadable place, whatever it holds, and the line before it is checked."""
     report = audit(written(tmp_path, f"{GOOD[0]}\n{junk}\n"))
 
     assert (1, 2, 1) == (report.snapshots, report.places, report.unreadable_count)
@@ -123,14 +123,14 @@ def test_a_line_is_one_place(junk, tmp_path):
 
 @pytest.mark.parametrize("junk", [[5] * 9_999, [{}] * 9_999, [[5, {}]] * 999, {"data": [[], 5, {}, [{}]] * 999}])
 def test_junk_of_one_object_is_named_once(junk):
-    """An array of thousands of values is one entry, not thousands that are dropped later."""
+    """An array of thousands of invalid values is one unreadable entry."""
     (entry,) = parse_records([RawRecord(LogPosition("log", 1), junk)], reader(get_dialect("openai")))
 
     assert isinstance(entry, UnreadableEntry)
 
 
 def test_late_rows_of_one_line(tmp_path):
-    """Rows that come too late for a state are not checked: a line of several is one unreadable place."""
+    """A line of several rows that are too late for a state is one unreadable place."""
     first = [{"observed_at": CREATED + 1000 + at, "batch": batch} for at, batch in enumerate(seen("vp"))]
     late = {"observed_at": CREATED + 5, "data": [snap("v"), snap("v")]}
     audit(written(tmp_path, "\n".join(map(json.dumps, first))), state=tmp_path / "state")
@@ -143,7 +143,7 @@ def test_late_rows_of_one_line(tmp_path):
 
 
 def zstd(binary):
-    """Compress by zstd."""
+    """Return bytes compressed by zstd."""
     try:
         from compression import zstd as found  # noqa: PLC0415  # Since Python 3.14.
     except ImportError:
@@ -154,7 +154,7 @@ def zstd(binary):
 @pytest.mark.parametrize("compress", [gzip.compress, zstd])
 @pytest.mark.parametrize("bytes_min", [0, 2**60], ids=["columns", "rows"])
 def test_a_compressed_log_that_breaks_off(compress, bytes_min, tmp_path, monkeypatch):
-    """The rest of it was not read, so no limit makes the verdict consistent."""
+    """The verdict on a truncated compressed log is undetermined, whatever the limit."""
     enable_columns(monkeypatch, bytes_min=bytes_min)
     rows = [json.dumps(snap("v", id=f"batch_{number:x}")) for number in random.Random(1).sample(range(2**60), 500)]  # noqa: S311
     path = tmp_path / "log.gz"
@@ -166,13 +166,13 @@ def test_a_compressed_log_that_breaks_off(compress, bytes_min, tmp_path, monkeyp
 
 
 def test_an_array_without_end(tmp_path):
-    """An array that is not closed is cut off."""
+    """A log that ends inside an array is cut off, and the verdict is undetermined."""
     report = audit(written(tmp_path, f"[{GOOD[0]},{GOOD[1]}"), unreadable_max=9)
 
     assert ("undetermined", 2, True) == (report.verdict, report.snapshots, report.is_cut_off)
 
 
-# ---------------------------------------------------------------- files that are no logs
+# ---------------------------------------------------------------- files of other formats
 
 
 def zipped():
@@ -211,7 +211,7 @@ FOREIGN = {
 @pytest.mark.parametrize("kind", FOREIGN)
 @pytest.mark.parametrize("bytes_min", [0, 2**60], ids=["columns", "rows"])
 def test_files_of_other_formats(kind, bytes_min, tmp_path, monkeypatch):
-    """One sentence names the file, its format and what to do, whichever engine opens it."""
+    """The error names the file, its format and the remedy in one line, whichever engine opens the file."""
     enable_columns(monkeypatch, bytes_min=bytes_min)
     binary, problem = FOREIGN[kind]
     path = written(tmp_path, binary)
@@ -223,7 +223,7 @@ def test_files_of_other_formats(kind, bytes_min, tmp_path, monkeypatch):
 
 
 def test_a_table_in_csv_by_its_name(tmp_path):
-    """A header without known names is that of a table all the same; JSON lines may have any name."""
+    """A table in a `.csv` file is refused, even with unknown columns; JSON lines in such a file are read."""
     (tmp_path / "log.csv").write_text("a,b\n1,2\n")
     (tmp_path / "lines.csv").write_text(GOOD[0])
     with pytest.raises(SourceError, match=r"log\.csv: a table in CSV: "):
@@ -234,7 +234,7 @@ def test_a_table_in_csv_by_its_name(tmp_path):
 
 @pytest.mark.parametrize("address", ["https://host/log.jsonl", "s3://bucket/*.jsonl", "gs:/bucket/log"])
 def test_addresses(address):
-    """An address is not read."""
+    """An address is refused."""
     with pytest.raises(SourceError) as caught:
         audit(address)
 
@@ -242,7 +242,7 @@ def test_addresses(address):
 
 
 def test_folders(tmp_path):
-    """A folder is refused with the glob for its files; `**` stands for folders too, and only their files are read."""
+    """A folder is refused with a glob for its files; `**` matches folders too, and only files are read."""
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "log.jsonl").write_text(GOOD[0])
     with pytest.raises(SourceError) as caught:
