@@ -1,4 +1,4 @@
-"""Audits of small logs in columns, which are for large ones."""
+"""Fixtures that read small logs in columns, which are for large ones."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from support.columns import enable_columns
 
 @pytest.fixture
 def column_runs(monkeypatch):
-    """Audit logs of any size in columns; a list that gets the tally of each run that was completed in columns."""
+    """Read logs of any size in columns; return a list of the accumulators of runs completed in columns."""
     enable_columns(monkeypatch)
     from batchfsm.auditing import columns  # noqa: PLC0415  # It cannot be imported everywhere.
 

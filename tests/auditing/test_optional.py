@@ -16,7 +16,7 @@ FILES = {f"history_rules{EXTENSION_SUFFIXES[0]}": True, "history_rules.py": Fals
 
 @pytest.mark.parametrize("name, is_compiled", FILES.items())
 def test_columns_are_compiled_if_their_module_is_no_python(name, is_compiled, tmp_path, monkeypatch):
-    """The name of the module's file decides, and the module is not imported: the file here is empty."""
+    """The suffix of the module's file decides; the module, an empty file here, is not imported."""
     (tmp_path / "columns").mkdir()
     (tmp_path / "columns" / name).touch()
     monkeypatch.setattr(optional, "__file__", str(tmp_path / "optional.py"))
@@ -25,7 +25,7 @@ def test_columns_are_compiled_if_their_module_is_no_python(name, is_compiled, tm
 
 
 def test_an_audit_without_compiled_columns(tmp_path, monkeypatch):
-    """The row engine reads a large log; one remark says what to install, and none is made of a small log."""
+    """The row engine reads a large log, with a remark on what to install; a small log has none."""
     monkeypatch.setattr(optional, "is_compiled", lambda: False)
     path = written(tmp_path, json.dumps(snap("vpzc")))
     small = audit(path)
@@ -38,7 +38,7 @@ def test_an_audit_without_compiled_columns(tmp_path, monkeypatch):
 
 
 def test_a_failed_import_of_compiled_columns_is_raised(tmp_path, monkeypatch):
-    """A damaged installation is not audited as if columns were not compiled."""
+    """If compiled columns cannot be imported, the row engine does not replace them."""
     monkeypatch.setattr(api, "COLUMNS_BYTES_MIN", 0)
     monkeypatch.setattr(optional, "is_compiled", lambda: True)
     monkeypatch.setitem(sys.modules, "batchfsm.auditing.columns", None)

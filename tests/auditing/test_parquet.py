@@ -38,7 +38,7 @@ def engine(request, monkeypatch):
 
 
 def table(count=300):
-    """Return the lives of some batches, in a table; every third one is damaged."""
+    """Return a table of many batches; every third one violates H502."""
     rows = []
     for number in range(count):
         for place, row in enumerate(seen("vpzcp" if number % 3 == 0 else "vpzc", id=f"batch-{number}")):
@@ -63,7 +63,7 @@ def test_every_encoding(encodings, version, engine, tmp_path):
 
 
 def test_a_row_group_of_two_encodings(monkeypatch, tmp_path):
-    """Other writers change to differences when a dictionary is full; no row is read twice, none is lost."""
+    """A row group that changes its encoding when a dictionary is full is read whole, each row once."""
     rows, read = table(), Parquet._iterate
     pq.write_table(rows, tmp_path / "log.parquet", row_group_size=700)
     tried = []
@@ -87,7 +87,7 @@ def test_a_row_group_of_two_encodings(monkeypatch, tmp_path):
 
 
 def test_rows_are_read_again(tmp_path):
-    """From the first to the last, of one row group or of all; a file may have none."""
+    """Rows of any row groups are read again by number; an empty file has none."""
     rows = table()
     pq.write_table(rows, tmp_path / "log.parquet", row_group_size=400)
     pq.ParquetWriter(tmp_path / "empty.parquet", rows.schema).close()
@@ -110,7 +110,7 @@ def test_rows_are_read_again(tmp_path):
 
 @pytest.mark.parametrize("chunks", [1, 3])
 def test_small_chunks_of_a_dataframe_are_joined(chunks):
-    """A large one is not copied."""
+    """Several small chunks become one record batch; a single chunk is not copied."""
     rows = pa.table({"id": ["b"] * 8192, "status": ["validating"] * 8192, "created_at": [1_760_000_000] * 8192})
     step = -(-8192 // chunks)
     parts = pa.concat_tables([rows[start : start + step] for start in range(0, 8192, step)])
@@ -124,7 +124,7 @@ def test_small_chunks_of_a_dataframe_are_joined(chunks):
 
 @pytest.mark.parametrize("by_dictionary", [True, False])
 def test_a_damaged_page(by_dictionary, tmp_path):
-    """It is found by its checksum, by dictionary or not."""
+    """A damaged page is detected by its checksum, by dictionary or not."""
     path = tmp_path / "log.parquet"
     pq.write_table(table(), path, write_page_checksum=True, compression="none")
     path.write_bytes(path.read_bytes().replace(b"batch-7", b"batch_7"))
@@ -136,19 +136,19 @@ def test_a_damaged_page(by_dictionary, tmp_path):
 
 
 def footer(binary):
-    """Return where the footer of a Parquet file begins."""
+    """Return the offset of the footer of a Parquet file."""
     return len(binary) - 8 - int.from_bytes(binary[-8:-4], "little")
 
 
 def small(folder):
-    """Return a small file, and its bytes."""
+    """Return the path of a small file, and its bytes."""
     path = Path(folder, "log.parquet")
     pq.write_table(table(2), path, store_schema=False)
     return path, path.read_bytes()
 
 
 def damage(path, binary, position, mask):
-    """Audit a file in which some bits of one byte are flipped; what it says is one line or a report."""
+    """Audit a file in which some bits of one byte are flipped; the result is a report or an error of one line."""
     damaged = bytearray(binary)
     damaged[position] ^= mask
     path.write_bytes(damaged)
@@ -169,7 +169,7 @@ def test_a_column_name_that_is_no_utf8(tmp_path):
 
 
 def test_a_column_name_with_a_line_end(tmp_path):
-    """The message escapes it and stays one line."""
+    """The message escapes the line end and stays one line."""
     path, binary = small(tmp_path)
     path.write_bytes(binary.replace(b"created_at", b"created\rat"))
 
@@ -179,7 +179,7 @@ def test_a_column_name_with_a_line_end(tmp_path):
 
 @given(st.floats(0, 1, exclude_max=True), st.integers(1, 255))
 def test_a_damaged_byte(part, mask):
-    """Whatever byte of a file is damaged, the audit ends with a report or one line."""
+    """Whichever byte of a file is damaged, the audit ends with a report or an error of one line."""
     with TemporaryDirectory() as folder:
         path, binary = small(folder)
         damage(path, binary, int(part * len(binary)), mask)
@@ -188,7 +188,7 @@ def test_a_damaged_byte(part, mask):
 @pytest.mark.slow
 @pytest.mark.parametrize("mask", [0x01, 0x80, 0xFF])
 def test_every_byte_of_a_footer(mask, engine, tmp_path):
-    """The same for each byte of the footer."""
+    """For each damaged byte of the footer, the audit ends with a report or an error of one line."""
     path, binary = small(tmp_path)
     for position in range(footer(binary), len(binary)):
         damage(path, binary, position, mask)

@@ -1,4 +1,4 @@
-"""An audit row by row finds the same in every form in which objects can come."""
+"""Audits row by row find the same in every form of the objects."""
 
 import json
 from pathlib import Path
@@ -19,7 +19,7 @@ Line = dict[str, Any]
 
 
 def lines_of(log: list[Any]) -> list[Line]:
-    """Return the envelopes of a log whose rows are of two batches in turns, and some of neither."""
+    """Return the envelopes of a log whose rows belong to two batches in turn, and some to neither."""
     rows = written(log)
     return [
         {"observed_at": clock, "batch": wire if wire["id"] != "batch_1" else wire | {"id": f"batch_{number % 2}"}}
@@ -28,7 +28,7 @@ def lines_of(log: list[Any]) -> list[Line]:
 
 
 def found(report: Report) -> Any:
-    """Return all that a report says, but for places."""
+    """Return the contents of a report, except for places."""
     return (
         report.verdict, report.snapshots, report.batches, report.unreadable_count, dict(report.counts),
         [(each, each.observed_at) for each in report.findings], [each.problem for each in report.unreadable],
@@ -55,7 +55,7 @@ FORMS: dict[str, Any] = {
 @settings(max_examples=50)
 @given(log=logs, dialect=st.sampled_from(sorted(DIALECTS)))
 def test_every_form_is_judged_alike(form: str, log: list[Any], dialect: str):
-    """Legal, broken and garbage rows: the report of mappings is that of texts, SDK objects, iterators and pages."""
+    """Texts, SDK objects, iterators and pages of any rows give the report of the rows as mappings."""
     lines = lines_of(log)
     expected = audit(lines, dialect=dialect, engine="rows")
 
@@ -69,7 +69,7 @@ def test_every_form_is_judged_alike(form: str, log: list[Any], dialect: str):
     separators=st.sampled_from([(",", ":"), (", ", ": "), (" ,", " :")]),
 )
 def test_a_file_is_judged_as_its_objects_are(log: list[Any], dialect: str, separators: tuple[str, str]):
-    """However the JSON is spaced, with and without text beyond ASCII."""
+    """A file gives the report of its objects, whatever the spaces and escapes of its JSON."""
     lines = lines_of(log)
     expected = audit(lines, dialect=dialect, engine="rows")
     for is_ascii in (True, False):
@@ -83,7 +83,7 @@ def test_a_file_is_judged_as_its_objects_are(log: list[Any], dialect: str, separ
 @settings(max_examples=50)
 @given(log=logs, dialect=st.sampled_from(sorted(DIALECTS)))
 def test_snapshots_are_judged_as_what_they_were_read_from(log: list[Any], dialect: str):
-    """Nothing that a rule reads is lost in between."""
+    """Snapshots give the report of the rows from which they were parsed."""
     read = reader(DIALECTS[dialect]).read
     lines, snapshots = [], list[Snapshot]()
     for line in lines_of(log):
