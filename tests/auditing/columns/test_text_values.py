@@ -131,7 +131,7 @@ moments = st.datetimes(datetime(1969, 12, 31), datetime(2201, 1, 1), timezones=s
 @example(datetime(1969, 12, 31, 23, 59, 51, tzinfo=UTC), 60, "T", "+", 0)
 @example(datetime(1970, 1, 1, tzinfo=UTC), 1, "T", "+", 0)
 def test_text(moment, offset_min, separator, zone, places):
-    """RFC 3339 text of the years 1970 to 2200 is read as the row engine reads it, to the bit; other text is not decoded."""
+    """RFC 3339 text from 1970 to 2200 is read as the row engine reads it, to the bit; other text is not decoded."""
     if zone == "+":
         moment = moment.astimezone(timezone(timedelta(minutes=offset_min)))
     base, micros = moment.strftime(f"%Y-%m-%d{separator}%H:%M:%S"), f"{moment.microsecond:06}"[:places]
