@@ -6,6 +6,7 @@ from click.testing import CliRunner
 from batchfsm.cli import app
 from batchfsm.sources import ProviderSource
 from support.other_providers import ANTHROPIC, ENDED
+from support.server import Clock
 
 
 @pytest.fixture
@@ -14,7 +15,7 @@ def source(monkeypatch):
     answers = [ENDED, ANTHROPIC]
     found = ProviderSource(dialect="anthropic", retrieve=lambda _: answers.pop(), list_page=lambda _: ([], None))
     monkeypatch.setattr("batchfsm.sources.connect", lambda _: found)
-    monkeypatch.setattr("batchfsm.cli.watch.time.sleep", lambda _: None)
+    monkeypatch.setattr("batchfsm.cli.watch.time", Clock())
     return found
 
 
