@@ -1,4 +1,4 @@
-"""The arguments of `observe`: a time that is one, and one batch."""
+"""The arguments of `observe`: the time of observation, and a snapshot of exactly one batch."""
 
 import asyncio
 import json
@@ -45,7 +45,7 @@ OBSERVERS = [pytest.param(lambda *a, **k: Monitor().observe(*a, **k), id="Monito
     ids=repr,
 )
 def test_a_time_that_is_none_is_the_callers_error(observe, wrong, kind, message):
-    """It names what was expected, and is no finding against the server."""
+    """`observe` raises an error with the expected values; it reports no finding against the server."""
     with pytest.raises(kind, match=message):
         observe(snap("v"), observed_at=wrong)
 
@@ -64,7 +64,7 @@ def test_after_a_wrong_time_nothing_has_changed():
     minutes=st.integers(-1439, 1439),
 )
 def test_an_aware_datetime_is_its_second(moment, minutes):
-    """In any time zone; given to `observe` or `parse`, or in an envelope."""
+    """An aware datetime in any time zone is accepted: as an argument of `observe` or `parse`, or in an envelope."""
     moment = moment.replace(tzinfo=timezone(timedelta(minutes=minutes)))
     monitor = Monitor()
     monitor.observe(snap("v"), observed_at=moment)
@@ -76,7 +76,7 @@ def test_an_aware_datetime_is_its_second(moment, minutes):
 
 @pytest.mark.parametrize("number", [CREATED, CREATED + 0.5, Fraction(CREATED * 2 + 1, 2)])
 def test_any_real_number_of_seconds_is_a_time(number):
-    """Whole or not."""
+    """Integers and fractions are accepted."""
     monitor = Monitor()
     monitor.observe(snap("v"), observed_at=number)
 
@@ -84,7 +84,7 @@ def test_any_real_number_of_seconds_is_a_time(number):
 
 
 def test_a_naive_datetime_in_the_envelope_of_a_mapping_is_the_callers_error():
-    """No JSON has one."""
+    """JSON cannot contain a datetime, so the caller made it."""
     naive = datetime(2026, 11, 30, 12)  # noqa: DTZ001
     for use in (Monitor().observe, parse, lambda batch: audit([batch])):
         with pytest.raises(TypeError, match="has no time zone"):
@@ -94,7 +94,7 @@ def test_a_naive_datetime_in_the_envelope_of_a_mapping_is_the_callers_error():
 
 
 def test_an_audit_takes_an_aware_datetime():
-    """Two rows in one status, the later one first: it is a stale read by the clock alone."""
+    """Of two rows in one status the later comes first: only the clock shows that the second is a stale read."""
     later, earlier = (datetime.fromtimestamp(CREATED + 300 + each, UTC) for each in (60, 0))
     rows = [{"observed_at": each, "batch": snap("vp")} for each in (later, earlier)]
 
@@ -117,7 +117,7 @@ PAGES = {
 @pytest.mark.parametrize("form", PAGES)
 @pytest.mark.parametrize("count", [0, 1, 3])
 def test_a_page_is_refused_whatever_it_holds(observe, form, count):
-    """A page of one batch today may have three tomorrow."""
+    """A page of one batch is refused, too: tomorrow the same request may return three."""
     page = PAGES[form]([snap("v", id=f"batch_{number}") for number in range(count)])
 
     with pytest.raises(SnapshotError, match="expected one batch, found"):
@@ -126,6 +126,6 @@ def test_a_page_is_refused_whatever_it_holds(observe, form, count):
 
 @pytest.mark.parametrize("wrapper", ["snapshot", "batch", "body", "data"])
 def test_an_envelope_of_one_batch_is_no_page(wrapper):
-    """It is opened, nested too."""
+    """The batch is unwrapped, also from nested envelopes."""
     for envelope in ({wrapper: snap("v")}, {"body": {wrapper: snap("v")}}):
         assert 1 == len(Monitor().observe(envelope).transitions)

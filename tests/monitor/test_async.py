@@ -1,4 +1,4 @@
-"""The same promises under tasks: awaited one after another, cancelled at once, and nothing lost."""
+"""`AsyncMonitor` keeps the promises of `Monitor` when tasks run concurrently and are cancelled."""
 
 import asyncio
 import functools
@@ -29,7 +29,7 @@ WAIT_S_MAX = 30
 
 
 def awaited(main: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
-    """Run a coroutine function in a loop of its own, within bounds."""
+    """Run a coroutine function in a new event loop, with a timeout."""
 
     async def bounded() -> Any:
         async with asyncio.timeout(WAIT_S_MAX):
@@ -44,33 +44,32 @@ def words(path: str) -> list[str]:
 
 
 def targets(observation: Observation) -> list[str]:
-    """Return the statuses that an observation saw entered."""
+    """Return the statuses that an observation reported as entered."""
     return [transition.target for transition in observation.transitions]
 
 
 class Log:
-    """A coroutine hook that lets others run before and after it notes what was entered."""
+    """A coroutine hook that records the entered status, and yields to other tasks before and after."""
 
     def __init__(self) -> None:
-        """Have heard nothing."""
         self.heard: list[tuple[str, str]] = []
 
     async def __call__(self, transition: Transition) -> None:
-        """Note a transition."""
+        """Record a transition."""
         await asyncio.sleep(0)
         self.heard.append((transition.batch_id, transition.target))
         await asyncio.sleep(0)
 
     def of(self, batch_id: str) -> list[str]:
-        """Return the statuses of one batch, in the order heard."""
+        """Return the statuses of one batch, in the order of the calls."""
         return [target for name, target in self.heard if name == batch_id]
 
 
-# ---------------------------------------------------------------- hooks, plain and coroutine
+# ---------------------------------------------------------------- hooks: functions and coroutine functions
 
 
 def test_hooks_are_awaited_one_after_another_in_order_of_registration():
-    """Plain ones and coroutines alike: the next begins when the one before has ended."""
+    """A hook starts only after the previous one has ended, whether they are functions or coroutine functions."""
     monitor, heard = AsyncMonitor(), []
 
     @monitor.on(name="first")
@@ -99,20 +98,20 @@ def test_hooks_are_awaited_one_after_another_in_order_of_registration():
 
 
 async def coroutine_hook(heard: list[str], transition: Transition) -> None:
-    """Note a transition."""
+    """Record a transition."""
     await asyncio.sleep(0)
     heard.append(transition.target)
 
 
 class CoroutineCall:
-    """A hook object whose call is a coroutine."""
+    """A hook object whose `__call__` is a coroutine function."""
 
     def __init__(self, heard: list[str]) -> None:
-        """Take where to note."""
+        """Take the list to append to."""
         self.heard = heard
 
     async def __call__(self, transition: Transition) -> None:
-        """Note a transition."""
+        """Record a transition."""
         await coroutine_hook(self.heard, transition)
 
 
@@ -124,7 +123,7 @@ class CoroutineCall:
     lambda heard: lambda transition: heard.append(transition.target),
 ], ids=["partial", "object", "lambda", "task", "plain"])  # fmt: skip
 def test_whatever_can_be_awaited_is_awaited(make: Callable[[list[str]], Any]):
-    """When `observe` returns, the hook has ended, however it was written."""
+    """A hook that returns any awaitable has finished when `observe` returns."""
     monitor, heard = AsyncMonitor(), []
     monitor.on("in_progress")(make(heard))
 
@@ -134,7 +133,7 @@ def test_whatever_can_be_awaited_is_awaited(make: Callable[[list[str]], Any]):
 
 
 def test_findings_are_awaited_too():
-    """After the transitions, bare and by code."""
+    """Hooks on findings are awaited after the hooks on transitions, with and without rule codes."""
     monitor, heard = AsyncMonitor(), []
 
     @monitor.on_finding
@@ -154,7 +153,7 @@ def test_findings_are_awaited_too():
 
 
 def test_wrong_use_fails_at_once_here_too():
-    """Only the coroutine functions are welcome."""
+    """Arguments that `Monitor` refuses are refused here, except coroutine functions."""
     monitor = AsyncMonitor()
     with pytest.raises(TypeError, match="needs parentheses"):
         monitor.on(coroutine_hook)
@@ -168,7 +167,7 @@ def test_wrong_use_fails_at_once_here_too():
 
 @given(log=logs, dialect=st.sampled_from(list(DIALECTS)), policy=st.sampled_from(["adopt", "hold", "raise"]))
 def test_it_observes_what_the_plain_monitor_observes(log: list[Any], dialect: str, policy: Any):
-    """Any log: the same observations, errors and knowledge, and the same calls of hooks."""
+    """For any log both monitors return the same observations, errors and records, and call the same hooks."""
     plain, monitor = Monitor(dialect, on_illegal=policy), AsyncMonitor(dialect, on_illegal=policy)
     heard, heard_plain = Log(), []
     plain.on(name="log")(lambda transition: heard_plain.append((transition.batch_id, transition.target)))
@@ -194,7 +193,7 @@ def test_it_observes_what_the_plain_monitor_observes(log: list[Any], dialect: st
 
 
 def test_it_outlives_its_loop():
-    """Nothing of a monitor belongs to a loop: what one began another goes on with."""
+    """A monitor used in one event loop can be used in a second one."""
     monitor, log = AsyncMonitor(), Log()
     monitor.on(name="log")(log)
 
@@ -208,7 +207,7 @@ def test_it_outlives_its_loop():
 
 
 def test_many_tasks_that_observe_the_same_batches_deliver_each_key_once_and_in_order():
-    """Ten pollers of five batches, hooks that let each other run: as if there were one."""
+    """Ten tasks observe five batches while hooks yield: the hooks run as they would for a single task."""
     monitor, log = AsyncMonitor(), Log()
     monitor.on(name="log")(log)
     names = [f"batch_{number}" for number in range(5)]
@@ -228,7 +227,7 @@ def test_many_tasks_that_observe_the_same_batches_deliver_each_key_once_and_in_o
 
 
 def test_hooks_of_one_batch_never_overlap_and_those_of_different_batches_do():
-    """One deliverer a batch; others go on meanwhile."""
+    """Each batch has one task that runs its hooks; hooks of other batches run meanwhile."""
     monitor, inside, most = AsyncMonitor(), Counter(), Counter()
 
     @monitor.on(name="slow")
@@ -250,7 +249,7 @@ def test_hooks_of_one_batch_never_overlap_and_those_of_different_batches_do():
 
 
 def test_who_finds_a_batch_busy_queues_and_returns_at_once():
-    """The deliverer awaits the hooks of the other's snapshot too, afterwards and in order."""
+    """The task that runs the hooks of the batch awaits those of the second snapshot afterwards, in order."""
     monitor, log = AsyncMonitor(), Log()
 
     async def main() -> tuple[Observation, Observation, list[str]]:
@@ -277,7 +276,7 @@ def test_who_finds_a_batch_busy_queues_and_returns_at_once():
 
 
 def test_an_error_is_raised_at_the_deliverer():
-    """Whoever awaits the hooks gets what they raise, also of snapshots that others brought."""
+    """The task that awaits the hooks gets their errors, also for snapshots that other tasks observed."""
     monitor = AsyncMonitor()
 
     async def main() -> tuple[HookError, Observation]:
@@ -318,7 +317,7 @@ def test_crossing_hooks_do_not_deadlock():
 
         @monitor.on("in_progress", name="cross")
         async def cross(transition: Transition) -> None:
-            await meeting.wait()  # Now both batches are busy.
+            await meeting.wait()  # Now hooks of both batches are running.
             inner.append(await monitor.observe(snap("vpz", id=other[transition.batch_id])))
             await meeting.wait()
 
@@ -332,7 +331,7 @@ def test_crossing_hooks_do_not_deadlock():
 
 
 def test_a_hook_that_observes_its_own_batch_runs_to_completion():
-    """The fold happens at once, its hooks run after the present ones."""
+    """The nested snapshot is folded at once; its hooks run after the current ones."""
     monitor, heard, inner = AsyncMonitor(), [], []
 
     @monitor.on("validating", name="poller")
@@ -352,7 +351,7 @@ def test_a_hook_that_observes_its_own_batch_runs_to_completion():
 
 
 def test_a_hook_that_observes_another_batch_queues_its_hooks():
-    """They are awaited after the hooks of the first batch, in whatever task the hook observes."""
+    """The hooks of the other batch are awaited after those of the first, whichever task the hook observes in."""
     monitor, heard, inner = AsyncMonitor(), [], []
 
     @monitor.on("completed", name="chain")
@@ -372,7 +371,7 @@ def test_a_hook_that_observes_another_batch_queues_its_hooks():
 
 
 def test_a_chain_of_batches_does_not_grow_the_stack():
-    """Each hook observes the next batch, two thousand times; no hook runs inside another."""
+    """Each hook observes the next of two thousand batches; no hook runs inside another."""
     monitor, depths, depth = AsyncMonitor(), [], [0]
 
     @monitor.on("validating", name="next")
@@ -391,7 +390,7 @@ def test_a_chain_of_batches_does_not_grow_the_stack():
 
 
 def test_a_task_that_a_hook_started_observes_on_its_own_after_the_hooks():
-    """The hooks of its batch are awaited in the task, once the observe that started it has returned."""
+    """The task awaits the hooks of its batch after the `observe` that started it has returned."""
     monitor, heard = AsyncMonitor(), []
     tasks: list[asyncio.Task[Any]] = []
     ended = asyncio.Event()
@@ -419,7 +418,7 @@ def test_a_task_that_a_hook_started_observes_on_its_own_after_the_hooks():
 
 
 def test_a_hook_that_raises_stops_nobody():
-    """All run, then one error with all that was raised and with the observation."""
+    """All hooks run; then one HookError contains all their errors and the observation."""
     monitor, log = AsyncMonitor(), Log()
 
     @monitor.on("validating", "finalizing", name="failing")
@@ -442,7 +441,7 @@ def test_a_hook_that_raises_stops_nobody():
 
 
 def test_redeliver_awaits_what_raised_until_it_returns():
-    """Once for each hook and key; the error of a second failure knows no observation."""
+    """Each failed hook is awaited once for each key; a HookError of `redeliver` has no observation."""
     monitor, log, moods = AsyncMonitor(), Log(), [ValueError("1"), None, ValueError("2")]
 
     @monitor.on(name="moody")
@@ -469,7 +468,7 @@ def test_redeliver_awaits_what_raised_until_it_returns():
 
 
 def test_raise_raises_after_the_hooks():
-    """The illegal move is told to hooks on findings first, and what they raise is the cause."""
+    """Hooks on findings run before the illegal move is raised; their errors become its cause."""
     monitor = AsyncMonitor(on_illegal="raise")
 
     @monitor.on_finding("H502")
@@ -492,7 +491,7 @@ def test_raise_raises_after_the_hooks():
 
 
 def test_a_cancelled_observation_is_cancelled():
-    """The task says so, the hook has seen it, and no hook after it has run."""
+    """The task is cancelled, the running hook gets the CancelledError, and later hooks do not run."""
     monitor, log, seen_by_hook = AsyncMonitor(), Log(), []
 
     async def main() -> bool:
@@ -523,7 +522,7 @@ def test_a_cancelled_observation_is_cancelled():
 
 @pytest.mark.parametrize("come_back", ["observe again", "observe more", "redeliver"])
 def test_what_a_cancellation_kept_from_running_comes_first(come_back: str):
-    """At the next observation of that batch, news or not, or with redeliver: in order, and once."""
+    """The hooks that did not run are called once and in order: by `redeliver`, or first at the next observation."""
     monitor, log = AsyncMonitor(), Log()
 
     async def main() -> None:
@@ -551,7 +550,7 @@ def test_what_a_cancellation_kept_from_running_comes_first(come_back: str):
 
 
 def test_what_others_queued_at_a_cancelled_deliverer_is_not_lost():
-    """The deliverer is cancelled after another task has queued and gone: the next observer delivers all of it."""
+    """After the cancellation the next observer runs the hooks that another task has queued."""
     monitor, log = AsyncMonitor(), Log()
 
     async def main() -> None:
@@ -578,7 +577,7 @@ def test_what_others_queued_at_a_cancelled_deliverer_is_not_lost():
 
 
 def test_a_timeout_ends_a_stuck_hook():
-    """`asyncio.timeout` around `observe` raises TimeoutError, as around anything that waits."""
+    """`asyncio.timeout` around `observe` raises TimeoutError if a hook takes too long."""
     monitor, log, calls = AsyncMonitor(), Log(), []
 
     @monitor.on("validating", name="stuck once")
@@ -601,7 +600,7 @@ def test_a_timeout_ends_a_stuck_hook():
 
 
 def test_an_observation_that_is_thrown_away_loses_nothing():
-    """A coroutine that is closed while a hook waits leaves the batch idle, and the rest in the queue."""
+    """If the coroutine is closed while a hook waits, the batch is idle and the other hooks stay queued."""
     monitor, log, calls = AsyncMonitor(), Log(), []
 
     @monitor.on("validating", name="waiting once")
@@ -621,7 +620,7 @@ def test_an_observation_that_is_thrown_away_loses_nothing():
 
 
 def test_a_failing_task_group_cancels_its_observations():
-    """A sibling that fails ends the group at once; the observation is taken up again later."""
+    """A failing sibling cancels the group's tasks; a later observation runs the hooks that did not run."""
     monitor, log = AsyncMonitor(), Log()
 
     async def main() -> None:
@@ -654,7 +653,7 @@ def test_a_failing_task_group_cancels_its_observations():
 @pytest.mark.parametrize("interrupt", [asyncio.CancelledError, KeyboardInterrupt, SystemExit])
 @pytest.mark.parametrize("kind", ["plain", "coroutine"])
 def test_what_a_hook_raises_as_an_interrupt_passes_at_once(interrupt: type[BaseException], kind: str):
-    """It is not collected as an error, and the hook is called again."""
+    """The exception is raised at once, not collected in a HookError, and the hook is called again later."""
     monitor, log, interrupts = AsyncMonitor(), Log(), [interrupt()]
 
     def plain(transition: Transition) -> None:
@@ -679,7 +678,7 @@ def test_what_a_hook_raises_as_an_interrupt_passes_at_once(interrupt: type[BaseE
 
 
 def test_a_cancelled_redeliver_loses_no_other_batch():
-    """Three batches are pending, the first is cancelled: the others are still there, and not busy for ever."""
+    """Of three pending batches the first is cancelled: the others stay pending, and none stays marked as running."""
     monitor, log, moods = AsyncMonitor(), Log(), [ValueError(), ValueError(), ValueError()]
     names = ["batch_1", "batch_2", "batch_3"]
 
@@ -716,7 +715,7 @@ outcomes = st.lists(st.sampled_from([None, None, ValueError, asyncio.CancelledEr
 
 @given(log=logs, outcomes=outcomes)
 def test_whatever_hooks_do_each_returns_once_a_key(log: list[Any], outcomes: list[Any]):
-    """Errors, cancellations and interrupts at any call, over any log: each key is returned from once."""
+    """Hooks raise, are cancelled or interrupted at any call, in any log: each returns once for each key."""
     monitor, bystander, moods, returned, keys = AsyncMonitor(), Monitor(), list(outcomes), [], []
 
     @monitor.on(name="moody")

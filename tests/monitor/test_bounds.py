@@ -1,4 +1,4 @@
-"""What no healthy log shows: tables that a hostile one shall not grow, and corners that only a caller reaches."""
+"""Bounds of caches, which a hostile log could fill, and corner cases that only a direct caller reaches."""
 
 import asyncio
 
@@ -12,14 +12,14 @@ from support.notation import snap
 
 
 def test_full_tables_answer_all_the_same(monkeypatch):
-    """Once a table is full, what it does not hold is worked out anew, and the answer is the same."""
+    """If a cache is full, results that it does not hold are computed again and are the same."""
     for module, name in (
         (transition_cache, "_TRANSITIONS_MAX"),
         (engine, "_PATTERNS_MAX"),
         (fast_path, "_PATTERNS_MAX"),
     ):
         monkeypatch.setattr(module, name, 0)
-    monkeypatch.setattr(fast_path, "_PATTERNS", fast_path._Patterns())  # The shared one knows these from other tests.
+    monkeypatch.setattr(fast_path, "_PATTERNS", fast_path._Patterns())  # Other tests have filled the shared cache.
     monitor, usual = Monitor(Dialect(name="crowded")), Monitor()
 
     for path in ("v", "vp", "vpz", "vpzc", "vpzc"):
@@ -28,24 +28,24 @@ def test_full_tables_answer_all_the_same(monkeypatch):
 
 
 def test_what_a_text_form_hides_has_a_word():
-    """It is seen in `bad` of a snapshot, where a reader may print it."""
+    """The snapshot's `bad` shows a placeholder for a value hidden by the text form."""
     assert "unread" == repr(UNREADABLE)
 
 
 def test_a_track_without_rows_has_no_snapshot():
-    """Nothing was seen yet."""
+    """No row was folded yet."""
     assert None is BatchRecord().snapshot("batch_1")
 
 
 def test_two_spellings_of_a_count_that_agree_are_one():
-    """Said twice, it is said once."""
+    """A count given under two names with one value is read as one count."""
     counts = {"total": 8, "Total": 8, "completed": 1, "failed": 0, "Failed": None}
 
     assert 8 == parse(snap("vp", request_counts=counts)).request_counts.total
 
 
 def test_what_is_forgotten_meanwhile_is_not_delivered_again():
-    """A hook that is delivered again may forget another batch that was waiting for its turn."""
+    """A hook called by `redeliver` may forget another batch that is pending: the hooks of that batch are not called."""
     monitor, called = AsyncMonitor(), []
 
     @monitor.on("validating")
@@ -70,7 +70,7 @@ def test_what_is_forgotten_meanwhile_is_not_delivered_again():
 
 
 def test_a_bad_time_of_observation_is_no_field_of_the_batch():
-    """It is named in `bad`, and not written back among the batch's own fields."""
+    """`observed_at` is listed in `bad`, and is not written back among the fields of the batch."""
     snapshot = reader(DIALECTS["openai"]).read({"batch": snap("v"), "observed_at": "yesterday"})
 
     assert {"observed_at": "yesterday"} == dict(snapshot.bad)

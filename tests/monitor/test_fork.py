@@ -1,4 +1,4 @@
-"""Monitors with a journal in a process that forks: parent and child are two owners."""
+"""Monitors with a journal in a process that forks: parent and child are separate owners."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork")
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.server)])
 def place(request, tmp_path):
-    """A place for a journal: a path, or the address of a schema of its own."""
+    """Return a place for a journal: a path, or the address of a new PostgreSQL schema."""
     if request.param == "sqlite":
         yield str(tmp_path / "journal.db")
         return
@@ -33,7 +33,7 @@ def place(request, tmp_path):
 
 @contextmanager
 def in_both(result: list[int]) -> Any:
-    """Run the block in a forked child and in this process; the child ends after it, with status 1 after an error."""
+    """Run the block in a forked child and in this process; the child then exits, with status 1 after an error."""
     pid = os.fork()
     status = 1
     try:
@@ -46,7 +46,7 @@ def in_both(result: list[int]) -> Any:
 
 
 def test_each_key_is_heard_by_parent_or_child(place, tmp_path):
-    """Both observe the same batches with the monitor that existed before the fork."""
+    """Parent and child observe the same batches with the monitor made before the fork."""
     notes, ended = os.open(tmp_path / "notes", os.O_WRONLY | os.O_APPEND | os.O_CREAT), []
     with open_journal(place) as journal:
         monitor = Monitor(journal=journal)
@@ -68,7 +68,7 @@ def test_each_key_is_heard_by_parent_or_child(place, tmp_path):
 
 
 def test_a_fork_in_a_hook_leaves_the_rest_to_the_parent(tmp_path):
-    """The child returns from the hook, too, and calls no other hook."""
+    """The child returns from the running hook, too, but calls no other hook."""
     notes, ended, forks = tmp_path / "notes", [], []
     with SQLiteJournal(tmp_path / "j.db") as journal:
         monitor = Monitor(journal=journal)
@@ -96,7 +96,7 @@ def test_a_fork_in_a_hook_leaves_the_rest_to_the_parent(tmp_path):
 
 
 def test_a_child_begins_anew_from_the_journal(tmp_path):
-    """The handlers alone: leases and failed hooks are the parent's, records are loaded again."""
+    """Calls only the fork handlers: the parent keeps leases and failed hooks, and the child loads records again."""
     with SQLiteJournal(tmp_path / "j.db") as journal:
         monitor = Monitor(journal=journal)
 
@@ -117,7 +117,7 @@ def test_a_child_begins_anew_from_the_journal(tmp_path):
 
 
 def test_a_hook_that_returns_in_the_child_writes_no_outcome(tmp_path):
-    """The handlers run inside the hook, as in the child; the delivery is still pending, for the parent."""
+    """The fork handlers run inside the hook, as in a child: the delivery stays pending for the parent."""
     with SQLiteJournal(tmp_path / "j.db") as journal:
         monitor = Monitor(journal=journal)
 
@@ -134,7 +134,7 @@ def test_a_hook_that_returns_in_the_child_writes_no_outcome(tmp_path):
 
 @pytest.mark.parametrize("journaled", [True, False])
 def test_an_async_monitor_has_a_new_thread_after_a_fork(tmp_path, journaled):
-    """Without a journal it has none."""
+    """Without a journal the monitor has no thread."""
     heard: list[str] = []
     with SQLiteJournal(tmp_path / "j.db") as journal:
         monitor = AsyncMonitor(journal=journal if journaled else None)

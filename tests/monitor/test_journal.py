@@ -1,4 +1,4 @@
-"""Monitors that outlive their process: nothing is lost over restarts, and nothing is called twice without one."""
+"""Monitors with a journal: after restarts no hook is lost, and without a crash no hook is repeated."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ WAIT_S_MAX = 30
 
 
 class CrashError(BaseException):
-    """The process ends here, as far as a test in one process can show it."""
+    """Stands for the end of the process, in a test that runs in one process."""
 
 
 class Subscription:
-    """A hook that notes what it returned from, and raises where it is told to."""
+    """A hook that records the calls from which it returned, and raises as configured."""
 
     def __init__(self, *raises: BaseException | None) -> None:
-        """Take what to raise, call by call; None: return."""
+        """Take the exception for each call; None means to return."""
         self.raises, self.heard, self.whole = list(raises), [], []
 
     def __call__(self, subject: Any) -> None:
-        """Raise or note."""
+        """Raise the next exception, or record the call."""
         if (error := self.raises.pop(0) if self.raises else None) is not None:
             raise error
         self.heard.append(subject.target if isinstance(subject, Transition) else subject.rule)
@@ -46,14 +46,14 @@ class Subscription:
 
 
 class Desk:
-    """One file, and as many monitors on it as there were restarts."""
+    """A journal file, and monitors on it, one after each restart."""
 
     def __init__(self, path: Any) -> None:
-        """Take where the journal is to be."""
+        """Take the path of the journal."""
         self.path, self.journals = path, []
 
     def monitor(self, hook: Any = None, *, kind: Any = Monitor, name: str = "h", **words: Any) -> Any:
-        """Return a monitor as after a restart, with one hook on every transition."""
+        """Return a new monitor on the file, as after a restart, with one hook on every transition."""
         self.journals.append(SQLiteJournal(self.path))
         monitor = kind(journal=self.journals[-1], **words)
         if hook is not None:
@@ -62,14 +62,14 @@ class Desk:
 
     @property
     def pending(self) -> list[tuple[str, str, int]]:
-        """What is pending in the file: target, hook, tries."""
+        """Return the pending deliveries in the file: target, hook, attempts."""
         with SQLiteJournal(self.path) as journal:
             return short(journal.pending())
 
 
 @pytest.fixture
 def desk(tmp_path):
-    """A place for a journal."""
+    """Return a journal file with its monitors."""
     desk = Desk(tmp_path / "journal.db")
     yield desk
     for journal in desk.journals:
@@ -86,7 +86,7 @@ def words(path: str) -> list[str]:
 
 @pytest.mark.parametrize("sampled", [(0,), (3,), (0, 3), (0, 1, 2, 3), (1, 2)])
 def test_a_restart_changes_nothing(desk, sampled):
-    """A monitor for each snapshot, on one journal: each key once, in order, and what is known is all that was seen."""
+    """Each snapshot has a new monitor on one journal: each key is delivered once, in order, and no field is lost."""
     listener, lasting = Subscription(), Monitor()
     for place in sampled:
         monitor = desk.monitor(listener)
@@ -101,7 +101,7 @@ def test_a_restart_changes_nothing(desk, sampled):
 
 
 def test_restoring_fires_no_hook(desk):
-    """Neither building a monitor, nor registering, nor looking."""
+    """Hooks run neither when a monitor is made, nor when a hook is registered, nor when a batch is looked up."""
     desk.monitor(Subscription()).observe(LIFE[3])
     listener = Subscription()
     monitor = desk.monitor(listener)
@@ -112,7 +112,7 @@ def test_restoring_fires_no_hook(desk):
 
 
 def test_to_look_for_what_was_never_seen_is_a_key_error(desk):
-    """In memory and in the journal alike."""
+    """It is so with and without a journal."""
     with pytest.raises(KeyError):
         desk.monitor()["batch_1"]
     with pytest.raises(KeyError):
@@ -120,7 +120,7 @@ def test_to_look_for_what_was_never_seen_is_a_key_error(desk):
 
 
 def test_history_rules_see_over_a_restart(desk):
-    """Counts that fell, stale reads and illegal moves are found as if nothing had happened."""
+    """Decreased counts, stale reads and illegal moves are found as they are without a restart."""
     desk.monitor().observe(snap("vpz"))
     fell = snap("vpz", request_counts={"total": 8, "completed": 2, "failed": 0})
 
@@ -134,7 +134,7 @@ def test_history_rules_see_over_a_restart(desk):
 @pytest.mark.parametrize("come_back", ["redeliver", "observe again", "observe more"])
 @pytest.mark.parametrize("crash_at", range(4))
 def test_what_a_crash_kept_from_running_comes_first_in_order(desk, come_back, crash_at):
-    """With its snapshot, as it was then: by redeliver, or before anything else at the next observation of that batch."""
+    """`redeliver` or the next observation of the batch first calls these hooks, with the original snapshots."""
     before, after = Subscription(*[None] * crash_at, CrashError()), Subscription()
     with pytest.raises(CrashError):
         desk.monitor(before).observe(LIFE[3])
@@ -150,7 +150,7 @@ def test_what_a_crash_kept_from_running_comes_first_in_order(desk, come_back, cr
 
 
 def test_the_same_monitor_goes_on_after_an_interrupt_too(desk):
-    """As without a journal."""
+    """It does so without a journal, too."""
     listener = Subscription(KeyboardInterrupt())
     monitor = desk.monitor(listener)
     with pytest.raises(KeyboardInterrupt):
@@ -164,7 +164,7 @@ def test_the_same_monitor_goes_on_after_an_interrupt_too(desk):
 
 
 def test_what_an_interrupt_left_somebody_else_may_have_called(desk):
-    """Then it is called no second time here."""
+    """If another process has called the hook meanwhile, this one does not."""
     here, there = Subscription(CrashError()), Subscription()
     monitor = desk.monitor(here)
     with pytest.raises(CrashError):
@@ -178,7 +178,7 @@ def test_what_an_interrupt_left_somebody_else_may_have_called(desk):
 
 
 def test_a_hook_that_is_not_registered_any_more_waits(desk):
-    """Until it is; others do not wait for it."""
+    """The delivery stays pending until the hook is registered again; other hooks do not wait for it."""
     monitor = desk.monitor(Subscription(CrashError()))
     with pytest.raises(CrashError):
         monitor.observe(snap("v"))
@@ -194,7 +194,7 @@ def test_a_hook_that_is_not_registered_any_more_waits(desk):
 
 
 def test_only_the_hooks_that_have_not_returned_are_called_again(desk):
-    """Each is acknowledged by its name."""
+    """Returned hooks are recorded by name."""
     first, second = Subscription(), Subscription(CrashError())
     monitor = desk.monitor(first, name="first")
     monitor.on(name="second")(second)
@@ -208,7 +208,7 @@ def test_only_the_hooks_that_have_not_returned_are_called_again(desk):
 
 
 def test_all_is_written_before_any_hook_runs(desk):
-    """A hook that looks into the file finds the state, and its own row pending."""
+    """The hook reads the file and finds the new state, and its own delivery as pending."""
     looks = []
 
     def look(transition: Transition) -> None:
@@ -224,7 +224,7 @@ def test_all_is_written_before_any_hook_runs(desk):
 
 
 def test_forgetting_drops_it_from_the_journal(desk):
-    """Its next sight is a first one, with the same keys, for every process."""
+    """After that the batch is new to every process, and the keys are the same."""
     monitor = desk.monitor(Subscription())
     keys = [each.key for each in monitor.observe(LIFE[3]).transitions]
     monitor.forget("batch_1")
@@ -253,7 +253,7 @@ def test_forgetting_drops_it_from_the_journal(desk):
     ],
 )  # fmt: skip
 def test_the_journal_stores_when_a_batch_ended(desk, rows, ended_at):
-    """The end's own stamp, or else the best estimate; None while the batch is open."""
+    """The time is the stamp of the final status, or the best estimate; None while the batch is open."""
     monitor = desk.monitor()
     for row in rows:
         monitor.observe(row, observed_at=42.0 if ended_at == 42.0 else None)
@@ -263,7 +263,7 @@ def test_the_journal_stores_when_a_batch_ended(desk, rows, ended_at):
 
 
 def test_a_batch_that_this_process_has_not_seen_can_be_forgotten(desk):
-    """It is in the journal."""
+    """The batch is only in the journal."""
     desk.monitor().observe(LIFE[3])
     desk.monitor().forget("batch_1")
 
@@ -271,9 +271,9 @@ def test_a_batch_that_this_process_has_not_seen_can_be_forgotten(desk):
 
 
 def test_looking_again_writes_nothing(desk):
-    """A poll without news costs no write, with or without a clock, with or without findings."""
+    """A snapshot without changes is not written, with or without a clock, with or without findings."""
     monitor, journal = desk.monitor(Subscription()), desk.journals[0]
-    noted = snap("vp", id="batch_2", expires_at=None)  # P104, each time.
+    noted = snap("vp", id="batch_2", expires_at=None)  # Breaks P104, each time.
 
     def poll(at: float) -> list[int]:
         monitor.observe(LIFE[1], observed_at=at)
@@ -287,7 +287,7 @@ def test_looking_again_writes_nothing(desk):
 
 
 def test_a_state_of_another_lifecycle_is_refused(desk):
-    """It says which batch, and what the status was."""
+    """The error names the batch and its stored status."""
     with SQLiteJournal(desk.path) as journal:
         me = journal.register_owner(lambda *_: None)
         state = '{"version":1,"status":"scheduling","entered":["scheduling"],"legs":[],"adopted":false,"row":null,'
@@ -303,7 +303,7 @@ def test_a_state_of_another_lifecycle_is_refused(desk):
 
 
 def test_what_cannot_be_written_is_an_error_and_changes_nothing(desk):
-    """A number of five thousand digits: Python itself would not write it."""
+    """The error is raised for a number of five thousand digits, which Python itself does not convert to text."""
     monitor = desk.monitor()
     monitor.observe(LIFE[0])
     with pytest.raises(JournalError, match="batch_1 cannot be written"):
@@ -316,7 +316,7 @@ def test_what_cannot_be_written_is_an_error_and_changes_nothing(desk):
 
 
 def test_hooks_have_names_of_their_own(desk):
-    """Else, after a restart, nobody knew which was meant."""
+    """Names must be unique: after a restart a delivery is matched to its hook by name."""
     monitor = desk.monitor(Subscription())
 
     with pytest.raises(ValueError, match="there is a hook called 'h' already; a journal tells hooks apart by name"):
@@ -327,7 +327,7 @@ def test_hooks_have_names_of_their_own(desk):
 
 
 def test_a_hook_can_be_called_by_its_name(desk):
-    """For whoever delivers elsewhere; a name that nobody has is an error that lists those there are."""
+    """An unknown name is an error that lists the registered names."""
     monitor, listener = Monitor(), Subscription()
     monitor.on(name="h")(listener)
     (transition,) = monitor.observe(snap("v")).transitions
@@ -342,7 +342,7 @@ def test_a_hook_can_be_called_by_its_name(desk):
 
 
 def test_a_hook_that_raised_is_pending_over_a_restart(desk):
-    """HookError is raised all the same; no later observation tries it again; its error is on record."""
+    """HookError is raised and stored; later observations do not call the hook again."""
     failing, other = Subscription(ValueError("no room")), Subscription()
     monitor = desk.monitor(failing)
     monitor.on(name="other")(other)
@@ -363,7 +363,7 @@ def test_a_hook_that_raised_is_pending_over_a_restart(desk):
 
 @pytest.mark.parametrize("journaled", [True, False])
 def test_a_hook_that_raised_is_left_alone_for_a_while(desk, journaled):
-    """Each time twice as long; with no time given it is tried at once."""
+    """The wait doubles with each attempt; `redeliver` without a time calls the hook at once."""
     listener = Subscription(*[ValueError() for _ in range(3)])
     monitor = desk.monitor(listener) if journaled else Monitor()
     if not journaled:
@@ -384,7 +384,7 @@ def test_a_hook_that_raised_is_left_alone_for_a_while(desk, journaled):
 
 @pytest.mark.parametrize("journaled", [True, False])
 def test_a_clock_that_is_set_back_delays_nothing(desk, journaled):
-    """Or a hook would wait for as long as the clock was wrong."""
+    """Otherwise a hook would wait until the clock reaches the wrong time again."""
     listener = Subscription(ValueError())
     monitor = desk.monitor(listener) if journaled else Monitor()
     if not journaled:
@@ -398,7 +398,7 @@ def test_a_clock_that_is_set_back_delays_nothing(desk, journaled):
 
 @pytest.mark.parametrize("journaled", [True, False])
 def test_after_ten_tries_a_hook_is_given_up(desk, journaled):
-    """The last error says so; until somebody asks for it, it is tried no more."""
+    """The last error says so; then the hook is called only if the delivery is requeued."""
     listener, errors = Subscription(*[ValueError() for _ in range(TRIES_MAX)]), []
     monitor = desk.monitor(listener) if journaled else Monitor()
     if not journaled:
@@ -413,7 +413,7 @@ def test_after_ten_tries_a_hook_is_given_up(desk, journaled):
     assert TRIES_MAX == len(errors)
     assert ["batchfsm: given up after 10 tries"] == errors[-1].__notes__[1:]
     if not journaled:
-        monitor.redeliver()  # In memory there is nobody else to ask.
+        monitor.redeliver()  # In memory there are no other owners.
     else:
         monitor.redeliver()
         assert ([], []) == (listener.heard, desk.pending)
@@ -424,19 +424,19 @@ def test_after_ten_tries_a_hook_is_given_up(desk, journaled):
 
 
 def test_the_wait_doubles_up_to_an_hour():
-    """From ten seconds."""
+    """It starts at ten seconds."""
     assert [10, 20, 40, 2560, 3600, 3600] == [backoff_s(tries) for tries in (1, 2, 3, 9, 10, 99)]
     assert (BACKOFF_S, BACKOFF_S_MAX) == (backoff_s(1), backoff_s(50))
 
 
 def test_an_error_that_cannot_be_written_as_it_is_stops_nothing(desk):
-    """Else the journal could never be told, and no hook of no batch would be called any more."""
+    """Otherwise the outcome could not be stored, and no other hook would be called."""
 
     class MuteError(Exception):
-        """An error whose text cannot be had."""
+        """An error whose text cannot be read."""
 
         def __str__(self) -> str:
-            """Be of no help."""
+            """Raise an error."""
             raise RuntimeError
 
     for error in (ValueError("half a pair \ud800, a zero \0"), MuteError(), ValueError("x" * 5000)):
@@ -450,20 +450,20 @@ def test_an_error_that_cannot_be_written_as_it_is_stops_nothing(desk):
 
 @pytest.mark.parametrize("kind", [Monitor, AsyncMonitor])
 def test_a_path_is_no_journal(kind):
-    """The error says what was meant."""
+    """The error names the expected type."""
     with pytest.raises(TypeError, match=r"journal= takes a journal, not where it is: SQLiteJournal\('j.db'\)"):
         kind(journal="j.db")
 
 
 @pytest.mark.parametrize("now", [float("nan"), float("inf")])
 def test_what_is_no_time_is_refused(desk, now):
-    """It would be written beside what raises."""
+    """The time is checked before use, because it is stored with each error."""
     with pytest.raises(ValueError, match="now= is a time in Unix seconds, not"):
         desk.monitor().redeliver(now=now)
 
 
 def test_hooks_on_findings_live_in_memory(desk):
-    """A finding has no key: it is about one snapshot, and returned; what raised waits for redeliver here alone."""
+    """Findings have no key and are not stored; only `redeliver` of the same monitor calls a failed hook again."""
     listener = Subscription(ValueError())
     monitor = desk.monitor()
     monitor.on_finding("H507")(listener)
@@ -482,7 +482,7 @@ def test_hooks_on_findings_live_in_memory(desk):
 
 
 def test_two_monitors_on_one_batch_make_one_row_a_key(desk):
-    """Whoever is slower folds again, and has nothing to emit."""
+    """The monitor that loses the race folds again, and emits nothing."""
     here, there = Subscription(), Subscription()
     one, two = desk.monitor(here), desk.monitor(there)
     for row in LIFE:
@@ -494,7 +494,7 @@ def test_two_monitors_on_one_batch_make_one_row_a_key(desk):
 
 
 def test_what_another_process_has_learned_is_known_here(desk):
-    """After a race lost the batch is read again: what is stale for one is stale for both."""
+    """After a lost race the record is loaded again: a row that is stale for one monitor is stale for both."""
     one, two = desk.monitor(), desk.monitor()
     one.observe(LIFE[0])
     two.observe(LIFE[3])
@@ -505,7 +505,7 @@ def test_what_another_process_has_learned_is_known_here(desk):
 
 
 def test_what_a_living_process_is_about_to_call_nobody_else_calls(desk):
-    """Though it is pending: redeliver of another process leaves it alone."""
+    """`redeliver` skips deliveries that another living process has leased."""
     there = Subscription()
     other = desk.monitor(there)
 
@@ -520,7 +520,7 @@ def test_what_a_living_process_is_about_to_call_nobody_else_calls(desk):
 
 @pytest.mark.parametrize("kind", [Monitor, AsyncMonitor])
 def test_what_another_process_finds_while_a_hook_runs_comes_behind_it(desk, kind):
-    """It writes it and leaves it: whoever is at the batch calls it, so that there is one order over both."""
+    """The other process queues its delivery; the process that runs the hook delivers it next, so there is one order."""
     heard, there = [], Subscription()
     other = desk.monitor(there)
 
@@ -547,7 +547,7 @@ def test_what_another_process_finds_while_a_hook_runs_comes_behind_it(desk, kind
 
 
 def test_what_a_dead_process_left_goes_before_what_is_new(desk):
-    """Though this one knew the batch, and had no reason to ask."""
+    """The monitor has the batch in memory, and still loads what the dead process left pending."""
     here = Subscription()
     monitor = desk.monitor(here)
     monitor.observe(LIFE[0])
@@ -564,7 +564,7 @@ def test_what_a_dead_process_left_goes_before_what_is_new(desk):
 
 
 def test_a_race_that_is_lost_for_ever_is_an_error(desk):
-    """A hundred times somebody else was faster: that is no race any more."""
+    """The commit fails a hundred times because of other writers; then an error is raised."""
     monitor = desk.monitor()
     monitor._store._client._journal.commit = lambda change: None
 
@@ -574,18 +574,18 @@ def test_a_race_that_is_lost_for_ever_is_an_error(desk):
         monitor.observe(LIFE[0])
 
 
-# ---------------------------------------------------------------- a journal that is away for a while
+# ---------------------------------------------------------------- a journal that is unavailable for a while
 
 
 class Away:
-    """A journal that cannot be used while it is told so; `lies`: what it was asked for was done all the same."""
+    """A journal that is unavailable while told so; with `lies` a call takes effect and still raises."""
 
     def __init__(self, journal: SQLiteJournal) -> None:
-        """Stand before another one."""
+        """Take the journal to forward to."""
         self._journal, self.down, self.lies = journal, set(), False
 
     def __getattr__(self, name: str) -> Any:
-        """Do what the other one does, or raise."""
+        """Forward to the journal, or raise."""
         real = getattr(self._journal, name)
         if name not in self.down:
             return real
@@ -600,7 +600,7 @@ class Away:
 
 @pytest.fixture
 def away(desk):
-    """A journal that can be told to be away."""
+    """Return a journal that can be made unavailable."""
     journal = SQLiteJournal(desk.path)
     desk.journals.append(journal)
     return Away(journal)
@@ -609,7 +609,7 @@ def away(desk):
 @pytest.mark.parametrize("lies", [False, True])
 @pytest.mark.parametrize("first", [LIFE[0], None])
 def test_what_could_not_be_written_has_not_happened(desk, away, lies, first):
-    """No hook has run; the same snapshot brings it again: even if it was written, and only the answer was lost."""
+    """No hook has run; the same snapshot emits it again, even if the write succeeded and only its answer was lost."""
     listener = Subscription()
     monitor = Monitor(journal=away)
     monitor.on(name="h")(listener)
@@ -630,7 +630,7 @@ def test_what_could_not_be_written_has_not_happened(desk, away, lies, first):
 
 @pytest.mark.parametrize("come_back", ["observe", "redeliver"])
 def test_a_hook_that_returned_is_not_called_again_though_the_journal_does_not_know_yet(desk, away, come_back):
-    """It is told as soon as it is back; meanwhile no other hook is called."""
+    """The outcome is stored as soon as the journal is available; until then no other hook is called."""
     listener = Subscription()
     monitor = Monitor(journal=away)
     monitor.on(name="h")(listener)
@@ -648,7 +648,7 @@ def test_a_hook_that_returned_is_not_called_again_though_the_journal_does_not_kn
 
 
 def test_what_hooks_raised_before_the_journal_went_away_is_told(desk, away):
-    """As a note: the journal's error is the one that ends the turn."""
+    """The hooks' errors are notes on the journal's error."""
     monitor = Monitor(journal=away)
     monitor.on(name="h")(Subscription(ValueError("no room")))
     away.down = {"record"}
@@ -662,7 +662,7 @@ def test_what_hooks_raised_before_the_journal_went_away_is_told(desk, away):
 
 
 def test_what_is_written_under_a_hook_though_nobody_knew_comes_after_the_present_ones(desk, away):
-    """The hook's own observation failed as it seemed; before the batch is idle, the journal is asked."""
+    """The observation inside the hook failed but was written: its deliveries are loaded before the batch is idle."""
     monitor, heard = Monitor(journal=away), []
 
     @monitor.on(name="h")
@@ -683,7 +683,7 @@ def test_what_is_written_under_a_hook_though_nobody_knew_comes_after_the_present
 
 @pytest.mark.parametrize("kind", [Monitor, AsyncMonitor])
 def test_to_redeliver_under_a_hook_calls_nothing_of_its_own_batch(desk, kind):
-    """It is busy: what waits comes after the present ones."""
+    """The hooks of the batch are running, so its pending deliveries follow the current ones."""
     listener, attempts = Subscription(ValueError()), []
     monitor = desk.monitor(listener, kind=kind)
 
@@ -706,13 +706,13 @@ def test_to_redeliver_under_a_hook_calls_nothing_of_its_own_batch(desk, kind):
 
 
 class Elsewhere(SQLiteJournal):
-    """A journal whose hooks are called by somebody else."""
+    """A journal whose deliveries are made by other programs."""
 
     is_remote = True
 
 
 def test_a_monitor_leaves_hooks_to_whoever_calls_them_elsewhere(desk):
-    """It writes who is to hear of what, and calls hooks on findings alone: those are its own."""
+    """The monitor writes the deliveries, and calls only hooks on findings."""
     listener, doubts = Subscription(), Subscription()
     with Elsewhere(desk.path) as journal:
         monitor = Monitor(journal=journal)
@@ -729,7 +729,7 @@ def test_a_monitor_leaves_hooks_to_whoever_calls_them_elsewhere(desk):
     assert [(word, "h", 0) for word in words("vpz")] == desk.pending
 
 
-# ---------------------------------------------------------------- whatever happens
+# ---------------------------------------------------------------- any sequence of events
 
 outcomes = st.lists(st.sampled_from([None, None, ValueError, KeyboardInterrupt, CrashError]), max_size=10)
 downs = st.lists(st.sampled_from([None, None, "commit", "record", "claim", "load"]), max_size=10)
@@ -747,10 +747,10 @@ def test_whatever_happens_each_hook_returns_from_each_key(  # noqa: PLR0917  # A
     restarts: set[int],
 ):
     """
-    Errors, interrupts, restarts and a journal that is away, at any call, over any log.
+    Hooks raise, are interrupted, the process restarts and the journal is unavailable, at any call, in any log.
 
-    In the end the keys are those of a monitor that nothing happened to; and each hook has returned
-    from each of them once, but where a restart came between its return and the journal's word of it.
+    In the end the keys are those of an undisturbed monitor, and each hook has returned once for each of them. It may
+    return twice only if a restart came after its return and before the journal stored that.
     """
     bystander, keys = Monitor(), []
     hooks = [Noting(first), Noting(second)]
@@ -773,7 +773,7 @@ def test_whatever_happens_each_hook_returns_from_each_key(  # noqa: PLR0917  # A
 
 
 class Stage:
-    """A monitor on a journal that is away at times, both of which can be restarted."""
+    """A monitor on a journal that is unavailable at times; both can be restarted."""
 
     def __init__(self, path: Any, hooks: list[Any], down: list[str | None], *, lies: bool) -> None:
         """Start."""
@@ -782,7 +782,7 @@ class Stage:
         self.restart()
 
     def restart(self) -> None:
-        """Begin anew, on the same file, with the same hooks."""
+        """Make a new monitor on the same file, with the same hooks."""
         if self.file is not None:
             self.file.close()
         self.file = SQLiteJournal(self.path)
@@ -793,7 +793,7 @@ class Stage:
             self.monitor.on(name=f"hook {number}")(hook)
 
     def observe(self, batch: Any, clock: float | None) -> None:
-        """Observe, once more if the journal was away."""
+        """Observe; repeat it once if the journal was unavailable."""
         for attempt in (0, 1):
             self.journal.down = {self.down.pop()} if self.down and attempt == 0 else set()
             self.journal.lies = self.lies
@@ -806,7 +806,7 @@ class Stage:
             return
 
     def end(self, tries_max: int) -> None:
-        """Redeliver until nothing raises any more."""
+        """Redeliver until no hook raises."""
         self.journal.down = set()
         for _ in range(tries_max):
             with suppress(HookError, KeyboardInterrupt, CrashError):
@@ -815,21 +815,21 @@ class Stage:
 
 
 class Noting:
-    """A hook that notes the keys it returned from."""
+    """A hook that records the keys for which it returned."""
 
     def __init__(self, outcomes: list[Any]) -> None:
-        """Take what to raise, call by call."""
+        """Take the exception for each call; None means to return."""
         self.outcomes, self.returned = list(outcomes), []
 
     def __call__(self, transition: Transition) -> None:
-        """Raise or note."""
+        """Raise the next exception, or record the key."""
         if (error := self.outcomes.pop(0) if self.outcomes else None) is not None:
             raise error
         self.returned.append(transition.key)
 
 
 def test_threads_that_observe_the_same_batches_deliver_each_key_once_and_in_order(desk):
-    """Four of them, one journal, one monitor."""
+    """Four threads share one journal and one monitor."""
     heard: list[tuple[str, str]] = []
     monitor = desk.monitor(lambda transition: heard.append((transition.batch_id, transition.target)))
     ids = [f"batch_{number}" for number in range(4)]
@@ -854,7 +854,7 @@ def test_threads_that_observe_the_same_batches_deliver_each_key_once_and_in_orde
 
 
 def awaited(main: Any) -> Any:
-    """Run a coroutine function in a loop of its own, within bounds."""
+    """Run a coroutine function in a new event loop, with a timeout."""
 
     async def bounded() -> Any:
         async with asyncio.timeout(WAIT_S_MAX):
@@ -864,7 +864,7 @@ def awaited(main: Any) -> Any:
 
 
 def test_under_tasks_the_same_holds(desk):
-    """Coroutine hooks, restarts, redeliver; and over two loops."""
+    """Coroutine hooks, restarts and `redeliver` lose and repeat nothing, also over two event loops."""
     listener = Subscription(None, CrashError())
 
     async def hook(transition: Transition) -> None:
@@ -875,7 +875,7 @@ def test_under_tasks_the_same_holds(desk):
     with pytest.raises(CrashError):
         awaited(lambda: monitor.observe(LIFE[3]))
     monitor = desk.monitor(hook, kind=AsyncMonitor)
-    gc.collect()  # The crashed monitor and its exception refer to each other; while it lives, it owns the batch.
+    gc.collect()  # The crashed monitor and its exception refer to each other; until collected, it owns the batch.
     awaited(monitor.redeliver)
     assert () == awaited(lambda: monitor.observe(LIFE[3])).transitions
     assert ("completed", 1, True) == (monitor["batch_1"].status, len(monitor), "batch_1" in monitor)
@@ -886,7 +886,7 @@ def test_under_tasks_the_same_holds(desk):
 
 
 def test_the_journal_is_used_in_a_thread_of_its_own(desk):
-    """Never in the loop's, whatever is asked of the monitor."""
+    """Each method of an `AsyncMonitor` calls the journal in that thread, never in that of the event loop."""
     journal, threads = SQLiteJournal(desk.path), set()
     desk.journals.append(journal)
     real = journal._run
@@ -912,7 +912,7 @@ def test_the_journal_is_used_in_a_thread_of_its_own(desk):
 
 
 def test_a_cancellation_while_the_journal_writes_loses_nothing(desk):
-    """It passes at once; what was written all the same is delivered by the next who comes."""
+    """The task is cancelled at once; if the write succeeded, the next observer delivers the hooks."""
     listener, entered, leave = Subscription(), threading.Event(), threading.Event()
     monitor = desk.monitor(listener, kind=AsyncMonitor)
     real = monitor._store._client._journal.commit
@@ -940,7 +940,7 @@ def test_a_cancellation_while_the_journal_writes_loses_nothing(desk):
 
 
 def test_a_cancellation_while_a_hook_is_acknowledged_calls_it_no_second_time(desk):
-    """It has returned; that the journal was still being told is nobody's business."""
+    """The hook has returned; the cancellation came while its outcome was being written."""
     listener, entered, leave = Subscription(), threading.Event(), threading.Event()
     monitor = desk.monitor(listener, kind=AsyncMonitor)
     real = monitor._store._client._journal.record
@@ -968,7 +968,7 @@ def test_a_cancellation_while_a_hook_is_acknowledged_calls_it_no_second_time(des
 
 
 def test_a_cancellation_when_all_has_been_called_takes_nothing_from_whoever_is_next(desk):
-    """The journal was still asked whether others had left anything: the batch is idle, and nothing is let go twice."""
+    """The monitor was still loading more deliveries: the batch becomes idle, and its lease is released only once."""
     listener, entered, leave = Subscription(), threading.Event(), threading.Event()
     monitor = desk.monitor(listener, kind=AsyncMonitor)
     real = monitor._store._client._journal.claim
@@ -996,7 +996,7 @@ def test_a_cancellation_when_all_has_been_called_takes_nothing_from_whoever_is_n
 
 
 def test_a_cancelled_redeliver_leaves_the_rest_for_the_next(desk):
-    """And what could not be written is told by name, under tasks too."""
+    """The error that could not be stored is named in a note, too."""
     listener = Subscription(ValueError(), asyncio.CancelledError())
     monitor = desk.monitor(listener, kind=AsyncMonitor)
 

@@ -1,4 +1,4 @@
-"""The seven promises of observing: what is emitted, to whom, how often, and what nothing can lose."""
+"""The seven promises of `Monitor.observe`: which transitions are emitted, to which hooks, how often, in which order."""
 
 import functools
 from collections.abc import Callable
@@ -48,17 +48,17 @@ BLIND = Dialect(name="blind", severities=dict.fromkeys(RULES, "off"))
 
 
 class Subscription:
-    """A hook that remembers what it returned from, and raises where it is told to."""
+    """A hook that records the calls from which it returned, and raises as configured."""
 
     def __init__(self, *raises: BaseException | None) -> None:
-        """Take what to raise at the first calls, one by one; None: return."""
+        """Take the exceptions for the first calls; None means to return."""
         self.raises = list(raises)
         self.heard: list[str] = []
         """The targets of what it returned from; of findings the rule."""
         self.calls = 0
 
     def __call__(self, subject: Transition | Finding) -> None:
-        """Hear of a transition or a finding."""
+        """Record a transition or a finding."""
         self.calls += 1
         if (error := self.raises.pop(0) if self.raises else None) is not None:
             raise error
@@ -66,17 +66,17 @@ class Subscription:
 
 
 def listening(monitor: Monitor, *raises: BaseException | None, name: str = "listener") -> Subscription:
-    """Register a listener on every transition."""
+    """Register a hook that records every transition."""
     return monitor.on(name=name)(Subscription(*raises))
 
 
 def rules(observation: Observation) -> list[str]:
-    """Return the rules that an observation found broken."""
+    """Return the rules of an observation's findings."""
     return [finding.rule for finding in observation.findings]
 
 
 def targets(observation: Observation) -> list[str]:
-    """Return the statuses that an observation saw entered."""
+    """Return the statuses that an observation reported as entered."""
     return [transition.target for transition in observation.transitions]
 
 
@@ -85,7 +85,7 @@ def targets(observation: Observation) -> list[str]:
 
 @pytest.mark.parametrize("path", PATHS)
 def test_first_sight_emits_the_whole_route(path: str):
-    """One snapshot of a legal life proves all of it, from the birth on, each step with its second."""
+    """One snapshot of a legal timeline emits every step since the birth, each with its time."""
     transitions = Monitor().observe(snap(path)).transitions
 
     stamps = [snap(path)["created_at" if letter == "v" else f"{WORDS[letter]}_at"] for letter in path]
@@ -99,7 +99,7 @@ def test_first_sight_emits_the_whole_route(path: str):
 
 @pytest.mark.parametrize("path", PATHS)
 def test_a_transition_holds_all_that_a_hook_needs(path: str):
-    """Whose, key, the snapshot whole, when it was seen, and whether it is the end."""
+    """It has the id of the batch, the key, the snapshot, the time of observation, and whether the status is final."""
     batch = snap(path, extra_key="kept")
     monitor, heard = Monitor(), []
     monitor.on(name="all")(heard.append)
@@ -116,7 +116,7 @@ def test_a_transition_holds_all_that_a_hook_needs(path: str):
 
 @pytest.mark.parametrize("status", oracle.STATUSES)
 def test_first_sight_is_the_oracles_route_for_every_set_of_stamps(status: str):
-    """All 128 sets of stamps beside each status, legal or not: the same statuses, seconds, events and evidence."""
+    """All 128 sets of stamps with each status, legal or not, give the oracle's statuses, times, events and evidence."""
     for given_stamps in product((False, True), repeat=7):
         seconds = {name: CREATED + 60 * number for number, name in enumerate(oracle.LATER_STAMPS, 1)}
         stamps = {name: seconds[name] if is_set else None for name, is_set in zip(seconds, given_stamps, strict=True)}
@@ -129,7 +129,7 @@ def test_first_sight_is_the_oracles_route_for_every_set_of_stamps(status: str):
 
 
 def test_a_status_inside_a_gap_is_not_guessed():
-    """Cancelled, and nothing else stamped: it was validating, it must have been cancelling, the rest is unknown."""
+    """A cancelled batch without other stamps was validating and cancelling; other statuses are not emitted."""
     monitor = Monitor()
     listener = listening(monitor)
 
@@ -142,7 +142,7 @@ def test_a_status_inside_a_gap_is_not_guessed():
 
 
 def test_without_a_time_of_creation_the_birth_is_implied():
-    """The batch was born, whoever lost the stamp: the key has no second."""
+    """The birth is emitted, and its key has no time."""
     (birth,) = Monitor().observe(snap("v", created_at=None)).transitions
 
     assert (None, "observed", "batch_1/validating/") == (birth.at, birth.evidence, birth.key)
@@ -153,7 +153,7 @@ def test_without_a_time_of_creation_the_birth_is_implied():
 
 @pytest.mark.parametrize("path", PATHS)
 def test_the_same_status_emits_nothing(path: str):
-    """However often it is seen, as the same object or as another."""
+    """It is so for any number of observations, of one object or of equal ones."""
     monitor = Monitor()
     listener = listening(monitor)
     monitor.observe(snap(path))
@@ -165,7 +165,7 @@ def test_the_same_status_emits_nothing(path: str):
 
 
 def test_in_the_same_status_knowledge_grows():
-    """Counts, files and stamps of the last snapshot are there to be asked for."""
+    """The state of the batch has the counts, files and stamps of the last snapshot."""
     monitor = Monitor()
     monitor.observe(snap("vp"))
 
@@ -176,7 +176,7 @@ def test_in_the_same_status_knowledge_grows():
 
 
 def test_in_the_same_status_history_is_judged():
-    """A count that goes down is found though nothing moves."""
+    """A count that decreases is a finding although the status is the same."""
     monitor = Monitor()
     monitor.observe(snap("vp"))
 
@@ -192,7 +192,7 @@ def test_in_the_same_status_history_is_judged():
     (path[:length], path) for path in PATHS for length in range(1, len(path))
 ])  # fmt: skip
 def test_every_step_between_is_emitted_in_order_and_once(known: str, then: str):
-    """Whatever the polls missed, its stamps tell: the hooks of all missed statuses run, in order."""
+    """Statuses missed between two polls are emitted from their stamps, in order."""
     monitor = Monitor()
     listener = listening(monitor)
     monitor.observe(snap(known))
@@ -207,7 +207,7 @@ def test_every_step_between_is_emitted_in_order_and_once(known: str, then: str):
 
 
 def test_a_poller_who_missed_three_states_fires_three_transitions():
-    """Validating, then completed: in_progress, finalizing and completed, with their true times and events."""
+    """Validating and then completed emit in_progress, finalizing and completed, with their times and events."""
     monitor = Monitor()
     monitor.observe(snap("v"))
 
@@ -222,7 +222,7 @@ def test_a_poller_who_missed_three_states_fires_three_transitions():
 
 
 def test_a_tolerated_way_is_emitted_and_warned_of():
-    """In_progress fails: legal with warnings, under any policy for illegal moves."""
+    """From in_progress to failed is legal with warnings, under each policy for illegal moves."""
     for policy in ("adopt", "hold", "raise"):
         monitor = Monitor(on_illegal=policy)
         monitor.observe(snap("vp"))
@@ -241,7 +241,7 @@ def test_a_tolerated_way_is_emitted_and_warned_of():
     (path, path[:length]) for path in PATHS for length in range(1, len(path))
 ])  # fmt: skip
 def test_an_earlier_view_emits_nothing_and_loses_nothing(known: str, stale: str):
-    """H507, and the monitor knows what it knew."""
+    """The finding is H507, and the monitor keeps its record of the batch."""
     monitor = Monitor()
     monitor.observe(snap(known))
     before = monitor["batch_1"]
@@ -254,7 +254,7 @@ def test_an_earlier_view_emits_nothing_and_loses_nothing(known: str, stale: str)
 
 @pytest.mark.parametrize("path", [path for path in PATHS if path[-1] in "cfex"])
 def test_hooks_hear_the_same_in_whatever_order_snapshots_come(path: str):
-    """Every order of every sub-sampling: each status up to the furthest one seen, once, in order."""
+    """Any order of any subset of the snapshots emits each status up to the furthest one once, in order."""
     lives = seen(path)
     for size in range(1, len(lives) + 1):
         for order in permutations(range(len(lives)), size):
@@ -271,7 +271,7 @@ def test_hooks_hear_the_same_in_whatever_order_snapshots_come(path: str):
 @pytest.mark.logic
 @given(log=logs, dialect=st.sampled_from(list(DIALECTS)))
 def test_no_key_of_a_batch_is_ever_emitted_twice(log: list[Any], dialect: str):
-    """Whatever comes, in whatever order, adopted moves and garbage included."""
+    """It holds for any rows in any order, including adopted moves and garbage."""
     monitor = Monitor(dialect)
     keys: list[str] = []
     for wire, clock in written(log):
@@ -289,7 +289,7 @@ def test_no_key_of_a_batch_is_ever_emitted_twice(log: list[Any], dialect: str):
 
 
 def test_adopt_follows_the_server():
-    """A finding, no transition; the first values stay; the way from there is emitted again."""
+    """The move is a finding and no transition; first values stay, and later steps are emitted again."""
     monitor = Monitor()
     observations = [monitor.observe(batch) for batch in seen("vpzcpzc")]
 
@@ -299,7 +299,7 @@ def test_adopt_follows_the_server():
 
 
 def test_hold_keeps_the_status():
-    """The same finding; what is known does not follow."""
+    """The move is the same finding, and the status of the batch does not change."""
     monitor = Monitor(on_illegal="hold")
     observations = [monitor.observe(batch) for batch in seen("vpzcp")]
 
@@ -316,7 +316,7 @@ def test_hold_keeps_the_status():
     ),
 ])  # fmt: skip
 def test_raise_holds_and_then_raises(path: str, message: str, reachable: tuple[str, ...]):
-    """The error says what could have been, and holds the observation; the status stays."""
+    """The error lists the legal steps and has the observation; the status of the batch does not change."""
     monitor = Monitor(on_illegal="raise")
     for batch in seen(path[:-1]):
         monitor.observe(batch)
@@ -334,7 +334,7 @@ def test_raise_holds_and_then_raises(path: str, message: str, reachable: tuple[s
 
 
 def test_raise_raises_each_time():
-    """An unchanged illegal snapshot is as illegal the second time, though the dialect has the rule off."""
+    """An unchanged illegal snapshot raises again, even in a dialect in which the rule is off."""
     for dialect in ("openai", Dialect(name="blind", severities={"H502": "off"})):
         monitor = Monitor(dialect, on_illegal="raise")
         monitor.observe(snap("vpzc"))
@@ -345,7 +345,7 @@ def test_raise_raises_each_time():
 
 
 def test_hooks_run_before_an_illegal_move_raises():
-    """The hooks on findings are called all the same; what they raise is the cause."""
+    """Hooks on findings are called first, and their errors become the cause of the error."""
     monitor = Monitor(on_illegal="raise")
     listener = monitor.on_finding(Subscription(ValueError("told")))
     monitor.observe(snap("vpzc"))
@@ -359,7 +359,7 @@ def test_hooks_run_before_an_illegal_move_raises():
 
 
 def test_another_policy_is_refused():
-    """A typo in on_illegal is found at once."""
+    """A wrong value of `on_illegal` is an error of the constructor."""
     with pytest.raises(ValueError, match="on_illegal is 'adopt', 'hold' or 'raise', not 'ignore'"):
         Monitor(on_illegal="ignore")
 
@@ -367,7 +367,7 @@ def test_another_policy_is_refused():
 @pytest.mark.logic
 @given(log=logs, policy=st.sampled_from(["hold", "raise"]), dialect=st.sampled_from([*DIALECTS.values(), BLIND]))
 def test_raise_is_hold_with_an_error(log: list[Any], policy: str, dialect: Dialect):
-    """Both fold alike; the one raises exactly where the move has no walk, with the very same observation."""
+    """Both policies return the same observations; `raise` raises exactly for moves without a walk."""
     fold, track, read = Fold(dialect, on_illegal="hold"), BatchRecord(), reader(dialect).read
     monitor = Monitor(dialect, on_illegal=policy)
     for wire, clock in written(log):
@@ -391,16 +391,16 @@ def test_raise_is_hold_with_an_error(log: list[Any], policy: str, dialect: Diale
 
 
 def reused(batch: Row, wire: Row) -> Row:
-    """Make a caller's one dict read as another: whoever polls into it changes it between two observations."""
+    """Change a dict in place into another snapshot, as a caller does who polls into one dict."""
     batch.clear()
     batch.update(wire)
     return batch
 
 
-def compared(  # noqa: PLR0917  # All that two readings of one snapshot need.
+def compared(  # noqa: PLR0917  # The arguments are those of two observations of one snapshot.
     monitor: Monitor, fold: Fold, tracks: dict[str, BatchRecord], batch: Row, clock: float | None, read: Any
 ) -> None:
-    """Observe a snapshot, fold it too, and compare what is found, emitted and known."""
+    """Observe a snapshot and fold it; compare the findings, transitions and records."""
     try:
         snapshot = read(dict(batch), clock)
     except SnapshotError:
@@ -471,7 +471,7 @@ LATE = ("endpoint", "model", "input_file_id", "completion_window", "request_coun
 
 
 def life(path: str, batch_id: str, *, late: bool) -> list[Row]:
-    """Return a healthy life, in which counts grow within a status, a file comes after the end, and fields may be late."""
+    """Return a healthy life; counts grow within a status, a file comes after the end, and fields may be late."""
     rows: list[Row] = []
     for row in seen(path, id=batch_id):
         if row["status"] == "in_progress":
@@ -510,10 +510,13 @@ def test_a_beaten_way_is_taken_by_no_other_values(path: str, clocked: bool, late
 
 @pytest.mark.parametrize("path", PATHS)
 def test_a_beaten_way_is_not_taken_by_an_earlier_view(path: str):
-    """After a batch was seen twice in one status, a second batch whose second view is older has the fold's findings."""
+    """If the second snapshot in a status is an earlier view, the findings are those of the fold, not of the cache."""
     fold, read, monitor, tracks = Fold(DIALECTS["openai"]), reader(DIALECTS["openai"]).read, Monitor(), {}
     for name, second in (("teacher", 200.0), ("batch_1", 50.0)):
-        for clock, team in ((100.0, "search"), (second, "other")):  # Other metadata: else it is an unchanged snapshot.
+        for clock, team in (
+            (100.0, "search"),
+            (second, "other"),
+        ):  # With the same metadata it would be an unchanged snapshot.
             row = snap(path, id=name, metadata={"team": team})
             compared(monitor, fold, tracks, row, CREATED + DAY_S + 1000 + clock, read)
 
@@ -561,7 +564,7 @@ def test_a_strange_way_is_as_strange_the_second_time(dialect: str, first: str):
 
 
 def monitor_against_auditor(dialect: str, first: list[Any], second: list[Any], clock: float | None) -> None:
-    """Observe two batches by turns and audit the same rows: compare the findings, their order and the verdict."""
+    """Observe two batches in turns and audit the same rows; compare the findings, their order and the verdict."""
     monitor, rows, findings = Monitor(dialect), [], []
     for number, pair in enumerate(zip_longest(written(first), written(second))):
         for name, row in zip(("batch_1", "batch_2"), pair, strict=True):
@@ -586,7 +589,7 @@ TWO_LOGS_BY_TURNS = st.tuples(logs, logs, st.sampled_from([None, 0.0, 10.0, 3600
 @given(dialect=st.sampled_from([*DIALECTS]), case=TWO_LOGS_BY_TURNS)
 @settings(max_examples=60)
 def test_the_monitor_reports_what_the_auditor_reports(dialect: str, case: Any):
-    """Two batches by turns, in order of observation, have the findings and the verdict of an audit."""
+    """The findings and the verdict of two batches, in order of observation, are those of an audit."""
     monitor_against_auditor(dialect, *case)
 
 
@@ -602,7 +605,7 @@ def test_the_monitor_reports_what_the_auditor_reports_in_every_dialect(dialect: 
 
 
 def test_a_change_in_the_callers_own_object_is_seen():
-    """The same dict with another status is another snapshot."""
+    """If the caller changes the status in the same dict, the transition is emitted."""
     monitor, batch = Monitor(), snap("vp")
     monitor.observe(batch)
 
@@ -619,7 +622,7 @@ def test_a_change_in_the_callers_own_object_is_seen():
     ("in_progress_at", CREATED + 61, ["H504"]),
 ])  # fmt: skip
 def test_a_change_inside_the_callers_own_object_is_seen(name: str, value: object, expected: list[str]):
-    """A nested mapping that grows in place, too."""
+    """If a nested mapping grows in place, the change is observed."""
     monitor, batch = Monitor(), snap("vp")
     monitor.observe(batch)
     monitor.observe(batch)
@@ -634,19 +637,19 @@ def test_a_change_inside_the_callers_own_object_is_seen(name: str, value: object
 
 
 def test_metadata_that_grows_over_the_limit_is_seen():
-    """It is kept nowhere, and judged each time."""
+    """Metadata is not stored; its size is checked in each snapshot."""
     monitor, batch = Monitor(), snap("vp")
     found = []
     for number in range(20):
         batch["metadata"][f"key_{number}"] = ""
         found.append(rules(monitor.observe(batch)))
 
-    assert [[]] * 15 + [["S006"]] * 5 == found  # It began with one pair.
+    assert [[]] * 15 + [["S006"]] * 5 == found  # It had one pair at first.
 
 
 @pytest.mark.parametrize("value", [True, 1.0])
 def test_equal_is_not_the_same_type(value: object):
-    """True and 1.0 equal 1, and are no counts."""
+    """True and 1.0 equal 1 and are invalid counts."""
     monitor = Monitor()
     one = {"total": 1, "completed": 0, "failed": 0}
     monitor.observe(snap("vp", request_counts=one))
@@ -655,7 +658,7 @@ def test_equal_is_not_the_same_type(value: object):
 
 
 def test_a_number_is_not_its_equal_boolean_in_a_time():
-    """Even a time of 1 second is no True."""
+    """True is no valid time, even if the stored time is 1 second."""
     monitor = Monitor()
     batch = snap("vp", created_at=1, in_progress_at=1, expires_at=1 + DAY_S)
     monitor.observe(batch)
@@ -664,7 +667,7 @@ def test_a_number_is_not_its_equal_boolean_in_a_time():
 
 
 def test_errors_that_vanish_are_seen():
-    """They are no part of the plain values, and their loss is F404 and H508 all the same."""
+    """Errors are not among the compared values; their loss is still reported as F404 and H508."""
     monitor = Monitor()
     monitor.observe(snap("vf"))
 
@@ -672,7 +675,7 @@ def test_errors_that_vanish_are_seen():
 
 
 def test_what_was_bad_and_is_null_now_is_seen():
-    """A bad stamp says nothing, a null one is missing: not the same row, even where nobody weighs S005."""
+    """A row with an invalid stamp and the same row with null are different snapshots, even if rule S005 is off."""
     monitor = Monitor(Dialect(name="times of its own", severities={"S005": "off"}))
     monitor.observe(snap("vp", in_progress_at="soon"))
 
@@ -680,7 +683,7 @@ def test_what_was_bad_and_is_null_now_is_seen():
 
 
 def test_an_unchanged_snapshot_with_an_older_clock_is_a_stale_read():
-    """The same row, seen before the last one: an earlier view of the same status."""
+    """The same row with an earlier `observed_at` is an earlier view of the same status."""
     monitor, batch = Monitor(), snap("vp")
     monitor.observe(batch, observed_at=CREATED + 200.0)
 
@@ -688,7 +691,7 @@ def test_an_unchanged_snapshot_with_an_older_clock_is_a_stale_read():
 
 
 def test_an_unchanged_snapshot_with_a_newer_clock_moves_the_clock():
-    """Seen at 200 and again at 400: a row of 300 with fewer done is an earlier view."""
+    """After the same row at 200 and at 400, a row at 300 with a lower count is an earlier view."""
     monitor, batch = Monitor(), snap("vp")
     monitor.observe(batch, observed_at=CREATED + 200.0)
     monitor.observe(batch, observed_at=CREATED + 400.0)
@@ -700,7 +703,7 @@ def test_an_unchanged_snapshot_with_a_newer_clock_moves_the_clock():
 
 
 def test_an_unchanged_snapshot_without_a_clock_forgets_the_clock():
-    """The last live row has none, so nobody can tell any more which came first."""
+    """The last live row has no `observed_at`, so a lower count is a decrease and no earlier view."""
     monitor, batch = Monitor(), snap("vp")
     monitor.observe(batch, observed_at=CREATED + 200.0)
     monitor.observe(batch)
@@ -711,7 +714,7 @@ def test_an_unchanged_snapshot_without_a_clock_forgets_the_clock():
 
 
 def test_time_alone_makes_an_unchanged_batch_overdue():
-    """T207 appears a day after the deadline though no field has changed, and is told once for the status."""
+    """T207 appears a day after the deadline although no field has changed, and is reported once for the status."""
     monitor, batch = Monitor(), snap("vp")
     hours = [24.0, 47.0, 48.0, 48.1, 60.0]
 
@@ -722,7 +725,7 @@ def test_time_alone_makes_an_unchanged_batch_overdue():
 
 @pytest.mark.parametrize("clock", [-5.0, 0.0, float("nan"), float("inf"), 1e300])
 def test_a_clock_of_an_envelope_that_is_none_is_reported_as_the_auditor_reports_it(clock: float):
-    """No time is negative, endless or no number: S002 of observed_at."""
+    """A negative or infinite time, or a value that is no number, breaks rule S002 for observed_at."""
     envelope = {"observed_at": clock, "batch": snap("vp")}
 
     assert ["S002"] == rules(Monitor().observe(envelope)) == [each.rule for each in audit([envelope]).findings]
@@ -732,7 +735,7 @@ def test_a_clock_of_an_envelope_that_is_none_is_reported_as_the_auditor_reports_
 
 
 def test_a_verdict_is_about_one_observation():
-    """An error, then nothing: inconsistent, consistent; the batch itself stays inconsistent."""
+    """An error and then no finding are inconsistent and consistent; the batch itself stays inconsistent."""
     monitor = Monitor()
 
     verdicts = [
@@ -745,7 +748,7 @@ def test_a_verdict_is_about_one_observation():
 
 @pytest.mark.parametrize("severity", ["note", "off"])
 def test_silence_about_an_unknown_status_is_undetermined(severity: str):
-    """Nothing could be judged: that is never clean, however the dialect weighs S004."""
+    """No rule could be checked, so the verdict is never consistent, whatever the severity of S004 is."""
     monitor = Monitor(Dialect(name="open words", severities={"S004": severity}))
 
     verdicts = [monitor.observe(snap("v", status="paused")).verdict for _ in range(2)]
@@ -757,14 +760,14 @@ def test_silence_about_an_unknown_status_is_undetermined(severity: str):
 
 
 def test_warnings_and_notes_are_consistent():
-    """Only an error makes a verdict inconsistent."""
+    """Only a finding of severity error makes a verdict inconsistent."""
     observation = Monitor().observe(snap("vpzc", expires_at=None, errors=["odd"]))
 
     assert (["P104", "F403"], "consistent") == (rules(observation), observation.verdict)
 
 
 def test_what_is_known_of_a_batch_can_be_asked_for():
-    """Status, snapshot, verdict and transitions, by id; the wordy fields are not kept."""
+    """The state of a batch has status, snapshot, verdict and transitions; long fields are not stored."""
     monitor = Monitor()
     batch = snap("vpzc", usage={"total_tokens": 5}, other="kept nowhere")
     emitted = monitor.observe(batch, observed_at=CREATED + 999.0).transitions
@@ -779,7 +782,7 @@ def test_what_is_known_of_a_batch_can_be_asked_for():
 
 
 def test_what_is_known_is_a_view_of_the_moment():
-    """A state that was asked for does not change any more."""
+    """A returned state does not change with later observations."""
     monitor = Monitor()
     monitor.observe(snap("v"))
     before = monitor["batch_1"]
@@ -790,7 +793,7 @@ def test_what_is_known_is_a_view_of_the_moment():
 
 
 def test_the_wires_word_stands_for_a_status_while_none_is_known():
-    """An unknown word first is shown as it came; later it does not hide the known status."""
+    """An unknown status seen first is shown as received; later it does not replace the known status."""
     monitor = Monitor()
     monitor.observe(snap("v", status="paused"))
     first = monitor["batch_1"].status
@@ -801,7 +804,7 @@ def test_the_wires_word_stands_for_a_status_while_none_is_known():
 
 
 def test_batches_are_counted_and_told_apart():
-    """Each id has a life of its own; one never seen is a KeyError."""
+    """Each id has its own record; an id that was never observed is a KeyError."""
     monitor = Monitor()
     monitor.observe(snap("vpzc", id="batch_1"))
     monitor.observe(snap("v", id="batch_2"))
@@ -817,7 +820,7 @@ def test_batches_are_counted_and_told_apart():
     snap("v", id=None), snap("v", id=5), snap("v", id=["batch_1"]),
 ])  # fmt: skip
 def test_what_cannot_be_read_raises_and_changes_nothing(broken: object):
-    """No object or no readable id: SnapshotError, and all is as it was."""
+    """A value that is no object or has no readable id raises SnapshotError, and no record changes."""
     monitor = Monitor()
     listener = listening(monitor)
     monitor.observe(snap("vp"))
@@ -830,7 +833,7 @@ def test_what_cannot_be_read_raises_and_changes_nothing(broken: object):
 
 
 def test_a_damaged_snapshot_is_observed_and_reported():
-    """A bad field is a finding, not an error: the status is followed all the same."""
+    """An invalid field is a finding and no error: the status is still observed."""
     observation = Monitor().observe(snap("vp", created_at="soon", endpoint=5))
 
     assert (["S002", "S005"], ["validating", "in_progress"]) == (rules(observation), targets(observation))
@@ -844,7 +847,7 @@ def test_a_damaged_snapshot_is_observed_and_reported():
     lambda batch: {**batch, "unknown": {"nested": [1]}},
 ], ids=["mapping", "snapshot", "envelope", "camel", "extra"])  # fmt: skip
 def test_all_forms_of_a_snapshot_are_one(form: Callable[[Row], object]):
-    """However it comes, it proves the same keys; and seen again in another form it is nothing new."""
+    """Each form gives the same keys; the same snapshot in another form emits nothing."""
     monitor = Monitor()
     monitor.observe(snap("vp"))
 
@@ -858,7 +861,7 @@ def test_all_forms_of_a_snapshot_are_one(form: Callable[[Row], object]):
 
 
 def test_after_forget_the_next_sight_is_a_first_sight_with_the_same_keys():
-    """Everything is emitted again, and whoever dedupes on keys is not fooled."""
+    """All transitions are emitted again with the same keys, so a caller can recognize duplicates."""
     monitor = Monitor()
     first = monitor.observe(snap("vpzc"))
     monitor.forget("batch_1")
@@ -871,13 +874,13 @@ def test_after_forget_the_next_sight_is_a_first_sight_with_the_same_keys():
 
 
 def test_to_forget_a_stranger_is_a_key_error():
-    """So that a typo does not pass."""
+    """A wrong id is an error."""
     with pytest.raises(KeyError, match="batch_2"):
         Monitor().forget("batch_2")
 
 
 def test_forget_drops_what_is_pending():
-    """What raised is not called again for a batch that nobody wants to know."""
+    """A hook that raised is not called again for a forgotten batch."""
     monitor = Monitor()
     listener = listening(monitor, ValueError("once"))
     with pytest.raises(HookError):
@@ -893,7 +896,7 @@ def test_forget_drops_what_is_pending():
 
 
 def named(transition: Transition) -> None:
-    """Be a hook with a name."""
+    """Have a name."""
 
 
 @pytest.mark.parametrize("register, expected", [
@@ -910,7 +913,7 @@ def named(transition: Transition) -> None:
     (lambda monitor: monitor.on("expired"), []),
 ])  # fmt: skip
 def test_a_hook_hears_what_it_asked_for(register: Callable[[Monitor], Any], expected: list[str]):
-    """Statuses, a target, a source, an edge, or everything."""
+    """It may ask for statuses, a target, a source, an edge, or all transitions."""
     monitor, listener = Monitor(), Subscription()
     register(monitor)(listener)
 
@@ -920,7 +923,7 @@ def test_a_hook_hears_what_it_asked_for(register: Callable[[Monitor], Any], expe
 
 
 def test_hooks_run_in_order_of_registration_for_each_transition_in_order():
-    """Transition by transition, hook by hook; findings come after all transitions."""
+    """For each transition the hooks run in order of registration; hooks on findings run after all transitions."""
     monitor, heard = Monitor(), []
     monitor.on_finding(lambda finding: heard.append(("finding", finding.rule)))
     for name in ("first", "second"):
@@ -940,7 +943,7 @@ def test_hooks_run_in_order_of_registration_for_each_transition_in_order():
     (snap("vx"), {"source": "in_progress", "target": "cancelling"}),
 ])  # fmt: skip
 def test_an_edge_hook_does_not_fire_across_a_gap(gap: Row, edge: Row):
-    """Nobody knows which edges were taken; the hook on the status itself fires."""
+    """The edges in a gap are unknown; only the hook on the status itself fires."""
     monitor, on_edge, on_status = Monitor(), Subscription(), Subscription()
     monitor.on(**edge)(on_edge)
     monitor.on(edge["target"])(on_status)
@@ -951,7 +954,7 @@ def test_an_edge_hook_does_not_fire_across_a_gap(gap: Row, edge: Row):
 
 
 def test_a_source_hook_fires_across_a_gap():
-    """Wherever the way led, the status was left."""
+    """The next status is unknown, but the source was left."""
     monitor, listener = Monitor(), Subscription()
     monitor.on(source="validating")(listener)
 
@@ -961,7 +964,7 @@ def test_a_source_hook_fires_across_a_gap():
 
 
 def test_a_hook_on_a_status_of_a_dialect():
-    """`on` takes any status that the lifecycle has."""
+    """`on` takes each status of the lifecycle."""
     monitor, listener = Monitor("aibrix"), Subscription()
     monitor.on("scheduling", "validating")(listener)
 
@@ -972,7 +975,7 @@ def test_a_hook_on_a_status_of_a_dialect():
 
 
 def test_on_returns_the_function_unchanged_so_that_decorators_stack():
-    """One function, three registrations, and it is still itself."""
+    """One function is registered three times and is returned as it is."""
     monitor, heard = Monitor(), []
 
     def hook(subject: Transition | Finding) -> None:
@@ -997,7 +1000,7 @@ def test_on_returns_the_function_unchanged_so_that_decorators_stack():
     (("T201",), []),
 ])  # fmt: skip
 def test_on_finding_hears_the_rules_it_names(codes: tuple[str, ...], expected: list[str]):
-    """All of them, a family, or some by code."""
+    """The rules are all, a family, or given by code."""
     monitor, listener = Monitor(), Subscription()
     monitor.on_finding(*codes)(listener)
     monitor.observe(snap("vp", expires_at=None))
@@ -1009,7 +1012,7 @@ def test_on_finding_hears_the_rules_it_names(codes: tuple[str, ...], expected: l
 
 
 def test_on_finding_is_used_bare_too():
-    """`@monitor.on_finding` without parentheses hears every finding."""
+    """`@monitor.on_finding` without parentheses registers for every finding."""
     monitor, heard = Monitor(), []
 
     @monitor.on_finding
@@ -1022,14 +1025,14 @@ def test_on_finding_is_used_bare_too():
 
 
 async def coroutine_hook(transition: Transition) -> None:
-    """Be a hook that a plain monitor cannot await."""
+    """Be a coroutine function, which a `Monitor` cannot await."""
 
 
 class CoroutineCall:
     """A hook object whose call is a coroutine."""
 
     async def __call__(self, transition: Transition) -> None:
-        """Be called in vain."""
+        """Do nothing."""
 
 
 COROUTINE = "is a coroutine function: a Monitor would never await it; use AsyncMonitor"
@@ -1046,7 +1049,7 @@ COROUTINE = "is a coroutine function: a Monitor would never await it; use AsyncM
     (lambda monitor: monitor.on()(5), "a hook is called with a transition or a finding; 5 cannot be called"),
 ])  # fmt: skip
 def test_wrong_use_is_a_type_error_at_once(register: Callable[[Monitor], Any], message: str):
-    """Not when the first transition comes, in the night."""
+    """The error is raised at registration, not at the first transition."""
     monitor = Monitor()
 
     with pytest.raises(TypeError) as raised:
@@ -1080,8 +1083,8 @@ ALL = "validating, in_progress, finalizing, completed, failed, expired, cancelli
     (lambda monitor: monitor.on(source="completed"), "no step leads from completed to anywhere; completed is final"),
 ])  # fmt: skip
 def test_a_status_or_edge_that_is_not_there_is_a_value_error_at_once(register: Callable[[Monitor], Any], message: str):
-    """A hook that could never fire is a mistake; the error says what there is."""
-    with pytest.raises(ValueError) as raised:  # noqa: PT011  # The whole text is compared.
+    """The hook could never fire; the error lists the statuses or edges of the lifecycle."""
+    with pytest.raises(ValueError) as raised:  # noqa: PT011  # The whole message is compared.
         register(Monitor())
 
     assert message == str(raised.value)
@@ -1089,13 +1092,13 @@ def test_a_status_or_edge_that_is_not_there_is_a_value_error_at_once(register: C
 
 @pytest.mark.parametrize("code", ["X", "", "stale-reed", "H509"])
 def test_a_finding_hook_on_an_unknown_rule_is_refused(code: str):
-    """The same for rules."""
+    """The error is raised at registration."""
     with pytest.raises(UnknownNameError, match=f"no rule is called {code!r}"):
         Monitor().on_finding(code)
 
 
 def test_an_unknown_dialect_is_refused():
-    """With the names of those there are."""
+    """The error lists the names of the dialects."""
     with pytest.raises(UnknownNameError, match="no dialect is called 'opnai'; known: openai, azure, groq"):
         Monitor("opnai")
 
@@ -1104,7 +1107,7 @@ def test_an_unknown_dialect_is_refused():
 
 
 def test_a_hook_that_raises_stops_nobody():
-    """All other hooks and transitions are delivered, the state has moved, and one error holds it all."""
+    """All other hooks run, the status changes, and one error contains all that were raised."""
     monitor = Monitor()
     first = listening(monitor, ValueError("a"), None, RuntimeError("b"), name="first")
     second = listening(monitor, name="second")
@@ -1123,7 +1126,7 @@ def test_a_hook_that_raises_stops_nobody():
 
 
 def test_an_error_says_which_hook_raised_on_what():
-    """A note on each: the name given, or module and qualified name, and the key or rule."""
+    """Each error has a note with the hook's given name, or its module and qualified name, and the key or rule."""
     monitor = Monitor()
 
     def failing(subject: object) -> None:
@@ -1154,7 +1157,7 @@ def test_an_error_says_which_hook_raised_on_what():
 
 
 def test_a_hook_error_is_an_exception_group_that_keeps_its_observation():
-    """`except*`, `split` and `subgroup` make parts of it that still know what was observed."""
+    """The parts made by `except*`, `split` and `subgroup` have the observation, too."""
     monitor = Monitor()
     listening(monitor, ValueError("a"), KeyError("b"))
     with pytest.raises(HookError) as raised:
@@ -1178,7 +1181,7 @@ def test_a_hook_error_is_an_exception_group_that_keeps_its_observation():
 
 
 def test_what_raised_stays_pending_until_redeliver():
-    """No later observation tries it again by the way; redeliver does, in order, until it returns."""
+    """Later observations do not call the hook again; `redeliver` does, in order, until it returns."""
     monitor = Monitor()
     listener = listening(monitor, ValueError("1"), None, ValueError("2"), None, None, ValueError("3"))
     with pytest.raises(HookError):
@@ -1198,7 +1201,7 @@ def test_what_raised_stays_pending_until_redeliver():
 
 
 def test_only_the_hook_that_raised_is_tried_again():
-    """Its neighbour returned, and hears of it once."""
+    """The other hook returned and is called once."""
     monitor = Monitor()
     failing, fine = listening(monitor, ValueError("1"), name="failing"), listening(monitor, name="fine")
     with pytest.raises(HookError):
@@ -1210,7 +1213,7 @@ def test_only_the_hook_that_raised_is_tried_again():
 
 
 def test_redelivered_transitions_are_whole():
-    """The snapshot is there the second time, too."""
+    """The redelivered transition has its snapshot."""
     monitor, heard = Monitor(), []
 
     @monitor.on()
@@ -1229,7 +1232,7 @@ def test_redelivered_transitions_are_whole():
 
 @pytest.mark.parametrize("interrupt", [KeyboardInterrupt, SystemExit])
 def test_an_interrupt_passes_at_once_and_nothing_is_lost(interrupt: type[BaseException]):
-    """It is not collected; what was not delivered comes before anything else at the next observation."""
+    """It is not collected in a HookError; the undelivered hooks are called first at the next observation."""
     monitor = Monitor()
     first, second = listening(monitor, None, interrupt(), name="first"), listening(monitor, name="second")
 
@@ -1244,7 +1247,7 @@ def test_an_interrupt_passes_at_once_and_nothing_is_lost(interrupt: type[BaseExc
 
 
 def test_what_was_interrupted_comes_with_the_next_observation_of_that_batch():
-    """Though it brings nothing new itself, and other batches do not bring it."""
+    """An observation of the batch without news calls them; observations of other batches do not."""
     monitor = Monitor()
     listener = listening(monitor, KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):
@@ -1258,7 +1261,7 @@ def test_what_was_interrupted_comes_with_the_next_observation_of_that_batch():
 
 
 def test_what_was_interrupted_comes_with_redeliver():
-    """In order, and once."""
+    """`redeliver` calls them once, in order."""
     monitor = Monitor()
     listener = listening(monitor, None, SystemExit())
     with pytest.raises(SystemExit):
@@ -1271,7 +1274,7 @@ def test_what_was_interrupted_comes_with_redeliver():
 
 
 def test_an_interrupt_of_redeliver_loses_no_other_batch():
-    """Three batches are pending, the first is interrupted: the others are still there, and not busy for ever."""
+    """Of three pending batches the first is interrupted: the others stay pending, and none stays marked as running."""
     monitor = Monitor()
     listener = listening(monitor, *[ValueError()] * 3, KeyboardInterrupt())
     for name in ("batch_1", "batch_2", "batch_3"):
@@ -1288,7 +1291,7 @@ def test_an_interrupt_of_redeliver_loses_no_other_batch():
 
 
 def test_an_interrupt_after_an_error_keeps_both():
-    """The hook that raised before the interrupt stays pending, too, and comes first again."""
+    """The hook that raised before the interrupt stays pending, and is called first by `redeliver`."""
     monitor = Monitor()
     listener = listening(monitor, ValueError("lost?"), KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):
@@ -1304,7 +1307,7 @@ outcomes = st.lists(st.sampled_from([None, None, ValueError, KeyboardInterrupt, 
 
 @given(log=logs, first=outcomes, second=outcomes)
 def test_whatever_hooks_do_each_returns_once_a_key(log: list[Any], first: list[Any], second: list[Any]):
-    """Errors and interrupts at any call, over any log: in the end each hook has returned from each key once."""
+    """Hooks raise or are interrupted at any call, in any log: each returns once for each key."""
     monitor, keys = Monitor(), []
     monitor.on(name="witness")(lambda transition: None)
     hooks = [KeyListener(first), KeyListener(second)]
@@ -1330,18 +1333,18 @@ def test_whatever_hooks_do_each_returns_once_a_key(log: list[Any], first: list[A
     assert [sorted(keys)] * 2 == [sorted(hook.returned) for hook in hooks]
     for hook, outcome in zip(hooks, (first, second), strict=True):
         if ValueError not in outcome:
-            assert keys == hook.returned  # Interrupts alone do not even change the order.
+            assert keys == hook.returned  # Without errors, interrupts alone do not change the order.
 
 
 class KeyListener:
-    """A hook that notes the keys it returned from."""
+    """A hook that records the keys for which it returned."""
 
     def __init__(self, outcomes: list[Any]) -> None:
-        """Take what to raise, call by call."""
+        """Take the exception for each call; None means to return."""
         self.outcomes, self.returned = list(outcomes), []
 
     def __call__(self, transition: Transition) -> None:
-        """Raise or note."""
+        """Raise the next exception, or record the key."""
         if (error := self.outcomes.pop(0) if self.outcomes else None) is not None:
             raise error
         self.returned.append(transition.key)
@@ -1351,7 +1354,7 @@ class KeyListener:
 
 
 def test_a_hook_that_observes_its_own_batch_runs_to_completion():
-    """The fold happens at once, its hooks run after the present ones, in order; nobody is called in the middle."""
+    """The nested snapshot is folded at once; its hooks run in order after the current ones, not between them."""
     monitor, heard, inner = Monitor(), [], []
 
     @monitor.on("validating", name="poller")
@@ -1371,7 +1374,7 @@ def test_a_hook_that_observes_its_own_batch_runs_to_completion():
 
 
 def test_an_error_after_a_nested_observation_is_raised_at_the_deliverer():
-    """The inner call returns; the outer one, which runs the hooks, raises for both."""
+    """The inner `observe` returns; the outer one runs the hooks and raises the errors of both."""
     monitor, inner = Monitor(), []
 
     @monitor.on("validating")
@@ -1392,7 +1395,7 @@ def test_an_error_after_a_nested_observation_is_raised_at_the_deliverer():
 
 
 def test_a_nested_observation_without_news_finds_the_batch_busy_too():
-    """A hook that looks again and finds the same: nothing is emitted, and what is queued is not delivered yet."""
+    """The hook observes an unchanged snapshot: no transition is emitted, and queued hooks do not run yet."""
     monitor, inner = Monitor(), []
     listener = listening(monitor)
     monitor.on("validating")(lambda transition: inner.append(monitor.observe(snap("v"))))
@@ -1404,7 +1407,7 @@ def test_a_nested_observation_without_news_finds_the_batch_busy_too():
 
 
 def test_a_hook_that_observes_another_batch_queues_its_hooks():
-    """They run after the hooks of the first batch, and the inner call has returned by then."""
+    """They run after the hooks of the first batch, when the inner `observe` has returned."""
     monitor, heard, inner = Monitor(), [], []
 
     @monitor.on("completed", name="chain")
@@ -1424,7 +1427,7 @@ def test_a_hook_that_observes_another_batch_queues_its_hooks():
 
 
 def test_a_hook_that_observes_another_batch_without_hooks_gets_it_delivered():
-    """Nothing is left to be called for the other batch."""
+    """The other batch has no undelivered hooks afterwards."""
     monitor, inner = Monitor(), []
     monitor.on("completed")(lambda _: inner.append(monitor.observe(snap("v", id="batch_2"))))
 
@@ -1434,7 +1437,7 @@ def test_a_hook_that_observes_another_batch_without_hooks_gets_it_delivered():
 
 
 def test_hooks_of_other_batches_that_raise_are_raised_by_the_outermost_observe():
-    """All of them run; the error has what the hooks of each batch raised, and the outermost observation."""
+    """All hooks run; the outermost `observe` raises the errors of each batch, with its own observation."""
     monitor, heard = Monitor(), []
 
     @monitor.on("validating", name="failing")
@@ -1457,7 +1460,7 @@ def test_hooks_of_other_batches_that_raise_are_raised_by_the_outermost_observe()
 
 
 def test_an_interrupt_leaves_the_hooks_of_all_queued_batches_pending():
-    """It ends the outermost observe; then each batch is idle, with its hooks."""
+    """The interrupt ends the outermost `observe`; each batch is then idle and its hooks are pending."""
     monitor, heard, interrupts = Monitor(), [], [KeyboardInterrupt()]
 
     @monitor.on("validating", name="chain")
@@ -1479,7 +1482,7 @@ def test_an_interrupt_leaves_the_hooks_of_all_queued_batches_pending():
 
 
 def test_an_interrupt_in_an_inner_observe_leaves_its_hooks_pending(monkeypatch):
-    """It comes after the hooks of the other batch were queued: they are called once, and later."""
+    """The interrupt comes after the hooks of the other batch were queued: they are called once, later."""
     monitor, heard = Monitor(), []
     real = RunQueue.append
 
@@ -1504,7 +1507,7 @@ def test_an_interrupt_in_an_inner_observe_leaves_its_hooks_pending(monkeypatch):
 
 
 def test_an_illegal_move_seen_by_a_hook_is_raised_there_with_its_observation():
-    """Its hooks run later, so its observation is not delivered."""
+    """The inner `observe` raises with its own observation, which is not delivered yet: its hooks run later."""
     monitor, inner = Monitor(on_illegal="raise"), []
     monitor.observe(snap("vpzc", id="batch_2"))
     monitor.on_finding("H502")(lambda _: None)
@@ -1521,7 +1524,7 @@ def test_an_illegal_move_seen_by_a_hook_is_raised_there_with_its_observation():
 
 
 def test_two_monitors_whose_hooks_observe_with_the_other_do_not_grow_the_stack():
-    """Each hook observes the next batch with the other monitor; all run, and at most one of each at a time."""
+    """Each hook observes the next batch with the other monitor; all hooks run, and at most one of each at a time."""
     monitors, heard, depth, depths = [Monitor(), Monitor()], [], [0], set()
 
     def observe_next(transition: Transition) -> None:
@@ -1543,7 +1546,7 @@ def test_two_monitors_whose_hooks_observe_with_the_other_do_not_grow_the_stack()
 
 
 def test_two_batches_whose_hooks_observe_each_other_do_not_hang():
-    """Batch 1 looks at 2, which looks at 1, which is busy: it queues and returns."""
+    """A hook of batch 1 observes batch 2, whose hook observes batch 1; the hooks of batch 1 run, so it is queued."""
     monitor, heard = Monitor(), []
     other = {"batch_1": "batch_2", "batch_2": "batch_1"}
 
@@ -1560,7 +1563,7 @@ def test_two_batches_whose_hooks_observe_each_other_do_not_hang():
 
 
 def test_a_chain_of_nested_observations_does_not_grow_the_stack():
-    """A hook on findings that looks again two thousand times: each is heard once, in order, one after another."""
+    """A hook on findings observes again two thousand times: each finding is delivered once, in order."""
     monitor, heard, depth = Monitor(), [], [0]
 
     @monitor.on_finding("H505")
@@ -1579,7 +1582,7 @@ def test_a_chain_of_nested_observations_does_not_grow_the_stack():
 
 
 def test_a_hook_may_forget_its_batch():
-    """What is under way ends; nothing of it comes back."""
+    """The current delivery ends; no record of the batch comes back."""
     monitor = Monitor()
     monitor.on("completed")(lambda transition: monitor.forget(transition.batch_id))
     listener = listening(monitor)
@@ -1591,7 +1594,7 @@ def test_a_hook_may_forget_its_batch():
 
 
 def test_a_hook_may_redeliver():
-    """Its own batch is busy; the undelivered hooks of others are called before it goes on."""
+    """The hooks of its own batch are running; undelivered hooks of other batches are called inside `redeliver`."""
     monitor, heard = Monitor(), []
     failing = listening(monitor, ValueError("once"), name="failing")
     with pytest.raises(HookError):
@@ -1608,7 +1611,7 @@ def test_a_hook_may_redeliver():
 
 
 def test_a_hook_may_register_a_hook():
-    """It hears of what comes after."""
+    """The new hook is called for later transitions."""
     monitor, listener = Monitor(), Subscription()
     monitor.on("validating")(lambda transition: monitor.on(name="late")(listener))
 
@@ -1619,7 +1622,7 @@ def test_a_hook_may_register_a_hook():
 
 
 def test_a_lifecycle_of_ones_own_is_observed():
-    """A bare table is enough: its statuses, events and ends are those of the monitor."""
+    """A lifecycle made of a table gives the monitor its statuses, events and final statuses."""
     stated = (State("validating", "created_at"), State("baking"), State("completed", "completed_at", terminal=True))
     steps = (Step("validating", "bake", "baking"), Step("baking", "serve", "completed"))
     monitor = Monitor(Lifecycle(name="kitchen", initial="validating", states=stated, steps=steps))
@@ -1635,7 +1638,7 @@ def test_a_lifecycle_of_ones_own_is_observed():
 
 
 def test_two_monitors_share_nothing():
-    """The machine is one for all of them; what they know is not."""
+    """They share the machine, but no records."""
     one, two = Monitor(), Monitor()
     listener = listening(one)
 

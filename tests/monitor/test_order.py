@@ -1,4 +1,4 @@
-"""First tries of one batch are made in the order of its transitions, whichever processes make them."""
+"""First attempts of the hooks of one batch follow the order of its transitions, whichever processes make them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TARGETS = [WORDS[letter] for letter in PATH]
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.server)])
 def place(request, tmp_path):
-    """A place for a journal: a path, or the address of a schema of its own."""
+    """Return a place for a journal: a path, or the address of a new PostgreSQL schema."""
     if request.param == "sqlite":
         yield str(tmp_path / "journal.db")
         return
@@ -35,7 +35,7 @@ def place(request, tmp_path):
 
 
 def poller(journal: Any, heard: list[str], hook: Any = None) -> Monitor:
-    """Return a monitor whose hook notes the statuses that it gets."""
+    """Return a monitor whose hook records the statuses that it receives."""
     monitor = Monitor(journal=journal)
 
     @monitor.on(name="h")
@@ -48,7 +48,7 @@ def poller(journal: Any, heard: list[str], hook: Any = None) -> Monitor:
 
 
 def interrupted(place: str, letter: str) -> None:
-    """Leave a batch behind whose hook was interrupted, and so is pending."""
+    """Observe a batch whose hook is interrupted and so stays pending."""
     with open_journal(place) as journal:
         monitor = Monitor(journal=journal)
 
@@ -61,7 +61,7 @@ def interrupted(place: str, letter: str) -> None:
 
 
 def test_a_poller_that_loses_the_race_for_a_commit_keeps_the_order(place):
-    """It has claimed an earlier hook, and claims a later one after the other poller has written that."""
+    """The poller has claimed an earlier hook; after it loses the race it claims the later one of the other poller."""
     interrupted(place, "v")
     heard: list[str] = []
     with open_journal(place) as first, open_journal(place) as second:
@@ -81,7 +81,7 @@ def test_a_poller_that_loses_the_race_for_a_commit_keeps_the_order(place):
 
 
 def test_a_poller_that_loses_every_race_but_the_last_keeps_the_order(place):
-    """Each time the other poller writes one more transition."""
+    """The other poller writes one more transition before each attempt to commit."""
     interrupted(place, "v")
     heard: list[str] = []
     with open_journal(place) as first, open_journal(place) as second:
@@ -101,7 +101,7 @@ def test_a_poller_that_loses_every_race_but_the_last_keeps_the_order(place):
 
 
 def test_a_hook_that_returns_during_a_claim_is_not_called_again(tmp_path):
-    """Another thread claims while the hook runs, and queues the claimed ones after the hook has returned."""
+    """Another thread claims deliveries while the hook runs, and queues them after the hook has returned."""
     heard: list[str] = []
     with SQLiteJournal(tmp_path / "j.db") as journal, SQLiteJournal(tmp_path / "j.db") as other:
         in_hook, claimed, settled = Barrier(2), Barrier(2), Barrier(2)
@@ -147,7 +147,7 @@ def test_a_hook_that_returns_during_a_claim_is_not_called_again(tmp_path):
     left=st.sampled_from(["", "v", "p"]),
 )
 def test_whatever_is_interleaved_the_order_is_kept(tmp_path_factory, looks, left):
-    """Three pollers; while one writes, others observe, once or more, nested as deep as they lose races."""
+    """While one of three pollers writes, others observe once or more, nested as deep as they lose races."""
     place = str(tmp_path_factory.mktemp("order") / "journal.db")
     for letter in left:
         interrupted(place, letter)
@@ -190,7 +190,7 @@ def test_whatever_is_interleaved_the_order_is_kept(tmp_path_factory, looks, left
 
 @pytest.mark.slow
 def test_threads_with_journals_of_their_own_keep_the_order(place):
-    """Four pollers race over the same batches; each key is heard once, and in order."""
+    """Four pollers race for the same batches: each key is delivered once, in order."""
     ids, heard, lock = [f"batch_{number}" for number in range(12)], [], Lock()
     start = Barrier(4)
 
@@ -227,7 +227,7 @@ def test_threads_with_journals_of_their_own_keep_the_order(place):
 
 @pytest.mark.slow
 def test_processes_keep_the_order(place, tmp_path):
-    """Four pollers, each in a process of its own."""
+    """Each of four pollers runs in its own process."""
     raced(place, tmp_path / "notes", 30, sides=4)
     found = tally(place, tmp_path / "notes", 29, HOOKS[:1])
 

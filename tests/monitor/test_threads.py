@@ -1,4 +1,4 @@
-"""One monitor, many threads: nothing twice, nothing lost, in order, and nobody waits for another's hook."""
+"""One monitor in many threads: hooks are neither repeated nor lost, run in order, and block no other batch."""
 
 import random
 import sys
@@ -19,7 +19,7 @@ WAIT_S_MAX = 30
 
 @pytest.fixture(autouse=True)
 def _busy_switching() -> Iterator[None]:
-    """Let threads take turns as often as they can."""
+    """Make Python switch threads as often as possible."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     yield
@@ -27,7 +27,7 @@ def _busy_switching() -> Iterator[None]:
 
 
 def run(*jobs: Callable[[], Any]) -> list[Any]:
-    """Run jobs at the same time, one thread each, and return what they returned; raise what they raised."""
+    """Run each job in its own thread, at the same time; return their results, or raise their errors."""
     start, results, errors = Barrier(len(jobs)), [None] * len(jobs), []
 
     def work(number: int, job: Callable[[], Any]) -> None:
@@ -49,23 +49,22 @@ def run(*jobs: Callable[[], Any]) -> list[Any]:
 
 
 def wait(event: Event) -> None:
-    """Wait for another thread, within bounds."""
+    """Wait for an event of another thread, with a timeout."""
     assert event.wait(WAIT_S_MAX)
 
 
 class Log:
-    """A hook that notes whose which status was entered."""
+    """A hook that records the id of the batch and the status entered."""
 
     def __init__(self) -> None:
-        """Have heard nothing."""
         self.heard: list[tuple[str, str]] = []
 
     def __call__(self, transition: Transition) -> None:
-        """Note a transition."""
+        """Record a transition."""
         self.heard.append((transition.batch_id, transition.target))
 
     def of(self, batch_id: str) -> list[str]:
-        """Return the statuses of one batch, in the order heard."""
+        """Return the statuses of one batch, in the order of the calls."""
         return [target for name, target in self.heard if name == batch_id]
 
 
@@ -79,7 +78,7 @@ def words(path: str) -> list[str]:
 
 @pytest.mark.parametrize("path", ["vpzc", "vpgx"])
 def test_many_threads_that_observe_the_same_batches_deliver_each_key_once_and_in_order(path: str):
-    """Eight pollers of the same twelve batches, each in another order of batches: as if there were one."""
+    """Eight threads observe twelve batches, each in another order: the hooks run as they would for a single thread."""
     monitor, logs = Monitor(), [Log(), Log()]
     for number, log in enumerate(logs):
         monitor.on(name=f"log {number}")(log)
@@ -98,7 +97,7 @@ def test_many_threads_that_observe_the_same_batches_deliver_each_key_once_and_in
 
 
 def test_many_threads_with_batches_of_their_own_do_not_disturb_each_other():
-    """Six threads, ten batches each, any order of snapshots: every batch has its whole life."""
+    """Six threads observe ten batches each, in any order of snapshots: each batch has its whole timeline."""
     monitor, log = Monitor(), Log()
     monitor.on(name="log")(log)
 
@@ -117,7 +116,7 @@ def test_many_threads_with_batches_of_their_own_do_not_disturb_each_other():
 
 
 def test_of_many_threads_with_one_snapshot_one_has_the_transitions():
-    """The fold of a batch is atomic: sixteen see the same at once, one of them sees it first."""
+    """Sixteen threads observe the same snapshot at once: exactly one of them gets the transitions."""
     monitor, log = Monitor(), Log()
     monitor.on(name="log")(log)
 
@@ -129,7 +128,7 @@ def test_of_many_threads_with_one_snapshot_one_has_the_transitions():
 
 
 def test_hooks_of_one_batch_never_run_at_the_same_time():
-    """One deliverer at a time: between the entry and the exit of a hook no other hook of that batch enters."""
+    """No other hook of a batch starts between the start and the end of a hook of that batch."""
     monitor, lock, inside, overlaps = Monitor(), Lock(), Counter(), []
 
     @monitor.on(name="slow")
@@ -137,7 +136,7 @@ def test_hooks_of_one_batch_never_run_at_the_same_time():
         with lock:
             inside[transition.batch_id] += 1
             overlaps.append(inside[transition.batch_id])
-        for _ in range(50):  # Time for others to get in the way.
+        for _ in range(50):  # Time for other threads to interfere.
             pass
         with lock:
             inside[transition.batch_id] -= 1
@@ -156,7 +155,7 @@ def test_hooks_of_one_batch_never_run_at_the_same_time():
 
 
 def test_hooks_of_different_batches_run_at_the_same_time():
-    """No lock is held while a hook runs: two hooks that wait for each other meet."""
+    """Two hooks of different batches that wait for each other both return, since no lock is held while a hook runs."""
     monitor, meeting = Monitor(), Barrier(2)
     monitor.on("validating")(lambda transition: meeting.wait(WAIT_S_MAX))
 
@@ -165,11 +164,11 @@ def test_hooks_of_different_batches_run_at_the_same_time():
     assert 2 == len(monitor)
 
 
-# ---------------------------------------------------------------- busy
+# ---------------------------------------------------------------- two threads on one batch
 
 
 def test_who_finds_a_batch_busy_queues_and_returns_at_once():
-    """The deliverer, whose hook still runs, calls the hooks of the other's snapshot too, afterwards and in order."""
+    """The thread whose hook still runs calls the hooks of the second snapshot afterwards, in order."""
     monitor, log, entered, leave, threads = Monitor(), Log(), Event(), Event(), []
 
     @monitor.on("validating", name="slow")
@@ -198,7 +197,7 @@ def test_who_finds_a_batch_busy_queues_and_returns_at_once():
 
 
 def test_an_error_is_raised_at_the_deliverer():
-    """Whoever calls the hooks gets what they raise, also of snapshots that others brought."""
+    """The thread that calls the hooks raises their errors, also for snapshots that other threads observed."""
     monitor, entered, leave = Monitor(), Event(), Event()
 
     @monitor.on("validating", name="slow")
@@ -230,7 +229,7 @@ def test_an_error_is_raised_at_the_deliverer():
 
 
 def test_an_interrupted_deliverer_leaves_the_rest_to_the_next_observer():
-    """SystemExit ends one thread: what others queued meanwhile is delivered by whoever comes next."""
+    """SystemExit ends one thread; the next observer delivers the hooks that other threads queued meanwhile."""
     monitor, log, entered, leave = Monitor(), Log(), Event(), Event()
     exits = [SystemExit()]
 
@@ -261,7 +260,7 @@ def test_an_interrupted_deliverer_leaves_the_rest_to_the_next_observer():
 
 
 def test_an_illegal_move_raises_where_it_was_observed():
-    """Not at the deliverer: the error is about the snapshot, and its observer is who has to know."""
+    """The error is raised in the thread that observed the snapshot, not in the one that runs the hooks."""
     monitor, entered, leave = Monitor(on_illegal="raise"), Event(), Event()
     monitor.observe(snap("vpz"))
 
@@ -294,7 +293,7 @@ def test_crossing_hooks_do_not_deadlock():
 
     @monitor.on("in_progress", name="cross")
     def cross(transition: Transition) -> None:
-        meeting.wait(WAIT_S_MAX)  # Now both batches are busy.
+        meeting.wait(WAIT_S_MAX)  # Now hooks of both batches are running.
         inner.append(monitor.observe(snap("vpz", id=other[transition.batch_id])))
         meeting.wait(WAIT_S_MAX)
 
@@ -307,7 +306,7 @@ def test_crossing_hooks_do_not_deadlock():
 
 
 def test_hooks_that_observe_at_random_end():
-    """Four threads, hooks that look at any of five batches: all come back, each key once."""
+    """Hooks in four threads observe any of five batches: all threads return, and each key is delivered once."""
     monitor, log, dice = Monitor(), Log(), random.Random(7)  # noqa: S311
     names, lives = [f"batch_{number}" for number in range(5)], [snap("vpzc"[:length]) for length in range(1, 5)]
 
@@ -333,7 +332,7 @@ def test_hooks_that_observe_at_random_end():
 
 
 def test_with_failing_hooks_each_returns_once_a_key_whoever_redelivers():
-    """A hook that raises at every third call, six pollers, and four threads that redeliver at once."""
+    """A hook raises at every third call; six threads observe and four redeliver at the same time."""
     monitor, lock, calls, returned = Monitor(), Lock(), [0], Counter()
 
     @monitor.on(name="moody")
@@ -363,7 +362,7 @@ def test_with_failing_hooks_each_returns_once_a_key_whoever_redelivers():
 
 
 def test_forgetting_and_observing_at_once_breaks_nothing():
-    """A batch that one thread forgets while another observes it has, each time, a life from the beginning."""
+    """If one thread forgets a batch while another observes it, each record starts with the birth."""
     monitor, log = Monitor(), Log()
     monitor.on(name="log")(log)
 
@@ -386,7 +385,7 @@ def test_forgetting_and_observing_at_once_breaks_nothing():
 
 
 def test_a_forgotten_batch_is_free_for_others_while_its_old_hook_still_runs():
-    """The first sight after forget is delivered by its observer: the old life's deliverer holds nobody up."""
+    """The next observer runs the hooks of its snapshot at once, without waiting for the hook that still runs."""
     monitor, entered, leave, heard = Monitor(), Event(), Event(), []
 
     @monitor.on(name="slow once")
@@ -409,7 +408,7 @@ def test_a_forgotten_batch_is_free_for_others_while_its_old_hook_still_runs():
 
 
 def test_what_is_known_can_be_read_at_any_time():
-    """Whoever asks sees a batch between two folds, never inside one: status and transitions agree."""
+    """A state read by another thread is that between two folds: its status and its transitions agree."""
     monitor, stop, asked = Monitor(), Event(), []
 
     def ask() -> None:
@@ -431,7 +430,7 @@ def test_what_is_known_can_be_read_at_any_time():
     def ask_again() -> None:
         try:
             ask()
-        except KeyError:  # Forgotten between the two questions.
+        except KeyError:  # Another thread forgot the batch between the two calls.
             ask_again()
 
     run(poll, ask_again)
@@ -440,7 +439,7 @@ def test_what_is_known_can_be_read_at_any_time():
 
 
 def test_hooks_may_be_registered_while_others_observe():
-    """A late hook hears of what comes after it, and nobody is disturbed."""
+    """A hook registered late is called for later transitions, and no thread raises."""
     monitor, log, late = Monitor(), Log(), Log()
     monitor.on(name="log")(log)
 
@@ -459,4 +458,4 @@ def test_hooks_may_be_registered_while_others_observe():
 
 
 def _ignore(finding: Finding) -> None:
-    """Hear nothing."""
+    """Do nothing."""

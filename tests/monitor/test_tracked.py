@@ -31,7 +31,7 @@ def statuses(monitor: Monitor) -> dict[str, str | None]:
 
 
 def test_iteration_gives_the_ids_of_all_batches_and_open_those_that_have_not_ended(monitor):
-    """Each way to an end, and each way that leads there."""
+    """It holds for each path to a final status, and after each snapshot of the path."""
     for path in PATHS:
         monitor.observe(snap(path, id=f"batch_{path}"))
 
@@ -41,12 +41,11 @@ def test_iteration_gives_the_ids_of_all_batches_and_open_those_that_have_not_end
 
 
 def test_a_monitor_without_batches_is_empty(monitor):
-    """Nothing to iterate over."""
     assert ([], (), 0) == (list(monitor), monitor.open, len(monitor))
 
 
 def test_a_status_that_the_lifecycle_does_not_have_is_open(monitor):
-    """It is not known to be final."""
+    """A status outside the lifecycle is not final."""
     monitor.observe(snap("v", status="paused"))
 
     assert ("batch_1",) == monitor.open
@@ -61,7 +60,7 @@ def test_get_returns_a_batch_or_the_default(monitor):
 
 
 def test_observing_while_iterating_is_safe(monitor):
-    """The ids are those at the start."""
+    """The iteration gives the ids that were there at its start."""
     monitor.observe(snap("v"))
     ids = iter(monitor)
     monitor.observe(snap("v", id="batch_2"))
@@ -70,7 +69,7 @@ def test_observing_while_iterating_is_safe(monitor):
 
 
 def test_a_restarted_monitor_finds_its_batches_in_the_journal(tmp_path):
-    """Nothing was observed since."""
+    """A new monitor on the journal has the ids before any observation."""
     for _ in range(2):
         with SQLiteJournal(tmp_path / "journal.db") as journal:
             monitor = Monitor(journal=journal)
@@ -81,7 +80,7 @@ def test_a_restarted_monitor_finds_its_batches_in_the_journal(tmp_path):
 
 
 def test_an_async_monitor_gives_the_same(tmp_path):
-    """Its journal is read in the journal's thread."""
+    """It reads the journal in the journal's thread."""
     with SQLiteJournal(tmp_path / "journal.db") as journal:
         Monitor(journal=journal).observe(snap("vp"))
         monitor = AsyncMonitor(journal=journal)
@@ -92,19 +91,19 @@ def test_an_async_monitor_gives_the_same(tmp_path):
 
 @pytest.mark.parametrize("wrong", ["10", 1.0, True])
 def test_keep_ended_is_a_number(wrong):
-    """Anything else is a TypeError."""
+    """A value of another type is a TypeError."""
     with pytest.raises(TypeError, match=rf"keep_ended= takes a number of batches, or None for all, not {wrong!r}"):
         Monitor(keep_ended=wrong)
 
 
 def test_keep_ended_is_not_negative():
-    """There are no fewer than none."""
+    """A negative value is a ValueError."""
     with pytest.raises(ValueError, match="keep_ended= is a number of batches, 0 or more, not -1"):
         AsyncMonitor(keep_ended=-1)
 
 
 def test_a_batch_that_was_reduced_keeps_its_status_and_transitions():
-    """The ones that ended first are reduced; those that are open never are."""
+    """Records are reduced in the order in which batches ended; records of open batches are never reduced."""
     monitor, whole = Monitor(keep_ended=1), Monitor()
     for number, path in enumerate(PATHS):
         for each in (monitor, whole):
@@ -120,7 +119,7 @@ def test_a_batch_that_was_reduced_keeps_its_status_and_transitions():
 
 
 def test_a_batch_that_was_reduced_can_be_forgotten():
-    """Then it is seen for the first time again."""
+    """The next snapshot of the batch is its first one again."""
     monitor = Monitor(keep_ended=0)
     first = monitor.observe(snap("vpzc"))
     monitor.forget("batch_1")
@@ -133,7 +132,7 @@ def test_a_batch_that_was_reduced_can_be_forgotten():
 
 @pytest.mark.parametrize("path", ["v", "vp", "vpz"])
 def test_an_earlier_view_of_a_reduced_batch_is_a_stale_read(path):
-    """As it is of any batch."""
+    """The record that is left is enough to recognize it."""
     monitor = Monitor(keep_ended=0)
     monitor.observe(snap("vpzc"))
 
@@ -144,7 +143,7 @@ def test_an_earlier_view_of_a_reduced_batch_is_a_stale_read(path):
 
 
 def test_a_reduced_batch_that_was_started_again_gets_its_new_keys():
-    """The server went back: what it enters then has new seconds. No key is told a second time."""
+    """The server put the batch back: statuses entered later have new times and so new keys. No key is emitted twice."""
     monitor, keys = Monitor(keep_ended=0), []
     monitor.on()(lambda transition: keys.append(transition.key))
     first = snap("vpzc")
@@ -164,7 +163,7 @@ def test_a_reduced_batch_that_was_started_again_gets_its_new_keys():
     keep=st.integers(0, 3),
 )
 def test_no_bound_changes_what_is_emitted(looks, ends, keep):
-    """Snapshots of six legal timelines in any order: the same transitions, statuses and open batches."""
+    """Six legal timelines in any order give the same transitions, statuses and open batches with any bound."""
     limited, whole = Monitor(keep_ended=keep), Monitor()
     emitted: dict[Monitor, list[str]] = {limited: [], whole: []}
     for monitor in (limited, whole):
@@ -184,7 +183,7 @@ def test_no_bound_changes_what_is_emitted(looks, ends, keep):
 
 @given(looks=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), max_size=12), keep=st.integers(0, 2))
 def test_no_bound_changes_what_is_emitted_with_a_journal(looks, keep, tmp_path_factory):
-    """What is not in memory is loaded from the journal, whole."""
+    """A record that is not in memory is loaded whole from the journal."""
     path: Path = tmp_path_factory.mktemp("journal") / "journal.db"
     with SQLiteJournal(path) as journal:
         limited, whole, told = Monitor(journal=journal, keep_ended=keep), Monitor(), []
@@ -202,7 +201,7 @@ def test_no_bound_changes_what_is_emitted_with_a_journal(looks, keep, tmp_path_f
 
 
 def sizes(monitor: Monitor) -> int:
-    """Return the bytes of the objects that belong to the records of one monitor alone."""
+    """Return the bytes of the objects that only the records of one monitor refer to."""
     counted: set[int] = set()
     total = 0
 
@@ -225,7 +224,7 @@ def sizes(monitor: Monitor) -> int:
 
 
 def test_reduced_batches_take_less_than_half_of_the_memory():
-    """A thousand batches, and the objects of their records."""
+    """The objects in the records of a thousand batches are measured."""
     limited, whole = Monitor(keep_ended=10), Monitor()
     for number in range(1000):
         row = seen("vpzc", id=f"batch_{number:032}")[-1] | {
