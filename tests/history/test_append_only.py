@@ -1,4 +1,4 @@
-"""Sequences to which copies append, and the records of batches that never settle."""
+"""Append-only sequences that share storage between copies, and records of batches that are completed repeatedly."""
 
 import itertools
 
@@ -19,7 +19,7 @@ READER = reader(DIALECTS["openai"])
 
 @given(steps=st.lists(st.tuples(st.integers(0, 5), st.lists(st.integers(0, 3), max_size=3)), max_size=12))
 def test_each_copy_is_what_a_tuple_would_be(steps):
-    """Whichever copies are extended, in any order: none of the others changes."""
+    """Extending copies in any order changes none of the others."""
     copies, expected = [AppendOnlySequence(())], [()]
     for chosen, items in steps:
         place = chosen % len(copies)
@@ -45,7 +45,7 @@ def test_a_copy_shares_the_items_of_its_original():
 
 
 def returns(count: int) -> list[ParsedRow]:
-    """Return the rows of a batch that was completed, went back and was completed again, so many times."""
+    """Return the rows of a batch that was completed, put back and completed again, the given number of times."""
     done = snap("vpzc")
     rows = [done]
     for number in range(count):
@@ -58,7 +58,7 @@ def returns(count: int) -> list[ParsedRow]:
 
 
 def test_a_batch_that_never_settles_has_all_its_transitions():
-    """More than batches share: each entry of a status is emitted once, and rows that come again bring none."""
+    """It has more transitions than records share: each entry of a status is emitted once, repeated rows emit none."""
     fold, record, emitted = Fold(DIALECTS["openai"]), BatchRecord(), []
     rows = returns(SHARED_STEPS_MAX)
     for row in rows:
@@ -76,7 +76,7 @@ def test_a_batch_that_never_settles_has_all_its_transitions():
 
 
 def test_a_record_of_many_transitions_is_restored_whole():
-    """Folding goes on from it as from the original; a record does not change with those made from it."""
+    """Folding continues as from the original, and does not change the record from which it started."""
     fold, record = Fold(DIALECTS["openai"]), BatchRecord()
     *rows, last = returns(SHARED_STEPS_MAX)
     for row in rows:
@@ -92,7 +92,7 @@ def test_a_record_of_many_transitions_is_restored_whole():
 
 
 def test_a_legal_route_longer_than_batches_share_is_emitted_step_by_step():
-    """A lifecycle of a hundred statuses in a row, seen one by one and at once."""
+    """In a lifecycle of a hundred statuses in a row, the steps are the same seen one by one or at once."""
     names = ["validating", *(f"stage_{number}" for number in range(98)), "completed"]
     states = [State(name) for name in names[:-1]]
     lifecycle = Lifecycle(

@@ -1,4 +1,4 @@
-"""What only a history can tell: H501 to H508, stale reads, adopted moves, and the fold against the oracle."""
+"""Rules that need a history: H501 to H508, stale reads, adopted moves; and the fold compared with the oracle."""
 
 from collections.abc import Sequence
 from itertools import product
@@ -25,7 +25,7 @@ Step = tuple[str | None, str, int | None, str]
 
 @attrs.frozen
 class Told:
-    """What a history brought, row by row."""
+    """The results of folding a history, row by row."""
 
     rules: list[list[str]]
     steps: list[list[Step]]
@@ -41,7 +41,7 @@ def told(
     at: Sequence[float | None] | None = None,
     on_illegal: OnIllegalMove = "adopt",
 ) -> Told:
-    """Fold snapshots of one batch, seen `at` these seconds since creation."""
+    """Fold snapshots of one batch; `at` has their times of observation, in seconds since creation."""
     fold, track = Fold(DIALECTS[dialect], on_illegal=on_illegal), BatchRecord()
     folded = [
         fold.apply(track, reader(DIALECTS[dialect]).read(row, None if second is None else CREATED + second))
@@ -56,7 +56,7 @@ def told(
 
 
 def step(transition: Transition) -> Step:
-    """Return what a transition says, its time since creation."""
+    """Return source, target, seconds since creation and evidence of a transition."""
     at = None if transition.at is None else transition.at - CREATED
     return transition.source, transition.target, at, transition.evidence
 
@@ -66,11 +66,11 @@ def h_rules(rows: Sequence[Row]) -> list[list[str]]:
     return [[rule for rule in rules if rule[0] == "H"] for rules in told(rows).rules]
 
 
-# ---------------------------------------------------------------- what "changed" is measured against
+# ---------------------------------------------------------------- what a change is measured against
 
 
 def stamped(letter: str) -> Row:
-    """Return a finalizing batch whose in_progress_at is this letter's; a small one is an earlier view."""
+    """Return a finalizing batch with the letter's in_progress_at; a lowercase letter makes an earlier view."""
     if letter == "n":
         return snap("v")
     values = {"A": CREATED + 60, "B": CREATED + 61, "C": CREATED + 62, "N": None, "?": "soon"}
@@ -78,7 +78,7 @@ def stamped(letter: str) -> Row:
 
 
 def filed(letter: str) -> Row:
-    """Return a completed batch whose output file is this letter's; a small one is an earlier view."""
+    """Return a completed batch with the letter's output file; a lowercase letter makes an earlier view."""
     if letter == "n":
         return snap("vp")
     if letter == "a":
@@ -87,33 +87,33 @@ def filed(letter: str) -> Row:
 
 
 def totalled(letter: str) -> Row:
-    """Return a running batch whose total is this letter's; 0 stands for itself."""
+    """Return a running batch with the letter's total, which is 0 for "0"."""
     if letter == "n":
         return snap("v")
     return snap("vp", request_counts=counts({"A": 8, "B": 9, "C": 10, "0": 0, "?": "many"}[letter], 0))
 
 
 def named(letter: str) -> Row:
-    """Return a running batch whose endpoint is this letter's; a small one is an earlier view."""
+    """Return a running batch with the letter's endpoint; a lowercase letter makes an earlier view."""
     value = {"N": None, "?": 5}.get(letter.upper(), f"/v1/{letter.upper()}")
     return snap("v" if letter.islower() else "vp", endpoint=value)
 
 
-# Each letter is a row with that value; N null, ? bad, small letters stale rows. Then: which rows are guilty.
+# Each letter is a row with that value: N null, ? invalid, lowercase a stale row. The list has the rows with a finding.
 CHANGES = [
-    ("H504", stamped, "ABAA", [1]),  # A glitch: the guilty row alone; the innocent one that comes back is none.
-    ("H504", stamped, "ABBB", [1]),  # A lasting change: once.
-    ("H504", stamped, "ABaB", [1]),  # A stale read inside a lasting change: still once.
+    ("H504", stamped, "ABAA", [1]),  # A glitch: the changed row has a finding, the row that changes back has none.
+    ("H504", stamped, "ABBB", [1]),  # A lasting change: one finding.
+    ("H504", stamped, "ABaB", [1]),  # A stale read inside a lasting change: still one.
     ("H504", stamped, "ABnB", [1]),
-    ("H504", stamped, "BAAA", [1]),  # A guilty first row cannot be told: the second is named.
+    ("H504", stamped, "BAAA", [1]),  # The first row cannot be recognized as wrong: the second has the finding.
     ("H504", stamped, "ABAB", [1, 3]),
     ("H504", stamped, "ABCB", [1, 2, 3]),
-    ("H504", stamped, "ANA", [1]),  # Null is a value, here.
+    ("H504", stamped, "ANA", [1]),  # Null is a value here.
     ("H504", stamped, "ANNA", [1]),
     ("H504", stamped, "ANBA", [1, 2]),
     ("H504", stamped, "NAB", [2]),
     ("H504", stamped, "NNAA", []),
-    ("H504", stamped, "A?A", []),  # A bad value says nothing anywhere.
+    ("H504", stamped, "A?A", []),  # An invalid value is never compared.
     ("H504", stamped, "A?B", [2]),
     ("H504", stamped, "AB?B", [1]),
     ("H504", stamped, "AB?A", [1]),
@@ -123,22 +123,22 @@ CHANGES = [
     ("H506", filed, "ABnB", [1]),
     ("H506", filed, "ABaB", [1]),
     ("H506", filed, "ANA", [1]),
-    ("H506", filed, "NAA", []),  # A file may come late.
+    ("H506", filed, "NAA", []),  # A file may appear late.
     ("H506", filed, "A?A", []),
     ("H505", totalled, "ABAA", [1]),
     ("H505", totalled, "ABBB", [1]),
     ("H505", totalled, "ABnB", [1]),
-    ("H505", totalled, "0AA", []),  # A total of 0 is none yet,
+    ("H505", totalled, "0AA", []),  # A total of 0 is no value yet,
     ("H505", totalled, "0AB", [2]),
     ("H505", totalled, "A0A", [1]),  # but a total that becomes 0 has changed.
     ("H505", totalled, "A?B", [2]),
     ("H503", named, "ABAA", [1]),
     ("H503", named, "ABBB", [1]),
-    ("H503", named, "ANA", []),  # For identity null says nothing.
+    ("H503", named, "ANA", []),  # Identity is not compared with null.
     ("H503", named, "ANB", [2]),
     ("H503", named, "NAB", [2]),
     ("H503", named, "A?A", []),
-    ("H503", named, "Ab", [1]),  # It is judged on stale rows too,
+    ("H503", named, "Ab", [1]),  # Identity is compared on stale rows too,
     ("H503", named, "Abb", [1, 2]),  # which are never the last live row,
     ("H503", named, "NaB", [2]),  # but a first value may come from one.
 ]
@@ -146,29 +146,29 @@ CHANGES = [
 
 @pytest.mark.parametrize("rule, row, letters, guilty", CHANGES)
 def test_a_change_is_told_once_and_of_the_guilty_row(rule: str, row: Any, letters: str, guilty: list[int]):
-    """Measured against the first value and the last live row: glitches and lasting changes are one finding each."""
+    """Values are compared with the first and the last live one: a glitch or a lasting change is one finding."""
     rules = told([row(letter) for letter in letters]).rules
 
     assert guilty == [number for number, found in enumerate(rules) if rule in found]
 
 
 @pytest.mark.parametrize("done, guilty", [
-    ([5, 3, 4, 5], [1]),  # Down, and up again.
+    ([5, 3, 4, 5], [1]),  # Down and up again.
     ([5, 3, 3], [1]),
-    ([5, None, 3], [2]),  # Null says nothing.
-    ([5, "v", 3], [2]),  # A stale read between: 0 to 3 would be up.
+    ([5, None, 3], [2]),  # Null is not compared.
+    ([5, "v", 3], [2]),  # A stale read between; compared with its 0, the 3 would be a rise.
     ([5, 4, 3], [1, 2]),
     ([0, 5, 5], []),
 ])  # fmt: skip
 def test_a_count_is_compared_with_the_last_live_row_that_gave_it(done: list[Any], guilty: list[int]):
-    """Completed may stay and rise; down is H505, wherever the highest was."""
+    """`completed` may stay or rise; a decrease is H505, even below an older maximum."""
     rows = [snap("v") if number == "v" else snap("vp", request_counts=number and counts(8, number)) for number in done]
 
     assert guilty == [number for number, rules in enumerate(told(rows).rules) if "H505" in rules]
 
 
 def test_one_finding_names_every_field_that_changed():
-    """Two stamps lost and one moved: one H504 with three fields."""
+    """Two lost stamps and one changed stamp are one H504 with three fields."""
     fold, track, read = Fold(DIALECTS["openai"]), BatchRecord(), reader(DIALECTS["openai"]).read
     fold.apply(track, read(snap("vpzc")))
 
@@ -182,7 +182,7 @@ def test_one_finding_names_every_field_that_changed():
 
 
 def test_created_at_is_identity_and_no_stamp_that_changes():
-    """Another created_at is H503 and nothing else."""
+    """Another created_at is H503 and no other finding."""
     assert [[], ["H503"]] == h_rules([snap("v"), snap("v", created_at=CREATED + 1, expires_at=CREATED + DAY_S)])
 
 
@@ -191,23 +191,23 @@ def test_created_at_is_identity_and_no_stamp_that_changes():
 
 @pytest.mark.parametrize("path", ["v", "vp", "vpz"])
 def test_an_earlier_view_of_a_completed_batch_is_a_stale_read(path: str):
-    """It tells nothing new: H507, no transition, and nothing known is lost."""
+    """It is H507 without a transition, and the record keeps its values."""
     after = told([snap("vpzc"), snap(path), snap("vpzc")])
 
     assert ([[], ["H507"], []], [4, 0, 0], "completed") == (after.rules, list(map(len, after.steps)), after.status)
 
 
 @pytest.mark.parametrize("row", [
-    snap("vp", at=[0, 61]),  # Another second,
-    snap("vp", cancelling_at=CREATED + 60),  # a stamp not known before,
+    snap("vp", at=[0, 61]),  # Another time,
+    snap("vp", cancelling_at=CREATED + 60),  # a stamp that was null,
     snap("vp", output_file_id="file-2"),
     snap("vp", request_counts=counts(9, 3)),
-    snap("vp", request_counts=counts(8, 8)),  # more done than is known,
+    snap("vp", request_counts=counts(8, 8)),  # a higher count,
     snap("vp", request_counts=counts(8, 3, 2)),
     snap("v", request_counts=counts(0, 8)),
 ])  # fmt: skip
 def test_a_row_that_tells_something_new_is_no_stale_read(row: Row):
-    """It cannot be an earlier view of what is known, so it has left a final status."""
+    """The row cannot be an earlier view, so the batch has left a final status."""
     assert [[], ["H502"]] == h_rules([snap("vpzc"), row])
 
 
@@ -219,50 +219,50 @@ def test_a_row_that_tells_something_new_is_no_stale_read(row: Row):
     snap("vp", output_file_id="file-out"),
 ])  # fmt: skip
 def test_null_bad_and_known_values_are_below_what_is_known(row: Row):
-    """A total that is null, 0 or the known one, and counts up to the highest, tell nothing new."""
+    """A total that is null, 0 or the known one, and counts up to the highest ones, make no row live."""
     assert [[], ["H507"]] == h_rules([snap("vpzc"), row])
 
 
 def test_cancelling_without_a_start_and_then_in_progress_is_illegal():
-    """A stamp not known before does not agree: no walk leads back, and it is no earlier view."""
+    """The row has a stamp that was null, so it is no earlier view, and no walk leads from cancelling to in_progress."""
     assert [[], ["H501"]] == h_rules([snap("vg"), snap("vp")])
 
 
 def test_the_same_status_seen_earlier_is_stale_by_its_clock():
-    """Only `observed_at` can tell: without it the lower count is a decrease, with it an earlier view."""
+    """Without `observed_at` the lower count is a decrease; with an earlier `observed_at` the row is an earlier view."""
     rows = [snap("vp", request_counts=counts(8, 5)), snap("vp", request_counts=counts(8, 1))]
 
     assert [[], ["H505"]] == told(rows).rules
     assert [[], ["H507"]] == told(rows, at=[200, 100]).rules
     assert [[], ["H505"]] == told(rows, at=[100, 200]).rules
-    assert [[], ["H505"]] == told(rows, at=[100, 100]).rules  # A tie is no earlier one.
+    assert [[], ["H505"]] == told(rows, at=[100, 100]).rules  # An equal time is not earlier.
     assert [[], ["H505"]] == told(rows, at=[None, 100]).rules
     assert [[], ["H505"]] == told(rows, at=[100, None]).rules
 
 
 def test_a_stale_row_does_not_set_the_clock():
-    """Seen at 300, 100 and 200: the third is earlier than the last live row, whatever came between."""
+    """Observed at 300, 100 and 200: the third row is earlier than the last live one, the first."""
     rows = [snap("vp", request_counts=counts(8, done)) for done in (5, 1, 3)]
 
     assert [[], ["H507"], ["H507"]] == told(rows, at=[300, 100, 200]).rules
 
 
 def test_an_earlier_row_of_the_same_status_that_tells_something_new_is_live():
-    """Its clock says before, its counts say after: it is judged and learned like any other."""
+    """Its time is earlier and its count is higher, so it is checked and stored like any other row."""
     rows = [snap("vp", request_counts=counts(8, done)) for done in (3, 5, 4)]
 
     assert [[], [], ["H505"]] == told(rows, at=[300, 200, 250]).rules
 
 
 def test_a_stale_row_is_believed_in_nothing_but_identity():
-    """What it lacks is not lost; an endpoint that nobody gave before is learned from it."""
+    """Its other fields do not replace known ones; an endpoint that no row had before is stored."""
     rows = [snap("vpzc", endpoint=None), snap("v", endpoint="/v1/a"), snap("vpzc", endpoint="/v1/b")]
 
     assert [[], ["H507"], ["H503"]] == told(rows).rules
 
 
 def test_a_stale_row_keeps_the_rules_of_one_snapshot():
-    """An early file is early in a late row, too."""
+    """An early file is a finding in a stale row, too."""
     assert [[], ["F401", "H507"]] == told([snap("vpzc"), snap("vp", output_file_id="file-out")]).rules
 
 
@@ -270,14 +270,14 @@ def test_a_stale_row_keeps_the_rules_of_one_snapshot():
 
 
 def test_an_adopted_move_is_a_finding_and_no_transition():
-    """The status follows the server, and the way from there is emitted again."""
+    """The status follows the server, and later steps are emitted again."""
     after = told(seen("vpzcp"))
 
     assert ([[], [], [], [], ["H502"]], [], "in_progress") == (after.rules, after.steps[-1], after.status)
 
 
 def test_a_retry_is_one_h502_and_one_h504_for_each_status_stamped_anew():
-    """First values stay, so every new second is told once; and each is a new key, fired once."""
+    """First values stay, so each new time is one H504; each is also a new key, emitted once."""
     after = told(seen("vpzcpzc"))
 
     assert [["H502"], ["H504"], ["H504"]] == after.rules[4:]
@@ -287,7 +287,7 @@ def test_a_retry_is_one_h502_and_one_h504_for_each_status_stamped_anew():
 
 
 def test_a_retry_seen_only_at_its_end_fires_its_new_seconds():
-    """Adopted in in_progress, completed again: both steps, at their new times."""
+    """In_progress was adopted, then the batch is completed again: both steps are emitted with their new times."""
     after = told([*seen("vpzcp"), snap("vpzcpzc")])
 
     assert [
@@ -297,7 +297,7 @@ def test_a_retry_seen_only_at_its_end_fires_its_new_seconds():
 
 
 def test_a_glitch_fires_nothing_twice():
-    """Completed, in progress for one row, completed as it was: one finding, and not a transition more."""
+    """Completed, in progress for one row, completed as before: one finding and no further transition."""
     after = told([snap("vpzc"), snap("vp", at=[0, 61]), snap("vpzc"), snap("vpzc")])
 
     assert [[], ["H502"], [], []] == after.rules
@@ -305,7 +305,7 @@ def test_a_glitch_fires_nothing_twice():
 
 
 def test_a_glitch_to_another_end_is_two_findings():
-    """Completed, failed, completed: each leaves a final status, and both are told."""
+    """Completed, failed, completed: each row leaves a final status and is a finding."""
     after = told([snap("vpzc"), snap("vf"), snap("vpzc")])
 
     assert ([[], ["H502"], ["H502"]], "completed") == (after.rules, after.status)
@@ -313,7 +313,7 @@ def test_a_glitch_to_another_end_is_two_findings():
 
 
 def test_first_values_stay_over_an_adopted_move():
-    """What another life said does not become the truth: the innocent row that comes back is not accused."""
+    """A row after the adopted move that has the first values again is no finding."""
     rows = [snap("vpzc"), snap("vf", at=[0, 5], output_file_id="file-2"), snap("vpzc")]
 
     assert ["H502"] == h_rules(rows)[2]
@@ -322,10 +322,10 @@ def test_first_values_stay_over_an_adopted_move():
 @pytest.mark.parametrize("known, then, again", [
     ("vpzc", "vf", ["H502", "H502"]),
     ("vpz", "vp", ["H501", "H501"]),
-    ("vg", "vp", ["H501", "H501"]),  # Learned, its stamp would make it an earlier view the second time.
+    ("vg", "vp", ["H501", "H501"]),  # Stored, its stamp would make the second row an earlier view.
 ])  # fmt: skip
 def test_on_hold_the_status_stays(known: str, then: str, again: list[str]):
-    """The move is a finding all the same, however often it comes, and nothing is emitted."""
+    """The move is a finding in each row, and no transition is emitted."""
     moved = snap(then, at=[0, 999])
     after = told([snap(known), moved, moved], on_illegal="hold")
 
@@ -334,14 +334,14 @@ def test_on_hold_the_status_stays(known: str, then: str, again: list[str]):
 
 
 def test_after_a_held_move_the_known_way_goes_on():
-    """Finalizing, a wrong in_progress, completed: the step is emitted from what was known."""
+    """Finalizing, an illegal in_progress, completed: the step is emitted from finalizing."""
     after = told([snap("vpz"), snap("vp", at=[0, 999]), snap("vpzc")], on_illegal="hold")
 
     assert [("finalizing", "completed", 180, "observed")] == after.steps[2]
 
 
 def test_severities_do_not_change_the_fold():
-    """With H502 off the move is adopted as before; only nobody hears of it."""
+    """With H502 off the move is adopted without a finding."""
     blind = attrs.evolve(DIALECTS["openai"], name="blind", severities={"H502": "off"})
     fold, track, read = Fold(blind), BatchRecord(), reader(blind).read
     folded = [fold.apply(track, read(row)) for row in seen("vpzcp")]
@@ -351,9 +351,9 @@ def test_severities_do_not_change_the_fold():
     )  # fmt: skip
 
 
-# Row: known. Column: seen next, on a row that tells something new. `=` the same, `.` a way, `w` a tolerated way
-# (H501, a warning), 1 no way (H501), 2 out of a final status (H502). A small s behind it: the same row, below what
-# is known, is a stale read (H507).
+# Row: the known status. Column: that of the next row, which has new values. `=` the same, `.` legal, `w` tolerated
+# (H501, a warning), 1 illegal (H501), 2 out of a final status (H502). A small s behind it: the same row without
+# new values is a stale read (H507).
 STEP = """
     v   p   z   c   f   e   g   x
 v   =   .   .   .   .   .   .   .
@@ -369,7 +369,7 @@ MOVES = {"=": "same", ".": "legal", "w": "tolerated", "1": "illegal", "2": "exit
 
 
 def test_the_automaton_is_the_table():
-    """STEP[known][status][below], all 128 of them: what the scalar core reads is what is written here."""
+    """All 128 entries of STEP[known][status][below] are equal to the moves of the topology."""
     header, *rows = (line.split() for line in STEP.strip().splitlines())
     expected = {}
     for known, *cells in rows:
@@ -393,22 +393,22 @@ def test_the_automaton_is_the_table():
     (snap("vgx"), snap("vgx", in_progress_at=CREATED + 30)),
 ])  # fmt: skip
 def test_what_moves_on_after_the_end_is_a_warning(before: Row, after: Row):
-    """Counts went up, errors changed, or a stamp that was null is set: H508."""
+    """A higher count, changed errors and a stamp that was null are H508."""
     assert [[], ["H508"]] == h_rules([before, after])
 
 
 @pytest.mark.parametrize("before, after", [
     (snap("vpzc"), snap("vpzc", usage={"total_tokens": 5}, metadata={"a": "b"}, model="other", extra=1)),
-    (snap("vpzc", output_file_id=None, error_file_id=None), snap("vpzc")),  # Files may come late.
-    (snap("vpzc", request_counts=None), snap("vpzc")),  # It was not known: nothing went up.
-    (snap("vgx", in_progress_at="soon"), snap("vgx", in_progress_at=CREATED + 30)),  # Bad is not null.
+    (snap("vpzc", output_file_id=None, error_file_id=None), snap("vpzc")),  # Files may appear late.
+    (snap("vpzc", request_counts=None), snap("vpzc")),  # The counts were unknown: none is higher.
+    (snap("vgx", in_progress_at="soon"), snap("vgx", in_progress_at=CREATED + 30)),  # Invalid is not null.
     (snap("vf", errors=5), snap("vf")),
     (snap("vf"), snap("vf", errors=5)),
-    (snap("vpz"), snap("vpzc")),  # It ends here.
+    (snap("vpz"), snap("vpzc")),  # The batch ends in this row.
     (snap("vpgx"), snap("vpgx", status="paused", request_counts=counts(8, 4))),
 ])  # fmt: skip
 def test_what_may_change_after_the_end_is_no_finding(before: Row, after: Row):
-    """What is loosely tied, was unknown, or moved with the end itself."""
+    """Usage, metadata and unknown values may change, as may values in the row that ends the batch."""
     assert [[], []] == h_rules([before, after])
 
 
@@ -418,7 +418,7 @@ def test_what_may_change_after_the_end_is_no_finding(before: Row, after: Row):
     ({"error_file_id": None, "request_counts": counts(8, 4)}, "H506"),
 ])  # fmt: skip
 def test_h508_is_silent_beside_a_change_that_has_its_own_rule(change: Row, rule: str):
-    """The row has said enough: H504 to H506 go before H508."""
+    """A change that is H504, H505 or H506 is not reported as H508, too."""
     assert [[], [rule]] == h_rules([snap("vpgx"), snap("vpgx", **change)])
 
 
@@ -426,7 +426,7 @@ def test_h508_is_silent_beside_a_change_that_has_its_own_rule(change: Row, rule:
 
 
 def test_an_unknown_status_says_nothing_about_the_way():
-    """Known status and route stay; what the row stamps and counts is learned and judged."""
+    """The known status and the route stay; stamps and counts of the row are stored and checked."""
     after = told([snap("vp"), snap("vp", status="paused", at=[0, 61]), snap("vpz")])
 
     assert [[], ["S004", "H504"], []] == after.rules
@@ -434,7 +434,7 @@ def test_an_unknown_status_says_nothing_about_the_way():
 
 
 def test_an_unknown_status_first_leaves_the_birth_to_the_next_row():
-    """Nothing is emitted until a status is known; then the route begins with the birth."""
+    """No transition is emitted until a row has a known status; then the first one is the birth."""
     after = told([snap("v", status="queued"), snap("vp")])
 
     assert [
@@ -444,14 +444,14 @@ def test_an_unknown_status_first_leaves_the_birth_to_the_next_row():
 
 
 def test_identity_is_judged_on_an_unknown_status():
-    """The word is strange, the batch is another one all the same."""
+    """Another endpoint is H503 although the status of the row is unknown."""
     assert [[], ["S004", "H503", "H505"]] == told(
         [snap("vp"), snap("vp", status="paused", endpoint="/v1/other", request_counts=counts(8, 1))]
     ).rules
 
 
 def test_a_bad_stamp_neither_forbids_nor_breaks_the_way():
-    """A status with a bad stamp was passed or not, as the walks have it: here all pass it."""
+    """The walks decide whether such a status was entered: here all walks do."""
     assert [
         (None, "validating", 0, "stamped"),
         ("validating", "in_progress", 60, "stamped"),
@@ -461,7 +461,7 @@ def test_a_bad_stamp_neither_forbids_nor_breaks_the_way():
 
 
 def test_bad_fields_hide_nothing_that_comes_after():
-    """What a bad row did not say is not lost, and is compared with what was said before."""
+    """A row with invalid fields does not remove known values, and later rows are compared with those."""
     broken = snap("vpzc", completed_at="soon", output_file_id=5, request_counts="all")
 
     assert [[], ["S002", "S005"], []] == told([snap("vpzc"), broken, snap("vpzc")]).rules
@@ -470,11 +470,11 @@ def test_bad_fields_hide_nothing_that_comes_after():
     ).rules[2]
 
 
-# ---------------------------------------------------------------- stamps that show up late
+# ---------------------------------------------------------------- stamps that appear late
 
 
 def test_a_stop_whose_optional_stamp_shows_up_late_is_emitted_then():
-    """Azure: cancelling, by an unknown way; later in_progress_at shows that it had started. Entered is entered."""
+    """Azure: cancelling is reached by a gap; a later in_progress_at emits in_progress."""
     after = told([snap("vg"), snap("vpgx")], "azure")
 
     assert [(None, "validating", 0, "stamped"), ("validating", "cancelling", 60, "gap")] == after.steps[0]
@@ -486,7 +486,7 @@ def test_a_stop_whose_optional_stamp_shows_up_late_is_emitted_then():
 
 
 def test_a_late_stamp_of_a_status_that_was_implied_is_no_second_entry():
-    """Azure: finalizing implies in_progress, so its stamp, once it comes, is no news."""
+    """Azure: finalizing implied in_progress, so its late stamp emits no transition."""
     after = told([snap("vpz", in_progress_at=None), snap("vpzc")], "azure")
 
     assert [("validating", "in_progress", None, "implied")] == [each for each in after.steps[0] if each[3] == "implied"]
@@ -494,7 +494,7 @@ def test_a_late_stamp_of_a_status_that_was_implied_is_no_second_entry():
 
 
 def test_on_a_cycle_a_status_never_entered_is_news():
-    """Compatible: finalizing and cancelling lead to each other, and without stamps nothing else would say so."""
+    """Compatible: finalizing and cancelling lead to each other; without stamps the status itself is the new value."""
     rows = [snap("vpz", finalizing_at=None), snap("vpzg", finalizing_at=None, cancelling_at=None)]
 
     after = told(rows, "compatible")
@@ -504,7 +504,7 @@ def test_on_a_cycle_a_status_never_entered_is_news():
 
 
 def test_on_a_cycle_a_status_never_entered_is_an_earlier_view_if_the_clock_says_so():
-    """Compatible: finalizing, and then a cancelling of before, with fewer done: no news, and no count went down."""
+    """Compatible: a cancelling row with a lower count is stale if it was observed earlier, and a decrease if later."""
     rows = [snap("vpz", finalizing_at=None), snap("vpg", cancelling_at=None)]
 
     assert [[], ["H505"]] == told(rows, "compatible", at=[100, 200]).rules
@@ -512,7 +512,7 @@ def test_on_a_cycle_a_status_never_entered_is_an_earlier_view_if_the_clock_says_
 
 
 def test_on_a_cycle_a_row_whose_stamps_are_known_is_stale():
-    """Compatible: cancelling, finalizing, and cancelling as it was before: an earlier view."""
+    """Compatible: cancelling, finalizing, and the cancelling row again: the last one is an earlier view."""
     after = told([*seen("vgz"), snap("vg")], "compatible")
 
     assert (["H507"], "finalizing") == (after.rules[-1], after.status)
@@ -527,12 +527,12 @@ WITHOUT_FIELDS = {"P102", "P103", "T201", "H501", "H502", "H507", "H508"} | {
 
 
 def fields_of(rule: str, fields: Any) -> frozenset[str]:
-    """Return what can be compared of a finding's fields."""
+    """Return the fields of a finding that the oracle has, too."""
     return frozenset() if rule in WITHOUT_FIELDS else frozenset(fields) - {"observed_at"}
 
 
 def fold_against_oracle(dialect: str, log: list[Any]) -> None:
-    """Compare findings, transitions and status of the fold with the oracle's, row by row."""
+    """Fold rows; compare findings, transitions and status with the oracle after each."""
     rows = written(log)
     expected, steps, status = oracle.fold(rows, dialect)
     fold, track, read = Fold(DIALECTS[dialect]), BatchRecord(), reader(DIALECTS[dialect]).read
@@ -557,7 +557,7 @@ def fold_against_oracle(dialect: str, log: list[Any]) -> None:
 @pytest.mark.logic
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_the_fold_reads_any_two_snapshots_as_the_oracle_does(dialect: str):
-    """Any snapshot after any other, legal or not, gives the findings and transitions of the oracle."""
+    """Any snapshot after any other, legal or not, has the findings and transitions of the oracle."""
     for pair in product(PATHS, repeat=2):
         fold_against_oracle(dialect, [(path, {}, None) for path in pair])
 
@@ -580,7 +580,7 @@ def test_the_fold_reads_any_log_as_the_oracle_does_in_every_dialect(dialect: str
 
 
 def test_a_tolerated_way_out_of_a_status_without_documented_steps_is_said_so():
-    """Nothing documented leaves it: there is no list of where it leads."""
+    """The message of H501 names the status instead of an empty list of documented steps."""
     lifecycle = Lifecycle(
         name="loose",
         initial="validating",

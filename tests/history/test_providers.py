@@ -14,14 +14,14 @@ PROVIDERS = [name for name in DIALECTS if name not in OPENAI_SHAPED]
 
 
 def walks(name):
-    """Return every walk of a dialect from its first status to an end, over inferred steps, too."""
+    """Return every walk of a dialect from its first status to a final one, inferred steps included."""
     graph = topology(DIALECTS[name].lifecycle)
     initial, statuses = graph.lifecycle.initial, frozenset(graph.statuses)
     return [walk for end in sorted(graph.terminal) for walk in graph.walks(initial, end, statuses, strict=False)]
 
 
 def snapshots(name, walk):
-    """Return a snapshot for each status of a walk, a minute apart; each status that has a stamp gives it."""
+    """Return a snapshot for each status of a walk, a minute apart, with each stamp that the dialect has."""
     stamp = topology(DIALECTS[name].lifecycle).stamp
     seen, stamps = [], {}
     for place, status in enumerate(walk):
@@ -32,7 +32,7 @@ def snapshots(name, walk):
 
 
 def keys(name, history):
-    """Return the keys that a history emits, each once."""
+    """Return the set of keys that a history emits."""
     fold, record, emitted = Fold(DIALECTS[name]), BatchRecord(), []
     for snapshot in history:
         emitted += [transition.key for transition in fold.apply(record, snapshot).transitions]
@@ -41,7 +41,7 @@ def keys(name, history):
 
 
 def check_orders(name, walk):
-    """Every selection of the snapshots in every order: keys of the whole life, and all of the furthest snapshot's."""
+    """Fold each subset in any order: it emits keys of the whole life only, and all those of its furthest snapshot."""
     life = snapshots(name, walk)
     whole = keys(name, life)
     for size in range(1, len(life) + 1):

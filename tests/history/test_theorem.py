@@ -1,4 +1,4 @@
-"""What order, ties, gaps and duplicates cannot change: promise 4, over every legal timeline there is."""
+"""Promise 4: order, ties, gaps and duplicates of snapshots change no key. Checked for every legal timeline."""
 
 from collections.abc import Iterator
 from copy import copy
@@ -26,7 +26,7 @@ Walk = tuple[str, ...]
 
 @attrs.frozen
 class Timeline:
-    """One legal life of a batch: where it went, when, and what the server stamped of it."""
+    """A legal timeline of a batch: its walk, the times, and the statuses without a stamp."""
 
     dialect: str
     walk: Walk
@@ -37,13 +37,13 @@ class Timeline:
 
     @property
     def is_stamped(self) -> bool:
-        """Tell whether every status gives its stamp."""
+        """Return whether every status has its stamp."""
         stamps = oracle.DIALECTS[self.dialect].stamps
         return not self.silent and all(stamps[status] for status in self.walk)
 
     def wire(self, length: int, **changes: Any) -> dict[str, Any]:
-        """Return the object as it is after so many statuses of the walk."""
-        # Scheduling, which has no letter, is the first status where there is one, and stamped by `created_at`.
+        """Return the object after the first `length` statuses of the walk."""
+        # Scheduling has no letter. Where it exists, it is the first status, and its stamp is `created_at`.
         lettered = [
             (LETTERS[word], at) for word, at in zip(self.walk[:length], self.at, strict=False) if word in LETTERS
         ]
@@ -58,7 +58,7 @@ class Timeline:
 
 
 def walks(dialect: str, *, strict: bool = False) -> list[Walk]:
-    """Return every walk from birth to an end, in the order of the oracle's table."""
+    """Return every walk from the birth to a final status, in the order of the oracle's table."""
     table = oracle.DIALECTS[dialect]
     ends = [status for status in table.stamps if status in oracle.TERMINAL]
     return [walk for end in ends for walk in oracle.walks(table, table.initial, end, strict=strict)]
@@ -83,14 +83,14 @@ def timelines(dialect: str, *, all_ties: bool = True) -> Iterator[Timeline]:
 
 
 def spread(dialect: str, number: int) -> list[Timeline]:
-    """Return at least so many timelines of a dialect, at equal distances in the list of all."""
+    """Return at least that many timelines of a dialect, at equal distances in the list of all."""
     every = list(timelines(dialect))
     return every[:: len(every) // number]
 
 
 @attrs.frozen
 class Seen:
-    """What is known after snapshots came in one order."""
+    """The results of folding snapshots in one order."""
 
     order: tuple[int, ...] = ()
     track: BatchRecord = attrs.field(factory=BatchRecord)
@@ -99,7 +99,7 @@ class Seen:
     """The rules of severity error that the last snapshot broke."""
 
     def then(self, fold: Fold, place: int, snapshot: Snapshot) -> "Seen":
-        """Return what is known after one more snapshot; a key that comes twice is an error."""
+        """Return the results after one more snapshot; a repeated key is an error."""
         track = copy(self.track)
         folded = fold.apply(track, snapshot)
         keys = [transition.key for transition in folded.transitions]
@@ -115,7 +115,7 @@ class Seen:
 
 
 def orders(fold: Fold, snapshots: list[Snapshot], *, times: int = 1, length_max: int = 99) -> Iterator[Seen]:
-    """Fold every order of every sub-sampling, each snapshot up to so many times."""
+    """Fold every order of every subset of the snapshots; each may occur up to that many times."""
     pending = [Seen()]
     while pending:
         seen = pending.pop()
@@ -128,7 +128,7 @@ def orders(fold: Fold, snapshots: list[Snapshot], *, times: int = 1, length_max:
 
 
 def in_order(fold: Fold, snapshots: list[Snapshot]) -> list[Seen]:
-    """Return what is known after each snapshot of a timeline seen whole."""
+    """Return the results after each snapshot of a timeline in order."""
     seen = [Seen()]
     for place, snapshot in enumerate(snapshots):
         seen.append(seen[-1].then(fold, place, snapshot))
@@ -144,11 +144,11 @@ def hold_the_theorem(
     Args:
         timeline: The timeline.
         snapshots: Its snapshots, in order; by default one for each status.
-        times: How often each may come.
-        length_max: How many may come.
+        times: The maximum number of occurrences of each snapshot in an order.
+        length_max: The maximum length of an order.
 
     Returns:
-        How many orders there were.
+        The number of orders.
     """
     fold, snapshots = Fold(DIALECTS[timeline.dialect]), snapshots or timeline.snapshots()
     whole = in_order(fold, snapshots)
@@ -167,12 +167,12 @@ def hold_the_theorem(
 
 
 def sighted(fold: Fold, snapshot: Snapshot) -> frozenset[str]:
-    """Return the keys of a snapshot seen first."""
+    """Return the keys of a snapshot observed first."""
     return frozenset(transition.key for transition in fold.apply(BatchRecord(), snapshot).transitions)
 
 
 def twice(timeline: Timeline, *, clock: bool) -> list[Snapshot]:
-    """Return two snapshots for each status: counts go up all the time, and files come after the end."""
+    """Return two snapshots for each status; counts always rise, and files appear after the end."""
     read = reader(DIALECTS[timeline.dialect]).read
     snapshots = []
     for place in range(2 * len(timeline.walk)):
@@ -189,7 +189,7 @@ def twice(timeline: Timeline, *, clock: bool) -> list[Snapshot]:
 
 @pytest.mark.logic
 def test_openai_has_nineteen_walks_and_five_of_them_are_strict():
-    """The world is small enough to be walked whole: nineteen ways to an end, five of them documented."""
+    """There are nineteen walks to a final status; five of them have documented steps only."""
     assert 19 == len(walks("openai"))
     assert ["vpzc", "vf", "vpze", "vgx", "vpgx"] == [
         "".join(LETTERS[status] for status in walk) for walk in walks("openai", strict=True)
@@ -198,19 +198,19 @@ def test_openai_has_nineteen_walks_and_five_of_them_are_strict():
 
 @pytest.mark.logic
 def test_a_legal_timeline_in_order_has_no_finding_of_severity_error():
-    """The timelines that the theorem is tested on are legal themselves, whatever is tied or left null."""
+    """It holds for all tested timelines, with any ties and any missing stamps."""
     for dialect in DIALECTS:
         fold = Fold(DIALECTS[dialect])
         for timeline in timelines(dialect):
-            late = {"T203"}  # A batch that expires within minutes is early for its deadline, and else legal.
+            late = {"T203"}  # A batch that expires within minutes is too early for its deadline; otherwise it is legal.
             found = {rule for seen in in_order(fold, timeline.snapshots()) for rule in seen.errors}
             assert found <= late, (timeline, found)
 
 
 @pytest.mark.logic
 def test_no_order_matters_on_openai():
-    """Every order of every sub-sampling of every timeline with every tie proves what the timeline in order does."""
-    # The empty sub-sampling is no order; there are 148 timelines.
+    """Every order of every subset of every timeline with any ties gives the results of the timeline in order."""
+    # The empty subset has no order; there are 148 timelines.
     assert 24_908 - 148 == sum(hold_the_theorem(timeline) for timeline in timelines("openai"))
 
 
@@ -224,7 +224,7 @@ def test_no_order_matters_in_any_dialect(dialect: str):
 @pytest.mark.logic
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_duplicates_change_nothing(dialect: str):
-    """Snapshots that come twice, apart or in a row, add no key and remove none: eight timelines of each dialect."""
+    """Repeated snapshots, apart or in a row, add and remove no key, in eight timelines of each dialect."""
     assert 400 < sum(hold_the_theorem(timeline, times=2, length_max=4) for timeline in spread(dialect, 8))
 
 
@@ -247,13 +247,13 @@ def test_two_snapshots_of_one_status_change_nothing(dialect: str, clock: bool): 
 @pytest.mark.parametrize("clock", [False, True])
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_two_snapshots_of_one_status_change_nothing_in_many_timelines(dialect: str, clock: bool):  # noqa: FBT001
-    """The same holds for every seventh timeline of each dialect."""
+    """It holds for every seventh timeline of each dialect."""
     two_snapshots_of_each_status(list(timelines(dialect))[::7], clock=clock)
 
 
 @pytest.mark.logic
 def test_the_route_of_the_furthest_snapshot_is_emitted_though_an_earlier_one_left_a_gap():
-    """Finalizing and then cancelling, in_progress unstamped: the second alone implies in_progress."""
+    """Finalizing and then cancelling, in_progress without a stamp: only the second implies in_progress."""
     walk = ("validating", "in_progress", "finalizing", "cancelling", "cancelled")
     timeline = Timeline("compatible", walk, (0, 60, 120, 180, 240), frozenset({"in_progress"}))
     fold, (_, _, finalizing, cancelling, _) = Fold(DIALECTS["compatible"]), timeline.snapshots()
@@ -267,7 +267,7 @@ def test_the_route_of_the_furthest_snapshot_is_emitted_though_an_earlier_one_lef
 @pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_no_order_matters_in_the_whole_world_of_a_dialect(dialect: str):
-    """All timelines, all sub-samplings, all orders, all ties, all choices of optional stamps."""
+    """All timelines with all ties and all choices of optional stamps, in all orders of all subsets."""
     assert 3000 < sum(hold_the_theorem(timeline) for timeline in timelines(dialect))
 
 
@@ -275,15 +275,15 @@ def test_no_order_matters_in_the_whole_world_of_a_dialect(dialect: str):
 @pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_duplicates_change_nothing_in_the_whole_world_of_a_dialect(dialect: str):
-    """All timelines, with each snapshot up to twice, four at a time."""
+    """All timelines, four snapshots at a time, each up to twice."""
     assert 3000 < sum(hold_the_theorem(timeline, times=2, length_max=4) for timeline in timelines(dialect))
 
 
-# ---------------------------------------------------------------- with a clock
+# ---------------------------------------------------------------- with times of observation
 
 
 def accused(timeline: Timeline, *, length_max: int) -> set[str]:
-    """Return the history rules that any order of two snapshots a status breaks with severity error."""
+    """Return the history rules of severity error that any order of two snapshots for each status breaks."""
     fold, snapshots = Fold(DIALECTS[timeline.dialect]), twice(timeline, clock=True)
     return {rule for seen in orders(fold, snapshots, length_max=length_max) for rule in seen.errors if rule[0] == "H"}
 
@@ -291,7 +291,7 @@ def accused(timeline: Timeline, *, length_max: int) -> set[str]:
 @pytest.mark.logic
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_with_observed_at_no_order_accuses_a_legal_timeline(dialect: str):
-    """Given when each was seen, two snapshots of one status out of order are a stale read and no decrease."""
+    """With `observed_at`, two snapshots of one status out of order are a stale read and no decrease."""
     for timeline in timelines(dialect, all_ties=False):
         assert set() == accused(timeline, length_max=2), timeline
 
@@ -302,7 +302,7 @@ def test_with_observed_at_no_order_accuses_a_legal_timeline(dialect: str):
     [("vpzc", 4), ("vf", 4), ("vgx", 6), pytest.param("vpzc", 8, marks=pytest.mark.slow)],
 )
 def test_with_observed_at_no_order_of_a_whole_life_accuses_it(path: str, length_max: int):
-    """Two snapshots of each status, in every order of up to `length_max` of them, break no history rule."""
+    """Any order of up to `length_max` of two snapshots for each status breaks no history rule."""
     timeline = Timeline("openai", words(path), tuple(range(0, 60 * len(path), 60)))
 
     assert set() == accused(timeline, length_max=length_max)
@@ -312,14 +312,14 @@ def test_with_observed_at_no_order_of_a_whole_life_accuses_it(path: str, length_
 @pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_with_observed_at_no_order_accuses_any_legal_timeline(dialect: str):
-    """The same of all timelines, four snapshots at a time."""
+    """It holds for all timelines, four snapshots at a time."""
     for timeline in timelines(dialect, all_ties=False):
         assert set() == accused(timeline, length_max=4), timeline
 
 
 @pytest.mark.logic
 def test_without_observed_at_two_snapshots_of_one_status_can_accuse():
-    """Nobody can tell then which came first: a count that goes down stays an error."""
+    """The order of observation is unknown then: a lower count is an error."""
     fold, snapshots = (
         Fold(DIALECTS["openai"]),
         twice(Timeline("openai", ("validating", "in_progress"), (0, 60)), clock=False),
@@ -334,15 +334,15 @@ def test_without_observed_at_two_snapshots_of_one_status_can_accuse():
 
 
 class Model:
-    """The least that a machine can drive."""
+    """The smallest model that a machine can drive."""
 
     def __init__(self, state: str) -> None:
-        """Begin somewhere."""
+        """Take the first status."""
         self.state = state
 
 
 def driven(lifecycle: Lifecycle) -> dict[str, set[str]]:
-    """Drive a machine from every status along every walk of up to eight steps, and return where it came."""
+    """Return the statuses that a machine reaches from each status in up to eight steps."""
     machine = machines.build(lifecycle)
     reached: dict[str, set[str]] = {}
     for status in lifecycle.statuses:
@@ -354,7 +354,7 @@ def driven(lifecycle: Lifecycle) -> dict[str, set[str]]:
 
 
 def triggered(machine: Machine, status: str) -> set[str]:
-    """Return where each event of a machine leads from a status."""
+    """Return the target of each event of a machine from a status."""
     after = set()
     for event in machine.events.values():
         model = Model(status)
@@ -373,7 +373,7 @@ def documented(lifecycle: Lifecycle) -> Lifecycle:
 
 
 def moved(dialect: str, known: str, status: str, *, below: bool) -> list[tuple[str, str]]:
-    """Return what the rules of moves say of a status after another, on a row that tells nothing new or something."""
+    """Return the findings on moves for one status after another; unless `below`, the second row has a new count."""
     read, fold, track = reader(DIALECTS[dialect]).read, Fold(DIALECTS[dialect]), BatchRecord()
     fold.apply(track, read(snap("v", status=known)))
     counts = None if below else {"total": 8, "completed": 1, "failed": 0}
@@ -383,7 +383,7 @@ def moved(dialect: str, known: str, status: str, *, below: bool) -> list[tuple[s
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_every_pair_of_statuses_is_judged_as_the_machine_walks(dialect: str):
-    """For each ordered pair (64 on OpenAI): legal, a warning, an error or stale, as triggers alone would have it."""
+    """Each ordered pair (64 on OpenAI) is legal, a warning, an error or stale, as the triggers of the machine imply."""
     lifecycle = DIALECTS[dialect].lifecycle
     reach, reach_strict = driven(lifecycle), driven(documented(lifecycle))
     for known, status, below in product(lifecycle.statuses, lifecycle.statuses, (False, True)):
@@ -395,12 +395,12 @@ def test_every_pair_of_statuses_is_judged_as_the_machine_walks(dialect: str):
         elif not reach[known]:
             expected = [("H502", "error")]
         if below and known != status and known in reach[status] and status not in reach[known]:
-            expected = [("H507", "note")]  # On a cycle a status never entered is no earlier view.
+            expected = [("H507", "note")]  # On a cycle a row in a status that was never entered is no earlier view.
         assert expected == moved(dialect, known, status, below=below), (known, status, below)
 
 
 def test_the_machine_has_no_doors_beside_the_table():
-    """No automatic transitions: what the machine does in one step is exactly the sixteen rows of the table."""
+    """The machine has no automatic transitions: its single steps are the sixteen rows of the table."""
     machine = machines.build(OPENAI)
 
     assert oracle.DIALECTS["openai"].steps(strict=False) == {
@@ -409,17 +409,17 @@ def test_the_machine_has_no_doors_beside_the_table():
 
 
 def stock(dialect: str) -> Machine:
-    """Build a machine of the stock library out of the oracle's table alone."""
+    """Build a machine of the unmodified library from the oracle's table."""
     table = oracle.DIALECTS[dialect]
     rows = [[oracle.EVENTS[target], source, target] for source, target in sorted(table.steps(strict=False))]
     return Machine(None, states=list(table.stamps), transitions=rows, initial=table.initial, auto_transitions=False)
 
 
 def replay(machine: Machine, model: Model, transitions: list[Transition]) -> None:
-    """Drive a model through emitted transitions; births and gaps alone are no triggers."""
+    """Drive a model through emitted transitions; births and gaps are no triggers."""
     for transition in transitions:
         if model.state != transition.source and transition.source is not None:
-            # What turns out late does not move the batch; it is a step of the table all the same.
+            # A transition found late does not move the batch; it is still a step of the table.
             past = Model(transition.source)
             assert transition.event is None or machine.events[transition.event].trigger(past)
             continue
@@ -435,7 +435,7 @@ def replay(machine: Machine, model: Model, transitions: list[Transition]) -> Non
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_what_is_emitted_drives_a_stock_machine_to_the_same_status(dialect: str):
-    """In whatever order two snapshots come, their transitions are triggers that a machine of its own obeys."""
+    """Any order of two snapshots emits transitions that are valid triggers of the machine."""
     machine, fold = stock(dialect), Fold(DIALECTS[dialect])
     for timeline in timelines(dialect, all_ties=False):
         for pair in permutations(timeline.snapshots(), 2):

@@ -1,4 +1,4 @@
-"""A cached transition does to a batch what the fold does, to the last place; and healthy rows of any form use it."""
+"""A cached transition has the effect of the fold, down to the places of findings; healthy rows of any form use it."""
 
 import json
 from types import SimpleNamespace
@@ -34,19 +34,19 @@ USAGE = {"input_tokens": 3, "input_tokens_details": {"cached_tokens": 1}}
 
 
 def known(track: BatchRecord) -> dict[str, Any]:
-    """Return all that a track knows; `pattern` only says how it came to know it."""
+    """Return the values of a record, without `pattern`, which only the cache uses."""
     values = {field.name: getattr(track, field.name) for field in attrs.fields(BatchRecord) if field.name != "pattern"}
     steps = [tuple(getattr(step, field.name) for field in attrs.fields(RouteStep)) for step in track.steps_taken]
     return values | {"steps_taken": steps, "row": repr(track.row)}
 
 
 def told(findings: list[Finding]) -> list[Any]:
-    """Return all of some findings, places and messages too."""
+    """Return the findings with their messages, places and times."""
     return [(found, found.message, found.where, found.observed_at) for found in findings]
 
 
 def read(dialect: str, wire: Row, clock: float | None) -> ParsedRow | None:
-    """Return a row of `batch_1`; None if there is none."""
+    """Return a parsed row of `batch_1`; None if it cannot be read."""
     try:
         return reader(DIALECTS[dialect]).read_row(wire | {"id": "batch_1"}, clock)
     except SnapshotError:
@@ -54,14 +54,14 @@ def read(dialect: str, wire: Row, clock: float | None) -> ParsedRow | None:
 
 
 def life(batch_id: str, **more: Any) -> list[Row]:
-    """Return a healthy life, each status seen twice."""
+    """Return a healthy life with two rows for each status."""
     return [snap(path, id=batch_id, **more) for path in ("v", "vp", "vpz", "vpzc") for _ in range(2)]
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 @given(log=logs)
 def test_a_cached_transition_does_what_the_fold_does(dialect: str, log: list[Any]):
-    """The same findings with the same places, and the same knowledge, row by row; also if nothing is changed in place."""
+    """Findings, places and records are the same row by row, whether the record is changed in place or copied."""
     fold, expected, changed, kept = Fold(DIALECTS[dialect]), BatchRecord(), BatchRecord(), BatchRecord()
     for number, (wire, clock) in enumerate(written(log), 1):
         if (parsed := read(dialect, wire, clock)) is None:
@@ -100,7 +100,7 @@ CLOCKS = [None, CREATED + 1.0, CREATED + 500.0, CREATED + 90_000.0, CREATED + 50
 @pytest.mark.parametrize("path", LIVES)
 @pytest.mark.parametrize("clock", CLOCKS)
 def test_one_change_to_a_healthy_life_is_judged_as_the_fold_does(path: list[str], clock: float | None):
-    """Every value of every field, in every row of a life that the cache knows, whatever the clock said before."""
+    """The cache has seen the life; any value of any field in any row is judged as by the fold, whatever the times."""
     fold, cached = Fold(DIALECTS["openai"]), Fold(DIALECTS["openai"])
     read_row = reader(DIALECTS["openai"]).read_row
     rows = [snap(each, **({} if each in ("v", "vf", "vpzc") else {"request_counts": counts(8, 3)})) for each in path]
@@ -128,7 +128,7 @@ def test_one_change_to_a_healthy_life_is_judged_as_the_fold_does(path: list[str]
 @pytest.mark.parametrize("dialect", DIALECTS)
 @given(log=logs)
 def test_a_repeated_row_is_one_that_brings_nothing(dialect: str, log: list[Any]):
-    """Whenever a row is taken for the last one again, the fold finds nothing in it, and learns nothing but the time."""
+    """If a row is taken as a repetition, the fold has no finding on it, and changes only the time of the record."""
     fold, track = Fold(DIALECTS[dialect]), BatchRecord()
     for wire, clock in written([each for each in log for _ in range(2)]):
         if (parsed := read(dialect, wire, clock)) is None:
@@ -144,7 +144,7 @@ def test_a_repeated_row_is_one_that_brings_nothing(dialect: str, log: list[Any])
 
 @given(log=logs, dialect=st.sampled_from(sorted(DIALECTS)), skew_s=st.sampled_from([0, 60]))
 def test_a_quick_check_is_silent_only_where_the_rule_is(log: list[Any], dialect: str, skew_s: float):
-    """The two scalar readings of a rule agree on every row with three counts or none."""
+    """The two implementations of a rule agree on every row with three counts or none."""
     judge = engine_for(DIALECTS[dialect], skew_s)
     for wire, clock in written(log):
         parsed = read(dialect, wire, clock)
@@ -156,7 +156,7 @@ def test_a_quick_check_is_silent_only_where_the_rule_is(log: list[Any], dialect:
 
 @pytest.mark.parametrize("digits", [f"{CREATED:08x}", f"{CREATED - 999:08x}", "no-hex-8", "0x00_001"])
 def test_the_quick_check_of_an_id_is_sure_only_of_its_own_second(digits: str):
-    """T206 is broken by a readable second that is another one; what is no time at all is left to the rule."""
+    """T206 is broken by a valid time that differs; an invalid time is left to the rule."""
     parsed = ParsedRow.of(parse(snap("v", id=f"batch_{digits}{'0' * 24}")))
     checks = {
         rule.code: (look, is_silent)
@@ -171,7 +171,7 @@ def test_the_quick_check_of_an_id_is_sure_only_of_its_own_second(digits: str):
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("more", [{}, {"usage": USAGE, "metadata": {"a": "é"}, "model": "gpt"}, {"novel": [1]}])
 def test_the_second_life_of_a_kind_needs_no_fold(form: str, more: Row, monkeypatch: pytest.MonkeyPatch):
-    """Whatever form rows come in: once a life was folded, others like it are not."""
+    """For any form of rows: after one life was folded, lives like it come from the cache."""
     monitor, folded = Monitor(), []
     for wire in life("batch_1", **more):
         monitor.observe(FORMS[form](wire))
@@ -185,7 +185,7 @@ def test_the_second_life_of_a_kind_needs_no_fold(form: str, more: Row, monkeypat
 
 @pytest.mark.parametrize("batch_id", ["batch_2", f"batch_{CREATED:08x}{'0' * 24}"])
 def test_a_healthy_row_of_an_audit_builds_no_snapshot(batch_id: str):
-    """The plain values are enough for every rule."""
+    """All rules can be checked on the plain values."""
     fold, first, second = Fold(DIALECTS["openai"]), BatchRecord(), BatchRecord()
     for number, wire in enumerate(life("batch_1"), 1):
         fold.advance(first, ParsedRow.of(parse(wire)), LogPosition("log", number))
@@ -203,7 +203,7 @@ def test_a_healthy_row_of_an_audit_builds_no_snapshot(batch_id: str):
 
 @pytest.mark.parametrize("form", FORMS)
 def test_the_second_life_of_a_kind_needs_no_fold_in_an_audit(form: str, monkeypatch: pytest.MonkeyPatch):
-    """The auditor reads rows of every form into the same cache: of two equal lives, the second one is all hits."""
+    """The auditor uses one cache for all forms: of two equal lives the second has only hits."""
     hits, find = [], TransitionCache.find
 
     def counted(cache: TransitionCache, record: BatchRecord, parsed: ParsedRow) -> Any:
@@ -222,7 +222,7 @@ def test_the_second_life_of_a_kind_needs_no_fold_in_an_audit(form: str, monkeypa
 
 
 def test_a_watch_reads_each_answer_once(monkeypatch: pytest.MonkeyPatch):
-    """An answer is parsed when it comes; the monitor is given the parsed row."""
+    """Each response is parsed once; the monitor gets the parsed row."""
     wires, read = life("batch_1"), []
     monkeypatch.setattr(Reader, "read_bare_row", lambda self, *args: (read.append(1), READ_BARE_ROW(self, *args))[1])
     clock = SimpleNamespace(now=float(CREATED))

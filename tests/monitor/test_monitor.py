@@ -489,7 +489,7 @@ def life(path: str, batch_id: str, *, late: bool) -> list[Row]:
     "path", ["vpzc", "vf", "vgx", *(pytest.param(each, marks=pytest.mark.slow) for each in ("vpze", "vpgx"))]
 )
 def test_a_beaten_way_is_taken_by_no_other_values(path: str, clocked: bool, late: bool):  # noqa: FBT001
-    """A batch that differs from an earlier one in one field of one row is judged as by a fold: each field, row and value."""
+    """If a batch differs from a cached one in a value of one row, its findings are those of a fold."""
     fold, read = Fold(DIALECTS["openai"]), reader(DIALECTS["openai"]).read
     monitor, tracks = Monitor(), {}
     clocks = [CREATED + 2.0 * DAY_S + number if clocked else None for number in range(9)]
