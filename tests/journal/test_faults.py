@@ -1,7 +1,7 @@
 """
-Faults: killed pollers, races, full disks, files that cannot be written, cut connections, clocks that are stepped.
+Faults: killed pollers, races, full disks, unwritable files, cut connections, clocks that are set.
 
-The large versions of the first, with figures, are `python tests/bench/faults.py`.
+`python tests/bench/faults.py` repeats the faults of pollers on a larger scale, and prints figures.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ LIFE = seen("vpzc")
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.server)])
 def place(request, tmp_path):
-    """Where a journal is to be: a path, or the address of a schema of its own."""
+    """Return a place for a journal: a path, or the address of a new PostgreSQL schema."""
     if request.param == "sqlite":
         yield str(tmp_path / "journal.db")
         return
@@ -49,12 +49,12 @@ def place(request, tmp_path):
     drop(psycopg, schema)
 
 
-# ---------------------------------------------------------------- killed, and raced
+# ---------------------------------------------------------------- killed and racing pollers
 
 
 @pytest.mark.slow
 def test_killed_pollers_lose_nothing(place, tmp_path):
-    """Each hook hears each key of each batch, in order; what it hears twice has the same key."""
+    """Each hook is called for each key of each batch, in order; a repeated call has the same key."""
     luck = random.Random(7)  # noqa: S311
     last = killed_at_random(place, tmp_path / "notes", kills=10, last=20, wait_s_max=0.5, luck=luck)
     found = tally(place, tmp_path / "notes", last)
@@ -66,7 +66,7 @@ def test_killed_pollers_lose_nothing(place, tmp_path):
 
 @pytest.mark.slow
 def test_two_pollers_on_one_batch_call_each_hook_once(place, tmp_path):
-    """The poller that sees a status first calls its hooks; each key has one row."""
+    """The poller that observes a status first calls its hooks; each key has one row."""
     raced(place, tmp_path / "notes", 40)
     found = tally(place, tmp_path / "notes", 39, HOOKS[:1])
 
@@ -76,7 +76,7 @@ def test_two_pollers_on_one_batch_call_each_hook_once(place, tmp_path):
 @pytest.mark.slow
 @pytest.mark.server
 def test_a_poller_whose_connection_is_cut_again_and_again_goes_on(tmp_path):
-    """It ends by itself, and each hook has heard each key once."""
+    """The poller ends without an error, and each hook is called once for each key."""
     psycopg = server_or_skip()
     schema, address = own_schema(psycopg)
     cuts = cut_at_random(address, tmp_path / "notes", last=60, wait_s_max=0.3, luck=random.Random(7))  # noqa: S311
@@ -89,7 +89,7 @@ def test_a_poller_whose_connection_is_cut_again_and_again_goes_on(tmp_path):
 
 @pytest.fixture
 def server():
-    """A PostgreSQL of its own, which may be restarted: what runs `pg_ctl` with some words, and the address."""
+    """Return a PostgreSQL server that can be restarted: a function that runs `pg_ctl`, the address and its options."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/pg_ctl"))
     if not found:
         pytest.skip("there is no pg_ctl below /usr/lib/postgresql to start a PostgreSQL with")
@@ -98,7 +98,7 @@ def server():
         port = free.getsockname()[1]
         free.close()
         as_somebody = []
-        if os.geteuid() == 0:  # The server refuses to run as root.
+        if os.geteuid() == 0:  # PostgreSQL refuses to run as root.
             shutil.chown(folder, "postgres")
             as_somebody = ["runuser", "-u", "postgres", "--"]
 
@@ -116,7 +116,7 @@ def server():
 @pytest.mark.slow
 @pytest.mark.server
 def test_a_server_that_is_restarted_in_mid_run_loses_nothing(server, tmp_path):
-    """Shut down, and crashed: the same poller goes on, and each hook hears each key once."""
+    """The server is shut down and crashes; the same poller continues, and calls each hook once for each key."""
     control, address, *words = server
     poller, notes = started("poll", address, tmp_path / "notes", 400), tmp_path / "notes"
     for number, mode in enumerate(("fast", "immediate", "fast"), 1):
@@ -133,7 +133,7 @@ def test_a_server_that_is_restarted_in_mid_run_loses_nothing(server, tmp_path):
 
 @pytest.mark.server
 def test_of_two_who_claim_at_once_one_gets_it(tmp_path):
-    """In PostgreSQL both may have read that it is free."""
+    """In PostgreSQL both may have read the delivery as free."""
     psycopg = server_or_skip()
     schema, address = own_schema(psycopg)
     desk, start, got = Desk(address), Barrier(2), []
@@ -163,7 +163,7 @@ def test_of_two_who_claim_at_once_one_gets_it(tmp_path):
 
 
 def test_a_full_disk_is_an_error_and_loses_nothing(tmp_path):
-    """Batches that fitted are stored; when there is room again the others follow, once."""
+    """Batches written before the disk was full are stored; when there is space again, the others follow once."""
     with SQLiteJournal(tmp_path / "journal.db") as journal:
         db = journal._db
         poller = Poller(journal)
@@ -216,7 +216,7 @@ except JournalError as error:
 
 
 def scripted(script: str, path: Path) -> str:
-    """Run a script in a process of its own and return what it says."""
+    """Run a script in a new process and return its output."""
     ran = subprocess.run(
         [sys.executable, "-c", script, str(path)], cwd=TESTS, capture_output=True, text=True, timeout=60, check=False
     )
@@ -226,15 +226,15 @@ def scripted(script: str, path: Path) -> str:
 
 @pytest.mark.slow
 def test_a_disk_that_takes_no_more_loses_nothing(tmp_path):
-    """The system itself refuses to let the log grow, at any write; afterwards all comes, once."""
+    """The operating system limits the size of the write-ahead log; without the limit all hooks are called once."""
     assert "80 80" == scripted(FULL, tmp_path / "journal.db")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", [0o444, 0o000])
 def test_a_file_that_may_not_be_written_is_an_error(mode):
-    """One line; no hook is called."""
-    with tempfile.TemporaryDirectory() as folder:  # Not below pytest's, which nobody else may enter.
+    """The error is one line, and no hook is called."""
+    with tempfile.TemporaryDirectory() as folder:  # Another user may not enter pytest's directory.
         path = Path(folder, "journal.db")
         SQLiteJournal(path).close()
         path.chmod(mode)
@@ -246,7 +246,7 @@ def test_a_file_that_may_not_be_written_is_an_error(mode):
 
 
 def test_a_journal_that_may_only_be_read_is_an_error(tmp_path):
-    """As SQLite tells it; what it holds can be looked at."""
+    """The error has SQLite's message; the journal can still be read."""
     with SQLiteJournal(tmp_path / "journal.db") as journal:
         poller = Poller(journal)
         assert poller.polled(0)
@@ -257,7 +257,7 @@ def test_a_journal_that_may_only_be_read_is_an_error(tmp_path):
 
 
 def test_a_locked_journal_is_an_error_until_it_is_free(tmp_path):
-    """It says who is to blame, and how long it waited; then nothing is missing."""
+    """The error names the cause and the time waited; when the lock is free, no hook is missing."""
     path = tmp_path / "journal.db"
     with SQLiteJournal(path, timeout_s=0.05) as journal, closing(sqlite3.connect(path, isolation_level=None)) as other:
         poller = Poller(journal)
@@ -279,7 +279,7 @@ steps = st.lists(st.tuples(st.floats(-1e6, 1e6), st.booleans()), min_size=1, max
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
 @given(steps=steps, journaled=st.booleans())
 def test_a_clock_that_is_stepped_back_and_forth_loses_nothing(tmp_path_factory, steps, journaled):
-    """Whatever time it seems to be: each hook returns once per key, and none waits longer than an hour by the clock."""
+    """Each hook returns once for each key, and none waits for more than an hour of clock time."""
     journal = open_journal(str(tmp_path_factory.mktemp("desk") / "journal.db")) if journaled else None
     if journal is not None:
         journal._db.execute("PRAGMA synchronous = OFF")

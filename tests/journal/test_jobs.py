@@ -1,4 +1,4 @@
-"""Hooks as jobs of procrastinate: deferred with the batch they are about, called by its workers, in order."""
+"""Hooks as procrastinate jobs: deferred in the transaction of their batch, and called by workers in order."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LIFE = seen("vpzc")
 
 @pytest.fixture
 def driver(tmp_path, monkeypatch):
-    """A stand-in for psycopg, with procrastinate's tables as far as they are looked for."""
+    """Return a stand-in for psycopg that has the tables of procrastinate which the journal looks for."""
     driver = StandIn(tmp_path / "tables.db")
     with closing(sqlite3.connect(driver.path)) as db:
         db.execute("CREATE TABLE procrastinate_jobs (id)")
@@ -39,23 +39,23 @@ def driver(tmp_path, monkeypatch):
 
 @pytest.fixture
 def app():
-    """An app whose jobs are in memory."""
+    """Return an app whose jobs are in memory."""
     return procrastinate.App(connector=InMemoryConnector())
 
 
 @pytest.fixture
 def journal(driver, app):
-    """A journal that defers to it."""
+    """Return a journal that defers jobs to the app."""
     with ProcrastinateJournal("here", app) as journal:
         journal._deferring = app
         yield journal
 
 
 def work(app: Any) -> None:
-    """Let a worker do all that is due now."""
+    """Let a worker run all jobs that are due."""
 
     async def run() -> None:
-        """Work in a loop."""
+        """Run a worker until no job is due."""
         async with app.open_async():
             await app.run_worker_async(wait=False, listen_notify=False, install_signal_handlers=False)
 
@@ -68,7 +68,7 @@ def jobs(app: Any) -> list[Any]:
 
 
 def test_hooks_are_jobs(journal, app):
-    """`observe` calls none; each job names its batch as its lock, the key and the hook; a worker calls them in order."""
+    """`observe` calls no hook; each job has a batch as lock, the key and a hook's name; a worker keeps their order."""
     heard: list[Transition] = []
     monitor = Monitor(journal=journal)
     monitor.on(name="h")(heard.append)
@@ -87,12 +87,12 @@ def test_hooks_are_jobs(journal, app):
 
 
 def test_coroutine_hooks_are_awaited(journal, app):
-    """In the worker's loop."""
+    """The worker awaits them in its event loop."""
     heard, monitor = [], AsyncMonitor(journal=journal)
 
     @monitor.on("completed", name="h")
     async def hear(transition: Transition) -> None:
-        """Note it, later."""
+        """Record the transition after a yield."""
         await asyncio.sleep(0)
         heard.append(transition.target)
 
@@ -103,7 +103,7 @@ def test_coroutine_hooks_are_awaited(journal, app):
 
 
 def test_a_hook_that_raised_is_tried_again_by_procrastinate(journal, app):
-    """It says when; what it raised is in the journal, too."""
+    """Procrastinate sets the time of the next attempt; the journal has the error, too."""
     raises, heard = [ValueError("no room")], []
     monitor = Monitor(journal=journal)
 
@@ -119,7 +119,7 @@ def test_a_hook_that_raised_is_tried_again_by_procrastinate(journal, app):
     assert [("validating", "h", 1, "ValueError: no room")] == [
         (*each, row.error) for row in journal.pending() for each in short([row])
     ]
-    jobs(app)[0]["scheduled_at"] = None  # Its time has come.
+    jobs(app)[0]["scheduled_at"] = None  # Now the job is due.
     work(app)
 
     assert ["in_progress", "validating"] == heard
@@ -127,7 +127,7 @@ def test_a_hook_that_raised_is_tried_again_by_procrastinate(journal, app):
 
 
 def test_a_job_that_comes_again_calls_nothing(journal, app):
-    """Its hook has returned, and the worker went before it could say so; or the batch was forgotten."""
+    """The hook has returned but its worker was killed before it could finish the job, or the batch was forgotten."""
     heard, monitor = [], Monitor(journal=journal)
     monitor.on(name="h")(lambda transition: heard.append(transition.target))
     monitor.observe(LIFE[0])
@@ -142,7 +142,7 @@ def test_a_job_that_comes_again_calls_nothing(journal, app):
 
 
 def test_a_hook_that_a_worker_has_not_stays_pending(journal, app):
-    """By name: it may be registered on another machine, or in a newer program; the error says so."""
+    """The hook may be registered on another machine or in a newer program; the error lists the known names."""
     monitor = Monitor(journal=journal)
     monitor.on(name="newer")(print)
     monitor.observe(LIFE[0])
@@ -156,14 +156,14 @@ def test_a_hook_that_a_worker_has_not_stays_pending(journal, app):
 
 
 def test_a_journal_serves_one_monitor(journal):
-    """Hooks are known by name: two monitors could have one of the same."""
+    """Jobs have only the hook's name, and hooks of two monitors could have the same name."""
     Monitor(journal=journal)
     with pytest.raises(TaskAlreadyRegistered):
         Monitor(journal=journal)
 
 
 def test_it_is_tried_as_often_and_as_late_as_redeliver_would():
-    """Ten tries, twice as long each time."""
+    """It is tried ten times, and the wait doubles each time."""
 
     def wait_s(attempts: int) -> float | None:
         job = Job(id=1, lock=None, queueing_lock=None, task_name=TASK, queue="q", attempts=attempts)
@@ -174,10 +174,10 @@ def test_it_is_tried_as_often_and_as_late_as_redeliver_would():
 
 
 def test_a_connection_that_breaks_at_a_deferral_is_opened_anew(journal, driver):
-    """The whole transaction is done again, the jobs with it."""
+    """The whole transaction is repeated, including the jobs."""
 
     class Breaking(InMemoryConnector):
-        """The first deferral loses the connection."""
+        """A connector that loses its connection at the first deferral."""
 
         broke = False
 
@@ -198,7 +198,7 @@ def test_a_connection_that_breaks_at_a_deferral_is_opened_anew(journal, driver):
 
 
 def test_without_procrastinates_tables_it_says_what_to_do(tmp_path, monkeypatch, app):
-    """Before the journal makes its own."""
+    """The error names the command to run, and comes before the journal makes its own tables."""
     driver = StandIn(tmp_path / "tables.db")
     monkeypatch.setattr(postgres, "import_psycopg", lambda: driver)
     with pytest.raises(JournalError, match="procrastinate's tables are not there: `procrastinate schema --apply`"):
@@ -208,7 +208,6 @@ def test_without_procrastinates_tables_it_says_what_to_do(tmp_path, monkeypatch,
 
 
 def test_without_procrastinate_the_error_says_what_to_install(monkeypatch, app):
-    """In one line."""
     monkeypatch.setitem(sys.modules, "procrastinate", None)
     with pytest.raises(MissingExtraError, match=r"are procrastinate jobs needs .* 'batchfsm\[procrastinate\]'"):
         ProcrastinateJournal("here", app)
@@ -219,7 +218,7 @@ def test_without_procrastinate_the_error_says_what_to_install(monkeypatch, app):
 
 @pytest.fixture
 def address():
-    """A schema of its own, with procrastinate's tables."""
+    """Return the address of a new schema with procrastinate's tables."""
     psycopg = server_or_skip()
     schema, address = own_schema(psycopg)
     with procrastinate.App(connector=procrastinate.SyncPsycopgConnector(conninfo=address)).open() as app:
@@ -230,7 +229,7 @@ def address():
 
 @pytest.mark.server
 def test_jobs_are_deferred_with_the_batch_or_not_at_all(address):
-    """In PostgreSQL: one transaction; a worker on the same database calls the hooks."""
+    """Batch and jobs are written in one transaction; a worker on the same database calls the hooks."""
     app = procrastinate.App(connector=procrastinate.PsycopgConnector(conninfo=address))
     heard: list[Transition] = []
     with ProcrastinateJournal(address, app) as journal:
@@ -258,7 +257,7 @@ def test_jobs_are_deferred_with_the_batch_or_not_at_all(address):
 
 @pytest.mark.server
 def test_a_job_that_waits_for_its_next_try_holds_up_those_behind_it(address):
-    """Of its batch, and of no other: that is what its lock is for."""
+    """The job's lock delays later jobs of its batch, and none of other batches."""
     app = procrastinate.App(connector=procrastinate.PsycopgConnector(conninfo=address))
     raises, heard = [ValueError("no room")], []
     with ProcrastinateJournal(address, app) as journal:
@@ -281,10 +280,10 @@ def test_a_job_that_waits_for_its_next_try_holds_up_those_behind_it(address):
 
 
 def revived(address: str) -> int:
-    """Retry the jobs of workers that are gone, as procrastinate's manual says, and return how many there were."""
+    """Retry the jobs of stalled workers, as procrastinate's manual describes; return their number."""
 
     async def retry() -> int:
-        """Ask procrastinate."""
+        """Retry the stalled jobs."""
         async with procrastinate.App(connector=procrastinate.PsycopgConnector(conninfo=address)).open_async() as app:
             stalled = list(await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=HEARTBEAT_S * 4))
             for job in stalled:
@@ -297,7 +296,7 @@ def revived(address: str) -> int:
 @pytest.mark.slow
 @pytest.mark.server
 def test_pollers_and_workers_on_several_machines_call_each_hook_in_one_order(address, tmp_path):
-    """Two pollers see the same batches, workers share the jobs, one of them is killed; what was heard is in order."""
+    """Two pollers observe the same batches, three workers share the jobs, one worker is killed: the order is kept."""
     notes, last = tmp_path / "notes", 30
     pollers = [started("defer", address, notes, last) for _ in range(2)]
     workers = [started("work", address, notes, 0) for _ in range(3)]
@@ -305,7 +304,7 @@ def test_pollers_and_workers_on_several_machines_call_each_hook_in_one_order(add
     workers[0].kill()
     workers[0].communicate()
     assert [0, 0] == [ended(poller) for poller in pollers]
-    time.sleep(HEARTBEAT_S * 5)  # For as long a worker counts as alive.
+    time.sleep(HEARTBEAT_S * 5)  # Until procrastinate counts the killed worker as stalled.
     revived(address)
     assert [0, 0] == [ended(worker) for worker in workers[1:]]
     found = tally(address, notes, last)

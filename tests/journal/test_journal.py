@@ -37,7 +37,7 @@ BORN, RUNS, ENDS = transitions(snap("v"), snap("vp"), snap("vpz"))
 
 @pytest.fixture(params=["sqlite", "stand-in", pytest.param("postgres", marks=pytest.mark.server)])
 def desk(request, tmp_path, monkeypatch):
-    """A place for a journal: a file, a stand-in for PostgreSQL, or a schema of its own on the real one."""
+    """Return a place for a journal: a file, a stand-in for PostgreSQL, or a new schema on a real server."""
     schema, psycopg = "", None
     where: Any = tmp_path / "journal.db"
     if request.param == "stand-in":
@@ -53,11 +53,11 @@ def desk(request, tmp_path, monkeypatch):
         drop(psycopg, schema)
 
 
-# ---------------------------------------------------------------- what is kept
+# ---------------------------------------------------------------- stored records and deliveries
 
 
 def test_what_was_never_written_is_not_there(desk):
-    """No batch, no delivery, nothing to be called for."""
+    """An empty journal has no batch, no delivery and no batch with pending deliveries."""
     journal = desk.open()
 
     assert (None, 0, [], [], 0) == (
@@ -66,7 +66,7 @@ def test_what_was_never_written_is_not_there(desk):
 
 
 def test_what_is_committed_is_there_for_everybody(desk):
-    """State and revision, for this journal and one opened elsewhere."""
+    """This journal and one opened by another process have the state and the revision."""
     one, other = desk.open(), desk.open()
     me = one.register_owner(unheard)
 
@@ -79,7 +79,7 @@ def test_what_is_committed_is_there_for_everybody(desk):
 
 
 def test_what_is_pending_has_its_snapshot_whole(desk):
-    """As it was observed; until the last hook has returned."""
+    """Each delivery has the observed snapshot until the last hook has returned."""
     journal = desk.open()
     me = journal.register_owner(unheard)
     journal.commit(change(me, (RUNS, ("h", "i"))))
@@ -91,7 +91,7 @@ def test_what_is_pending_has_its_snapshot_whole(desk):
 
 
 def test_a_snapshot_goes_with_the_last_acknowledgement(tmp_path):
-    """The row of the transition stays: one a key."""
+    """The row of the transition stays."""
     journal = SQLiteJournal(tmp_path / "j.db")
     me = journal.register_owner(unheard)
     journal.commit(change(me, (BORN, ()), (RUNS, ("h",))))
@@ -105,7 +105,7 @@ def test_a_snapshot_goes_with_the_last_acknowledgement(tmp_path):
 
 
 def test_another_revision_than_expected_writes_nothing(desk):
-    """The slower of two monitors gets None, and has changed nothing."""
+    """The slower of two monitors gets None, and the journal is unchanged."""
     journal = desk.open()
     me, she = journal.register_owner(unheard), desk.open().register_owner(unheard)
     assert journal.commit(change(me, (BORN, ("h",))))
@@ -117,7 +117,7 @@ def test_another_revision_than_expected_writes_nothing(desk):
 
 
 def test_the_same_write_again_is_no_race(desk):
-    """After a connection that broke in mid-commit the very same change is tried again: it was written, once."""
+    """After a connection broke during a commit, the same change is committed again: it is stored once."""
     journal = desk.open()
     me = journal.register_owner(unheard)
 
@@ -126,7 +126,7 @@ def test_the_same_write_again_is_no_race(desk):
 
 
 def test_a_key_has_one_row(desk):
-    """Were it ever emitted twice, nobody would be called twice."""
+    """If a key were emitted twice, its hooks would still be called once."""
     journal = desk.open()
     me = journal.register_owner(unheard)
     journal.commit(change(me, (BORN, ("h",))))
@@ -137,7 +137,7 @@ def test_a_key_has_one_row(desk):
 
 
 def test_ids_come_in_the_order_first_seen(desk):
-    """Later updates of a batch do not change its place; an id seen anew after it was forgotten comes last."""
+    """Updates of a batch do not change its place; a forgotten id that is observed again comes last."""
     journal = desk.open()
     me = journal.register_owner(unheard)
     for batch_id in ("batch_b", "batch_c", "batch_a"):
@@ -151,7 +151,7 @@ def test_ids_come_in_the_order_first_seen(desk):
 
 
 def test_open_ids_are_those_whose_last_update_had_no_end(desk):
-    """An end at an unknown time is an end; an update without one opens the batch again."""
+    """An end at an unknown time counts as an end; an update without an end opens the batch again."""
     journal = desk.open()
     me = journal.register_owner(unheard)
     for batch_id, ended_at in [("batch_a", None), ("batch_b", 5.5), ("batch_c", 0), ("batch_d", 7)]:
@@ -162,7 +162,7 @@ def test_open_ids_are_those_whose_last_update_had_no_end(desk):
 
 
 def test_forgetting_leaves_nothing(desk):
-    """And its next sight is a first one."""
+    """The next snapshot of the batch is its first one."""
     journal = desk.open()
     me = journal.register_owner(unheard)
     journal.commit(change(me, (BORN, ("h",))))
@@ -177,7 +177,7 @@ def test_forgetting_leaves_nothing(desk):
 
 
 def ended(desk: Any, rows: list[dict[str, Any]], *batch_ids: str) -> Any:
-    """Return a journal in which batches have ended and all hooks have returned."""
+    """Return a journal with one ended batch whose hooks have all returned."""
     journal = desk.open()
     monitor = Monitor(journal=journal)
     monitor.on(name="h")(lambda _: None)
@@ -194,7 +194,7 @@ def transition_rows(journal: Any) -> int:
 
 @pytest.mark.parametrize("path", ["vpzc", "vf", "vpze", "vpgx"])
 def test_a_pruned_batch_is_known_as_before_and_fires_no_hook(desk, path):
-    """Whichever of its snapshots is observed again; only the rows of its transitions are gone."""
+    """Any of its snapshots may be observed again; only the rows of its transitions are deleted."""
     rows, heard = seen(path), []
     journal = ended(desk, rows, "batch_1")
     before, stored = Monitor(journal=desk.open())["batch_1"], journal.load("batch_1")
@@ -212,7 +212,7 @@ def test_a_pruned_batch_is_known_as_before_and_fires_no_hook(desk, path):
 
 
 def test_a_monitor_that_knew_the_batch_before_goes_on(desk):
-    """Pruning is no update: the revision is the same."""
+    """Pruning is no update: the revision stays the same."""
     journal = ended(desk, seen("vpzc"), "batch_1")
     monitor = Monitor(journal=journal)
     monitor.observe(seen("vpzc")[-1] | {"id": "batch_1"})
@@ -223,7 +223,7 @@ def test_a_monitor_that_knew_the_batch_before_goes_on(desk):
 
 
 def test_only_old_batches_without_deliveries_are_pruned(desk):
-    """A dead letter counts as a delivery; open batches and later ends stay whole; a pruned batch is pruned once."""
+    """A dead letter counts as a delivery; open batches and later ends are kept; a batch is pruned only once."""
     journal = desk.open()
     me = journal.register_owner(unheard)
     for batch_id, ended_at, hooks in [
@@ -241,7 +241,7 @@ def test_only_old_batches_without_deliveries_are_pruned(desk):
 
 
 def test_more_batches_are_pruned_than_one_transaction_takes(desk, monkeypatch):
-    """Page by page, pending ones among them."""
+    """Batches are pruned in pages, some of which have batches with pending deliveries."""
     monkeypatch.setattr(sql, "_PRUNE_BATCHES", 3)
     journal = desk.open()
     me = journal.register_owner(unheard)
@@ -253,7 +253,7 @@ def test_more_batches_are_pruned_than_one_transaction_takes(desk, monkeypatch):
 
 
 def test_a_batch_that_is_updated_meanwhile_is_not_pruned(desk):
-    """Its new record stays."""
+    """The new record stays."""
     journal, other = desk.open(), desk.open()
     journal.commit(attrs.evolve(change(journal.register_owner(unheard), (BORN, ())), ended_at=5))
     other.commit(change(other.register_owner(unheard), expected=1, state="t"))
@@ -264,7 +264,7 @@ def test_a_batch_that_is_updated_meanwhile_is_not_pruned(desk):
 
 @pytest.mark.parametrize("damaged", ["z1:", "z1:c=@e=dn>E11p", "z1:abcde", "z1:,", "z1:~~~~~"])
 def test_a_damaged_compressed_record_is_an_error(desk, damaged):
-    """It names the batch."""
+    """The error names the batch."""
     journal = desk.open()
     journal.commit(attrs.evolve(change(journal.register_owner(unheard), (BORN, ())), state=damaged))
 
@@ -274,7 +274,7 @@ def test_a_damaged_compressed_record_is_an_error(desk, damaged):
 
 @given(state=st.text(st.characters(codec="utf-8")))
 def test_every_state_survives_compression(state):
-    """All text but what begins as compressed text does; that is no JSON."""
+    """The exception is text that begins like compressed text, which no JSON does."""
     assume(not state.startswith("z1:"))
 
     assert state == decompress_state(compress_state(state)) == decompress_state(state)
@@ -285,11 +285,11 @@ def test_the_dictionary_of_compressed_states_is_the_one_of_older_journals():
     assert "{}" == decompress_state("z1:c=@e=dn>E11ponc0Qm")
 
 
-# ---------------------------------------------------------------- who holds what
+# ---------------------------------------------------------------- leases
 
 
 def test_what_somebody_alive_holds_nobody_else_gets(desk):
-    """Neither another process nor another monitor on the same journal; the holder gets it again."""
+    """Another process and another monitor on the same journal get nothing; the owner gets the delivery again."""
     journal, other = desk.open(), desk.open()
     me, beside, she = journal.register_owner(unheard), journal.register_owner(unheard), other.register_owner(unheard)
     journal.commit(change(me, (BORN, ("h",))))
@@ -300,7 +300,7 @@ def test_what_somebody_alive_holds_nobody_else_gets(desk):
 
 
 def test_what_comes_behind_somebody_elses_first_try_is_left_to_whoever_has_that(desk):
-    """Written by another process, claimed by neither it nor a third one; for a try that raised nobody waits."""
+    """Neither its writer nor a third owner can claim it; a failed first attempt blocks no later delivery."""
     journal, other = desk.open(), desk.open()
     me, she = journal.register_owner(unheard), other.register_owner(unheard)
     journal.commit(change(me, (BORN, ("h",))))
@@ -317,7 +317,7 @@ def test_what_comes_behind_somebody_elses_first_try_is_left_to_whoever_has_that(
 
 
 def test_what_was_let_go_anybody_gets_once(desk):
-    """The first who asks holds it."""
+    """The first owner that claims it gets the lease."""
     journal, other = desk.open(), desk.open()
     me, she = journal.register_owner(unheard), other.register_owner(unheard)
     journal.commit(change(me, (BORN, ("h",))))
@@ -328,7 +328,7 @@ def test_what_was_let_go_anybody_gets_once(desk):
 
 
 def test_what_a_closed_journal_held_is_free(desk):
-    """So is what a killed process held: tests of faults kill one."""
+    """The leases of a killed process are free, too; the tests of faults kill one."""
     journal, other = desk.open(), desk.open()
     me, she = journal.register_owner(unheard), other.register_owner(unheard)
     journal.commit(change(me, (BORN, ("h",))))
@@ -338,7 +338,7 @@ def test_what_a_closed_journal_held_is_free(desk):
 
 
 def test_hooks_that_nobody_has_stay(desk):
-    """They are somebody else's, or will be registered again."""
+    """Another program may have the hook, or it will be registered again."""
     journal = desk.open()
     me = journal.register_owner(unheard)
     journal.commit(change(me, (BORN, ("h", "gone"))))
@@ -349,7 +349,7 @@ def test_hooks_that_nobody_has_stay(desk):
 
 
 def test_what_raised_comes_when_it_is_asked_for_and_due(desk):
-    """Not among first tries; not before its time, nor when the clock was set back; dead never."""
+    """It is claimed only with `retry`, not before its time unless the clock was set back, and never when it is dead."""
     journal = desk.open()
     me = journal.register_owner(unheard)
     journal.commit(change(me, (BORN, ("h",))))
@@ -373,7 +373,7 @@ def test_what_raised_comes_when_it_is_asked_for_and_due(desk):
 
 
 def test_the_dead_are_listed_and_can_be_called_back(desk):
-    """Then they are pending, as if never tried."""
+    """A requeued delivery is pending with no attempts."""
     journal = desk.open()
     me = journal.register_owner(unheard)
     journal.commit(change(me, (BORN, ("h", "i"))))
@@ -387,7 +387,7 @@ def test_the_dead_are_listed_and_can_be_called_back(desk):
 
 
 def test_threads_may_share_a_journal(desk):
-    """Each write is whole; none is lost."""
+    """Each of twenty updates is stored."""
     journal = desk.open()
     me = journal.register_owner(unheard)
 
@@ -405,7 +405,7 @@ def test_threads_may_share_a_journal(desk):
 
 
 def test_what_no_database_keeps_as_text_is_an_error(desk):
-    """Half a surrogate pair in an id: JSON can write it, UTF-8 cannot."""
+    """JSON can represent half a surrogate pair in an id, UTF-8 cannot."""
     journal = desk.open()
 
     with pytest.raises(JournalError, match="surrogates not allowed"):
@@ -414,7 +414,7 @@ def test_what_no_database_keeps_as_text_is_an_error(desk):
 
 
 def test_a_row_that_somebody_has_damaged_is_an_error(desk):
-    """Named, in one line, and not whatever reading it ended with."""
+    """The error is a JournalError of one line, not an error of the parser."""
     journal = desk.open()
     me = journal.register_owner(unheard)
     journal.commit(change(me, (BORN, ("h",))))
@@ -427,7 +427,7 @@ def test_a_row_that_somebody_has_damaged_is_an_error(desk):
 
 
 def test_a_closed_journal_says_so(desk):
-    """Whatever is asked of it; closing it again is nothing."""
+    """Each method raises; closing the journal again does nothing."""
     journal = desk.open()
     with journal:
         journal.count()
@@ -437,7 +437,7 @@ def test_a_closed_journal_says_so(desk):
         journal.load("batch_1")
 
 
-# ---------------------------------------------------------------- files that are no journal, or another one
+# ---------------------------------------------------------------- files that are not journals, or other journals
 
 
 def digest(folder: Path) -> dict[str, str]:
@@ -449,7 +449,7 @@ def digest(folder: Path) -> dict[str, str]:
 
 
 def other_database(path: Path) -> None:
-    """Make a SQLite file of somebody else, in WAL."""
+    """Make a SQLite file of another program, in WAL mode."""
     with sqlite3.connect(path) as db:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("CREATE TABLE theirs (a)")
@@ -467,7 +467,7 @@ def other_database(path: Path) -> None:
     ids=["text", "a header alone", "a pipe", "another database"],
 )
 def test_a_file_that_is_no_journal_is_never_touched(tmp_path, make, problem):
-    """Not a byte of it changes, and nothing is put beside it."""
+    """None of its bytes changes, and no file is made beside it."""
     path = tmp_path / "file"
     make(path)
     before = digest(tmp_path)
@@ -481,14 +481,14 @@ def test_a_file_that_is_no_journal_is_never_touched(tmp_path, make, problem):
 
 
 def test_a_directory_is_no_journal(tmp_path):
-    """It says so before SQLite does."""
+    """The error is raised before SQLite opens the path."""
     with pytest.raises(JournalError, match="it is no journal: not even a file"):
         SQLiteJournal(tmp_path)
 
 
 def test_opening_it_twice_in_one_process_keeps_the_log_of_the_first(tmp_path):
     """
-    Updates that follow the visit of another process are there for the next one.
+    Updates after another process has opened and closed the journal are visible to the next process.
 
     If a journal opened and closed the file to look at it, this process would lose its locks. The other process would
     assume that it is the last user, and remove the write-ahead log of the first journal.
@@ -507,7 +507,7 @@ def test_opening_it_twice_in_one_process_keeps_the_log_of_the_first(tmp_path):
 
 
 def test_signs_of_life_stand_beside_the_file_itself(tmp_path):
-    """However it is called: else one process took another for dead."""
+    """It holds for any path to the file, such as a link: otherwise processes would count each other as dead."""
     (tmp_path / "real").mkdir()
     (tmp_path / "link.db").symlink_to(tmp_path / "real" / "journal.db")
     with SQLiteJournal(tmp_path / "link.db") as one, SQLiteJournal(tmp_path / "real" / "journal.db") as other:
@@ -518,7 +518,7 @@ def test_signs_of_life_stand_beside_the_file_itself(tmp_path):
 
 
 def test_an_empty_file_becomes_a_journal(tmp_path):
-    """As `mktemp` makes it."""
+    """`mktemp` makes such a file."""
     path = tmp_path / "journal.db"
     path.touch()
 
@@ -527,7 +527,7 @@ def test_an_empty_file_becomes_a_journal(tmp_path):
 
 
 def test_whoever_wants_to_look_makes_no_journal(tmp_path):
-    """A typo in a path is found, and leaves no file."""
+    """With `create=False` a wrong path is an error, and no file is made."""
     with pytest.raises(JournalError, match="there is no journal"):
         SQLiteJournal(tmp_path / "typo.db", create=False)
 
@@ -535,7 +535,7 @@ def test_whoever_wants_to_look_makes_no_journal(tmp_path):
 
 
 def test_a_journal_is_known_by_its_header_even_after_a_crash(tmp_path):
-    """The mark is in the file itself, not in a write-ahead log that nobody has read back yet."""
+    """The application id is in the file itself, not only in the write-ahead log."""
     path = tmp_path / "journal.db"
     script = f"import os, batchfsm\nbatchfsm.SQLiteJournal({str(path)!r})\nos._exit(0)"
     subprocess.run([sys.executable, "-c", script], check=True)
@@ -546,7 +546,7 @@ def test_a_journal_is_known_by_its_header_even_after_a_crash(tmp_path):
 
 @contextmanager
 def migrations(*versions: Any):
-    """A batchfsm with other versions of the schema."""
+    """Make this batchfsm use other versions of the schema."""
     with pytest.MonkeyPatch.context() as patch:
         for module in (sql, postgres, batchfsm.journal.sqlite):
             patch.setattr(module, "MIGRATIONS", versions)
@@ -554,12 +554,12 @@ def migrations(*versions: Any):
 
 
 def upgraded():
-    """A batchfsm whose schema has one more version."""
+    """Return a batchfsm whose schema has one more version."""
     return migrations(*sql.MIGRATIONS, ("ALTER TABLE batchfsm_batches ADD COLUMN note TEXT",))
 
 
 def test_an_older_journal_is_migrated(desk):
-    """With all that is in it; and only once."""
+    """All data is kept, and the migration runs once."""
     journal = desk.open()
     journal.commit(change(journal.register_owner(unheard), (BORN, ("h",))))
     with upgraded():
@@ -571,7 +571,7 @@ def test_an_older_journal_is_migrated(desk):
 
 
 def test_a_newer_journal_is_refused(desk):
-    """It says by how much, and stays as it is."""
+    """The error has both versions, and the file is unchanged."""
     with upgraded():
         desk.open().close()
 
@@ -582,7 +582,7 @@ def test_a_newer_journal_is_refused(desk):
 
 
 def test_batches_of_the_first_schema_get_their_order_and_their_end(desk):
-    """They are numbered by their first transition; an adopted final status counts, and a damaged state is open."""
+    """They are ordered by their first transition; an adopted final status is an end, a damaged state counts as open."""
     states = {
         "batch_c": seen("vpzc"),
         "batch_b": [row | {"created_at": row["created_at"] - 60} for row in seen("vp")],
@@ -608,7 +608,7 @@ def test_batches_of_the_first_schema_get_their_order_and_their_end(desk):
 
 
 def test_a_migration_that_fails_leaves_the_old_journal(tmp_path, monkeypatch):
-    """All of it is one transaction."""
+    """The migration is one transaction."""
     path = tmp_path / "journal.db"
     SQLiteJournal(path).close()
     broken = (*sql.MIGRATIONS, ("ALTER TABLE batchfsm_batches ADD COLUMN note TEXT", "NONSENSE"))
@@ -624,7 +624,7 @@ def test_a_migration_that_fails_leaves_the_old_journal(tmp_path, monkeypatch):
 
 
 def test_many_processes_may_make_one_journal_at_once(tmp_path):
-    """One makes the tables; all of them open it."""
+    """One process makes the tables; all of them open the journal."""
     script = f"import batchfsm; print(batchfsm.SQLiteJournal({str(tmp_path / 'journal.db')!r}).count())"
     makers = [
         subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -635,7 +635,7 @@ def test_many_processes_may_make_one_journal_at_once(tmp_path):
 
 
 def test_what_sqlite_is_asked_for_is_what_durability_needs(tmp_path):
-    """A write-ahead log, and a sync to the disk at each commit."""
+    """SQLite uses a write-ahead log, and syncs it to disk at each commit."""
     with SQLiteJournal(tmp_path / "journal.db") as journal:
         settings = [
             journal._run(lambda execute, name=name: execute(f"PRAGMA {name}").fetchone()[0], writes=False)
@@ -646,7 +646,7 @@ def test_what_sqlite_is_asked_for_is_what_durability_needs(tmp_path):
 
 
 def test_an_interrupt_in_a_transaction_undoes_it(tmp_path):
-    """And the journal can be used afterwards."""
+    """The journal can be used afterwards."""
 
     def interrupted(execute: Any) -> None:
         execute("DELETE FROM batchfsm_batches")
@@ -661,7 +661,7 @@ def test_an_interrupt_in_a_transaction_undoes_it(tmp_path):
 
 
 def test_a_journal_that_lost_its_end_is_an_error(tmp_path):
-    """Half of the file is no other kind of file: SQLite's own word for it is told."""
+    """A truncated file is still recognized as a journal; the error has SQLite's message."""
     path = tmp_path / "journal.db"
     SQLiteJournal(path).close()
     os.truncate(path, path.stat().st_size // 8192 * 4096)
@@ -672,7 +672,7 @@ def test_a_journal_that_lost_its_end_is_an_error(tmp_path):
 
 @pytest.mark.parametrize("waits", [1, 99])
 def test_switching_to_the_log_waits_for_whoever_reads(tmp_path, monkeypatch, waits):
-    """As long as it waits for everything else; SQLite itself does not always."""
+    """The wait has the journal's timeout; SQLite itself does not always wait."""
     path = tmp_path / "journal.db"
     SQLiteJournal(path).close()
     slept = []
@@ -696,7 +696,7 @@ def test_switching_to_the_log_waits_for_whoever_reads(tmp_path, monkeypatch, wai
     assert min(waits, 2) == len(slept)
 
 
-# ---------------------------------------------------------------- odd paths
+# ---------------------------------------------------------------- unusual paths
 
 
 def looped(path: Path) -> Path:
@@ -720,7 +720,7 @@ def looped(path: Path) -> Path:
     ids=["loop", "below a loop", "NUL", "empty", "long name", "no name left for a log", "below a file", "nowhere"],
 )
 def test_an_odd_path_is_a_journal_error(tmp_path, odd, problem):
-    """Its text names the path."""
+    """The error's text has the path."""
     SQLiteJournal(tmp_path / "journal.db").close()
     path = odd(tmp_path)
 
@@ -730,7 +730,7 @@ def test_an_odd_path_is_a_journal_error(tmp_path, odd, problem):
 
 
 def test_text_that_sqlite_cannot_decode_is_not_quoted_in_the_error(tmp_path):
-    """SQLite's own message repeats the whole column."""
+    """SQLite's own message has the whole column."""
     with SQLiteJournal(tmp_path / "journal.db") as journal:
         journal.commit(change(journal.register_owner(unheard)))
         journal._run(lambda execute: execute("UPDATE batchfsm_batches SET state = CAST(X'22FF22' AS TEXT)"))
@@ -741,7 +741,7 @@ def test_text_that_sqlite_cannot_decode_is_not_quoted_in_the_error(tmp_path):
 
 
 def test_a_negative_version_is_damage(tmp_path):
-    """The file is not changed."""
+    """The error is raised, and the file is unchanged."""
     path = tmp_path / "journal.db"
     SQLiteJournal(path).close()
     with closing(sqlite3.connect(path)) as db:
@@ -757,7 +757,7 @@ def test_a_negative_version_is_damage(tmp_path):
 
 
 def in_process(script: str, *args: Any) -> str:
-    """Run a script in its own process and return its standard output."""
+    """Run a script in a new process and return its standard output."""
     command = [sys.executable, "-c", script, *map(str, args)]
     ran = subprocess.run(command, cwd=TESTS, capture_output=True, text=True, timeout=60, check=False)
     assert "" == ran.stderr
@@ -773,7 +773,7 @@ os._exit(1)
 
 
 def test_closing_a_lock_deletes_its_file(tmp_path):
-    """Until then it is the only file, and locked."""
+    """Until then it is the only file, and is locked."""
     path = tmp_path / "journal.db"
     lock = LivenessLock(path)
     assert is_alive(path, lock.name)
@@ -785,7 +785,7 @@ def test_closing_a_lock_deletes_its_file(tmp_path):
 
 
 def test_the_next_process_deletes_the_file_of_a_killed_one(tmp_path):
-    """Files of living processes, of other journals, and files with other names stay."""
+    """Files of living processes and of other journals stay, as do files with other names."""
     path = tmp_path / "journal.db"
     name = in_process(LOCK_AND_DIE, path).strip()
     living, other = LivenessLock(path.with_name("other.db")), path.with_name("journal.db-live-x.txt")
@@ -823,7 +823,7 @@ lock.close()
 
 @pytest.mark.parametrize("when", ["before the test", "before the deletion"])
 def test_a_file_that_its_owner_locks_during_a_removal_is_not_lost(tmp_path, monkeypatch, when):
-    """The owner locks its new file just before another process tests the lock, or between that and the deletion."""
+    """The owner locks its new file just before another process tests the lock, or between the test and the deletion."""
     path = tmp_path / "journal.db"
     command = [sys.executable, "-c", LOCK_SLOWLY, str(path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as owner:
@@ -841,7 +841,7 @@ def test_a_file_that_its_owner_locks_during_a_removal_is_not_lost(tmp_path, monk
             monkeypatch.setattr(Path, "unlink", lambda file, **words: (locks(), real_unlink(file, **words)))
         lock = LivenessLock(path)
         said = owner.stdout.readline()
-        if said == "created\n":  # It lost the first file before it had the lock, and makes another one.
+        if said == "created\n":  # It lost the first file before it had the lock, and makes a second one.
             print(file=owner.stdin, flush=True)
             said = owner.stdout.readline()
         print(file=owner.stdin, flush=True)
@@ -866,7 +866,7 @@ print(lost)
 
 @pytest.mark.slow
 def test_processes_that_start_and_end_at_once_keep_their_files(tmp_path):
-    """Four of them, each 500 times."""
+    """Each of four processes makes and closes 500 locks."""
     command = [sys.executable, "-c", LOCK_OFTEN, str(tmp_path / "journal.db"), "500"]
     owners = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
 
@@ -894,7 +894,7 @@ def test_a_lost_file_is_replaced_by_another_one(tmp_path, monkeypatch):
 
 
 def test_a_file_that_is_lost_again_and_again_is_an_error(tmp_path, monkeypatch):
-    """After a few names."""
+    """The error is raised after a few attempts, each with another name."""
     journal = SQLiteJournal(tmp_path / "journal.db")
     monkeypatch.setattr(Path, "exists", lambda _: False)
 
@@ -905,7 +905,7 @@ def test_a_file_that_is_lost_again_and_again_is_an_error(tmp_path, monkeypatch):
 
 
 def test_a_file_that_vanishes_during_a_test_is_not_alive(tmp_path, monkeypatch):
-    """One that exists and cannot be opened may be another user's, and counts as alive."""
+    """A file that exists but cannot be opened may belong to another user, and counts as alive."""
     answers = [True, False]
     monkeypatch.setattr(Path, "exists", lambda _: answers.pop(0))
     assert not is_alive(tmp_path / "journal.db", "gone")
@@ -916,7 +916,7 @@ def test_a_file_that_vanishes_during_a_test_is_not_alive(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("refusals, stays", [(1, False), (2, True)], ids=["while it is open", "always"])
 def test_a_file_that_may_not_be_deleted_stops_nothing(tmp_path, monkeypatch, refusals, stays):
-    """Windows deletes no open file; another user's file may not be deleted at all."""
+    """Windows deletes no open file; a file of another user can perhaps never be deleted."""
     path = tmp_path / "journal.db"
     name = in_process(LOCK_AND_DIE, path).strip()
     refused = []
@@ -937,10 +937,10 @@ def test_a_file_that_may_not_be_deleted_stops_nothing(tmp_path, monkeypatch, ref
 
 
 def test_a_lock_that_is_not_acquired_is_an_error(tmp_path, monkeypatch):
-    """The file alone proves nothing."""
+    """A file without a lock does not prove that its owner is alive."""
 
     class Locked(sqlite3.Connection):
-        """A file that another process keeps locked."""
+        """A connection to a file that another process keeps locked."""
 
         def execute(self, sql: str, *values: Any) -> Any:  # type: ignore[override]
             if sql.startswith("BEGIN"):
@@ -964,7 +964,7 @@ one_process = pytest.mark.parametrize("desk", ["sqlite", "stand-in"], indirect=T
 
 
 def forked(work: Any) -> str:
-    """Run a function in a forked child and return the text that it returns."""
+    """Run a function in a forked child and return its text."""
     readable, writable = os.pipe()
     pid = os.fork()
     if not pid:
@@ -984,7 +984,7 @@ def forked(work: Any) -> str:
 @several_processes
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork")
 def test_parent_and_child_are_two_owners(desk):
-    """The child gets nothing that the parent has leased; its end takes nothing from the parent."""
+    """The child cannot claim deliveries that the parent has leased, and its end does not release them."""
     if desk.where == "stand-in":
         pytest.skip("the stand-in keeps its locks in one process")
     journal = desk.open()
@@ -1008,7 +1008,7 @@ def test_parent_and_child_are_two_owners(desk):
 @several_processes
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork")
 def test_a_child_outlives_its_parent(desk):
-    """As soon as the parent has ended, the child gets what the parent had leased."""
+    """When the parent has ended, the child can claim the deliveries that the parent had leased."""
 
     def parent() -> Any:
         journal = desk.open()
@@ -1027,7 +1027,7 @@ def test_a_child_outlives_its_parent(desk):
 
 @one_process
 def test_a_journal_goes_on_after_the_handlers_of_a_fork(desk):
-    """In the parent with the same lease; in the child with a connection and an owner of its own."""
+    """The parent keeps its lease; the child has a new connection and a new owner."""
     journal = desk.open()
     me = journal.register_owner(unheard)
     journal.commit(change(me, (BORN, ("h",))))
@@ -1047,7 +1047,7 @@ def test_a_journal_goes_on_after_the_handlers_of_a_fork(desk):
 
 
 def test_handlers_are_called_around_a_fork():
-    """In the child, too, if nothing was called before the fork; a collected object has no handlers."""
+    """They are called in the child even if none was called before the fork; a collected object has no handlers."""
     registry, calls = fork._ForkRegistry(), []
 
     class Handler:
@@ -1081,21 +1081,21 @@ def test_handlers_are_called_around_a_fork():
 
 
 class Deaf:
-    """A place that cannot even be asked what it is."""
+    """A path-like object that raises when it is converted to a path."""
 
     def __fspath__(self) -> str:
-        """Return a name that no system takes."""
+        """Raise an error, as for a name that no system accepts."""
         return "x" * 5000
 
 
 def test_a_place_that_cannot_be_looked_at_is_an_error():
-    """In the operating system's words."""
+    """The error has the operating system's message."""
     with pytest.raises(JournalError, match="File name too long"):
         SQLiteJournal(Deaf())
 
 
 def test_the_journals_error_survives_pickling():
-    """A worker process may raise it."""
+    """It can be raised in a worker process."""
     error = pickle.loads(pickle.dumps(JournalError("a.db", "it is closed")))  # noqa: S301
 
     assert ("a.db", "it is closed", "a.db: it is closed") == (error.journal, error.problem, str(error))

@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL: that break, that are refused, that are cut by the server; and what an address may hide."""
+"""Connections to PostgreSQL: broken, refused or cut by the server; addresses and their passwords."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BORN, RUNS = transitions(snap("v"), snap("vp"))
 
 @pytest.fixture
 def driver(tmp_path, monkeypatch):
-    """A stand-in for psycopg."""
+    """Return a stand-in for psycopg."""
     driver = StandIn(tmp_path / "tables.db")
     monkeypatch.setattr(postgres, "import_psycopg", lambda: driver)
     yield driver
@@ -28,7 +28,7 @@ def driver(tmp_path, monkeypatch):
 
 @pytest.fixture
 def schema():
-    """The address of a schema of its own on the real server."""
+    """Return the address of a new schema on the real server."""
     psycopg = server_or_skip()
     name, address = own_schema(psycopg)
     yield address
@@ -42,7 +42,7 @@ def schema():
     "broken", ["UPDATE", "INSERT INTO batchfsm_transitions", "before the commit", "after the commit"]
 )
 def test_what_a_broken_connection_cut_short_is_done_again_once(driver, broken):
-    """At whatever statement it broke, the commit included: then nobody knows whether it is written, but a row does."""
+    """It may break at any statement, even the commit: then a row shows whether the change was written."""
     with PostgresJournal("here") as journal:
         me = journal.register_owner(unheard)
         journal.commit(change(me, (BORN, ("h",))))
@@ -55,7 +55,7 @@ def test_what_a_broken_connection_cut_short_is_done_again_once(driver, broken):
 
 
 def test_what_others_took_while_the_connection_was_broken_is_not_called_here(driver):
-    """The commit was written, then the sign of life was gone for a moment: whoever took it calls it."""
+    """The commit succeeded, but the liveness lock was lost for a moment: the other process has leased the delivery."""
     with PostgresJournal("here") as journal, PostgresJournal("here") as other:
         me, she = journal.register_owner(unheard), other.register_owner(unheard)
         driver.breaks = ["after the commit"]
@@ -66,7 +66,7 @@ def test_what_others_took_while_the_connection_was_broken_is_not_called_here(dri
 
 
 def test_a_connection_that_breaks_twice_is_an_error(driver):
-    """Nothing was written, and the same call may be repeated."""
+    """Nothing was written, so the call can be repeated."""
     with PostgresJournal("here") as journal:
         me = journal.register_owner(unheard)
         driver.breaks = ["INSERT", "INSERT"]
@@ -78,7 +78,7 @@ def test_a_connection_that_breaks_twice_is_an_error(driver):
 
 
 def test_a_server_that_is_away_is_an_error_until_it_is_back(driver):
-    """The journal itself need not be opened anew."""
+    """The same journal works again when the server is back."""
     with PostgresJournal("here") as journal:
         driver.is_down, driver.breaks = True, ["SELECT"]
         for _ in range(2):
@@ -90,7 +90,7 @@ def test_a_server_that_is_away_is_an_error_until_it_is_back(driver):
 
 
 def test_an_error_of_a_sound_connection_is_not_tried_again(driver):
-    """It would only be made twice."""
+    """A second attempt would have the same error."""
     with PostgresJournal("here") as journal:
         driver.said.clear()
         with pytest.raises(JournalError, match="no such table: nowhere"):
@@ -100,7 +100,7 @@ def test_an_error_of_a_sound_connection_is_not_tried_again(driver):
 
 
 def test_a_new_connection_holds_the_sign_of_life_before_anything_else(driver):
-    """Else another process could take this one for dead."""
+    """Otherwise another process could count this one as dead."""
     with PostgresJournal("here") as journal, PostgresJournal("here") as other:
         me, she = journal.register_owner(unheard), other.register_owner(unheard)
         journal.commit(change(me, (BORN, ("h",))))
@@ -113,7 +113,7 @@ def test_a_new_connection_holds_the_sign_of_life_before_anything_else(driver):
 
 
 def test_closing_says_so_at_once_if_it_can(driver):
-    """The locks are given back before the connection goes; of one that has broken there is nothing to give back."""
+    """The locks are released before the connection is closed; a broken connection has no locks to release."""
     sound, broken = PostgresJournal("here"), PostgresJournal("here")
     sound.close()
     assert any("pg_advisory_unlock_all" in sql for sql in driver.said)
@@ -125,7 +125,7 @@ def test_closing_says_so_at_once_if_it_can(driver):
 
 
 def test_a_connection_that_cannot_be_set_up_is_closed(driver):
-    """An interrupt leaves none behind."""
+    """No open connection is left after an error."""
     driver.breaks = ["pg_advisory_lock_shared"] * 2
     with pytest.raises(JournalError, match="server closed the connection"):
         PostgresJournal("here")
@@ -134,7 +134,7 @@ def test_a_connection_that_cannot_be_set_up_is_closed(driver):
 
 
 def test_what_the_server_is_asked_for_is_what_durability_needs(driver):
-    """Whatever its own habits are."""
+    """The journal overrides the server's own settings."""
     PostgresJournal("here", timeout_s=2).close()
 
     assert [
@@ -148,7 +148,6 @@ def test_what_the_server_is_asked_for_is_what_durability_needs(driver):
 
 
 def test_without_psycopg_the_error_says_what_to_install(monkeypatch):
-    """In one line."""
     monkeypatch.setitem(sys.modules, "psycopg", None)
 
     with pytest.raises(MissingExtraError, match=r"a journal in PostgreSQL needs more .* 'batchfsm\[postgres\]'"):
@@ -156,7 +155,7 @@ def test_without_psycopg_the_error_says_what_to_install(monkeypatch):
 
 
 def test_a_server_that_does_not_answer_is_an_error_without_the_password():
-    """The journal is named, its password is not."""
+    """The error has the address of the journal without the password."""
     with pytest.raises(JournalError) as caught:
         PostgresJournal("postgresql://me:secret@127.0.0.1:1/test", timeout_s=1)
 
@@ -166,7 +165,7 @@ def test_a_server_that_does_not_answer_is_an_error_without_the_password():
 
 @pytest.mark.parametrize("address", ["my secret", "postgresql://me:secret%zz@there/test"])
 def test_an_address_that_is_none_is_an_error_and_is_not_repeated(address):
-    """Before anything is asked of a server; a part of it may be a password."""
+    """The error is raised before a connection is made; any part of a wrong address may be a password."""
     with pytest.raises(JournalError) as caught:
         PostgresJournal(address)
 
@@ -175,7 +174,7 @@ def test_an_address_that_is_none_is_an_error_and_is_not_repeated(address):
 
 
 def test_what_an_address_says_goes_before_what_is_usual():
-    """It can ask for other limits."""
+    """The address may have other limits."""
     server = PostgresJournal.__new__(PostgresJournal)
     server._psycopg, server._timeout_s = postgres.import_psycopg(), 3.0
     words = server._parse_dsn("postgresql://there/test?connect_timeout=9")
@@ -196,7 +195,7 @@ def cut(journal: Any) -> None:
 @pytest.mark.server
 @pytest.mark.parametrize("place", range(4))
 def test_a_connection_cut_in_mid_run_loses_nothing(schema, place):
-    """Between the rows of a life, and under a hook; each hook returns once."""
+    """The connection is cut between the rows of a life and during a hook; each hook returns once."""
     heard = []
     with PostgresJournal(schema) as journal:
         monitor = Monitor(journal=journal)
@@ -218,7 +217,7 @@ def test_a_connection_cut_in_mid_run_loses_nothing(schema, place):
 
 @pytest.mark.server
 def test_a_commit_survives_a_habit_of_the_database(schema):
-    """A database whose transactions are serializable, and whose commits need not last, is asked for better."""
+    """A database may default to serializable transactions and asynchronous commits; the journal overrides both."""
     strange = f"{schema}%20-cdefault_transaction_isolation%3Dserializable%20-csynchronous_commit%3Doff"
     with PostgresJournal(strange) as journal:
         settings = [

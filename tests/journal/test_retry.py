@@ -1,4 +1,4 @@
-"""The back-off of hooks that raise: tries are spread over more than an hour, over restarts, at start and at close."""
+"""The backoff of hooks that raise: attempts take more than an hour, over restarts, at start and at close."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HOUR_S = 3600
 
 
 class Hook:
-    """A hook that raises a number of times, and notes its calls."""
+    """A hook that raises the given number of times, and counts its calls."""
 
     def __init__(self, failures: int = 10**6) -> None:
         self.failures, self.calls = failures, 0
@@ -45,7 +45,7 @@ def monitor_on(journal: Any, hook: Any, name: str = "h") -> Monitor:
 )
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=15)
 def test_however_often_hooks_are_called_they_die_after_more_than_an_hour(tmp_path_factory, journaled, steps, is_timed):
-    """Restarts, calls without a time and calls in a row use up no tries; before its death a hook is failing."""
+    """Restarts, calls without a time and calls in a row use up no attempts; a hook is failing until it is dead."""
     place, hook, now = tmp_path_factory.mktemp("retry") / "j.db", Hook(), CREATED + 100.0
     with ExitStack() as opened:
         journal = opened.enter_context(SQLiteJournal(place)) if journaled else None
@@ -70,7 +70,7 @@ def test_however_often_hooks_are_called_they_die_after_more_than_an_hour(tmp_pat
 
 
 def test_a_restart_loop_uses_up_one_try(tmp_path):
-    """A hook that always fails, called at the start and at the end of twenty runs of a second each."""
+    """The hook always fails; twenty runs of a second each call it at their start and their end."""
     hook = Hook()
     for number in range(20):
         with SQLiteJournal(tmp_path / "j.db") as journal:
@@ -86,7 +86,7 @@ def test_a_restart_loop_uses_up_one_try(tmp_path):
 
 @pytest.mark.parametrize("journaled", [True, False])
 def test_redeliver_counts_failing_and_dead_hooks(tmp_path, journaled):
-    """Its HookError has the same counts; a dead hook is counted until it returns."""
+    """Its HookError has the same counts; a dead hook counts until it returns."""
     with ExitStack() as opened:
         journal = opened.enter_context(SQLiteJournal(tmp_path / "j.db")) if journaled else None
         hook, other, now = Hook(TRIES_MAX), Hook(1), float(CREATED)
@@ -112,7 +112,7 @@ def test_redeliver_counts_failing_and_dead_hooks(tmp_path, journaled):
 
 
 def test_failing_hooks_are_counted_by_name_and_dead_ones_of_all(tmp_path):
-    """A hook of another program is not this monitor's; a dead letter is the whole journal's."""
+    """`failing` counts only the monitor's own hooks, `dead` all dead letters of the journal."""
     with SQLiteJournal(tmp_path / "j.db") as journal:
         (born,) = transitions(snap("v"))
         journal.commit(change(journal.register_owner(unheard), (born, ("h", "i", "dead", "new"))))
@@ -125,8 +125,6 @@ def test_failing_hooks_are_counted_by_name_and_dead_ones_of_all(tmp_path):
 
 
 def test_an_async_monitor_counts_too(tmp_path):
-    """As a plain one does."""
-
     async def counted() -> list[FailureCounts]:
         with SQLiteJournal(tmp_path / "j.db") as journal:
             monitor = AsyncMonitor(journal=journal)
@@ -139,7 +137,7 @@ def test_an_async_monitor_counts_too(tmp_path):
 
 
 def test_a_monitor_whose_hooks_run_elsewhere_counts_none(tmp_path):
-    """The workers count them."""
+    """The workers count their failures."""
     with SQLiteJournal(tmp_path / "j.db") as journal:
         me = journal.register_owner(unheard)
         (born,) = transitions(snap("v"))
@@ -150,7 +148,7 @@ def test_a_monitor_whose_hooks_run_elsewhere_counts_none(tmp_path):
 
 
 def test_a_try_before_its_time_is_not_counted():
-    """Nor is one without a time, except the first."""
+    """A failure before its time is not counted, nor is one without a time, except the first."""
     once = NEVER_TRIED.after_failure(100.0)
     assert (RetryState(1, 100, 110), True) == (once, once.is_due(110))
     assert once == once.after_failure(None) == once.after_failure(109.9)

@@ -1,4 +1,4 @@
-"""States of batches, transitions and snapshots survive the round trip through text."""
+"""Batch records, transitions and snapshots survive the round trip through text."""
 
 import json
 from typing import Any
@@ -22,19 +22,19 @@ dialects = st.sampled_from(list(DIALECTS.values()))
 
 
 def known(track: BatchRecord) -> dict[str, Any]:
-    """Return all that a track knows, but for what is no knowledge: `pattern` is a shortcut."""
+    """Return the values of a record, without `pattern`, which only the cache uses."""
     values = {field.name: getattr(track, field.name) for field in attrs.fields(BatchRecord) if field.name != "pattern"}
     steps = [tuple(getattr(step, field.name) for field in attrs.fields(RouteStep)) for step in track.steps_taken]
     return values | {"steps_taken": steps}
 
 
 def copied(track: BatchRecord) -> BatchRecord:
-    """Write a track down and read it back."""
+    """Serialize a record and parse it again."""
     return restore(dump(track, observed_at=track.observed_at))
 
 
 def read(wire: dict[str, Any], clock: float | None, dialect: Dialect) -> Snapshot | None:
-    """Return a snapshot of `batch_1`, if it can be read at all."""
+    """Return a snapshot of `batch_1`; None if it cannot be read."""
     try:
         return reader(dialect).read(wire | {"id": "batch_1"}, clock)
     except SnapshotError:
@@ -43,7 +43,7 @@ def read(wire: dict[str, Any], clock: float | None, dialect: Dialect) -> Snapsho
 
 @given(log=logs, dialect=dialects, policy=st.sampled_from(["adopt", "hold"]))
 def test_every_track_survives_the_round_trip(log: list[Any], dialect: Dialect, policy: Any):
-    """Whatever came before: adopted moves, bad fields, lost values, garbage; after each row."""
+    """It holds after each row: after adopted moves, invalid fields, lost values and garbage."""
     fold, track = Fold(dialect, on_illegal=policy), BatchRecord()
     assert known(track) == known(copied(track))
     for wire, clock in written(log):
@@ -56,7 +56,7 @@ def test_every_track_survives_the_round_trip(log: list[Any], dialect: Dialect, p
 def test_observing_after_a_restore_equals_observing_without(
     log: list[Any], dialect: Dialect, policy: Any, restarts: set[int]
 ):
-    """The same transitions, findings and moves, and the same knowledge in the end, along beaten ways or not."""
+    """Transitions, findings and records are the same row by row, cached or not."""
     fold, lasting, restored = Fold(dialect, on_illegal=policy), BatchRecord(), BatchRecord()
     for number, (wire, clock) in enumerate(written(log)):
         if (snapshot := read(wire, clock, dialect)) is None:
@@ -72,7 +72,7 @@ def test_observing_after_a_restore_equals_observing_without(
 
 
 def test_batches_that_took_one_way_share_its_legs_after_a_restore_too():
-    """Else each restored batch would be a way of its own, and the beaten ones would be crowded out."""
+    """Otherwise each restored batch would have its own entries in the cache, and displace those of others."""
     fold = Fold(DIALECTS["openai"])
     tracks = []
     for name in ("batch_1", "batch_2"):
@@ -97,7 +97,7 @@ def test_batches_that_took_one_way_share_its_legs_after_a_restore_too():
     ],
 )
 def test_what_is_no_state_is_refused(text: str, problem: str):
-    """With what is wrong, never with a track of something else."""
+    """The error names the fault."""
     with pytest.raises(ValueError, match=problem):
         restore(text)
 
@@ -107,14 +107,14 @@ def test_what_is_no_state_is_refused(text: str, problem: str):
 
 @given(log=logs, dialect=dialects)
 def test_every_snapshot_survives_the_round_trip(log: list[Any], dialect: Dialect):
-    """Counts, errors, metadata, bad fields and unknown keys are what they were: hooks get it whole."""
+    """Counts, errors, metadata, invalid fields and unknown keys are the same, so hooks get the whole snapshot."""
     for wire, clock in written(log):
         if (snapshot := read(wire | {"own": {"deep": [1, {"a": None}]}}, clock, dialect)) is not None:
             assert snapshot == snapshot_of(snapshot_text(snapshot))
 
 
 def test_a_snapshot_is_as_frozen_as_it_was():
-    """Views and tuples, not the dicts and lists of JSON."""
+    """It has read-only mappings and tuples, not the dicts and lists of JSON."""
     row = snap("vpzc", usage={"input_tokens": 1, "details": {"a": [1]}}, own=[1, [2]])
     copy = snapshot_of(snapshot_text(parse(row)))
 
@@ -126,7 +126,7 @@ def test_a_snapshot_is_as_frozen_as_it_was():
 
 
 def test_what_a_text_form_hides_stays_hidden():
-    """The mark is no value: it is kept apart."""
+    """The placeholder of a hidden value is stored separately from values."""
     snapshot = reader(DIALECTS["openai"]).read(snap("vp") | {"usage": UNREADABLE})
     copy = snapshot_of(snapshot_text(snapshot))
 
@@ -135,7 +135,7 @@ def test_what_a_text_form_hides_stays_hidden():
 
 
 def test_what_json_has_not_is_kept_as_text():
-    """NaN under a key that is not the wire's; nothing else of the snapshot suffers."""
+    """NaN under an unknown key becomes text; all other fields are unchanged."""
     snapshot = parse(snap("vp", own=float("nan"), huge=10**5000))
     copy = snapshot_of(snapshot_text(snapshot))
 
@@ -145,7 +145,7 @@ def test_what_json_has_not_is_kept_as_text():
 
 @given(log=logs, dialect=dialects)
 def test_every_transition_survives_the_round_trip(log: list[Any], dialect: Dialect):
-    """With and without its snapshot."""
+    """It is so with and without its snapshot."""
     fold, track = Fold(dialect), BatchRecord()
     for wire, clock in written(log):
         if (snapshot := read(wire, clock, dialect)) is None:
@@ -157,7 +157,7 @@ def test_every_transition_survives_the_round_trip(log: list[Any], dialect: Diale
 
 
 def test_a_snapshot_is_plain_json_under_the_wires_names():
-    """So that a person, or another program, can read what is pending."""
+    """A person or another program can read pending snapshots."""
     form = json.loads(snapshot_text(parse(snap("vpzc"), observed_at=CREATED + 0.5)))
 
     assert {"id": "batch_1", "status": "completed", "output_file_id": "file-out"}.items() <= form.items()
@@ -166,7 +166,7 @@ def test_a_snapshot_is_plain_json_under_the_wires_names():
 
 
 def test_a_transition_is_plain_json():
-    """Without its snapshot, which goes when nobody waits for it any more."""
+    """The snapshot is not part of it, since it is deleted when the last hook has returned."""
     transition = Transition("b", "validating", "in_progress", "start", 5, "stamped", False, 6.5, parse(snap("vp")))
 
     assert {
