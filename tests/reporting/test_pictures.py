@@ -1,4 +1,4 @@
-"""Pictures of histories: what is drawn of a batch, and what an id cannot do to a picture."""
+"""Timeline pictures: bars, colours and axes; ids with markup."""
 
 import re
 import sys
@@ -23,12 +23,12 @@ def drawn(batches, dialect="openai"):
 
 
 def words(picture):
-    """Return what is written in a picture, in order."""
+    """Return the texts in a picture, in order."""
     return re.findall(r">([^<>]+)</text>", picture)
 
 
 def test_a_bar_for_each_status():
-    """A picture says who, and has each status with its bar and duration."""
+    """A picture has the label of the batch, and for each status a bar and its duration."""
     picture = drawn(seen("vpzc"))
     said = words(picture)
 
@@ -37,7 +37,7 @@ def test_a_bar_for_each_status():
 
 
 def test_colours():
-    """Each status has its colour, those of a dialect's own share one."""
+    """Each status has its colour; statuses of a dialect alone share one colour."""
     assert {"#8a6d3b", "#2f74c0", "#1c8a8a", "#2e8540"} == set(
         re.findall(r'fill="(#[0-9a-f]{6})"', drawn(seen("vpzc")))
     ) - {"#333333"}
@@ -45,18 +45,18 @@ def test_colours():
 
 
 def test_what_nobody_saw_is_hollow():
-    """A bar is filled where a snapshot had its status, and hollow where a stamp proves it."""
+    """A bar is filled if a snapshot had its status, and hollow if only a stamp proves it."""
     assert [0, 3] == [drawn(log).count('fill-opacity="0.25"') for log in (seen("vpzc"), [snap("vpzc")])]
 
 
 def test_a_status_without_a_stamp_has_no_bar():
-    """It has its name, and says why there is no bar; also where nothing has a stamp."""
+    """The status is named with "no stamp", even in a batch without any stamp."""
     assert 2 == words(drawn([snap("vc")])).count("no stamp")
     assert "batch_1 · paused · 0 ok, 0 failed, of 0" in words(drawn([snap("v", status="paused")]))
 
 
 def test_a_status_may_be_entered_twice():
-    """A status that is entered again has a bar of its own."""
+    """A status that is entered again has a second bar."""
     log = [snap("vzg"), snap("vzgz"), snap("vzgzg")]
 
     assert 2 <= words(drawn(log, "compatible")).count("cancelling")
@@ -66,7 +66,7 @@ def test_a_status_may_be_entered_twice():
     "lasts_s, ticks", [(60, r"08:5\d:[0-5]\d"), (7200, r"(?:08|09|10):\d\d"), (9 * DAY_S, r"2025-10-1\d")]
 )
 def test_an_axis_fits_what_it_measures(lasts_s, ticks):
-    """The axis shows seconds over minutes, the time of day over hours and dates over days; UTC."""
+    """The axis shows seconds within minutes, the time of day within hours, and dates within days, in UTC."""
     said = words(drawn([snap("vp", at=(0, lasts_s))]))
     axis = said[: said.index("from 2025-10-09 08:53:20 UTC")]
 
@@ -100,7 +100,7 @@ def test_png():
 
 
 def test_without_the_extra(monkeypatch):
-    """Where the extra is not installed, the error says what to install."""
+    """If the extra is not installed, the error names the package to install."""
     monkeypatch.setitem(sys.modules, "vl_convert", None)
 
     with pytest.raises(

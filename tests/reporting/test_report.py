@@ -1,4 +1,4 @@
-"""The page that shows an audit: what is on it, and what no log can do to it."""
+"""The HTML report of an audit: its sections, and logs with hostile content."""
 
 import re
 import sys
@@ -19,24 +19,24 @@ from support.pages import HOSTILE, whole_log
 
 
 class Page(HTMLParser):
-    """Holds the elements of a page with their attributes, and its text."""
+    """Parses a page into its elements with their attributes, and its text."""
 
     def __init__(self, source):
-        """Read a page."""
+        """Parse a page."""
         super().__init__()
         self.source, self.elements, self.texts = source, [], []
         self.feed(source)
 
     def handle_starttag(self, tag, attrs):
-        """Take an element down."""
+        """Record an element."""
         self.elements.append((tag, dict(attrs)))
 
     def handle_data(self, data):
-        """Take text down."""
+        """Record text."""
         self.texts.append(data)
 
     def count(self, tag):
-        """Return how many elements there are of a kind."""
+        """Return the number of elements of a kind."""
         return sum(name == tag for name, _ in self.elements)
 
     def section(self, name):
@@ -45,27 +45,27 @@ class Page(HTMLParser):
 
     @property
     def text(self):
-        """All text, runs of blanks as one."""
+        """Return all text, with runs of blanks as one."""
         return re.sub(r"\s+", " ", " ".join(self.texts))
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """Return the page of a log that has everything."""
+    """Return the page of a log that has every kind of row."""
     return paged(audit(whole_log()), tmp_path_factory.mktemp("report"))
 
 
 def paged(audited, folder, **options):
-    """Write a report and return it as a page."""
+    """Write a report and return its page."""
     write_report(audited, folder / "report.html", **options)
     return Page((folder / "report.html").read_text(encoding="utf-8"))
 
 
-# ---------------------------------------------------------------- one file
+# ---------------------------------------------------------------- a single file
 
 
 def test_a_page_loads_nothing(whole):
-    """No element asks for anything from anywhere."""
+    """No element loads a resource."""
     asking = [
         (tag, name) for tag, attributes in whole.elements for name in ("src", "srcset", "data") if name in attributes
     ]
@@ -78,16 +78,16 @@ def test_a_page_loads_nothing(whole):
 
 
 def test_every_link_leads_somewhere(whole):
-    """Each link on the page leads to an element of it, and no name is given twice."""
+    """Each link on the page leads to an element of the page, and ids are unique."""
     names = [attributes["id"] for _, attributes in whole.elements if attributes.get("id")]
-    own = [name for name in names if not re.match(r"(node|edge|graph)\d+$", name)]  # Graphviz names its parts.
+    own = [name for name in names if not re.match(r"(node|edge|graph)\d+$", name)]  # Graphviz gives ids to its parts.
 
     assert len(own) == len(set(own))
     assert {attributes["href"][1:] for tag, attributes in whole.elements if tag == "a"} <= set(names)
 
 
 def test_only_our_script_may_run(whole):
-    """The page's policy names its one script by digest, and forbids all else."""
+    """The page's policy allows its one script by digest, and forbids all others."""
     (script,) = re.findall(r"<script>(.*?)</script>", whole.source, re.DOTALL)
     (policy,) = [attributes["content"] for _, attributes in whole.elements if "http-equiv" in attributes]
 
@@ -96,11 +96,11 @@ def test_only_our_script_may_run(whole):
 
 
 def test_a_page_is_small(whole):
-    """All but the data is a fraction of what a page may weigh."""
+    """The report of the test log has less than 250,000 bytes."""
     assert 250_000 > len(whole.source.encode())
 
 
-# ---------------------------------------------------------------- what is on it
+# ---------------------------------------------------------------- the content
 
 
 def test_verdict_and_counts(whole):
@@ -122,7 +122,7 @@ def test_verdict_and_counts(whole):
 
 
 def test_a_clean_log_says_what_is_not_there(tmp_path):
-    """Each section of findings is empty, and says so."""
+    """Each section of findings has a sentence that there are none."""
     page = paged(audit(seen("vpzc")), tmp_path)
 
     assert "<title>Audit of batches: consistent</title>" in page.source
@@ -136,13 +136,13 @@ def test_a_clean_log_says_what_is_not_there(tmp_path):
 
 
 def test_a_log_whose_batches_never_left_a_status_has_no_dwell_times(tmp_path):
-    """The section says so."""
+    """The section has a sentence that there are none."""
     assert "No batch left a status at a known time." in paged(audit([snap("v")]), tmp_path).text
 
 
 @pytest.mark.parametrize("log, places", [([], 0), ([5], 1), ([5, 6], 2)])
 def test_an_empty_log_says_that_it_is_empty(log, places, tmp_path):
-    """It has its verdict and the places that could not be read, no drawing and no other section."""
+    """The page has the verdict and the unreadable places, no drawing and no other section."""
     page = paged(audit(log), tmp_path)
 
     assert "<title>Audit of batches: undetermined</title>" in page.source
@@ -152,7 +152,7 @@ def test_an_empty_log_says_that_it_is_empty(log, places, tmp_path):
 
 
 def test_an_undetermined_log_is_not_called_clean(tmp_path):
-    """Not everything that was asked for was checked."""
+    """Some requested rules were not checked."""
     page = paged(audit(seen("v"), select="T205"), tmp_path)
 
     assert "not everything was checked: the log may hold errors." in page.text
@@ -171,7 +171,7 @@ JARGON = (
 
 
 def test_a_page_has_no_jargon(whole, tmp_path):
-    """Percentiles have their names, and sentences are in plain words."""
+    """Percentiles are named in words, and sentences have no terms of the code."""
     text = whole.text.partition("Skip to the content")[2].partition('"use strict"')[0].lower()
 
     assert [] == [word for word in JARGON if word in text]
@@ -179,7 +179,7 @@ def test_a_page_has_no_jargon(whole, tmp_path):
 
 
 def test_rules_have_one_order(whole):
-    """In the table, in their meanings, in the chart, in the filter and on each timeline."""
+    """The order is the same in the table, the meanings, the chart, the filter and on each timeline."""
     order = list(RULES)
     rules, findings = whole.section("rules"), whole.section("findings")
     places = {
@@ -198,7 +198,7 @@ def test_rules_have_one_order(whole):
 
 
 def test_each_rule_says_what_it_means(whole):
-    """Each rule that found something has its exact count, its meaning and its remedy."""
+    """Each rule with findings has its exact count, its meaning and its remedy."""
     audited, shown = audit(whole_log()), unescape(whole.section("rules"))
     shown = re.sub(r"</?code>", "`", shown)
 
@@ -210,7 +210,7 @@ def test_each_rule_says_what_it_means(whole):
 
 
 def test_severities_are_those_that_were_found(whole, tmp_path):
-    """A rule weighs what it weighed in this log: a tolerated step is a warning, a dialect may say otherwise."""
+    """A rule has the severity of its findings in this log: a tolerated step is a warning, and dialects may differ."""
     azure = paged(audit([snap("vpzc", output_file_id=None)], dialect="azure"), tmp_path)
 
     assert re.search(r'>H501</a> illegal-transition</th><td><span class="warning">', whole.section("rules"))
@@ -218,13 +218,13 @@ def test_severities_are_those_that_were_found(whole, tmp_path):
 
 
 def test_unreadable_places_are_listed(whole):
-    """What could not be read is listed, with its place."""
+    """Each place that could not be read is listed."""
     assert "Places that could not be read, or only in part: the first 1 of 1" in whole.text
     assert "<li>iterable:" in whole.source
 
 
 def test_the_flow_is_drawn(whole):
-    """The lifecycle says how often each step was taken; illegal moves are red; a table says the same."""
+    """The lifecycle has the count of each step, illegal moves are red, and a table has the same counts."""
     shown = whole.section("lifecycle")
 
     assert 1 == shown.count('class="edge illegal"')
@@ -237,7 +237,7 @@ def test_the_flow_is_drawn(whole):
 
 
 def test_stays_are_drawn(whole):
-    """Dwell times are a chart on a logarithmic axis, and a table of quantiles."""
+    """Dwell times are shown as a chart on a logarithmic axis and as a table of quantiles."""
     shown = whole.section("dwell")
 
     assert {"1 s", "10 s", "1 min"} <= set(re.findall(r">([^<>]+)</text>", shown))
@@ -247,7 +247,7 @@ def test_stays_are_drawn(whole):
 
 
 def test_findings_over_time_are_drawn(whole):
-    """Each rule has its row, and each bar says what it is."""
+    """Each rule has a row, and each bar has a label."""
     shown = whole.section("time")
 
     assert set(audit(whole_log()).counts) <= set(re.findall(r">([A-Z]\d{3})</text>", shown))
@@ -257,7 +257,7 @@ def test_findings_over_time_are_drawn(whole):
 
 
 def test_timelines(whole):
-    """Batches with findings, and some without, have a bar for each status, and say what was found."""
+    """Batches with findings, and some without, have a bar for each status and a list of their findings."""
     shown = whole.section("timelines")
     left = shown[shown.index('">left</h3>') :].partition("</li>")[0]
 
@@ -280,7 +280,7 @@ def test_findings_are_rows(whole):
     listed = audited.findings
 
     assert [(each.severity, each.rule, printable(each.batch_id or "")) for each in listed] == [row[:3] for row in found]
-    # The id of the batch has a column of its own, and is not printed twice.
+    # The id of the batch has its own column, and is not printed twice.
     assert all(
         printable(each.message) in (row[3], f"{row[2]} {row[3]}") for each, row in zip(listed, found, strict=True)
     )
@@ -288,7 +288,7 @@ def test_findings_are_rows(whole):
 
 
 def test_what_is_not_listed_is_said(tmp_path):
-    """Where findings are capped, the page says so; the counts stay exact."""
+    """If the list of findings was cut off, the page says so; the counts stay exact."""
     log = [snap("v", id=f"b{number}", expires_at=None) for number in range(9)]
 
     assert "The first 4 of 9 findings" in paged(audit(log, max_findings=4), tmp_path).text
@@ -297,12 +297,12 @@ def test_what_is_not_listed_is_said(tmp_path):
 
 
 def without_flow(log, **options):
-    """Return a report as one that gathered nothing for pictures."""
+    """Return a report without statistics for pictures."""
     return attrs.evolve(audit(log, **options), statistics=None)
 
 
 def test_without_flow(tmp_path):
-    """A report that gathered no flow has its counts and findings, and says what is missing."""
+    """The page has counts and findings, and names the missing parts."""
     page = paged(without_flow(seen("vpzcp")), tmp_path)
 
     assert "Steps, dwell times, findings over time and timelines were not collected" in page.text
@@ -312,21 +312,21 @@ def test_without_flow(tmp_path):
 
 
 def test_a_rule_without_a_listed_finding_weighs_what_it_says(tmp_path):
-    """Where nothing is known of what a rule weighed, the page has its own severity."""
+    """If none of a rule's findings is listed, the page shows the rule's own severity."""
     page = paged(without_flow(seen("vpzcp"), max_findings=0), tmp_path)
 
     assert '<span class="error">error</span>' in page.section("rules")
 
 
 def test_what_could_not_look_is_named(tmp_path):
-    """A rule that was asked for and could not look is named."""
+    """A requested rule that could not be checked is named."""
     page = paged(audit(seen("v"), select="T205"), tmp_path)
 
     assert "Rules that were not checked, because the log lacks fields that they need: T205" in page.text
 
 
 def test_findings_without_a_time_are_counted(tmp_path):
-    """Findings that have no time are in no chart, and counted beside it."""
+    """Findings without a time are left out of the chart, and their number is shown beside it."""
     page = paged(audit([snap("v", created_at=None), snap("v", id="b2", expires_at=None)]), tmp_path)
 
     assert re.search(r"\d findings have no time\.", page.text)
@@ -334,7 +334,7 @@ def test_findings_without_a_time_are_counted(tmp_path):
 
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_every_dialect_has_its_page(dialect, tmp_path):
-    """The lifecycle is the dialect's own."""
+    """The page draws the lifecycle of the dialect."""
     first = DIALECTS[dialect].lifecycle.initial
     page = paged(audit([snap("v", status=first)], dialect=dialect), tmp_path)
 
@@ -343,14 +343,14 @@ def test_every_dialect_has_its_page(dialect, tmp_path):
 
 
 def test_stays_of_no_second(tmp_path):
-    """A stay of no whole second has a place on a logarithmic axis."""
+    """Stays shorter than a second have a place on the logarithmic axis."""
     page = paged(audit(seen("vpzc", at=(0, 0, 1, 1))), tmp_path)
 
     assert "<title>validating: 1 stayed less than a second</title>" in page.section("dwell")
 
 
 def test_a_status_without_a_stamp(tmp_path):
-    """A status that has no stamp has its row and no bar."""
+    """A status without a stamp has a row and no bar."""
     page = paged(audit([snap("vc")]), tmp_path)
 
     assert 2 == page.section("timelines").count("<td>no stamp</td>")
@@ -358,21 +358,21 @@ def test_a_status_without_a_stamp(tmp_path):
 
 @pytest.mark.parametrize("share, expected", [(0.1, 1), (0.5, 2), (0.9, 3), (1.0, 3)])
 def test_quantiles(share, expected):
-    """A quantile is a duration that so many stays did not exceed."""
+    """A quantile is a duration which that share of the stays did not exceed."""
     assert expected == quantile({3: 4, 1: 2, 2: 4}, share)
 
 
-# ---------------------------------------------------------------- what no log can do to it
+# ---------------------------------------------------------------- hostile logs
 
 
 @pytest.mark.parametrize("hostile", HOSTILE)
 def test_an_id_stays_text(hostile, whole):
-    """Whatever an id holds is shown as text, wherever it is shown, and controls are spelled out."""
+    """Ids are shown as text everywhere, with control characters spelled out."""
     assert 3 <= unescape(whole.source).count(printable(hostile))
 
 
 def test_a_hostile_log_adds_no_element(whole, tmp_path):
-    """Of elements and attributes there are those of a harmless log, and no others."""
+    """The page has the same elements and attributes as that of a harmless log."""
     known = {(tag, name) for tag, attributes in paged(audit(harmless()), tmp_path).elements for name in attributes}
 
     assert set() == {(tag, name) for tag, attributes in whole.elements for name in attributes} - known
@@ -382,7 +382,7 @@ def test_a_hostile_log_adds_no_element(whole, tmp_path):
 
 
 def harmless():
-    """Return the log that has everything, its hostile ids tamed."""
+    """Return the log with every kind of row, but with harmless ids."""
     return [
         row | {"batch": row["batch"] | {"id": re.sub(r"\W", "_", row["batch"]["id"])}} if isinstance(row, dict) else row
         for row in whole_log()
@@ -390,19 +390,19 @@ def harmless():
 
 
 def test_a_title_stays_text(tmp_path):
-    """The title, which may be a file's name, stays text too."""
+    """The title, which may be a file name, is shown as text."""
     page = paged(audit(seen("v")), tmp_path, title=HOSTILE[0])
 
     assert 1 == page.count("script")
     assert HOSTILE[0] in page.text
 
 
-# ---------------------------------------------------------------- what it needs
+# ---------------------------------------------------------------- requirements
 
 
 @pytest.mark.parametrize("missing, what", [("jinja2", "a report"), ("vl_convert", "a chart")])
 def test_without_the_extra(missing, what, tmp_path, monkeypatch):
-    """Where the extra is not installed, the error says what to install, and nothing is written."""
+    """If the extra is not installed, the error names the package to install, and no file is written."""
     monkeypatch.setitem(sys.modules, missing, None)
 
     with pytest.raises(
@@ -414,6 +414,6 @@ def test_without_the_extra(missing, what, tmp_path, monkeypatch):
 
 
 def test_an_unwritable_file(tmp_path):
-    """A file that cannot be written is an error of the system's."""
+    """The error is that of the operating system."""
     with pytest.raises(FileNotFoundError):
         write_report(audit(seen("v")), tmp_path / "no" / "report.html")
