@@ -1,11 +1,11 @@
 """
-Whole processes of audits beside those of peers: `python tests/bench/audit.py [--rows N]... [--peer P]... [--grow] [--first]`.
+Time and memory of audits and peers: `python tests/bench/audit.py [--rows N]... [--peer P]... [--grow] [--first]`.
 
-Each run is a process of its own, timed from its start to its exit, imports included: what a person at a shell waits
-for. All checkers take turns, since other load slows all of them alike, and medians are printed. With `--first` each
-run starts without compiled Python files, as the first run of an installation does. The output is the table of
-docs/explanation/speed.md. No time is asserted; a checker that counts something else than the others, or than the
-generator of the log knows, is named.
+Each run is a new process, timed from its start to its exit, imports included, as a person at a shell waits for it.
+All checkers take turns, since other load slows all of them alike, and medians are printed. With `--first` each run
+starts without compiled Python files, as the first run of an installation does. The output is the table of
+docs/explanation/speed.md. No time is asserted. A checker is named if its counts differ from those of other checkers or
+from those of the generator of the log.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def command(peer: str, path: Path) -> list[str]:
 
 
 def run(peer: str, path: Path, environment: dict[str, str]) -> dict[str, Any]:
-    """Run a checker; return the seconds of the whole process, its peak memory in bytes, and its counts; {} if it failed."""
+    """Run a checker; return the seconds of its process, its peak memory in bytes and its counts; {} if it failed."""
     with tempfile.TemporaryFile() as output:
         begun = time.perf_counter()
         pid = os.posix_spawn(
@@ -99,7 +99,7 @@ def run_first(peer: str, path: Path) -> dict[str, Any]:
 
 
 def compare(path: Path, peers: list[str], rounds: int, *, is_first: bool) -> dict[str, dict[str, Any]]:
-    """Run peers in turns; return the medians of each, and its counts."""
+    """Run peers in turns; return the medians and the counts of each."""
     runs: dict[str, list[dict[str, Any]]] = {peer: [] for peer in peers}
     for _ in range(rounds):
         for peer in peers:
@@ -127,7 +127,7 @@ def disagreements(results: dict[str, dict[str, Any]], truth: dict[str, int]) -> 
 
 def _wrong(counts: dict[str, int], truth: dict[str, int], peer: str) -> bool:
     hidden = {"S002", "S006"} if peer == "duckdb_text" else set()
-    # Behind an illegal move a query may differ; the generator makes those last in their batch.
+    # After an illegal move a query may differ; the generator makes those last in their batch.
     return counts != {code: number for code, number in truth.items() if code not in hidden}
 
 
@@ -147,13 +147,13 @@ def table(results: dict[str, dict[str, Any]], rows: int) -> str:
 
 
 class Bench:
-    """Logs in a directory, each made once, and the tables over them."""
+    """Logs in a directory, each made once, and the tables about them."""
 
     def __init__(self, directory: Path, rounds: int, peers: list[str], *, is_first: bool) -> None:
         self.directory, self.rounds, self.peers, self.is_first = directory, rounds, peers, is_first
 
     def log(self, form: str, **shape: Any) -> tuple[Path, dict[str, int]]:
-        """Return a log of some shape, and how many findings each rule has in it."""
+        """Return a log of the given shape, and the number of findings of each rule in it."""
         name = "-".join(f"{key}_{value}" for key, value in sorted(shape.items()))
         path, known = self.directory / f"{name}.jsonl", self.directory / f"{name}.truth.json"
         if not known.exists():
@@ -177,7 +177,7 @@ class Bench:
         self._tell(results, truth)
 
     def growth_table(self, what: str, shapes: list[dict[str, Any]], rows: int) -> None:
-        """Print what one thing's growing does to the time."""
+        """Print how the time grows with one property of the log."""
         print(f"\n| {what} | batchfsm.audit, s | peak MB | DuckDB window, s | peak MB | × |\n|---|---|---|---|---|---|")
         for each in shapes:
             shape = {"rows": int(rows * each["rows"])} if "rows" in each else each
@@ -198,13 +198,13 @@ class Bench:
 
 
 def _run_apart(function: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-    """Call a function in a process of its own: what this process takes in memory would count as its children's peak."""
+    """Call a function in a new process; in this one its memory would count towards the peak of later children."""
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
         return pool.submit(partial(function, *arguments, **options)).result()
 
 
 def header(rounds: int) -> str:
-    """Return when and where this runs."""
+    """Return the command, the date and the machine of this run."""
     model = next(
         (
             line.partition(": ")[2]

@@ -1,7 +1,7 @@
 """
-Damage to a row that breaches exactly one rule, and leaves no trace in the rows after it.
+Damage to a row that breaks exactly one rule, and has no effect on later rows.
 
-Some kinds may befall any row; others need the rows before, and befall only the last row of a batch.
+Some kinds apply to any row; others need the rows before, and apply only to the last row of a batch.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ ANY: Final[Mapping[str, tuple[Callable[[Row], bool], Row]]] = {
 
 
 def any_row(dice: Random, row: Row) -> tuple[str, Row]:
-    """Return the code of a rule, and a row damaged so that it breaches that rule alone."""
+    """Return the code of a rule, and the row damaged so that it breaches only that rule."""
     code = dice.choice([code for code, (fits, _) in ANY.items() if fits(row)])
     return code, row | ANY[code][1]
 
 
 def last_row(dice: Random, row: Row, before: Row, first: Row, at: int) -> tuple[str, Row] | None:
     """
-    Return the code of a rule, and a last row damaged so that it breaches that rule alone.
+    Return the code of a rule, and a last row damaged so that it breaks only that rule.
 
     Args:
-        dice: What chooses.
+        dice: The generator of random numbers.
         row: The last row of a batch.
         before: The row before it.
         first: The first row, undamaged.
-        at: When the last row is seen; Unix seconds.
+        at: The time of observation of the last row; Unix seconds.
 
     Returns:
-        None if the batch has lived too quietly.
+        None if no damage applies to the row.
     """
     counts, known = row["request_counts"], before["request_counts"]
     is_news = row["status"] != before["status"]
@@ -71,6 +71,6 @@ def last_row(dice: Random, row: Row, before: Row, first: Row, at: int) -> tuple[
             "status": "failed", "failed_at": at, "errors": [{"code": "late"}], "request_counts": counts_none,
         }  # fmt: skip
     if first["status"] != before["status"] and (known is not None or not first["request_counts"]["total"]):
-        found["H507"] = first  # Late is only what tells nothing new; of counts that nobody saw, it would.
+        found["H507"] = first  # A row is stale only if it has no new values; unknown counts would be new.
     code = dice.choice(list(found))
     return code, row | found[code]

@@ -1,9 +1,9 @@
 """
-The lifecycle as one checks it without batchfsm: eleven rules over a snapshot and the one before it of its batch.
+Checks of the lifecycle without batchfsm: eleven rules over a snapshot and the one before it in its batch.
 
-Three readings, each as somebody would write it who knows the engine well: a window in DuckDB, sort and
-shift in Polars, a loop in Python. All count the same. They are less than what `audit` judges: no walks, no stale
-reads, no route, and a glitch is found twice, going in and coming out.
+Each of the three implementations is idiomatic for its engine: a window in DuckDB, sort and shift in Polars, a loop in
+Python. All have the same counts. They check less than `audit`: no walks, no stale reads and no routes, and a glitch is
+found twice, at its start and at its end.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ RULES = (
 
 
 def reached(status: str) -> set[str]:
-    """Return the statuses that a poller may see after one: those in between may be missed."""
+    """Return a status and all statuses that can follow it, since a poller may miss those between."""
     found = {status}
     for target in STEPS.get(status, ()):
         found |= reached(target)
@@ -56,7 +56,7 @@ ORDER = [("created_at", stamp) for stamp in STAMPS.values()] + [
 
 
 def window_sql(source: str) -> str:
-    """Return the query over what has a `place`: one window over all that is compared with the row before."""
+    """Return the query over a source with the column `place`; one window compares each row with the one before."""
     wanted = ("status", *IDENTITY, *FROZEN, *COUNTS)
     lagged = ", ".join(f"lag({name}) OVER seen AS p_{name}" for name in wanted)
     rules = ", ".join(f"count_if(coalesce({rule}, false))" for rule in _sql_rules())
@@ -110,7 +110,7 @@ def duckdb_window(path: Path) -> tuple[int, ...]:
 
 
 def polars_shift(path: Path) -> tuple[int, ...]:
-    """Count with Polars: sort by batch and time, and look one row up."""
+    """Count with Polars: sort by batch and time, and compare each row with the one before."""
     import polars as pl  # noqa: PLC0415  # Only who measures it needs it.
 
     col, some = pl.col, lambda terms: reduce(or_, list(terms))
@@ -145,7 +145,7 @@ def polars_shift(path: Path) -> tuple[int, ...]:
 
 
 def _polars_rows(pl: Any, path: Path) -> Any:
-    """Return the columns; the schema is given, for a guess fails where the first lines have nulls."""
+    """Return the columns; the schema is given, because inference fails if the first lines have nulls."""
     counts = pl.Struct(dict.fromkeys(COUNTS, pl.Int64))
     types = {"VARCHAR": pl.String, "BIGINT": pl.Int64}
     schema = {name: types[kind] for name, kind in COLUMNS.items() if kind in types} | {"request_counts": counts}
@@ -163,7 +163,7 @@ def _polars_rows(pl: Any, path: Path) -> Any:
 
 
 def python_loop(path: Path) -> tuple[int, ...]:
-    """Count with a dict of last snapshots, one core; the log must be in order of observation."""
+    """Count with a dict of last snapshots on one core; the log must be in order of observation."""
     try:
         from orjson import loads  # noqa: PLC0415  # Faster, where it is.
     except ImportError:

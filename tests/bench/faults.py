@@ -1,11 +1,11 @@
 """
-Hooks lost, repeated and out of order after faults: `python tests/bench/faults.py [kills] [batches] [rounds] [directory]`.
+Lost, repeated and misordered hooks after faults: `python tests/bench/faults.py [kills] [batches] [rounds] [directory]`.
 
-Pollers are killed (SIGKILL) at random moments, again and again, until at least so many batches have ended; four
-pollers race for the same batches; the server cuts the connections of a poller to PostgreSQL. The table counts hooks that
-were not called, calls that were repeated, and batches whose hooks were called in another order than that of their
-transitions. PostgreSQL is measured if BATCHFSM_POSTGRES has its address, in schemas that are dropped at the end. Nothing is
-asserted but the exit statuses of the pollers.
+Pollers are killed (SIGKILL) at random moments, repeatedly, until at least that many batches have ended; four pollers
+race for the same batches; the server cuts the connections of a poller to PostgreSQL. The table counts hooks that were
+not called, calls that were repeated, and batches whose hooks were called in another order than that of their
+transitions. PostgreSQL is measured if BATCHFSM_POSTGRES has its address, in schemas that are dropped at the end. Only
+the exit statuses of the pollers are asserted.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SEED = 20261125
 
 @contextmanager
 def place(store: str, folder: Path, name: str) -> Iterator[str]:
-    """Where a journal is to be."""
+    """Yield the place of a journal."""
     if store == "SQLite":
         yield str(folder / f"{name}.db")
         return

@@ -1,8 +1,8 @@
 """
-What an audit costs in Spark, beside window SQL in Spark: `python tests/bench/in_spark.py [rows [rounds]]`.
+Time of an audit in Spark, compared with window SQL in Spark: `python tests/bench/in_spark.py [rows [rounds]]`.
 
-One session on two cores, warm before anything is measured; medians of turns. Spark's memory is Java's, and not
-shown. Nothing is asserted.
+One session on two cores, warmed up before the measurement; medians of turns. Spark's memory is that of Java, and is
+not shown. Nothing is asserted.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from batchfsm import audit
 from batchfsm.sql import Table, query
-from bench import eleven, snapshot_log  # A script finds its neighbours so.
+from bench import eleven, snapshot_log  # A script imports its neighbours this way.
 
 KINDS = {
     "VARCHAR": "STRING",
@@ -66,7 +66,7 @@ def main(rows: int, rounds: int) -> None:
                 found = work()
                 if name.startswith("**") and found != truth:
                     print(f"COUNTS DIFFER: {name}")
-                if turn:  # The first one warms up.
+                if turn:  # The first turn is a warm-up.
                     taken[name].append(time.perf_counter() - started)
     print(f"\n| {rows:,} rows, local[2] | s | \u00d7 |\n|---|---|---|")
     anchors = {

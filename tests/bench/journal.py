@@ -1,8 +1,8 @@
 """
-What a journal costs, against a bare committed INSERT: `python tests/bench/journal.py [rounds] [directory]`.
+Time of a journal, compared with a bare committed INSERT: `python tests/bench/journal.py [rounds] [directory]`.
 
-The peer is the least that a durable hook could be: one row, a key and a second, in a SQLite
-file of its own on the same disk, WAL and `synchronous=FULL`, each in its own transaction.
+The peer is the smallest durable hook: one row with a key and a time in another SQLite file on the same disk, with WAL
+and `synchronous=FULL`, and one transaction for each row.
 Medians of interleaved rounds. With BATCHFSM_POSTGRES set to an address, PostgreSQL is measured the same way, in a
 schema that is dropped at the end.
 """
@@ -28,7 +28,7 @@ ROUNDS = 400
 
 
 def bare_sqlite(folder):
-    """Return what commits one row."""
+    """Return a function that commits one row to SQLite."""
     db = sqlite3.connect(Path(folder) / "bare.db", isolation_level=None)
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = FULL")
@@ -38,14 +38,14 @@ def bare_sqlite(folder):
 
 
 def bare_postgres(db):
-    """Return what commits one row."""
+    """Return a function that commits one row to PostgreSQL."""
     db.execute("CREATE TABLE entered (key TEXT PRIMARY KEY, at BIGINT)")
     numbers = count()
     return lambda: db.execute("INSERT INTO entered VALUES (%s, %s)", (f"batch_{next(numbers)}/completed/1", 1))
 
 
 def journaled(journal, *, with_hook):
-    """Return what prepares a batch, and what observes its next step."""
+    """Return a function that prepares a batch, and one that observes its next step."""
     monitor = Monitor(journal=journal)
     if with_hook:
         monitor.on(name="bench")(lambda _: None)
@@ -61,7 +61,7 @@ def journaled(journal, *, with_hook):
 
 
 def measured(peer, parts, rounds):
-    """Print how long each part takes, and against the peer."""
+    """Print the time of each part, and its ratio to the peer."""
     taken = {name: [] for name in parts}
     bare = []
     for _ in range(rounds):

@@ -1,9 +1,9 @@
 """
-What a tracked batch weighs: `python tests/bench/memory.py [batches]`.
+Memory of a tracked batch: `python tests/bench/memory.py [batches]`.
 
-Each batch lives its whole life, four snapshots, each freshly decoded, so that batches share
-only what the monitor makes them share. Growth of resident memory in a fresh process, and,
-in a second one, what tracemalloc counts.
+Each batch has its whole life of four snapshots, each newly decoded, so that batches share only objects that the
+monitor shares. The figures are the growth of resident memory in a new process and, in a second one, the bytes that
+tracemalloc counts.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ WARM = 1_000
 
 
 def observed(monitor, first, last):
-    """Observe the lives of many batches; ids, files and times are each batch's own."""
+    """Observe the lives of many batches; each has its own ids, files and times."""
     for number in range(first, last):
         born = COMPLETED["created_at"] + number * 100
         own = {name: COMPLETED[name] + number * 100 for name in COMPLETED if name.endswith("_at") and COMPLETED[name]}
@@ -41,7 +41,7 @@ def resident():
 
 
 def measured(how, batches):
-    """Return how many bytes a batch takes."""
+    """Return the number of bytes for each batch."""
     if how == "tracemalloc":
         tracemalloc.start()
     size = resident if how == "rss" else lambda: tracemalloc.get_traced_memory()[0]
@@ -56,7 +56,7 @@ def measured(how, batches):
 
 
 def main(batches):
-    """Print the table, each line from a process of its own."""
+    """Print the table; each line is measured in a new process."""
     print(f"{batches:,} batches{'bytes a batch':>22}")
     for how in ("rss", "tracemalloc"):
         command = [sys.executable, __file__, str(batches), how]

@@ -1,8 +1,8 @@
 """
-What `observe` costs, as ratios in one run: `python tests/bench/observe.py [rounds]`.
+Time of `observe`, as ratios in one run: `python tests/bench/observe.py [rounds]`.
 
-Medians of interleaved rounds, since what else runs on a machine slows all parts of a round
-alike. Nothing is asserted: a ratio is read by people, a timed test fails by the weather.
+Medians of interleaved rounds, since other load on the machine slows all parts of a round alike. Nothing is asserted,
+because a timed test would fail under load.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ COMPLETED = {
 
 
 def life(completed):
-    """Return the four snapshots of a batch, given the last."""
+    """Return the four snapshots of a batch, given the last one."""
     total = completed["request_counts"]["total"]
     finalizing = completed | {"status": "finalizing", "completed_at": None, "output_file_id": None}
     running = finalizing | {
@@ -73,13 +73,13 @@ def life(completed):
 
 
 class Dumped:
-    """An SDK object whose dump costs nothing: it was made before."""
+    """An SDK object whose dump costs nothing, because it was made before."""
 
     def __init__(self, wire):
         self.wire = wire
 
     def to_dict(self):
-        """Return the object of the wire."""
+        """Return the wire object."""
         return self.wire
 
 
@@ -87,14 +87,14 @@ FORMS = {"mappings": dict, "JSON texts": json.dumps, "SDK objects": Dumped, "Sna
 
 
 def unchanged(row):
-    """Return what observes one row again and again, and what decodes it."""
+    """Return a function that observes the same row each time, and one that decodes its JSON text."""
     monitor, text = Monitor(), json.dumps(row)
     monitor.observe(row)
     return lambda: monitor.observe(row), lambda: json.loads(text)
 
 
 def history(rows):
-    """Return what observes a whole life with one hook, and fires the same triggers on a bare model."""
+    """Return a function that observes a life with one hook, and one that fires the same triggers on a bare model."""
     monitor, batch_id = Monitor(), parse(rows[0]).id
     monitor.on(name="bench")(lambda _: None)
 

@@ -1,9 +1,9 @@
 """
-What a report costs beyond its audit: gathering, writing, bytes. `python tests/bench/report.py [ROWS [FINDINGS]]`.
+Time and size of a report beyond its audit: `python tests/bench/report.py [ROWS [FINDINGS]]`.
 
-The log has eight snapshots a batch; of so many batches the last one says something it should not. Each audit is
-run three times with what a report draws and three times without, in columns; once row by row, for comparison.
-The medians are printed.
+The log has eight snapshots a batch; in FINDINGS batches the last one breaks a rule. Each audit is run three times with
+the statistics of a report and three times without, in columns; once row by row, for comparison. The medians are
+printed.
 """
 
 import json
@@ -33,18 +33,18 @@ def write_log(path, rows, findings):
 
 
 def timed(act, *args, **options):
-    """Return what something returns, and how long it took; seconds."""
+    """Return the result of a call, and its duration in seconds."""
     begun = perf_counter()
     found = act(*args, **options)
     return found, perf_counter() - begun
 
 
 def main(rows, findings):
-    """Measure, and print."""
+    """Measure and print the table."""
     with TemporaryDirectory() as folder:
         log, page = Path(folder) / "log.jsonl", Path(folder) / "report.html"
         write_log(log, 80_000, 0)
-        batchfsm.audit(log, statistics=True)  # What is compiled, is compiled before the clock runs.
+        batchfsm.audit(log, statistics=True)  # Compile before the measurement starts.
         write_log(log, rows, findings)
         plain, gathered, written = [], [], []
         for _ in range(3):

@@ -1,9 +1,9 @@
 """
-What the row engine costs, as ratios in one run: `python tests/bench/rows.py [--rows N] [--rounds N] [LOG.jsonl ...]`.
+Time of the row engine, as ratios in one run: `python tests/bench/rows.py [--rows N] [--rounds N] [LOG.jsonl ...]`.
 
-The same rows are audited in each form in which they can come, one row at a time, against `json.loads` of
-their lines. Without a file two healthy logs are made: one as a poller of the API writes it today (usage,
-metadata, errors set, unknown keys, text beyond ASCII), one with the bare fields. Nothing is asserted.
+The same rows are audited one at a time in each form that `audit` takes, and compared with `json.loads` of their lines.
+Without a file two healthy logs are made: one as a poller of the API writes it today (usage, metadata, errors, unknown
+keys, text beyond ASCII), one with the bare fields. Nothing is asserted.
 """
 
 from __future__ import annotations
@@ -42,21 +42,21 @@ USAGE: Final = {
 
 
 class Dumped:
-    """An SDK object whose dump costs nothing: it was made before."""
+    """An SDK object whose dump costs nothing, because it was made before."""
 
     def __init__(self, wire: dict[str, Any]) -> None:
         self.id, self._wire = wire["id"], wire
 
-    def model_dump(self, *, warnings: bool = True) -> dict[str, Any]:  # As pydantic's.
-        """Return the object of the wire."""
+    def model_dump(self, *, warnings: bool = True) -> dict[str, Any]:  # The same signature as in pydantic.
+        """Return the wire object."""
         return self._wire
 
 
 def real(number: int, line: dict[str, Any]) -> dict[str, Any]:
-    """Return a line with what real logs have beside the bare fields; what a batch has depends on its id."""
+    """Return a line with the other fields of real logs; the id of the batch decides which ones it has."""
     snapshot = line["snapshot"]
     kind = int(snapshot["id"][-2:], 16) % 10
-    if kind < 7:  ## Seven in ten batches are of models that report usage.
+    if kind < 7:  # Seven in ten batches are of models that report usage.
         snapshot |= {"model": "gpt-5-2025-08-07", "usage": USAGE if snapshot["output_file_id"] else None}
     if kind < 2:
         snapshot["metadata"] = {"customer": "Zoë", "run": str(number)}
@@ -80,7 +80,7 @@ def made(folder: Path, count: int) -> list[Path]:
 
 
 def forms(path: Path) -> dict[str, tuple[Callable[[], Any], Any]]:
-    """Return, by form, what makes a fresh source of the rows and what is done with it."""
+    """Return, by form, a function that makes a new source of the rows, and the function that reads it."""
     lines = path.read_text(encoding="utf-8").splitlines()
     objects = [json.loads(line) for line in lines]
     dumped = [
@@ -108,7 +108,7 @@ def judged(source: Any) -> Report:
 
 
 def judged_texts(source: Iterator[str]) -> Report:
-    """Audit texts, which a list would take for the names of files; they are kept by the audit's own list."""
+    """Audit texts row by row; a list of texts would be taken for file names."""
     return judged(Texts(source))
 
 
@@ -123,7 +123,7 @@ class Texts:
 
 
 def main(paths: list[Path], rounds: int) -> None:
-    """Print a table for each log; medians of rounds in turns."""
+    """Print a table for each log, with medians of rounds in turns."""
     for path in paths:
         roads = forms(path)
         taken: dict[str, list[float]] = {name: [] for name in roads}

@@ -1,9 +1,9 @@
 """
 Requests and lag of schedules: `python tests/bench/schedules.py [--plot FILE.svg]`.
 
-Simulated on the times that real batches took, which are read from `BATCHFSM_SHARED`. `watch` itself is measured, on a
-virtual clock; its peers are arithmetic. All batches of a group are created at once, and the first poll is at that moment.
-A request takes no time, and none fails. Random numbers are seeded, so each run prints the same.
+The simulation uses the times of real batches, which are read from `BATCHFSM_SHARED`. `watch` itself is run, on a
+virtual clock; its peers are computed. All batches of a group are created at once, and the first poll is at that moment.
+A request takes no time, and none fails. Random numbers are seeded, so each run prints the same table.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ class Cost:
     """How old it was at its end."""
 
 
-# ---------------------------------------------------------------- the real world
+# ---------------------------------------------------------------- recorded batches
 
 
 def lives(corpus: Path) -> list[Stamps]:
-    """Return the stamps of every completed batch of OpenAI's, each batch once."""
+    """Return the stamps of each completed batch of OpenAI, once."""
     found: dict[str, Stamps] = {}
     with corpus.open(encoding="utf-8") as lines:
         for row in map(json.loads, lines):
@@ -62,16 +62,16 @@ def lives(corpus: Path) -> list[Stamps]:
 
 
 class Server:
-    """Answers as OpenAI does, at a virtual time; counts what it is asked."""
+    """A server that responds as OpenAI's does, on a virtual clock, and counts requests."""
 
     def __init__(self, group: list[Stamps]) -> None:
-        """Create all batches at once."""
+        """Create all batches at the same time."""
         self.now = float(BORN_AT)
         self.requests = 0
         self._lives = {f"batch_{number}": stamps for number, stamps in enumerate(group)}
         self._ids = list(self._lives)
         self._made: dict[tuple[str, int], dict[str, Any]] = {}
-        self.batches = self  # What a client has.
+        self.batches = self  # The attribute of a client.
 
     def retrieve(self, batch_id: str) -> dict[str, Any]:
         """Return one batch."""
@@ -79,7 +79,7 @@ class Server:
         return self._seen(batch_id)
 
     def list(self, limit: int, after: str | None = None) -> dict[str, Any]:
-        """Return a page; all were created in one second, so any order is the newest first."""
+        """Return a page; all batches were created in the same second, so any order is newest first."""
         self.requests += 1
         begin = 0 if after is None else int(after.removeprefix("batch_")) + 1
         page = self._ids[begin : begin + limit]
@@ -95,12 +95,12 @@ class Server:
         return self._made[batch_id, entered]
 
     def sleep(self, seconds: float) -> None:
-        """Let time pass."""
+        """Advance the clock."""
         self.now += seconds
 
 
 def watched(group: list[Stamps], chance: Random) -> list[Cost]:
-    """Have `watch` watch a group by its default schedule."""
+    """Watch a group with `watch` and its default schedule; return the cost of each batch."""
     server = Server(group)
     ids = [f"batch_{number}" for number in range(len(group))]
     schedule = Schedule(random=chance.random)
@@ -116,7 +116,7 @@ def watched(group: list[Stamps], chance: Random) -> list[Cost]:
 
 
 def polled(delays: Callable[[], Iterator[float]]) -> Callable[[Stamps], Cost]:
-    """Return a function that polls a batch, at once and then after each delay, until it has ended."""
+    """Return a function that polls a batch at once, and then after each delay until it has ended."""
 
     def poll(stamps: Stamps) -> Cost:
         now, requests, waits = 0.0, 1, delays()
@@ -129,13 +129,13 @@ def polled(delays: Callable[[], Iterator[float]]) -> Callable[[Stamps], Cost]:
 
 
 def fixed(delay_s: float) -> Iterator[float]:
-    """Wait as long each time."""
+    """Yield the same delay each time."""
     while True:
         yield delay_s
 
 
 def backing_off(factor: float, delay_s_max: float) -> Iterator[float]:
-    """Wait a second, and each time so many times longer, up to a bound."""
+    """Yield a delay of a second, multiplied by a factor each time up to a bound."""
     delay_s = 1.0
     while True:
         yield delay_s
@@ -154,7 +154,7 @@ PEERS = {
 
 
 def groups(found: list[Stamps], number: int, chance: Random) -> list[list[Stamps]]:
-    """Return the batches in groups of a size, each batch once; or, for one larger group, as often as it takes."""
+    """Return groups of that many batches, each batch once; a larger group than there are batches repeats them."""
     drawn = chance.sample(found, len(found))
     if number > len(drawn):
         return [(drawn * (number // len(drawn) + 1))[:number]]
@@ -190,7 +190,7 @@ HEAD = (
 
 
 def main() -> None:
-    """Print the table; draw it if asked to."""
+    """Print the table; draw it if requested."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--plot", type=Path, help="also draw requests against lag, as SVG; needs matplotlib")
     wanted = parser.parse_args()
@@ -214,7 +214,7 @@ def main() -> None:
 
 
 def draw(costs: dict[str, list[Cost]], path: Path) -> None:
-    """Draw requests a batch against the mean lag, both on logarithmic axes."""
+    """Draw requests for each batch against the mean lag, both on logarithmic axes."""
     import matplotlib as mpl  # noqa: PLC0415  # Only whoever draws needs it.
     from matplotlib.figure import Figure  # noqa: PLC0415
 

@@ -1,5 +1,5 @@
 """
-Where an audit in columns spends its time: `python tests/bench/shares.py LOG [runs]`.
+CPU time of the parts of an audit in columns: `python tests/bench/shares.py LOG [runs]`.
 
 CPU seconds of each part, over all threads, and of the whole process; medians of several runs in one process, after
 one that loads what is needed. A log is made by `tests/bench/snapshot_log.py`. Nothing is asserted.
@@ -28,7 +28,7 @@ PARTS = {
 
 
 def watch(spent: dict[str, float]) -> None:
-    """Count what each part takes from now on; CPU seconds."""
+    """From now on, add up the CPU seconds of each part."""
     for name, places in PARTS.items():
         for owner, attribute in places:
             setattr(owner, attribute, _timed(getattr(owner, attribute), name, spent))

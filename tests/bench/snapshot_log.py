@@ -1,9 +1,9 @@
 """
-Large logs whose every finding is known: `python tests/bench/snapshot_log.py PATH [rows [seed]]`.
+Large logs with known findings: `python tests/bench/snapshot_log.py PATH [rows [seed]]`.
 
-Thousands of batches live at a time, a poller sees each at random moments, and the log is what that
-poller appends. Some rows are damaged, each so that it breaches exactly one rule and no row after it
-does: what was damaged is what an audit has to find, no more and no less.
+Thousands of batches live at a time, a poller observes each at random moments, and appends the snapshots to the log.
+Some rows are damaged, each so that it breaks exactly one rule and no later row does. So an audit has to find exactly
+the damaged rows.
 """
 
 from __future__ import annotations
@@ -46,15 +46,15 @@ def write(
     Write a log of JSON lines.
 
     Args:
-        path: Where to.
-        rows: How many lines, and a few more: no batch is cut off.
-        seed: Another number, another log; the same one, the same bytes.
-        rows_per_batch: How often a batch is seen, on average.
-        share: How many of the rows are damaged, from 0 to 1; roughly.
+        path: The file to write.
+        rows: The minimum number of lines; a few more are written, so that no batch is cut off.
+        seed: The seed of the random numbers; the same seed gives the same bytes.
+        rows_per_batch: The average number of snapshots of a batch.
+        share: The approximate share of damaged rows, from 0 to 1.
         order: `time`, as a poller appends, or `shuffled`.
 
     Returns:
-        How many findings each rule has.
+        The number of findings of each rule.
     """
     dice = Random(seed)  # noqa: S311  # Dice, no secrets.
     truth: Counter[str] = Counter()
@@ -66,7 +66,7 @@ def write(
 
 
 def to_parquet(path: Path, target: Path) -> None:
-    """Write the rows of a log once more, as Parquet: typed columns, nested counts, errors and metadata as text."""
+    """Write the rows of a log as Parquet: typed columns, nested counts, errors and metadata as text."""
     import duckdb  # noqa: PLC0415  # 100 MB, which a process that only makes lines need not load.
 
     with duckdb.connect() as connection:
@@ -74,7 +74,7 @@ def to_parquet(path: Path, target: Path) -> None:
 
 
 def typed(path: Path) -> str:
-    """Return a query that reads a log, of JSON lines or Parquet, into typed columns, of which none is guessed."""
+    """Return a query that reads a log of JSON lines or Parquet into typed columns, without inference."""
     if path.suffix == ".parquet":
         return f"SELECT * FROM read_parquet('{path}')"  # noqa: S608
     struct = ", ".join(f'"{name}" {kind}' for name, kind in COLUMNS.items())
@@ -88,7 +88,7 @@ def typed(path: Path) -> str:
 def _log(
     dice: Random, *, rows: int, rows_per_batch: int, share: float, truth: Counter[str]
 ) -> Iterator[tuple[int, damage.Row]]:
-    """Yield the rows of all batches in order of observation, with those seconds."""
+    """Yield the rows of all batches with their times, in order of observation."""
     alive: list[tuple[int, int, damage.Row, Iterator[tuple[int, damage.Row]]]] = []
     due = born = 0
     while due < rows or alive:
@@ -108,7 +108,7 @@ def _log(
 def _life(
     dice: Random, number: int, created: int, *, views: int, share: float, truth: Counter[str]
 ) -> Iterator[tuple[int, damage.Row]]:
-    """Yield the snapshots of a batch, with the seconds at which they are seen."""
+    """Yield the snapshots of a batch with their times of observation."""
     moments, snapshot = _moments(dice, created), _snapshots(dice, number, created)
     span_s = int((moments[-1][1] - created) * 1.2) + 60
     seen = sorted(created + int(dice.random() * span_s) for _ in range(views))
@@ -116,7 +116,7 @@ def _life(
     for view, at in enumerate(seen, 1):
         row = snapshot(moments, at)
         shown: tuple[str | None, damage.Row] = (None, row)
-        # Half of the damage befalls last rows; there is one in `views`.
+        # Half of the damage is to last rows, one of which is in each `views` rows.
         if view == views > 1 and dice.random() < share * views / 2:
             shown = damage.last_row(dice, row, before, first, at)
         elif dice.random() < share / 2:
@@ -128,7 +128,7 @@ def _life(
 
 
 def _moments(dice: Random, created: int) -> list[tuple[str, int]]:
-    """Return the statuses of a life, each with its second."""
+    """Return the statuses of a life with their times."""
     validated = created + 2 + int(dice.expovariate(1 / 90))
     stopped = validated + min(int(dice.lognormvariate(8, 1.2)), DAY_S - 4_000) + 2
     fate, dawdling = dice.random(), dice.randint(2, 900)
@@ -145,7 +145,7 @@ def _moments(dice: Random, created: int) -> list[tuple[str, int]]:
 
 
 def _snapshots(dice: Random, number: int, created: int) -> Any:
-    """Return what makes the snapshots of a batch: a function of its moments and a second."""
+    """Return a function that makes the snapshot of a batch from its statuses and a time."""
     total, endpoint = 1 + int(dice.expovariate(1 / 400)), dice.choice(ENDPOINTS)
     same = {
         "id": f"batch_{created:08x}{number:024x}", "object": "batch", "endpoint": endpoint, "errors": None,
@@ -176,7 +176,7 @@ def _snapshots(dice: Random, number: int, created: int) -> Any:
 
 
 def _shuffled(lines: Iterable[str], dice: Random) -> Iterator[str]:
-    """Yield lines in any order: dealt out to files, each of which fits into memory."""
+    """Yield lines in random order, distributed over files that each fit into memory."""
     with ExitStack() as stack:
         parts = [stack.enter_context(TemporaryFile("w+", encoding="utf-8")) for _ in range(PARTS)]
         for line in lines:

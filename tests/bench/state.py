@@ -1,8 +1,8 @@
 """
-What it costs to keep a state: `python tests/bench/state.py [rows]`.
+Time and memory of an audit with a state file: `python tests/bench/state.py [rows]`.
 
-Each run is a process of its own, row by row: a log of four snapshots a batch without a state, the same log into
-a new state, and the next day's log of the same batches out of it. Nothing is asserted.
+Each run is a new process, row by row: a log of four snapshots a batch without a state, the same log into a new state,
+and the next day's log of the same batches with that state. Nothing is asserted.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ ROWS_PER_BATCH = 4
 
 
 def run(log: str, state: str) -> None:
-    """Audit a log, and print what it took as one line of JSON; a state without a name is none."""
+    """Audit a log, and print the figures as one line of JSON; an empty name means no state."""
     from batchfsm import audit  # noqa: PLC0415  # Each process loads what it measures.
 
     started = perf_counter()
@@ -37,7 +37,7 @@ def run(log: str, state: str) -> None:
 
 
 def measured(log: Path, state: Path | str) -> dict[str, Any]:
-    """Audit a log in a process of its own."""
+    """Audit a log in a new process."""
     command = [sys.executable, str(HERE), "--run", str(log), str(state)]
     answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     found: dict[str, Any] = json.loads(answer)

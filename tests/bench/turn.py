@@ -1,7 +1,7 @@
 """
 One run of one peer: `python tests/bench/turn.py PEER LOG`, as `audit.py` starts it.
 
-It loads the libraries of the peer and no others, checks the log, and prints its counts as one line of JSON.
+The process loads only the libraries of the peer, checks the log, and prints its counts as one line of JSON.
 """
 
 from __future__ import annotations
