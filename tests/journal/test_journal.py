@@ -300,7 +300,7 @@ def test_what_somebody_alive_holds_nobody_else_gets(desk):
 
 
 def test_what_comes_behind_somebody_elses_first_try_is_left_to_whoever_has_that(desk):
-    """Neither its writer nor a third owner can claim it; a failed first attempt blocks no later delivery."""
+    """The owner of the earlier delivery claims both; a failed first attempt blocks no later delivery."""
     journal, other = desk.open(), desk.open()
     me, she = journal.register_owner(unheard), other.register_owner(unheard)
     journal.commit(change(me, (BORN, ("h",))))

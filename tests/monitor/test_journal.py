@@ -578,7 +578,7 @@ def test_a_race_that_is_lost_for_ever_is_an_error(desk):
 
 
 class Away:
-    """A journal that is unavailable while told so; with `lies` a call takes effect and still raises."""
+    """A journal that is unavailable on request; with `lies` a call takes effect and still raises."""
 
     def __init__(self, journal: SQLiteJournal) -> None:
         """Take the journal to forward to."""

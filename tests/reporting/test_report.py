@@ -288,7 +288,7 @@ def test_findings_are_rows(whole):
 
 
 def test_what_is_not_listed_is_said(tmp_path):
-    """If the list of findings was cut off, the page says so; the counts stay exact."""
+    """If the list of findings was cut off, the page has a note of that; the counts stay exact."""
     log = [snap("v", id=f"b{number}", expires_at=None) for number in range(9)]
 
     assert "The first 4 of 9 findings" in paged(audit(log, max_findings=4), tmp_path).text

@@ -244,7 +244,7 @@ def printed(browser, tmp_path_factory):
 
 
 def test_500_findings_are_printed_on_less_than_15_pages(printed):
-    """Only some timelines are printed, and the print says so."""
+    """Only some timelines are printed, and the print has a note of that."""
     assert 15 > len(re.findall(rb"/Type\s*/Page\b", printed))
 
 
