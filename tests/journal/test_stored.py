@@ -145,7 +145,7 @@ def test_what_json_has_not_is_kept_as_text():
 
 @given(log=logs, dialect=dialects)
 def test_every_transition_survives_the_round_trip(log: list[Any], dialect: Dialect):
-    """It is so with and without its snapshot."""
+    """The transition is the same with its snapshot and without it."""
     fold, track = Fold(dialect), BatchRecord()
     for wire, clock in written(log):
         if (snapshot := read(wire, clock, dialect)) is None:

@@ -112,7 +112,7 @@ def test_restoring_fires_no_hook(desk):
 
 
 def test_to_look_for_what_was_never_seen_is_a_key_error(desk):
-    """It is so with and without a journal."""
+    """The error is raised with and without a journal."""
     with pytest.raises(KeyError):
         desk.monitor()["batch_1"]
     with pytest.raises(KeyError):
@@ -398,7 +398,7 @@ def test_a_clock_that_is_set_back_delays_nothing(desk, journaled):
 
 @pytest.mark.parametrize("journaled", [True, False])
 def test_after_ten_tries_a_hook_is_given_up(desk, journaled):
-    """The last error says so; then the hook is called only if the delivery is requeued."""
+    """The last error has a note of that; with a journal the hook is called again only after `requeue_dead`."""
     listener, errors = Subscription(*[ValueError() for _ in range(TRIES_MAX)]), []
     monitor = desk.monitor(listener) if journaled else Monitor()
     if not journaled:
@@ -996,7 +996,7 @@ def test_a_cancellation_when_all_has_been_called_takes_nothing_from_whoever_is_n
 
 
 def test_a_cancelled_redeliver_leaves_the_rest_for_the_next(desk):
-    """The error that could not be stored is named in a note, too."""
+    """The next `redeliver` calls the hooks; a closed journal raises JournalError in a task, too."""
     listener = Subscription(ValueError(), asyncio.CancelledError())
     monitor = desk.monitor(listener, kind=AsyncMonitor)
 

@@ -153,7 +153,7 @@ def test_without_a_time_of_creation_the_birth_is_implied():
 
 @pytest.mark.parametrize("path", PATHS)
 def test_the_same_status_emits_nothing(path: str):
-    """It is so for any number of observations, of one object or of equal ones."""
+    """No repetition emits a transition, whether of the same object or of an equal one."""
     monitor = Monitor()
     listener = listening(monitor)
     monitor.observe(snap(path))
