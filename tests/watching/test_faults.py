@@ -1,4 +1,4 @@
-"""Faults of the transport, at every poll of a lifecycle: the keys are those of a run without any."""
+"""A fault of the transport at any poll of a lifecycle changes no key that hooks receive."""
 
 import asyncio
 import itertools
@@ -17,7 +17,7 @@ PATHS = ("vpzc", "vpze", "vpgx", "vgx", "vf")
 
 
 def stale(server):
-    """Answer as a cache does that is ten seconds behind."""
+    """Return the response of a stale replica: the batch as it was ten seconds ago."""
     life = server.lives["batch_1"]
     return 200, {}, json.dumps(life.seen(max(server.clock() - 10, life.born_at)))
 
@@ -27,12 +27,12 @@ NAMES = (*FAULTS, STALE)
 
 
 def faults_of(faults):
-    """Return the faults of a server, one a request, for a mapping of request numbers to names."""
+    """Return the server's faults, one for each request, for a mapping of request numbers to fault names."""
     return [{**FAULTS, STALE: stale}.get(faults.get(nth)) for nth in range(max(faults, default=-1) + 1)]
 
 
 class Bench:
-    """One server and one client for many runs: to make a client takes longer than a run."""
+    """One server and one client for many runs, because creating a client takes longer than a run."""
 
     def __init__(self, path, *, number=1):
         self.lives = [
@@ -42,13 +42,13 @@ class Bench:
         self.client = self.server.client()
 
     def begin(self, faults):
-        """Begin anew, with some faults."""
+        """Reset the server and set its faults."""
         self.server.clock, self.server.requests = Clock(), []
         self.server.faults = faults_of(faults)
         return {"clock": self.server.clock, "schedule": PACE}
 
     def run(self, faults):
-        """Watch to the end; return the keys that hooks had, and those that were yielded."""
+        """Watch to the end; return the keys that hooks received, and the keys that the watch yielded."""
         options, monitor, heard = self.begin(faults), Monitor(), []
         monitor.on(name="hear")(lambda transition: heard.append(transition.key))
         ids = [life.batch_id for life in self.lives]
@@ -56,7 +56,7 @@ class Bench:
         return heard, [each.key for each in watching]
 
     async def arun(self, faults):
-        """Do the same with an async client."""
+        """Watch to the end with an async client; return the same as `run`."""
         options, monitor, heard = self.begin(faults), AsyncMonitor(), []
         monitor.on(name="hear")(lambda transition: heard.append(transition.key))
         ids = [life.batch_id for life in self.lives]
@@ -65,12 +65,12 @@ class Bench:
         return heard, [each.key async for each in watching]
 
     def holds(self, faults, expected):
-        """Tell whether each key came once, to hooks and to whoever iterates, and all of them came."""
+        """Return whether hooks received, and the watch yielded, exactly the expected keys."""
         heard, yielded = self.run(faults)
         return sorted(heard) == sorted(yielded) == expected
 
     def clean(self):
-        """Return the keys of a run without faults, and how many requests it took."""
+        """Return the keys of a run without faults, and the number of its requests."""
         heard, yielded = self.run({})
         assert heard == yielded
         return sorted(heard), len(self.server.requests)
@@ -78,7 +78,7 @@ class Bench:
 
 @pytest.mark.parametrize("path", [PATHS[0], *(pytest.param(path, marks=pytest.mark.slow) for path in PATHS[1:])])
 def test_one_fault_at_any_poll_changes_no_key(path):
-    """Every fault, at every request of a life."""
+    """Each fault is tried at each request of a lifecycle."""
     bench = Bench(path)
     expected, requests = bench.clean()
     assert list(words(path)) == [life.split("/")[1] for life in bench.run({})[0]]
@@ -90,8 +90,8 @@ def test_one_fault_at_any_poll_changes_no_key(path):
 
 
 def some_pairs(requests, number, seed):
-    """Return pairs of faults at two requests, some of them in a row."""
-    chance = random.Random(seed)  # noqa: S311  # The same ones each time.
+    """Return pairs of faults at two requests, some of them consecutive."""
+    chance = random.Random(seed)  # noqa: S311
     return [{nth: chance.choice(NAMES) for nth in chance.sample(range(requests), 2)} for _ in range(number)]
 
 
@@ -99,7 +99,7 @@ def some_pairs(requests, number, seed):
     "path, number", [("vpzc", 40), *(pytest.param(path, 400, marks=pytest.mark.slow) for path in PATHS)]
 )
 def test_two_faults_change_no_key(path, number):
-    """A sample of pairs."""
+    """A sample of pairs of faults at two requests leaves the keys unchanged."""
     bench = Bench(path)
     expected, requests = bench.clean()
 
@@ -109,7 +109,7 @@ def test_two_faults_change_no_key(path, number):
 @pytest.mark.slow
 @pytest.mark.parametrize("path", PATHS)
 def test_all_pairs_of_a_kind_change_no_key(path):
-    """One kind of fault, twice; a third 404 in a row would mean gone."""
+    """The same fault occurs at each pair of requests; a third 404 in a row would mean that the batch is gone."""
     bench = Bench(path)
     expected, requests = bench.clean()
     tried = [dict.fromkeys(pair, name) for name in NAMES for pair in itertools.combinations(range(requests), 2)]
@@ -119,7 +119,7 @@ def test_all_pairs_of_a_kind_change_no_key(path):
 
 @pytest.mark.parametrize("nth", [0, 2])
 def test_an_async_client_loses_nothing_either(nth):
-    """The classes are the same; so a sample will do."""
+    """A sample of the faults suffices, because the async client raises the same exception classes."""
     bench = Bench("vpzc")
     expected, _ = bench.clean()
 
@@ -130,7 +130,7 @@ def test_an_async_client_loses_nothing_either(nth):
 
 @pytest.mark.slow
 def test_one_fault_in_any_sweep_changes_no_key():
-    """Twelve batches, asked for by pages: a page may be anything, too."""
+    """Twelve batches are polled by list, and the fault replaces any one page."""
     bench = Bench("vpzc", number=12)
     expected, requests = bench.clean()
     assert 48 == len(expected)
@@ -140,7 +140,7 @@ def test_one_fault_in_any_sweep_changes_no_key():
 
 
 def test_a_server_that_is_down_for_hours_changes_no_key():
-    """A thousand faults in a row, of every kind but those that mean gone."""
+    """A thousand faults in a row, of every kind except 404, leave the keys unchanged."""
     bench = Bench("vpzc")
     expected, _ = bench.clean()
     kinds = [name for name in FAULTS if name not in ("404", "302")]
@@ -152,14 +152,14 @@ def test_a_server_that_is_down_for_hours_changes_no_key():
 
 
 class Fuse:
-    """Raises once: at the n-th of the points at which it is asked."""
+    """Raises an exception once, at the n-th call of `tick`."""
 
     def __init__(self, nth, error):
         self.left, self.error = nth, error
         self.has_blown = False
 
     def tick(self):
-        """Count a point, or raise."""
+        """Count a call; raise at the n-th."""
         if self.left == 0 and not self.has_blown:
             self.has_blown = True
             raise self.error
@@ -167,7 +167,7 @@ class Fuse:
 
 
 def interrupted(fuse, log):
-    """Watch until interrupted, then with the same monitor to the end; return the keys that hooks had."""
+    """Watch until interrupted, then with the same monitor to the end; return the keys that hooks received."""
     clock, monitor, heard = Clock(), Monitor(), []
     life = Life("vpzc", at=[0, 10, 20, 30])
 
@@ -194,14 +194,14 @@ def interrupted(fuse, log):
 
     try:
         follow()
-    except BaseException as error:  # noqa: BLE001  # Whatever the fuse has.
+    except BaseException as error:  # noqa: BLE001  # The fuse raises any exception class.
         assert error is fuse.error
         follow()
     return heard
 
 
 async def cancelled(fuse):
-    """Do the same in a task, where a cancellation comes at what is awaited."""
+    """Do the same in a task that is cancelled at an `await`."""
     clock, monitor, heard = Clock(), AsyncMonitor(), []
     life = Life("vpzc", at=[0, 10, 20, 30])
 
@@ -239,7 +239,7 @@ async def cancelled(fuse):
 
 
 def all_points(run, error):
-    """Blow the fuse at each point in turn, until there is none left; yield what each run heard."""
+    """Interrupt a run at each point in turn until no point is left; yield the keys of each run."""
     for nth in itertools.count():
         fuse = Fuse(nth, error())
         heard = run(fuse)
@@ -250,7 +250,7 @@ def all_points(run, error):
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
 def test_an_interrupt_anywhere_loses_nothing(error, tmp_path):
-    """While it asks, waits, calls a hook, tells, or hands over; the log is whole, too."""
+    """The interrupt comes during a request, a sleep, a hook, an event or a yield; the log is complete, too."""
     expected = interrupted(Fuse(-1, error()), None)
 
     runs = list(all_points(lambda fuse: interrupted(fuse, tmp_path / "log"), error))
@@ -262,7 +262,7 @@ def test_an_interrupt_anywhere_loses_nothing(error, tmp_path):
 
 
 def test_a_cancellation_anywhere_loses_nothing():
-    """The same in a task."""
+    """The task is cancelled at each `await` in turn."""
     expected = asyncio.run(cancelled(Fuse(-1, asyncio.CancelledError())))
 
     runs = list(all_points(lambda fuse: asyncio.run(cancelled(fuse)), asyncio.CancelledError))

@@ -1,4 +1,4 @@
-"""Lists that are wrong: a list is a hint, and a retrieve is the truth."""
+"""Wrong lists: a watch checks the rows of a list against retrieves."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ STALE = ListProblem(
 
 
 class StaleServer(Server):
-    """A server whose list shows batches as they were at a time, for ever from then on."""
+    """A server whose list never changes after a given time."""
 
     stale_from = 0
     stale_ids = None
@@ -45,7 +45,7 @@ class StaleServer(Server):
 
 
 def lives(number, at=(0, 5, 600, 610)):
-    """Return so many batches that end after ten minutes."""
+    """Return this many lifecycles that end after ten minutes."""
     return [Life("vpzc", batch_id=f"batch_{index}", at=at) for index in range(number)]
 
 
@@ -59,7 +59,7 @@ def watched(server, *ids, **options):
 @pytest.mark.parametrize("stale_from", [0, 7, 300, 605])
 @pytest.mark.parametrize("has_ids", [True, False])
 def test_a_list_that_is_not_updated_is_given_up(stale_from, has_ids):
-    """It takes two polls; one event says why batches are retrieved one by one from then on."""
+    """The watch detects it within two polls, emits one event, and retrieves each batch by itself from then on."""
     server = StaleServer(*lives(12), clock=Clock())
     server.stale_from = stale_from
 
@@ -72,7 +72,7 @@ def test_a_list_that_is_not_updated_is_given_up(stale_from, has_ids):
 
 
 def test_a_list_that_is_partly_stale_is_given_up():
-    """The retrieves in turn find the batches that it does not update."""
+    """Retrieves of one batch at a time find the batches that the list does not update."""
     server = StaleServer(*lives(12), clock=Clock())
     server.stale_ids = {"batch_3", "batch_8"}
 
@@ -83,7 +83,7 @@ def test_a_list_that_is_partly_stale_is_given_up():
 
 
 def test_an_async_watch_gives_a_stale_list_up_alike():
-    """With the same requests."""
+    """The async watch sends the same requests."""
     plain, waited = (StaleServer(*lives(12), clock=Clock()) for _ in range(2))
     watched(plain, *plain.lives)
 
@@ -97,7 +97,7 @@ def test_an_async_watch_gives_a_stale_list_up_alike():
 
 
 def test_a_fresh_list_is_never_given_up():
-    """However batches change between two polls."""
+    """The list stays in use however batches change between two polls."""
     server = Server(
         *[Life("vpzc", batch_id=f"batch_{n}", at=[0, n, 40 * n, 41 * n]) for n in range(1, 30)], clock=Clock()
     )
@@ -109,7 +109,7 @@ def test_a_fresh_list_is_never_given_up():
 
 
 def test_a_list_with_fewer_fields_is_not_stale():
-    """Fields that it leaves out prove nothing; its rows without news are polls without news."""
+    """Missing fields are no evidence; a row without changes counts as a poll without changes."""
     server = Server(*lives(12), clock=Clock())
     shown = Server._page
 
@@ -131,7 +131,7 @@ def test_a_list_with_fewer_fields_is_not_stale():
 
 
 def test_a_row_that_cannot_be_read_is_retrieved():
-    """A row without a status, or of another batch, shows nothing."""
+    """A row without a status is replaced by a retrieve."""
     server = Server(*lives(12), clock=Clock())
     shown = Server._page
 
@@ -147,7 +147,7 @@ def test_a_row_that_cannot_be_read_is_retrieved():
 
 
 def test_a_batch_is_retrieved_by_itself_when_it_makes_no_progress():
-    """Before it is reported: the list may not be updated."""
+    """Before a batch is reported as stalled, it is retrieved by itself, because the list may be stale."""
     server, told = Server(*lives(12, at=[0, 5, 50_000, 50_010]), clock=Clock()), []
 
     def tell(stalled):
@@ -166,7 +166,7 @@ STATUSES = ["v", "vp", "vpz", "vpzc", "vpg", "vpgx", "vf", "vpze"]
 @pytest.mark.parametrize("known", STATUSES)
 @pytest.mark.parametrize("shown", STATUSES)
 def test_the_age_of_a_row_follows_the_lifecycle(known, shown):
-    """Equal rows are the same, prefixes of a path are behind, all others are news."""
+    """Equal rows have the same age, a row with a prefix of the path is older, any other row is newer."""
     watching = WatchedBatch(batch_id="batch_1", row=to_row(parse(snap(known))))
 
     age = watching.age_of(to_row(parse(snap(shown))), topology(OPENAI))
@@ -175,7 +175,7 @@ def test_the_age_of_a_row_follows_the_lifecycle(known, shown):
 
 
 def test_a_lower_count_is_behind_and_a_higher_one_is_news():
-    """A missing one is neither."""
+    """A missing count is neither older nor newer."""
     batch = snap("vp", request_counts={"total": 100, "completed": 40, "failed": 2})
     watching = WatchedBatch(batch_id="batch_1", row=to_row(parse(batch)))
 
@@ -198,7 +198,7 @@ pages = st.lists(
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(pages=pages, has_ids=st.booleans())
 def test_pages_in_any_order_end_and_hide_nothing_silently(pages, has_ids):
-    """A poll of any cycle of pages ends; it ends the watch only if the list was whole, and all open batches were shown."""
+    """A poll of any cycle of pages ends; it ends the watch only if the list was whole and showed all open batches."""
     server = Server(clock=Clock())
     shown = iter(pages * 50)
 
@@ -228,7 +228,7 @@ def test_pages_in_any_order_end_and_hide_nothing_silently(pages, has_ids):
 
 
 def test_a_list_that_fails_for_long_is_tried_while_nothing_else_answers():
-    """A server that is down altogether is no reason to give its list up."""
+    """The list is not given up, because the whole server may be down."""
     server = Server(*lives(12), clock=Clock(), faults=[FAULTS["500"]] * 30)
 
     transitions, told = watched(server, *server.lives)
@@ -238,7 +238,7 @@ def test_a_list_that_fails_for_long_is_tried_while_nothing_else_answers():
 
 
 def test_a_list_that_fails_while_its_batches_answer_is_read_on_without_ids():
-    """There is nothing else to find batches by."""
+    """A watch without ids has no other way to find batches."""
     server = Server(Life("vpzc"), clock=Clock(), list_faults=[None, *[FAULTS["500"]] * 5])
 
     with suppress(WatchTimeoutError):

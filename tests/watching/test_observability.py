@@ -18,8 +18,8 @@ from support.server import FAULTS, Clock, Life, Server
 NS = 1_000_000_000
 
 
-def counted(server, *ids, schedule=Schedule(jitter=0), **options):  # noqa: B008  # It is frozen.
-    """Watch to the end, counting; return what Prometheus would scrape, by name and labels."""
+def counted(server, *ids, schedule=Schedule(jitter=0), **options):  # noqa: B008
+    """Watch to the end with metrics; return the samples of the registry, by name and labels."""
     registry = CollectorRegistry()
     clock = server.clock
     told = metrics.Metrics(registry)
@@ -33,7 +33,7 @@ def counted(server, *ids, schedule=Schedule(jitter=0), **options):  # noqa: B008
 
 
 def scraped(registry):
-    """Return the samples of a registry, but for those at zero."""
+    """Return the samples of a registry that are not zero."""
     lines = [line for line in generate_latest(registry).decode().splitlines() if not line.startswith("#")]
     pairs = (line.rsplit(" ", 1) for line in lines if "_created" not in line)
     return {name.removeprefix("batchfsm_"): float(value) for name, value in pairs if float(value)}
@@ -43,7 +43,7 @@ def scraped(registry):
 
 
 def test_a_life_is_counted():
-    """Its transitions with their evidence, how long each status took, how late it was seen."""
+    """Metrics count each transition with its evidence, the time in each status, and the delay of each observation."""
     seen = counted(Server(Life("vpzc", at=[0, 7, 300, 304]), clock=Clock()), "batch_1")
 
     assert 1 == seen['transitions_total{evidence="observed",source="",target="validating"}']
@@ -59,7 +59,7 @@ def test_a_life_is_counted():
 
 
 def test_open_batches_are_gauged_and_ended_ones_are_not():
-    """By status."""
+    """The gauge has one value for each status."""
     clock = Clock()
     server = Server(Life("vp"), Life("vpzc", batch_id="batch_2"), Life("v", batch_id="batch_3"), clock=clock)
     registry = CollectorRegistry()
@@ -75,7 +75,7 @@ def test_open_batches_are_gauged_and_ended_ones_are_not():
 
 
 def test_what_goes_wrong_is_counted():
-    """Failed looks by kind, findings, hooks that raised, standstills, batches dropped."""
+    """Metrics count failed polls by kind, findings, hooks that raised, stalls and dropped batches."""
     monitor = Monitor()
 
     @monitor.on("in_progress")
@@ -98,14 +98,14 @@ def test_what_goes_wrong_is_counted():
 
 
 def test_a_list_that_was_refused_is_no_batch():
-    """It is a failed look."""
+    """It is counted as a failed poll."""
     seen = counted(Server(clock=Clock(), faults=[(401, {}, "")]))
 
     assert {'poll_errors_total{kind="fatal"}': 1} == seen
 
 
 def test_a_batch_that_was_dropped_is_open_no_more():
-    """It leaves the gauge."""
+    """The gauge of open batches does not include it."""
     registry = CollectorRegistry()
     told = metrics.Metrics(registry)
     faults = [None, *[FAULTS["404"]] * 3]
@@ -121,7 +121,7 @@ def test_a_batch_that_was_dropped_is_open_no_more():
 
 
 def test_problems_of_lists_and_uncounted_failures_are_counted():
-    """A failed request that an earlier event stands for is added by the next one; pending results are not counted."""
+    """The next event adds the failed requests that had no event of their own; pending results are not counted."""
     registry = CollectorRegistry()
     told = metrics.Metrics(registry)
 
@@ -134,7 +134,7 @@ def test_problems_of_lists_and_uncounted_failures_are_counted():
 
 
 def test_null_stamps_make_no_durations():
-    """Nor lags."""
+    """Null timestamps make no lags either."""
     batch = snap("vpzc", in_progress_at=None)
 
     class SnapshotSource:
@@ -152,7 +152,7 @@ def test_null_stamps_make_no_durations():
 
 
 def test_a_look_without_a_time_is_no_last_success():
-    """An event without a time of observation is counted."""
+    """No metric changes."""
     registry = CollectorRegistry()
     metrics.Metrics(registry)(PollSucceeded(batch_id="batch_1", snapshot=parse(snap("v")), transitions=(), findings=()))
 
@@ -160,7 +160,7 @@ def test_a_look_without_a_time_is_no_last_success():
 
 
 def test_the_default_registry_is_the_one_that_is_served():
-    """A second time it is taken."""
+    """A second `Metrics` on the default registry is a duplicate."""
     metrics.Metrics()
 
     with pytest.raises(ValueError, match="Duplicated timeseries"):
@@ -172,7 +172,7 @@ def test_the_default_registry_is_the_one_that_is_served():
 
 @pytest.fixture
 def provider():
-    """Return a provider of tracers that keeps its spans."""
+    """Return a tracer provider that keeps its spans."""
     exporter = InMemorySpanExporter()
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
@@ -182,7 +182,7 @@ def provider():
 
 
 def traced(provider, *batches, dialect="openai"):
-    """Observe some snapshots with a monitor that traces; return the spans by name."""
+    """Observe some snapshots with a traced monitor; return the spans by name."""
     monitor = Monitor(dialect)
     tracing.follow(monitor, provider)
     for batch in batches:
@@ -191,7 +191,7 @@ def traced(provider, *batches, dialect="openai"):
 
 
 def test_a_batch_that_has_ended_is_a_trace(provider):
-    """With the true times of its statuses, those between two polls included."""
+    """The spans have the true times of all statuses, those between two polls included."""
     usage = {"input_tokens": 10, "output_tokens": 20, "total_tokens": 30}
 
     spans = traced(provider, snap("v"), snap("vpzc", usage=usage))
@@ -219,7 +219,7 @@ def test_a_batch_that_has_ended_is_a_trace(provider):
 
 
 def test_it_is_a_trace_of_its_own(provider):
-    """Whatever the poller is at."""
+    """The span that is current in the poller does not become its parent."""
     with provider.get_tracer("mine").start_as_current_span("poll"):
         traced(provider, snap("vpzc"))
 
@@ -231,21 +231,21 @@ def test_it_is_a_trace_of_its_own(provider):
     "path, code", [("vf", StatusCode.ERROR), ("vpze", StatusCode.ERROR), ("vpgx", StatusCode.UNSET)]
 )
 def test_what_failed_and_what_expired_is_an_error(provider, path, code):
-    """A cancelled batch is no error."""
+    """A cancelled batch is not an error."""
     spans = traced(provider, snap(path))
 
     assert code == spans["batch_job /v1/chat/completions"].status.status_code
 
 
 def test_a_batch_is_traced_once(provider):
-    """A later look makes no other trace; an open batch makes none."""
+    """A later poll makes no second trace; an open batch makes none."""
     traced(provider, snap("v"), snap("vpzc"), snap("vpzc"), snap("vp", id="batch_2"))
 
     assert 4 == len(provider.spans())
 
 
 def test_what_is_null_is_no_attribute(provider):
-    """Nor a span, without a stamp."""
+    """Null fields have no attribute, and a status without a timestamp has no span."""
     batch = snap("vpzc", endpoint=None, model=None, request_counts=None, in_progress_at=None)
 
     spans = traced(provider, batch)
@@ -255,12 +255,12 @@ def test_what_is_null_is_no_attribute(provider):
 
 
 def test_a_batch_without_any_stamp_leaves_no_trace(provider):
-    """There is no time to give it."""
+    """The spans would have no start time."""
     assert {} == traced(provider, snap("vf", created_at=None, failed_at=None))
 
 
 def test_stamps_out_of_order_make_no_negative_time(provider):
-    """A span ends when it began, at the least."""
+    """A span ends no earlier than it begins."""
     spans = traced(provider, snap("vpzc", at=[0, 500, 100, 200]))
 
     assert all(span.start_time <= span.end_time for span in spans.values())
@@ -268,7 +268,7 @@ def test_stamps_out_of_order_make_no_negative_time(provider):
 
 
 def test_an_async_monitor_can_be_followed_too(provider):
-    """The hook is a plain function."""
+    """The tracing hook is a plain function, which an AsyncMonitor calls, too."""
     monitor = AsyncMonitor()
     tracing.follow(monitor, provider)
 
@@ -278,7 +278,7 @@ def test_an_async_monitor_can_be_followed_too(provider):
 
 
 def test_without_a_provider_it_goes_to_the_global_one():
-    """Which does nothing, if nobody has set one."""
+    """Without a global provider nothing is recorded and nothing fails."""
     monitor = Monitor()
     tracing.follow(monitor)
 
@@ -293,7 +293,7 @@ def test_without_a_provider_it_goes_to_the_global_one():
     ],
 )
 def test_without_its_library_it_says_what_to_install(monkeypatch, module, call, extra):
-    """The extra is named."""
+    """The error names the extra."""
     monkeypatch.setitem(sys.modules, module, None)
 
     with pytest.raises(MissingExtraError, match=rf"'batchfsm\[{extra}\]'"):

@@ -1,4 +1,4 @@
-"""Requests with a server that is slow, sends too much or redirects: each has a deadline, and other batches go on."""
+"""Requests to servers that are slow, send too much or redirect: each has a deadline, and other batches go on."""
 
 import asyncio
 import gzip
@@ -27,7 +27,7 @@ SLOW_SERVERS = {
 
 @contextmanager
 def slow_server(first, drop):
-    """Answer requests for `ok` at once, others with `first` and then a `drop` from time to time; yields the base URL."""
+    """Answer requests for `ok` at once; answer others with `first`, then a `drop` now and then; yield the base URL."""
     listening, is_over = socket.create_server(("127.0.0.1", 0)), threading.Event()
     body = json.dumps(snap("vpzc", id="ok")).encode()
 
@@ -61,7 +61,7 @@ def slow_server(first, drop):
 
 @pytest.fixture
 def brief(monkeypatch):
-    """Make a request slow and overdue soon."""
+    """Give requests a short deadline."""
     monkeypatch.setattr(loop, "SLOW_S", 0.01)
     monkeypatch.setattr(loop, "REQUEST_S_MAX", 1.0)
 
@@ -73,7 +73,7 @@ def options(told):
 
 @pytest.mark.parametrize("name", SLOW_SERVERS)
 def test_a_slow_server_holds_up_no_other_batch(name, brief):
-    """The request ends at its deadline, and is a failed one."""
+    """The request ends at its deadline and counts as a failure."""
     seen, told = [], []
     with slow_server(*SLOW_SERVERS[name]) as base_url, pytest.raises(WatchTimeoutError) as caught:
         client = openai.OpenAI(api_key="none", base_url=base_url, max_retries=0)
@@ -103,7 +103,7 @@ def test_a_slow_server_holds_up_no_other_batch_of_an_async_client(name, brief):
 
 
 def test_a_request_under_way_when_the_time_is_up_is_reported(brief):
-    """The watch does not wait for its deadline."""
+    """The watch ends without waiting for the request's deadline."""
     told = []
     clock = (CREATED + 4.0 * step for step in count()).__next__
 
@@ -123,7 +123,7 @@ def test_a_request_under_way_when_the_time_is_up_is_reported(brief):
 
 
 def test_hanging_requests_are_bounded(monkeypatch):
-    """From a number of them on no other is started."""
+    """Above a number of hanging requests no further request is started."""
     monkeypatch.setattr(executors, "THREADS_MAX", 0)
     told, clock = [], Clock()
 
@@ -134,7 +134,7 @@ def test_hanging_requests_are_bounded(monkeypatch):
 
 
 def test_a_list_that_hangs_is_a_failed_poll(brief):
-    """Like any other request."""
+    """The list request has a deadline, too."""
     told = []
     with slow_server(b"", b"") as base_url, pytest.raises(WatchTimeoutError):
         list(watch(openai.OpenAI(api_key="none", base_url=base_url), **options(told)))
@@ -144,7 +144,7 @@ def test_a_list_that_hangs_is_a_failed_poll(brief):
 
 @pytest.mark.parametrize("is_async", [False, True])
 def test_an_async_source_has_a_deadline(is_async, brief):
-    """A plain one has to bound itself."""
+    """A synchronous source must set its own deadline."""
 
     class Source:
         async def fetch(self, ids):
@@ -168,7 +168,7 @@ def test_an_async_source_has_a_deadline(is_async, brief):
 
 
 def responding(respond, told, *, is_async):
-    """Poll a mocked server once; return the reasons of failures."""
+    """Poll a mocked server once; return the reasons of its failures."""
     if is_async:
 
         async def arespond(request):
@@ -193,7 +193,7 @@ def responding(respond, told, *, is_async):
 @pytest.mark.parametrize("is_async", [False, True])
 @pytest.mark.parametrize("is_packed", [False, True])
 def test_a_response_above_a_size_is_cut_off(is_async, is_packed, monkeypatch):
-    """The decoded size counts: a packed body may be a thousand times as large."""
+    """The limit is on the decoded size: a compressed body may decode to a thousand times its size."""
     monkeypatch.setattr(bounded_http, "RESPONSE_BYTES_MAX", 2**20)
     body = b" " * 2**21
     headers = {"content-encoding": "gzip"} if is_packed else {}
@@ -206,7 +206,7 @@ def test_a_response_above_a_size_is_cut_off(is_async, is_packed, monkeypatch):
 
 @pytest.mark.parametrize("is_async", [False, True])
 def test_a_body_is_left_at_its_deadline(is_async, monkeypatch):
-    """Also where the loop is no longer waiting for it."""
+    """The thread closes the response also when the watch no longer waits for it."""
     monkeypatch.setattr(bounded_http, "REQUEST_S_MAX", -1.0)
     body = json.dumps(snap("vpzc")).encode()
 
@@ -217,7 +217,7 @@ def test_a_body_is_left_at_its_deadline(is_async, monkeypatch):
 
 @pytest.mark.parametrize("is_async", [False, True])
 def test_redirects_are_not_followed(is_async):
-    """Not even by a client that follows them itself: the key would go to another host."""
+    """A client that follows redirects does not follow them here: the key would go to another host."""
     asked = []
 
     def respond(request):
@@ -232,7 +232,7 @@ def test_redirects_are_not_followed(is_async):
 
 @pytest.mark.parametrize("is_async", [False, True])
 def test_a_packed_response_is_read(is_async):
-    """Its headers no longer announce the packing."""
+    """A compressed response is decoded, and its headers no longer name the compression."""
     body = gzip.compress(json.dumps(snap("vpzc")).encode())
     told = []
 
@@ -243,7 +243,7 @@ def test_a_packed_response_is_read(is_async):
 
 
 def test_the_settings_of_a_client_are_its_own():
-    """Headers, hooks of the HTTP client and base address are used, and nothing of the client is changed."""
+    """Requests use the client's headers, HTTP hooks and base address, and the client is unchanged."""
     seen = []
     http = HTTPX.Client(
         transport=HTTPX.MockTransport(lambda _: HTTPX.Response(200, content=json.dumps(snap("vpzc")))),
@@ -261,7 +261,7 @@ def test_the_settings_of_a_client_are_its_own():
 
 
 def test_an_error_of_a_thread_is_raised_in_the_thread_that_watches():
-    """As if the client had been called there."""
+    """The caller gets the exception that the client raised in the thread."""
 
     class Batches:
         def retrieve(self, batch_id):
@@ -275,7 +275,7 @@ def test_an_error_of_a_thread_is_raised_in_the_thread_that_watches():
 
 
 def test_a_rate_limit_without_a_time_pauses_every_batch():
-    """For as long as the batch itself backs off."""
+    """The pause is as long as the backoff of the batch whose request was limited."""
     clock = Clock()
     lives = [Life("vpzc", batch_id=f"batch_{number}", at=[0, 0, 0, 0]) for number in range(3)]
     server = Server(*lives, clock=clock, faults=[FAULTS["429 without a word"]])
@@ -287,7 +287,7 @@ def test_a_rate_limit_without_a_time_pauses_every_batch():
 
 @pytest.mark.parametrize("is_async", [False, True])
 def test_without_ids_the_open_batches_of_the_monitor_are_watched(is_async):
-    """Though the list does not show them; a source needs no ids then."""
+    """They are watched though the list does not show them; a source needs no ids in this case."""
     clock = Clock()
     server = Server(Life("vpzc", at=[0, 0, 0, 0]), clock=clock)
     server._page = lambda _: (200, {}, '{"data": [], "has_more": false}')

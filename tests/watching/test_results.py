@@ -1,4 +1,4 @@
-"""Ends without their results are held back; stalls, failures alike, and servers whose clock is ahead."""
+"""Ends without result files are delayed; stalls, repeated failures, and servers whose clock is ahead."""
 
 import json
 from email.utils import formatdate
@@ -16,7 +16,7 @@ WHOLE = snap("vpzc", request_counts=COUNTS, output_file_id="file-out", error_fil
 
 
 class Scripted:
-    """A source whose answers are taken one a fetch; the last one for ever."""
+    """A source that returns one prepared answer for each fetch, and the last one from then on."""
 
     def __init__(self, *answers):
         self.answers = list(answers)
@@ -27,7 +27,7 @@ class Scripted:
 
 
 def watched(*answers, **options):
-    """Watch a scripted batch; return the last transition, the events, and the time that it took."""
+    """Watch a scripted batch; return the last transition, the events, and the time taken."""
     clock, told = Clock(), []
     options = {"clock": clock, "sleep": clock.sleep, "schedule": EXACT, "on_event": told.append} | options
     *_, last = watch("batch_1", source=Scripted(*answers), **options)
@@ -44,7 +44,7 @@ def watched(*answers, **options):
     ],
 )
 def test_an_end_without_its_results_is_held_back(late):
-    """Until the file is there; hooks get the snapshot with the file."""
+    """The transition comes when the file is there, and hooks receive the snapshot with the file."""
     last, told, took = watched(late, late, late | {"output_file_id": "file-out", "error_file_id": "file-err"})
 
     assert last.snapshot.results_available
@@ -64,7 +64,7 @@ def test_an_end_without_its_results_is_held_back(late):
     ],
 )
 def test_an_end_that_promises_no_more_is_not_held_back(end):
-    """Its counts are those of its files, or say nothing."""
+    """The counts agree with the files, or are missing."""
     _, told, took = watched(end)
 
     assert 0 == took
@@ -73,7 +73,7 @@ def test_an_end_that_promises_no_more_is_not_held_back(end):
 
 @pytest.mark.parametrize("wait_s, took_s", [(0, 0), (5, 5), (120, 120)])
 def test_results_that_never_come_are_waited_for_so_long(wait_s, took_s):
-    """Then the end is observed as it is."""
+    """After the wait the end is observed without its files."""
     late = WHOLE | {"output_file_id": None}
 
     last, _, took = watched(late, results_wait_s=wait_s)
@@ -83,7 +83,7 @@ def test_results_that_never_come_are_waited_for_so_long(wait_s, took_s):
 
 
 def test_an_earlier_view_does_not_end_the_wait():
-    """A replica that lags behind shows the batch running once more."""
+    """A lagging replica shows the batch as running once more, and the wait goes on."""
     late = WHOLE | {"output_file_id": None}
 
     last, _, took = watched(late, snap("vp"), late, WHOLE)
@@ -94,7 +94,7 @@ def test_an_earlier_view_does_not_end_the_wait():
 
 @pytest.mark.parametrize("failure", [Gone(), Fatal("refused")])
 def test_an_end_that_was_seen_is_not_lost_when_the_batch_is(failure):
-    """It is observed in place of an error."""
+    """The end is observed, and no error is raised."""
     last, told, _ = watched(WHOLE | {"output_file_id": None}, failure)
 
     assert "completed" == last.target
@@ -102,7 +102,7 @@ def test_an_end_that_was_seen_is_not_lost_when_the_batch_is(failure):
 
 
 def test_an_end_that_was_seen_is_not_lost_when_the_server_is_down():
-    """It is observed when the wait is over."""
+    """The end is observed after the wait."""
     last, _, took = watched(WHOLE | {"output_file_id": None}, Transient("down"))
 
     assert "completed" == last.target
@@ -111,14 +111,14 @@ def test_an_end_that_was_seen_is_not_lost_when_the_server_is_down():
 
 @pytest.mark.parametrize("timeout_s", [0, 10])
 def test_an_end_that_was_seen_is_not_lost_when_the_time_is_up(timeout_s):
-    """It is no time-out, for nothing is open."""
+    """The end is observed, and there is no time-out, because no batch is open."""
     last, _, took = watched(WHOLE | {"output_file_id": None}, timeout_s=timeout_s)
 
     assert ("completed", timeout_s) == (last.target, took)
 
 
 def test_results_pending_are_retrieved_though_the_list_is_read():
-    """With the pace of a status that has just begun."""
+    """The delay between retrieves is that of a status that has just begun."""
     clock, told = Clock(), []
     lives = [Life("vpzc", batch_id=f"batch_{n}", at=[0, 0, 0, 0], **WHOLE_FIELDS) for n in range(12)]
     server = Server(*lives, clock=clock)
@@ -152,7 +152,7 @@ WHOLE_FIELDS = {"request_counts": COUNTS, "output_file_id": "file-out", "error_f
 )
 @pytest.mark.parametrize("path", ["vpzc", "vpze", "vpgx"])
 def test_results_are_available_by_files_and_counts(path, fields, expected):
-    """The status does not matter."""
+    """The status has no influence."""
     none = {"output_file_id": None, "error_file_id": None, "request_counts": None}
 
     assert expected is parse(snap(path, **none | fields)).results_available
@@ -162,7 +162,7 @@ def test_results_are_available_by_files_and_counts(path, fields, expected):
 
 
 def stalls(*answers, **options):
-    """Return the status and age of each batch when it was reported as stalled."""
+    """Return the status and age of each batch at the time it was reported as stalled."""
     clock, told = Clock(), []
 
     def tell(stalled):
@@ -194,7 +194,7 @@ def stalls(*answers, **options):
     ],
 )
 def test_each_status_has_its_bound(path, bounds, after_s):
-    """A number for all, a number for each, or the dialect's; one event a status, though it is overdue later."""
+    """The bound is one number for all statuses, one for each, or the dialect's; a status has one event at most."""
     ((status, is_overdue, age_s),) = stalls(snap(path), stalled_after_s=bounds)
 
     assert (snap(path)["status"], False) == (status, is_overdue)
@@ -212,13 +212,11 @@ def test_each_status_has_its_bound(path, bounds, after_s):
     ],
 )
 def test_wrong_bounds_are_refused(bounds, problem):
-    """At once."""
     with pytest.raises(ValueError, match=f"^{problem}$"):
         watch("batch_1", source=Scripted(snap("v")), stalled_after_s=bounds)
 
 
 def test_a_negative_wait_for_results_is_refused():
-    """At once."""
     with pytest.raises(ValueError, match=r"^results_wait_s is 0 or more seconds, not -1$"):
         watch("batch_1", source=Scripted(snap("v")), results_wait_s=-1)
 
@@ -227,7 +225,7 @@ def test_a_negative_wait_for_results_is_refused():
 
 
 def test_failures_alike_are_counted_and_not_repeated():
-    """The 1st, 10th and 100th have an event, and their end has one with the rest."""
+    """The 1st, 10th and 100th failure have an event, and the end of the series has one with the remaining count."""
     failure = Transient("down")
     _, told, _ = watched(*[failure] * 123, Transient("other"), snap("vpzc", request_counts=None))
 
@@ -249,14 +247,14 @@ def test_failures_alike_are_counted_and_not_repeated():
     ],
 )
 def test_an_error_in_place_of_a_batch_has_its_type_and_code_in_the_reason(error, reason):
-    """Words and short numbers only: a key is none."""
+    """Only words and short numbers are quoted, so that no key is."""
     _, told, _ = watched({"error": error}, WHOLE)
 
     assert [f"an error in place of a batch{reason}"] == [each.reason for each in told if isinstance(each, PollFailed)]
 
 
 def test_a_stall_names_the_failure_of_the_last_request():
-    """The batch may not exist any more."""
+    """The failure may mean that the batch no longer exists."""
     clock, told = Clock(), []
     body = {"error": {"type": "invalid_request_error"}}
 
@@ -280,7 +278,7 @@ def test_a_stall_names_the_failure_of_the_last_request():
 
 
 def dated(life, ahead_s, header_s):
-    """Return a server whose clock is so far ahead, with a `Date` header that is."""
+    """Return a server whose clock is this far ahead, with a `Date` header that may be ahead, too."""
     clock = Clock()
     server = Server(life, clock=clock)
 
@@ -293,7 +291,7 @@ def dated(life, ahead_s, header_s):
 
 
 def rules(server, log):
-    """Watch; return the rules that the watch and an audit of its log report."""
+    """Watch to the end; return the rules that the watch and an audit of its log report."""
     told = []
     list(watch(server.client(), "batch_1", clock=server.clock, sleep=server.clock.sleep, on_event=told.append, log=log))
     polls = [each for each in told if isinstance(each, PollSucceeded)]
@@ -301,7 +299,7 @@ def rules(server, log):
 
 
 def test_a_server_ahead_of_our_clock_dates_its_batches(tmp_path):
-    """No T205 if the `Date` of its responses explains the timestamps; nor in the log."""
+    """T205 is not reported if the `Date` of the responses explains the timestamps, neither live nor from the log."""
     server = dated(Life("vpzc", at=[0, 500, 9000, 9100]), ahead_s=600, header_s=600)
 
     assert (set(), set()) == rules(server, tmp_path / "log")
@@ -309,7 +307,7 @@ def test_a_server_ahead_of_our_clock_dates_its_batches(tmp_path):
 
 @pytest.mark.parametrize("header_s", [None, 0, 100, -600])
 def test_a_timestamp_in_the_future_of_the_server_is_a_finding(header_s, tmp_path):
-    """A header that does not explain it changes nothing, and neither does a missing one."""
+    """The finding stays if the `Date` header is missing or does not explain the timestamp."""
     server = dated(Life("vpzc", at=[0, 500, 9000, 9100]), ahead_s=600, header_s=header_s)
 
     found, logged = rules(server, tmp_path / "log")
@@ -318,7 +316,7 @@ def test_a_timestamp_in_the_future_of_the_server_is_a_finding(header_s, tmp_path
 
 
 def test_a_header_alone_dates_nothing(tmp_path):
-    """Without a timestamp in our future the time is ours: the header may be of a proxy."""
+    """Without a timestamp in the future the local time is used, because the header may come from a proxy."""
     server = dated(Life("vpzc", at=[0, 5, 90, 91]), ahead_s=0, header_s=DAY_S * 30)
     monitor = Monitor()
 
@@ -328,7 +326,7 @@ def test_a_header_alone_dates_nothing(tmp_path):
 
 
 def test_a_response_without_a_header_goes_on_from_the_last_one(tmp_path):
-    """The server's clock is still ahead."""
+    """The offset of the last response with a header stays in use."""
     life = Life("vpzc", at=[0, 500, 9000, 9100])
     server, dates = dated(life, ahead_s=600, header_s=600), [True]
     answer = server.answer

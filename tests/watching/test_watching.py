@@ -51,7 +51,7 @@ UP = {"content-type": "application/json"}
 
 @pytest.fixture
 def clock():
-    """Return time that passes only by sleeping."""
+    """Return a clock that advances only by sleeping."""
     return Clock()
 
 
@@ -73,7 +73,7 @@ def targets(transitions):
 
 
 class Scripted:
-    """A source whose answers are taken one a fetch; the last one for ever."""
+    """A source that returns one prepared answer for each fetch, and the last one from then on."""
 
     def __init__(self, *responses):
         self.answers = list(responses)
@@ -89,7 +89,7 @@ class Scripted:
 
 
 class AsyncScripted(Scripted):
-    """The same, as a coroutine."""
+    """The same source with a coroutine."""
 
     async def fetch(self, ids):
         """Return the next answer, or raise it."""
@@ -111,7 +111,7 @@ END = {"batch_1": snap("vpzc")}
 
 @pytest.mark.parametrize("path", ["vf", "vpzc", "vpze", "vpgx", "vgx"])
 def test_a_watch_yields_every_entry_and_ends(clock, path):
-    """Each status once, in order, whatever the end."""
+    """Each status comes once and in order, for each way to the end."""
     life = Life(path, at=range(0, 60 * len(path), 60))
 
     assert words(path) == targets(watched(Server(life, clock=clock), "batch_1"))
@@ -119,7 +119,7 @@ def test_a_watch_yields_every_entry_and_ends(clock, path):
 
 @pytest.mark.parametrize("path", ["vf", "vpzc", "vpgx"])
 def test_an_async_watch_is_the_same(path):
-    """The same transitions and the same requests."""
+    """The async watch yields the same transitions and sends the same requests."""
     plain, waited = (Server(Life(path), clock=Clock()) for _ in range(2))
 
     assert targets(watched(plain, "batch_1")) == targets(asyncio.run(awatched(waited, "batch_1")))
@@ -127,7 +127,7 @@ def test_an_async_watch_is_the_same(path):
 
 
 def test_hooks_have_run_when_a_transition_is_yielded(clock):
-    """The generator is for those who want no hooks; it is no second delivery."""
+    """Each yielded transition has already been passed to the hooks."""
     monitor, heard = Monitor(), []
     monitor.on(name="hear")(heard.append)
     server = Server(Life("vpzc"), clock=clock)
@@ -138,7 +138,7 @@ def test_hooks_have_run_when_a_transition_is_yielded(clock):
 
 
 def test_coroutine_hooks_are_awaited():
-    """With an AsyncMonitor."""
+    """An AsyncMonitor awaits them."""
     monitor, heard = AsyncMonitor(), []
 
     @monitor.on("completed")
@@ -152,7 +152,7 @@ def test_coroutine_hooks_are_awaited():
 
 
 def test_an_id_given_twice_is_watched_once(clock):
-    """One request a look."""
+    """The batch has one request for each poll."""
     server = Server(Life("vf", at=[0, 0]), clock=clock)
 
     assert words("vf") == targets(watched(server, "batch_1", "batch_1"))
@@ -160,7 +160,7 @@ def test_an_id_given_twice_is_watched_once(clock):
 
 
 def test_what_has_ended_for_the_monitor_is_not_asked_for(clock):
-    """A monitor restored from somewhere knows already."""
+    """A restored monitor may hold batches that have ended."""
     monitor = Monitor()
     monitor.observe(snap("vpzc"))
     server = Server(Life("vpzc"), clock=clock)
@@ -170,7 +170,7 @@ def test_what_has_ended_for_the_monitor_is_not_asked_for(clock):
 
 
 def test_pending_hooks_come_before_the_first_look(clock):
-    """`redeliver` is called first: what a crash kept from running is older than any news."""
+    """`redeliver` runs the hooks that a crash interrupted before the first request is sent."""
     monitor, heard = Monitor(), []
 
     @monitor.on("completed")
@@ -187,7 +187,7 @@ def test_pending_hooks_come_before_the_first_look(clock):
 
 
 def test_a_hook_may_have_the_monitor_forget(clock):
-    """The batch has ended all the same."""
+    """The watch still ends with the batch."""
     monitor = Monitor()
 
     @monitor.on("completed")
@@ -199,7 +199,7 @@ def test_a_hook_may_have_the_monitor_forget(clock):
 
 
 def test_azure_is_read_in_its_dialect(clock):
-    """An Azure client says whose server it asks: `Validating` is no unknown status."""
+    """An Azure client selects the Azure dialect: `Validating` is not an unknown status."""
     life = Life("vpzc", at=[0, 0, 0, 0], status="Completed", created_at=CREATED)
     server = Server(life, clock=clock)
     http = HTTPX.Client(transport=HTTPX.MockTransport(server._respond))
@@ -246,7 +246,7 @@ def test_azure_is_read_in_its_dialect(clock):
     ids=map(str, range(20)),
 )  # fmt: skip
 def test_wrong_use_fails_at_once(clock, call, error, said):
-    """Not at the first look, and in one clear sentence."""
+    """The error is raised before the first poll, with one clear message."""
     with pytest.raises(error) as caught:
         call(Server(clock=clock))
     assert said == str(caught.value)
@@ -258,7 +258,7 @@ def test_wrong_use_fails_at_once(clock, call, error, said):
 @pytest.mark.parametrize("name", FAULTS)
 @pytest.mark.parametrize("nth", [0, 1, 2])
 def test_a_transport_error_changes_nothing(clock, name, nth):
-    """Whichever look it hits, the batch is looked at again, and nothing is lost or seen twice."""
+    """After a fault at any poll the batch is polled again, and each transition comes exactly once."""
     server = Server(Life("vpzc"), clock=clock, faults=[None] * nth + [FAULTS[name]])
 
     assert words("vpzc") == targets(watched(server, "batch_1"))
@@ -266,14 +266,14 @@ def test_a_transport_error_changes_nothing(clock, name, nth):
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_an_async_client_fails_alike(name):
-    """The same classes."""
+    """The async client raises the same exception classes."""
     server = Server(Life("vpzc"), clock=Clock(), faults=[FAULTS[name]])
 
     assert words("vpzc") == targets(asyncio.run(awatched(server, "batch_1")))
 
 
 def test_failures_in_a_row_back_off(clock):
-    """The least delay doubles, up to the longest; a good answer ends it."""
+    """The shortest delay doubles with each failure, up to the longest; a success resets it."""
     faults = [FAULTS["500"]] * 9
     server = Server(Life("vpzc", at=[0, 400, 460, 470]), clock=clock, faults=faults)
 
@@ -299,7 +299,7 @@ def test_failures_in_a_row_back_off(clock):
 )
 @pytest.mark.parametrize("status", [429, 503])
 def test_retry_after_is_honoured(clock, status, headers, waited):
-    """Seconds, milliseconds or a date, an hour at most; nonsense counts for nothing."""
+    """It may hold seconds, milliseconds or a date, at most one hour; an invalid value is ignored."""
     server = Server(Life("vpzc", at=[0, 60, 90, 120]), clock=clock, faults=[(status, headers, "")])
 
     watched(server, "batch_1")
@@ -308,7 +308,7 @@ def test_retry_after_is_honoured(clock, status, headers, waited):
 
 
 def test_429_is_about_every_batch(clock):
-    """No request is sent until `Retry-After` has passed, and the rest of the same poll is put off, too."""
+    """No request is sent until `Retry-After` has passed, and the rest of the poll is postponed, too."""
     lives = [Life("vpzc", batch_id=f"batch_{number}") for number in range(3)]
     server = Server(*lives, clock=clock, faults=[(429, {"retry-after": "20"}, "")])
 
@@ -318,7 +318,7 @@ def test_429_is_about_every_batch(clock):
 
 
 def test_503_is_about_one_batch(clock):
-    """The others are looked at as ever."""
+    """The other batches are polled as usual."""
     lives = [Life("vpzc", batch_id=f"batch_{number}") for number in range(2)]
     server = Server(*lives, clock=clock, faults=[(503, {"retry-after": "50"}, "")])
 
@@ -328,7 +328,7 @@ def test_503_is_about_one_batch(clock):
 
 
 def test_what_a_client_refuses_to_send_is_a_bad_id(clock):
-    """No later look could do better."""
+    """The batch is dropped at once, because no later request could succeed."""
 
     class Calls:
         def retrieve(self, batch_id, timeout):
@@ -348,7 +348,7 @@ def test_what_a_client_refuses_to_send_is_a_bad_id(clock):
 
 
 def test_a_client_that_only_parses_will_do(clock):
-    """Without `with_raw_response` its own objects are read; a page, too."""
+    """Without `with_raw_response` the watch reads the objects that the client returns, batches and pages."""
 
     class Batches:
         def retrieve(self, batch_id):
@@ -368,7 +368,7 @@ def test_a_client_that_only_parses_will_do(clock):
 
 
 def test_a_batch_is_gone_after_three_404_in_a_row(clock):
-    """Then it is dropped, and the error says so."""
+    """The batch is dropped, and the error has the kind `gone`."""
     server = Server(clock=clock)
 
     with pytest.raises(ExceptionGroup) as caught:
@@ -382,7 +382,7 @@ def test_a_batch_is_gone_after_three_404_in_a_row(clock):
 
 @pytest.mark.parametrize("between", [None, FAULTS["500"]])
 def test_three_404_with_another_answer_between_are_no_row(clock, between):
-    """A replica that lags behind flickers."""
+    """A replica that lags behind may answer 404 now and then."""
     flicker = [FAULTS["404"], FAULTS["404"], between, FAULTS["404"], FAULTS["404"]]
     server = Server(Life("vpzc"), clock=clock, faults=flicker)
 
@@ -391,13 +391,13 @@ def test_three_404_with_another_answer_between_are_no_row(clock, between):
 
 @pytest.mark.parametrize("status", [400, 401, 403, 405, 422])
 def test_a_refusal_for_good_drops_the_batch(clock, status):
-    """The others are watched to their end; then it is raised, in one group."""
+    """The other batches are watched to their end; then the error is raised in one group."""
     server = Server(Life("vpzc"), Life("vpzc", batch_id="batch_2"), clock=clock, faults=[(status, {}, "{}")])
     seen = []
 
     with pytest.raises(ExceptionGroup) as caught:
         for transition in watch(server.client(), "batch_1", "batch_2", clock=clock, sleep=clock.sleep):
-            seen.append(transition.key.partition("/")[0])  # noqa: PERF401  # What came before it raised.
+            seen.append(transition.key.partition("/")[0])  # noqa: PERF401
 
     (error,) = caught.value.exceptions
     assert ["batch_2"] * 4 == seen
@@ -419,7 +419,7 @@ def test_on_error_is_told_at_once_and_nothing_is_raised(clock):
 
 
 def test_what_on_error_raises_ends_the_watch(clock):
-    """That is how to stop at the first error."""
+    """A user can stop at the first error in this way."""
 
     def stop(error):
         raise error
@@ -429,7 +429,7 @@ def test_what_on_error_raises_ends_the_watch(clock):
 
 
 def test_coroutine_callbacks_are_awaited():
-    """In `awatch` only."""
+    """Only `awatch` awaits callbacks."""
     told = []
 
     async def tell(error):
@@ -456,7 +456,7 @@ def test_errors_can_be_pickled():
 
 
 def test_when_the_time_is_up_it_says_what_is_open(clock):
-    """A TimeoutError with the batches and their statuses."""
+    """The WatchTimeoutError names the open batches and their statuses."""
     lives = [Life("vp", batch_id=f"batch_{number}", at=[0, 10]) for number in range(7)]
 
     with pytest.raises(TimeoutError) as caught:
@@ -472,7 +472,7 @@ def test_when_the_time_is_up_it_says_what_is_open(clock):
 
 
 def test_no_time_is_one_look(clock):
-    """A batch that has ended by then is no time-out."""
+    """With a time-out of 0 there is one poll, and no error if the batch has ended by then."""
     server = Server(Life("vpzc", at=[0, 0, 0, 0]), Life("vp", batch_id="batch_2", at=[0, 0]), clock=clock)
 
     assert words("vpzc") == targets(watched(server, "batch_1", timeout_s=0))
@@ -482,7 +482,7 @@ def test_no_time_is_one_look(clock):
 
 
 def test_a_time_out_brings_the_errors_along(clock):
-    """The errors of dropped batches are in its `errors`."""
+    """The WatchTimeoutError has the errors of dropped batches in `errors`."""
     server = Server(Life("vp"), clock=clock, faults=[(401, {}, "")])
 
     with pytest.raises(WatchTimeoutError) as caught:
@@ -492,7 +492,7 @@ def test_a_time_out_brings_the_errors_along(clock):
 
 
 def test_a_clock_that_is_set_back_puts_nothing_off(clock):
-    """The next look comes as late as it was meant to be, not an hour later."""
+    """The next poll comes after the planned delay, not an hour later."""
 
     def back(_):
         clock.now -= 3600
@@ -509,29 +509,29 @@ def test_a_clock_that_is_set_back_puts_nothing_off(clock):
 
 
 def test_the_delay_is_a_tenth_of_the_time_in_the_status(clock):
-    """A second at the least, a minute at the most, anew with each status."""
+    """The delay is between a second and a minute, and starts anew with each status."""
     watched(Server(Life("vpzc", at=[0, 3, 1000, 1200]), clock=clock), "batch_1")
 
-    assert [1] * 13 == clock.naps[:13]  # Until ten seconds after it began to run.
+    assert [1] * 13 == clock.naps[:13]  # Up to ten seconds after the status began.
     assert 60 == max(clock.naps)
     after = clock.naps[clock.naps.index(60) :]
-    assert any(nap < 10 for nap in after)  # Once it is finalizing.
+    assert any(nap < 10 for nap in after)  # After it has become finalizing.
 
 
 @pytest.mark.parametrize("rolled, expected", [(0.0, 10.0), (0.5, 9.5), (1.0, 9.0)])
 def test_jitter_leaves_out_up_to_a_tenth(rolled, expected):
-    """So that many pollers do not keep step."""
+    """Many pollers that started together spread their requests."""
     assert expected == Schedule(random=lambda: rolled).delay_s(100)
 
 
 def test_jitter_keeps_the_bounds():
-    """Never below the least delay."""
+    """The delay is never below the shortest one."""
     assert 1 == Schedule(random=lambda: 1.0).delay_s(0)
     assert 60 == Schedule(random=lambda: 0.0).delay_s(10**9, failures=10**6)
 
 
 def test_a_batch_is_looked_at_right_after_its_deadline(clock):
-    """When it may have expired."""
+    """The batch may have expired at that time."""
     server = Server(Life("vpze", at=[0, 10, 20, 100], expires_at=CREATED + 100), clock=clock)
 
     watched(server, "batch_1", schedule=Schedule(jitter=0, delay_s_min=30))
@@ -540,7 +540,7 @@ def test_a_batch_is_looked_at_right_after_its_deadline(clock):
 
 
 def test_a_stamp_ahead_of_our_clock_is_no_age(clock):
-    """A server whose clock is fast makes no negative age, and none that is long."""
+    """A server whose clock is ahead causes no negative age and no long delay."""
     clock.now -= 500
 
     transitions, _ = fetched(clock, {"batch_1": snap("v")}, {"batch_1": snap("v")}, END)
@@ -550,7 +550,7 @@ def test_a_stamp_ahead_of_our_clock_is_no_age(clock):
 
 
 def test_what_has_taken_longer_than_the_delay_is_not_waited_for(clock):
-    """A slow hook, a slow server."""
+    """A slow hook uses up the delay, and the next poll comes at once."""
 
     def slow(event):
         clock.now += 100
@@ -565,7 +565,7 @@ def test_what_has_taken_longer_than_the_delay_is_not_waited_for(clock):
 
 
 def test_a_batch_that_stands_still_is_told_of_once(clock):
-    """After six hours without a change of any field; it is watched on."""
+    """A batch without a changed field is reported after six hours, and the watch goes on."""
     told = []
     server = Server(Life("vpzc", at=[0, 10, 30_000, 30_010]), clock=clock)
 
@@ -577,7 +577,7 @@ def test_a_batch_that_stands_still_is_told_of_once(clock):
 
 
 def test_a_batch_that_moves_and_stands_still_again_is_told_of_again(clock):
-    """Each standstill is news."""
+    """Each standstill has its own report."""
     told = []
     schedule = Schedule(stalled_after_s=100, jitter=0)
     server = Server(Life("vpzc", at=[0, 10, 500, 900]), clock=clock)
@@ -588,7 +588,7 @@ def test_a_batch_that_moves_and_stands_still_again_is_told_of_again(clock):
 
 
 def test_a_batch_that_is_never_seen_stands_still_too(clock):
-    """A server that is down for hours is no reason for silence."""
+    """A batch is also reported if the server is down for hours."""
     told = []
 
     with pytest.raises(WatchTimeoutError):
@@ -598,7 +598,7 @@ def test_a_batch_that_is_never_seen_stands_still_too(clock):
 
 
 def test_an_overdue_batch_is_stalled_at_once(clock):
-    """T207: open more than a day after its deadline."""
+    """Its deadline passed more than a day ago, which is T207."""
     told = []
     clock.now += 3 * DAY_S
 
@@ -611,7 +611,7 @@ def test_an_overdue_batch_is_stalled_at_once(clock):
 
 
 def many(number, path="vpzc", **options):
-    """Return so many lives."""
+    """Return this many lifecycles."""
     return [Life(path, batch_id=f"batch_{index}", **options) for index in range(number)]
 
 
@@ -637,7 +637,7 @@ def test_the_list_is_read_while_that_is_cheaper(clock):
 
 
 def test_it_sweeps_no_more_when_that_is_dearer(clock):
-    """The few that are left are on far pages."""
+    """The few batches that are left are on late pages, and retrieves need fewer requests."""
     lives = [
         Life("vpzc", batch_id=f"batch_{index:03}", at=[0, 0, 0, 0 if index % 199 else 900]) for index in range(400)
     ]
@@ -648,7 +648,7 @@ def test_it_sweeps_no_more_when_that_is_dearer(clock):
 
 
 def test_a_sweep_reads_as_many_pages_as_it_takes(clock):
-    """A hundred batches a page."""
+    """A page has a hundred batches."""
     server = Server(*many(250, at=[0, 0, 0, 0]), clock=clock)
 
     assert 1000 == len(watched(server, *server.lives))
@@ -656,7 +656,7 @@ def test_a_sweep_reads_as_many_pages_as_it_takes(clock):
 
 
 def test_what_a_list_does_not_show_is_asked_for_by_itself(clock):
-    """Pages of strangers are not read on when asking costs less."""
+    """The watch stops reading pages of other batches when retrieves need fewer requests."""
     strangers = [Life("vpzc", batch_id=f"other_{index}", born_at=CREATED + 100) for index in range(3000)]
     clock.now += 1000
     server = Server(*many(12), *strangers, clock=clock)
@@ -666,7 +666,7 @@ def test_what_a_list_does_not_show_is_asked_for_by_itself(clock):
 
 
 def test_a_server_without_a_list_is_asked_one_by_one(clock):
-    """404 of the list is none of a batch's."""
+    """A 404 of the list does not count as a 404 of a batch."""
     server = Server(*many(10, at=[0, 0, 0, 0]), clock=clock, list_faults=[(404, {}, "")])
     told = []
 
@@ -678,7 +678,7 @@ def test_a_server_without_a_list_is_asked_one_by_one(clock):
 
 
 def test_a_list_that_is_broken_for_good_is_given_up(clock):
-    """After three failures one batch is asked for: if it answers, it is the list alone."""
+    """After three failures one batch is retrieved: if that succeeds, the watch stops using the list."""
 
     def answer(method, url, answer=Server.answer):
         if url.partition("?")[0].endswith("/batches"):
@@ -702,7 +702,7 @@ def test_a_server_that_is_down_is_not_asked_by_thousands(clock):
 
 
 def test_a_throttled_list_is_left_alone(clock):
-    """Nothing is asked for meanwhile."""
+    """No request is sent during the pause."""
     faults = [(429, {"retry-after": "40"}, "")] * 4
     server = Server(*many(10), clock=clock, faults=faults)
 
@@ -711,7 +711,7 @@ def test_a_throttled_list_is_left_alone(clock):
 
 
 def test_the_youngest_sets_the_pace_of_sweeps(clock):
-    """By its age since it was made, not by its status: among many, something has always just changed."""
+    """The delay follows the age since creation: among many batches the status of one has always just changed."""
     server = Server(*many(10, at=[0, 3, 1000, 1010]), clock=clock)
 
     watched(server, *server.lives)
@@ -720,7 +720,7 @@ def test_the_youngest_sets_the_pace_of_sweeps(clock):
 
 
 def test_a_batch_that_fails_does_not_hold_up_the_sweep(clock):
-    """An id that nobody knows is asked for three times; the others are swept."""
+    """An unknown id is retrieved three times, and the list shows the others."""
     told = []
     server = Server(*many(10), clock=clock)
 
@@ -731,7 +731,7 @@ def test_a_batch_that_fails_does_not_hold_up_the_sweep(clock):
 
 
 def test_async_clients_ask_for_several_at_a_time():
-    """Ten at most; each answer is its own."""
+    """At most ten requests run at once, and each response belongs to its own batch."""
     busy, most = 0, 0
     server = Server(*many(30, at=[0, 0, 0, 0]), clock=Clock())
     ten = asyncio.Barrier(10)
@@ -741,7 +741,7 @@ def test_async_clients_ask_for_several_at_a_time():
         busy += 1
         most = max(most, busy)
         async with asyncio.timeout(60):
-            await ten.wait()  # Nobody is answered before ten have asked.
+            await ten.wait()  # No request is answered before ten have arrived.
         busy -= 1
         return server._respond(request)
 
@@ -756,7 +756,7 @@ def test_async_clients_ask_for_several_at_a_time():
 
 
 def test_async_clients_sweep_too():
-    """The same requests as plain ones."""
+    """The async watch sends the same requests as the sync one."""
     plain, waited = (Server(*many(110), clock=Clock()) for _ in range(2))
 
     assert 440 == len(watched(plain, *plain.lives)) == len(asyncio.run(awatched(waited, *waited.lives)))
@@ -764,7 +764,7 @@ def test_async_clients_sweep_too():
 
 
 def test_deadlines_that_come_in_crowds_are_one_sweep(clock):
-    """Not a request for each."""
+    """Thirty batches with the same deadline need one poll of the list."""
     lives = many(30, "vpze", at=[0, 10, 20, 100], expires_at=CREATED + 100)
     server = Server(*lives, clock=clock)
 
@@ -776,7 +776,7 @@ def test_deadlines_that_come_in_crowds_are_one_sweep(clock):
 
 
 def test_async_clients_stop_asking_when_throttled():
-    """Requests that are not under way yet are not sent."""
+    """After a 429 no further request of the same poll is sent."""
     server = Server(*many(30, at=[0, 0, 0, 0]), clock=Clock(), faults=[(429, {"retry-after": "5"}, "")])
 
     asyncio.run(awatched(server, *server.lives, schedule=Schedule(sweep_from=100)))
@@ -788,7 +788,7 @@ def test_async_clients_stop_asking_when_throttled():
 
 
 def test_without_ids_every_open_batch_is_watched_and_new_ones(clock):
-    """Batches that ended before the watch are left out; one that began and ended between two list polls is not."""
+    """Batches that ended before the watch are left out; one that began and ended between two list polls is included."""
     server = Server(
         Life("vpzc", batch_id="old", born_at=CREATED - 2 * DAY_S),
         Life("vpzc", batch_id="open", at=[0, 3, 500, 510]),
@@ -807,7 +807,7 @@ def test_without_ids_every_open_batch_is_watched_and_new_ones(clock):
 
 
 def test_without_ids_it_ends_when_none_is_open(clock):
-    """A sweep says so; a sweep that failed does not."""
+    """The watch ends after a list without open batches, and not after a list that failed."""
     server = Server(Life("vpzc", at=[0, 0, 0, 0]), clock=clock, faults=[FAULTS["502 HTML"]])
 
     assert [] == watched(server)
@@ -815,7 +815,7 @@ def test_without_ids_it_ends_when_none_is_open(clock):
 
 
 def test_without_ids_a_refused_list_ends_it(clock):
-    """There is nothing else to go by."""
+    """A watch without ids has no other way to find batches."""
     with pytest.raises(ExceptionGroup) as caught:
         watched(Server(clock=clock, faults=[(401, {}, "")]))
 
@@ -825,7 +825,7 @@ def test_without_ids_a_refused_list_ends_it(clock):
 
 
 def test_without_ids_a_list_refused_later_drops_what_is_open(clock):
-    """A key that was withdrawn."""
+    """A key may be withdrawn during the watch."""
     with pytest.raises(ExceptionGroup) as caught:
         watched(Server(Life("vp"), clock=clock, list_faults=[None, (404, {}, "")]))
 
@@ -833,13 +833,13 @@ def test_without_ids_a_list_refused_later_drops_what_is_open(clock):
 
 
 def test_without_ids_the_time_may_be_up_before_any_list(clock):
-    """The message says what is missing."""
+    """The message names the missing list."""
     with pytest.raises(WatchTimeoutError, match="no list of batches came"):
         watched(Server(clock=clock, faults=[FAULTS["500"]] * 99), timeout_s=20)
 
 
 def test_a_batch_that_was_dropped_is_not_found_again(clock):
-    """An illegal move under `raise` is told once."""
+    """Under `raise` an illegal transition is reported once."""
     life = Life("vpzc", at=[0, 1, 2, 3])
     clock.now += 1
     server = Server(life, Life("vpzc", batch_id="batch_2", at=[0, 90, 95, 99]), clock=clock)
@@ -855,7 +855,7 @@ def test_a_batch_that_was_dropped_is_not_found_again(clock):
 
 
 def test_a_list_that_shows_the_oldest_first_is_read_to_its_end(clock):
-    """Else its new batches, on the last page, would never be seen."""
+    """New batches are on the last page of such a list."""
     lives = [
         Life("vpzc", batch_id=f"old_{index}", born_at=CREATED - 900 + index, at=[0, 1, 2, 3]) for index in range(25)
     ]
@@ -905,7 +905,7 @@ PAGES = {
 
 @pytest.mark.parametrize("name", PAGES)
 def test_a_list_that_leads_nowhere_is_cut_short_and_reported(clock, name):
-    """The watch does not take it for a list without open batches: it reads the list again until the time is up."""
+    """A truncated list does not mean that no batch is open: it is read again until the time is up."""
     pages, problem, number = PAGES[name]
     server, told = Server(clock=clock), []
     server._page = lambda _: (200, {}, pages[(len(server.requests) - 1) % len(pages)])
@@ -920,7 +920,7 @@ def test_a_list_that_leads_nowhere_is_cut_short_and_reported(clock, name):
 
 
 def test_a_list_without_an_end_is_cut_short_at_a_number_of_pages(clock, monkeypatch):
-    """Each page is another one, and each announces more."""
+    """Each page is a new one and announces a further one."""
     monkeypatch.setattr("batchfsm.watching.pagination.PAGES_MAX", 7)
     server = Server(clock=clock)
     server._page = lambda query: (
@@ -933,7 +933,7 @@ def test_a_list_without_an_end_is_cut_short_at_a_number_of_pages(clock, monkeypa
 
 
 def test_the_same_problem_of_a_list_is_one_event(clock):
-    """Until the list was whole in between."""
+    """The problem has a second event only after a complete list."""
     server, told = Server(clock=clock), []
     cut, whole = '{"data": [], "has_more": true}', json.dumps({"data": [snap("vp")], "has_more": False})
     pages = iter([cut, cut, whole, cut, '{"data": []}'])
@@ -945,7 +945,7 @@ def test_the_same_problem_of_a_list_is_one_event(clock):
 
 
 def test_the_time_is_up_between_two_pages(clock):
-    """A slow list is left in the middle."""
+    """The watch stops between the pages of a slow list."""
     server = Server(clock=clock)
 
     def page(query):
@@ -961,7 +961,7 @@ def test_the_time_is_up_between_two_pages(clock):
 
 
 def test_a_sweep_shows_what_a_look_of_its_own_did_not(clock):
-    """After its deadline a batch is asked for by itself; if that fails, the next sweep is good enough."""
+    """After its deadline a batch is retrieved by itself; if that fails, the next list poll shows it."""
     server = Server(Life("vpzc", at=[0, 0, 0, 200], expires_at=CREATED + 100), clock=clock)
     answer = server.answer
 
@@ -978,7 +978,7 @@ def test_a_sweep_shows_what_a_look_of_its_own_did_not(clock):
 
 
 def test_what_ended_while_nobody_watched_is_no_history(clock):
-    """A monitor that knows a batch as open is shown its end, though it came before the first sweep."""
+    """A batch that the monitor holds as open gets its end, though it ended before the first list poll."""
     monitor = Monitor()
     monitor.observe(snap("vp"))
     clock.now += DAY_S
@@ -993,7 +993,7 @@ def test_what_ended_while_nobody_watched_is_no_history(clock):
 
 @pytest.mark.parametrize("page", ['{"data": {}}', "{}", '{"error": {}}'])
 def test_an_answer_that_is_no_page_is_no_sweep(clock, page):
-    """It is asked for again."""
+    """The list is read again."""
     server = Server(clock=clock, faults=[(200, {}, page)])
 
     assert [] == watched(server)
@@ -1014,7 +1014,7 @@ def test_an_answer_that_is_no_page_is_no_sweep(clock, page):
     ],
 )
 def test_no_request_takes_longer_than_a_minute(clock, own, sent):
-    """The client's own time-outs are kept where they are shorter."""
+    """The client's own time-outs are kept if they are shorter."""
     server, asked = Server(Life("vf", at=[0, 0]), clock=clock), []
 
     def respond(request):
@@ -1030,7 +1030,7 @@ def test_no_request_takes_longer_than_a_minute(clock, own, sent):
 
 
 def test_the_retries_of_a_client_are_its_own(clock):
-    """The requests that it repeats count as one."""
+    """A request that the client repeats counts as one."""
     server, naps = Server(Life("vf", at=[0, 0]), clock=clock, faults=[FAULTS["500"]]), []
     client = server.client().with_options(max_retries=1)
     client._sleep_for_retry = lambda **_: naps.append(True)
@@ -1040,14 +1040,14 @@ def test_the_retries_of_a_client_are_its_own(clock):
 
 
 def test_the_client_of_the_command_line_leaves_trying_again_to_the_schedule():
-    """Its own retries know nothing of the other batches."""
+    """The client itself repeats no request; the schedule of the watch does."""
     client = openai_client.connect(api_key="sk-none", base_url="http://127.0.0.1:1/v1")
 
     assert (0, "http://127.0.0.1:1/v1/") == (client.max_retries, str(client.base_url))
 
 
 def test_without_an_openai_client_the_command_line_says_what_to_install(monkeypatch):
-    """The extra is named."""
+    """The message names the extra."""
     monkeypatch.setitem(sys.modules, "openai", None)
 
     with pytest.raises(MissingExtraError, match=r"'batchfsm\[watch\]'"):
@@ -1058,7 +1058,7 @@ def test_without_an_openai_client_the_command_line_says_what_to_install(monkeypa
 
 
 def test_a_source_needs_no_sdk(clock):
-    """It returns snapshots by id."""
+    """A source returns snapshots by id."""
     transitions, source = fetched(clock, {"batch_1": parse(snap("vp"))}, {"batch_1": parse(snap("vpzc"))})
 
     assert words("vpzc") == targets(transitions)
@@ -1066,7 +1066,7 @@ def test_a_source_needs_no_sdk(clock):
 
 
 def test_an_async_source_is_awaited(clock):
-    """With `awatch`."""
+    """`awatch` awaits it."""
 
     async def main():
         source = AsyncScripted(OSError(), {"batch_1": parse(snap("vp"))}, END)
@@ -1080,7 +1080,7 @@ def test_an_async_source_is_awaited(clock):
     [{}, None, [], {"batch_1": None}, {"batch_1": Transient()}, {"batch_1": Gone()}, {"batch_1": "<html>"}, OSError("x"), RuntimeError("x")],
 )  # fmt: skip
 def test_what_a_source_cannot_answer_is_a_failed_look(clock, answer):
-    """It is asked again."""
+    """The batch is fetched again."""
     transitions, source = fetched(clock, answer, END)
 
     assert words("vpzc") == targets(transitions)
@@ -1088,7 +1088,7 @@ def test_what_a_source_cannot_answer_is_a_failed_look(clock, answer):
 
 
 def test_a_source_may_say_fatal(clock):
-    """Of one batch."""
+    """`Fatal` drops the one batch for which it is returned."""
     told = []
     answer = {"batch_1": Fatal("a bad id"), "batch_2": parse(snap("vf", id="batch_2"))}
 
@@ -1099,7 +1099,7 @@ def test_a_source_may_say_fatal(clock):
 
 
 class RefusedError(Exception):
-    """An HTTP client's error, as they nearly all are."""
+    """An error with the attribute `status_code`, as most HTTP clients raise it."""
 
     def __init__(self, status_code):
         super().__init__("secret")
@@ -1107,7 +1107,7 @@ class RefusedError(Exception):
 
 
 def test_what_a_source_raises_is_classed_by_its_status(clock):
-    """401 is fatal for each; a 404 for several is about nobody knows which."""
+    """A 401 is fatal for each batch; a 404 for several ids does not show which batch is missing."""
     told = []
     fetched(clock, RefusedError(401), ids=("a", "b"), on_error=told.append)
     assert ["fatal", "fatal"] == [error.kind for error in told]
@@ -1120,7 +1120,7 @@ def test_what_a_source_raises_is_classed_by_its_status(clock):
 
 
 def test_a_source_is_swept_from_ten_on(clock):
-    """It is asked for all at once."""
+    """With ten batches or more, one fetch has all ids."""
     ids = tuple(f"batch_{index}" for index in range(12))
     ends = {each: snap("vpzc", id=each) for each in ids}
 
@@ -1131,7 +1131,7 @@ def test_a_source_is_swept_from_ten_on(clock):
 
 
 def test_a_time_of_observation_that_a_source_gives_is_kept(clock):
-    """It knows better when it saw what it hands over."""
+    """The time of the source is more exact than the time of the watch."""
     (*_, last), _ = fetched(clock, {"batch_1": parse(snap("vpzc"), observed_at=CREATED + 5.0)})
 
     assert CREATED + 5 == last.observed_at
@@ -1141,7 +1141,7 @@ def test_a_time_of_observation_that_a_source_gives_is_kept(clock):
 
 
 def test_a_hook_that_raises_stops_nothing(clock):
-    """It is tried again between looks; once it has returned there is nothing to raise."""
+    """The hook is called again between polls; once it has returned there is no error."""
     monitor, tries = Monitor(), []
 
     @monitor.on("in_progress")
@@ -1155,7 +1155,7 @@ def test_a_hook_that_raises_stops_nothing(clock):
 
 
 def test_a_hook_that_never_returns_well_is_raised_at_the_end(clock):
-    """Once, after all others are done."""
+    """The last error of the hook is raised once, after all other batches have ended."""
     monitor = Monitor()
 
     @monitor.on("completed")
@@ -1167,7 +1167,7 @@ def test_a_hook_that_never_returns_well_is_raised_at_the_end(clock):
         for each in watch(
             Server(Life("vpzc"), clock=clock).client(), "batch_1", monitor=monitor, clock=clock, sleep=clock.sleep
         ):
-            seen.append(each.target)  # noqa: PERF401  # What came before it raised.
+            seen.append(each.target)  # noqa: PERF401
 
     assert words("vpzc") == tuple(seen)
     assert [ConnectionError] == [type(error) for error in caught.value.exceptions]
@@ -1175,7 +1175,7 @@ def test_a_hook_that_never_returns_well_is_raised_at_the_end(clock):
 
 
 def test_errors_of_a_watch_are_flat(clock):
-    """`except*` finds each exception of a hook beside the dropped batches; no group stands in another."""
+    """`except*` finds the exceptions of hooks beside the dropped batches; no group contains another group."""
     monitor = Monitor()
 
     @monitor.on("completed", name="first")
@@ -1198,7 +1198,7 @@ def test_errors_of_a_watch_are_flat(clock):
 
 
 def test_on_error_hears_of_hooks_at_once_and_at_the_end(clock):
-    """Between, only the log does."""
+    """`on_error` is called at the first failure and at the end; failures in between are only logged."""
     monitor, told = Monitor(), []
 
     @monitor.on("in_progress")
@@ -1211,7 +1211,7 @@ def test_on_error_hears_of_hooks_at_once_and_at_the_end(clock):
 
 
 def test_a_coroutine_hook_that_raises_stops_nothing():
-    """As a plain one."""
+    """The watch continues as with a plain hook."""
     monitor, told = AsyncMonitor(), []
 
     @monitor.on("in_progress")
@@ -1226,7 +1226,7 @@ def test_a_coroutine_hook_that_raises_stops_nothing():
 
 
 def test_an_illegal_move_is_raised_if_the_monitor_says_so(clock):
-    """The batch is dropped, for it would be told at every look; the others go on."""
+    """The batch is dropped, because each poll would raise again; the others are watched on."""
     told = []
     gone_back = snap("vpzcp")
 
@@ -1239,7 +1239,7 @@ def test_an_illegal_move_is_raised_if_the_monitor_says_so(clock):
 
 
 def test_an_unknown_status_is_watched_on(clock):
-    """S004 is a finding, not an end."""
+    """S004 is a finding and does not end the watch."""
     transitions, _ = fetched(clock, {"batch_1": snap("v", status="scheduling")}, END)
 
     assert words("vpzc") == targets(transitions)
@@ -1249,7 +1249,7 @@ def test_an_unknown_status_is_watched_on(clock):
 
 
 def test_the_log_is_what_audit_reads(clock, tmp_path):
-    """Every snapshot, as it came, with its time."""
+    """The log has every snapshot unchanged, with its time."""
     log = tmp_path / "watch.jsonl"
     server = Server(Life("vpzc", unheard_of=[1]), clock=clock)
 
@@ -1262,7 +1262,7 @@ def test_the_log_is_what_audit_reads(clock, tmp_path):
 
 
 def test_failed_looks_are_not_logged(clock, tmp_path):
-    """They are no snapshots."""
+    """They have no snapshot."""
     faults = [FAULTS["HTML at 200"], FAULTS["an error body at 200"], FAULTS["404"]]
     log = tmp_path / "watch.jsonl"
 
@@ -1272,7 +1272,7 @@ def test_failed_looks_are_not_logged(clock, tmp_path):
 
 
 def test_a_torn_line_of_an_earlier_log_is_ended(clock, tmp_path):
-    """It spoils no line but itself; whole lines are gone on after."""
+    """The torn line is closed, complete lines are kept, and new lines follow."""
     log = tmp_path / "watch.jsonl"
     log.write_text('{"observed_at": 1, "snap')
 
@@ -1284,7 +1284,7 @@ def test_a_torn_line_of_an_earlier_log_is_ended(clock, tmp_path):
 
 
 def test_a_log_may_be_anything_with_write(clock):
-    """It is not closed."""
+    """The watch writes to it and does not close it."""
 
     class Lines(list):
         write = list.append
@@ -1297,7 +1297,7 @@ def test_a_log_may_be_anything_with_write(clock):
 
 
 def test_closing_the_generator_stops_at_once(clock, tmp_path):
-    """The monitor knows what it knew; another watch goes on."""
+    """The monitor keeps its state, and another watch continues from it."""
     monitor, log = Monitor(), tmp_path / "watch.jsonl"
     server = Server(Life("vpzc"), clock=clock)
 
@@ -1312,7 +1312,7 @@ def test_closing_the_generator_stops_at_once(clock, tmp_path):
 
 
 def test_an_interrupt_while_waiting_stops_at_once(clock, tmp_path):
-    """KeyboardInterrupt goes through, and the log is closed."""
+    """KeyboardInterrupt passes through, and the log is closed."""
 
     def interrupted(seconds):
         raise KeyboardInterrupt
@@ -1325,7 +1325,7 @@ def test_an_interrupt_while_waiting_stops_at_once(clock, tmp_path):
 
 
 def test_cancelling_the_task_stops_at_once():
-    """While it sleeps, and while a request is under way; then another goes on."""
+    """The task is cancelled during a sleep and during a request; another watch continues."""
     monitor = AsyncMonitor()
 
     async def main():
@@ -1352,7 +1352,7 @@ def test_cancelling_the_task_stops_at_once():
 
 
 def test_an_async_generator_may_be_left_early():
-    """With `aclosing`, everything is closed when its block is left."""
+    """`aclosing` closes all resources at the end of its block."""
 
     async def main():
         server = Server(Life("vpzc"), clock=Clock())
@@ -1363,7 +1363,7 @@ def test_an_async_generator_may_be_left_early():
 
 
 def test_the_real_sleep_is_the_default():
-    """Waits are short here, for nobody is to wait for a test; time passes by looking at it, however slow the machine."""
+    """The delays are short; the test's clock advances at each reading, so a slow machine changes nothing."""
     clock = (CREATED + 1000 + step / 2000 for step in count()).__next__
     brief = Schedule(delay_s_min=0.01, delay_s_max=0.01)
     source = Scripted({"batch_1": snap("vp")}, END)
@@ -1380,7 +1380,7 @@ def test_the_real_sleep_is_the_default():
 
 
 def test_all_that_happens_is_told(clock):
-    """In order, each event of its own kind; findings that stay are told once."""
+    """The events come in order, each with its own class; a lasting finding has one event."""
     monitor, told = Monitor(), []
 
     @monitor.on("in_progress")
@@ -1411,7 +1411,7 @@ def test_all_that_happens_is_told(clock):
 
 
 def test_a_dead_hook_is_an_event_and_a_warning(clock, caplog):
-    """In the watch in which it dies, and in each later one; at the end of the first its last error is raised."""
+    """The watch in which the hook dies and each later one warn; the first raises its last error at the end."""
     monitor, told, errors = Monitor(), [], []
 
     @monitor.on("in_progress")
@@ -1434,7 +1434,7 @@ def test_a_dead_hook_is_an_event_and_a_warning(clock, caplog):
 
 
 def test_a_hook_that_returned_in_the_end_is_no_error(clock):
-    """It raised twice, and was called again between polls."""
+    """The hook raised twice and returned when it was called again between polls."""
     monitor, tries = Monitor(), []
 
     @monitor.on("in_progress")
@@ -1468,14 +1468,14 @@ def test_the_end_of_a_watch_is_no_try(clock):
 
 
 def test_what_is_logged_is_structured(clock, caplog):
-    """One word, and fields beside it; transitions at INFO, trouble above, no news at DEBUG."""
+    """Each record has one word as event and fields; transitions are INFO, problems higher, unchanged polls DEBUG."""
     caplog.set_level(logging.DEBUG, "batchfsm")
     server = Server(Life("vpzc", at=[0, 5, 6, 7], expires_at=None), clock=clock, faults=[FAULTS["500"]])
 
     watched(server, "batch_1")
 
     by_event = {record.event: record for record in caplog.records}
-    assert 1 == len([record for record in caplog.records if record.event == "finding"])  # P104 is said once.
+    assert 1 == len([record for record in caplog.records if record.event == "finding"])  # P104 is logged once.
     assert {"poll_failed", "transition", "finding", "unchanged"} == set(by_event)
     assert ("transient", "HTTP 500 Internal Server Error") == (
         by_event["poll_failed"].kind,
@@ -1492,7 +1492,7 @@ def test_what_is_logged_is_structured(clock, caplog):
     assert f"batch_1/completed/{CREATED + 7}" == last.key
 
 
-SECRET = "sk-proj-do-not-tell"  # It is what is looked for.
+SECRET = "sk-proj-do-not-tell"  # The test searches the logs and errors for it.
 
 
 @pytest.mark.parametrize(
@@ -1505,7 +1505,7 @@ SECRET = "sk-proj-do-not-tell"  # It is what is looked for.
     ],
 )
 def test_no_key_reaches_a_log_or_an_error(clock, caplog, fault, tmp_path):
-    """Nor what a server echoes, nor metadata."""
+    """Neither a server's echo of the key nor metadata reaches them, either."""
     caplog.set_level(logging.DEBUG, "batchfsm")
     told, log = [], tmp_path / "log"
     server = Server(Life("vpzc", metadata={"owner": "Q-PRIVATE"}), clock=clock, faults=[fault])
@@ -1518,7 +1518,7 @@ def test_no_key_reaches_a_log_or_an_error(clock, caplog, fault, tmp_path):
 
 
 def test_the_classes_of_status_are_complete():
-    """Every status has one; what is no refusal by its number may pass."""
+    """Every status code has a class; a code that is not a refusal is transient."""
     of = {
         status: type(responses.classify_status(status, {}, now=0)).__name__
         for status in (302, 400, 404, 408, 410, 425, 429, 499, 500, 599)

@@ -1,4 +1,4 @@
-"""Webhooks: whom to believe, what they say, and that they make a watch look at once."""
+"""Webhooks: signatures, the content of events, and hints that make a watch poll at once."""
 
 import asyncio
 import json
@@ -32,14 +32,14 @@ NOW = 1_750_861_210
 
 
 def signed(body, *, at=NOW, webhook_id="wh_1", secret=SECRET):
-    """Return the headers of a body, signed by the library of the scheme."""
+    """Return the headers of a body, signed by the library of the standard."""
     key = secret if secret.startswith("whsec_") else secret.encode()
     signature = Webhook(key).sign(webhook_id, datetime.fromtimestamp(at, UTC), body)
     return {"webhook-id": webhook_id, "webhook-timestamp": str(at), "webhook-signature": signature}
 
 
 def news(batch_id="batch_1", event="batch.completed"):
-    """Return the body of an event, as OpenAI sends it."""
+    """Return the body of an event as OpenAI sends it."""
     return json.dumps({"id": "evt_1", "object": "event", "created_at": NOW, "type": event, "data": {"id": batch_id}})
 
 
@@ -47,7 +47,7 @@ def news(batch_id="batch_1", event="batch.completed"):
 
 
 def test_the_vector_of_openais_sdks_is_believed():
-    """It is about a response: no batch to look at."""
+    """The event is about a response, so there is no batch to poll."""
     expected = Hint(
         webhook_id="wh_685c059ae39c8190af8c71ed1022a24d", event="response.completed", batch_id=None, sent_at=NOW
     )
@@ -57,14 +57,14 @@ def test_the_vector_of_openais_sdks_is_believed():
 
 @pytest.mark.parametrize("event", ["batch.completed", "batch.failed", "batch.expired", "batch.cancelled"])
 def test_the_end_of_a_batch_is_a_hint(event):
-    """Whichever end."""
+    """`verify` returns the id of the batch and the event."""
     body = news(event=event)
 
     assert ("batch_1", event) == ((hint := verify(body, signed(body), SECRET, now=NOW)).batch_id, hint.event)
 
 
 def test_openais_own_client_believes_the_same():
-    """The signature is the one that it makes of it."""
+    """OpenAI's client verifies the same signature."""
     body, now = news(), int(time.time())
     client = openai.OpenAI(api_key="none", webhook_secret=SECRET)
 
@@ -74,21 +74,21 @@ def test_openais_own_client_believes_the_same():
 
 
 def test_headers_are_found_in_any_case():
-    """Frameworks differ."""
+    """Frameworks differ in the case of header names."""
     loud = {name.title(): value for name, value in VECTOR.items()}
 
     assert NOW == verify(BODY, loud, SECRET, now=NOW).sent_at
 
 
 def test_one_good_signature_among_several_will_do():
-    """While a secret is changed, both old and new sign."""
+    """During a change of the secret, the old and the new one both sign."""
     both = VECTOR | {"webhook-signature": f"v1,AAAA v2,x {VECTOR['webhook-signature']}"}
 
     assert NOW == verify(BODY, both, SECRET, now=NOW).sent_at
 
 
 def test_a_secret_without_its_prefix_is_taken_as_it_is():
-    """As OpenAI's SDKs take it."""
+    """OpenAI's SDKs accept it in the same way."""
     body = news()
 
     assert "batch_1" == verify(body, signed(body, secret="a plain secret"), "a plain secret", now=NOW).batch_id
@@ -96,13 +96,13 @@ def test_a_secret_without_its_prefix_is_taken_as_it_is():
 
 @pytest.mark.parametrize("shift", [-300, 300])
 def test_five_minutes_either_way_are_tolerated(shift):
-    """Clocks differ."""
+    """The clocks of sender and receiver may differ."""
     assert NOW == verify(BODY, VECTOR, SECRET, now=NOW + shift).sent_at
 
 
 @pytest.mark.parametrize("missing", VECTOR)
 def test_each_header_is_needed(missing):
-    """The message names the one that is missing."""
+    """The message names the missing header."""
     with pytest.raises(WebhookError, match=f"the header {missing} is missing"):
         verify(BODY, {name: value for name, value in VECTOR.items() if name != missing}, SECRET, now=NOW)
 
@@ -127,7 +127,7 @@ def test_each_header_is_needed(missing):
     ],
 )
 def test_what_is_wrong_is_said(changes, now, said):
-    """In a few words that quote nothing of it."""
+    """The message is short and quotes nothing of the request."""
     with pytest.raises(WebhookError) as caught:
         verify(BODY, VECTOR | changes, SECRET, now=now)
     assert (said, f"invalid webhook: {said}") == (caught.value.reason, str(caught.value))
@@ -135,7 +135,7 @@ def test_what_is_wrong_is_said(changes, now, said):
 
 @pytest.mark.parametrize("body", [BODY.replace("123", "124"), BODY + " ", b"\xff", "\ud800"])
 def test_a_body_that_was_changed_is_not_believed(body):
-    """Not even by a space."""
+    """A changed space is enough."""
     with pytest.raises(WebhookError, match=r"no signature matches|it is not UTF-8"):
         verify(body, VECTOR, SECRET, now=NOW)
 
@@ -156,7 +156,7 @@ def test_a_body_that_was_changed_is_not_believed(body):
     ids=map(str, range(9)),
 )
 def test_a_body_that_says_nothing_is_refused(body, said):
-    """Even if it is signed well."""
+    """The signature of the body is valid."""
     with pytest.raises(WebhookError, match=said):
         verify(body, signed(body), SECRET, now=NOW)
 
@@ -165,14 +165,14 @@ def test_a_body_that_says_nothing_is_refused(body, said):
     "secret, said", [("", "is empty"), ("whsec_", "is empty"), ("whsec_*", "is not base64 behind whsec_")]
 )
 def test_a_secret_that_is_none_is_our_own_fault(secret, said):
-    """No `WebhookError`, for the sender has done nothing wrong."""
+    """It is a ValueError and no `WebhookError`, because the sender made no mistake."""
     with pytest.raises(ValueError, match=said) as caught:
         verify(BODY, VECTOR, secret, now=NOW)
     assert not isinstance(caught.value, WebhookError)
 
 
 def test_without_its_library_it_says_what_to_install(monkeypatch):
-    """The extra is named."""
+    """The message names the extra."""
     monkeypatch.setitem(sys.modules, "standardwebhooks", None)
 
     with pytest.raises(MissingExtraError, match=r"verifying webhooks .*'batchfsm\[webhook\]'"):
@@ -190,12 +190,12 @@ def test_the_error_can_be_pickled():
 
 
 def hint(number=1, batch_id="batch_1"):
-    """Return the hint of a delivery."""
+    """Return the hint of a webhook."""
     return Hint(webhook_id=f"wh_{number}", event="batch.completed", batch_id=batch_id, sent_at=NOW)
 
 
 def test_a_webhook_sent_again_is_passed_over():
-    """It is known by its id."""
+    """The second delivery has the same id."""
     hints, woken = HintQueue(), []
     listener = hints.subscribe(lambda: woken.append(True))
 
@@ -205,12 +205,11 @@ def test_a_webhook_sent_again_is_passed_over():
 
 
 def test_what_is_not_about_a_batch_is_passed_over():
-    """There is nothing to look at."""
     assert not HintQueue().add(hint(batch_id=None))
 
 
 def test_each_who_listens_has_every_hint():
-    """Until it leaves."""
+    """A listener receives hints until it is closed."""
     hints = HintQueue()
     first, second = (hints.subscribe(lambda: None) for _ in range(2))
 
@@ -223,7 +222,7 @@ def test_each_who_listens_has_every_hint():
 
 
 def test_the_oldest_id_is_forgotten(monkeypatch):
-    """The memory has a bound."""
+    """The number of remembered ids is bounded."""
     monkeypatch.setattr("batchfsm.webhook.REMEMBERED_MAX", 2)
     hints = HintQueue()
 
@@ -236,7 +235,7 @@ SLOW = Schedule(delay_s_min=900, delay_s_max=900, jitter=0)
 
 
 def test_a_hint_makes_a_watch_look_now():
-    """It need not wait for its next look; a hint about a batch that it does not watch changes nothing."""
+    """The watch polls before its delay is over; a hint about a batch that is not watched changes nothing."""
     clock, hints = Clock(), HintQueue()
     server = Server(Life("vpzc", at=[0, 0, 0, 5]), clock=clock)
 
@@ -245,7 +244,7 @@ def test_a_hint_makes_a_watch_look_now():
         hints.add(hint(1, "another"))
         hints.add(hint(2))
 
-    # Without a `sleep` it waits for real: for a quarter of an hour, if nothing woke it.
+    # Without a `sleep` the waiting is real: a quarter of an hour if the hint did not end it.
     transitions = list(watch(server.client(), "batch_1", schedule=SLOW, hints=hints, clock=clock, on_event=come))
 
     assert words("vpzc") == tuple(each.target for each in transitions)
@@ -253,7 +252,7 @@ def test_a_hint_makes_a_watch_look_now():
 
 
 def test_a_hint_makes_an_async_watch_look_now():
-    """From any thread."""
+    """The hint may come from any thread."""
     clock, hints = Clock(), HintQueue()
     server = Server(Life("vpzc", at=[0, 0, 0, 5]), clock=clock)
 
@@ -270,7 +269,7 @@ def test_a_hint_makes_an_async_watch_look_now():
 
 
 def test_a_watch_without_ids_sweeps_when_told_of_a_stranger():
-    """It may be new."""
+    """The batch may be new."""
     clock, hints = Clock(), HintQueue()
     server = Server(Life("vp"), Life("vf", batch_id="new", born_at=CREATED + 10), clock=clock)
 
@@ -287,7 +286,7 @@ def test_a_watch_without_ids_sweeps_when_told_of_a_stranger():
 
 
 def test_while_the_server_lags_behind_a_hint_it_is_looked_at_often():
-    """From the hint on the delay grows anew."""
+    """After the hint the delay starts from its shortest value."""
     clock, hints = Clock(), HintQueue()
     server = Server(Life("vpzc", at=[0, 0, 1000, 1003]), clock=clock)
 
@@ -304,8 +303,8 @@ def test_while_the_server_lags_behind_a_hint_it_is_looked_at_often():
 
 
 def test_hints_that_never_come_hold_nothing_up():
-    """A watch looks by its schedule; a webhook may be lost."""
-    # Time that passes by looking at it: on the real clock, a slow machine might have nothing left to wait for.
+    """The watch polls by its schedule, because a webhook may be lost."""
+    # The clock advances at each reading: on the real clock a slow machine might have no time left.
     clock = (CREATED + 1000 + step / 2000 for step in count()).__next__
     brief = Schedule(delay_s_min=0.01, delay_s_max=0.01)
 
