@@ -1,4 +1,4 @@
-"""The fake API without a door: files, batches, lists, cancels, errors, as OpenAI answers."""
+"""The fake API called in process: files, batches, lists, cancels and errors, as OpenAI answers."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -24,14 +24,14 @@ def line(custom_id, url="/v1/chat/completions", method="POST", **body):
 
 
 def created(api, content, **fields):
-    """Upload a file and create a batch of it; return the batch."""
+    """Upload a file and create a batch from it; return the batch."""
     status, batch = ask(api, "POST", "batches", CREATE | {"input_file_id": upload(api, content)} | fields)
     assert 200 == status, batch
     return batch
 
 
 def rows(api, file_id):
-    """Return the lines of a file."""
+    """Return the parsed lines of a file."""
     answer = api.handle(Request(method="GET", path=f"/v1/files/{file_id}/content", headers=KEY))
     return [json.loads(text) for text in answer.body.splitlines()]
 
@@ -40,7 +40,7 @@ def rows(api, file_id):
 
 
 def test_state_is_a_function_of_time_and_not_of_polls():
-    """Asked a hundred times or never, a batch is the same."""
+    """A batch that was polled a hundred times equals one that was never polled."""
     asked, left_alone = FakeBatchAPI(), FakeBatchAPI()
     batch_id = asked.start()
     assert batch_id == left_alone.start()
@@ -67,7 +67,7 @@ def test_state_is_a_function_of_time_and_not_of_polls():
     ],
 )
 def test_every_history_that_is_served_is_consistent(text):
-    """Seen every ten minutes over two days, by retrieve and by list."""
+    """Two days of polls, ten minutes apart, by retrieve and by list have no error."""
     api = FakeBatchAPI(text)
     batch_id = api.start()
     seen = []
@@ -78,7 +78,7 @@ def test_every_history_that_is_served_is_consistent(text):
         ]
         api.clock.advance("10m")
     report = audit(seen)
-    # A failure after the work began is a step that OpenAI's table only tolerates; stuck is overdue.
+    # A failure after in_progress is a step that OpenAI's table only tolerates; a stuck batch is overdue.
     odd = {"validating > in_progress > fail": {"H501", "P102"}, "validating > in_progress": {"T207"}}
 
     assert "consistent" == report.verdict
@@ -94,7 +94,7 @@ def test_every_history_that_is_served_is_consistent(text):
     ],
 )
 def test_a_dialect_serves_what_its_own_table_allows(dialect, text):
-    """Nothing is found at all."""
+    """An audit has no finding."""
     api = FakeBatchAPI(Scenario(text, dialect=dialect))
     batch_id = api.start()
     seen = []
@@ -106,26 +106,26 @@ def test_a_dialect_serves_what_its_own_table_allows(dialect, text):
 
 
 def test_the_clock_may_be_ones_own():
-    """Anything that tells the time will do."""
+    """Any object with the methods of a clock is accepted."""
     api = FakeBatchAPI(clock=VirtualClock(CREATED))
 
     assert CREATED == api.batch(api.start())["created_at"]
 
 
 def test_an_unknown_batch_is_a_key_error_without_a_request():
-    """As in any mapping."""
+    """`batch` raises as a mapping does and counts no request."""
     with pytest.raises(KeyError, match="batch_none"):
         FakeBatchAPI().batch("batch_none")
 
 
 def test_a_scenario_is_checked_before_anything_begins():
-    """Not when the first batch is created."""
+    """The error is raised at the start, not when the first batch is created."""
     with pytest.raises(ScenarioError, match="cannot read 'nonsense 5'"):
         FakeBatchAPI("nonsense 5")
 
 
 def test_a_life_is_there_from_its_birth_on():
-    """Made for later, it is not found before."""
+    """A batch that is created in the future is not found before then."""
     api = FakeBatchAPI()
     life = Scenario("expire").life(int(api.clock.now()) + 60)
     api.add(life)
@@ -166,7 +166,7 @@ GOOD = line("a") + line("b") + line("c")
     ids=range(13),
 )  # fmt: skip
 def test_an_input_file_is_validated_as_openai_does(content, expected):
-    """Code, line and parameter; a hundred errors at most."""
+    """The error has a code, a line and a parameter; a hundred errors are kept at most."""
     api = FakeBatchAPI()
     batch = created(api, content)
     api.clock.advance("5s")
@@ -178,7 +178,7 @@ def test_an_input_file_is_validated_as_openai_does(content, expected):
 
 
 def test_a_file_that_is_not_there_fails_in_validation():
-    """OpenAI accepts the batch first."""
+    """As on OpenAI the batch is accepted first."""
     api = FakeBatchAPI()
     _, batch = ask(api, "POST", "batches", CREATE)
     api.clock.advance("5s")
@@ -187,7 +187,7 @@ def test_a_file_that_is_not_there_fails_in_validation():
 
 
 def test_a_file_fails_as_the_dialect_does():
-    """AIBrix's begins in scheduling."""
+    """An AIBrix batch begins in scheduling and then fails."""
     api = FakeBatchAPI(Scenario("scheduling 1s > validating 5s > in_progress", dialect="aibrix"))
     seen = [created(api, b"x")]
     for _ in range(2):
@@ -210,7 +210,7 @@ def test_a_file_fails_as_the_dialect_does():
     ],
 )
 def test_a_bad_file_fails_when_the_scenario_ends_the_validation(text, second, before, after):
-    """A batch that is stuck in validation stays there, and one that is cancelled before is cancelled."""
+    """A batch that is stuck in validation stays there, and one that is cancelled earlier is cancelled."""
     api = FakeBatchAPI(text)
     batch_id = created(api, b"x")["id"]
     api.clock.advance(second - 1)
@@ -225,7 +225,7 @@ def test_a_bad_file_fails_when_the_scenario_ends_the_validation(text, second, be
 
 
 def test_a_bad_file_fails_beside_a_recording_after_the_usual_time():
-    """A recording does not say how long it was validated."""
+    """A recording has no duration of the validation."""
     life = Scenario("validating 1h > in_progress").life(CREATED)
     recording = recordings([{"observed_at": CREATED, "body": life.at(CREATED)}])[life.batch_id]
     api = FakeBatchAPI(recording)
@@ -237,7 +237,7 @@ def test_a_bad_file_fails_beside_a_recording_after_the_usual_time():
 
 @pytest.mark.parametrize("purpose", ["assistants", "user_data"])
 def test_an_input_file_of_another_purpose_fails_in_validation(purpose):
-    """As one that does not exist."""
+    """It fails as a file that does not exist."""
     api = FakeBatchAPI()
     file_id = api.add_file(GOOD, purpose=purpose)
     _, batch = ask(api, "POST", "batches", CREATE | {"input_file_id": file_id})
@@ -247,7 +247,7 @@ def test_an_input_file_of_another_purpose_fails_in_validation(purpose):
 
 
 def test_a_test_answers_no_request_of_a_bad_file():
-    """The batch never runs."""
+    """The function of the test is not called, because the batch never runs."""
     asked = []
     api = FakeBatchAPI(respond=lambda body: asked.append(body) or {})
     created(api, GOOD + b"x")
@@ -256,7 +256,7 @@ def test_a_test_answers_no_request_of_a_bad_file():
 
 
 def test_good_lines_are_read_in_order():
-    """With what is asked for."""
+    """Each line keeps its custom_id."""
     lines, errors = parse_input(GOOD, "batch", "/v1/chat/completions")
 
     assert (["a", "b", "c"], ()) == ([each.custom_id for each in lines], errors)
@@ -266,7 +266,7 @@ def test_good_lines_are_read_in_order():
 
 
 def test_results_are_what_the_test_answers():
-    """Each request in the file that it belongs to; the counts follow."""
+    """Each result is in the output or the error file, and the counts agree."""
     api = FakeBatchAPI(
         "validating 0s > in_progress 1h > finalizing 0s > completed",
         respond=lambda body: (
@@ -290,7 +290,7 @@ def test_results_are_what_the_test_answers():
 
 
 def test_results_by_scenario_are_echoes():
-    """As many end badly as its counts say."""
+    """The number of failed requests is that of the scenario's counts."""
     api = FakeBatchAPI("validating 0s > in_progress 1h 1+2/3 > finalizing 0s > completed")
     batch = created(api, GOOD)
     api.clock.advance("1h")
@@ -306,7 +306,7 @@ def test_results_by_scenario_are_echoes():
     [("validating 0s > in_progress 1+0/3 > expire", "batch_expired"), ("cancel at 90m", "batch_cancelled")],
 )
 def test_what_is_cut_off_is_in_the_error_file(text, code):
-    """It is counted neither as completed nor as failed."""
+    """Such requests are counted neither as completed nor as failed."""
     api = FakeBatchAPI(text)
     batch = created(api, GOOD)
     api.clock.advance("2d")
@@ -319,7 +319,7 @@ def test_what_is_cut_off_is_in_the_error_file(text, code):
 
 
 def test_results_come_with_the_end():
-    """Before, there is no file; after, it is listed and can be deleted."""
+    """Before the end there is no file; after it, the file is listed and can be deleted."""
     api = FakeBatchAPI("validating 0s > in_progress 1h > finalizing 0s > completed")
     batch = created(api, GOOD)
     (early,) = ask(api, "GET", "files")[1]["data"]
@@ -336,7 +336,7 @@ def test_results_come_with_the_end():
 
 
 def test_a_batch_that_is_cancelled_before_it_ran_has_no_files():
-    """Nothing was done."""
+    """No request has run."""
     api = FakeBatchAPI("cancel at 0s")
     batch = created(api, GOOD)
     api.clock.advance("1h")
@@ -349,7 +349,7 @@ def test_a_batch_that_is_cancelled_before_it_ran_has_no_files():
 
 
 def test_an_upload_is_kept_byte_by_byte():
-    """Line ends, too."""
+    """Line ends stay unchanged, too."""
     content = bytes(range(256)) + b"\r\n\n\r--cu\r\n"
     api = FakeBatchAPI()
     file_id = upload(api, content)
@@ -368,13 +368,13 @@ def test_an_upload_is_kept_byte_by_byte():
     ],
 )
 def test_what_is_no_upload_has_no_parts(content_type, body):
-    """Neither has a part without a name."""
+    """A part without a name is left out, too."""
     assert {} == parse_parts(content_type, body)
 
 
 @pytest.mark.parametrize("missing", ["file", "purpose"])
 def test_an_upload_needs_both_parts(missing):
-    """The error names the one that is not there."""
+    """The error names the missing part."""
     name = "purpose" if missing == "file" else "file"
     body = f'--cut\r\nContent-Disposition: form-data; name="{name}"\r\n\r\nx\r\n--cut--\r\n'.encode()
     headers = KEY | {"content-type": "multipart/form-data; boundary=cut"}
@@ -410,7 +410,7 @@ def test_an_upload_needs_both_parts(missing):
     ],
 )
 def test_a_create_that_cannot_be_is_refused(fields, param):
-    """With the parameter that is wrong."""
+    """The error names the wrong parameter."""
     api = FakeBatchAPI()
     status, answer = ask(api, "POST", "batches", CREATE | {"input_file_id": upload(api, GOOD)} | fields)
 
@@ -420,7 +420,7 @@ def test_a_create_that_cannot_be_is_refused(fields, param):
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"[" * 100_000])
 def test_a_body_that_is_no_object_is_refused(body):
-    """It is not read any further."""
+    """The API answers with an error for the whole body."""
     assert 400 == ask(FakeBatchAPI(), "POST", "batches", body)[0]
 
 
@@ -432,7 +432,7 @@ def test_metadata_at_its_limits_is_kept():
 
 
 def test_another_window_is_taken_as_compatible_servers_do():
-    """Unless the scenario contradicts the deadline that it makes."""
+    """It is refused if the scenario contradicts its deadline."""
     api = FakeBatchAPI(Scenario("validating > in_progress", dialect="groq"))
     fields = CREATE | {"input_file_id": upload(api, GOOD), "completion_window": "48h"}
     _, batch = ask(api, "POST", "batches", fields)
@@ -445,7 +445,7 @@ def test_another_window_is_taken_as_compatible_servers_do():
 
 
 def test_a_client_says_what_becomes_of_its_batch():
-    """In its metadata, so that any language can."""
+    """The scenario stands in the metadata, so that clients in any language can choose it."""
     api = FakeBatchAPI()
     batch = created(api, GOOD, metadata={"scenario": "expire", "team": "search"})
     api.clock.advance("2d")
@@ -454,7 +454,7 @@ def test_a_client_says_what_becomes_of_its_batch():
 
 
 def test_what_one_batch_is_given_follows_the_dialect_of_all():
-    """By its owner, and by the test."""
+    """A scenario given by the metadata or by the test is read in the dialect of the API."""
     api = FakeBatchAPI(Scenario("validating > in_progress 1h > completed", dialect="ogx"))
     text = "validating 0s > in_progress 0s > completed"
     batch = created(api, GOOD, metadata={"scenario": text})
@@ -463,7 +463,7 @@ def test_what_one_batch_is_given_follows_the_dialect_of_all():
 
 
 def test_a_batch_remembers_what_it_was_made_of():
-    """The fields of the request."""
+    """The batch has the fields of the request."""
     api = FakeBatchAPI()
     batch = created(api, line("a", url="/v1/responses"), endpoint="/v1/responses", metadata=None)
 
@@ -479,7 +479,7 @@ def test_a_batch_remembers_what_it_was_made_of():
 
 
 def test_a_cancel_is_answered_with_the_batch():
-    """And it is cancelled ten minutes later, with what was done by then."""
+    """The batch is cancelled ten minutes later and keeps the work done until then."""
     api = FakeBatchAPI("validating 0s > in_progress 1h 100+0/100 > finalizing > completed")
     batch_id = api.start()
     api.clock.advance("30m")
@@ -493,7 +493,7 @@ def test_a_cancel_is_answered_with_the_batch():
 
 @pytest.mark.parametrize("pause, status", [("61m", "finalizing"), ("2h", "completed")])
 def test_a_cancel_that_comes_too_late_is_a_conflict(pause, status):
-    """The batch goes its way."""
+    """The batch continues unchanged."""
     api = FakeBatchAPI("validating 0s > in_progress 1h > finalizing 10m > completed")
     batch_id = api.start()
     api.clock.advance(pause)
@@ -504,7 +504,7 @@ def test_a_cancel_that_comes_too_late_is_a_conflict(pause, status):
 
 
 def test_a_list_is_paged_newest_first():
-    """Every batch once, the cursor being the last id."""
+    """Each batch comes once, and the cursor is the last id of a page."""
     api = FakeBatchAPI()
     made = []
     for number in range(45):
@@ -522,7 +522,7 @@ def test_a_list_is_paged_newest_first():
 
 
 def test_an_empty_list_has_no_ids():
-    """It ends at once."""
+    """Its `first_id` and `last_id` are null, and `has_more` is false."""
     page = {"object": "list", "data": [], "first_id": None, "last_id": None, "has_more": False}
 
     assert (200, page) == ask(FakeBatchAPI(), "GET", "batches")
@@ -553,7 +553,7 @@ def test_a_page_that_cannot_be_is_refused(query, param):
     ],
 )
 def test_what_is_not_there_is_not_found(method, path, message):
-    """In the shape of OpenAI's errors."""
+    """The error object has OpenAI's form."""
     error = {"message": message, "type": "invalid_request_error", "code": None}
 
     status, answer = ask(FakeBatchAPI(), method, path)
@@ -563,14 +563,14 @@ def test_what_is_not_there_is_not_found(method, path, message):
 
 @pytest.mark.parametrize("headers", [{}, {"authorization": ""}, {"authorization": "Bearer "}])
 def test_without_a_key_nothing_is_answered(headers):
-    """Any key will do."""
+    """Any key is accepted."""
     answer = FakeBatchAPI().handle(Request(method="GET", path="/v1/batches", headers=headers))
 
     assert (401, "invalid_api_key") == (answer.status, answer.json["error"]["code"])
 
 
 def test_calls_are_remembered():
-    """When, what for, and what came of it."""
+    """A call has its time, operation and status."""
     api = FakeBatchAPI(clock=VirtualClock(CREATED))
     ask(api, "GET", "batches")
     api.clock.advance("5s")
@@ -589,7 +589,7 @@ def test_calls_are_remembered():
 
 
 def test_a_thousand_batches_by_eight_threads():
-    """None is lost, none has another's id, and each is where its own time puts it."""
+    """No batch is lost or has the id of another, and each has the status of its own time."""
     api = FakeBatchAPI("validating 5s > in_progress 1h > finalizing > completed")
 
     def live(number):

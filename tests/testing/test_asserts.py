@@ -1,4 +1,4 @@
-"""Asserts, webhooks and recordings: what a test says of what it saw."""
+"""Assert functions, webhooks and recordings of the testing package."""
 
 import base64
 import hashlib
@@ -25,7 +25,7 @@ from support.paths import SHARED
 
 
 def failure(check, *args, **options):
-    """Return what an assert says when it fails."""
+    """Return the message of an assert function that fails."""
     with pytest.raises(AssertionError) as caught:
         check(*args, **options)
     return str(caught.value)
@@ -35,14 +35,14 @@ def failure(check, *args, **options):
 
 
 def test_a_consistent_history_passes():
-    """Whatever was missed, and whatever iterates over it."""
+    """The history may have gaps, may be an iterator, and may have any dialect."""
     assert_consistent(seen("vpzc"))
     assert_consistent(iter([snap("vpzc"), snap("vp")]))
     assert_consistent([snap("vpc")], dialect="ogx")
 
 
 def test_an_inconsistent_history_shows_findings_and_timeline():
-    """So that the log of the test is enough."""
+    """The message shows what a reader of the test log needs."""
     said = failure(assert_consistent, [*seen("vpzc"), snap("vpzcp")])
 
     assert said.startswith(
@@ -53,7 +53,7 @@ def test_an_inconsistent_history_shows_findings_and_timeline():
 
 
 def test_nothing_that_can_be_judged_is_not_consistent():
-    """Nor is what cannot be read."""
+    """A history without readable batches fails as undetermined."""
     said = failure(assert_consistent, [{"error": "\x1b[2J"}, "{"])
 
     assert said.startswith("undetermined; snapshots: 0, batches: 0\n")
@@ -73,7 +73,7 @@ def test_nothing_that_can_be_judged_is_not_consistent():
     ],
 )
 def test_a_batch_went_its_way(path, way):
-    """The polls may have missed most of it."""
+    """The polls may have missed statuses."""
     assert_lifecycle(seen(path), way)
     assert_lifecycle([snap(path)], way)
 
@@ -89,7 +89,7 @@ def test_a_batch_went_its_way(path, way):
     ],
 )
 def test_a_batch_that_went_another_way_shows_which(path, way):
-    """Both ways, and the timeline."""
+    """The message has both paths and the timeline."""
     said = failure(assert_lifecycle, seen(path), way)
     went = " > ".join(wire["status"] for wire in seen(path))
 
@@ -97,7 +97,7 @@ def test_a_batch_that_went_another_way_shows_which(path, way):
 
 
 def test_a_way_is_of_one_batch():
-    """Of two, or none, it is not known whose is meant."""
+    """Snapshots of two batches, or of none, are refused."""
     assert "one batch has a lifecycle; here are 2" == failure(
         assert_lifecycle, [snap("v"), snap("v", id="b")], "validating"
     )
@@ -106,7 +106,7 @@ def test_a_way_is_of_one_batch():
 
 
 def test_a_way_is_of_a_lifecycle():
-    """A word that it does not have is a mistake of the test's."""
+    """An unknown status is an error of the test, not of the batch."""
     with pytest.raises(UnknownNameError, match="no status is called 'done'; known: validating"):
         assert_lifecycle(seen("vpzc"), "validating > done")
     assert_lifecycle([snap("vpc")], "validating > in_progress > completed", dialect="ogx")
@@ -116,7 +116,7 @@ def test_a_way_is_of_a_lifecycle():
 
 
 def fired(*paths, batches=1):
-    """Return what fires for some batches along some paths."""
+    """Return the transitions of some batches along some paths."""
     transitions = []
     for number in range(batches):
         for path in paths:
@@ -125,7 +125,7 @@ def fired(*paths, batches=1):
 
 
 def test_hooks_that_fired_once_pass():
-    """For each batch, be there one or many."""
+    """The assertion holds for one batch and for several."""
     assert_fired_once(fired("vpzc"), "completed", "in_progress")
     assert_fired_once(fired("vpzc", batches=3), "completed")
     assert_fired_once(fired("vpzc"))
@@ -133,7 +133,7 @@ def test_hooks_that_fired_once_pass():
 
 
 def test_hooks_that_fired_twice_fail():
-    """With the batch, and all that fired for it."""
+    """The message has the batch and all its transitions."""
     twice = fired("vgx", "vgx")
 
     assert (
@@ -144,7 +144,7 @@ def test_hooks_that_fired_twice_fail():
 
 
 def test_hooks_that_did_not_fire_fail():
-    """For one of the batches, or at all."""
+    """The assertion fails if one batch, or every batch, has no transition."""
     assert "batch_0: completed fired 0 times; all that fired: validating > in_progress" == failure(
         assert_fired_once, fired("vp"), "completed"
     )
@@ -155,13 +155,13 @@ def test_hooks_that_did_not_fire_fail():
 
 
 def signed(hook, key):
-    """Return the signature of a webhook, worked out again."""
+    """Return the signature of a webhook, computed independently of the package."""
     content = f"{hook.headers['webhook-id']}.{hook.headers['webhook-timestamp']}.".encode() + hook.body
     return "v1," + base64.b64encode(hmac.new(key, content, hashlib.sha256).digest()).decode()
 
 
 def test_a_webhook_tells_which_batch_ended_how():
-    """Signed as Standard Webhooks are, with the secret's bytes."""
+    """The signature is that of Standard Webhooks with the decoded secret."""
     hook = webhook("batch_1", "expired", CREATED, secret="whsec_" + base64.b64encode(b"key").decode())
     event = json.loads(hook.body)
 
@@ -173,7 +173,7 @@ def test_a_webhook_tells_which_batch_ended_how():
 
 
 def test_a_secret_without_the_prefix_is_taken_as_it_is():
-    """As both SDKs do."""
+    """Both SDKs of OpenAI accept it."""
     hook = webhook("batch_1", "completed", CREATED, secret="plain", signed_at=CREATED + 9)
 
     assert signed(hook, b"plain") == hook.headers["webhook-signature"]
@@ -181,7 +181,7 @@ def test_a_secret_without_the_prefix_is_taken_as_it_is():
 
 
 def test_an_api_sends_a_webhook_for_each_batch_that_has_ended():
-    """In order of the ends; none for open ones, none for stuck ones; the same id when it is sent again."""
+    """The webhooks have the order of the ends; open and stuck batches have none; a repeated webhook keeps its id."""
     api = FakeBatchAPI(clock=VirtualClock(CREATED))
     late, early = api.start("expire"), api.start("cancel at 1h")
     api.start("validating > in_progress")
@@ -202,14 +202,14 @@ def test_an_api_sends_a_webhook_for_each_batch_that_has_ended():
 
 
 def recorded(path, **changes):
-    """Return a log of a path, each view half a second after it was entered."""
+    """Return a log of a path, in which each status is observed half a second after it was entered."""
     return [
         {"observed_at": CREATED + 60 * place + 0.5, "batch": wire} for place, wire in enumerate(seen(path, **changes))
     ]
 
 
 def test_a_recording_is_served_as_it_was():
-    """At the times at which it was recorded, whatever order the log is in."""
+    """Each view has its recorded time, whatever the order of the log."""
     recording = recordings(recorded("vpzc")[::-1])["batch_1"]
     api = FakeBatchAPI(clock=VirtualClock(recording.begins_at))
     api.add(recording)
@@ -223,7 +223,7 @@ def test_a_recording_is_served_as_it_was():
 
 
 def test_a_recording_is_a_scenario():
-    """Moved to the birth of the new batch, with what its owner says of it."""
+    """The times are moved to the creation of the new batch, and its own metadata replace those of the recording."""
     api = FakeBatchAPI(recordings(recorded("vpzc"))["batch_1"], clock=VirtualClock(CREATED + 1000))
     first, second = api.start(metadata={"a": "b"}), api.start()
     api.clock.advance("1h")
@@ -238,7 +238,7 @@ def test_a_recording_is_a_scenario():
 
 
 def test_what_is_recorded_has_happened():
-    """A cancel is answered, and changes nothing; results are not there, and endings are not asked for."""
+    """A cancel succeeds and changes nothing; there are no result files, and all outcomes are successes."""
     recording = recordings(recorded("vpzc"))["batch_1"]
     api = FakeBatchAPI(clock=VirtualClock(CREATED + 200))
     api.add(recording)
@@ -249,7 +249,6 @@ def test_what_is_recorded_has_happened():
 
 
 def test_a_caller_may_change_what_it_gets():
-    """The recording stays."""
     recording = recordings(recorded("v"))["batch_1"]
     recording.at(CREATED)["metadata"]["team"] = "other"
 
@@ -257,7 +256,7 @@ def test_a_caller_may_change_what_it_gets():
 
 
 def test_a_log_is_read_as_an_audit_reads_it(tmp_path):
-    """Lines that hold no batch are passed over."""
+    """Lines without a batch are skipped."""
     log = tmp_path / "log.jsonl"
     lines = [json.dumps(line) for line in recorded("vp")]
     log.write_text("\n".join([*lines, '{"error": 5}', "{", "[1]", json.dumps(snap("v", id="untimed"))]))
@@ -268,14 +267,14 @@ def test_a_log_is_read_as_an_audit_reads_it(tmp_path):
 
 @pytest.mark.parametrize("log", [[], [snap("v")], [{"observed_at": 5, "body": {"error": 1}}]])
 def test_a_log_without_times_is_no_recording(log):
-    """Nobody knows when to show what."""
+    """The views have no times at which they could be served."""
     with pytest.raises(ScenarioError, match="a recording needs batches, each in an envelope with observed_at"):
         recordings(log)
 
 
 @pytest.mark.parametrize("server, dialect", [("aibrix_dryrun", "aibrix"), ("ogx", "ogx"), ("llmock", "compatible")])
 def test_a_real_server_is_a_scenario(server, dialect):
-    """What it did under its dialect, it does again for a new batch."""
+    """A new batch repeats the recording, and an audit in the server's dialect has no error."""
     path = SHARED / "recordings" / f"server_{server}.jsonl"
     if not path.is_file():
         pytest.skip(f"no recordings: {re.sub('.*/', '', str(path))}")

@@ -1,4 +1,4 @@
-"""`broken("R601")` and its like: files that break one rule for results."""
+"""`broken("R601")` and similar calls return files that break one rule for results."""
 
 import pytest
 from hypothesis import given
@@ -16,7 +16,7 @@ def test_every_rule_for_results_can_be_broken():
 @pytest.mark.parametrize("code", RESULT_RULES)
 @given(data=st.data())
 def test_broken_files_break_their_rule_and_no_other(code, data):
-    """Exactly one finding."""
+    """An audit of the files has exactly one finding."""
     files = data.draw(broken(code))
     report = audit_results(files.input, outputs=files.outputs, errors=files.errors, batch=files.batch)
 

@@ -1,4 +1,4 @@
-"""Faults: what comes instead of an answer, whom it meets, and which rule sees it."""
+"""Faults: their responses, the requests that they affect, and the rules that report them."""
 
 import json
 from email.utils import parsedate_to_datetime
@@ -31,7 +31,7 @@ def retrieve(api):
 
 
 def met(api, fault, **options):
-    """Return how a fault answers a retrieve."""
+    """Return the response to a retrieve with a fault."""
     retrieve(api)
     api.inject(fault, on="batches.retrieve", **options)
     return retrieve(api)
@@ -45,14 +45,14 @@ def met(api, fault, **options):
     [("rate_limit", 429, "rate_limit_exceeded"), ("unauthorized", 401, "invalid_api_key"), ("flicker", 404, None), ("poisoned", 500, None)],
 )  # fmt: skip
 def test_a_refusal_is_written_as_openais(api, fault, status, code):
-    """An error object with its code."""
+    """The response is an error object with its code."""
     answer = met(api, fault)
 
     assert (status, code) == (answer.status, answer.json["error"]["code"])
 
 
 def test_a_rate_limit_says_when_to_come_again(api):
-    """In both headers that clients look for."""
+    """The headers `retry-after` and `retry-after-ms` have the time."""
     headers = met(api, "rate_limit", retry_after_s=1.5).headers
 
     assert ("1.5", "1500") == (headers["retry-after"], headers["retry-after-ms"])
@@ -60,7 +60,7 @@ def test_a_rate_limit_says_when_to_come_again(api):
 
 @pytest.mark.parametrize("fault, status", [("server_error", 500), ("bad_gateway", 502), ("html", 200)])
 def test_a_proxy_answers_in_html(api, fault, status):
-    """Whatever the client accepts."""
+    """The `Accept` header of the client has no influence."""
     answer = met(api, fault)
 
     assert (status, "text/html") == (answer.status, answer.headers["content-type"])
@@ -69,12 +69,12 @@ def test_a_proxy_answers_in_html(api, fault, status):
 
 @pytest.mark.parametrize("fault", ["timeout", "reset"])
 def test_an_answer_may_not_come(api, fault):
-    """A door makes of it what its library makes of it."""
+    """`breaks` names the fault, and each transport raises the error of its library."""
     assert fault == met(api, fault).breaks
 
 
 def test_after_a_timeout_the_server_has_done_it(api):
-    """After a reset it has not: the orphaned batch of a create that timed out is a bug worth a test."""
+    """After a timeout the batch exists, after a reset it does not: clients must find the batch of a timed-out create."""
     for fault in ("timeout", "reset"):
         api.inject(fault, on="batches.create")
         fields = {"input_file_id": "file-none", "endpoint": "/v1/responses", "completion_window": "24h"}
@@ -85,26 +85,26 @@ def test_after_a_timeout_the_server_has_done_it(api):
 
 
 def test_an_answer_may_end_in_its_middle(api):
-    """It is no JSON any more."""
+    """The rest is not valid JSON."""
     with pytest.raises(json.JSONDecodeError):
         _ = met(api, "truncated").json
 
 
 def test_an_error_may_come_as_a_success(api):
-    """Status 200, and no batch in it."""
+    """The response has status 200 and no batch."""
     answer = met(api, "error_200")
 
     assert (200, ["error"]) == (answer.status, list(answer.json))
 
 
 def test_a_stale_answer_is_of_some_time_ago(api):
-    """But never of before the batch was born."""
+    """The answer is never older than the creation of the batch."""
     assert "validating" == met(api, "stale", lag="59m57s").json["status"]
     assert "validating" == met(api, "stale", lag="30d").json["status"]
 
 
 def test_a_duplicate_is_the_last_answer_once_more(api):
-    """Time has gone on."""
+    """The clock has advanced meanwhile."""
     before = retrieve(api)
     api.clock.advance("2h")
 
@@ -112,13 +112,13 @@ def test_a_duplicate_is_the_last_answer_once_more(api):
 
 
 def met_after(api, fault):
-    """Return how a fault answers the next retrieve, and no other before it."""
+    """Return the response to the next retrieve, without an earlier retrieve."""
     api.inject(fault, on="batches.retrieve")
     return retrieve(api)
 
 
 def test_a_reordered_answer_was_overtaken_by_the_last_one(api):
-    """It is the last but one."""
+    """The response is the last but one."""
     first = retrieve(api)
     api.clock.advance("2h")
     second = retrieve(api)
@@ -129,19 +129,19 @@ def test_a_reordered_answer_was_overtaken_by_the_last_one(api):
 
 @pytest.mark.parametrize("fault", ["duplicate", "reordered"])
 def test_the_first_answer_repeats_none(api, fault):
-    """There is nothing yet that could come again."""
+    """There is no earlier response to repeat."""
     assert 200 == met_after(api, fault).status
 
 
 def test_empty_text_stands_for_null(api):
-    """In file ids, where OpenAI itself has sent it."""
+    """Only output and error file ids are affected; OpenAI itself has sent empty text there."""
     batch = met(api, "empty_text").json
 
     assert ("", "", "file-input") == tuple(batch[f"{kind}_file_id"] for kind in ("output", "error", "input"))
 
 
 def test_a_change_meets_each_batch_of_a_list(api):
-    """And nothing that is no batch."""
+    """Objects that are not batches stay unchanged."""
     api.start()
     api.inject("unknown_status", on="batches.list")
     listed = ask(api, "GET", "batches")[1]["data"]
@@ -155,7 +155,7 @@ def test_a_change_meets_each_batch_of_a_list(api):
 
 
 def test_a_shifted_list_shows_the_last_one_again(api):
-    """As pages by place do when one more has come in front."""
+    """Pages by offset do this when a new batch is inserted at the front."""
     made = [api.start() for _ in range(4)][::-1]
     api.inject("shifted_list", times=3)
     first = ask(api, "GET", "batches", limit="2")[1]
@@ -171,7 +171,7 @@ def test_a_shifted_list_shows_the_last_one_again(api):
 
 
 def polled(api, fault):
-    """Return what a poller saw who met a fault in the middle of a batch's end, with the time by the header `date`."""
+    """Return four observations of a batch, timed by the `date` header; the fault hits the third one."""
     seen = []
 
     def look():
@@ -204,7 +204,7 @@ COMPANIONS = {"missing_stamps": {"H504", "P103"}}
 
 @pytest.mark.parametrize("fault", SNAPSHOTS)
 def test_a_fault_is_seen_by_the_rule_that_it_names(api, fault):
-    """And by no other, but what a lost stamp brings along."""
+    """No other rule reports it, except those that a missing timestamp breaks as well."""
     rule = FAULTS[fault].rule
     found = set(audit(polled(api, fault)).counts)
 
@@ -212,7 +212,7 @@ def test_a_fault_is_seen_by_the_rule_that_it_names(api, fault):
 
 
 def test_every_fault_says_what_it_is():
-    """Its name, a sentence, and a rule that there is."""
+    """Each fault has a name, a sentence, and an existing rule or none."""
     for name, fault in FAULTS.items():
         assert (name, ".") == (fault.name, fault.description[-1])
         assert fault.rule is None or fault.rule in RULES
@@ -220,19 +220,19 @@ def test_every_fault_says_what_it_is():
             *SNAPSHOTS,
             "late_results",
             "stale_list",
-        )  # Those are in test_list_faults.
+        )  # The latter two are tested in test_list_faults.
 
 
 # ---------------------------------------------------------------- whom it meets
 
 
 def statuses(api, count, path="batches"):
-    """Return the status of some answers in a row."""
+    """Return the status codes of some consecutive responses."""
     return [ask(api, "GET", path)[0] for _ in range(count)]
 
 
 def test_a_fault_meets_one_request_by_default(api):
-    """Or as many as are said."""
+    """`times` sets another number of requests."""
     api.inject("rate_limit")
     assert [429, 200] == statuses(api, 2)
     api.inject("rate_limit", times=2)
@@ -240,7 +240,7 @@ def test_a_fault_meets_one_request_by_default(api):
 
 
 def test_a_fault_may_last(api):
-    """However many ask meanwhile."""
+    """The fault applies to each request within the time."""
     api.inject("rate_limit", lasts="10m")
     before = statuses(api, 3)
     api.clock.advance("599s")
@@ -251,14 +251,14 @@ def test_a_fault_may_last(api):
 
 
 def test_a_fault_may_be_over_by_number_or_by_time(api):
-    """Whichever comes first."""
+    """It ends at the number or at the time, whichever comes first."""
     api.inject("rate_limit", times=1, lasts="10m")
 
     assert [429, 200] == statuses(api, 2)
 
 
 def test_a_fault_may_be_meant_for_some_requests(api):
-    """By operation, or how that begins, and by batch."""
+    """Requests are selected by operation or its prefix, and by batch."""
     other = api.start()
     api.inject("rate_limit", on="batches.retrieve", lasts=inf)
     assert [200, 429] == [*statuses(api, 1), *statuses(api, 1, f"batches/{other}")]
@@ -272,7 +272,7 @@ def test_a_fault_may_be_meant_for_some_requests(api):
 
 
 def test_what_changes_the_server_comes_from_no_cache(api):
-    """A stale cancel would cancel in the past."""
+    """A stale cancel would have a time in the past."""
     batch_id = ask(api, "GET", "batches")[1]["data"][0]["id"]
     api.inject("stale", lag="30m")
 
@@ -280,7 +280,7 @@ def test_what_changes_the_server_comes_from_no_cache(api):
 
 
 def test_the_first_fault_that_was_injected_comes_first(api):
-    """Then the next."""
+    """The second fault follows when the first has ended."""
     api.inject("flicker")
     api.inject("rate_limit")
 
@@ -288,7 +288,7 @@ def test_the_first_fault_that_was_injected_comes_first(api):
 
 
 def test_a_fault_that_is_none_is_refused(api):
-    """With all that there are."""
+    """The message lists the known faults."""
     with pytest.raises(UnknownNameError, match="no fault is called 'flood'; known: rate_limit, server_error"):
         api.inject("flood")
     with pytest.raises(ValueError, match="a fault meets at least one request: 0"):

@@ -24,19 +24,19 @@ def api():
 
 @pytest.fixture
 def client(api):
-    """Return a client of it, which is closed."""
+    """Return a client of the API; close it afterwards."""
     with api.client() as opened:
         yield opened
 
 
 @pytest.mark.parametrize("purpose", PURPOSES)
 def test_a_purpose_of_openais_is_kept(client, purpose):
-    """Each of its enum."""
+    """Each purpose of OpenAI's enum is accepted."""
     assert purpose == client.files.create(file=b"x", purpose=purpose).purpose
 
 
 def test_another_purpose_is_refused(client):
-    """The message lists those that there are."""
+    """The message lists the known purposes."""
     with pytest.raises(openai.BadRequestError, match=r"'nonsense' is not one of \['assistants', 'batch',"):
         client.files.create(file=b"x", purpose="nonsense")
 
@@ -51,7 +51,7 @@ def test_another_purpose_is_refused(client):
     ],
 )
 def test_a_file_expires(api, client, purpose, expires_after, expected):
-    """After the time in the request; by default after 30 days if its purpose is batch."""
+    """It expires after the time in the request; a file with purpose batch expires after 30 days by default."""
     options = {} if expires_after is None else {"expires_after": {"anchor": "created_at", "seconds": expires_after}}
     file = client.files.create(file=b"x", purpose=purpose, **options)
     api.clock.advance((expected or 10**9) - 1)
@@ -77,7 +77,7 @@ def test_a_file_expires(api, client, purpose, expires_after, expected):
     ],
 )
 def test_an_expiry_out_of_range_is_refused(api, fields, param):
-    """Between an hour and thirty days, from the creation on."""
+    """The range is from one hour to thirty days after creation."""
     parts = {"purpose": "batch", "file": "x"} | fields
     body = "".join(
         f'--cut\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{text}\r\n' for name, text in parts.items()
@@ -92,7 +92,7 @@ def test_an_expiry_out_of_range_is_refused(api, fields, param):
 
 @pytest.mark.parametrize("seconds", [None, 3600, 30 * DAY_S])
 def test_the_files_of_a_batch_expire_after_their_own_creation(api, client, seconds):
-    """Not after that of the batch; by default after 30 days."""
+    """The time counts from the creation of the file, not of the batch; the default is 30 days."""
     uploaded = client.files.create(file=lines("one"), purpose="batch")
     options = {} if seconds is None else {"output_expires_after": {"anchor": "created_at", "seconds": seconds}}
     batch = client.batches.create(input_file_id=uploaded.id, **CREATE, **options)
@@ -102,15 +102,13 @@ def test_the_files_of_a_batch_expire_after_their_own_creation(api, client, secon
 
     assert CREATED + 3600 == output.created_at
     assert output.created_at + (seconds or 30 * DAY_S) == output.expires_at
-    assert (
-        output.id == client.batches.retrieve(batch.id).output_file_id
-    )  # The batch keeps the id of a file that is gone.
+    assert output.id == client.batches.retrieve(batch.id).output_file_id  # The batch keeps the id of the expired file.
     with pytest.raises(openai.NotFoundError):
         client.files.content(output.id)
 
 
 def test_an_input_file_that_has_expired_fails_the_batch(api, client):
-    """As one that was never there."""
+    """The batch fails as with a file that never existed."""
     uploaded = client.files.create(file=lines("one"), purpose="batch")
     api.clock.advance("30d")
     batch = client.batches.create(input_file_id=uploaded.id, **CREATE)
@@ -119,7 +117,7 @@ def test_an_input_file_that_has_expired_fails_the_batch(api, client):
 
 
 def test_files_are_listed_by_purpose_and_in_order(api, client):
-    """The newest first, unless the request says otherwise."""
+    """The newest file is first, unless the request has another order."""
     made = []
     for purpose in ("batch", "assistants", "batch"):
         made.append(client.files.create(file=b"x", purpose=purpose).id)
@@ -133,7 +131,7 @@ def test_files_are_listed_by_purpose_and_in_order(api, client):
 
 
 def test_a_page_of_files_has_ten_thousand(api):
-    """By default and at most; of batches it has 20, and 100 at most."""
+    """Ten thousand is the default and the maximum."""
     for _ in range(10_001):
         api.add_file(b"")
     first = ask(api, "GET", "files")[1]
@@ -147,7 +145,7 @@ def test_a_page_of_files_has_ten_thousand(api):
     "query, param", [({"limit": "10001"}, "limit"), ({"limit": "0"}, "limit"), ({"order": "up"}, "order")]
 )
 def test_a_list_of_files_out_of_range_is_refused(api, query, param):
-    """With the parameter."""
+    """The error names the parameter."""
     status, answer = ask(api, "GET", "files", **query)
 
     assert (400, param) == (status, answer["error"]["param"])
@@ -155,14 +153,14 @@ def test_a_list_of_files_out_of_range_is_refused(api, query, param):
 
 @pytest.mark.parametrize("name", ["ünï.jsonl", "日本.jsonl", "🙂.jsonl", 'a"b;c.jsonl', "a b.jsonl", "plain.jsonl"])
 def test_a_file_keeps_its_name_in_any_script(client, name):
-    """As clients write it, in UTF-8."""
-    written = name.replace('"', "%22")  # Browsers and httpx escape a quote so.
+    """Clients write the name in UTF-8."""
+    written = name.replace('"', "%22")  # Browsers and httpx escape a quote in this way.
 
     assert client.files.create(file=(name, b"x"), purpose="batch").filename in (name, written)
 
 
 def test_a_test_adds_a_file_without_a_request(api, client):
-    """Under an id of its own choice, if it likes."""
+    """The test may choose the id."""
     first, second = api.add_file(lines("one")), api.add_file(b"x", filename="a.txt", purpose="evals", file_id="file-1")
     api.add_file(b"y", file_id="file-1")
     client.files.delete("file-1")

@@ -1,4 +1,4 @@
-"""The fake API over HTTP and as an ASGI application: other processes, other languages."""
+"""The fake API over HTTP and as an ASGI application, for other processes and languages."""
 
 import asyncio
 import http.client
@@ -20,33 +20,33 @@ KEY = {"authorization": "Bearer sk-any"}
 
 @pytest.fixture(scope="module")
 def api():
-    """Return the API that is served to all tests of this module: a server is started once."""
+    """Return the API that one server serves to all tests of this module."""
     return FakeBatchAPI("validating 5s > in_progress 1h > finalizing 10m > completed", respond=respond)
 
 
 @pytest.fixture(scope="module")
 def server(api):
-    """Return the one server."""
+    """Return the server of this module."""
     with api.serve() as serving:
         yield serving
 
 
 @pytest.fixture
 def client(server):
-    """Return a real client that asks over a socket."""
+    """Return an openai client that connects over a socket."""
     with openai.OpenAI(api_key="sk-any", base_url=server.base_url, max_retries=0) as opened:
         yield opened
 
 
 @pytest.fixture
 def wire(server):
-    """Return a bare connection."""
+    """Return an HTTP connection to the server."""
     with closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)) as connection:
         yield connection
 
 
 def said(connection, method, path, body=None, headers=None):
-    """Ask over a bare connection; return status and JSON."""
+    """Send a request; return the status and the JSON of the response."""
     connection.request(method, path, body, KEY | (headers or {}))
     answer = connection.getresponse()
     return answer.status, json.loads(answer.read())
@@ -72,7 +72,7 @@ def test_the_whole_life_of_a_batch_over_http(api, client):
 
 
 def test_a_batch_is_cancelled_over_http(api, client):
-    """And a second time it is a conflict, or no more than it was."""
+    """A second cancel returns the batch; a cancel of a completed batch is a conflict."""
     batch_id = api.start()
     client.batches.cancel(batch_id)
     api.clock.advance("11m")
@@ -94,7 +94,7 @@ def test_a_batch_is_cancelled_over_http(api, client):
     ],
 )
 def test_a_fault_over_http(api, client, fault, error):
-    """The client cannot tell it from a real one."""
+    """The client raises the same error as for a real one."""
     batch_id = api.start()
     api.inject(fault)
     with pytest.raises(error):
@@ -104,7 +104,7 @@ def test_a_fault_over_http(api, client, fault, error):
 
 
 def test_a_request_may_hang(api, client):
-    """Until its client gives up; the server goes on answering others."""
+    """The client times out, and the server answers other requests."""
     batch_id = api.start()
     api.inject("timeout")
     with pytest.raises(openai.APITimeoutError):
@@ -117,7 +117,7 @@ def test_a_request_may_hang(api, client):
 
 
 def test_a_connection_serves_many_requests(wire):
-    """As clients that keep theirs expect."""
+    """Clients with keep-alive need this."""
     first = said(wire, "GET", "/v1/batches?limit=1&after=")
     second = said(wire, "GET", "/v1/batches?limit=1")
 
@@ -126,7 +126,7 @@ def test_a_connection_serves_many_requests(wire):
 
 
 def test_a_body_may_come_in_chunks(wire):
-    """As some clients send uploads."""
+    """Some clients send uploads in chunks."""
     body = b'{"input_file_id": "file-none", "endpoint": "/v1/responses", "completion_window": "24h"}'
     chunks = b"".join(b"%x;note=1\r\n%s\r\n" % (len(part), part) for part in (body[:9], body[9:])) + b"0\r\n\r\n"
     status, batch = said(wire, "POST", "/v1/batches", chunks, {"transfer-encoding": "chunked"})
@@ -146,7 +146,7 @@ def test_a_body_may_come_in_chunks(wire):
     ],
 )
 def test_a_body_that_is_not_to_be_had_is_refused(wire, head, body):
-    """And the connection ends: nobody knows where the next request begins."""
+    """The body cannot be read, so the connection is closed."""
     wire.putrequest("POST", "/v1/batches")
     for name, value in head.items():
         wire.putheader(name, value)
@@ -161,7 +161,7 @@ def test_a_body_that_is_not_to_be_had_is_refused(wire, head, body):
 
 
 def test_what_the_tests_own_code_raises_is_not_lost():
-    """The client gets a 500, and closing the server raises it."""
+    """The client gets a 500, and closing the server raises the exception."""
 
     def broken(body):
         raise ValueError("my own mistake")
@@ -175,12 +175,12 @@ def test_what_the_tests_own_code_raises_is_not_lost():
     with pytest.raises(ExceptionGroup, match="raised while the fake API answered requests") as caught:
         opened.close()
 
-    opened.close()  # Nothing is left to close, or to raise.
+    opened.close()
     assert ["my own mistake"] == [str(error) for error in caught.value.exceptions]
 
 
 def test_what_the_test_raises_goes_before_what_was_answered():
-    """One error at a time: the block's own."""
+    """The exception of the `with` block is raised, not the one of `respond`."""
 
     def broken(body):
         raise ValueError("my own mistake")
@@ -198,7 +198,7 @@ def test_what_the_test_raises_goes_before_what_was_answered():
 
 
 def test_closing_ends_what_is_open():
-    """A client that is idle, and one whose request hangs; then nothing listens."""
+    """An idle connection and a hanging request end; then no socket listens."""
     api = FakeBatchAPI()
     with api.serve() as opened:
         idle = http.client.HTTPConnection("127.0.0.1", opened.port, timeout=20)
@@ -207,7 +207,7 @@ def test_closing_ends_what_is_open():
         hanging = http.client.HTTPConnection("127.0.0.1", opened.port, timeout=20)
         hanging.request("GET", "/v1/batches", headers=KEY)
         while api.calls[-1].status is not None:
-            pass  # The server has not seen it yet.
+            pass  # The request has not reached the server yet.
     with closing(hanging), closing(idle):
         with pytest.raises((ConnectionResetError, http.client.RemoteDisconnected)):
             hanging.getresponse()
@@ -217,7 +217,7 @@ def test_closing_ends_what_is_open():
 
 
 def test_a_connection_that_its_client_has_reset_is_cut_without_a_word():
-    """The system may say that it is not connected any more."""
+    """The operating system may report that the socket is not connected; no error is raised."""
     ours, theirs = socket.socketpair()
     with closing(ours), closing(theirs):
         http_server = serving._HTTPServer(("127.0.0.1", 0), serving._Handler)
@@ -232,7 +232,7 @@ def test_a_connection_that_its_client_has_reset_is_cut_without_a_word():
 
 
 def test_another_process_moves_the_time(api, wire):
-    """And starts batches, and lets things go wrong, and clears them."""
+    """It also starts batches, injects faults and clears them."""
     _, started = said(wire, "POST", "/batchfsm/start", '{"scenario": "expire"}')
     before = said(wire, "POST", "/batchfsm/clock", "")[1]["now"]
     after = said(wire, "POST", "/batchfsm/advance", '{"span": "2d"}')[1]["now"]
@@ -259,7 +259,7 @@ def test_another_process_moves_the_time(api, wire):
     ],
 )
 def test_what_cannot_be_done_says_why(wire, ask, body, status, message):
-    """In the shape of the API's own errors."""
+    """The error object has OpenAI's form."""
     method, name = ask.split()
     code, answer = said(wire, method, f"/batchfsm/{name}", body)
 
@@ -268,7 +268,7 @@ def test_what_cannot_be_done_says_why(wire, ask, body, status, message):
 
 
 def test_a_clock_that_runs_by_itself_is_not_moved():
-    """An hour is a second at 3600; nobody can make it less."""
+    """The server answers 409, because the clock runs in real time."""
     with FakeBatchAPI(clock=SpeedClock(3600)).serve() as opened:
         connection = http.client.HTTPConnection("127.0.0.1", opened.port, timeout=20)
         with closing(connection):
@@ -284,7 +284,7 @@ def test_a_clock_that_runs_by_itself_is_not_moved():
 
 
 def test_an_asgi_application_answers_the_same(api):
-    """Here through the own transport of what openai is built on."""
+    """Requests through httpx's ASGI transport get the same responses."""
 
     async def _live():
         async with HTTPX.AsyncClient(
@@ -310,7 +310,6 @@ def test_an_asgi_application_answers_the_same(api):
 
 
 def test_an_asgi_application_is_started_and_stopped():
-    """By the server that runs it."""
     messages = iter([{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}])
     sent = []
 
@@ -326,7 +325,7 @@ def test_an_asgi_application_is_started_and_stopped():
 
 
 def test_a_body_of_many_messages_is_put_together():
-    """As servers send large ones."""
+    """Servers split large bodies."""
     messages = iter([{"body": b"{", "more_body": True}, {"body": b"", "more_body": True}, {"body": b"}"}])
     sent = []
 

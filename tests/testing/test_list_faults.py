@@ -25,7 +25,7 @@ def api_of(count):
 
 
 def pages(api, limit):
-    """Return the pages of the list, as a client turns them, with the query of each; no more than `PAGES_MAX`."""
+    """Return the pages of the list with the query of each, in order; at most `PAGES_MAX`."""
     found, query = [], {"limit": str(limit)}
     while len(found) < PAGES_MAX:
         status, page = ask(api, "GET", "batches", **query)
@@ -58,7 +58,7 @@ def test_a_page_is_a_page_of_the_api_whatever_the_fault(fault, count, limit):
 
 @pytest.mark.parametrize("fault", LISTS)
 def test_a_fault_of_lists_applies_to_no_other_request(fault):
-    """A retrieve stays current, and is not counted."""
+    """A retrieve is current, and does not count as affected."""
     api, (batch_id,) = api_of(1)
     api.inject(fault, times=1)
     api.clock.advance("1h")
@@ -71,7 +71,7 @@ def test_a_fault_of_lists_applies_to_no_other_request(fault):
 
 @pytest.mark.parametrize("fault", LISTS)
 def test_an_unknown_cursor_is_refused_whatever_the_fault(fault):
-    """But by a list that ignores cursors."""
+    """Only a list that ignores cursors accepts it."""
     api, _ = api_of(3)
     api.inject(fault, times=1)
 
@@ -79,7 +79,7 @@ def test_an_unknown_cursor_is_refused_whatever_the_fault(fault):
 
 
 def test_a_list_may_never_be_refreshed():
-    """Each batch is shown as it was created; an audit calls that a stale read."""
+    """Each batch is shown as it was created; an audit reports a stale read."""
     api, ids = api_of(2)
     created = [api.batch(batch_id) for batch_id in ids]
     api.inject("stale_list")
@@ -92,7 +92,7 @@ def test_a_list_may_never_be_refreshed():
 
 
 def test_a_list_may_be_stale_by_a_lag_alone():
-    """Batches that were created since are shown as they were created."""
+    """Batches that are younger than the lag are shown as they were created."""
     api, (old,) = api_of(1)
     api.clock.advance("8m")
     new = api.start()
@@ -104,7 +104,7 @@ def test_a_list_may_be_stale_by_a_lag_alone():
 
 
 def test_a_list_of_files_may_be_stale():
-    """It lacks the files that a batch has made since."""
+    """It lacks the newest files of batches."""
     api, _ = api_of(1)
     api.clock.advance("1h")
     api.inject("stale", lag="1h", on="files.list")
@@ -113,7 +113,7 @@ def test_a_list_of_files_may_be_stale():
 
 
 def test_a_list_may_be_cut_short():
-    """Half of a page is missing, and nothing says so."""
+    """The page lacks half of its rows, and no field shows it."""
     api, ids = api_of(5)
     api.inject("cut_list")
 
@@ -121,7 +121,7 @@ def test_a_list_may_be_cut_short():
 
 
 def test_a_list_may_repeat_a_page():
-    """Its cursor leads nowhere."""
+    """Its cursor leads to the same page."""
     api, ids = api_of(5)
     api.inject("repeating_list")
 
@@ -130,7 +130,7 @@ def test_a_list_may_repeat_a_page():
 
 @pytest.mark.parametrize("limit, circle", [(100, [3, 2]), (3, [3, 2]), (2, [2, 2, 1]), (1, [1] * 5)])
 def test_a_list_may_go_in_a_circle(limit, circle):
-    """Through all batches, and from the last page to the first one."""
+    """The last page is followed by the first one."""
     api, ids = api_of(5)
     api.inject("circling_list")
     found = [ids_of(page) for page in pages(api, limit)]
@@ -141,7 +141,7 @@ def test_a_list_may_go_in_a_circle(limit, circle):
 
 
 def test_a_list_may_be_empty_and_say_that_there_is_more():
-    """It names no cursor."""
+    """The page has no cursor."""
     api, _ = api_of(3)
     api.inject("empty_list")
 
@@ -149,7 +149,7 @@ def test_a_list_may_be_empty_and_say_that_there_is_more():
 
 
 def test_other_faults_may_come_beside_a_list_that_is_never_refreshed():
-    """One that ends after some requests comes before one that lasts."""
+    """A fault with a number of requests precedes a fault without an end."""
     api, _ = api_of(1)
     api.inject("stale_list")
     api.inject("rate_limit")
@@ -159,7 +159,7 @@ def test_other_faults_may_come_beside_a_list_that_is_never_refreshed():
 
 @pytest.mark.parametrize("lag, options", [(60, {}), (300, {"lag": "5m"})])
 def test_results_may_come_late(lag, options):
-    """File ids are null for a while after the end; an audit says which are missing."""
+    """File ids are null for a while after the end; an audit reports the missing ones."""
     api, (batch_id,) = api_of(1)
     api.inject("late_results", **options)
     api.clock.advance(665 + lag - 1)
@@ -179,7 +179,7 @@ INTERVAL_S = 0.001
 
 
 def slow(api, batch_id):
-    """Let the next answer arrive byte by byte; return its body, and the fewest seconds that it takes."""
+    """Let the next response arrive byte by byte; return its body, and the least number of seconds that it takes."""
     body = json.dumps(api.batch(batch_id)).encode()
     api.inject("slow_body", byte_interval_s=INTERVAL_S, batch_id=batch_id)
     return body, len(body) * INTERVAL_S
@@ -187,7 +187,7 @@ def slow(api, batch_id):
 
 @pytest.mark.parametrize("library", ["httpx", "httpx2"])
 def test_a_body_may_arrive_byte_by_byte_through_a_transport(library):
-    """For sync and for async clients."""
+    """It does for sync and for async clients."""
     http = pytest.importorskip(library)
     api, (batch_id,) = api_of(1)
     options = {"base_url": "http://fake.invalid/v1", "headers": {"authorization": "Bearer sk-any"}}
@@ -214,7 +214,7 @@ def test_a_body_may_arrive_byte_by_byte_through_a_transport(library):
 
 
 def test_a_body_may_arrive_byte_by_byte_from_an_asgi_application():
-    """One message for each byte."""
+    """Each byte is one message."""
     api, (batch_id,) = api_of(1)
     body, _ = slow(api, batch_id)
     sent = []
@@ -233,7 +233,7 @@ def test_a_body_may_arrive_byte_by_byte_from_an_asgi_application():
 
 
 def test_a_body_may_arrive_byte_by_byte_from_a_server():
-    """The client of openai reads it whole, if it has the patience."""
+    """The openai client reads the whole body if its time-out is long enough."""
     api, (batch_id,) = api_of(1)
     with ExitStack() as stack:
         server = stack.enter_context(api.serve())
@@ -243,7 +243,7 @@ def test_a_body_may_arrive_byte_by_byte_from_a_server():
 
 
 def test_a_slow_body_ends_with_its_client_and_with_its_server():
-    """Neither waits for the other; the server goes on serving others."""
+    """Client and server can each close the connection; the server goes on serving others."""
     api, (batch_id,) = api_of(1)
     options = {"headers": {"authorization": "Bearer sk-any"}}
     with api.serve() as server:

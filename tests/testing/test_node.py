@@ -1,4 +1,4 @@
-"""The real openai-node against the fake API over HTTP; installed by npm where that is there."""
+"""openai-node against the fake API over HTTP; npm installs it, and without npm the tests are skipped."""
 
 import json
 import shutil
@@ -17,7 +17,7 @@ INSTALL_S_MAX = 300
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory):
-    """Return what one run of the client saw."""
+    """Return the output of one run of the client."""
     if shutil.which("node") is None or shutil.which("npm") is None:
         pytest.skip("node and npm are not installed")
     desk = tmp_path_factory.mktemp("node")
@@ -36,7 +36,7 @@ def told(tmp_path_factory):
 
 
 def test_the_whole_life_of_a_batch(told):
-    """Upload, create, poll, download."""
+    """The client uploads a file, creates a batch, polls it and downloads the results."""
     rows = [json.loads(line) for line in told["output"].splitlines()]
 
     assert ("file", "in.jsonl", "batch") == tuple(told["file"][name] for name in ("object", "filename", "purpose"))
@@ -48,18 +48,18 @@ def test_the_whole_life_of_a_batch(told):
 
 
 def test_a_batch_is_cancelled(told):
-    """Asked, and ten minutes later it is."""
+    """The batch is cancelling after the request and cancelled ten minutes later."""
     assert ["validating", "cancelling", "cancelled"] == [batch["status"] for batch in told["cancel"]]
     assert_consistent(told["cancel"])
 
 
 def test_a_list_is_paged_to_its_end(told):
-    """The client turns the pages by itself; the newest comes first."""
+    """The client requests the following pages itself; the newest batch comes first."""
     assert [told["cancel"][0]["id"], told["seen"][0]["id"]] == told["listed"]
 
 
 def test_errors_are_the_clients_own(told):
-    """404, 409, 400, then a rate limit, a bad gateway, and a connection that is cut."""
+    """The errors are 404, 409, 400, a rate limit, a bad gateway and a closed connection."""
     assert [
         ["NotFoundError", 404],
         ["ConflictError", 409],

@@ -1,4 +1,4 @@
-"""The real openai-python against the fake API: the whole life of a batch, in the client's own types and errors."""
+"""openai-python against the fake API: the lifecycle of a batch, in the client's own types and errors."""
 
 import asyncio
 import json
@@ -17,19 +17,19 @@ PLAN = "validating 5s > in_progress 1h > finalizing 10m > completed"
 
 @pytest.fixture
 def api():
-    """Return a fake API that answers requests of `lines`."""
+    """Return a fake API that answers the requests of `lines`."""
     return FakeBatchAPI(PLAN, respond=respond)
 
 
 @pytest.fixture
 def client(api):
-    """Return a client that asks it, and is closed."""
+    """Return a client of the API; close it afterwards."""
     with api.client() as opened:
         yield opened
 
 
 def test_the_whole_life_of_a_batch(api, client):
-    """Upload, create, poll, download: every object is of the client's own types."""
+    """The client uploads, creates, polls and downloads; every object has the client's own type."""
     uploaded = client.files.create(file=("in.jsonl", lines("one", "bad", "three")), purpose="batch")
     batch = client.batches.create(input_file_id=uploaded.id, metadata={"team": "search"}, **CREATE)
     seen = [batch]
@@ -56,7 +56,7 @@ def test_the_whole_life_of_a_batch(api, client):
 
 
 def test_a_batch_is_cancelled(api, client):
-    """What was done by then can be downloaded."""
+    """The results of the work done before the cancel can be downloaded."""
     uploaded = client.files.create(file=lines("one", "two"), purpose="batch")
     batch = client.batches.create(input_file_id=uploaded.id, **CREATE)
     api.clock.advance("31m")
@@ -70,7 +70,7 @@ def test_a_batch_is_cancelled(api, client):
 
 
 def test_a_batch_that_fails_says_why(api, client):
-    """With the line."""
+    """The error has the line."""
     uploaded = client.files.create(file=lines("one") + b"\n{", purpose="batch")
     batch = client.batches.create(input_file_id=uploaded.id, **CREATE)
     api.clock.advance("1m")
@@ -83,7 +83,7 @@ def test_a_batch_that_fails_says_why(api, client):
 
 
 def test_a_list_is_paged_to_its_end(api, client):
-    """The client asks for the next page by itself."""
+    """The client requests the next page itself."""
     made = [api.start() for _ in range(45)][::-1]
 
     assert made == [batch.id for batch in client.batches.list()]
@@ -93,7 +93,7 @@ def test_a_list_is_paged_to_its_end(api, client):
 
 
 def test_files_are_listed_and_deleted(client):
-    """As their owner left them."""
+    """The list has the uploaded file, and after its deletion none."""
     uploaded = client.files.create(file=("in.jsonl", b"x"), purpose="batch")
     listed = list(client.files.list())
     deleted = client.files.delete(uploaded.id)
@@ -118,7 +118,7 @@ def test_files_are_listed_and_deleted(client):
     ids=range(6),
 )  # fmt: skip
 def test_errors_are_the_clients_own(client, ask, error):
-    """With the message and the body of OpenAI's shape."""
+    """They have the message and the body in OpenAI's form."""
     with pytest.raises(error) as caught:
         ask(client)
 
@@ -127,7 +127,7 @@ def test_errors_are_the_clients_own(client, ask, error):
 
 
 def test_a_cancel_after_the_end_is_a_conflict(api, client):
-    """409, which the client would try again."""
+    """A 409, which the client would send again with retries."""
     batch_id = api.start()
     api.clock.advance("1d")
     with pytest.raises(openai.ConflictError, match="Cannot cancel a batch with status 'completed'"):
@@ -149,7 +149,7 @@ FAULTS = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_is_what_the_client_makes_of_it(api, client, fault):
-    """As against a real server that has it."""
+    """The client raises the same error as with a real server."""
     batch_id = api.start()
     api.inject(fault)
     with pytest.raises(FAULTS[fault]):
@@ -157,14 +157,14 @@ def test_a_fault_is_what_the_client_makes_of_it(api, client, fault):
 
 
 def test_a_page_of_html_is_no_batch(api, client):
-    """The client returns a text, and raises nothing."""
+    """The client returns a string and raises no error."""
     api.inject("html")
 
     assert isinstance(client.batches.retrieve(api.start()), str)
 
 
 def test_the_clients_own_retries_are_seen(api):
-    """They are off unless asked for, for they sleep for real."""
+    """They are off by default, because they sleep in real time."""
     api.inject("rate_limit", times=2, retry_after_s=0.001)
     with api.client(max_retries=2) as client:
         client.batches.retrieve(api.start())
@@ -173,7 +173,6 @@ def test_the_clients_own_retries_are_seen(api):
 
 
 def test_an_async_client_sees_the_same(api):
-    """Through the same door."""
 
     async def _live():
         async with api.async_client() as client:
@@ -191,7 +190,7 @@ def test_an_async_client_sees_the_same(api):
 
 
 def test_a_monitor_takes_what_the_client_gives(api, client):
-    """The library and its kit, end to end."""
+    """The library and its testing package work together."""
     monitor, entered = batchfsm.Monitor(), []
     monitor.on(name="log")(lambda transition: entered.append(transition.target))
     batch_id = api.start()
@@ -204,7 +203,7 @@ def test_a_monitor_takes_what_the_client_gives(api, client):
 
 
 def test_the_door_of_httpx_is_there_for_others(api):
-    """For openai-python 2, and whatever else is built on it."""
+    """openai-python 2 and other httpx clients use it."""
     headers = {"Authorization": "Bearer sk-any"}
     with httpx.Client(transport=api.httpx_transport(), base_url="http://fake", headers=headers) as client:
         page = client.get("/v1/batches", params={"limit": 5})
@@ -216,7 +215,7 @@ def test_the_door_of_httpx_is_there_for_others(api):
 
 
 def test_the_door_of_httpx2_is_there_too(api):
-    """For openai-python 3, and whatever else is built on it."""
+    """openai-python 3 and other httpx2 clients use it."""
     httpx2 = pytest.importorskip("httpx2")
     with httpx2.Client(transport=api.httpx2_transport(), base_url="http://fake") as client:
         api.inject("reset", times=1)
@@ -226,6 +225,6 @@ def test_the_door_of_httpx2_is_there_too(api):
 
 
 def test_a_client_may_be_made_with_options_of_ones_own(api):
-    """They come before the fake's."""
+    """They replace the defaults of `client`."""
     with api.client(api_key="sk-mine", timeout=5) as client:
         assert ("sk-mine", 5, 0) == (client.api_key, client.timeout, client.max_retries)

@@ -1,4 +1,4 @@
-"""openai-python's own tests of batches and files, over the fake API as a server."""
+"""openai-python's own tests of batches and files, run against the fake API as a server."""
 
 import os
 import re
@@ -18,7 +18,7 @@ TESTS_MIN = 197
 
 
 def test_openais_own_tests_pass(tmp_path):
-    """Every test of its modules `test_batches` and `test_files`, sync and async, loose and strict."""
+    """All tests of its modules `test_batches` and `test_files` pass, sync and async, loose and strict."""
     try:
         python, source = install_suite(Path(os.environ.get("BATCHFSM_SERVERS", tmp_path)))
     except NotInstalledError as error:
@@ -28,11 +28,11 @@ def test_openais_own_tests_pass(tmp_path):
     after = api.add_file(b"")
 
     def handle(request):
-        # The tests delete the file that they name, and the next one names it again.
+        # The tests delete the file that they name, so it is added again for the next test.
         api.add_file(b"{}", file_id="file_id")
         return api.handle(request)
 
-    api.add(batch_life(after))  # One id for the cursors of both lists.
+    api.add(batch_life(after))  # One id serves as cursor of both lists.
     modules = edited_suite(source, tmp_path / "suite", after=after)
     with Server(handle) as server:
         ran = subprocess.run(
@@ -52,5 +52,5 @@ def test_openais_own_tests_pass(tmp_path):
 
 
 def batch_life(batch_id):
-    """Return the life of a batch that runs for ever, under an id."""
+    """Return the life of a batch that stays in progress, under an id."""
     return Scenario("validating 0s > in_progress").life(1_760_000_000, identity={"id": batch_id})

@@ -1,4 +1,4 @@
-"""The pytest plugin: fixtures, a marker, and next to no cost where it is not used."""
+"""The pytest plugin: fixtures, a marker, and its import cost."""
 
 import subprocess
 import sys
@@ -10,7 +10,7 @@ from batchfsm.testing import FakeBatchAPI, Server, VirtualClock
 
 
 def test_the_fixtures_belong_together(batch_api, batch_clock, batch_server):
-    """One API, its clock, and a server of it."""
+    """The fixtures are one API, its clock and its server."""
     assert (FakeBatchAPI, VirtualClock, Server) == (type(batch_api), type(batch_clock), type(batch_server))
     assert batch_clock is batch_api.clock
     with openai.OpenAI(api_key="sk-any", base_url=batch_server.base_url) as client:
@@ -19,7 +19,7 @@ def test_the_fixtures_belong_together(batch_api, batch_clock, batch_server):
 
 @pytest.mark.batch_scenario("cancel at 1h")
 def test_the_marker_is_the_scenario(batch_api, batch_clock):
-    """Of all batches of the test."""
+    """It applies to all batches of the test."""
     batch_id = batch_api.start()
     batch_clock.advance("2h")
 
@@ -28,20 +28,20 @@ def test_the_marker_is_the_scenario(batch_api, batch_clock):
 
 @pytest.mark.batch_scenario("validating > in_progress", dialect="ogx")
 class TestOfAServer:
-    """A class may be marked as a whole."""
+    """Tests of a class that is marked as a whole."""
 
     def test_a_mark_is_for_all_tests_in_it(self, batch_api):
-        """Whatever a marker takes stands there."""
+        """The marker of the class passes its arguments to the API of each test."""
         assert "ogx" == batch_api._endpoints.plan.dialect.name
 
     @pytest.mark.batch_scenario("expire", respond=dict)
     def test_the_nearest_mark_counts(self, batch_api):
-        """A test's own before that of its class."""
+        """The marker of a test replaces that of its class."""
         assert ("openai", dict) == (batch_api._endpoints.plan.dialect.name, batch_api._endpoints.respond)
 
 
 def test_where_it_is_unused_it_loads_nothing_but_pytest():
-    """Every pytest in the environment imports it."""
+    """Every pytest run in the environment imports the plugin."""
     script = """
 import pytest, sys
 before = set(sys.modules)
@@ -55,7 +55,7 @@ print(sorted(new), sorted(name for name in sys.modules if name.startswith("batch
 
 
 def test_it_is_found_by_itself_and_announces_its_marker(pytestconfig):
-    """The entry point of the distribution made pytest load the plugin, and its marker is listed."""
+    """Pytest loads the plugin by the entry point of the distribution and lists its marker."""
     loaded = {
         plugin.__name__: found.project_name for plugin, found in pytestconfig.pluginmanager.list_plugin_distinfo()
     }

@@ -1,4 +1,4 @@
-"""Default answers: an object of each endpoint's own type, whatever the request holds."""
+"""Default responses: an object of each endpoint's own type for any request."""
 
 import json
 
@@ -32,12 +32,12 @@ VALUES = st.recursive(
 
 
 def answer(endpoint, **body):
-    """Return the default answer to a request."""
+    """Return the default response to a request."""
     return sample_answer(endpoint, body, "a", 5)
 
 
 def test_every_endpoint_has_an_answer():
-    """All that a batch can name."""
+    """Each endpoint that a batch accepts has a default response."""
     assert set(ENDPOINTS) == set(TYPES)
 
 
@@ -45,7 +45,7 @@ def test_every_endpoint_has_an_answer():
 @settings(max_examples=20)
 @given(body=st.dictionaries(st.sampled_from(NAMES), VALUES))
 def test_an_answer_is_an_object_of_the_endpoints_type(endpoint, body):
-    """Openai's own model validates it and knows every field; the same request has the same answer."""
+    """Openai's model validates it and declares each of its fields; equal requests have equal responses."""
     found = sample_answer(endpoint, body, "a", 5)
     model = TYPES[endpoint].model_validate(found)
 
@@ -55,7 +55,7 @@ def test_an_answer_is_an_object_of_the_endpoints_type(endpoint, body):
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
 def test_the_output_file_holds_such_answers(endpoint):
-    """One for each request of a batch."""
+    """The file has one for each request of the batch."""
     api = FakeBatchAPI("validating 0s > in_progress 0s > finalizing 0s > completed")
     request = {"custom_id": "a", "method": "POST", "url": endpoint, "body": {"model": "m", "input": "x"}}
     with api.client() as client:
@@ -70,7 +70,7 @@ def test_the_output_file_holds_such_answers(endpoint):
     "messages, content", [([{"content": "a"}, {"content": "b"}], "b"), ([], ""), ("x", "x"), ([5], ""), (None, "")]
 )
 def test_a_chat_is_answered_with_its_last_message(messages, content):
-    """Empty if there is none."""
+    """The answer is empty if there is no message."""
     assert content == answer("/v1/chat/completions", messages=messages)["choices"][0]["message"]["content"]
 
 
@@ -78,14 +78,14 @@ def test_a_chat_is_answered_with_its_last_message(messages, content):
     "value, count", [("x", 1), (["x", "y"], 2), ([1, 2, 3], 1), ([[1], [2, 3]], 2), ([], 1), (None, 1)]
 )
 def test_each_input_has_one_result(value, count):
-    """Text or tokens, one or several."""
+    """The input is text or tokens, single or in a list."""
     assert count == len(answer("/v1/embeddings", input=value)["data"])
     assert count == len(answer("/v1/moderations", input=value)["results"])
     assert count == len(answer("/v1/completions", prompt=value)["choices"])
 
 
 def test_an_embedding_depends_on_its_input_alone():
-    """Its length is the one asked for."""
+    """Its length is the requested one."""
     first, second = (each["embedding"] for each in answer("/v1/embeddings", input=["x", "y"])["data"])
 
     assert (DIMENSIONS, True) == (len(first), first != second)
@@ -95,5 +95,5 @@ def test_an_embedding_depends_on_its_input_alone():
 
 
 def test_as_many_pictures_come_as_are_asked_for():
-    """One by default."""
+    """The default is one."""
     assert [1, 4] == [len(answer("/v1/images/generations", **body)["data"]) for body in ({}, {"n": 4})]

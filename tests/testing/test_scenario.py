@@ -1,4 +1,4 @@
-"""Scenarios: what becomes of a batch, as text, and as a life that is a function of time."""
+"""Scenarios: the text form, and the life of a batch as a function of time."""
 
 import re
 
@@ -13,12 +13,12 @@ DAY_S = 86_400
 
 
 def walked(text, **options):
-    """Return each status of a scenario with the second it is entered, since creation."""
+    """Return each status of a scenario with the second at which it is entered, counted from creation."""
     return [(status, at - CREATED) for status, at in Scenario(text, **options).life(CREATED).entries]
 
 
 def counted(life, second):
-    """Return total, completed and failed at a second since creation."""
+    """Return total, completed and failed at a second after creation."""
     return tuple(life.at(CREATED + second)["request_counts"].values())
 
 
@@ -27,7 +27,7 @@ def counted(life, second):
 
 @pytest.mark.parametrize("span", [-1, float("nan")])
 def test_time_never_runs_back(span):
-    """Neither does it stop being a number."""
+    """A span that is negative or not a number is refused."""
     with pytest.raises(ValueError, match="a span of time is not negative: "):
         VirtualClock().advance(span)
 
@@ -37,7 +37,7 @@ async def _slept(clock):
 
 
 def test_a_virtual_clock_moves_when_it_is_told():
-    """By hand, or as what stands in for two kinds of sleep."""
+    """It moves by `advance`, and by its sync and async `sleep`."""
     clock = VirtualClock(CREATED)
     clock.advance("1m")
     clock.sleep(30)
@@ -48,7 +48,7 @@ def test_a_virtual_clock_moves_when_it_is_told():
 
 
 def test_a_speed_clock_runs():
-    """It begins at the real time, and never stands."""
+    """It begins at the real time and does not go back."""
     clock = SpeedClock(3600)
     first = clock.now()
 
@@ -57,7 +57,7 @@ def test_a_speed_clock_runs():
 
 @pytest.mark.parametrize("speed", [0, -1, float("nan")])
 def test_a_clock_that_does_not_run_is_refused(speed):
-    """Time would stand or run back."""
+    """A speed of zero or less is refused."""
     with pytest.raises(ValueError, match="the speed of a clock is above zero: "):
         SpeedClock(speed)
 
@@ -116,7 +116,7 @@ def test_a_clock_that_does_not_run_is_refused(speed):
     ],
 )
 def test_a_scenario_says_when_each_status_is_entered(text, expected):
-    """Spans as written, else as is usual; the deadline and a cancel by themselves."""
+    """Spans are those of the text or the defaults; the deadline and a cancel have times of their own."""
     assert expected == walked(text)
 
 
@@ -137,7 +137,7 @@ def test_a_scenario_says_when_each_status_is_entered(text, expected):
     ],
 )
 def test_a_scenario_follows_the_table_of_its_dialect(dialect, text, expected):
-    """With statuses and steps of its own."""
+    """The dialect has statuses and steps of its own."""
     assert expected == walked(text, dialect=dialect)
     assert expected == walked(text, dialect=DIALECTS[dialect])
 
@@ -168,13 +168,13 @@ def test_a_scenario_follows_the_table_of_its_dialect(dialect, text, expected):
     ],
 )  # fmt: skip
 def test_a_scenario_that_cannot_be_says_why(text, problem):
-    """What, and what could have been."""
+    """The message names the problem and the allowed values."""
     with pytest.raises(ScenarioError, match=re.escape(f"scenario {text!r}: {problem}")):
         Scenario(text)
 
 
 def test_a_dialect_that_cannot_expire_says_so():
-    """OGX has no such status."""
+    """OGX has no status `expired`."""
     with pytest.raises(ScenarioError, match="ogx has no status 'finalizing'"):
         Scenario("validating > in_progress > expire", dialect="ogx")
 
@@ -183,7 +183,7 @@ def test_a_dialect_that_cannot_expire_says_so():
 
 
 def test_counts_grow_evenly_between_two_that_are_named():
-    """From the start of the work to the end of the status they stand in; then they stay."""
+    """They grow from the start of in_progress to the end of the status that names them, and stay there afterwards."""
     life = Scenario("validating 5s > in_progress 100s 50+0/100 > finalizing 100s 90+10/100 > completed").life(CREATED)
 
     assert (0, 0, 0) == counted(life, 4)
@@ -210,12 +210,12 @@ def test_counts_grow_evenly_between_two_that_are_named():
     ],
 )
 def test_counts_at_the_end(text, expected):
-    """Where nobody says how much is done, all of it, or half if the batch is cut off."""
+    """Without counts in the scenario all requests are done, or half if the batch is cut off."""
     assert expected == counted(Scenario(text).life(CREATED), 2 * DAY_S)
 
 
 def test_outcomes_take_the_place_of_the_counts():
-    """The scenario then says which share is done by when."""
+    """The scenario then gives the share that is done by each time."""
     life = Scenario("validating 0s > in_progress 100s 2+2/4 > finalizing 1s > completed").life(
         CREATED, outcomes=[True, False] * 3
     )
@@ -225,14 +225,14 @@ def test_outcomes_take_the_place_of_the_counts():
 
 
 def test_the_window_is_the_batchs_own():
-    """A day by default."""
+    """The default is a day."""
     life = Scenario("expire").life(CREATED, identity={"completion_window": "48h"})
 
     assert (2 * DAY_S + 607, 2 * DAY_S) == (life.ends_at - CREATED, life.at(CREATED)["expires_at"] - CREATED)
 
 
 def test_a_failed_batch_says_why():
-    """The code with its message, and the line; a message of no meaning for a code that nobody knows."""
+    """The error has code, message and line; an unknown code has a general message."""
     known, unknown, plain = (
         Scenario(text).life(CREATED).history()[-1]["errors"]
         for text in ("fail line 7 duplicate_custom_id", "fail strange", "validating > failed")
@@ -250,7 +250,7 @@ def test_a_failed_batch_says_why():
 
 
 def test_a_batch_that_fails_in_its_run_has_a_fitting_error():
-    """No line of the input file is at fault, unless the scenario says so."""
+    """The error has no line of the input file, unless the scenario has one."""
     run, named = (
         Scenario(f"validating > in_progress 1h > {end}").life(CREATED).history()[-1]["errors"]["data"][0]
         for end in ("failed", "fail line 3 token_limit_exceeded")
@@ -262,14 +262,14 @@ def test_a_batch_that_fails_in_its_run_has_a_fitting_error():
 
 
 def test_before_its_birth_a_life_is_as_it_was_born():
-    """A stale answer may ask so early."""
+    """A stale response may need such a time."""
     life = Scenario("cancel at 1h").life(CREATED)
 
     assert life.at(CREATED) == life.at(CREATED - 5)
 
 
 def test_files_come_with_the_end():
-    """An output file if a request ended well; an error file if one did not, or was cut off after it ran."""
+    """A completed request makes an output file; a failed one, or one that was cut off after it ran, an error file."""
 
     def files(text):
         wire = Scenario(text).life(CREATED).history()[-1]
@@ -285,7 +285,7 @@ def test_files_come_with_the_end():
 
 
 def test_a_cancel_is_taken_where_the_table_documents_it():
-    """From finalizing it is refused; asked twice, it changes nothing."""
+    """A cancel is refused from finalizing on; a second cancel changes nothing."""
     life = Scenario("validating 5s > in_progress 1h > finalizing 1h > completed").life(CREATED)
     cancelled = life.cancelled(CREATED + 60)
 
@@ -298,7 +298,7 @@ def test_a_cancel_is_taken_where_the_table_documents_it():
 
 
 def test_a_life_without_work_can_be_cancelled():
-    """It has nothing to count."""
+    """The life has no counts."""
     life = Timeline(entries=(("validating", CREATED), ("in_progress", CREATED + 5)))
 
     assert () == life.cancelled(CREATED + 60).progress
@@ -306,7 +306,7 @@ def test_a_life_without_work_can_be_cancelled():
 
 
 def test_ties_are_seen_one_by_one_in_a_history():
-    """What happens within one second is one view of a poller, and several of a history."""
+    """A poll sees the last of the changes within one second, and a history has each of them."""
     life = Scenario("validating 0s > in_progress 0s 1+0/1 > finalizing 0s > completed").life(CREATED)
 
     assert ["validating", "in_progress", "finalizing", "completed"] == [wire["status"] for wire in life.history()]
@@ -315,7 +315,7 @@ def test_ties_are_seen_one_by_one_in_a_history():
 
 
 def test_the_fields_are_those_of_the_wire():
-    """An identity is written into each object; ids begin with the second of creation."""
+    """The identity is part of each object; an id begins with the second of creation."""
     life = Scenario("cancel at 1h").life(CREATED, number=7, identity={"endpoint": "/v1/embeddings"})
     wire = life.at(CREATED + 60)
 
@@ -326,7 +326,7 @@ def test_the_fields_are_those_of_the_wire():
 
 
 def test_usage_is_shown_at_the_end():
-    """Before, it is zeros, as on OpenAI."""
+    """Before the end it is zeros, as on OpenAI."""
     usage = {"total_tokens": 5}
     life = Timeline(
         entries=(("validating", 5), ("failed", 9)), usage=usage, progress=(ProgressPoint(at=5, completed=0, failed=0),)

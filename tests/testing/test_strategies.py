@@ -1,4 +1,4 @@
-"""Strategies: healthy lives are healthy, polls are of a history, and what is broken breaks one rule."""
+"""Strategies: healthy histories, polls of a history, and histories that break one rule."""
 
 import subprocess
 import sys
@@ -43,7 +43,7 @@ def test_lives_are_consistent_in_every_dialect(dialect, data):
 @settings(max_examples=50)
 @given(data=st.data())
 def test_tolerated_steps_are_warnings(dialect, data):
-    """They are taken when asked for."""
+    """A history with such steps has warnings and no error."""
     history = data.draw(histories(dialect=DIALECTS[dialect], tolerated=True))
 
     assert_consistent(history, dialect=dialect)
@@ -51,7 +51,7 @@ def test_tolerated_steps_are_warnings(dialect, data):
 
 @given(life=timelines())
 def test_a_life_ends(life):
-    """Born in the initial status, in a final one at last, each step in the table."""
+    """It begins in the initial status, ends in a final one, and each step is in the table."""
     graph = topology(life.dialect.lifecycle)
 
     assert ("validating", True) == (life.walk[0], life.walk[-1] in graph.terminal)
@@ -61,7 +61,7 @@ def test_a_life_ends(life):
 
 @given(data=st.data())
 def test_polls_are_some_of_a_history_in_order(data):
-    """Some more than once, never none."""
+    """Snapshots may repeat, and there is at least one."""
     history = list(range(data.draw(st.integers(1, 5))))
     seen = data.draw(polls(history))
 
@@ -71,7 +71,7 @@ def test_polls_are_some_of_a_history_in_order(data):
 
 @given(data=st.data())
 def test_polls_of_a_healthy_history_are_healthy(data):
-    """Whatever was missed or came twice."""
+    """Missed and repeated snapshots cause no finding."""
     assert_consistent(data.draw(polls(data.draw(histories()))))
 
 
@@ -94,7 +94,7 @@ LIVES = lives()
 
 @pytest.mark.parametrize("code", SNAPSHOT_VIOLATIONS)
 def test_every_snapshot_that_can_break_a_rule_breaks_it(code):
-    """In each status, on each way there."""
+    """The rule is broken in each status along each walk."""
     ways = list(snapshot_places(code, LIVES))
 
     assert ways
@@ -106,7 +106,7 @@ def test_every_snapshot_that_can_break_a_rule_breaks_it(code):
 
 @pytest.mark.parametrize("code", HISTORY_VIOLATIONS)
 def test_every_two_snapshots_that_can_break_a_rule_break_it(code):
-    """Each way with each other that contradicts it."""
+    """Each walk is combined with each other walk that contradicts it."""
     ways = list(history_places(code, list(LIVES)))
 
     assert ways
@@ -116,13 +116,13 @@ def test_every_two_snapshots_that_can_break_a_rule_break_it(code):
 
 
 def test_every_rule_can_be_broken():
-    """By one snapshot, or by two."""
+    """One snapshot or two can break it."""
     assert set(RULES) == {*SNAPSHOT_VIOLATIONS, *HISTORY_VIOLATIONS}
     assert set() == SNAPSHOT_VIOLATIONS.keys() & HISTORY_VIOLATIONS.keys()
 
 
 def breaks_one_rule(code, history):
-    """Check that the last snapshot of a history breaks one rule, and that the snapshots before it break none."""
+    """Assert that the last snapshot of a history breaks the rule and no other, and that those before it break none."""
     assert {code} == audit(history).counts.keys()
     assert {} == audit(history[:-1]).counts
 
@@ -144,13 +144,13 @@ def test_many_broken_histories_break_their_rule_and_no_other(code, data):
 
 
 def test_a_rule_that_is_none_is_refused():
-    """With all that there are."""
+    """The message lists the known rules."""
     with pytest.raises(UnknownNameError, match="no rule is called 'X999'; known: S001"):
         broken("X999")
 
 
 def test_a_life_can_be_written_down():
-    """A failing example is a value that can be pasted: attrs' own representation."""
+    """The `repr` of attrs is code that can be pasted into a test."""
     life = Timeline(entries=(("validating", 5),))
 
     assert life == Timeline(entries=(("validating", 5),))
@@ -160,7 +160,7 @@ def test_a_life_can_be_written_down():
 
 
 def test_public_names_are_what_the_room_has():
-    """Sorted, each there, strategies on first use."""
+    """`__all__` is sorted, and each name resolves."""
     names = batchfsm.testing.__all__
 
     assert sorted(set(names), key=lambda name: (not name.isupper(), name[0].islower(), name)) == names
@@ -182,7 +182,7 @@ def test_public_names_are_what_the_room_has():
     ],
 )
 def test_what_is_not_installed_is_named(missing, use, said):
-    """The fake itself needs none of them."""
+    """The fake API itself needs none of these packages."""
     script = f"""
 import sys
 sys.modules[{missing!r}] = None
@@ -197,7 +197,7 @@ except ImportError as error: print(error)
 
 
 def test_another_error_of_an_import_is_not_hidden(monkeypatch):
-    """That a package is broken is no reason to install it."""
+    """The message does not advise to install a package that is installed but broken."""
     monkeypatch.setitem(sys.modules, "batchfsm.testing.strategies", None)
     monkeypatch.delitem(vars(batchfsm.testing), "broken", raising=False)
     with pytest.raises(ModuleNotFoundError, match=r"batchfsm\.testing\.strategies"):
