@@ -1,4 +1,4 @@
-"""The command line, as its users meet it: what it prints where, and its exit status."""
+"""The command line: its output, where it goes, and its exit status."""
 
 import errno
 import io
@@ -31,7 +31,7 @@ ID = "batch_" + f"{CREATED:08x}" + "0123456789abcdef01234567"
 
 
 def slow(parameter):
-    """Mark a parameter that is left out of the default run."""
+    """Return a parameter that the default run leaves out."""
     return pytest.param(parameter, marks=pytest.mark.slow)
 
 
@@ -42,7 +42,7 @@ def lines(log):
 
 @pytest.fixture
 def log(tmp_path, monkeypatch):
-    """Work in a directory with three logs: good, left (a final status) and blank."""
+    """Work in a directory with three logs: good, left (a batch that leaves a final status) and blank."""
     monkeypatch.chdir(tmp_path)
     for name, batches in {"good": seen("vpzc"), "left": LEFT, "blank": []}.items():
         (tmp_path / f"{name}.jsonl").write_text(lines(batches))
@@ -67,7 +67,7 @@ def test_exit_statuses(name, status, log):
 @pytest.mark.slow
 @STATUSES
 def test_exit_statuses_of_a_process(name, status, log):
-    """A process of its own has the exit status of the command and prints the same."""
+    """A separate process has the exit status of the command and prints the same."""
     result, expected = run("audit", f"{name}.jsonl"), ran("audit", f"{name}.jsonl")
 
     assert (status, "", expected.stdout) == (result.returncode, result.stderr, result.stdout)
@@ -77,7 +77,7 @@ def test_exit_statuses_of_a_process(name, status, log):
     "said", ["", "\n", " \r\n\t\n", "[]", "[\n]\n", '{"object": "list", "data": []}', "\ufeff", "what\n"]
 )
 def test_nothing_to_judge(said):
-    """Empty, blank and foreign input is undetermined: never report that as clean."""
+    """Empty, blank and foreign input is undetermined, not consistent."""
     result = ran("audit", "-", said=said)
     why = "1 of 1 place could not be read, or not in full" if said == "what\n" else "the log holds no batch to check"
 
@@ -85,7 +85,7 @@ def test_nothing_to_judge(said):
 
 
 def test_a_rule_that_could_not_look_is_named(log):
-    """A rule that was asked for and could not look makes the log undetermined, and is named."""
+    """A selected rule that lacks its data makes the log undetermined, and the report names it."""
     result = ran("audit", "good.jsonl", "--select", "T205,T201")
 
     assert 2 == result.exit_code
@@ -124,7 +124,7 @@ def test_a_rule_that_could_not_look_is_named(log):
     ],
 )
 def test_what_stops_a_command_is_one_line(arguments, said, log):
-    """What stops a command is one clear line on stderr, and exit status 2."""
+    """A command that cannot run prints one line on standard error and ends with exit status 2."""
     result = ran(*arguments)
 
     assert (2, "", f"batchfsm: {said}\n") == (result.exit_code, result.stdout, result.stderr)
@@ -147,7 +147,7 @@ def test_what_stops_a_command_is_one_line(arguments, said, log):
     ],
 )
 def test_wrong_usage(arguments, log):
-    """Wrong usage says what was expected, and ends with exit status 2."""
+    """The message has the expected usage, and the exit status is 2."""
     result = ran(*arguments)
 
     assert 2 == result.exit_code
@@ -156,7 +156,7 @@ def test_wrong_usage(arguments, log):
 
 
 def test_no_traceback_in_a_process(log):
-    """In a process of its own too, an error is one line."""
+    """An error in a separate process is one line, too."""
     result = run("audit", "nope.jsonl")
 
     assert (2, "", "batchfsm: nope.jsonl: No such file or directory\n") == (
@@ -167,7 +167,7 @@ def test_no_traceback_in_a_process(log):
 
 
 def test_a_flaw_of_our_own_is_not_inconsistent(monkeypatch, capsys):
-    """Whatever else goes wrong shows where, and ends with exit status 2, not with 1."""
+    """An unexpected exception has a traceback and exit status 2, not 1."""
 
     def fail():
         raise ZeroDivisionError
@@ -199,7 +199,7 @@ def test_a_short_option_shows_the_help(command):
 
 
 def test_each_command_is_listed_with_the_first_line_of_its_help():
-    """The list of commands is written without loading them, and says what each says of itself."""
+    """The list of commands equals the first lines of their help, though it is written without loading them."""
     context = click.Context(app)
 
     assert COMMANDS == {
@@ -239,7 +239,7 @@ def test_the_audit_of_a_log_loads_no_other_command(log):
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_a_shell_can_complete_commands_and_dialects(shell):
-    """The script that the help names registers the command; a name of a dialect is completed."""
+    """The script that the help names registers the command, and dialect names are completed."""
     script = run(_BATCHFSM_COMPLETE=f"{shell}_source")
     words = {"COMP_WORDS": "batchfsm audit --dialect o", "COMP_CWORD": "o" if shell == "fish" else "3"}
     found = run(_BATCHFSM_COMPLETE=f"{shell}_complete", **words)
@@ -261,14 +261,14 @@ def test_an_interrupt_is_not_inconsistent(log, monkeypatch):
 
 
 def test_version(monkeypatch):
-    """`--version` says which one this is, and does nothing else."""
+    """`--version` prints the version only."""
     monkeypatch.setattr("importlib.metadata.version", {"batchfsm": "1.2.3"}.__getitem__)
 
     assert (0, "batchfsm 1.2.3\n") == (ran("--version").exit_code, ran("--version").output)
 
 
 def test_output_that_is_no_file(log):
-    """Whoever calls the command from Python may catch what it prints in memory."""
+    """A Python program may capture the output in memory."""
     caught = io.StringIO()
     with redirect_stdout(caught), pytest.raises(SystemExit):
         app(["audit", "good.jsonl"])
@@ -323,7 +323,7 @@ def test_what_to_install(blocked):
 
 
 def test_another_missing_module_is_told_as_it_is():
-    """If something else is missing, that is no matter of an extra."""
+    """Only packages of an extra have a hint to install it."""
     result = subprocess.run(
         [sys.executable, "-c", BLOCKED.format(blocked=["attrs"])],
         capture_output=True,
@@ -339,7 +339,7 @@ def test_another_missing_module_is_told_as_it_is():
 
 
 def test_audit_as_text(log):
-    """A report for people: the verdict, the counts by rule, the findings, the unreadable places, and the verdict again."""
+    """The report has the verdict, counts by rule, findings, unreadable places, and the verdict again."""
     (log / "odd.jsonl").write_text(lines([*LEFT, snap("vp", id="batch_2", expires_at=None)]) + "what\n")
     result = ran("audit", "odd.jsonl")
 
@@ -360,12 +360,12 @@ def test_audit_as_text(log):
 
 
 def test_audit_of_one_good_snapshot(log):
-    """A log without findings takes one line."""
+    """The report of a log without findings is one line."""
     assert "consistent: 1 snapshot of 1 batch\n" == ran("audit", "-", said=lines(LEFT[:1])).stdout
 
 
 def test_caps_are_told(log):
-    """Where lists are capped, both numbers are printed."""
+    """A list that is capped shows the number of its entries and the total."""
     said = lines(snap("vp", id=f"batch_{number}", expires_at=None) for number in range(1234)) + "a\nb\nc\n"
     text = ran("audit", "-", "--max-findings", 2, said=said).stdout.splitlines()
 
@@ -379,7 +379,7 @@ def test_caps_are_told(log):
 
 
 def test_a_terminal_lists_twenty_findings_and_ends_with_the_verdict(log):
-    """The last lines on a terminal say how to list all, and the verdict; a pipe gets all findings."""
+    """The last lines on a terminal name the option for all findings, and the verdict; a pipe gets all findings."""
     (log / "many.jsonl").write_text(lines(snap("vp", id=f"batch_{number}", expires_at=None) for number in range(31)))
     shown = on_terminal("audit", "many.jsonl", NO_COLOR="1").split("\r\n")
 
@@ -398,7 +398,7 @@ def test_a_terminal_lists_twenty_findings_and_ends_with_the_verdict(log):
 
 
 def test_numbers_stand_below_each_other():
-    """Counts are aligned on their right."""
+    """Counts are aligned on the right."""
     said = lines([*(snap("vp", id=f"batch_{number}", expires_at=None) for number in range(11)), *LEFT])
 
     assert ["  11  P104  deadline-missing", "   1  H502  terminal-left"] == ran("audit", "-", said=said).stdout.split(
@@ -407,7 +407,7 @@ def test_numbers_stand_below_each_other():
 
 
 def test_audit_as_json(log):
-    """JSON is one document with the keys of the contract, and the exit status is the same."""
+    """JSON output is one document with the documented keys, and the exit status is the same."""
     result = ran("audit", "left.jsonl", "good.jsonl", "--format", "json")
     report = json.loads(result.stdout)
 
@@ -418,7 +418,7 @@ def test_audit_as_json(log):
 
 
 def test_audit_as_json_lines(log):
-    """JSON lines are the findings, one a line."""
+    """JSON Lines output is one finding a line."""
     said = lines([*LEFT, snap("vp", id="batch_2", expires_at=None)])
     result = ran("audit", "-", "--format", "jsonl", said=said)
 
@@ -451,21 +451,21 @@ def test_output_goes_to_a_file(form, log):
 
 
 def test_select_and_ignore(log):
-    """Rules are asked for with commas between."""
+    """Rule codes are separated by commas."""
     assert "consistent" == ran("audit", "left.jsonl", "--ignore", "H502, T").stdout.partition(":")[0]
     assert "consistent" == ran("audit", "left.jsonl", "--select", "P,H501").stdout.partition(":")[0]
     assert "inconsistent" == ran("audit", "left.jsonl", "--select", "P,H5").stdout.partition(":")[0]
 
 
 def test_dialect(log):
-    """A log is judged by the dialect that is asked for."""
+    """`--dialect` selects the dialect of the audit."""
     said = lines(seen("vpc"))
 
     assert [1, 0] == [ran("audit", "-", *chosen, said=said).exit_code for chosen in ([], ["--dialect", "ogx"])]
 
 
 def test_skew(log):
-    """A stamp may lie so many seconds after its observation as is asked for."""
+    """`--skew` is the number of seconds by which a timestamp may lie after its observation."""
     said = lines([{"observed_at": CREATED, "batch": snap("vp")}])
 
     assert [0, 1, 0] == [
@@ -474,7 +474,7 @@ def test_skew(log):
 
 
 def test_input_format(log):
-    """A text form is found by itself, or read as is asked for."""
+    """A text format is detected, or read as `--input-format` names it."""
     said = "log: " + PRINTERS["kotlin"](WIRE) + "\n"
 
     assert [0, 0, 2] == [
@@ -484,7 +484,7 @@ def test_input_format(log):
 
 
 def test_how_much_memory_columns_may_take(log):
-    """`--memory` takes a size with a unit; another text is refused, and the message names what is allowed."""
+    """`--memory` takes a size with a unit; the error for another text names the allowed ones."""
     assert 0 == ran("audit", "good.jsonl", "--memory", "500MB").exit_code
 
     result = ran("audit", "good.jsonl", "--memory", "much")
@@ -494,7 +494,7 @@ def test_how_much_memory_columns_may_take(log):
 
 
 def test_what_there_is_to_say_of_a_run_is_said_apart(log, monkeypatch):
-    """In one line each on standard error: the report is nobody's place for it."""
+    """Each remark is one line on standard error and not part of the report."""
     report = attrs.evolve(audit([]), remarks=("read row by row: for speed",))
     monkeypatch.setattr("batchfsm.cli.audit.audit", lambda *_, **__: report)
 
@@ -504,7 +504,7 @@ def test_what_there_is_to_say_of_a_run_is_said_apart(log, monkeypatch):
 
 
 def test_a_report_beside_the_text(log):
-    """`--report` writes a page, and changes nothing of what is printed or of the exit status."""
+    """`--report` writes a page; the printed output and the exit status stay the same."""
     plain, with_report = ran("audit", "left.jsonl"), ran("audit", "left.jsonl", "--report", "report.html")
     page = (log / "report.html").read_text()
 
@@ -525,7 +525,7 @@ def test_a_report_beside_the_text(log):
     ],
 )
 def test_a_report_that_cannot_be_written(to, missing, said, log, monkeypatch):
-    """What keeps a report from being written is one line, and exit status 2."""
+    """The error is one line with exit status 2."""
     monkeypatch.setitem(sys.modules, missing, None)
     result = ran("audit", "good.jsonl", "--report", to)
 
@@ -534,7 +534,7 @@ def test_a_report_that_cannot_be_written(to, missing, said, log, monkeypatch):
 
 @pytest.mark.parametrize("missing, what", [("jinja2", "a report"), ("vl_convert", "a chart")])
 def test_what_a_report_lacks_is_said_before_the_audit(missing, what, log, monkeypatch):
-    """Nobody waits for an audit whose report cannot be written: the log is not even opened."""
+    """A missing package is reported before the log is opened."""
     monkeypatch.setitem(sys.modules, missing, None)
     result = ran("audit", "no-such-log.jsonl", "--report", "report.html")
 
@@ -545,12 +545,12 @@ def test_what_a_report_lacks_is_said_before_the_audit(missing, what, log, monkey
 
 
 def test_globs(log):
-    """A glob that the shell did not open is opened here."""
+    """A glob that the shell has not expanded is expanded."""
     assert "inconsistent: 9 snapshots of 1 batch" == ran("audit", "*.jsonl").stdout.splitlines()[0]
 
 
 def test_a_log_out_of_order_from_a_pipe(log):
-    """A log that is out of order is sorted, also where it cannot be read twice."""
+    """A log that is out of order is sorted, even if it can be read only once."""
     said = lines({"observed_at": CREATED + 1000 - at, "batch": batch} for at, batch in enumerate(LEFT[3::-1]))
     result = run("audit", "-", said=said)
 
@@ -563,7 +563,7 @@ def test_a_log_out_of_order_from_a_pipe(log):
 @pytest.mark.parametrize("option", ["--output", "--report", "--findings"])
 @pytest.mark.parametrize("way", ["same", "./same", "symbolic link", "hard link", "glob"])
 def test_an_output_never_overwrites_an_input(option, way, log):
-    """The same file by any path or link is refused in one line before the audit; the log is as it was."""
+    """The same file by any path or link is refused in one line before the audit, and the log is unchanged."""
     source = log / "left.jsonl"
     before, target = source.read_bytes(), {"./same": "./left.jsonl"}.get(way, "left.jsonl")
     if way.endswith("link"):
@@ -595,7 +595,7 @@ def test_standard_input_is_not_overwritten(log):
 
 
 def test_two_outputs_are_two_files(log):
-    """One of them would be lost."""
+    """Two outputs with the same path are refused."""
     result = ran("audit", "good.jsonl", "--output", "out.jsonl", "--findings", "out.jsonl")
 
     assert (2, "batchfsm: --findings out.jsonl would overwrite the file of --output\n") == (
@@ -606,12 +606,12 @@ def test_two_outputs_are_two_files(log):
 
 
 def test_an_output_to_a_device(log):
-    """A device holds nothing that could be lost: any number of outputs may go there."""
+    """Any number of outputs may go to a device, because it keeps no content."""
     assert 1 == ran("audit", "left.jsonl", "--output", "/dev/null", "--report", "/dev/null").exit_code
 
 
 def test_a_timeline_never_overwrites_its_log(log):
-    """As for an audit."""
+    """The output is refused as for an audit."""
     result = ran("timeline", "good.jsonl", "--output", "good.jsonl")
 
     assert (2, "batchfsm: --output good.jsonl would overwrite good.jsonl, which is an input\n") == (
@@ -621,7 +621,7 @@ def test_a_timeline_never_overwrites_its_log(log):
 
 
 def test_a_full_disk_leaves_the_file_as_it_was(log, monkeypatch):
-    """What was there before is whole, and no temporary file is left."""
+    """The old content is complete, and no temporary file is left."""
     (log / "report.txt").write_text("yesterday")
 
     def full(_):
@@ -645,7 +645,7 @@ OWN = "from batchfsm import Dialect\nMINE = Dialect(name='mine', aliases={'Done'
 )
 @pytest.mark.parametrize("command", ["audit", "timeline"])
 def test_a_word_of_the_server_gets_a_meaning(command, option, log):
-    """By --alias with any dialect, or by a dialect that a file defines."""
+    """`--alias` gives it for any dialect, or a dialect in a file defines it."""
     (log / "mine.py").write_text(OWN)
     (log / "done.jsonl").write_text(lines([snap("vpzc", status="Done")]))
 
@@ -654,7 +654,7 @@ def test_a_word_of_the_server_gets_a_meaning(command, option, log):
 
 
 def test_a_lifecycle_in_a_file_is_a_dialect_too(log):
-    """`diagram` draws it."""
+    """`diagram` draws the lifecycle."""
     (log / "mine.py").write_text("from batchfsm import OPENAI as MINE\n")
 
     assert ran("diagram").stdout == ran("diagram", "--dialect", "mine.py:MINE").stdout
@@ -684,7 +684,7 @@ def test_a_lifecycle_in_a_file_is_a_dialect_too(log):
     ],
 )
 def test_a_dialect_that_cannot_be_loaded_is_one_line(file, options, said, log):
-    """On every command that reads batches, and the exit status is 2."""
+    """The error is one line with exit status 2 for each command that reads batches."""
     (log / "mine.py").write_text(file)
 
     for command in (
@@ -699,7 +699,7 @@ def test_a_dialect_that_cannot_be_loaded_is_one_line(file, options, said, log):
 
 
 def test_an_interrupt_of_a_dialects_file_passes(log):
-    """It ends the command."""
+    """The exit status is 130."""
     (log / "mine.py").write_text("raise KeyboardInterrupt")
 
     assert 130 == ran("diagram", "--dialect", "mine.py:MINE").exit_code
@@ -709,7 +709,7 @@ def test_an_interrupt_of_a_dialects_file_passes(log):
 
 
 def on_terminal(*arguments, **changes):
-    """Run a command with a terminal for its stdout, and return what it wrote there."""
+    """Run a command with a terminal as its standard output; return the text that it wrote there."""
     master, terminal = pty.openpty()
     environment = {name: value for name, value in os.environ.items() if name not in {"NO_COLOR", "FORCE_COLOR"}}
     process = subprocess.Popen(
@@ -723,7 +723,7 @@ def on_terminal(*arguments, **changes):
     while True:
         try:
             piece = os.read(master, 4096)
-        except OSError:  # Linux says so when the other end is closed.
+        except OSError:  # Linux raises this when the other end is closed.
             break
         if not piece:
             break
@@ -734,7 +734,7 @@ def on_terminal(*arguments, **changes):
 
 
 def test_colours_on_a_terminal(log):
-    """On a terminal the verdict and severities are in colour, and the text is the same."""
+    """On a terminal the verdict and severities are coloured, and the text is the same."""
     written = on_terminal("audit", "left.jsonl")
 
     assert written.startswith("\x1b[31m\x1b[1minconsistent\x1b[0m: 5 snapshots")
@@ -756,7 +756,7 @@ def test_no_colours_where_they_are_not_wanted(command, log):
 @pytest.mark.parametrize("command", [["audit", "left.jsonl"], ["demo"], ["rules", "T"]])
 @pytest.mark.parametrize("wish", [{}, {"FORCE_COLOR": "1"}, {"CLICOLOR_FORCE": "1"}])
 def test_no_colours_without_a_terminal(command, wish, log, monkeypatch):
-    """Output that is no terminal gets no escape sequence, even if the environment asks for colours."""
+    """Without a terminal there is no escape sequence, even if the environment asks for colours."""
     for name, value in wish.items():
         monkeypatch.setenv(name, value)
     result = ran(*command)
@@ -768,7 +768,7 @@ def test_no_colours_without_a_terminal(command, wish, log, monkeypatch):
 @pytest.mark.parametrize("command", [["audit", "left.jsonl"], *map(slow, [["demo"], ["rules", "T"]])])
 @pytest.mark.parametrize("wish", [{"FORCE_COLOR": "1", "CLICOLOR_FORCE": "1"}, *map(slow, [{}, {"FORCE_COLOR": "1"}])])
 def test_no_colours_in_a_pipe(command, wish, log):
-    """The pipe of a process gets no escape sequence, even if the environment asks for colours."""
+    """A process writes no escape sequence to a pipe, even if the environment asks for colours."""
     result = run(*command, **wish)
 
     assert result.stdout.strip()
@@ -776,7 +776,7 @@ def test_no_colours_in_a_pipe(command, wish, log):
 
 
 def test_what_a_terminal_cannot_show_is_spelled_out(log):
-    """A batch id that the terminal's encoding does not have is spelled out."""
+    """Characters that the terminal's encoding lacks are escaped."""
     (log / "odd.jsonl").write_text(lines([snap("vp", id="b\u00e9\u4e2d", in_progress_at=None)]))
     result = run("audit", "odd.jsonl", PYTHONIOENCODING="ascii")
 
@@ -788,7 +788,7 @@ def test_what_a_terminal_cannot_show_is_spelled_out(log):
     "command", [["audit", "left.jsonl"], *map(slow, [["rules"], ["timeline", "left.jsonl"], ["diagram"], ["demo"]])]
 )
 def test_a_reader_who_has_seen_enough(command, log):
-    """If the reader of standard output has closed it, the exit status is 2 and there is no traceback."""
+    """If the reader of standard output closes it, the exit status is 2 and there is no traceback."""
     reading, writing = os.pipe()
     os.close(reading)
     result = subprocess.run(
@@ -810,7 +810,7 @@ def test_all_rules_are_listed():
 
 
 def test_one_rule():
-    """`rules CODE` says what it means, why, an example, and what to do."""
+    """`rules CODE` prints the meaning, the reason, an example, and the remedy."""
     page = ran("rules", "H502").stdout
 
     assert page.startswith("H502 terminal-left (error)\n\n  breach ")
@@ -820,7 +820,7 @@ def test_one_rule():
 
 @pytest.mark.parametrize("name", ["terminal-left", "Terminal-Left ", "H502", "h502"])
 def test_a_rule_has_a_name(name, log):
-    """A rule may be named by its name wherever it may be by its code."""
+    """A rule's name is accepted in place of its code."""
     assert ran("rules", "H502").stdout == ran("rules", name).stdout
     assert (
         ran("audit", "left.jsonl", "--select", "H502").stdout
@@ -830,7 +830,7 @@ def test_a_rule_has_a_name(name, log):
 
 
 def test_a_family_of_rules():
-    """`rules T2` shows every page of the family, an empty line between them."""
+    """`rules T2` prints the page of each rule of the family, separated by empty lines."""
     page = ran("rules", "T2").stdout
 
     assert [code for code in RULES if code.startswith("T2")] == re.findall(r"^(T2\d\d) ", page, re.MULTILINE)
@@ -851,14 +851,14 @@ def test_diagrams(dialect, form):
 
 
 def test_diagram_by_default(log):
-    """By default it is OpenAI's, in Mermaid; it may go to a file."""
+    """The default is OpenAI's lifecycle in Mermaid; `--output` names a file."""
     ran("diagram", "--output", "lifecycle.mmd")
 
     assert diagram.mermaid(OPENAI) == ran("diagram").stdout == (log / "lifecycle.mmd").read_text()
 
 
 def test_timeline(log):
-    """A timeline is a bar for each status, and a star where nobody saw it."""
+    """A timeline has a bar for each status, and a star for a status that was not observed."""
     (log / "two.jsonl").write_text(lines([*seen("vpz")[::2], snap("vg", id=ID)]))
     result = ran("timeline", "two.jsonl")
 
@@ -896,7 +896,7 @@ def test_timeline_in_every_form(form, begins, log):
 
 
 def test_a_timeline_in_dot_counts_the_ways(log):
-    """In Graphviz's language it is the lifecycle with the steps that the batches took."""
+    """The DOT output is the lifecycle with the number of batches that took each step."""
     (log / "two.jsonl").write_text(lines([*seen("vpz"), *seen("vf", id="b2")]))
     text = ran("timeline", "two.jsonl", "--format", "dot").stdout
 
@@ -904,7 +904,7 @@ def test_a_timeline_in_dot_counts_the_ways(log):
 
 
 def test_a_picture_holds_so_many_batches(log):
-    """A picture of too many batches is refused before it is drawn; text has no such bound."""
+    """A picture of too many batches is refused before it is drawn; text has no limit."""
     (log / "many.jsonl").write_text(lines(snap("v", id=f"b{number}") for number in range(201)))
     said = "a picture holds at most 200 batches, and the log has 201: choose one with --batch"
 
@@ -915,7 +915,7 @@ def test_a_picture_holds_so_many_batches(log):
 
 
 def test_a_terminal_gets_no_png(log):
-    """A PNG is no text: a terminal is told to name a file."""
+    """A PNG is binary: on a terminal the command asks for `--output`."""
     assert "batchfsm: this picture is no text: name a file with --output\r\n" == on_terminal(
         "diagram", "--format", "png"
     )
@@ -940,7 +940,7 @@ def test_timeline_of_one_batch(log):
 
 
 def test_demo():
-    """The demo observes, fires hooks, draws and audits, in order; it ends well, though the log it shows does not."""
+    """The demo observes, runs hooks, draws and audits; its exit status is 0, though its log is inconsistent."""
     result = run("demo")
 
     assert (0, "") == (result.returncode, result.stderr)
@@ -964,7 +964,7 @@ def test_demo():
     "command", [["demo"], ["rules"], *(["rules", code] for code in RULES), ["diagram", "--format", "table"]]
 )
 def test_pages_fit_a_terminal(command):
-    """What is written for people fits 80 columns; only a finding, one a line, is as long as it is."""
+    """Output for people has at most 80 columns, except for findings, which take one line each."""
     text = [line for line in ran(*command).stdout.splitlines() if "(seen at " not in line]
 
     assert 80 >= max(map(len, text))

@@ -1,4 +1,4 @@
-"""The hook of `--exec`: its time limit, its output, its environment."""
+"""The hook of `--exec`: its time limit, output and environment."""
 
 import shlex
 import sys
@@ -15,12 +15,12 @@ TRANSITION = Monitor().observe(snap("v")).transitions[0]
 
 
 def command(code):
-    """Return a command line that runs some Python."""
+    """Return a command line that runs Python code."""
     return shlex.join([sys.executable, "-c", code])
 
 
 def is_running(pid):
-    """Return whether a process runs; one that has ended and waits for its parent does not."""
+    """Return whether a process runs; a zombie does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
@@ -29,7 +29,7 @@ def is_running(pid):
 
 @pytest.mark.parametrize("trap", ["", "trap '' TERM; "], ids=["ends at SIGTERM", "ignores SIGTERM"])
 def test_a_command_ends_with_all_its_processes_at_the_time_limit(tmp_path, monkeypatch, trap):
-    """A process that the command started in the background ends too, and one that ignores SIGTERM."""
+    """The command's background processes end, too, and so does a process that ignores SIGTERM."""
     monkeypatch.setattr("batchfsm.cli.exec_hook.GRACE_S", 0.2)
     pids = tmp_path / "pids"
     code = f"{trap}sleep 600 & echo $! $$ > {shlex.quote(str(pids))}; wait; sleep 600"
@@ -42,7 +42,7 @@ def test_a_command_ends_with_all_its_processes_at_the_time_limit(tmp_path, monke
 
 
 def test_a_command_does_not_start_after_the_time_limit(tmp_path):
-    """It is a failure, so a journal keeps the transition for the next watch."""
+    """This is a failure, so a journal keeps the transition for the next watch."""
     ended = []
     hook = ExecHook(f"touch {tmp_path}/ran", time_left=lambda: -1.0, after=lambda _, succeeded: ended.append(succeeded))
 
@@ -52,7 +52,7 @@ def test_a_command_does_not_start_after_the_time_limit(tmp_path):
 
 
 def test_an_interrupt_ends_the_command(tmp_path, monkeypatch):
-    """The interrupt passes on."""
+    """The interrupt is raised again."""
     pid = tmp_path / "pid"
 
     def interrupt(process, *_, **__):
@@ -69,7 +69,7 @@ def test_an_interrupt_ends_the_command(tmp_path, monkeypatch):
 
 
 def test_lines_are_passed_on(tmp_path):
-    """Standard output and error, line by line, bytes that are no UTF-8 escaped."""
+    """Standard output and error are forwarded line by line, with bytes that are not UTF-8 escaped."""
     lines = []
     code = "import os; os.write(1, b'one\\n'); os.write(2, b'two \\xff\\n'); os.write(1, b'three')"
     ExecHook(command(code), output=lines.append)(TRANSITION)

@@ -18,7 +18,7 @@ BORN, RUNS = transitions(snap("v"), snap("vp"))
 
 
 def filled(journal):
-    """Put a hook that was never tried, one that raised and a dead one into a journal."""
+    """Add a hook that was never called, a hook that raised and a dead hook to a journal."""
     me = journal.register_owner(unheard)
     journal.commit(change(me, (BORN, ("collect", "bill")), (RUNS, ("collect",))))
     journal.record(
@@ -38,13 +38,13 @@ def filled(journal):
 
 @pytest.fixture
 def path(tmp_path):
-    """A journal with rows of each kind."""
+    """Return the path of a journal with rows of each kind."""
     filled(SQLiteJournal(tmp_path / "j.db"))
     return tmp_path / "j.db"
 
 
 def test_pending_hooks_are_listed(path):
-    """One a line, with its error and its next try; control characters are escaped."""
+    """Each has one line with its error and its next try; control characters are escaped."""
     assert [
         f"{BORN.key}  collect  never tried",
         f"{BORN.key}  bill  1 try, next at 2024-03-26T22:46:50Z: OSError: no \\x1b[31mroom",
@@ -53,7 +53,7 @@ def test_pending_hooks_are_listed(path):
 
 
 def test_dead_hooks_are_listed_and_made_pending(path):
-    """After `retry` the hook is pending and none is dead; no hook was run."""
+    """`retry` makes each dead hook pending and runs none."""
     assert [f"{RUNS.key}  collect  10 tries: E: x", "1 dead"] == ran("journal", "dead", path).stdout.splitlines()
     assert ["1 pending again\n", "0 pending again\n"] == [ran("journal", "retry", path).stdout for _ in range(2)]
     assert "none is dead\n" == ran("journal", "dead", path).stdout
@@ -61,7 +61,7 @@ def test_dead_hooks_are_listed_and_made_pending(path):
 
 
 def test_machines_get_json_lines(path):
-    """An object a row, and nothing else; of no rows there is no line."""
+    """Each row is one object; without rows the output is empty."""
     result = ran("journal", "dead", path, "--json")
 
     assert {
@@ -73,7 +73,7 @@ def test_machines_get_json_lines(path):
 
 
 def test_machines_get_the_time_of_the_next_try(path):
-    """Unix seconds; 0 for any time."""
+    """The time is in Unix seconds; 0 means that the hook is due now."""
     rows = [json.loads(line) for line in ran("journal", "pending", path, "--json").stdout.splitlines()]
 
     assert [("collect", 0), ("bill", 1711493210)] == [(row["hook"], row["next_try_at"]) for row in rows]
@@ -83,7 +83,7 @@ def test_machines_get_the_time_of_the_next_try(path):
     "due_at, shown", [(1e300, "1 try, next at 1e+300: E"), (0, "1 try: E")], ids=["no calendar has it", "any time"]
 )
 def test_a_next_try_without_a_date(tmp_path, due_at, shown):
-    """A time that no calendar has is shown as a number, and a try that may come at any time without one."""
+    """A time beyond the calendar is printed as a number, and a hook that is due now has no time."""
     with SQLiteJournal(tmp_path / "j.db") as journal:
         journal.commit(change(journal.register_owner(unheard), (BORN, ("h",))))
         journal.record(
@@ -94,7 +94,7 @@ def test_a_next_try_without_a_date(tmp_path, due_at, shown):
 
 
 def test_dead_hooks_can_be_dropped(path):
-    """Pending ones stay, and the snapshot goes that no hook needs any more."""
+    """Pending hooks stay, and a snapshot without pending hooks is deleted."""
     assert ["1 dropped\n", "0 dropped\n"] == [ran("journal", "drop", path).stdout for _ in range(2)]
     assert "none is dead\n" == ran("journal", "dead", path).stdout
     assert "2 pending" in ran("journal", "pending", path).stdout
@@ -104,7 +104,7 @@ def test_dead_hooks_can_be_dropped(path):
 
 
 def test_open_batches_are_listed_for_a_shell(tmp_path):
-    """Ids alone, in the order first seen; with --json objects. Of none there is no line."""
+    """Ids have the order of first observation; with --json there are objects. Without batches the output is empty."""
     place = tmp_path / "j.db"
     with SQLiteJournal(place) as journal:
         me = journal.register_owner(unheard)
@@ -118,7 +118,7 @@ def test_open_batches_are_listed_for_a_shell(tmp_path):
 
 
 def test_batches_that_ended_long_ago_are_pruned(tmp_path):
-    """Those with pending hooks stay whole, and are counted; of a batch that was pruned there is nothing more to do."""
+    """Batches with pending hooks are kept and counted; a pruned batch is not pruned again."""
     place, now = tmp_path / "j.db", time.time()
     with SQLiteJournal(place) as journal:
         me = journal.register_owner(unheard)
@@ -138,7 +138,7 @@ def test_batches_that_ended_long_ago_are_pruned(tmp_path):
 
 @pytest.mark.parametrize("span", ["tomorrow", "-1d", ""])
 def test_a_span_that_is_none_is_a_usage_error(path, span):
-    """It says how to write one."""
+    """The error shows how to write a span."""
     result = ran("journal", "prune", path, f"--ended-before={span}")
 
     assert (2, True) == (result.exit_code, "is no span of time" in result.stderr)
@@ -150,7 +150,7 @@ VERBS = [["pending"], ["dead"], ["retry"], ["drop"], ["open"], ["prune", "--ende
 @pytest.mark.parametrize("odd", ["loop", "loop/j.db", "a\0b", "", "x" * 300], ids=ascii)
 @pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb[0])
 def test_an_odd_path_is_one_line_and_status_two(tmp_path, monkeypatch, verb, odd):
-    """A link to itself, a NUL, an empty path, a long name."""
+    """The path is a link to itself, has a NUL, is empty, or is too long."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "loop").symlink_to("loop")
     result = ran("journal", *verb, odd)
@@ -161,7 +161,7 @@ def test_an_odd_path_is_one_line_and_status_two(tmp_path, monkeypatch, verb, odd
 
 @pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb[0])
 def test_a_place_without_a_journal_is_one_line_and_status_two(tmp_path, verb):
-    """A path without a journal is one line on standard error and exit status 2, and no file is made there."""
+    """The error for a path without a journal is one line with exit status 2, and no file is created."""
     result = ran("journal", *verb, tmp_path / "typo.db")
 
     assert (2, "", f"batchfsm: {tmp_path}/typo.db: there is no journal\n") == (
@@ -171,7 +171,7 @@ def test_a_place_without_a_journal_is_one_line_and_status_two(tmp_path, verb):
 
 
 def test_an_address_is_no_path(tmp_path, monkeypatch):
-    """What begins like one goes to the server; there, too, nothing is made."""
+    """An address is opened as a database, and no table is created there."""
     driver = StandIn(tmp_path / "tables.db")
     monkeypatch.setattr(postgres, "import_psycopg", lambda: driver)
     result = ran("journal", "pending", "postgresql://here")
@@ -184,7 +184,7 @@ def test_an_address_is_no_path(tmp_path, monkeypatch):
 
 @pytest.mark.server
 def test_a_journal_on_a_server_is_listed_and_called_back():
-    """By the command, in a process of its own."""
+    """The command runs in a process of its own."""
     psycopg = server_or_skip()
     schema, address = own_schema(psycopg)
     try:

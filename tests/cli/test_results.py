@@ -38,7 +38,7 @@ def run(*arguments):
 
 
 def test_an_unanswered_request_is_inconsistent(files):
-    """The verdict is the first line and the last; the finding says where the request is."""
+    """The verdict is the first line and the last; the finding names the place of the request."""
     requests, output, error = files
     result = run(requests, "--output", output, "--error", error)
 
@@ -49,7 +49,7 @@ def test_an_unanswered_request_is_inconsistent(files):
 
 
 def test_all_answered_is_consistent(files, tmp_path):
-    """Several files follow one option, as a glob gives them."""
+    """Several files may follow one option, as from a glob."""
     requests, output, error = files
     rest = write(tmp_path / "rest.jsonl", good("c"))
     result = run(requests, "--output", output, rest, "--error", error, "--format", "json")
@@ -74,7 +74,7 @@ def test_the_remaining_requests_are_written(files, tmp_path, options, expected):
 
 
 def test_an_input_is_not_overwritten(files):
-    """One line, exit status 2, and the file is as it was."""
+    """The error is one line with exit status 2, and the file is unchanged."""
     requests, output, _ = files
     result = run(requests, "--output", output, "--remaining", requests)
 
@@ -100,7 +100,7 @@ def test_standard_input(files):
 
 
 def test_twenty_findings_are_listed(tmp_path):
-    """The last but one paragraph says how to see the others."""
+    """The paragraph before the last one names the option for the others."""
     requests = write(tmp_path / "in.jsonl", *(request(str(number)) for number in range(30)))
     result = run(requests, "--output", write(tmp_path / "out.jsonl"))
 
@@ -116,7 +116,7 @@ def test_a_missing_file_is_one_line(files, tmp_path):
 
 
 def test_a_bar_shows_the_bytes(files, monkeypatch):
-    """On a terminal the bar is told how much has been read of all files."""
+    """On a terminal the progress bar gets the number of bytes read from all files."""
     shown = []
 
     class Bar:

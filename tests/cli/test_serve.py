@@ -1,4 +1,4 @@
-"""`batchfsm serve`: a fake API for other processes, from the shell."""
+"""`batchfsm serve`: a fake API for other processes."""
 
 import signal
 import socket
@@ -26,7 +26,7 @@ def served(*options):
 
 
 def asked(url, body=None):
-    """Ask with a key; return the JSON."""
+    """Send a request with a key; return the JSON."""
     answer = httpx.request(
         "GET" if body is None else "POST", url, content=body, headers={"Authorization": "Bearer sk-any"}
     )
@@ -41,7 +41,7 @@ def stopped(process):
 
 
 def test_it_serves_until_it_is_interrupted():
-    """The time moves when it is told to; the end is no error."""
+    """The clock moves on request; an interrupt is no error."""
     process, url = served("--speed", "0", "--scenario", "expire")
     root = url.removesuffix("/v1")
     batch_id = asked(f"{root}/batchfsm/start", b"{}")["id"]
@@ -52,7 +52,7 @@ def test_it_serves_until_it_is_interrupted():
 
 
 def ran(monkeypatch, *options, meanwhile):
-    """Run the command in this process; where it would wait for an interrupt, call `meanwhile` with its address."""
+    """Run the command in this process; in place of the wait for an interrupt call `meanwhile` with the address."""
     said, echo = [], serve.click.echo
 
     class Interrupt:
@@ -66,7 +66,7 @@ def ran(monkeypatch, *options, meanwhile):
 
 
 def test_time_may_run(monkeypatch):
-    """With `--speed` the clock runs without being told to."""
+    """With `--speed` the clock runs on its own."""
     times = []
 
     def ask_twice(url):
@@ -79,7 +79,7 @@ def test_time_may_run(monkeypatch):
 
 
 def test_what_cannot_be_served_says_why(monkeypatch):
-    """A scenario or a dialect that does not exist, or a port in use, is one line and exit status 2."""
+    """The error for an unknown scenario or dialect, or for a port in use, is one line with exit status 2."""
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:
         port = str(taken.getsockname()[1])
         ran_with = [
@@ -146,7 +146,7 @@ def test_a_function_answers_the_requests(monkeypatch, functions):
     [("fail", "ValueError: my own mistake"), ("forget", "TypeError: respond returned NoneType; it returns")],
 )
 def test_a_function_that_raises_is_named(monkeypatch, functions, name, problem):
-    """Its client gets a 500, and the command ends with exit status 2."""
+    """The client gets a 500, and the command ends with exit status 2."""
     found = []
     options = ["--port", "0", "--respond", f"{functions}:{name}"]
     result = ran(monkeypatch, *options, meanwhile=lambda url: found.extend(run_batch(url)))
@@ -164,7 +164,7 @@ def test_a_function_that_raises_is_named(monkeypatch, functions, name, problem):
     ],
 )
 def test_what_is_no_function_is_refused(monkeypatch, functions, respond, problem):
-    """Before anything is served."""
+    """The error comes before the server starts."""
     result = ran(monkeypatch, "--respond", respond.format(path=functions), meanwhile=pytest.fail)
 
     assert (2, f"batchfsm: {problem.format(path=functions)}\n") == (result.exit_code, result.stderr)

@@ -1,4 +1,4 @@
-"""`batchfsm watch`, as its users meet it: what it shows where, what it runs, and its exit status."""
+"""`batchfsm watch`: its output, its hooks, and its exit status."""
 
 import io
 import json
@@ -34,14 +34,14 @@ KEY = "sk-proj-do-not-tell"
 
 @pytest.fixture
 def clock(monkeypatch):
-    """Return time that passes only by sleeping, for the command, too."""
+    """Return a clock that advances only by sleeping, for the command, too."""
     clock = Clock()
     monkeypatch.setattr("batchfsm.cli.watch.time", clock)
     return clock
 
 
 def ran(server, *arguments, key=KEY):
-    """Watch batches of a server in this process; return what was printed and the exit status."""
+    """Watch batches of a server in this process; return the output and the exit status."""
     with server.served() as url:
         result = CliRunner().invoke(
             app, ["watch", "--base-url", url, *map(str, arguments)], env={"OPENAI_API_KEY": key}
@@ -55,7 +55,7 @@ def ran(server, *arguments, key=KEY):
 
 @pytest.mark.parametrize("path, status", [("vpzc", 0), ("vf", 1), ("vpgx", 1), ("vpze", 1)])
 def test_only_completed_is_good(clock, path, status):
-    """Every other end is 1."""
+    """Each other end has exit status 1."""
     life = Life(path, at=range(0, 60 * len(path), 60))
 
     assert status == ran(Server(life, clock=clock), "batch_1").exit_code
@@ -66,7 +66,7 @@ def test_only_completed_is_good(clock, path, status):
     [((401, {}, ""), "batch_1 dropped: HTTP 401 Unauthorized"), ((404, {}, ""), "batch_1 dropped: HTTP 404 Not Found")],
 )
 def test_gone_and_refused_are_1(clock, fault, said):
-    """The others are watched to their end."""
+    """The other batches are watched to their end."""
     server = Server(Life("vpzc", batch_id="batch_2"), clock=clock, faults=[fault])
 
     result = ran(server, "batch_1", "batch_2")
@@ -77,7 +77,7 @@ def test_gone_and_refused_are_1(clock, fault, said):
 
 @pytest.mark.parametrize("arguments, naps", [(["--once"], 0), (["--timeout", "7"], 7)])
 def test_what_is_still_open_is_3(clock, arguments, naps):
-    """After one look, or when the time is up."""
+    """The watch ends after one poll, or when the time is up."""
     result = ran(Server(Life("vp"), clock=clock), "batch_1", *arguments)
 
     assert (3, naps) == (result.exit_code, sum(clock.naps))
@@ -112,7 +112,7 @@ def test_what_is_still_open_is_3(clock, arguments, naps):
     ids=map(str, range(14)),
 )
 def test_wrong_use_is_2(clock, arguments, said):
-    """In one line, and nothing is asked for."""
+    """The error is one line, and no request is sent."""
     server = Server(Life("vpzc"), clock=clock)
 
     result = ran(server, *arguments)
@@ -127,7 +127,7 @@ def test_wrong_use_is_2(clock, arguments, said):
     [("", "is not set"), ("  ", "is not set"), ("sk-Ж", "no HTTP header can carry"), ("a\nb", "no HTTP header")],
 )
 def test_a_key_that_is_none_is_2(clock, key, said):
-    """It is not quoted."""
+    """The error does not quote the key."""
     result = ran(Server(clock=clock), "batch_1", key=key)
 
     assert 2 == result.exit_code
@@ -135,7 +135,7 @@ def test_a_key_that_is_none_is_2(clock, key, said):
 
 
 def test_without_the_client_it_says_what_to_install(clock, monkeypatch):
-    """The extra is named."""
+    """The message names the extra."""
     monkeypatch.setitem(sys.modules, "openai", None)
 
     result = ran(Server(clock=clock), "batch_1")
@@ -150,7 +150,7 @@ def test_without_the_client_it_says_what_to_install(clock, monkeypatch):
 
 
 def test_a_line_for_each_entry(clock):
-    """With its true time, and how far the batch is."""
+    """The line has the true time of the transition, and the progress of the batch."""
     result = ran(Server(Life("vpzc"), clock=clock), "batch_1")
 
     assert [
@@ -165,7 +165,7 @@ def test_a_line_for_each_entry(clock):
 
 
 def test_trouble_goes_to_standard_error(clock):
-    """Once, until it is another one; then it is well again."""
+    """A problem has one line until it changes; after a success it has a new one."""
     html = (502, {"content-type": "text/html"}, "<html>")
     server = Server(Life("vpzc"), clock=clock, faults=[html, html, (503, {}, ""), None, html])
 
@@ -177,16 +177,16 @@ def test_trouble_goes_to_standard_error(clock):
 
 
 def test_findings_go_to_standard_error(clock):
-    """Once for each batch and rule."""
+    """Each batch and rule has one line."""
     result = ran(Server(Life("vpzc", expires_at=None), clock=clock), "batch_1")
 
     assert (0, ["note P104 batch_1 has no expires_at"]) == (result.exit_code, result.stderr.splitlines())
 
 
 def test_what_stands_still_is_said(clock):
-    """With the time of its last change; once for each status, though it is overdue later."""
+    """The line has the time of the last change; a status has one line, though it is overdue later."""
     life = Life("vpzc", at=[0, 10, 3 * DAY_S, 3 * DAY_S + 9])
-    clock.sleep = lambda seconds: Clock.sleep(clock, 50 * seconds)  # It is a long time, even so.
+    clock.sleep = lambda seconds: Clock.sleep(clock, 50 * seconds)  # For fewer polls.
 
     result = ran(Server(life, clock=clock), "batch_1")
 
@@ -196,20 +196,20 @@ def test_what_stands_still_is_said(clock):
 
 @pytest.mark.parametrize("bound", ["in_progress=10m", "600"])
 def test_a_batch_is_stalled_after_the_time_of_its_status(clock, bound):
-    """`--stalled-after` names a bound for a status, or one for all."""
+    """`--stalled-after` sets the time for one status, or for all."""
     result = ran(Server(Life("vpzc", at=[0, 10, 3600, 3610]), clock=clock), "batch_1", "--stalled-after", bound)
 
     assert 1 == result.stderr.count("batch_1 stalled: in_progress, no change since 2025-10-09 08:53:")
 
 
 def viewed(summary):
-    """Return a view of plain lines, and its monitor."""
+    """Return a view of plain lines and its monitor."""
     monitor = Monitor()
     return WatchView(monitor, summary, TextOutput(summary)), monitor
 
 
 def test_a_batch_that_is_open_after_its_deadline_is_shown(capsys):
-    """With its status."""
+    """The line has the status."""
     view, _ = viewed(WatchSummary({"batch_1": "finalizing"}))
 
     view.handle(Stalled(batch_id="batch_1", status="finalizing", since=CREATED, is_overdue=True))
@@ -218,7 +218,7 @@ def test_a_batch_that_is_open_after_its_deadline_is_shown(capsys):
 
 
 def test_a_status_whose_transition_went_to_another_process_is_shown(capsys):
-    """Without a hint, for the status is known; once."""
+    """The status has one line without a hint, because the monitor holds it."""
     summary = WatchSummary({"batch_1": None})
     view, monitor = viewed(summary)
     snapshot = batchfsm.parse(snap("vp"), observed_at=CREATED + 90)
@@ -232,7 +232,7 @@ def test_a_status_whose_transition_went_to_another_process_is_shown(capsys):
 
 
 def test_a_batch_that_ended_in_another_watch_counts(capsys):
-    """Its end and its failed requests are known without a poll of this watch."""
+    """Its end and its failed requests come from the monitor, without a poll of this watch."""
     summary = WatchSummary({"batch_1": None, "batch_2": None})
     view, monitor = viewed(summary)
     monitor.observe(snap("vpzc"))
@@ -243,7 +243,7 @@ def test_a_batch_that_ended_in_another_watch_counts(capsys):
 
 
 def test_the_live_view_shows_why_a_watch_ended_early(capsys):
-    """The reason stands below the view; without one there is no line."""
+    """The reason stands below the view; without a reason there is no line."""
     summary = WatchSummary({})
     output = LiveOutput(summary, Console(file=io.StringIO()), Dashboard(Monitor(), summary, lambda: 0.0))
 
@@ -254,7 +254,7 @@ def test_the_live_view_shows_why_a_watch_ended_early(capsys):
 
 
 def test_the_last_failure_of_a_stalled_batch_is_shown(capsys):
-    """The reason why nothing changes may be that no request succeeds."""
+    """The batch may be stalled because each request fails."""
     view, _ = viewed(WatchSummary({"batch_1": None}))
 
     view.handle(Stalled(batch_id="batch_1", status=None, since=CREATED, is_overdue=False, last_failure="HTTP 503"))
@@ -265,7 +265,7 @@ def test_the_last_failure_of_a_stalled_batch_is_shown(capsys):
 
 @pytest.mark.parametrize("wait, line", [([], 1), (["--results-wait", "0"], 0)])
 def test_an_end_without_its_files_is_waited_for(clock, wait, line):
-    """Not longer than --results-wait."""
+    """The wait is at most --results-wait."""
     result = ran(Server(Life("vpzc", output_file_id=None), clock=clock), "batch_1", *wait)
 
     assert 0 == result.exit_code
@@ -275,7 +275,7 @@ def test_an_end_without_its_files_is_waited_for(clock, wait, line):
 
 
 def test_a_list_that_was_cut_short_is_3(clock):
-    """One poll of an incomplete list does not say that no batch is open."""
+    """An incomplete list does not prove that no batch is open."""
     cut = json.dumps({"object": "list", "data": [], "has_more": True})
     result = ran(Server(clock=clock, faults=[(200, {}, cut)] * 9), "--all", "--once")
 
@@ -284,7 +284,7 @@ def test_a_list_that_was_cut_short_is_3(clock):
 
 
 def test_hostile_text_never_reaches_the_terminal_raw(clock):
-    """A status, an id, a reason."""
+    """Control characters in a status, an id and a reason are escaped."""
     life = Life("vpzc", batch_id="\x1b[2J")
     faults = [(200, {}, json.dumps(snap("v", id="\x1b[2J", status="\x1b]0;x\x07")))]
 
@@ -295,7 +295,7 @@ def test_hostile_text_never_reaches_the_terminal_raw(clock):
 
 
 def test_all_takes_up_what_is_new(clock):
-    """Until none is open."""
+    """The watch ends when no batch is open."""
     server = Server(Life("vpzc"), Life("vf", batch_id="batch_2", born_at=CREATED + 100), clock=clock)
 
     result = ran(server, "--all")
@@ -304,7 +304,7 @@ def test_all_takes_up_what_is_new(clock):
 
 
 def test_a_list_that_is_refused_is_1(clock):
-    """There is nothing to watch."""
+    """The watch has no batch."""
     result = ran(Server(clock=clock, faults=[(500, {}, ""), (403, {}, "")]), "--all")
 
     assert (1, "0 batches") == (result.exit_code, result.stdout.strip())
@@ -332,7 +332,7 @@ BAD_LINES = [{"code": "invalid_json_line", "message": "no JSON\x1b[2J", "line": 
     ids=["one", "empty", "many"],
 )
 def test_a_failed_batch_shows_why(clock, errors, shown):
-    """Code, line and message of the first errors follow the line of its last status."""
+    """The line of the last status is followed by code, line and message of the first errors."""
     life = Life("vf", errors={"object": "list", "data": errors}, request_counts=None)
 
     result = ran(Server(life, clock=clock), "batch_1")
@@ -349,7 +349,7 @@ def test_a_failed_batch_shows_why(clock, errors, shown):
     ],
 )
 def test_failed_requests_of_a_completed_batch_are_shown(clock, failed, total, shown):
-    """With the file that says why; the exit status is 0 without --fail-on-errors, else 1."""
+    """The error file is named; the exit status is 0, or 1 with --fail-on-errors."""
     counts = {"total": total, "completed": total - failed, "failed": failed}
     life = Life("vpzc", request_counts=counts, error_file_id="file-err")
 
@@ -370,7 +370,7 @@ def test_fail_on_errors_is_about_failed_requests(clock, tmp_path):
 
 
 def test_an_unknown_status_is_counted_as_it_was_seen(clock):
-    """The summary has the server's word; the finding has its message."""
+    """The summary has the server's text, and the finding its message."""
     life = Life("vp", status="Finished")
 
     result = ran(Server(life, clock=clock), "batch_1", "--timeout", "1m")
@@ -386,7 +386,7 @@ def test_an_unknown_status_is_counted_as_it_was_seen(clock):
 
 @pytest.mark.parametrize("dialect", [["--alias", "Finished=completed"], ["--dialect", "mine.py:MINE"]])
 def test_a_word_of_the_server_can_be_given_its_meaning(clock, tmp_path, monkeypatch, dialect):
-    """By --alias, or by a dialect in a file."""
+    """`--alias` or a dialect in a file gives it."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.py").write_text(
         "from batchfsm import Dialect\nMINE = Dialect(name='mine', aliases={'Finished': 'completed'})\n"
@@ -398,7 +398,7 @@ def test_a_word_of_the_server_can_be_given_its_meaning(clock, tmp_path, monkeypa
 
 
 def test_repeated_failures_are_counted(clock):
-    """A problem is shown at its 1st, 10th, 100th time in a row, and once more when it lasts to the end."""
+    """A problem has a line at its 1st, 10th and 100th time in a row, and one more if it lasts to the end."""
     result = ran(Server(Life("vpzc"), clock=clock, faults=[(503, {}, "")] * 500), "batch_1", "--timeout", "3h")
 
     said = [line.partition(": ")[2] for line in result.stderr.splitlines()]
@@ -412,7 +412,7 @@ def test_repeated_failures_are_counted(clock):
 
 
 def test_json_is_one_object_a_line(clock):
-    """With the snapshot in it; the last one says how it ended."""
+    """Each object has the snapshot; the last one is the summary."""
     server = Server(Life("vpzc", expires_at=None), clock=clock, faults=[(500, {}, "")])
 
     result = ran(server, "batch_1", "--json")
@@ -436,7 +436,7 @@ def test_json_is_one_object_a_line(clock):
 
 
 def test_the_log_is_what_audit_reads(clock, tmp_path):
-    """Every snapshot."""
+    """The log has every snapshot."""
     log, server = tmp_path / "watch.jsonl", Server(Life("vpzc"), clock=clock)
 
     ran(server, "batch_1", "--log", log)
@@ -447,7 +447,7 @@ def test_the_log_is_what_audit_reads(clock, tmp_path):
 
 @pytest.mark.parametrize("arguments", [[], ["--json"]])
 def test_the_key_is_told_to_nobody(clock, arguments, tmp_path):
-    """Whatever a server echoes."""
+    """No output has the key, even if the server repeats it."""
     log = tmp_path / "watch.jsonl"
     echo = json.dumps({"error": {"message": f"Incorrect API key provided: {KEY}", "code": KEY}})
     faults = [(500, {"x-echo": KEY}, echo), (200, {}, echo), (401, {}, echo)]
@@ -462,12 +462,12 @@ def test_the_key_is_told_to_nobody(clock, arguments, tmp_path):
 
 
 def command(code):
-    """Return a command line that runs some Python."""
+    """Return a command line that runs Python code."""
     return shlex.join([sys.executable, "-c", code])
 
 
 def test_a_command_gets_the_transition(clock, tmp_path):
-    """As JSON on its standard input; on the statuses that were named."""
+    """The command gets JSON on its standard input, for the statuses of `--on` only."""
     heard = tmp_path / "heard"
     code = f"import sys; open({str(heard)!r}, 'a').write(sys.stdin.read() + chr(10))"
 
@@ -489,7 +489,7 @@ def test_a_command_gets_the_transition(clock, tmp_path):
 
 
 def test_a_command_that_fails_is_run_again(clock, tmp_path):
-    """Before the next look; what has ended well in the end is well."""
+    """It runs again before the next poll; a success in the end is no failure."""
     tries = tmp_path / "tries"
     code = f"f = open({str(tries)!r}, 'a'); f.write('x'); f.close(); raise SystemExit(open({str(tries)!r}).read() != 'xxx')"
 
@@ -501,14 +501,14 @@ def test_a_command_that_fails_is_run_again(clock, tmp_path):
 
 
 def test_a_command_that_fails_to_the_end_is_1(clock):
-    """Though the batch has completed."""
+    """The exit status is 1 although the batch has completed."""
     result = ran(Server(Life("vpzc"), clock=clock), "batch_1", "--on", "completed", "--exec", "false")
 
     assert (1, "1 batch: 1 completed") == (result.exit_code, result.stdout.splitlines()[-1])
 
 
 def test_with_a_journal_a_command_that_has_run_does_not_run_again(clock, tmp_path):
-    """Over restarts: what failed to the end of one watch is run by the next, what returned is not."""
+    """The next watch runs a command that failed in the first one, and no command that succeeded."""
     tries, journal = tmp_path / "tries", tmp_path / "batches.db"
     code = (
         f"f = open({str(tries)!r}, 'a'); f.write('x'); f.close(); raise SystemExit(open({str(tries)!r}).read() == 'x')"
@@ -531,7 +531,7 @@ def test_with_a_journal_a_command_that_has_run_does_not_run_again(clock, tmp_pat
 
 
 def test_with_a_journal_alone_the_open_batches_go_on(clock, tmp_path):
-    """Without ids the batches that are open in the journal are watched, and no other; then there is nothing to do."""
+    """Without ids the watch has the batches that are open in the journal; without any it ends at once."""
     journal, other = tmp_path / "batches.db", Life("vp", batch_id="batch_2")
     first = ran(Server(Life("vp"), other, clock=clock), "batch_1", "--journal", journal, "--once")
 
@@ -545,7 +545,7 @@ def test_with_a_journal_alone_the_open_batches_go_on(clock, tmp_path):
 
 
 def test_a_dead_command_makes_every_watch_of_the_journal_fail(clock, tmp_path):
-    """Until it is retried or dropped; the message names the commands for that."""
+    """The watches fail until the command is retried or dropped; the message names the commands for both."""
     journal = tmp_path / "batches.db"
     ran(Server(Life("vpzc"), clock=clock), "batch_1", "--journal", journal, "--on", "completed", "--exec", "false")
     with batchfsm.SQLiteJournal(journal) as opened:
@@ -565,7 +565,7 @@ def test_a_dead_command_makes_every_watch_of_the_journal_fail(clock, tmp_path):
 
 @pytest.mark.slow
 def test_two_watches_on_one_journal_both_show_the_end(tmp_path):
-    """Whichever of them gets the transitions: both have the true end and exit status 0."""
+    """Only one of them gets each transition, and both show the true end and have exit status 0."""
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     lives = [
         Life("vpzc", batch_id=f"batch_{number}", at=[0, 1, 2, 3], born_at=int(time.time()) - 1) for number in range(4)
@@ -580,7 +580,7 @@ def test_two_watches_on_one_journal_both_show_the_end(tmp_path):
 
 @pytest.mark.slow
 def test_a_hanging_command_is_bounded_by_the_time_limit(tmp_path):
-    """The command and all processes that it started end; the exit status is that of the time limit."""
+    """The command and its processes end; the exit status is that of the time limit."""
     pids = tmp_path / "pids"
     hang = f"sleep 600 & echo $! $$ > {shlex.quote(str(pids))}; wait"
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
@@ -599,7 +599,7 @@ def test_a_hanging_command_is_bounded_by_the_time_limit(tmp_path):
 
 @pytest.mark.parametrize("options, seen", [([], "None"), (["--exec-env", "OPENAI_API_KEY"], repr(KEY))])
 def test_a_command_gets_the_key_only_if_it_is_meant_to(clock, tmp_path, options, seen):
-    """Without --exec-env the key is not in its environment."""
+    """Without --exec-env the key is not in the command's environment."""
     heard = tmp_path / "heard"
     code = f"import os; open({str(heard)!r}, 'w').write(repr(os.environ.get('OPENAI_API_KEY')))"
 
@@ -609,7 +609,7 @@ def test_a_command_gets_the_key_only_if_it_is_meant_to(clock, tmp_path, options,
 
 
 def test_a_journal_that_is_none_is_refused(clock, tmp_path):
-    """In one line, and the file is left as it was."""
+    """The error is one line, and the file is unchanged."""
     other = tmp_path / "letter.txt"
     other.write_text("Dear all")
 
@@ -629,18 +629,18 @@ def in_a_process(server_url, *arguments, **options):
 
 @contextmanager
 def real(*lives):
-    """Serve lives in real time."""
+    """Serve lifecycles in real time; yield the base URL."""
     with Server(*lives, clock=time.time).served() as url:
         yield url
 
 
 def aged(path, age_s, **changes):
-    """Return a life that began some seconds ago, and is in its last status."""
+    """Return a lifecycle that began some seconds ago and is in its last status."""
     return Life(path, at=[0] * len(path), born_at=int(time.time()) - age_s, **changes)
 
 
 def test_what_a_command_prints_is_not_mixed_with_json():
-    """It goes to standard error."""
+    """The output of the command goes to standard error."""
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with (
         real(aged("vpzc", 100)) as url,
@@ -654,8 +654,8 @@ def test_what_a_command_prints_is_not_mixed_with_json():
 
 @pytest.mark.slow
 def test_killed_and_restarted_at_will_it_runs_every_command(tmp_path):
-    """Against a real server, in real time: none is lost; the same key may come again, and nothing else."""
-    born_at, chance = int(time.time()) - 1, random.Random(7)  # noqa: S311  # The same moments each time.
+    """Against a real server each command runs at least once; a key may come again, and no other key comes."""
+    born_at, chance = int(time.time()) - 1, random.Random(7)  # noqa: S311
     lives = [
         Life("vpzc", batch_id=f"batch_{index}", at=[0, *sorted(chance.sample(range(1, 40), 3))], born_at=born_at)
         for index in range(12)
@@ -699,7 +699,7 @@ def test_killed_and_restarted_at_will_it_runs_every_command(tmp_path):
     "number, status", [pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow), (signal.SIGTERM, 143)]
 )
 def test_a_signal_stops_it_at_once(number, status, tmp_path):
-    """With a summary, a whole log and no traceback."""
+    """The watch prints a summary and no traceback, and the log is complete."""
     log, pipes = tmp_path / "log", {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with real(aged("vp", 5000)) as url, in_a_process(url, "batch_1", "--log", log, **pipes) as process:
         said = [process.stdout.readline(), process.stdout.readline()]
@@ -715,13 +715,13 @@ def test_a_signal_stops_it_at_once(number, status, tmp_path):
 
 
 def seen_in_a_terminal(url, *arguments, columns="80", **changes):
-    """Run the command in a terminal; return its exit status and all that was written."""
+    """Run the command in a terminal; return its exit status and its output."""
     master, terminal = pty.openpty()
     env = {"TERM": "xterm-256color", "COLUMNS": columns, "LINES": "24"} | changes
     process = in_a_process(url, *arguments, stdin=terminal, stdout=terminal, stderr=terminal, env=env)
     os.close(terminal)
     written = b""
-    with suppress(OSError):  # So Linux ends a terminal that nobody else has open.
+    with suppress(OSError):  # Linux ends a terminal in this way when no other process has it open.
         while piece := os.read(master, 4096):
             written += piece
     os.close(master)
@@ -729,7 +729,7 @@ def seen_in_a_terminal(url, *arguments, columns="80", **changes):
 
 
 def test_a_terminal_gets_a_view():
-    """With the cursor shown again at the end."""
+    """The cursor is shown again at the end."""
     with real(aged("vpzc", 100), aged("vp", 100, batch_id="batch_2")) as url:
         status, written = seen_in_a_terminal(url, "batch_1", "batch_2", "--once")
 
@@ -742,7 +742,7 @@ def test_a_terminal_gets_a_view():
 
 @pytest.mark.slow
 def test_a_terminal_without_colour_gets_none():
-    """The view needs none."""
+    """The view needs no colours."""
     with real(aged("vpzc", 100)) as url:
         _, written = seen_in_a_terminal(url, "batch_1", NO_COLOR="1")
 
@@ -752,7 +752,7 @@ def test_a_terminal_without_colour_gets_none():
 
 @pytest.mark.slow
 def test_a_dumb_terminal_gets_lines():
-    """It could not draw over what it has drawn."""
+    """Such a terminal cannot move its cursor."""
     with real(aged("vpzc", 100)) as url:
         status, written = seen_in_a_terminal(url, "batch_1", TERM="dumb")
 
@@ -760,7 +760,7 @@ def test_a_dumb_terminal_gets_lines():
 
 
 def test_a_command_prints_above_the_view():
-    """What it prints is above the view; so is what it ended with."""
+    """The output of the command and its exit status are above the view."""
     with real(aged("vpzc", 100)) as url:
         status, written = seen_in_a_terminal(
             url, "batch_1", "--on", "completed", "--exec", command("print('mine'); exit(3)")
@@ -772,7 +772,7 @@ def test_a_command_prints_above_the_view():
 
 
 def rendered(board, *, columns=80, lines=24, encoding="utf-8"):
-    """Return what a board looks like, line by line, without colours."""
+    """Return the lines of a rendered board, without colours."""
     file = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
     console = Console(file=file, width=columns, height=lines, color_system=None, force_terminal=True)
     console.print(board)
@@ -781,7 +781,7 @@ def rendered(board, *, columns=80, lines=24, encoding="utf-8"):
 
 
 def board(*batches, at=CREATED + 1000, statuses=None, observed_at=None, dialect="openai", **fields):
-    """Return a board of some batches, as they are seen at a time."""
+    """Return a board of some batches at a time."""
     monitor = Monitor(dialect)
     for batch in batches:
         monitor.observe(batch, observed_at=float(observed_at or at - 5))
@@ -793,7 +793,7 @@ RUNNING = snap("vp", request_counts={"total": 100, "completed": 40, "failed": 10
 
 
 def test_a_row_says_how_far_a_batch_is():
-    """Status, bar, done, failed, elapsed, rate, deadline, age of the last look."""
+    """The row has status, bar, done, failed, elapsed, rate, deadline and the age of the last poll."""
     head, names, row = rendered(board(RUNNING))
 
     assert "1 batch: 1 in_progress" == head
@@ -822,12 +822,12 @@ def test_a_row_says_how_far_a_batch_is():
     ids=map(str, range(12)),
 )  # fmt: skip
 def test_what_a_row_can_say(batch, at, cells):
-    """Whatever the server has told, or not."""
+    """Values that the server has not sent have no cell."""
     assert cells == rendered(board(batch, at=CREATED + at))[2].split()
 
 
 def test_wide_terminals_show_ids_whole():
-    """And long bars."""
+    """The bar is longer, too."""
     batch = RUNNING | {"id": "batch_68b398ec31dc8190a77c93f9f3c50eef"}
 
     assert (
@@ -838,37 +838,37 @@ def test_wide_terminals_show_ids_whole():
 
 
 def test_narrow_terminals_show_less():
-    """What is needed most."""
+    """The most important columns stay."""
     assert ["batch", "status", "done", "failed", "polled"] == rendered(board(RUNNING), columns=60)[1].split()
 
 
 def test_an_ascii_terminal_is_shown_ascii():
-    """In other glyphs."""
+    """Other glyphs take the place of the characters that it lacks."""
     batch = RUNNING | {"id": "batch_68b398ec31dc8190a77c93f9f3c50eef"}
 
     assert rendered(board(batch), encoding="ascii")[2].startswith("batch_~c50eef in_progress ##x... ")
 
 
 def test_a_line_is_never_longer_than_the_terminal():
-    """Whatever the status is."""
+    """The status may have any length."""
     strange = board(snap("v", status="s" * 200), RUNNING | {"id": "i" * 200}, dialect="compatible")
 
     assert all(len(line) <= 80 for line in rendered(strange))
 
 
 def test_a_batch_that_was_never_seen_has_a_row():
-    """It has no numbers yet."""
+    """The row has no numbers."""
     assert ["batch_1", "-"] == rendered(board(statuses={"batch_1": None}))[2].split()
     assert ["batch_1", "refused"] == rendered(board(statuses={"batch_1": "refused"}))[2].split()
 
 
 def test_no_batch_has_no_table():
-    """One line says so."""
+    """One line states that there is no batch."""
     assert ["0 batches"] == rendered(board())
 
 
 def test_five_hundred_fit_on_any_screen():
-    """What has moved last is on top, what has ended is at the end; the rest is counted."""
+    """The batch that changed last is on top, ended ones are at the end; the remaining ones are counted."""
     statuses = {f"batch_{index}": "validating" for index in range(500)}
     tally = WatchSummary(statuses)
     tally.enter("batch_7", "in_progress")
@@ -884,7 +884,7 @@ def test_five_hundred_fit_on_any_screen():
 
 
 def test_trouble_and_findings_have_a_line():
-    """The last trouble, and how many more there are."""
+    """The line has the last problem and the number of further ones."""
     tally = WatchSummary({"batch_1": None})
     assert tally.record_problem("batch_1", "HTTP 502")
     assert not tally.record_problem("batch_1", "HTTP 502", 2)

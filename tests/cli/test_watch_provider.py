@@ -11,7 +11,7 @@ from support.server import Clock
 
 @pytest.fixture
 def source(monkeypatch):
-    """Make the command use a source whose batch ends at the second poll."""
+    """Replace the command's source by one whose batch ends at the second poll."""
     answers = [ENDED, ANTHROPIC]
     found = ProviderSource(dialect="anthropic", retrieve=lambda _: answers.pop(), list_page=lambda _: ([], None))
     monkeypatch.setattr("batchfsm.sources.connect", lambda _: found)
@@ -24,7 +24,7 @@ def run(*arguments):
 
 
 def test_a_batch_is_watched_to_its_end(source):
-    """No key of OpenAI is asked for; the end of Anthropic is a good one."""
+    """The command needs no key of OpenAI, and Anthropic's end `ended` has exit status 0."""
     result = run("msgbatch_1")
 
     assert 0 == result.exit_code

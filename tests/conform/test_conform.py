@@ -1,4 +1,4 @@
-"""Conformance: what a client can find out of a server, good ones and bad ones."""
+"""Conformance: the scorecards of good and of bad servers."""
 
 import json
 import time
@@ -21,7 +21,7 @@ QUICK = "validating 1s > in_progress 1m > finalizing 1s > completed"
 
 
 def carded(scenario=QUICK, change=lambda request, answer: answer, timeout_s=2000, **options):
-    """Return the scorecard of a fake API, whose answers may be changed on the way."""
+    """Return the scorecard of a fake API whose responses `change` may replace."""
     api = FakeBatchAPI(scenario)
 
     def call(request):
@@ -34,14 +34,14 @@ def carded(scenario=QUICK, change=lambda request, answer: answer, timeout_s=2000
 
 
 def results(card, result="broken"):
-    """Return what had a result, endpoints with what was asked."""
+    """Return the names of all rules and the questions of all endpoints that have a result."""
     return [f"{score.name}: {score.asked}" for score in card.endpoints if score.result == result] + [
         score.name for score in card.rules if score.result == result
     ]
 
 
 def witness(card, asked):
-    """Return the witness of the one thing that was asked so."""
+    """Return result and witness of the only score whose question contains a text."""
     (score,) = [score for score in (*card.endpoints, *card.rules) if asked in score.asked]
     return score.result, score.witness
 
@@ -50,7 +50,7 @@ def witness(card, asked):
 
 
 def test_the_own_fake_keeps_everything():
-    """Each endpoint, and each rule that can be seen within an hour."""
+    """The scorecard has each endpoint, and each rule that can be observed within an hour."""
     card = carded()
 
     assert ("consistent", []) == (card.verdict, results(card))
@@ -60,7 +60,7 @@ def test_the_own_fake_keeps_everything():
 
 
 def test_what_was_seen_can_be_audited_again():
-    """Every view, in order, in an envelope."""
+    """The log has each observation in order, in an envelope."""
     views = []
     card = carded(log=views.append)
 
@@ -69,7 +69,7 @@ def test_what_was_seen_can_be_audited_again():
 
 
 def test_a_dialect_may_be_silent():
-    """A rule that is off is not seen, and another table is another judge."""
+    """A rule that is off for the dialect is not seen, and the dialect's own table decides."""
     card = carded(dialect="ogx", scenario="validating 1s > in_progress 1m > finalizing 1m > completed")
     unknown = next(score for score in card.rules if score.name == "S004")
 
@@ -78,7 +78,7 @@ def test_a_dialect_may_be_silent():
 
 
 def test_a_dialect_that_is_none_is_refused():
-    """Before anything is asked."""
+    """The error is raised before the first request."""
     with pytest.raises(UnknownNameError, match="no dialect is called 'x'"):
         carded(dialect="x")
 
@@ -87,7 +87,7 @@ def test_a_dialect_that_is_none_is_refused():
 
 
 def test_a_batch_that_never_ends_is_not_judged_by_its_end():
-    """Nobody knows what would have become of it."""
+    """The checks of an ended batch are not seen."""
     card = carded("validating 1s > in_progress")
 
     assert ("not seen", "after 2000 s it was in_progress") == witness(card, "a batch of good requests is completed")
@@ -96,7 +96,7 @@ def test_a_batch_that_never_ends_is_not_judged_by_its_end():
 
 
 def test_a_batch_that_fails_should_have_been_completed():
-    """With why it did."""
+    """The witness has the errors of the batch."""
     result, said = witness(carded("fail line 7 model_mismatch"), "a batch of good requests is completed")
 
     assert "broken" == result
@@ -104,7 +104,7 @@ def test_a_batch_that_fails_should_have_been_completed():
 
 
 def test_nothing_ends_where_the_time_is_short():
-    """Neither the cancelled one, nor the one that should fail."""
+    """Neither the cancelled batch nor the one with a bad file has ended."""
     card = carded(timeout_s=0, change=lambda _, answer: answer)
 
     assert ("not seen", "after 0 s it was cancelling") == witness(card, "a batch that is cancelled ends as cancelled")
@@ -115,27 +115,27 @@ def test_nothing_ends_where_the_time_is_short():
 
 
 def altered(matches, replace):
-    """Change the answers to requests for which `matches` holds; `replace` takes request and answer."""
+    """Return a change of the responses to requests for which `matches` holds; `replace` takes request and response."""
     return lambda request, answer: replace(request, answer) if matches(request) else answer
 
 
 def is_create(request):
-    """Tell a create."""
+    """Return whether the request creates a batch."""
     return (request.method, request.path) == ("POST", "/batches")
 
 
 def is_cancel(request):
-    """Tell a cancel."""
+    """Return whether the request cancels a batch."""
     return request.path.endswith("/cancel")
 
 
 def is_list(request):
-    """Tell a list."""
+    """Return whether the request lists batches."""
     return (request.method, request.path) == ("GET", "/batches")
 
 
 def with_fields(**fields):
-    """Return what changes fields of an answer that is a success."""
+    """Return a change that replaces fields of successful responses."""
     return lambda _, answer: json_answer(answer.json | fields) if answer.status == 200 else answer
 
 
@@ -239,7 +239,7 @@ BROKEN = {
 
 @pytest.mark.parametrize("name", BROKEN)
 def test_what_a_server_breaks_is_named_with_a_witness(name):
-    """And nothing else is."""
+    """No other check is broken."""
     matches, replace, expected, said = BROKEN[name]
     card = carded(change=altered(matches, replace))
     witnesses = " ".join(score.witness for score in card.endpoints if score.result == "broken")
@@ -255,7 +255,7 @@ PARAMETERS = ("object", "input_file_id", "endpoint", "completion_window", "metad
 @pytest.mark.parametrize("name", PARAMETERS)
 @pytest.mark.parametrize("value", ["absent", None, "1d", "banana", 5, True, [], {}, {"conform": "other"}])
 def test_a_parameter_that_a_new_batch_changes_is_named(name, value):
-    """Whatever the server makes of it: absent, null, of another type, or another value."""
+    """The parameter may be absent, null, of another type, or have another value."""
 
     def change(_, answer):
         batch = answer.json | {name: value}
@@ -271,7 +271,7 @@ def test_a_parameter_that_a_new_batch_changes_is_named(name, value):
     "name, value", [("object", None), ("purpose", "assistants"), ("filename", "x"), ("bytes", 1), ("bytes", True)]
 )
 def test_an_upload_with_other_fields_is_a_warning(name, value):
-    """The batch can be created all the same."""
+    """The batch can be created nevertheless."""
     upload = altered(
         lambda request: request.path == "/files", lambda _, answer: json_answer(answer.json | {name: value})
     )
@@ -286,7 +286,7 @@ def test_an_upload_with_other_fields_is_a_warning(name, value):
     "fields", [{"cancelled_at": 5}, {"output_file_id": None}, {"request_counts": {}}, {"status": "x"}]
 )
 def test_a_late_cancel_that_changes_any_field_is_named(fields):
-    """Not only the status."""
+    """Fields other than the status are compared, too."""
     ended = []
 
     def change(request, answer):
@@ -301,7 +301,7 @@ def test_a_late_cancel_that_changes_any_field_is_named(fields):
 
 
 def test_a_batch_that_is_gone_after_a_late_cancel_is_named():
-    """The answer is shown."""
+    """The witness is the response."""
     ended = []
 
     def change(request, answer):
@@ -316,7 +316,7 @@ def test_a_batch_that_is_gone_after_a_late_cancel_is_named():
 
 @pytest.mark.parametrize("error", [None, "no such batch", {}, {"message": None}])
 def test_an_error_object_has_a_message(error):
-    """A 404 without one is no answer for a client."""
+    """A 404 without a message breaks the check."""
     bare = altered(lambda request: "00000000" in request.path, lambda *_: json_answer({"error": error}, 404))
 
     assert {f"batches.{name}: an unknown batch is 404, with an error object" for name in ("retrieve", "cancel")} == set(
@@ -325,7 +325,7 @@ def test_an_error_object_has_a_message(error):
 
 
 def test_every_batch_that_was_created_must_be_listed():
-    """Not only the first one."""
+    """Each batch is looked up, not only the first one."""
 
     def drop(_, answer):
         return json_answer(answer.json | {"data": answer.json["data"][1:]}) if answer.json["data"] else answer
@@ -338,7 +338,7 @@ def test_every_batch_that_was_created_must_be_listed():
 
 
 def test_a_missing_prefix_is_named():
-    """An address without /v1 has nothing; one without any batches is judged."""
+    """An address without /v1 has no resource; a server without batches is judged."""
 
     def below(prefix):
         api = FakeBatchAPI(QUICK)
@@ -355,7 +355,7 @@ def test_a_missing_prefix_is_named():
 
 
 def test_a_connection_that_breaks_in_the_middle_does_not_end_the_run():
-    """It is an answer like another; only a server that never answered stops the run."""
+    """A broken connection counts as a response; only a server that never answered stops the run."""
     count = []
 
     def break_one(request, answer):
@@ -372,7 +372,7 @@ def test_a_connection_that_breaks_in_the_middle_does_not_end_the_run():
 
 
 def test_a_wait_reports_each_poll():
-    """The batch, its status, the time so far and the most."""
+    """The report has the batch, its status, the time so far and the time limit."""
     found = []
     card = carded(on_wait=found.append)
     batch_ids = {each.batch_id for each in found}
@@ -386,7 +386,7 @@ def test_a_wait_reports_each_poll():
 
 
 def test_stamps_are_judged_by_the_servers_own_clock():
-    """A server whose time runs ahead of ours stamps nothing in the future."""
+    """A server whose clock is ahead of the local one has no timestamps in the future."""
     ahead = FakeBatchAPI(QUICK)
     ahead.clock.advance("10d")
     now = FakeBatchAPI().clock.now
@@ -405,14 +405,14 @@ def test_stamps_are_judged_by_the_servers_own_clock():
 
 
 def test_a_cancel_that_is_too_late_is_not_seen():
-    """The batch was done: nobody knows what the server does with one that runs."""
+    """The batch has completed before, so the server shows no cancel of a running batch."""
     card = carded("validating 0s > in_progress 0s > finalizing 0s > completed")
 
     assert ("not seen", "it was completed before the cancel took hold") == witness(card, "a batch that is cancelled")
 
 
 def test_a_cancelled_batch_that_ends_otherwise_is_named():
-    """Failed, say."""
+    """The batch ends as failed, for example."""
 
     def fail(request, answer):
         ended = answer.json.get("status") == "cancelled"
@@ -424,7 +424,7 @@ def test_a_cancelled_batch_that_ends_otherwise_is_named():
 
 
 def test_a_cancel_that_reopens_a_batch_is_named():
-    """Whatever it answered."""
+    """The check is broken whatever the response to the cancel was."""
     reopened = []
 
     def change(request, answer):
@@ -439,7 +439,7 @@ def test_a_cancel_that_reopens_a_batch_is_named():
 
 
 def test_an_invalid_file_that_is_completed_is_named():
-    """Or refused at once, which is as good."""
+    """A server may also refuse the file at once."""
 
     def complete(request, answer):
         failed = answer.json.get("status") == "failed"
@@ -454,7 +454,7 @@ def test_an_invalid_file_that_is_completed_is_named():
 
 
 def test_a_list_without_times_has_no_order():
-    """Text is not compared."""
+    """Times that are text are not compared."""
 
     def untimed(_, answer):
         return json_answer(answer.json | {"data": [each | {"created_at": None} for each in answer.json["data"]]})
@@ -465,7 +465,7 @@ def test_a_list_without_times_has_no_order():
 
 
 def test_a_list_without_end_is_not_turned_for_ever():
-    """Fifty pages, and no more."""
+    """Fifty pages are read at most."""
     count = []
 
     def endless(request, answer):
@@ -478,14 +478,14 @@ def test_a_list_without_end_is_not_turned_for_ever():
 
 
 def test_a_batch_that_vanishes_is_not_judged_by_its_end():
-    """Its answer is shown."""
+    """The witness is the response."""
     gone = altered(lambda request: request.method == "GET" and "batch_" in request.path, lambda *_: Answer(body=b"[]"))
 
     assert ("not seen", "after 2000 s it was 200 []") == witness(carded(change=gone), "a batch of good requests")
 
 
 def test_a_rule_that_is_broken_shows_its_worst_finding():
-    """By severity, whatever came first."""
+    """The finding with the highest severity is shown, whatever the order."""
     retrieves = altered(lambda request: request.path.startswith("/batches/batch_"), with_fields(expires_at=None))
     card = carded(change=retrieves)
     (score,) = [score for score in card.rules if score.name == "P104"]
@@ -525,7 +525,7 @@ def test_a_rule_that_is_broken_shows_its_worst_finding():
     ids=range(20),
 )
 def test_silence_counts_where_something_was_seen(code, history, expected):
-    """A rule is kept only if it could have been broken."""
+    """A rule is kept only if the history could have broken it."""
     late = [parse(wire, observed_at=2_000_000_000 if expected else None) for wire in history]
 
     assert expected is RULES[code].kind.is_observable(late, DIALECTS["openai"])
@@ -535,7 +535,6 @@ def test_silence_counts_where_something_was_seen(code, history, expected):
 
 
 def test_a_card_without_batches_is_undetermined():
-    """Nothing was judged."""
     card = Scorecard(server="x", dialect="openai", snapshots=0, endpoints=(), rules=())
 
     assert "undetermined" == card.verdict
@@ -546,7 +545,7 @@ def test_a_card_without_batches_is_undetermined():
 
 
 def test_a_card_is_text_and_json():
-    """What is broken comes first, the verdict last; nothing that a server said acts on a terminal."""
+    """Broken checks come first, the verdict last; control characters of the server are escaped."""
     scores = (
         Check("a", "one", "kept"),
         Check("b", "two", "broken", "\x1b[2J", "warning"),
@@ -585,7 +584,7 @@ def ran(*arguments):
 def test_the_command_judges_a_server(tmp_path):
     """The command prints the scorecard as text or JSON; the exit status is that of the verdict."""
     log = tmp_path / "log.jsonl"
-    # Fast, and half a day behind: what is stamped has not happened in the future.
+    # The clock is fast and half a day behind, so that no timestamp lies in the future.
     clock = SpeedClock(2_000, begins_at=time.time() - 43_200)
     with FakeBatchAPI("validating 1s > in_progress 1m > finalizing 5m > completed", clock=clock).serve() as server:
         text = ran(server.base_url, "--poll", "0.01")
@@ -617,7 +616,7 @@ def test_a_server_that_is_not_there_stops_the_run(url, said):
 
 
 def test_a_call_returns_errors_as_answers():
-    """And what never came as an error."""
+    """A request without a response raises an error."""
     api = FakeBatchAPI()
     with api.serve() as server:
         call = http_caller(server.base_url + "/", "sk-any")
@@ -629,7 +628,7 @@ def test_a_call_returns_errors_as_answers():
 
 
 def test_a_wait_is_shown_at_a_terminal(monkeypatch):
-    """On standard error; nothing that the server said acts on it."""
+    """Progress goes to standard error; control characters of the server are escaped."""
     monkeypatch.setattr(conform_cli, "sys", SimpleNamespace(stderr=SimpleNamespace(isatty=lambda: True)))
     clock = SpeedClock(2_000, begins_at=time.time() - 43_200)
     with FakeBatchAPI(QUICK, clock=clock).serve() as server:

@@ -1,8 +1,8 @@
 """
-Two real servers with batches, each in an environment of its own: what `conform` sees of them, and what each dialect says.
+Two real servers with batches, each in an environment of its own: their scorecards, and the findings in each dialect.
 
-`BATCHFSM_SERVERS` names a directory where their environments are kept for the next run, see `support/servers/install.py`; else
-they are made anew.
+`BATCHFSM_SERVERS` names a directory that keeps their environments for the next run, see `support/servers/install.py`.
+Without it they are installed anew.
 """
 
 import json
@@ -38,7 +38,7 @@ START_S_MAX, BATCH_S_MAX = 120, 120
 
 @attrs.frozen(kw_only=True)
 class Server:
-    """How a server is started, and what it does otherwise than OpenAI."""
+    """The command of a server, and its deviations from OpenAI."""
 
     package: str
     command: str
@@ -69,7 +69,7 @@ SERVERS = [
         redis=True,
         broken=frozenset({CREATE.text}),  # It answers a completion_window of 24h with 1d.
         unseen=frozenset({"T203", "T206", "T207", "T208", "C304"}),
-        # Its first status; then counts that come late, and the way by finalizing to cancelled.
+        # S004 is its first status; counts that come late and the path by finalizing to cancelled cause the others.
         deviations=frozenset({"S004"}),
         often=frozenset({"C304", "P102", "H501"}),
         route=("scheduling", "validating", "in_progress", "finalizing", "completed"),
@@ -86,20 +86,20 @@ SERVERS = [
         deviations=frozenset({"P103", "P104"}),
         often=frozenset({"P101", "C304", "F401", "H501"}),
         route=("validating", "in_progress", "completed"),
-        # As above: of three batches none has a deadline, and only the one that ran passed what leaves no stamp.
+        # As above: none of three batches has a deadline, and only the completed one passed statuses without stamps.
         at_the_end={"P103": 1, "P104": 3, "C304": 1},
     ),
 ]
 
 
 def free_port():
-    """Return a port that nobody listens on."""
+    """Return a port on which no process listens."""
     with closing(socket.create_server(("127.0.0.1", 0))) as found:
         return found.getsockname()[1]
 
 
 def need_redis():
-    """Skip if there is no Redis."""
+    """Skip the test if there is no Redis."""
     host, port = os.environ.get("REDIS_HOST", "127.0.0.1"), int(os.environ.get("REDIS_PORT", "6379"))
     try:
         socket.create_connection((host, port), timeout=5).close()
@@ -109,7 +109,7 @@ def need_redis():
 
 @contextmanager
 def engine():
-    """Serve the model server; return its address."""
+    """Serve the model server; yield its address."""
     with ThreadingHTTPServer(("127.0.0.1", 0), Engine) as http:
         http.daemon_threads = True
         thread = Thread(target=http.serve_forever, daemon=True)
@@ -120,9 +120,9 @@ def engine():
 
 
 def answers(url):
-    """Tell whether a server answers."""
+    """Return whether a server answers."""
     try:
-        urllib.request.urlopen(url, timeout=5).close()  # noqa: S310  # Our own, on loopback.
+        urllib.request.urlopen(url, timeout=5).close()  # noqa: S310  # The URL is on loopback.
     except (OSError, urllib.error.URLError):
         return False
     return True
@@ -130,7 +130,7 @@ def answers(url):
 
 @contextmanager
 def running(server, bin_directory, desk, stub):
-    """Run a server; return its address."""
+    """Run a server; yield its address."""
     port = free_port()
     name, *arguments = server.command.format(port=port, here=HERE).split()
     env = os.environ | {"HOME": str(desk), "DESK": str(desk), "STUB_URL": stub}
@@ -157,7 +157,7 @@ def running(server, bin_directory, desk, stub):
 
 @attrs.frozen(kw_only=True)
 class Judged:
-    """What was seen of a server while it ran."""
+    """The scorecard, observations and watch output of a server."""
 
     server: Server
     card: Scorecard
@@ -171,7 +171,7 @@ class Judged:
 
 @pytest.fixture(scope="module", params=SERVERS, ids=lambda server: server.dialect)
 def judged(request, tmp_path_factory):
-    """Return what is seen of a server by `conform`, and by a user who watches three batches."""
+    """Return the scorecard of a server, and the output of a watch of three of its batches."""
     server, desk = request.param, tmp_path_factory.mktemp(request.param.dialect)
     if server.redis:
         need_redis()
@@ -197,7 +197,7 @@ def judged(request, tmp_path_factory):
 
 
 def watch(url, server, log):
-    """Let three batches end, one each way, then watch them with the command, and record what it sees."""
+    """Let three batches end: completed, cancelled and failed; then watch them and return the ended process."""
     with OpenAI(base_url=url, api_key="none") as client:
         ids = [made(client, server), made(client, server), made(client, None)]
         client.batches.cancel(ids[1])
@@ -212,7 +212,7 @@ def watch(url, server, log):
 
 
 def made(client, server):
-    """Make a batch of two requests and return its id; without a server, of a file that is no JSON."""
+    """Create a batch of two requests and return its id; without a server its input file is not JSON."""
     body = server and {"model": server.model, "messages": [{"role": "user", "content": "hi"}]}
     lines = [
         json.dumps({"custom_id": f"r{number}", "method": "POST", "url": "/v1/chat/completions", "body": body})
@@ -225,7 +225,7 @@ def made(client, server):
 
 
 def test_it_answers_as_a_client_expects(judged):
-    """A batch is driven through, one is cancelled, one fails, and what is not there is not found."""
+    """The endpoints keep all checks except the known ones."""
     server, card = judged.server, judged.card
 
     assert server.broken == {check.asked for check in card.endpoints if check.result == "broken"}, card.to_text()
@@ -233,7 +233,7 @@ def test_it_answers_as_a_client_expects(judged):
 
 
 def test_its_own_dialect_explains_all_that_it_does(judged):
-    """Nothing is broken; what cannot be seen is known."""
+    """No rule is broken, and the rules that are not seen are the known ones."""
     server, card = judged.server, judged.card
 
     assert [] == [check.name for check in card.rules if check.result == "broken"]
@@ -243,7 +243,7 @@ def test_its_own_dialect_explains_all_that_it_does(judged):
 
 
 def test_openais_dialect_names_its_deviations(judged):
-    """Those that are known, and no others."""
+    """An audit in OpenAI's dialect finds the known deviations and no others."""
     found = set(audit(judged.views).counts)
 
     assert judged.server.deviations <= found <= judged.server.deviations | judged.server.often
@@ -251,9 +251,9 @@ def test_openais_dialect_names_its_deviations(judged):
 
 def settled(card):
     """
-    Return how often each name of a scorecard has each result, as far as that does not depend on the moment.
+    Return how often each name of a scorecard has each result, without results that depend on the timing.
 
-    C303 does, which looks at batches in `validating`: a poll must be quick enough to meet one there.
+    C303 is left out: it needs a poll that observes a batch in `validating`.
     """
     found, result = Counter(), None
     for line in card.splitlines():
@@ -267,7 +267,7 @@ def settled(card):
 
 
 def test_the_page_shows_its_scorecard(judged):
-    """Each check, but for what depends on the moment."""
+    """The documentation page has the same results, except those that depend on the timing."""
     page = (ROOT / "docs" / "how-to" / "conform.md").read_text()
     (shown,) = re.findall(rf"```text\n(endpoints: [^`]*? as {judged.server.dialect}; [^`]*?)```", page, flags=re.DOTALL)
 
@@ -276,7 +276,7 @@ def test_the_page_shows_its_scorecard(judged):
 
 
 def test_a_watch_tells_the_whole_way_from_the_end(judged):
-    """It came when all was over: two of three did not complete, and the one that did went its way step by step."""
+    """The watch begins after the end and yields each step of the completed batch; its exit status is 1."""
     told = [json.loads(line) for line in judged.watched.stdout.splitlines()]
     (completed,) = [each["batch_id"] for each in told if each.get("target") == "completed"]
 
@@ -285,6 +285,6 @@ def test_a_watch_tells_the_whole_way_from_the_end(judged):
 
 
 def test_what_a_watch_records_is_explained_by_its_dialect(judged):
-    """OpenAI's dialect names the rest, code by code."""
+    """An audit in OpenAI's dialect has the known findings."""
     assert {} == dict(audit(judged.log, dialect=judged.server.dialect).counts)
     assert judged.server.at_the_end == dict(audit(judged.log).counts)

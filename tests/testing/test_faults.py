@@ -74,7 +74,7 @@ def test_an_answer_may_not_come(api, fault):
 
 
 def test_after_a_timeout_the_server_has_done_it(api):
-    """After a timeout the batch exists, after a reset it does not: clients must find the batch of a timed-out create."""
+    """After a timeout of a create the batch exists and a client must find it; after a reset it does not exist."""
     for fault in ("timeout", "reset"):
         api.inject(fault, on="batches.create")
         fields = {"input_file_id": "file-none", "endpoint": "/v1/responses", "completion_window": "24h"}
