@@ -1,4 +1,4 @@
-"""What the benchmarks of auditing stand on: logs whose findings are known, and peers that count alike."""
+"""The benchmark logs have known findings, and the compared programs count alike."""
 
 import pytest
 
@@ -18,7 +18,7 @@ from bench.snapshot_log import to_parquet, write
     ids=str,
 )
 def test_an_audit_finds_what_was_damaged(shape, tmp_path):
-    """No more and no less, in any order and at any share."""
+    """The audit has exactly the damages as findings, in any order and at any share."""
     path = tmp_path / "log.jsonl"
     truth = write(path, rows=1_500, **shape)
     report = audit(str(path))
@@ -29,7 +29,7 @@ def test_an_audit_finds_what_was_damaged(shape, tmp_path):
 
 
 def test_the_same_seed_makes_the_same_log(tmp_path):
-    """Byte for byte; another one makes another log."""
+    """The logs are equal byte for byte; another seed makes another log."""
     logs = []
     for number, seed in enumerate((7, 7, 8)):
         write(tmp_path / f"{number}.jsonl", rows=200, seed=seed)
@@ -40,7 +40,7 @@ def test_the_same_seed_makes_the_same_log(tmp_path):
 
 
 def test_the_log_is_in_order_of_observation(tmp_path):
-    """As a poller appends."""
+    """The benchmark log has the order of a log that a poller appends to."""
     path = tmp_path / "log.jsonl"
     write(path, rows=500)
     seen = [line.split(",", 1)[0] for line in path.read_text().splitlines()]
@@ -49,7 +49,7 @@ def test_the_log_is_in_order_of_observation(tmp_path):
 
 
 def test_peers_count_alike(tmp_path):
-    """DuckDB on both forms and Python; Polars too, where it is."""
+    """DuckDB on JSON and Parquet, Python, and Polars if it is installed have the same counts."""
     path = tmp_path / "log.jsonl"
     write(path, rows=1_500, share=0.3)
     to_parquet(path, path.with_suffix(".parquet"))

@@ -12,11 +12,11 @@ from support.paths import TESTS
 from support.repository import PACKAGE, PROJECT, TOP_MODULES
 
 OURS = {"attr", "attrs", "cattr", "cattrs", "transitions"}
-THEIRS = {"six", "typing_extensions", "exceptiongroup"}  # What those three need themselves, by version.
+THEIRS = {"six", "typing_extensions", "exceptiongroup"}  # Dependencies of those three, depending on the Python version.
 
 
 def loaded(statements):
-    """Return the foreign modules that some statements load, in a process of their own."""
+    """Return the foreign modules that some statements load in a separate process."""
     script = f"""
 import json, sys
 before = set(sys.modules)
@@ -29,7 +29,7 @@ print(json.dumps(sorted(new - set(sys.stdlib_module_names) - {{"batchfsm", "__mp
 
 
 def test_importing_loads_nothing_foreign():
-    """`import batchfsm` loads the standard library only: names are resolved on first use."""
+    """`import batchfsm` loads the standard library only, because names are resolved on first use."""
     assert set() == loaded("import batchfsm")
 
 
@@ -64,7 +64,7 @@ def imported(path):
 
 
 def test_nothing_imports_a_test_module():
-    """Helpers that several test modules share stand in tests/support."""
+    """Helpers that several test modules share are in tests/support."""
     found = [
         f"{path.relative_to(TESTS)}:{line} imports {name}"
         for path in sorted(TESTS.rglob("*.py"))

@@ -7,7 +7,7 @@ from collections import defaultdict
 from support.paths import ROOT
 from support.repository import PROJECT, SOURCES
 
-# A sentence that begins so has no subject: the reader must know the body to know what comes back.
+# A sentence with such a beginning has no subject: it cannot be understood without the body.
 NO_SUBJECT = re.compile(r"(Return |Say |Tell )?(what|who|whoever|whose|whatever)\b", re.IGNORECASE)
 
 
@@ -17,7 +17,7 @@ def top_level_names(tree):
         if isinstance(node, ast.ClassDef):
             yield node.name
         elif isinstance(node, ast.Assign | ast.AnnAssign) and "cython." not in ast.unparse(node):
-            # A type of Cython's cannot be imported: each compiled module that needs it has it.
+            # A Cython type cannot be imported, so each compiled module declares it.
             target = node.targets[0] if isinstance(node, ast.Assign) else node.target
             if isinstance(target, ast.Name) and re.fullmatch(r"_?[A-Z][a-z]\w*", target.id):
                 yield target.id

@@ -11,7 +11,7 @@ from support.repository import PACKAGE, PROJECT
 def test_the_oldest_versions_are_those_that_are_tested():
     """The environment `oldest-py312` installs the lower bound of each dependency."""
     project = PROJECT["project"]
-    # What the first three need is nobody's dependency; Spark and the SDKs of providers are tried as they are today.
+    # The first three are for development; Spark and the SDKs of providers are tested in their current versions.
     tools = {"test", "lint", "docs", "spark", "anthropic", "bedrock", "gemini", "mistral"}
     extras = (needs for extra, needs in project["optional-dependencies"].items() if extra not in tools)
     needed = map(Requirement, [*project["dependencies"], *chain.from_iterable(extras)])
@@ -29,7 +29,7 @@ def test_the_oldest_versions_are_those_that_are_tested():
 
 
 def test_editables_are_built_apart():
-    """From one build environment tox installs what it built last: where it was a wheel, coverage saw two packages."""
+    """A build environment of its own prevents that tox installs a wheel instead, where coverage finds two packages."""
     tox = PROJECT["tool"]["tox"]
     editable = {name: env for name, env in tox["env"].items() if env.get("package") == "editable"}
 
@@ -39,7 +39,7 @@ def test_editables_are_built_apart():
 
 
 def test_each_environment_is_run_once():
-    """`.ci/run` runs the labels `light` and `heavy`; together they are what `tox` runs by default."""
+    """`.ci/run` runs the labels `light` and `heavy`; together they are the environments that `tox` runs by default."""
     tox = PROJECT["tool"]["tox"]
 
     assert sorted(tox["env_list"]) == sorted(chain.from_iterable(tox["labels"].values()))
@@ -47,7 +47,7 @@ def test_each_environment_is_run_once():
 
 
 def test_other_pythons_deselect_the_marker_logic_only():
-    """Beside it they run what is run by default."""
+    """All other tests of the default run stay selected."""
     options = PROJECT["tool"]["pytest"]["addopts"]
     (command,) = PROJECT["tool"]["tox"]["env_run_base"]["commands"]
     default, other = (each[each.index("-m") + 1] for each in (options, command))

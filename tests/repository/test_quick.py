@@ -1,4 +1,4 @@
-"""`tox run -e quick` chooses the tests of the packages that a change touches."""
+"""`tox run -e quick` selects the tests of the packages that a change touches."""
 
 import subprocess
 from importlib.util import module_from_spec, spec_from_file_location
@@ -66,17 +66,17 @@ def checkout(tmp_path):
     ],
 )
 def test_a_changed_file_has_its_tests(quick, checkout, changed, targets):
-    """A package has its folder, a module the tests that are named after it or import it, all else all tests."""
+    """A package selects its folder, a module the tests with its name or its import, and any other file all tests."""
     assert targets == quick.targets_of(changed, checkout)
 
 
 def test_the_tests_of_the_repository_always_run(quick, checkout):
-    """Also when nothing has changed."""
+    """They run even if no file has changed."""
     assert ["tests/repository"] == quick.targets([], checkout)
 
 
 def test_no_test_is_named_twice(quick, checkout):
-    """A folder stands for all that is in it."""
+    """A selected folder replaces the files in it."""
     changed = ["batchfsm/errors.py", "tests/lifecycle/test_errors.py"]
 
     assert ["batchfsm/errors.py", "tests/lifecycle", "tests/repository"] == quick.targets(changed, checkout)
@@ -85,9 +85,9 @@ def test_no_test_is_named_twice(quick, checkout):
 
 def test_a_change_is_all_since_the_branch_left_main(quick, checkout):
     """
-    Commits of the branch count, edits and new files too, later commits of `main` do not.
+    The changed files are those of the branch's commits, edits and new files, without later commits of `main`.
 
-    Without `main` only edits and new files count; with `origin/main` commits that are not pushed count again.
+    Without `main` they are edits and new files only; with `origin/main` also those of commits that are not pushed.
     """
 
     def git(*arguments):

@@ -10,7 +10,7 @@ from support.paths import ROOT
 
 @pytest.fixture(scope="module")
 def tracked():
-    """Return the files that git knows of; skip the tests without git."""
+    """Return the tracked files; skip the tests without git."""
     try:
         listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True).stdout  # noqa: S607
     except (OSError, subprocess.CalledProcessError):
@@ -20,7 +20,7 @@ def tracked():
 
 
 def test_the_front_door_is_tidy(tracked):
-    """At the top there are the package, its tests and docs, and what a visitor looks for."""
+    """The top folder has the package, its tests, docs, and the standard files of a project."""
     top = {path.relative_to(ROOT).parts[0] for path in tracked}
 
     assert set() == {name for name in top if not name.startswith(".")} - {
@@ -34,7 +34,7 @@ def test_the_front_door_is_tidy(tracked):
 
 
 def test_nobodys_machine_is_in_the_files(tracked):
-    """No file names a path in somebody's home or work directory."""
+    """No file has a path in a home or work directory."""
     paths = re.compile(r"(?<![\w.~}])(?:/(?:home|root|Users|work|mnt)/\w|[A-Z]:\\+Users)")
     left = {
         f"{path.relative_to(ROOT)}:{number}"

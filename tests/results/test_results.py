@@ -1,4 +1,4 @@
-"""`audit_results`: each rule held and broken, all kinds of sources, damaged files, and what is left to send."""
+"""`audit_results`: each rule kept and broken, all kinds of sources, damaged files, and remaining requests."""
 
 import gzip
 import io
@@ -66,7 +66,7 @@ def batch_of(path="vpzc", total=2, completed=2, failed=0):
     ],
 )
 def test_each_rule_is_broken_alone(rule, report, message):
-    """One finding, of that rule, with a message that names the places; its severity decides the verdict."""
+    """One finding names the places, and its severity decides the verdict."""
     (finding,) = report.findings
 
     assert (rule, message) == (finding.rule, finding.message)
@@ -92,7 +92,7 @@ def test_each_rule_is_broken_alone(rule, report, message):
     ],
 )
 def test_a_malformed_line_is_one_finding_and_stops_nothing(line, reason):
-    """R604 names the line; the lines around it are read."""
+    """R604 names the line, and the other lines are read."""
     report = audit_results(file(request("a")), outputs=b"\n" + line + b"\r\n" + file(good("a")))
 
     assert [f"the line at outputs[0]:2 {reason}"] == [finding.message for finding in report.findings]
@@ -100,7 +100,7 @@ def test_a_malformed_line_is_one_finding_and_stops_nothing(line, reason):
 
 
 def test_a_request_without_an_id_is_malformed():
-    """An input line needs an id only: its response is not asked for."""
+    """An input line needs an id only; the output has no finding."""
     report = audit_results([{"url": "/v1"}, request("a")], outputs=[good("a")])
 
     assert ["the line at input:1 has no custom_id"] == [finding.message for finding in report.findings]
@@ -108,7 +108,7 @@ def test_a_request_without_an_id_is_malformed():
 
 
 def test_a_line_that_is_too_long_is_malformed(monkeypatch):
-    """It is not kept in memory."""
+    """The line is not kept in memory."""
     monkeypatch.setattr(sources, "LINE_BYTES_MAX", 100)
     monkeypatch.setattr(lines, "LINE_BYTES_MAX", 100)
     report = audit_results([request("a")], outputs=file({"custom_id": "x" * 100}) + file(good("a")))
@@ -118,7 +118,7 @@ def test_a_line_that_is_too_long_is_malformed(monkeypatch):
 
 @pytest.mark.parametrize("code", ["batch_expired", "batch_cancelled"])
 def test_requests_that_were_never_run_are_unanswered(code):
-    """They are no failures, and the counts of the batch leave them out."""
+    """They do not count as failed, and the counts of the batch exclude them."""
     report = judged("abc", [good("a")], [refused("b", code), bad("c")], batch_of("vpze", 3, 1, 1))
 
     assert (("a",), ("c",), ("b",)) == (report.answered, report.failed, report.unanswered)
@@ -133,7 +133,7 @@ def test_an_error_of_another_code_is_a_failure():
 
 @pytest.mark.parametrize("status", ["vpze", "vgx", "vpg"])
 def test_a_batch_that_has_not_completed(status):
-    """R601 is silent for an expired batch; while a batch is cancelling its answers are not complete."""
+    """R601 is silent for an expired batch; a batch that is cancelling has incomplete answers."""
     batch = batch_of(status, 2, 1, 0)
     report = judged("ab", [good("a")], batch=batch)
 
@@ -168,7 +168,7 @@ def test_an_empty_input_proves_nothing():
 
 
 def test_the_better_answer_counts():
-    """Of two answers, in whichever order, a good one is the request's outcome."""
+    """Of two answers in any order the good one is the request's outcome."""
     for answers in ([bad("a"), good("a")], [good("a"), bad("a")]):
         assert ("a",) == judged("a", answers).answered
     assert ("a",) == judged("a", [], [bad("a"), refused("a")]).failed
@@ -207,7 +207,7 @@ WAYS = [
 
 @pytest.mark.parametrize("way", WAYS)
 def test_every_kind_of_source_says_the_same(tmp_path, way):
-    """Paths, content and lines give the same report, and the same lines to send again."""
+    """Paths, content and lines give the same report and the same remaining lines."""
     requests = file(request("a"), request("b"), request("ü"))
     source = ways_to_pass(tmp_path / "in", requests)[way]
     outputs = ways_to_pass(tmp_path / "out", file(good("b")))[way]
@@ -220,7 +220,7 @@ def test_every_kind_of_source_says_the_same(tmp_path, way):
 
 
 def test_several_files():
-    """Each file of a list is read, and positions tell them apart."""
+    """Each file of a list is read, and the places name the file."""
     report = audit_results(
         file(request("a"), request("b")), outputs=(file(good("a")), file(good("a"))), errors=[file(bad("b"))]
     )
@@ -244,7 +244,7 @@ def test_a_source_of_another_type():
 
 @given(st.integers(1, 60))
 def test_a_file_that_is_cut_off_is_never_consistent(size):
-    """A compressed file that ends early makes the verdict `undetermined` at best, and what came before it counts."""
+    """The verdict of a truncated compressed file is never `consistent`, and the lines before the damage count."""
     whole = gzip.compress(file(*map(good, map(str, range(30)))))
     outputs = whole[:-size]
     report = audit_results(file(*map(request, map(str, range(30)))), outputs=outputs)
@@ -270,7 +270,7 @@ def test_counts_stay_exact_beyond_the_listed_findings():
 
 
 def test_the_json_of_a_report():
-    """Numbers, rules and findings; ASCII only."""
+    """It has numbers, rules and findings, in ASCII."""
     report = judged("ü", [])
 
     found = json.loads(report.to_json())
@@ -341,7 +341,7 @@ def driven(scenario, respond, content):
     "respond", [None, lambda body: RequestError() if body["n"] % 3 == 0 else {"object": "echo"}], ids=["told", "asked"]
 )
 def test_the_files_of_the_fake_api_pass(scenario, respond):
-    """However a batch ends, and also where a function of the test answers."""
+    """The report is consistent for each end of a batch, also if a function of the test responds."""
     content = file(*[request(str(n)) | {"url": "/v1/chat/completions", "body": {"n": n}} for n in range(8)])
     batch, (outputs, errors) = driven(scenario, respond, content)
     report = audit_results(content, outputs=outputs, errors=errors, batch=batch)

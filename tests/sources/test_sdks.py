@@ -1,4 +1,4 @@
-"""Sources over the real SDKs, which talk to a transport in this process; each test skips where its SDK is missing."""
+"""Sources over the real SDKs with a transport in this process; a test skips if its SDK is absent."""
 
 import json
 from datetime import datetime
@@ -13,22 +13,22 @@ from support.other_providers import BEDROCK, ENDED, GEMINI, MISTRAL
 
 
 def http_library():
-    """Return the HTTP library of the SDKs: httpx2 for their newer versions."""
+    """Return the HTTP library of the SDKs: httpx2 if it is installed, else httpx."""
     return import_module("httpx2" if find_spec("httpx2") else "httpx")
 
 
 def transport_of(library, answers):
-    """Return a transport that answers by path, and 404 to any other path."""
+    """Return a transport that answers known paths, and responds 404 to any other path."""
 
     def handle(request):
-        found = answers.get(request.url.path.split("/", 2)[2])  # Without the version of the API.
+        found = answers.get(request.url.path.split("/", 2)[2])  # The path without the version of the API.
         return library.Response(404 if found is None else 200, json={} if found is None else found)
 
     return library.MockTransport(handle)
 
 
 def test_anthropic():
-    """Objects, pages and a missing batch."""
+    """`fetch` returns snapshots, and `Gone` for a missing batch; `list` returns every batch."""
     sdk = pytest.importorskip("anthropic", reason="the SDK of Anthropic is not installed")
     library = http_library()
     path = "messages/batches"
@@ -44,7 +44,7 @@ def test_anthropic():
 
 
 def test_gemini():
-    """The counts, which the SDK's own object leaves out, and a missing batch."""
+    """The snapshot has the counts, which the SDK's own object leaves out; a missing batch is `Gone`."""
     genai = pytest.importorskip("google.genai", reason="the SDK of Gemini is not installed")
     httpx = http_library()
     answers = {"batches/1": GEMINI, "batches": {"operations": [GEMINI]}}
@@ -60,7 +60,7 @@ def test_gemini():
 
 
 def test_bedrock():
-    """boto3's datetimes, pages, and a missing job."""
+    """boto3's datetimes become Unix seconds, and a missing job is `Gone`."""
     boto3 = pytest.importorskip("boto3", reason="the SDK of AWS is not installed")
     stubber = import_module("botocore.stub").Stubber
 
@@ -82,7 +82,7 @@ def test_bedrock():
 
 
 def test_mistral():
-    """Jobs of the SDK's own type, and a missing one."""
+    """Jobs of the SDK's own type become snapshots, and a missing job is `Gone`."""
     sdk = pytest.importorskip("mistralai.client", reason="the SDK of Mistral is not installed")
     httpx = http_library()
     job = MISTRAL | {"input_files": [], "completed_requests": 8, "endpoint": "/v1/chat/completions"}

@@ -1,4 +1,4 @@
-"""Sources of other providers over stand-ins of their SDKs' clients: objects, pages, and errors."""
+"""Sources of other providers over stand-ins for their SDKs' clients: objects, pages, and errors."""
 
 import asyncio
 import json
@@ -17,7 +17,7 @@ from support.other_providers import ANTHROPIC, BEDROCK, ENDED, GEMINI, MISTRAL
 
 
 class SDKError(Exception):
-    """An error as an SDK raises it, with the attributes that it has."""
+    """An error of an SDK with the given attributes."""
 
     def __init__(self, **attributes):
         super().__init__("a text that may hold a key")
@@ -30,7 +30,7 @@ def raw(found):
 
 
 class Batches:
-    """The batches of an Anthropic client: two pages, and one batch that is known."""
+    """The batches of an Anthropic client: two pages, and one batch that exists."""
 
     def __init__(self):
         self.with_raw_response = self
@@ -52,7 +52,7 @@ class Batches:
 
 
 class AsyncBatches(Batches):
-    """The same with coroutines."""
+    """The batches of an async Anthropic client."""
 
     async def retrieve(self, batch_id):
         return super().retrieve(batch_id)
@@ -70,7 +70,7 @@ async def listed(source):
 
 
 def test_anthropic():
-    """Snapshots by id, errors in their place, and every page of the list."""
+    """`fetch` returns a snapshot or an error for each id, and `list` every page."""
     batches = Batches()
     source = anthropic(client_of(batches))
     answers = source.fetch(("msgbatch_1", "gone", "odd"))
@@ -84,7 +84,7 @@ def test_anthropic():
 
 
 def test_anthropic_async():
-    """The same from the async client."""
+    """An async client has the same results."""
     source = anthropic(client_of(AsyncBatches()))
     answers = asyncio.run(source.fetch(("msgbatch_1", "gone")))
 
@@ -93,7 +93,7 @@ def test_anthropic_async():
 
 
 class Transport:
-    """The transport of google-genai."""
+    """A stand-in for the transport of google-genai."""
 
     def request(self, method, path, request):
         assert ("get", {}) == (method, request)
@@ -110,7 +110,7 @@ class Transport:
 
 
 def test_gemini():
-    """Counts are there, which google-genai's own objects leave out; an empty page has no body."""
+    """The counts are there, which google-genai's own objects leave out; an empty page has no body."""
     source = gemini(SimpleNamespace(_api_client=Transport(), aio=None))
     answers = source.fetch(("batches/1", "1", "batches/2"))
 
@@ -127,9 +127,9 @@ def test_gemini_async():
 
 
 class Boto:
-    """The Bedrock client of boto3."""
+    """A stand-in for boto3's Bedrock client."""
 
-    def get_model_invocation_job(self, *, jobIdentifier):  # noqa: N803  # boto3's name.
+    def get_model_invocation_job(self, *, jobIdentifier):  # noqa: N803  # The name is boto3's.
         if jobIdentifier == "1":
             return BEDROCK | {"ResponseMetadata": {"RequestId": "x"}}
         raise SDKError(response={"Error": {"Code": jobIdentifier}})
@@ -139,7 +139,7 @@ class Boto:
 
 
 def test_bedrock():
-    """Errors are known by botocore's code: a missing job is gone, not to be asked for for ever."""
+    """The error code of botocore gives the class: a missing job is gone and is not polled again."""
     source = bedrock(Boto())
     answers = source.fetch(("1", "ResourceNotFoundException", "ThrottlingException", "AccessDeniedException", "Other"))
 
@@ -153,7 +153,7 @@ def test_bedrock():
 
 
 class Job:
-    """An object of mistralai."""
+    """A stand-in for a job of mistralai."""
 
     def model_dump(self, *, mode):
         assert "json" == mode
@@ -161,7 +161,7 @@ class Job:
 
 
 class Jobs:
-    """The jobs of a mistralai client: 101 of them."""
+    """The 101 jobs of a mistralai client."""
 
     def get(self, *, job_id):
         if job_id == "none":
@@ -197,7 +197,7 @@ def test_an_async_error_is_classified():
 
 
 def test_a_list_without_an_end_ends(monkeypatch):
-    """A cursor that never becomes null is followed so many times and no more."""
+    """A cursor that never becomes null is followed for `PAGES_MAX` pages."""
     monkeypatch.setattr(provider_source, "PAGES_MAX", 5)
     page = raw({"data": [ENDED], "has_more": True, "last_id": "a"})
     batches = SimpleNamespace(list=lambda **_: page, retrieve=lambda _: page)
@@ -232,7 +232,7 @@ def test_a_list_without_an_end_ends(monkeypatch):
     ],
 )
 def test_errors_are_classified(error, kind, reason):
-    """By names and numbers; the text of an error, which may hold a key, is nowhere."""
+    """Status codes and names give the class; the reason does not have the error's text, which may hold a key."""
     found = classify(error, now=0.0)
 
     assert (kind, reason) == (type(found), found.reason)
@@ -241,7 +241,7 @@ def test_errors_are_classified(error, kind, reason):
 
 
 def test_a_watch_of_a_provider_ends():
-    """`watch` over a source: hooks fire for each status, and a batch that is deleted does not hold it."""
+    """Hooks run for each status, and a deleted batch does not delay the end."""
     monitor, fired = Monitor("anthropic"), []
     monitor.on()(lambda transition: fired.append(transition.target))
     source = anthropic(client_of(Batches()))

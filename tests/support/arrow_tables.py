@@ -1,4 +1,4 @@
-"""Logs as tables of every shape and type, and the same rows as JSON lines; needs Arrow."""
+"""Logs as Arrow tables of many shapes and types, and the same rows as JSON lines."""
 
 import json
 from datetime import UTC, datetime
@@ -16,7 +16,7 @@ FLAT = {
 
 
 def flat_table(rows, **changes):
-    """Return rows as a flat table; another type for some columns, or none for those that are left out."""
+    """Return rows as a flat table; `changes` gives columns another type, or leaves them out with None."""
     kinds = {name: changes.get(name, kind) for name, kind in FLAT.items()}
     arrays = {name: pa.array([row.get(name) for row in rows], kind) for name, kind in kinds.items() if kind}
     return pa.table(arrays)
@@ -32,7 +32,7 @@ def line(row):
 
 
 def healthy():
-    """Return the rows of a whole life, and of one that fails."""
+    """Return the rows of a completed batch and of one that ends as expired with errors."""
     errors = json.dumps([{"code": "a", "message": "m", "param": None, "line": 7}])
     rows = []
     for number, path in enumerate(("vpzc", "vf")):
@@ -59,7 +59,7 @@ def nested_counts(rows):
 
 
 def counts_as(kind, write):
-    """Return what makes a table whose counts are written in another way."""
+    """Return a function from rows to a table whose counts are converted by `write`."""
 
     def shape(rows):
         whole = nested_counts(rows)
@@ -70,12 +70,12 @@ def counts_as(kind, write):
 
 
 def renamed(names):
-    """Return what makes a table with other names of columns."""
+    """Return a function from rows to a table with other column names."""
     return lambda rows: flat_table(rows).rename_columns([names.get(name, name) for name in FLAT])
 
 
 def recast(**kinds):
-    """Return what makes a table with other types of columns."""
+    """Return a function from rows to a table with other column types."""
 
     def shape(rows):
         whole = flat_table(rows)
@@ -88,7 +88,7 @@ def recast(**kinds):
 
 
 def parsed(field, kind):
-    """Return what makes a table in which a column of JSON text is nested."""
+    """Return a function from rows to a table in which a column of JSON text is nested."""
 
     def shape(rows):
         values = [json.loads(row[field]) if row[field] else None for row in rows]
@@ -99,7 +99,7 @@ def parsed(field, kind):
 
 
 def enveloped(wrapper, clock):
-    """Return what makes a table of one struct beside its time."""
+    """Return a function from rows to a table of one struct beside its time."""
 
     def shape(rows):
         whole = nested_counts(rows)
@@ -112,7 +112,7 @@ def enveloped(wrapper, clock):
 
 
 def texts(rows, kind=FLAT["id"]):
-    """Return a table of one column: JSON text, some of it over several lines."""
+    """Return a table with one column of JSON text, some of it over several lines."""
     return pa.table(
         {
             "line": pa.array(
@@ -123,13 +123,13 @@ def texts(rows, kind=FLAT["id"]):
 
 
 def bodies(rows):
-    """Return a table of JSON text beside its time."""
+    """Return a table with a column of JSON text beside its time."""
     batches = [json.dumps(json.loads(line(row))["batch"]) for row in rows]
     return pa.table({"timestamp": [row["observed_at"] for row in rows], "body": batches})
 
 
 def zoned(unit, zone=None):
-    """Return what makes a table with times of a type."""
+    """Return a function from rows to a table whose times have a unit and a zone."""
     kind = pa.timestamp(unit, zone)
 
     def shape(rows):
@@ -151,7 +151,7 @@ def zoned(unit, zone=None):
 
 
 def nulls(rows):
-    """Return a table in which columns of nothing but nulls have no type."""
+    """Return a table in which columns with only nulls have the type null."""
     whole = flat_table(rows).append_column("usage", pa.nulls(len(rows)))
     for name in ("error_file_id", "expired_at", "cancelling_at"):
         whole = whole.set_column(whole.schema.get_field_index(name), name, pa.nulls(len(rows)))

@@ -17,7 +17,7 @@ STAMPS = [
 
 
 def both(path, **options):
-    """Return the reports of both readings on a file, or on several."""
+    """Return the row-by-row and the columnar report on a file, or on several."""
     in_columns = audit(path, **options)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(api, "COLUMNS_BYTES_MIN", sys.maxsize)
@@ -26,12 +26,12 @@ def both(path, **options):
 
 
 def everything(report):
-    """Return all that a report says, with the messages and places that equality of findings leaves out."""
+    """Return a report as values, with the messages and places that equality of findings leaves out."""
     return report.to_dict(), report.not_looked, report.remarks
 
 
 def written(tmp_path, log):
-    """Write a log into a file of its own."""
+    """Write a log to a file and return its path."""
     path = tmp_path / "log.jsonl"
     path.write_bytes(log if isinstance(log, bytes) else log.encode())
     return str(path)
@@ -41,7 +41,7 @@ def written(tmp_path, log):
 
 
 def drawn(rnd, ids, statuses):
-    """Return a batch of plain values, legal or not."""
+    """Return a random batch of plain values, legal or not."""
 
     def maybe(share, value):
         return value() if rnd.random() < share else None
@@ -104,7 +104,7 @@ LINES = ["", "  ", "{", "}", "[", "x", "12", "null", '{"a":', '{"error":{"messag
 
 
 def spelled(rnd, batch):
-    """Return a batch as text: compact, spaced or shuffled, perhaps with one oddity."""
+    """Return a batch as text: compact, spaced or shuffled, sometimes with one odd value."""
     fields = [
         (key, json.dumps(value, separators=rnd.choice([(",", ":"), (", ", ": ")]))) for key, value in batch.items()
     ]
@@ -119,7 +119,7 @@ def spelled(rnd, batch):
 
 
 def enveloped(rnd, text, seen):
-    """Return a line that holds a batch."""
+    """Return a line that holds a batch, in a random envelope if it has a time."""
     if seen is None:
         return text
     when = rnd.choice([str(seen), f"{seen}.5", json.dumps(datetime.fromtimestamp(seen, UTC).isoformat())])
@@ -134,7 +134,7 @@ def enveloped(rnd, text, seen):
 
 
 def any_log(rnd, dialect, *, is_sorted):
-    """Return the lines of a log, most of them plain."""
+    """Return the text of a random log; most of its lines are plain."""
     known = list(DIALECTS[dialect].lifecycle.statuses)
     statuses = rnd.choice([known, [*known, "paused"], [known[0], rnd.choice(known)]])
     ids = [f"batch_{BORN:08x}{number:024x}" for number in range(3)] + ["b1", "b2"]

@@ -1,4 +1,4 @@
-"""Audits in columns, compiled or not; and decoded rows as plain Python reads them off snapshots."""
+"""Columnar audits, compiled or not, and decoded rows computed from snapshots in plain Python."""
 
 import re
 from array import array
@@ -16,14 +16,13 @@ TEXT_FIELDS = ("endpoint", "input_file_id", "completion_window", "output_file_id
 
 def enable_columns(patch, *, bytes_min=0):
     """
-    Let audits read logs in columns, whether or not columns are compiled.
+    Make audits read logs in columns, compiled or not; skip the test if columns cannot run.
 
-    An installation without compiled modules does not use columns, but they run uncompiled where Cython is installed.
-    Skips the test if they cannot run.
+    An installation without compiled modules does not use columns, but they run uncompiled if Cython is installed.
 
     Args:
         patch: A `pytest.MonkeyPatch`.
-        bytes_min: How large a log must be; bytes.
+        bytes_min: The least size of a log that is read in columns; bytes.
     """
     pytest.importorskip("batchfsm.auditing.columns", reason="columns are not compiled, and Cython is not installed")
     patch.setattr(optional, "is_compiled", lambda: True)
@@ -31,8 +30,8 @@ def enable_columns(patch, *, bytes_min=0):
 
 
 def text_buffer(texts):
-    """Return texts as columns take them: their bytes with the line ends behind, and their offsets."""
-    from batchfsm.auditing.columns.tokenizer import PAD  # noqa: PLC0415  # It cannot be imported everywhere.
+    """Return texts in the form that columns need: their bytes with padding behind, and their offsets."""
+    from batchfsm.auditing.columns.tokenizer import PAD  # noqa: PLC0415  # Not importable everywhere.
 
     offsets = array("q", accumulate(map(len, texts), initial=0))
     return bytearray(b"".join(texts) + b"\n" * PAD), offsets
@@ -46,15 +45,15 @@ class FullFile:
         return self
 
     def __exit__(self, *args):
-        """Close nothing."""
+        """Do nothing."""
 
     def write(self, _):
-        """Fail."""
+        """Raise as a full disk does."""
         no_file()
 
 
 def no_file():
-    """Fail to open a temporary file on a full disk."""
+    """Raise the error of a full disk."""
     raise OSError(28, "No space left on device")
 
 
@@ -65,8 +64,8 @@ PUBLIC_SEED = 0x9E3779B97F4A7C15
 
 
 def text_hash(text, seed=None):
-    """Return the hash of bytes under the seed of this process, or under another one."""
-    from batchfsm.auditing.columns import HASH_SEED  # noqa: PLC0415  # It cannot be imported everywhere.
+    """Return the hash of bytes under the seed of this process, or under a given one."""
+    from batchfsm.auditing.columns import HASH_SEED  # noqa: PLC0415  # Not importable everywhere.
 
     state = HASH_SEED if seed is None else seed
     for byte in text:
@@ -80,20 +79,20 @@ COLLIDING = ("R_TGmeEEPfB", "6a7kiO9-xnE")
 
 
 def window_seconds(text):
-    """Return a completion window in seconds, NULL for what is none."""
+    """Return a completion window in seconds, or NULL if it is not a window."""
     found = re.fullmatch(r"([0-9]{1,9})([smhd])", text or "")
     return int(found[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86_400}[found[2]] if found else NULL
 
 
 def id_seconds(text):
-    """Return the time that an id of OpenAI's form begins with, NULL for any other id."""
+    """Return the time at the beginning of an id in OpenAI's form, or NULL for any other id."""
     found = re.fullmatch(r"batch_([0-9a-f]{8})[0-9a-f]{24}", text)
     return int(found[1], 16) if found else NULL
 
 
 def expected_row(snapshot, dialect, seed=None):
     """
-    Return the columns of a decoded row by name, but for `errors`.
+    Return the columns of a decoded row by name, without `errors`.
 
     Args:
         snapshot: The row as the row engine read it; it has an id and a status.
@@ -118,7 +117,7 @@ def expected_row(snapshot, dialect, seed=None):
 
 
 def _is_beyond(metadata):
-    """Tell whether metadata has over 16 pairs, a key over 64 characters, or a value over 512 or that is no text."""
+    """Return whether metadata has over 16 pairs, a key over 64 characters, or a value over 512 or not text."""
     return len(metadata) > 16 or any(
         len(key) > 64 or not isinstance(value, str) or len(value) > 512 for key, value in metadata.items()
     )
@@ -133,14 +132,14 @@ class RowComparison:
 
     def compare(self, values, observed_at, snapshot):
         """
-        Assert that a decoded row says what the row engine reads.
+        Assert that a decoded row has the values of the row engine.
 
         Args:
             values: The columns of the row, in order.
-            observed_at: Its time of observation; NaN for none.
+            observed_at: The time of observation; NaN for none.
             snapshot: The row as the row engine read it.
         """
-        from batchfsm.auditing.columns.layout import COLUMNS  # noqa: PLC0415  # It cannot be imported everywhere.
+        from batchfsm.auditing.columns.layout import COLUMNS  # noqa: PLC0415  # Not importable everywhere.
 
         found = dict(zip(COLUMNS, values, strict=True))
         errors = found.pop("errors")
@@ -148,6 +147,6 @@ class RowComparison:
         assert {} == {name: value for name, value in snapshot.bad.items() if name != "object"}
         assert expected_row(snapshot, self.dialect, self.seed) == found
         assert (errors == NULL) == (snapshot.errors is None)
-        # Equal hashes mean equal errors; different ones may be spellings of equal errors.
+        # Equal hashes mean equal errors; different hashes may belong to spellings of equal errors.
         assert self.errors.setdefault(errors, snapshot.errors) == snapshot.errors
         assert (None if observed_at != observed_at else observed_at) == snapshot.observed_at  # noqa: PLR0124  # NaN

@@ -1,4 +1,4 @@
-"""Commands of `batchfsm`, run in this process or in one of their own."""
+"""Commands of `batchfsm`, run in this process or in a separate one."""
 
 import os
 import subprocess
@@ -12,14 +12,14 @@ SELF = [sys.executable, "-m", "batchfsm"]
 
 
 def ran(*arguments, said=None):
-    """Run a command in this process and return what it printed and its exit status."""
+    """Run a command in this process; return its output and exit status."""
     result = CliRunner().invoke(app, [str(each) for each in arguments], input=said)
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
     return result
 
 
 def run(*arguments, said=None, **changes):
-    """Run a command in a process of its own, whose environment is another in these variables."""
+    """Run a command in a separate process with changed environment variables; return the ended process."""
     environment = {name: value for name, value in os.environ.items() if name not in {"NO_COLOR", "FORCE_COLOR"}}
     return subprocess.run(
         [*SELF, *map(str, arguments)],

@@ -1,10 +1,10 @@
 """
-Pollers that can be killed: processes with a journal that observe made-up batches, and note what their hooks heard.
+Pollers that can be killed: processes with a journal that observe made-up batches and note the calls of their hooks.
 
-`PYTHONPATH=tests python -m support.crashing poll PLACE NOTES LAST` goes on where the journal says it was, until batch LAST has ended.
+`PYTHONPATH=tests python -m support.crashing poll PLACE NOTES LAST` continues from the journal until batch LAST has ended.
 `PYTHONPATH=tests python -m support.crashing race PLACE NOTES SIDE` observes one batch for each number on its standard input.
 `PYTHONPATH=tests python -m support.crashing defer PLACE NOTES LAST` observes batches whose hooks are procrastinate's jobs.
-`PYTHONPATH=tests python -m support.crashing work PLACE NOTES 0` calls those hooks, as a worker.
+`PYTHONPATH=tests python -m support.crashing work PLACE NOTES 0` calls those hooks as a worker.
 """
 
 from __future__ import annotations
@@ -45,23 +45,23 @@ def batch_of(number: int) -> str:
 
 
 def polls(number: int, side: str = "") -> list[dict[str, Any]]:
-    """Return what a poller happens to see of a batch: some of its life, and always the end."""
-    luck = random.Random(f"{number} {side}")  # noqa: S311  # The same batch looks the same after a restart.
+    """Return the rows of a batch that a poller observes: some of its life, and always the end."""
+    luck = random.Random(f"{number} {side}")  # noqa: S311  # A batch has the same rows after a restart.
     return [row | {"id": batch_of(number)} for row in LIFE[:-1] if luck.random() < 0.5] + [
         LIFE[-1] | {"id": batch_of(number)}
     ]
 
 
 class Notes:
-    """A file that hooks append to: one write a call, so that a killed process leaves whole lines."""
+    """A file that hooks append to with one write a call, so that a killed process leaves complete lines."""
 
     def __init__(self, path: Path | str, *, tells: bool = False) -> None:
-        """Open it; with `tells`, say on standard output when the first one comes."""
+        """Open the file; with `tells`, print a line at the first note."""
         self._tells = tells
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
     def hook(self, name: str) -> Any:
-        """Return a hook that notes what it hears, under a name."""
+        """Return a hook that writes its name and the key of each transition."""
 
         def note(transition: Transition) -> None:
             if self._tells:
@@ -73,7 +73,7 @@ class Notes:
 
 
 def monitor_on(journal: Any, notes: Notes, hooks: tuple[str, ...] = HOOKS) -> Monitor:
-    """Return a monitor whose hooks take notes."""
+    """Return a monitor whose hooks write notes."""
     monitor = Monitor(journal=journal)
     for name in hooks:
         monitor.on(name=name)(notes.hook(name))
@@ -81,10 +81,10 @@ def monitor_on(journal: Any, notes: Notes, hooks: tuple[str, ...] = HOOKS) -> Mo
 
 
 def poll(place: str, notes: str, last: int) -> None:
-    """Go on where the journal says it was: first what is pending, then from the last batch that was seen."""
+    """Continue from the journal: first the pending hooks, then the batches from the last one observed."""
     with open_journal(place) as journal:
         monitor = monitor_on(journal, Notes(notes))
-        print("ready", flush=True)  # noqa: T201  # Whoever kills it waits for this.
+        print("ready", flush=True)  # noqa: T201  # The parent process waits for this line.
         tried(monitor.redeliver)
         for number in range(max(0, tried(monitor.__len__) - 1), last + 1):
             for row in polls(number):
@@ -92,7 +92,7 @@ def poll(place: str, notes: str, last: int) -> None:
 
 
 def tried(work: Any) -> Any:
-    """Do what a poller does again when the journal was away: look again the next time."""
+    """Return the result of `work`; repeat it while the journal is unavailable."""
     for _ in range(TRIES_MAX):
         try:
             return work()
@@ -103,7 +103,7 @@ def tried(work: Any) -> Any:
 
 
 def defer(place: str, notes: str, last: int) -> None:
-    """Observe all batches, whose hooks are jobs: this process calls none."""
+    """Observe all batches; their hooks are jobs, and this process calls none."""
     app = procrastinate.App(connector=procrastinate.PsycopgConnector(conninfo=place))
     with ProcrastinateJournal(place, app) as journal:
         monitor = monitor_on(journal, Notes(notes))
@@ -114,7 +114,7 @@ def defer(place: str, notes: str, last: int) -> None:
 
 
 def work(place: str, notes: str) -> None:
-    """Call hooks as one of procrastinate's workers; end when its standard input has, and nothing is pending."""
+    """Run hooks as a procrastinate worker, until standard input is closed and no hook is pending."""
     app = procrastinate.App(connector=procrastinate.PsycopgConnector(conninfo=place))
     asked = threading.Event()
     threading.Thread(target=lambda: (sys.stdin.read(), asked.set()), daemon=True).start()
@@ -122,7 +122,7 @@ def work(place: str, notes: str) -> None:
         monitor_on(journal, Notes(notes, tells=True))
 
         async def run() -> None:
-            """Work until nothing is left."""
+            """Run the worker until standard input is closed and no hook is pending."""
             async with app.open_async():
                 while not asked.is_set() or journal.pending():
                     await app.run_worker_async(
@@ -134,7 +134,7 @@ def work(place: str, notes: str) -> None:
 
 
 def race(place: str, notes: str, side: str) -> None:
-    """Observe a batch for each number that is asked for, as fast as may be."""
+    """Observe a batch for each number on standard input, without a delay."""
     with open_journal(place) as journal:
         monitor = monitor_on(journal, Notes(notes), HOOKS[:1])
         print("ready", flush=True)  # noqa: T201
@@ -149,7 +149,7 @@ def race(place: str, notes: str, side: str) -> None:
 
 @attrs.frozen(kw_only=True)
 class FindingsAccumulator:
-    """What became of all that should have been heard."""
+    """Numbers of hook calls: due, lost, repeated and in disorder."""
 
     due: int
     """How many hooks had to be called: keys times hooks."""
@@ -166,7 +166,7 @@ class FindingsAccumulator:
 
 
 def started(*words: Any) -> subprocess.Popen[str]:
-    """Start a poller and wait until its hooks are registered."""
+    """Start a poller, wait until its hooks are registered, and return its process."""
     command = [sys.executable, "-m", "support.crashing", *map(str, words)]
     env = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [str(TESTS), os.environ.get("PYTHONPATH")]))}
     child = subprocess.Popen(command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -175,15 +175,15 @@ def started(*words: Any) -> subprocess.Popen[str]:
 
 
 def ended(child: subprocess.Popen[str]) -> int:
-    """Wait for the end of a poller, and return its exit status."""
+    """Wait for the end of a poller; return its exit status."""
     child.communicate(timeout=WAIT_S_MAX)
     return child.returncode
 
 
 def killed_at_random(place: str, notes: Path, *, kills: int, last: int, wait_s_max: float, luck: random.Random) -> int:
-    """Start a poller again and again and kill it, so many times; then let it end. Return how far it came."""
+    """Start and kill a poller `kills` times, then let it end; return the number of the last batch."""
     for _ in range(kills):
-        # As far as it comes until then; nobody knows beforehand how fast this machine is.
+        # The speed of the machine decides how far it comes.
         child = started("poll", place, notes, 10**6)
         with child:
             try:
@@ -198,7 +198,7 @@ def killed_at_random(place: str, notes: Path, *, kills: int, last: int, wait_s_m
 
 
 def cut_at_random(place: str, notes: Path, *, last: int, wait_s_max: float, luck: random.Random) -> int:
-    """Let the server end the connections of a poller until it has ended by itself; return how often it did."""
+    """Let the server end the connections of a poller until the poller ends; return how many it ended."""
     psycopg, cuts = server_or_skip(), 0
     schema = place.rpartition("%3D")[2]
     with psycopg.connect(DSN, autocommit=True) as db, started("poll", place, notes, last) as child:
@@ -218,7 +218,7 @@ def cut_at_random(place: str, notes: Path, *, last: int, wait_s_max: float, luck
 
 
 def raced(place: str, notes: Path, rounds: int, *, sides: int = 2) -> None:
-    """Let pollers observe the same batches at the same time."""
+    """Let `sides` pollers observe the same batches at the same time."""
     pollers = [started("race", place, notes, side) for side in range(sides)]
     for number in range(rounds):
         for each in pollers:
@@ -228,7 +228,7 @@ def raced(place: str, notes: Path, rounds: int, *, sides: int = 2) -> None:
 
 
 def tally(place: str, notes: Path, last: int, hooks: tuple[str, ...] = HOOKS) -> FindingsAccumulator:
-    """Compare what was heard with what should have been, over the batches up to the last."""
+    """Return the numbers of due, lost and repeated hook calls for the batches up to `last`."""
     at = dict(zip(TARGETS, (LIFE[-1][f"{name}_at"] for name in ("created", *TARGETS[1:])), strict=True))
     due = {
         f"{hook} {batch_of(number)}/{name}/{at[name]}"

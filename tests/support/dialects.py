@@ -1,4 +1,4 @@
-"""The dialects of servers whose objects are spelled as OpenAI's; those of other providers have tests of their own."""
+"""The dialects with OpenAI's field names; those of other providers have tests of their own."""
 
 from types import MappingProxyType
 

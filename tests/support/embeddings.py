@@ -1,4 +1,4 @@
-"""An input file that asks for embeddings, and the answers of the fake API to it."""
+"""An input file with requests for embeddings, and the fake API's responses to them."""
 
 import json
 
@@ -8,7 +8,7 @@ CREATE = {"endpoint": "/v1/embeddings", "completion_window": "24h"}
 
 
 def lines(*texts):
-    """Return an input file that asks for an embedding of each text."""
+    """Return an input file with a request for the embedding of each text."""
     body = [
         {"custom_id": text, "method": "POST", "url": "/v1/embeddings", "body": {"model": "m", "input": text}}
         for text in texts
@@ -17,5 +17,5 @@ def lines(*texts):
 
 
 def respond(body):
-    """Answer a request of `lines`."""
+    """Return the response to a request of `lines`."""
     return RequestError(400, "boom") if body["input"] == "bad" else {"embedding": [len(body["input"])]}

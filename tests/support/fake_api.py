@@ -1,4 +1,4 @@
-"""Requests to the fake API as a client with a key sends them."""
+"""Requests to the fake API with a key."""
 
 import json
 
@@ -8,7 +8,7 @@ KEY = {"authorization": "Bearer sk-any"}
 
 
 def ask(api, method, path, body=b"", **query):
-    """Ask, with a key; return status and what came."""
+    """Send a request with a key; return the status and the JSON of the response."""
     body = body if isinstance(body, bytes) else json.dumps(body).encode()
     answer = api.handle(Request(method=method, path=f"/v1/{path}", query=query, headers=KEY, body=body))
     return answer.status, answer.json

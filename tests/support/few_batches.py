@@ -1,4 +1,4 @@
-"""Logs of a few batches for Hypothesis: each row changes the one before it, or begins anew."""
+"""Logs of a few batches for Hypothesis: each row changes the previous one of its batch, or is new."""
 
 from hypothesis import strategies as st
 
@@ -58,5 +58,5 @@ def made(steps, *, in_order=False):
 
 
 def enveloped(log):
-    """Put rows into envelopes."""
+    """Return rows in envelopes."""
     return [{"observed_at": seen_at, "snapshot": wire} for wire, seen_at in log]

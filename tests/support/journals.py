@@ -1,4 +1,4 @@
-"""Journals to test with: where PostgreSQL is, and what is pending, in short."""
+"""Journals for tests: the address of PostgreSQL, and short forms of pending rows."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ DSN = os.environ.get("BATCHFSM_POSTGRES", "postgresql://postgres@127.0.0.1:5432/
 
 
 class Desk:
-    """One place for a journal: it opens it as often as there are processes that share it."""
+    """A path or address at which a test opens one journal several times, as several processes do."""
 
     def __init__(self, where: Path | str) -> None:
-        """Take a path, or the address of a database."""
+        """Take the path of a file or the address of a database."""
         self.where = where
         self._opened: list[Any] = []
 
     def open(self) -> Any:
-        """Open the journal, once more."""
+        """Open the journal; return a new object for it."""
         kind: Any = SQLiteJournal if isinstance(self.where, Path) else PostgresJournal
         self._opened.append(kind(self.where))
         return self._opened[-1]
 
     def close(self) -> None:
-        """Close all that was opened."""
+        """Close all journals that were opened."""
         for journal in self._opened:
             journal.close()
 
 
 def server_or_skip() -> Any:
-    """Return psycopg and leave the test where no server answers."""
+    """Return psycopg; skip the test if no server answers."""
     psycopg = pytest.importorskip("psycopg", reason="psycopg is not installed")
     try:
         psycopg.connect(DSN, connect_timeout=3).close()
@@ -51,7 +51,7 @@ def server_or_skip() -> Any:
 
 
 def own_schema(psycopg: Any) -> tuple[str, str]:
-    """Make a schema that nobody else has, and return it with the address of a journal in it."""
+    """Create a new schema; return its name and the address of a journal in it."""
     schema = f"batchfsm_{uuid4().hex[:12]}"
     with psycopg.connect(DSN, autocommit=True) as db:
         db.execute(f"CREATE SCHEMA {schema}")
@@ -59,7 +59,7 @@ def own_schema(psycopg: Any) -> tuple[str, str]:
 
 
 def drop(psycopg: Any, schema: str) -> None:
-    """Drop a schema with all in it."""
+    """Drop a schema and its content."""
     with psycopg.connect(DSN, autocommit=True) as db:
         db.execute(f"DROP SCHEMA {schema} CASCADE")
 
@@ -72,27 +72,27 @@ def short(rows: list[PendingDelivery]) -> list[tuple[str, str, int]]:
 def change(
     owner: str, *entries: tuple[Transition, tuple[str, ...]], expected: int = 0, state: str = "s"
 ) -> BatchUpdate:
-    """Return a change of `batch_1`."""
+    """Return an update of `batch_1`."""
     written = tuple(OutboxEntry(transition, hooks) for transition, hooks in entries)
     return BatchUpdate(batch_id="batch_1", owner=owner, expected=expected, state=state, entries=written)
 
 
 def unheard(_: str, __: Transition) -> None:
-    """Be called never."""
+    """Raise, because no hook is redelivered."""
     raise AssertionError
 
 
 def transitions(*rows: dict[str, Any]) -> list[Transition]:
-    """Return what snapshots bring, one after another."""
+    """Return the transitions of snapshots that are observed in order."""
     monitor = Monitor()
     return [each for row in rows for each in monitor.observe(row).transitions]
 
 
 class Link:
-    """A connection as psycopg's, over a SQLite file: statements, transactions, advisory locks; and it can break."""
+    """A connection like psycopg's over a SQLite file, with transactions and advisory locks, that can break."""
 
     def __init__(self, driver: StandIn) -> None:
-        """Connect, if the server answers."""
+        """Connect, or raise if the server is down."""
         if driver.is_down:
             msg = "connection refused"
             raise sqlite3.OperationalError(msg)
@@ -104,7 +104,7 @@ class Link:
         driver.links.append(self)
 
     def execute(self, sql: str, values: Sequence[Any] = ()) -> Any:
-        """Run one statement as PostgreSQL would, or lose the connection."""
+        """Execute a statement as PostgreSQL does, or break the connection."""
         self._driver.said.append(sql)
         if self._driver.breaks and self._driver.breaks[0] in sql:
             self._driver.breaks.pop(0)
@@ -122,7 +122,7 @@ class Link:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Commit, or roll back; a connection may break at the commit, before it or after."""
+        """Commit or roll back; the connection may break before or after the commit."""
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -135,11 +135,11 @@ class Link:
             raise
 
     def fileno(self) -> int:
-        """Return an open file descriptor, as of a socket."""
+        """Return an open file descriptor, as psycopg returns that of its socket."""
         return os.open(os.devnull, os.O_RDONLY)
 
     def close(self) -> None:
-        """Be gone, with the locks."""
+        """Close the connection and release its locks."""
         self.closed = True
         self._db.close()
 
@@ -149,16 +149,15 @@ class Link:
 
 class StandIn:
     """
-    What the journal uses of psycopg, without a server: what becomes of connections can be said here, and no luck is needed.
+    A stand-in for psycopg over SQLite, in which tests decide when connections break.
 
-    The journal's statements are understood by both databases. That PostgreSQL does with them what is expected is
-    tested against a real one, by the tests marked `server`.
+    Both databases accept the journal's statements. Tests marked `server` check their effect in a real PostgreSQL.
     """
 
     Error, OperationalError, InterfaceError = sqlite3.Error, sqlite3.OperationalError, sqlite3.InterfaceError
 
     def __init__(self, path: Path) -> None:
-        """Take where the tables are."""
+        """Take the path of the SQLite file."""
         self.path, self.is_down = path, False
         self.breaks: list[str] = []
         """In which statements connections break, one after another."""
@@ -169,10 +168,10 @@ class StandIn:
         self.conninfo = SimpleNamespace(conninfo_to_dict=lambda dsn: {"host": dsn, "dbname": "test"})
 
     def connect(self, *, autocommit: bool, **_: Any) -> Link:
-        """Connect."""
+        """Return a new connection."""
         assert autocommit
         return Link(self)
 
     def held(self) -> set[int]:
-        """Return the advisory locks of connections that are there."""
+        """Return the advisory locks of open connections."""
         return {key for link in self.links if not link.closed for key in link._held}

@@ -1,7 +1,7 @@
 """
-Logs as tables hold them: rows of typed columns, of whole lives and of anything, out of a pair of dice.
+Random logs as rows of typed columns: whole lives of batches, and rows of any values.
 
-The dice are a `random.Random`: one with a number for many rows at once, Hypothesis' for few that shrink.
+`dice` is a `random.Random`: a seeded one for many rows at once, or that of Hypothesis for few rows that shrink.
 """
 
 import json
@@ -32,7 +32,7 @@ TYPES = {
 
 
 def flat(batch, place, observed_at=None):
-    """Return a batch object as a row of the table."""
+    """Return a batch object as a row of the flat table."""
     counts = batch.get("request_counts") or {}
     return {
         "place": place,
@@ -44,11 +44,11 @@ def flat(batch, place, observed_at=None):
 
 
 def filled(warehouse, rows):
-    """Make a table of rows."""
+    """Create the table `log` with these rows."""
     columns = ", ".join(f"{name} {kind}" for name, kind in TYPES.items())
     warehouse.execute(f"CREATE OR REPLACE TABLE log ({columns})")
     if rows:
-        # As one JSON text, and each value out of it by its type: thousands of rows at once, and nothing is inferred.
+        # One JSON text with a type for each value inserts thousands of rows at once, without inferred types.
         types = json.dumps([dict(TYPES)])
         warehouse.execute(
             "INSERT INTO log SELECT UNNEST(FROM_JSON(?, ?), recursive := true)", [json.dumps(rows), types]
@@ -90,7 +90,7 @@ PATHS = ["vpzc", "vpze", "vpgx", "vgx", "vf", "vpzgx", "vpf", "vpgc", "vpzcp", "
 
 
 def words(server):
-    """Return every status that a server may write, and some that it may not."""
+    """Return every status that a server may write, and some unknown ones."""
     dialect = DIALECTS[server]
     known = [*topology(dialect.lifecycle).statuses, *dialect.aliases]
     spelled = [word.upper().replace("_", "-") for word in known]
@@ -98,12 +98,12 @@ def words(server):
 
 
 def garbage(dice, server):
-    """Return a row of anything."""
+    """Return a row of random values."""
     return {"status": dice.choice(words(server)), **{name: dice.choice(values) for name, values in GARBAGE.items()}}
 
 
 def life(dice, server):
-    """Return the rows of a batch's life, perhaps with damage, perhaps shuffled, with ties and stale reads."""
+    """Return rows of a batch's life, some of them damaged, in or out of order, with ties and stale reads."""
     whole = [flat(batch, 0) for batch in seen(dice.choice(PATHS))]
     rows = [dict(dice.choice(whole)) for _ in range(dice.randint(1, 9))]
     if dice.randint(0, 1):
@@ -119,7 +119,7 @@ def life(dice, server):
 
 
 def medley(dice, server, lives, others):
-    """Return the rows of some lives and some rows of anything, of several batches among each other, in any order."""
+    """Return rows of some lives and some random rows, of several batches, shuffled."""
     rows = [{**row, "id": f"l{number}"} for number in range(lives) for row in life(dice, server)]
     for number in range(others):
         row = garbage(dice, server)
@@ -129,5 +129,5 @@ def medley(dice, server, lives, others):
 
 
 def numbered(rows):
-    """Give each row its place."""
+    """Return rows with their places."""
     return [{**row, "place": place} for place, row in enumerate(rows)]

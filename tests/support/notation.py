@@ -1,13 +1,13 @@
 """
-Histories written in one letter a status: `seen("vpzc")` is a batch polled four times until it was completed.
+Histories in a notation of one letter for each status: `seen("vpzc")` is a completed batch, polled four times.
 
     v validating   p in_progress   z finalizing   c completed   f failed
     e expired      g cancelling    x cancelled
 
-Every object is what the real API gives (facts: stamps are kept, counts never fall, files come at the end). A
-letter met again is entered anew: at a new second, and all that came after its first entry is gone from the
-object, so `seen("vpzcp")` ends in a batch that left a final status, and in nothing else that is wrong. Only
-`v` cannot be new, for `created_at` never changes: `seen("vpv")` ends in a stale read.
+Every object is as the real API returns it: timestamps stay, counts never fall, and files come at the end. A
+repeated letter is a new entry: it has a new second, and the object loses all statuses after the first entry, so
+the only fault of `seen("vpzcp")` is that the batch leaves a final status. Only `v` cannot be entered again,
+because `created_at` never changes: `seen("vpv")` ends in a stale read.
 """
 
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ DAY_S: Final = 86_400
 TOTAL: Final = 8
 """How many requests a batch has, once it has been validated."""
 
-# What is done by then: (completed, failed). Finalizing leaves one open, for the path may go on to expired.
+# Requests done by then: (completed, failed). Finalizing leaves one open, because the path may go on to expired.
 _DONE: Final = {"p": (3, 0), "z": (6, 1), "c": (7, 1)}
 
 
@@ -45,7 +45,7 @@ def words(path: str) -> tuple[str, ...]:
 
 
 def seconds(path: str) -> list[int]:
-    """Return when each letter is entered, in seconds since creation: every minute; `e` after the deadline."""
+    """Return the second at which each letter is entered, since creation: one a minute; `e` after the deadline."""
     entered: list[int] = []
     for letter in path:
         soonest = entered[-1] + 60 if entered else 0 if letter == "v" else 60
@@ -55,13 +55,13 @@ def seconds(path: str) -> list[int]:
 
 def snap(path: str, *, at: Sequence[int] | None = None, **changes: Any) -> dict[str, Any]:
     """
-    Return the object of a batch that went along `path` and is seen in its last letter.
+    Return the object of a batch that went along `path`, in the status of the last letter.
 
     Args:
-        path: The statuses entered; what is not in it has no stamp, so `"vc"` is a jump.
-        at: When each letter was entered, in seconds since creation (for `v` it says nothing);
+        path: The statuses entered; other statuses have no timestamp, so `"vc"` skips some.
+        at: The second at which each letter was entered, since creation (ignored for `v`);
             `seconds(path)` by default.
-        changes: Fields that read otherwise, by name.
+        changes: Fields with other values, by name.
     """
     entered: dict[str, int] = {}
     for letter, second in zip(path, seconds(path) if at is None else at, strict=True):
@@ -97,6 +97,6 @@ def snap(path: str, *, at: Sequence[int] | None = None, **changes: Any) -> dict[
 
 
 def seen(path: str, *, at: Sequence[int] | None = None, **changes: Any) -> list[dict[str, Any]]:
-    """Return one object for each prefix of a path: what a poller saw who missed nothing."""
+    """Return one object for each prefix of a path, as a poller observes that misses no status."""
     entered = seconds(path) if at is None else at
     return [snap(path[:length], at=entered[:length], **changes) for length in range(1, len(path) + 1)]

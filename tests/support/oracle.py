@@ -1,4 +1,4 @@
-"""A second, naive reading of the contract that knows nothing of batchfsm, for the tests to compare with."""
+"""A second, naive implementation of the contract that imports nothing of batchfsm, for comparison in tests."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -46,7 +46,7 @@ EVENTS = {"validating": "validate", "in_progress": "start", "finalizing": "final
 
 
 def steps(text: str) -> set[tuple[str, str]]:
-    """Read `a > b c; d > e` as the steps a to b, a to c and d to e."""
+    """Return the steps of `a > b c; d > e`: a to b, a to c and d to e."""
     rows = [part.split(">") for part in text.split(";") if part]
     return {(source.strip(), target) for source, targets in rows for target in targets.split()}
 
@@ -71,12 +71,12 @@ class Dialect:
 
     @property
     def stamps(self) -> dict[str, str | None]:
-        """Name the stamp field of every status, in table order; None where the dialect has none."""
+        """Return the timestamp field of every status, in table order; None where the dialect has none."""
         named = {status: f"{status}_at" for status in STATUSES if status not in self.dropped}
         return {self.initial: "created_at"} | named | {"validating": None} | {self.initial: "created_at"}
 
     def steps(self, *, strict: bool) -> set[tuple[str, str]]:
-        """Return the documented steps, or with them the tolerated ones."""
+        """Return the documented steps, and unless `strict` the tolerated ones, too."""
         kept = steps(DOCUMENTED) | steps(self.adds) | (set() if strict else steps(TOLERATED))
         return {step for step in kept - steps(self.drops) if not set(step) & set(self.dropped)}
 
@@ -131,7 +131,7 @@ DIALECTS = {
 
 @cache
 def walks(dialect: Dialect, source: str, target: str, *, strict: bool = False) -> tuple[tuple[str, ...], ...]:
-    """Enumerate every simple path of steps from source to target, both included."""
+    """Return every simple path of steps from source to target, both included."""
     allowed = dialect.steps(strict=strict)
     found: list[tuple[str, ...]] = []
     paths: list[tuple[str, ...]] = [(source,)]
@@ -144,28 +144,28 @@ def walks(dialect: Dialect, source: str, target: str, *, strict: bool = False) -
 
 
 def reaches(dialect: Dialect, source: str, target: str) -> bool:
-    """Tell whether a walk of at least one step leads from source to target."""
+    """Return whether a walk of at least one step leads from source to target."""
     return source != target and bool(walks(dialect, source, target))
 
 
 def precedes(dialect: Dialect, source: str, target: str) -> bool:
-    """Tell whether source reaches target and not back."""
+    """Return whether source reaches target, and target does not reach source."""
     return reaches(dialect, source, target) and not reaches(dialect, target, source)
 
 
 @cache
 def rank(dialect: Dialect, status: str) -> int:
-    """Count the statuses that come before this one and not after."""
+    """Return the number of statuses that precede this one."""
     return sum(precedes(dialect, other, status) for other in dialect.stamps)
 
 
 def is_set(value: object) -> bool:
-    """Tell whether a field holds a value, neither null nor bad."""
+    """Return whether a field holds a value, neither null nor bad."""
     return value is not None and value is not BAD
 
 
 def read_time(value: object, dialect: Dialect) -> Any:
-    """Read Unix seconds in the forms that the dialect knows."""
+    """Return a time as Unix seconds, read in the forms of the dialect."""
     if value is None or any(type(value) is type(null) and value == null for null in dialect.sentinels):
         return None
     if isinstance(value, str):
@@ -184,7 +184,7 @@ def read_time(value: object, dialect: Dialect) -> Any:
 
 
 def read_text(name: str, value: object, dialect: Dialect) -> Any:
-    """Read a text field; a blank is null where it is a file id or the dialect says so."""
+    """Return a text field; a blank is null for file ids, and for all fields in some dialects."""
     if value == "" and (dialect.blank_is_null or name in ("input_file_id", *FILES)):
         return None
     well_formed = isinstance(value, str) and not any("\ud800" <= char <= "\udfff" for char in value)
@@ -192,7 +192,7 @@ def read_text(name: str, value: object, dialect: Dialect) -> Any:
 
 
 def read_errors(value: object) -> Any:
-    """Read the shapes of `errors` as a tuple of (line, code, message, param), empty if there are none."""
+    """Return any form of `errors` as a tuple of (line, code, message, param), empty if there are none."""
     entries = value.get("data") if isinstance(value, Mapping) else value
     if not isinstance(entries, list | None):
         return BAD
@@ -211,7 +211,7 @@ def read_errors(value: object) -> Any:
 
 
 def read_status(word: Any, dialect: Dialect) -> Any:
-    """Read a word as the status that it names: exactly, or whatever its case and separators are."""
+    """Return the status that a word names: exactly, or in some dialects in any case and with any separators."""
     if not isinstance(word, str) or word in dialect.stamps:
         return word
     for known in (*dialect.aliases, *dialect.stamps):
@@ -222,7 +222,7 @@ def read_status(word: Any, dialect: Dialect) -> Any:
 
 
 def read(wire: Wire, dialect: Dialect) -> dict[str, Any]:
-    """Read the 22 fields, and the three counts under their dotted names: set, None or BAD."""
+    """Return the 22 fields, and the three counts under their dotted names: a value, None or BAD."""
     fields = {name: read_time(wire.get(name), dialect) for name in TIMES}
     fields |= {name: read_text(name, wire.get(name), dialect) for name in TEXTS}
     fields["status"] = read_status(fields["status"], dialect)
@@ -243,23 +243,23 @@ def read(wire: Wire, dialect: Dialect) -> dict[str, Any]:
 
 
 def known_status(fields: Wire, dialect: Dialect) -> str | None:
-    """Return the status if it is one of the lifecycle's, else None."""
+    """Return the status if it is in the lifecycle, else None."""
     return fields["status"] if fields["status"] in dialect.stamps else None
 
 
 def stamped(fields: Wire, dialect: Dialect) -> dict[str, int]:
-    """Return the second of every status whose stamp is set."""
+    """Return the second of every status whose timestamp is set."""
     return {status: fields[name] for status, name in dialect.stamps.items() if name and is_set(fields[name])}
 
 
 def may_be_null(fields: Wire, dialect: Dialect) -> set[str]:
-    """Return the statuses whose missing stamp says nothing: optional ones and bad ones."""
+    """Return the statuses whose missing timestamp proves nothing: optional ones and bad ones."""
     bad = {status for status, name in dialect.stamps.items() if name and fields[name] is BAD}
     return bad | set(dialect.optional)
 
 
 def lowered(breaches: Iterable[Breach], dialect: Dialect) -> list[Finding]:
-    """Return the findings of those breaches (code, severity, is it one, fields) left on by the dialect."""
+    """Return the findings of the breaches (code, severity, whether breached, fields) that the dialect leaves on."""
     findings = []
     for code, level, breached, names in breaches:
         lower = min(level, dialect.lowers.get(code, "error"), key=LEVELS.index)
@@ -269,7 +269,7 @@ def lowered(breaches: Iterable[Breach], dialect: Dialect) -> list[Finding]:
 
 
 def walk_levels(fields: Wire, dialect: Dialect) -> tuple[str, str]:
-    """Judge P102 and P103 of a row with a known status by looking at every walk to it."""
+    """Return the severities of P102 and P103 for a row with a known status, from every walk to it."""
     status, passed = fields["status"], {dialect.initial, *stamped(fields, dialect)}
     strict = [set(walk) for walk in walks(dialect, dialect.initial, status, strict=True)]
     every = [set(walk) for walk in walks(dialect, dialect.initial, status)]
@@ -289,7 +289,7 @@ def walk_levels(fields: Wire, dialect: Dialect) -> tuple[str, str]:
 
 
 def judge_shape(fields: Wire, dialect: Dialect) -> list[Breach]:
-    """Judge S001 to S006."""
+    """Return the breaches of S001 to S006."""
     bad = {name for name, value in fields.items() if value is BAD}
     null = {name for name in ("id", "status", "created_at") if fields[name] is None}
     unknown = is_set(fields["status"]) and known_status(fields, dialect) is None
@@ -306,7 +306,7 @@ def judge_shape(fields: Wire, dialect: Dialect) -> list[Breach]:
 
 
 def judge_stamps(fields: Wire, dialect: Dialect) -> list[Breach]:
-    """Judge P101 to P104."""
+    """Return the breaches of P101 to P104."""
     status = known_status(fields, dialect)
     own = dialect.stamps[status] if status else None
     lacks = own and own != "created_at" and fields[own] is None and status not in dialect.optional
@@ -320,7 +320,7 @@ def judge_stamps(fields: Wire, dialect: Dialect) -> list[Breach]:
 
 
 def judge_times(fields: Wire, seen_at: float | None, dialect: Dialect, skew_s: float) -> list[Breach]:
-    """Judge T201 to T208, the last two as if no row came before."""
+    """Return the breaches of T201 to T208, the last two as if the row were the first."""
 
     def exceeds(name: str, other: str) -> bool:
         return is_set(fields[name]) and is_set(fields[other]) and fields[name] > fields[other]
@@ -357,7 +357,7 @@ def judge_times(fields: Wire, seen_at: float | None, dialect: Dialect, skew_s: f
 
 
 def judge_work(fields: Wire, dialect: Dialect) -> list[Breach]:
-    """Judge C301 to C304 and F401 to F405."""
+    """Return the breaches of C301 to C304 and F401 to F405."""
     status, errors = known_status(fields, dialect), fields["errors"]
     total, completed, failed = (fields[name] for name in COUNTS)
     numbers = [fields[name] for name in COUNTS if is_set(fields[name])]
@@ -380,14 +380,14 @@ def judge_work(fields: Wire, dialect: Dialect) -> list[Breach]:
 
 
 def judge_row(fields: Wire, seen_at: float | None, dialect: Dialect, skew_s: float) -> list[Finding]:
-    """Judge every rule that needs one row only, S001 to F405."""
+    """Return the findings of every rule that needs one row only, S001 to F405."""
     breaches = judge_shape(fields, dialect) + judge_stamps(fields, dialect)
     breaches += judge_times(fields, seen_at, dialect, skew_s) + judge_work(fields, dialect)
     return lowered(breaches, dialect)
 
 
 class Journey:
-    """What one snapshot of known status adds to the statuses that its batch has entered."""
+    """The steps that one snapshot of known status adds to the statuses that its batch has entered."""
 
     def __init__(self, fields: Wire, dialect: Dialect, entered: set[str]) -> None:
         self.dialect, self.entered, self.status = dialect, entered, fields["status"]
@@ -396,19 +396,19 @@ class Journey:
         self.stops = {stop for stop in self.at if stop not in entered and reaches(dialect, stop, self.status)}
         self.implied: set[str] = set()
         if entered:
-            # What an earlier snapshot left in a gap, a later one may imply, if it knows of all that was entered.
+            # A later snapshot may imply statuses in an earlier gap, if its own route has all that were entered.
             first = {target for _, target, *_ in Journey(fields, dialect, set()).steps(None)}
             self.implied = first - entered - set(self.at) - {self.status} if entered <= first else set()
 
     def ways(self, source: str, target: str, *, strict: bool, optional: bool) -> list[tuple[str, ...]]:
-        """Return the walks through unstamped (or: unstamped and optional) statuses that were not entered."""
+        """Return the walks through statuses without timestamp (or also optional) that were not entered."""
         free = set(self.dialect.stamps) - set(self.at) - self.entered - {self.status}
         free = free & self.optional if optional else free
         every = walks(self.dialect, source, target, strict=strict)
         return [walk for walk in every if set(walk[1:-1]) <= free]
 
     def in_order(self, start: str) -> tuple[str, ...]:
-        """Try every order of the stops: by rank, stamp, fewest unstamped statuses, then table."""
+        """Return the best order of the stops: by rank, timestamp, fewest unstamped statuses, then table."""
 
         def merit(order: tuple[str, ...]) -> tuple[list[int], list[int], float, list[int]]:
             legs = pairwise((start, *order, self.status))
@@ -420,7 +420,7 @@ class Journey:
         return min(permutations(self.stops), key=merit)
 
     def evidence(self, status: str) -> str:
-        """Say how the snapshot proves that a status was entered."""
+        """Return the kind of evidence that a status was entered."""
         return "observed" if status == self.status else "stamped" if status in self.at else "implied"
 
     def leg(self, source: str, target: str) -> Iterator[Step]:
@@ -437,14 +437,14 @@ class Journey:
                 yield one, two, None, self.at.get(two), "gap"
 
     def birth(self) -> Step:
-        """Enter the initial status."""
+        """Enter the initial status and return its step."""
         initial = self.dialect.initial
         self.entered.add(initial)
         self.stops.discard(initial)
         return None, initial, "create", self.at.get(initial), self.evidence(initial)
 
     def late(self, known: str) -> Iterator[Step]:
-        """Yield the steps to the stops that the known status does not lead to."""
+        """Yield the steps to the stops that the known status does not reach."""
         ranks = {status: rank(self.dialect, status) for status in self.dialect.stamps}
         missed = [stop for stop in self.stops if not reaches(self.dialect, known, stop)]
         missed += [gap for gap in self.implied if not reaches(self.dialect, known, gap)]
@@ -456,7 +456,7 @@ class Journey:
             yield from self.leg(max(below, key=ranks.__getitem__), stop)
 
     def steps(self, known: str | None) -> Iterator[Step]:
-        """Yield every step from the known status, or from birth, to the present one."""
+        """Yield every step from the known status, or from creation, to the present one."""
         if known is None:
             known = self.dialect.initial
             yield self.birth()
@@ -469,7 +469,7 @@ class Journey:
 
 @dataclass
 class History:
-    """What is known of one batch: first and last values, highest counts, status, and what was emitted."""
+    """The state of one batch: first and last values, highest counts, status, and emitted transitions."""
 
     dialect: Dialect
     known: str | None = None
@@ -493,7 +493,7 @@ class History:
         return kept
 
     def is_below(self, fields: Wire) -> bool:
-        """Tell whether the row says nothing that is not known already."""
+        """Return whether the row has no new value."""
         facts = [name for name in (*LATER_STAMPS, *FILES) if is_set(fields[name])]
         counts = [name for name in (COMPLETED, FAILED) if is_set(fields[name])]
         return (
@@ -503,11 +503,11 @@ class History:
         )
 
     def way(self, fields: Wire, seen_at: float | None) -> tuple[str, str]:
-        """Return code and severity of what the way from the known status to the row's brings."""
+        """Return code and severity of the step from the known status to that of the row."""
         known, status = self.known, known_status(fields, self.dialect)
         if status is None or known is None:
             return "H501", "off"
-        # On a cycle a status that was never entered is news, even if no stamp says so.
+        # On a cycle a status that was never entered is new, even without a timestamp.
         late = seen_at is not None and self.last_seen_at is not None and seen_at < self.last_seen_at
         news = not late and reaches(self.dialect, known, status) and status not in self.entered
         before = reaches(self.dialect, status, known) and not news
@@ -527,7 +527,7 @@ class History:
         return {name for name in known if fields[name] not in (self.first[name], self.last.get(name, BAD))}
 
     def has_grown(self, fields: Wire) -> bool:
-        """Tell whether more is counted, other errors are named or stamps are new since the last row."""
+        """Return whether a count is higher, errors differ or timestamps are new since the last row."""
         counts = [name for name in COUNTS if is_set(fields[name]) and name in self.last]
         stamps = [name for name in LATER_STAMPS if is_set(fields[name]) and name not in self.first]
         return (
@@ -537,7 +537,7 @@ class History:
         )
 
     def judge(self, fields: Wire, way: tuple[str, str]) -> list[Finding]:
-        """Judge H501 to H508 against what was known before the row."""
+        """Return the findings of H501 to H508 against the state before the row."""
         identity = {name for name in self.changed(fields, IDENTITY) if fields[name] is not None}
         stamps, files = self.changed(fields, LATER_STAMPS), self.changed(fields, FILES)
         counts = {name for name in self.changed(fields, [TOTAL]) if fields[name] is not None}
@@ -556,7 +556,7 @@ class History:
         return sorted(lowered(breaches, self.dialect), key=lambda finding: finding[0])
 
     def learn(self, fields: Wire, *, stale: bool) -> None:
-        """Keep first values, and of a live row last values and highest counts."""
+        """Store first values, and unless the row is stale its last values and highest counts."""
         for name in IDENTITY if stale else (*IDENTITY, *LATER_STAMPS, *FILES, TOTAL):
             if is_set(fields[name]) and (name != TOTAL or fields[name] > 0):
                 self.first.setdefault(name, fields[name])
@@ -569,7 +569,7 @@ class History:
                 self.highest[name] = max(self.highest[name], fields[name])
 
     def observe(self, fields: Wire, seen_at: float | None) -> tuple[list[Finding], list[BatchUpdate]]:
-        """Fold one row: judge it, learn from it and move along it."""
+        """Fold one row; return its findings and transitions."""
         status, way = known_status(fields, self.dialect), self.way(fields, seen_at)
         findings = self.judge(fields, way)
         changes: list[BatchUpdate] = []
@@ -591,7 +591,7 @@ class History:
 
 
 def read_row(row: Row, table: Dialect, skew_s: float) -> tuple[dict[str, Any], list[Finding] | None]:
-    """Read a row and judge it alone; None, and only null fields, if it is unreadable."""
+    """Return the fields of a row and its own findings; only null fields and None if it is unreadable."""
     if all(row[0].get(name) is None for name in ("id", "status", "created_at")):
         return read({}, table), None
     fields = read(row[0], table)
@@ -600,10 +600,10 @@ def read_row(row: Row, table: Dialect, skew_s: float) -> tuple[dict[str, Any], l
 
 def judge(rows: Sequence[Row], dialect: str = "openai", *, skew_s: float = 60) -> list[list[Finding] | None]:
     """
-    Return the findings of every row as the auditor has them, in rule order; None for an unreadable row.
+    Return the findings of every row in an audit, in rule order; None for an unreadable row.
 
     Args:
-        rows: Wire objects and when each was observed, in place order; batches may be mixed.
+        rows: Wire objects and their times of observation, in place order; batches may be mixed.
     """
     table = DIALECTS[dialect]
     judged = [read_row(row, table, skew_s) for row in rows]
@@ -626,10 +626,10 @@ def fold(
     rows: Sequence[Row], dialect: str = "openai"
 ) -> tuple[list[list[Finding] | None], list[list[BatchUpdate]], str | None]:
     """
-    Return findings and transitions of every row as a monitor of one batch has them, and the known status.
+    Return findings and transitions of every row in a monitor of one batch, and the last known status.
 
     Args:
-        rows: Wire objects and when each was observed, as they come; one without readable id is judged alone.
+        rows: Wire objects and their times of observation, in order; one without readable id is judged alone.
     """
     history = History(DIALECTS[dialect])
     judged: list[list[Finding] | None] = []

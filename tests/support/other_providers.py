@@ -1,4 +1,4 @@
-"""An object of each provider whose dialect has a map."""
+"""A batch object of each provider whose dialect maps its fields."""
 
 ANTHROPIC = {
     "id": "msgbatch_1",

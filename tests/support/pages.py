@@ -1,4 +1,4 @@
-"""Logs whose reports are looked at: one that has everything, and ids that would like to be more than text."""
+"""Logs for tests of reports: a log with every kind of finding, and hostile ids."""
 
 from typing import Any, Final
 
@@ -18,7 +18,7 @@ HOSTILE: Final = (
 
 
 def whole_log() -> list[Any]:
-    """Return a log with every severity, an illegal move, a tolerated step, hostile ids and clean batches."""
+    """Return a log with every severity, an illegal transition, a tolerated step, hostile ids and clean batches."""
     batches: list[Any] = [*seen("vpzcp", id="left"), *seen("vpf", id="tolerated", errors=None)]
     batches += [snap("vpzc", id=f"clean{number}") for number in range(5)]
     batches += [snap("vpzc", id=each, output_file_id=None) for each in HOSTILE]

@@ -1,4 +1,4 @@
-"""Paths of the checkout, and of the shared files that lie beside it."""
+"""Paths of the checkout, and of the shared files beside it."""
 
 import os
 from pathlib import Path

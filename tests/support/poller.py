@@ -9,7 +9,7 @@ LIFE = seen("vpzc")
 
 
 class Poller:
-    """A monitor on a journal, and what its hook heard."""
+    """A monitor on a journal, and the keys that its hook received."""
 
     def __init__(self, journal: Any) -> None:
         """Register the hook."""
@@ -18,7 +18,7 @@ class Poller:
         self.monitor.on(name="h")(lambda transition: self.heard.append(transition.key))
 
     def polled(self, number: int) -> bool:
-        """Observe the whole life of a batch; False if the journal could not be written."""
+        """Observe the whole life of a batch; return False if the journal could not be written."""
         try:
             for row in LIFE:
                 self.monitor.observe(row | {"id": f"batch_{number}"})

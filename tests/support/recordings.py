@@ -1,4 +1,4 @@
-"""Recorded lives of real servers, which lie in the shared folder, and how they differ from OpenAI."""
+"""Recorded lives of real servers, which are in the shared folder, and their deviations from OpenAI."""
 
 import json
 
@@ -13,7 +13,7 @@ CALLS = {"create", "retrieve", "cancel", "list"}
 
 @attrs.frozen(kw_only=True)
 class Server:
-    """What the recordings' README says of a server, and what that is called."""
+    """A recorded server: its file, dialect, statuses, steps and deviations."""
 
     file: str
     dialect: str
@@ -33,7 +33,7 @@ SERVERS = [
         steps="""scheduling > validating, validating > in_progress, in_progress > finalizing, finalizing > completed,
                  in_progress > cancelling, cancelling > finalizing, finalizing > cancelled,
                  scheduling ? cancelling, cancelling > cancelled, scheduling ? failed, validating > failed""",
-        # scheduling; both stamps of the way through finalizing; counts that come late; cancelling > finalizing.
+        # The status scheduling; both timestamps of the path through finalizing; late counts; cancelling > finalizing.
         deviations={"S004": "error", "P102": "error", "C304": "note", "H501": "error"},
         ends={"completed": 14, "failed": 5, "cancelled": 3},
     ),
@@ -43,7 +43,7 @@ SERVERS = [
         statuses="validating in_progress completed failed cancelling cancelled",
         steps="""validating > in_progress, in_progress > completed, in_progress > cancelling,
                  cancelling > cancelled, validating ? cancelling, validating ? failed""",
-        # Never in_progress_at, finalizing_at or expires_at; counts that come late; file ids while in progress.
+        # It never sets in_progress_at, finalizing_at or expires_at; counts come late, file ids while in progress.
         deviations={
             "P101": "error",
             "P103": "error",
@@ -60,7 +60,7 @@ SERVERS = [
         statuses="validating completed failed cancelled",
         steps="""validating > in_progress, in_progress > finalizing, finalizing > completed,
                  validating > cancelling, cancelling > cancelled, finalizing > failed""",
-        # It fills in the stamps of all that comes before failed, finalizing among them.
+        # It sets the timestamps of all statuses before failed, including finalizing.
         deviations={"P102": "warning"},
         ends={"completed": 8, "failed": 1, "cancelled": 1},
     ),
@@ -69,7 +69,7 @@ each_server = pytest.mark.parametrize("server", SERVERS, ids=lambda server: serv
 
 
 def lines(server):
-    """Return the lines of a recording; skip the test if it is not there."""
+    """Return the lines of a recording; skip the test if the file is absent."""
     path = RECORDINGS / server.file
     if not path.exists():
         pytest.skip(f"{path} is not there; BATCHFSM_SHARED says where else to look")
@@ -78,5 +78,5 @@ def lines(server):
 
 
 def of_batches(server):
-    """Return the lines that tell of batches."""
+    """Return the lines that record batches."""
     return [line for line in lines(server) if line["call"] in CALLS]

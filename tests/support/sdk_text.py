@@ -50,12 +50,12 @@ FAILED = WIRE | {
 
 
 def bare(value: object) -> str:
-    """Print a scalar as Kotlin and Dart do, without quotes."""
+    """Return a scalar as Kotlin and Dart print it, without quotes."""
     return "null" if value is None else str(value)
 
 
 def kotlin(wire: Mapping[str, Any]) -> str:
-    """Print what openai-kotlin's data class prints; it has no `object`."""
+    """Return the text of openai-kotlin's data class, which has no `object`."""
     wrappers = {
         "id": "BatchId(id={})",
         "endpoint": "Endpoint(path={})",
@@ -86,7 +86,7 @@ def kotlin(wire: Mapping[str, Any]) -> str:
 
 
 def kotlin_entry(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Put openai-kotlin's `type` in its place."""
+    """Return an entry of `errors` with openai-kotlin's `type` in its place."""
     return {
         "code": entry["code"],
         "message": entry["message"],
@@ -97,7 +97,7 @@ def kotlin_entry(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def dart(wire: Mapping[str, Any], *, as_map: bool = False) -> str:
-    """Print what openai_flutter_sdk's `toString()` prints, or what `toJson().toString()` does."""
+    """Return the text of openai_flutter_sdk's `toString()`, or of `toJson().toString()`."""
     printed = {name: bare(value) for name, value in wire.items()}
     if wire["errors"]:
         entries = ", ".join(
@@ -116,7 +116,7 @@ def dart(wire: Mapping[str, Any], *, as_map: bool = False) -> str:
 
 
 def go(wire: Mapping[str, Any]) -> str:
-    """Print what `%+v` prints of oaiapi-go's struct: all but seven fields are pointers."""
+    """Return the text of oaiapi-go's struct with `%+v`: all but seven fields are pointers."""
     plain = ("id", "object", "endpoint", "input_file_id", "completion_window", "status", "created_at")
     printed = {
         name: value if name in plain else "<nil>" if value is None else "0xc00001a0f8" for name, value in wire.items()
@@ -125,17 +125,17 @@ def go(wire: Mapping[str, Any]) -> str:
 
 
 def python(wire: Mapping[str, Any]) -> str:
-    """Print what openai-python prints."""
+    """Return the text of openai-python."""
     return repr(Batch.construct(**wire))
 
 
 def node(wire: Mapping[str, Any]) -> str:
-    """Print what `console.log` prints, but for the depth at which it stops."""
+    """Return the text of `console.log`, without its limit on depth."""
     return "{\n" + ",\n".join(f"  {name}: {inspected(value)}" for name, value in wire.items()) + "\n}"
 
 
 def inspected(value: object) -> str:
-    """Print a value as `util.inspect` does."""
+    """Return a value as `util.inspect` prints it."""
     if isinstance(value, dict):
         return "{ " + ", ".join(f"{k}: {inspected(v)}" for k, v in value.items()) + " }" if value else "{}"
     if isinstance(value, list):
@@ -144,7 +144,7 @@ def inspected(value: object) -> str:
 
 
 def java(wire: Mapping[str, Any]) -> str:
-    """Print what openai-java's `toString()` prints: required fields, then the others by name, absent ones as nothing."""
+    """Return the text of openai-java's `toString()`: required fields, then the others by name, without absent ones."""
 
     def show(kind: str, fields: Mapping[str, object]) -> str:
         texts = [f"{name}={'' if value is None else value}" for name, value in fields.items()]
@@ -167,13 +167,13 @@ def java(wire: Mapping[str, Any]) -> str:
 
 
 def ruby_text(text: str) -> str:
-    """Print a string as Ruby does."""
+    """Return a string as Ruby prints it."""
     escaped = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\x1b": "\\e", "#": "\\#"}
     return '"' + "".join(escaped.get(each, each) for each in text) + '"'
 
 
 def ruby(wire: object) -> str:
-    """Print what `inspect` prints of a hash with text keys, before Ruby 3.4."""
+    """Return the text of `inspect` of a hash with text keys, before Ruby 3.4."""
     if isinstance(wire, Mapping):
         return "{" + ", ".join(f"{ruby_text(name)}=>{ruby(value)}" for name, value in wire.items()) + "}"
     if isinstance(wire, list):
@@ -182,7 +182,7 @@ def ruby(wire: object) -> str:
 
 
 def rust(wire: Mapping[str, Any], name: str = "Batch") -> str:
-    """Print what `{:?}` prints of async-openai's struct."""
+    """Return the text of async-openai's struct with `{:?}`."""
     plain = (
         "id",
         "object",
@@ -203,7 +203,7 @@ def rust(wire: Mapping[str, Any], name: str = "Batch") -> str:
 
 
 def rust_value(name: str, value: object) -> str:
-    """Print one value as Rust does."""
+    """Return a value as Rust prints it."""
     if value is None:
         return "None"
     if name == "status" and value in get_args(Status):
@@ -218,7 +218,7 @@ def rust_value(name: str, value: object) -> str:
 
 
 def rust_text(text: str) -> str:
-    """Print a string as Rust does."""
+    """Return a string as Rust prints it."""
     escaped = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\x1b": "\\u{1b}", "\0": "\\0"}
     return '"' + "".join(escaped.get(each, each) for each in text) + '"'
 
@@ -238,7 +238,7 @@ PAGES: dict[str, tuple[str, str]] = {
 
 
 def printed_list(form: str, wires: Sequence[Mapping[str, Any]], *, page: bool = False) -> str:
-    """Print a list of batches, or a page of them."""
+    """Return a list of batches, or a page of them, as text."""
     before, behind = PAGES[form] if page else ("[", "]")
     return before + SEPARATORS[form].join(map(PRINTERS[form], wires)) + behind
 

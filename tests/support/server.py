@@ -15,7 +15,7 @@ from support.notation import CREATED, seconds, snap
 SELF = [
     sys.executable,
     "-c",
-    # Who begins the tests in the background may have told all processes to ignore interrupts.
+    # The tests may be started in the background by a shell that makes processes ignore interrupts.
     "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from batchfsm.__main__ import main; main()",
 ]
 """The command, in a process of its own that can be interrupted."""
@@ -25,7 +25,7 @@ HTTPX = importlib.import_module("httpx2" if int(openai.VERSION.split(".")[0]) >=
 
 
 def raises(make):
-    """Return a fault that the transport raises."""
+    """Return a fault that raises the exception of `make`."""
 
     def fault(_):
         raise make()
@@ -62,7 +62,7 @@ FAULTS = {
 
 
 class Clock:
-    """Time that passes only by sleeping."""
+    """A clock that advances only by sleeping."""
 
     def __init__(self, now=float(CREATED)):
         self.now = now
@@ -75,24 +75,24 @@ class Clock:
     time = __call__
 
     def sleep(self, seconds):
-        """Let time pass at once."""
+        """Advance the clock without waiting."""
         self.naps.append(seconds)
         self.now += seconds
 
     async def asleep(self, seconds):
-        """Let time pass at once."""
+        """Advance the clock without waiting."""
         self.sleep(seconds)
 
 
 class Life:
-    """A batch that goes along a path, a status at each second of `at`; `seconds(path)` by default."""
+    """A batch that goes along a path and enters a status at each second of `at`; `seconds(path)` by default."""
 
     def __init__(self, path, *, batch_id="batch_1", at=None, born_at=CREATED, **changes):
         self.path, self.batch_id, self.born_at, self.changes = path, batch_id, born_at, changes
         self.at = seconds(path) if at is None else list(at)
 
     def seen(self, now):
-        """Return the object that a client gets at a time; None before it was made."""
+        """Return the batch object at a time; None before its creation."""
         entered = [second for second in self.at if self.born_at + second <= now]
         if not entered:
             return None
@@ -103,7 +103,7 @@ class Life:
 
 
 class Server:
-    """Answers requests as OpenAI does; `faults` and `list_faults` are taken one a request; None is a good answer."""
+    """Answers requests as OpenAI does; each request takes one entry of the fault lists, where None is no fault."""
 
     def __init__(self, *lives, clock, faults=(), list_faults=()):
         self.lives = {life.batch_id: life for life in lives}
@@ -112,7 +112,7 @@ class Server:
         self.requests = []
 
     def answer(self, method, url):
-        """Return `(status, headers, body)`, or raise what the transport raises."""
+        """Return `(status, headers, body)`, or raise the exception of a transport."""
         parts = urlsplit(url)
         self.requests.append(parts.path.rpartition("/v1")[2] or parts.path)
         *_, name = parts.path.split("/")
@@ -143,7 +143,7 @@ class Server:
         return HTTPX.Response(status, headers={"content-type": "application/json"} | headers, content=body)
 
     def client(self, **options):
-        """Return a plain openai client of this server."""
+        """Return a sync openai client of this server."""
         http = HTTPX.Client(transport=HTTPX.MockTransport(self._respond))
         return openai.OpenAI(api_key="sk-none", max_retries=0, http_client=http, **options)
 
@@ -151,7 +151,7 @@ class Server:
         """Return an async openai client of this server."""
 
         async def respond(request):
-            """Answer."""
+            """Return the response of the server."""
             return self._respond(request)
 
         http = HTTPX.AsyncClient(transport=HTTPX.MockTransport(respond))
@@ -159,12 +159,12 @@ class Server:
 
     @contextmanager
     def served(self):
-        """Answer on loopback; yields the base URL."""
+        """Serve on loopback; yield the base URL."""
         server = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self):
-                """Answer; http.server calls it so."""
+                """Answer a GET request."""
                 status, headers, body = server.answer("GET", self.path)
                 payload = body.encode()
                 self.send_response(status)
@@ -176,7 +176,7 @@ class Server:
                 self.wfile.write(payload)
 
             def log_message(self, *_):
-                """Say nothing."""
+                """Log nothing."""
 
         listening = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         thread = threading.Thread(target=listening.serve_forever, args=(0.01,), daemon=True)

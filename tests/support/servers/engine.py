@@ -1,4 +1,4 @@
-"""A model server that says hello to everybody: what a batch server sends its requests to."""
+"""A model server that answers each chat with hello; batch servers send their requests to it."""
 
 import json
 from http.server import BaseHTTPRequestHandler
@@ -7,19 +7,19 @@ MODEL = "stub-model"
 
 
 class Engine(BaseHTTPRequestHandler):
-    """Lists one model, and completes every chat."""
+    """Lists one model, and completes each chat."""
 
     protocol_version = "HTTP/1.1"
 
     def log_message(self, *_):
-        """Say nothing."""
+        """Log nothing."""
 
-    def do_GET(self):  # As the standard library calls it.
-        """List the one model; anything else is well."""
+    def do_GET(self):  # The name is that of the standard library.
+        """Answer any GET request with the list of the one model."""
         self.answer({"object": "list", "data": [{"id": MODEL, "object": "model", "created": 0, "owned_by": "nobody"}]})
 
     def do_POST(self):
-        """Complete a chat."""
+        """Answer any POST request with a completed chat."""
         self.rfile.read(int(self.headers.get("content-length", 0)))
         message = {"role": "assistant", "content": "hello"}
         self.answer(
@@ -34,7 +34,7 @@ class Engine(BaseHTTPRequestHandler):
         )
 
     def answer(self, found):
-        """Send JSON."""
+        """Send a value as JSON."""
         body = json.dumps(found).encode()
         self.send_response(200)
         self.send_header("content-type", "application/json")

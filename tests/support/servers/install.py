@@ -1,8 +1,8 @@
 """
-Install the real servers of batches that the tests of `conform` talk to: `python tests/support/servers/install.py`.
+Install the real batch servers for the tests of `conform`: `python tests/support/servers/install.py`.
 
-They go into the directory that `BATCHFSM_SERVERS` names, each in an environment of its own. uv is used if it is there,
-else pip, which takes ten times as long.
+Each has an environment of its own in the directory that `BATCHFSM_SERVERS` names. The script uses uv if it is
+installed, else pip, which takes ten times as long.
 """
 
 import os
@@ -32,13 +32,13 @@ def interpreter(name):
 
 def install(package, directory):
     """
-    Install a server below a directory unless it is there and starts.
+    Install a server below a directory unless it is there already.
 
     Returns:
         The directory of its commands.
 
     Raises:
-        NotInstalledError: If its interpreter is absent or its packages cannot be had.
+        NotInstalledError: If its interpreter is absent or its packages cannot be installed.
     """
     home = directory / package.replace("==", "-")
     if not ((home / "ready").exists() and (home / "bin" / "python").exists()):
@@ -69,4 +69,4 @@ if __name__ == "__main__":
         try:
             sys.stdout.write(f"{install(server, Path(os.environ['BATCHFSM_SERVERS']))}\n")
         except NotInstalledError as error:
-            sys.stdout.write(f"{error}\n")  # Its tests are skipped and say so.
+            sys.stdout.write(f"{error}\n")  # The tests of the server are skipped with the same message.

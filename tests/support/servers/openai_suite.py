@@ -1,4 +1,4 @@
-"""The tests that openai-python ships in its source distribution, for a run over the fake API."""
+"""The tests in the source distribution of openai-python, for a run against the fake API."""
 
 import re
 import shutil
@@ -15,7 +15,7 @@ EDITS = ((r"\blimit=0,", "limit=1,"), (r'\bafter="after",', 'after="{after}",'))
 
 
 def run(command, **options):
-    """Run a command; NotInstalledError with the end of its output if it fails."""
+    """Run a command; raise NotInstalledError with the end of its output if it fails."""
     ran = subprocess.run(
         [str(part) for part in command], capture_output=True, text=True, timeout=INSTALL_S_MAX, check=False, **options
     )
@@ -33,7 +33,7 @@ def install_suite(directory):
         The Python of the environment, and the folder of the source.
 
     Raises:
-        NotInstalledError: If the packages cannot be had.
+        NotInstalledError: If the packages cannot be installed.
     """
     home = directory / f"openai-suite-{VERSION}"
     python, source = home / "bin" / "python", home / f"openai-{VERSION}"
@@ -50,7 +50,7 @@ def install_suite(directory):
 
 
 def edited_suite(source, folder, *, after):
-    """Copy the tests to a folder, with the edits; return the paths of the modules."""
+    """Copy the tests to a folder and edit them; return the paths of the modules."""
     shutil.copytree(source / "tests", folder / "tests")
     (folder / "pytest.ini").write_text("[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = session\n")
     paths = [folder / "tests" / "api_resources" / name for name in MODULES]
