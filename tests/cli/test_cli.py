@@ -285,7 +285,7 @@ def test_the_script_is_the_module():
     assert __main__.main == scripts[0].load()
 
 
-# ---------------------------------------------------------------- without its packages
+# ---------------------------------------------------------------- missing packages
 
 BLOCKED = """
 import sys
@@ -302,7 +302,7 @@ main()
 
 @pytest.mark.parametrize("blocked", ["click"])
 def test_what_to_install(blocked):
-    """Without its packages the command says in one line what to install, and ends with exit status 2."""
+    """If its packages are missing, the command prints one line with the packages to install; the exit status is 2."""
     result = subprocess.run(
         [sys.executable, "-c", BLOCKED.format(blocked=[blocked])],
         capture_output=True,
@@ -634,7 +634,7 @@ def test_a_full_disk_leaves_the_file_as_it_was(log, monkeypatch):
     assert ("yesterday", 4) == ((log / "report.txt").read_text(), len(list(log.iterdir())))
 
 
-# ---------------------------------------------------------------- dialects of one's own
+# ---------------------------------------------------------------- user-defined dialects
 
 OWN = "from batchfsm import Dialect\nMINE = Dialect(name='mine', aliases={'Done': 'completed'})\n"
 

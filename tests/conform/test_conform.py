@@ -83,7 +83,7 @@ def test_a_dialect_that_is_none_is_refused():
         carded(dialect="x")
 
 
-# ---------------------------------------------------------------- batches that go otherwise
+# ---------------------------------------------------------------- batches with another end
 
 
 def test_a_batch_that_never_ends_is_not_judged_by_its_end():
@@ -424,7 +424,7 @@ def test_a_cancelled_batch_that_ends_otherwise_is_named():
 
 
 def test_a_cancel_that_reopens_a_batch_is_named():
-    """The check is broken whatever the response to the cancel was."""
+    """The check is broken for any response to the cancel."""
     reopened = []
 
     def change(request, answer):
@@ -495,7 +495,7 @@ def test_a_rule_that_is_broken_shows_its_worst_finding():
     assert "consistent" == card.verdict
 
 
-# ---------------------------------------------------------------- what was looked at
+# ---------------------------------------------------------------- observable rules
 
 
 @pytest.mark.parametrize(
@@ -531,7 +531,7 @@ def test_silence_counts_where_something_was_seen(code, history, expected):
     assert expected is RULES[code].kind.is_observable(late, DIALECTS["openai"])
 
 
-# ---------------------------------------------------------------- the card
+# ---------------------------------------------------------------- the scorecard
 
 
 def test_a_card_without_batches_is_undetermined():
@@ -573,7 +573,7 @@ def test_a_card_is_text_and_json():
     assert ("consistent", "broken") == (card.verdict, card.to_dict()["endpoints"][1]["result"])
 
 
-# ---------------------------------------------------------------- over HTTP, from a shell
+# ---------------------------------------------------------------- the command
 
 
 def ran(*arguments):

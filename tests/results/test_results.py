@@ -161,7 +161,7 @@ def test_a_batch_without_counts():
 
 
 def test_an_empty_input_proves_nothing():
-    """The verdict is `undetermined`, and the report says why."""
+    """The verdict is `undetermined`, and the report has the reason."""
     report = audit_results(b"\n", outputs=b"")
 
     assert ("undetermined", ("the input has no request",)) == (report.verdict, report.incomplete)

@@ -37,7 +37,7 @@ def written(tmp_path, log):
     return str(path)
 
 
-# ---------------------------------------------------------------- any log
+# ---------------------------------------------------------------- random logs
 
 
 def drawn(rnd, ids, statuses):

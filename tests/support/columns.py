@@ -57,7 +57,7 @@ def no_file():
     raise OSError(28, "No space left on device")
 
 
-# ---------------------------------------------------------------- a second reading
+# ---------------------------------------------------------------- expected rows
 
 
 PUBLIC_SEED = 0x9E3779B97F4A7C15

@@ -144,7 +144,7 @@ def race(place: str, notes: str, side: str) -> None:
             print("done", flush=True)  # noqa: T201
 
 
-# ---------------------------------------------------------------- from outside
+# ---------------------------------------------------------------- functions of the tests
 
 
 @attrs.frozen(kw_only=True)

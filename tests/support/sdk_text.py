@@ -46,7 +46,7 @@ FAILED = WIRE | {
 }
 
 
-# ---------------------------------------------------------------- printers: what each language would print
+# ---------------------------------------------------------------- printers, one for each language
 
 
 def bare(value: object) -> str:

@@ -425,7 +425,7 @@ def test_a_body_that_is_no_object_is_refused(body):
 
 
 def test_metadata_at_its_limits_is_kept():
-    """16 pairs, keys of 64 characters, values of 512."""
+    """The limits are 16 pairs, keys of 64 characters and values of 512."""
     metadata = {f"{number:064}": "v" * 512 for number in range(16)}
 
     assert metadata == created(FakeBatchAPI(), GOOD, metadata=metadata)["metadata"]

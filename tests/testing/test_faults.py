@@ -37,7 +37,7 @@ def met(api, fault, **options):
     return retrieve(api)
 
 
-# ---------------------------------------------------------------- what comes
+# ---------------------------------------------------------------- responses
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ def test_a_shifted_list_shows_the_last_one_again(api):
     assert 400 == ask(api, "GET", "batches", after="none")[0]
 
 
-# ---------------------------------------------------------------- which rule sees it
+# ---------------------------------------------------------------- rules
 
 
 def polled(api, fault):
@@ -223,7 +223,7 @@ def test_every_fault_says_what_it_is():
         )  # The latter two are tested in test_list_faults.
 
 
-# ---------------------------------------------------------------- whom it meets
+# ---------------------------------------------------------------- affected requests
 
 
 def statuses(api, count, path="batches"):

@@ -56,7 +56,7 @@ def said(connection, method, path, body=None, headers=None):
 
 
 def test_the_whole_life_of_a_batch_over_http(api, client):
-    """Upload, create, poll, list, download."""
+    """The client uploads a file, creates, polls and lists the batch, and downloads the results."""
     uploaded = client.files.create(file=("in.jsonl", lines("one", "bad", "three")), purpose="batch")
     batch = client.batches.create(input_file_id=uploaded.id, **CREATE)
     seen = [batch]
@@ -228,7 +228,7 @@ def test_a_connection_that_its_client_has_reset_is_cut_without_a_word():
         http_server.server_close()
 
 
-# ---------------------------------------------------------------- control from outside
+# ---------------------------------------------------------------- control by other processes
 
 
 def test_another_process_moves_the_time(api, wire):

@@ -156,7 +156,7 @@ def test_a_life_can_be_written_down():
     assert life == Timeline(entries=(("validating", 5),))
 
 
-# ---------------------------------------------------------------- the door of the room
+# ---------------------------------------------------------------- public names
 
 
 def test_public_names_are_what_the_room_has():

@@ -221,7 +221,7 @@ def test_a_negative_wait_for_results_is_refused():
         watch("batch_1", source=Scripted(snap("v")), results_wait_s=-1)
 
 
-# ---------------------------------------------------------------- failures alike
+# ---------------------------------------------------------------- repeated failures
 
 
 def test_failures_alike_are_counted_and_not_repeated():

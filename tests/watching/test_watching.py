@@ -106,7 +106,7 @@ def fetched(clock, *responses, ids=("batch_1",), **options):
 END = {"batch_1": snap("vpzc")}
 
 
-# ---------------------------------------------------------------- the way of a watch
+# ---------------------------------------------------------------- the course of a watch
 
 
 @pytest.mark.parametrize("path", ["vf", "vpzc", "vpze", "vpgx", "vgx"])
@@ -216,7 +216,7 @@ def test_azure_is_read_in_its_dialect(clock):
     assert words("vpzc") == targets(watch(client, "batch_1", clock=clock, sleep=clock.sleep))
 
 
-# ---------------------------------------------------------------- what is wrong use
+# ---------------------------------------------------------------- wrong arguments
 
 
 @pytest.mark.parametrize(
@@ -252,7 +252,7 @@ def test_wrong_use_fails_at_once(clock, call, error, said):
     assert said == str(caught.value)
 
 
-# ---------------------------------------------------------------- transport errors are no observations
+# ---------------------------------------------------------------- transport errors
 
 
 @pytest.mark.parametrize("name", FAULTS)
@@ -364,7 +364,7 @@ def test_a_client_that_only_parses_will_do(clock):
     assert () == targets(watch(Client(), clock=clock, sleep=clock.sleep))
 
 
-# ---------------------------------------------------------------- gone, fatal
+# ---------------------------------------------------------------- dropped batches
 
 
 def test_a_batch_is_gone_after_three_404_in_a_row(clock):
@@ -452,7 +452,7 @@ def test_errors_can_be_pickled():
     assert str(error) == str(again.errors[0])
 
 
-# ---------------------------------------------------------------- the time is up
+# ---------------------------------------------------------------- time-outs
 
 
 def test_when_the_time_is_up_it_says_what_is_open(clock):
@@ -561,7 +561,7 @@ def test_what_has_taken_longer_than_the_delay_is_not_waited_for(clock):
     assert [] == clock.naps
 
 
-# ---------------------------------------------------------------- stalled
+# ---------------------------------------------------------------- stalled batches
 
 
 def test_a_batch_that_stands_still_is_told_of_once(clock):
@@ -607,7 +607,7 @@ def test_an_overdue_batch_is_stalled_at_once(clock):
     assert [True] == [stalled.is_overdue for stalled in told]
 
 
-# ---------------------------------------------------------------- sweeps
+# ---------------------------------------------------------------- polls of the list
 
 
 def many(number, path="vpzc", **options):
@@ -1000,7 +1000,7 @@ def test_an_answer_that_is_no_page_is_no_sweep(clock, page):
     assert 2 == len(server.requests)
 
 
-# ---------------------------------------------------------------- what is asked of a client
+# ---------------------------------------------------------------- requirements of a client
 
 
 @pytest.mark.parametrize(
@@ -1054,7 +1054,7 @@ def test_without_an_openai_client_the_command_line_says_what_to_install(monkeypa
         openai_client.connect(api_key="sk-none", base_url=None)
 
 
-# ---------------------------------------------------------------- the one-method seam
+# ---------------------------------------------------------------- sources
 
 
 def test_a_source_needs_no_sdk(clock):
@@ -1137,7 +1137,7 @@ def test_a_time_of_observation_that_a_source_gives_is_kept(clock):
     assert CREATED + 5 == last.observed_at
 
 
-# ---------------------------------------------------------------- hooks that raise, illegal moves
+# ---------------------------------------------------------------- hooks that raise, illegal transitions
 
 
 def test_a_hook_that_raises_stops_nothing(clock):
@@ -1505,7 +1505,7 @@ SECRET = "sk-proj-do-not-tell"  # The test searches the logs and errors for it.
     ],
 )
 def test_no_key_reaches_a_log_or_an_error(clock, caplog, fault, tmp_path):
-    """Neither a server's echo of the key nor metadata reaches them, either."""
+    """A server's echo of the key and the metadata are left out, too."""
     caplog.set_level(logging.DEBUG, "batchfsm")
     told, log = [], tmp_path / "log"
     server = Server(Life("vpzc", metadata={"owner": "Q-PRIVATE"}), clock=clock, faults=[fault])

@@ -43,7 +43,7 @@ def news(batch_id="batch_1", event="batch.completed"):
     return json.dumps({"id": "evt_1", "object": "event", "created_at": NOW, "type": event, "data": {"id": batch_id}})
 
 
-# ---------------------------------------------------------------- whom to believe
+# ---------------------------------------------------------------- signatures
 
 
 def test_the_vector_of_openais_sdks_is_believed():
@@ -229,7 +229,7 @@ def test_the_oldest_id_is_forgotten(monkeypatch):
     assert [True, True, True, False, True] == [hints.add(hint(number)) for number in (1, 2, 3, 3, 1)]
 
 
-# ---------------------------------------------------------------- a watch that is told
+# ---------------------------------------------------------------- a watch with hints
 
 SLOW = Schedule(delay_s_min=900, delay_s_max=900, jitter=0)
 
