@@ -2,7 +2,7 @@
 Pollers that can be killed: processes with a journal that observe made-up batches and note the calls of their hooks.
 
 `PYTHONPATH=tests python -m support.crashing poll PLACE NOTES LAST` continues the journal until batch LAST has ended.
-`PYTHONPATH=tests python -m support.crashing race PLACE NOTES SIDE` observes one batch for each number on standard input.
+`PYTHONPATH=tests python -m support.crashing race PLACE NOTES SIDE` observes a batch for each number on standard input.
 `PYTHONPATH=tests python -m support.crashing defer PLACE NOTES LAST` observes batches with hooks as procrastinate jobs.
 `PYTHONPATH=tests python -m support.crashing work PLACE NOTES 0` calls those hooks as a worker.
 """
