@@ -6,6 +6,7 @@ A new command is a module `batchfsm/cli/NAME.py` with a click command called `co
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from importlib import import_module
 from types import MappingProxyType
@@ -55,7 +56,10 @@ class CommandGroup(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; an error that stops it is one line on standard error and exit status 2."""
         with handle_errors():
-            return super().invoke(ctx)
+            try:
+                return super().invoke(ctx)
+            finally:
+                sys.stdout.flush()  # A closed pipe is an error here; when Python exits, it would be a traceback.
 
 
 @click.group(

@@ -140,6 +140,7 @@ def test_what_stops_a_command_is_one_line(arguments, said, log):
         ["audit", "good.jsonl", "--skew", "-1"],
         ["audit", "good.jsonl", "--skew", "nan"],
         ["audit", "good.jsonl", "--verbose"],
+        ["audit", "good.jsonl", "--allow-unreadable", "many"],
         ["diagram", "--format", "svgz"],
         ["timeline"],
         ["frobnicate"],

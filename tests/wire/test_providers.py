@@ -17,6 +17,7 @@ from batchfsm.errors import DefinitionError
 from batchfsm.sql import query
 from batchfsm.sql.schema import Table
 from batchfsm.testing import Scenario
+from batchfsm.wire import translation
 from support.dialects import DIALECTS as OPENAI_SHAPED
 from support.other_providers import ANTHROPIC, BEDROCK, ENDED, FIREWORKS, GEMINI, MISTRAL, OBJECTS, TOGETHER
 from support.paths import SHARED
@@ -157,6 +158,24 @@ def test_a_value_in_the_place_of_an_object_is_kept():
     found = parse(GEMINI | {"dest": "odd"}, dialect="gemini")
 
     assert "odd" == found.extra["dest"]
+
+
+def test_an_inner_value_in_the_place_of_an_object_is_kept():
+    """Its path is the key; the counts that would be in it are unknown."""
+    found = copy.deepcopy(GEMINI)
+    found["metadata"]["batchStats"] = "odd"
+    snapshot = parse(found, dialect="gemini")
+
+    assert ("odd", None) == (snapshot.extra["metadata.batchStats"], snapshot.request_counts)
+
+
+def test_a_full_table_of_shapes_reads_all_the_same(monkeypatch):
+    """An object that the table does not hold is taken apart anew."""
+    monkeypatch.setattr(translation, "_SHAPES_MAX", 0)
+    odd = ENDED | {"a_new_key": 1}
+
+    assert parse(ENDED, dialect="anthropic") == parse(ENDED, dialect="anthropic")
+    assert 1 == parse(odd, dialect="anthropic").extra["a_new_key"]
 
 
 @pytest.mark.parametrize("name", PROVIDERS)
