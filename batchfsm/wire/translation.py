@@ -55,8 +55,8 @@ class Translator:
             for key in outer:
                 tree = tree.setdefault(key, {})
             tree[last] = leaf
-        self._single = {name: paths[0] for name, paths in wire.fields.items() if len(paths) == 1}
         self._several = {name: paths for name, paths in wire.fields.items() if len(paths) > 1 or "." in paths[0]}
+        self._single = {name: paths[0] for name, paths in wire.fields.items() if name not in self._several}
         self._counts = [(name, wire.counts.get(name, ())) for name in COUNT_FIELDS] if wire.counts else []
 
     def is_marked(self, found: Mapping[Any, Any]) -> bool:

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
@@ -589,6 +590,16 @@ def test_a_worker_without_rows():
     assert [] == list(
         check_partition(iter([]), pickled((pickled(get_dialect("openai")), None, 60.0, 10**9, 0, (), ())))
     )
+
+
+def test_a_file_of_another_format_is_refused(tmp_path):
+    """Its one sentence comes before any worker begins."""
+    path = tmp_path / "log.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("log.jsonl", "{}")
+
+    with pytest.raises(SourceError, match="zip"):
+        splits.find_files([str(path)])
 
 
 def test_shares():

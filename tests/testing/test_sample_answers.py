@@ -21,14 +21,23 @@ TYPES = {
     "/v1/moderations": openai.types.ModerationCreateResponse,
     "/v1/images/generations": openai.types.ImagesResponse,
     "/v1/images/edits": openai.types.ImagesResponse,
-    "/v1/videos": openai.types.Video,
+    "/v1/videos": getattr(openai.types, "Video", None),
 }
+"""The type of each endpoint's objects; None if this openai has none."""
+
 NAMES = ("model", "messages", "input", "prompt", "dimensions", "n")
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["role", "content", "x"]), inner),
     max_leaves=6,
 )
+
+
+def type_of(endpoint):
+    """Return the type of an endpoint's objects; skip the test if this openai has none."""
+    if TYPES[endpoint] is None:
+        pytest.skip(f"openai {openai.__version__} has no type for {endpoint}")
+    return TYPES[endpoint]
 
 
 def answer(endpoint, **body):
@@ -47,7 +56,7 @@ def test_every_endpoint_has_an_answer():
 def test_an_answer_is_an_object_of_the_endpoints_type(endpoint, body):
     """Openai's model validates it and declares each of its fields; equal requests have equal responses."""
     found = sample_answer(endpoint, body, "a", 5)
-    model = TYPES[endpoint].model_validate(found)
+    model = type_of(endpoint).model_validate(found)
 
     assert set() == set(model.model_extra or {})
     assert found == json.loads(json.dumps(found)) == sample_answer(endpoint, body, "a", 5)
@@ -63,7 +72,7 @@ def test_the_output_file_holds_such_answers(endpoint):
         batch = client.batches.create(endpoint=endpoint, **fields)
         row = json.loads(client.files.content(client.batches.retrieve(batch.id).output_file_id).text)
 
-    TYPES[endpoint].model_validate(row["response"]["body"])
+    type_of(endpoint).model_validate(row["response"]["body"])
 
 
 @pytest.mark.parametrize(
