@@ -54,7 +54,7 @@ FAULTS = {
     "null at 200": (200, {}, "null"),
     "a list at 200": (200, {}, "[]"),
     "not UTF-8": (200, {}, "caf\udce9".encode("utf-8", "surrogateescape")),
-    "another batch": (200, {}, json.dumps(snap("vpzc", id="batch_9"))),
+    "another batch": (200, {}, json.dumps(snap("vpzc", id="batch_other"))),
     "no id": (200, {}, json.dumps(snap("vpzc", id=None))),
     "404": (404, {}, "{}"),
 }  # fmt: skip
