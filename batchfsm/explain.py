@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from textwrap import fill
-from typing import Final
+from typing import Final, Protocol
 
 import attrs
 
@@ -15,9 +15,10 @@ from batchfsm.diagram import StepCount
 from batchfsm.dialects import DIALECTS, Dialect
 from batchfsm.escapes import printable
 from batchfsm.history import BatchRecord, BatchTimeline, Fold
+from batchfsm.lifecycle import Severity
 from batchfsm.logs import Record, UnreadableEntry
 from batchfsm.route import Transition
-from batchfsm.rules import HEALTHY, RULES, Rule
+from batchfsm.rules import HEALTHY, NamedRule, Rule
 from batchfsm.snapshot import Snapshot
 from batchfsm.topology import topology
 from batchfsm.wire import reader
@@ -31,8 +32,35 @@ _DAYS_LONG: Final = 1000
 _UNSAID: Final = re.compile(r"[^\w .-]", re.ASCII)
 
 
-def rule_page(rule: Rule, *, width: int = WIDTH) -> str:
-    """Return the page of a rule as text: its meaning, evidence, an example and the remedy."""
+class ExplainedRule(NamedRule, Protocol):
+    """A rule of any catalog, with the texts of its page."""
+
+    @property
+    def severity(self) -> Severity:
+        """The severity of a violation."""
+
+    @property
+    def description(self) -> str:
+        """When the rule is violated, in one sentence."""
+
+    @property
+    def evidence(self) -> str:
+        """Why the rule holds."""
+
+    @property
+    def remedy(self) -> str:
+        """The action to take after a violation."""
+
+
+def rule_page(rule: ExplainedRule, message: str, *, width: int = WIDTH) -> str:
+    """
+    Return the page of a rule as text: its meaning, evidence, an example and the remedy.
+
+    Args:
+        rule: The rule.
+        message: The message of its example: for a rule about snapshots as `example` returns it.
+        width: How many columns the text may take.
+    """
 
     def part(timeline_title: str, text: str) -> str:
         # Of an id such as file-abc123, both halves stay together.
@@ -45,7 +73,7 @@ def rule_page(rule: Rule, *, width: int = WIDTH) -> str:
             "",
             part("breach", rule.description),
             part("evidence", rule.evidence),
-            part("example", example(rule)),
+            part("example", message),
             part("what to do", rule.remedy),
             "",
         ]
@@ -63,9 +91,9 @@ def example(rule: Rule) -> str:
     return next(finding.message for finding in findings if finding.rule == rule.code)
 
 
-def rule_list() -> str:
-    """Return all rules, one line each."""
-    return "".join(f"{rule.code}  {rule.severity:<7}  {rule.name}\n" for rule in RULES.values())
+def rule_list(rules: Iterable[ExplainedRule]) -> str:
+    """Return rules, one line each."""
+    return "".join(f"{rule.code}  {rule.severity:<7}  {rule.name}\n" for rule in rules)
 
 
 def timelines_by_batch(

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Final
+
 import click
 
 from batchfsm.cli.output import write
-from batchfsm.explain import rule_list, rule_page
-from batchfsm.rules import RULES, select_rules
+from batchfsm.explain import ExplainedRule, example, rule_list, rule_page
+from batchfsm.results import RESULT_RULES, result_example
+from batchfsm.rules import RULES, match_rules
+
+_CATALOG: Final[Mapping[str, ExplainedRule]] = {**RULES, **RESULT_RULES}
 
 
 @click.command("rules")
@@ -15,10 +21,15 @@ def command(*, rule: str | None) -> None:
     """
     Explain the rules: meaning, evidence, example, remedy.
 
-    RULE is a code (H502), its beginning (T2), or a name (stale-read). Without it all rules are listed.
+    RULE is a code (H502), its beginning (T2), or a name (stale-read); those of the result files (R6) too. Without it
+    all rules are listed.
     """
     if rule is None:
-        write(rule_list(), None)
+        write(rule_list(_CATALOG.values()), None)
         return
-    codes = select_rules([rule])
-    write("\n".join(rule_page(each) for each in RULES.values() if each.code in codes), None)
+    write("\n".join(rule_page(each, _message(each.code)) for each in match_rules(rule, _CATALOG)), None)
+
+
+def _message(code: str) -> str:
+    """Return the message of a rule's example."""
+    return example(RULES[code]) if code in RULES else result_example(RESULT_RULES[code])

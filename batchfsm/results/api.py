@@ -11,7 +11,7 @@ from batchfsm.logs import TruncatedStreamError
 from batchfsm.results.checker import ResultsChecker
 from batchfsm.results.lines import MalformedLineError, parse_answer, parse_request
 from batchfsm.results.report import Counts, ResultsReport
-from batchfsm.results.rules import RESULT_RULES
+from batchfsm.results.rules import RESULT_RULES, ResultRule
 from batchfsm.results.sources import LineFile, ResultsSource
 from batchfsm.wire import parse
 
@@ -77,6 +77,13 @@ def audit_results(
     if not checker.request_count:
         incomplete.append("the input has no request")
     return _report(checker, requests, incomplete)
+
+
+def result_example(rule: ResultRule) -> str:
+    """Return the message that a rule gives for its own example."""
+    files = rule.example
+    report = audit_results(files.input, outputs=[files.output], errors=[files.errors], batch=files.batch)
+    return next(finding.message for finding in report.findings if finding.rule == rule.code)
 
 
 def _read(

@@ -7,7 +7,16 @@ from batchfsm.rules.examples import HEALTHY
 from batchfsm.rules.presence_checks import metadata_violations
 from batchfsm.rules.quick_checks import has_small_metadata
 from batchfsm.rules.rule import Rule
-from batchfsm.rules.selection import HISTORY, ONCE_PER_STATUS, find_rule, required_fields, select_rules, severity_in
+from batchfsm.rules.selection import (
+    HISTORY,
+    ONCE_PER_STATUS,
+    NamedRule,
+    find_rule,
+    match_rules,
+    required_fields,
+    select_rules,
+    severity_in,
+)
 
 __all__ = [
     "HEALTHY",
@@ -15,6 +24,7 @@ __all__ = [
     "ONCE_PER_STATUS",
     "RULES",
     "SKEW_S",
+    "NamedRule",
     "Rule",
     "RuleContext",
     "RuleEngine",
@@ -23,6 +33,7 @@ __all__ = [
     "find_rule",
     "has_small_metadata",
     "join_names",
+    "match_rules",
     "metadata_violations",
     "required_fields",
     "select_rules",

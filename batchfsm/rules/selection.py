@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
-from typing import Final, Literal
+from typing import Final, Literal, Protocol, TypeVar
 
 from batchfsm.dialects import Dialect
 from batchfsm.errors import DefinitionError, UnknownNameError
@@ -22,6 +22,21 @@ _WORD_CHARS_MAX: Final = 64  # The comparison is quadratic.
 _CODES: Final = {rule.name: code for code, rule in RULES.items()}
 
 
+class NamedRule(Protocol):
+    """A rule of any catalog."""
+
+    @property
+    def code(self) -> str:
+        """Stable: a letter and three digits."""
+
+    @property
+    def name(self) -> str:
+        """Stable, for people."""
+
+
+RuleT = TypeVar("RuleT", bound=NamedRule)
+
+
 def find_rule(code_or_name: str) -> Rule:
     """
     Return a rule by its code or its name, such as `H507` or `stale-read`; in any case.
@@ -32,7 +47,7 @@ def find_rule(code_or_name: str) -> Rule:
     word = code_or_name.strip()
     rule = RULES.get(_CODES.get(word.lower(), word.upper()))
     if rule is None:
-        raise _unknown_rule(code_or_name)
+        raise _unknown_rule(code_or_name, RULES)
     return rule
 
 
@@ -46,12 +61,26 @@ def select_rules(tokens: Iterable[str]) -> frozenset[str]:
     Raises:
         UnknownNameError: If a token stands for no rule; the message names the nearest one.
     """
-    codes: set[str] = set()
-    for token in tokens:
-        word = token.strip()
-        found = {code for code in RULES if word and code.startswith(word.upper())}
-        codes |= found or {find_rule(token).code}
-    return frozenset(codes)
+    return frozenset(rule.code for token in tokens for rule in match_rules(token, RULES))
+
+
+def match_rules(token: str, catalog: Mapping[str, RuleT]) -> tuple[RuleT, ...]:
+    """
+    Return the rules of a catalog that a token stands for, in the order of the catalog.
+
+    Args:
+        token: A code, a name, or the first letters of codes (`T`, `H5`); in any case.
+        catalog: Rules by code.
+
+    Raises:
+        UnknownNameError: If the token stands for no rule; the message names the nearest one.
+    """
+    word = token.strip()
+    found = tuple(rule for code, rule in catalog.items() if word and code.startswith(word.upper()))
+    found = found or tuple(rule for rule in catalog.values() if rule.name == word.lower())
+    if not found:
+        raise _unknown_rule(token, catalog)
+    return found
 
 
 def required_fields(code: str) -> frozenset[str]:
@@ -75,7 +104,7 @@ def check_severities(dialect: Dialect) -> None:
     problems = []
     for word in dialect.severities:
         if word not in RULES and word not in _CODES:
-            nearest = _nearest_rule(word)
+            nearest = _nearest_rule(word, RULES)
             problems.append(f"no rule is called {word}" + (f"; the nearest is {nearest}" if nearest else ""))
         elif word in _CODES and _CODES[word] in dialect.severities:
             problems.append(f"{word} and {_CODES[word]} are one rule, which has two severities")
@@ -83,13 +112,16 @@ def check_severities(dialect: Dialect) -> None:
         raise DefinitionError(f"dialect {dialect.name!r}", problems)
 
 
-def _unknown_rule(word: str) -> UnknownNameError:
+def _unknown_rule(word: str, catalog: Mapping[str, NamedRule]) -> UnknownNameError:
     """Return the error for a word that is neither the code nor the name of a rule."""
-    return UnknownNameError("rule", word, RULES, _nearest_rule(word))
+    return UnknownNameError("rule", word, catalog, _nearest_rule(word, catalog))
 
 
-def _nearest_rule(word: str) -> str | None:
+def _nearest_rule(word: str, catalog: Mapping[str, NamedRule]) -> str | None:
     """Return the rule whose code or name a word most resembles, as `H507 (stale-read)`; None if it resembles none."""
-    found = get_close_matches(word.strip().lower()[:_WORD_CHARS_MAX], [*_CODES, *map(str.lower, RULES)], n=1)
-    codes = [_CODES.get(each, each.upper()) for each in found]
-    return f"{codes[0]} ({RULES[codes[0]].name})" if codes else None
+    codes = {rule.name: code for code, rule in catalog.items()}
+    found = get_close_matches(word.strip().lower()[:_WORD_CHARS_MAX], [*codes, *map(str.lower, catalog)], n=1)
+    if not found:
+        return None
+    code = codes.get(found[0], found[0].upper())
+    return f"{code} ({catalog[code].name})"

@@ -21,6 +21,7 @@ from batchfsm import OPENAI, RULES, __main__, audit, diagram
 from batchfsm.cli import COMMANDS, app
 from batchfsm.cli.formats import STATUS
 from batchfsm.logs import INPUT_FORMATS
+from batchfsm.results import RESULT_RULES, result_example
 from support.commands import SELF, ran, run
 from support.dialects import DIALECTS
 from support.notation import CREATED, seen, snap
@@ -111,7 +112,12 @@ def test_a_rule_that_could_not_look_is_named(log):
             f"no input format is called 'yaml'; known: {', '.join(INPUT_FORMATS)}",
         ),
         (["audit", "good.jsonl", "--output", "no/such/folder"], "no/such/folder: No such file or directory"),
-        (["rules", "X"], f"no rule is called 'X'; known: {', '.join(RULES)}"),
+        (["rules", "X"], f"no rule is called 'X'; known: {', '.join([*RULES, *RESULT_RULES])}"),
+        (
+            ["rules", "line-malformd"],
+            "no rule is called 'line-malformd'; the nearest is R604 (line-malformed); "
+            f"known: {', '.join([*RULES, *RESULT_RULES])}",
+        ),
         (["timeline", "nope.jsonl"], "nope.jsonl: No such file or directory"),
         (["timeline", "blank.jsonl"], "no batch in blank.jsonl"),
         (["timeline", "good.jsonl", "--batch", "b7"], "no snapshot of b7 in good.jsonl"),
@@ -804,10 +810,10 @@ def test_a_reader_who_has_seen_enough(command, log):
 
 
 def test_all_rules_are_listed():
-    """`rules` lists every rule with its severity and name."""
-    assert [f"{rule.code}  {rule.severity:<7}  {rule.name}" for rule in RULES.values()] == ran(
-        "rules"
-    ).stdout.splitlines()[: len(RULES)]
+    """`rules` lists every rule with its severity and name, those for result files last."""
+    listed = [*RULES.values(), *RESULT_RULES.values()]
+
+    assert [f"{rule.code}  {rule.severity:<7}  {rule.name}" for rule in listed] == ran("rules").stdout.splitlines()
 
 
 def test_one_rule():
@@ -830,12 +836,26 @@ def test_a_rule_has_a_name(name, log):
     assert 0 == ran("audit", "left.jsonl", "--ignore", name).exit_code
 
 
+@pytest.mark.parametrize("rule", RESULT_RULES.values(), ids=list(RESULT_RULES))
+def test_a_rule_for_result_files_has_a_page(rule):
+    """The page is found by code and by name; its example is the message of an audit of the example's files."""
+    page = ran("rules", rule.code).stdout
+    words = " ".join(page.split())
+
+    assert page.startswith(f"{rule.code} {rule.name} ({rule.severity})\n\n  breach      ")
+    for heading, text in {"breach": rule.description, "evidence": rule.evidence, "what to do": rule.remedy}.items():
+        assert f" {heading} {text}" in words
+    assert f" example {result_example(rule)} what to do " in words
+    assert page == ran("rules", rule.name.title()).stdout
+
+
 def test_a_family_of_rules():
     """`rules T2` prints the page of each rule of the family, separated by empty lines."""
     page = ran("rules", "T2").stdout
 
     assert [code for code in RULES if code.startswith("T2")] == re.findall(r"^(T2\d\d) ", page, re.MULTILINE)
     assert "\n\n\n" not in page
+    assert [*RESULT_RULES] == re.findall(r"^(R6\d\d) ", ran("rules", "R6").stdout, re.MULTILINE)
 
 
 @pytest.mark.parametrize("dialect", [name if name in ("openai", "aibrix") else slow(name) for name in DIALECTS])
@@ -962,7 +982,8 @@ def test_demo():
 
 
 @pytest.mark.parametrize(
-    "command", [["demo"], ["rules"], *(["rules", code] for code in RULES), ["diagram", "--format", "table"]]
+    "command",
+    [["demo"], ["rules"], *(["rules", code] for code in (*RULES, *RESULT_RULES)), ["diagram", "--format", "table"]],
 )
 def test_pages_fit_a_terminal(command):
     """Output for people has at most 80 columns, except for findings, which take one line each."""

@@ -60,7 +60,7 @@ def bars(text):
 @pytest.mark.parametrize("rule", RULES.values(), ids=list(RULES))
 def test_every_rule_has_a_page(rule):
     """A page has code, name, severity, description, evidence, example and remedy, in 80 columns."""
-    page = rule_page(rule)
+    page = rule_page(rule, example(rule))
     words = " ".join(page.split())
 
     assert page.startswith(f"{rule.code} {rule.name} ({rule.severity})\n\n  breach      ")
@@ -90,12 +90,14 @@ def test_the_healthy_batch_is_healthy():
 
 def test_a_page_may_be_wider():
     """A page has the requested width."""
-    assert 120 >= max(map(len, rule_page(RULES["S004"], width=120).splitlines())) > 80
+    assert 120 >= max(map(len, rule_page(RULES["S004"], example(RULES["S004"]), width=120).splitlines())) > 80
 
 
 def test_the_list_of_rules():
     """Each line has one rule with severity and name, in order."""
-    assert [f"{rule.code}  {rule.severity:<7}  {rule.name}" for rule in RULES.values()] == rule_list().splitlines()
+    assert [f"{rule.code}  {rule.severity:<7}  {rule.name}" for rule in RULES.values()] == rule_list(
+        RULES.values()
+    ).splitlines()
 
 
 # ---------------------------------------------------------------- printable

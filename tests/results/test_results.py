@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchfsm.errors import SnapshotError
-from batchfsm.results import RESULT_RULES, audit_results, lines, sources
+from batchfsm.results import RESULT_RULES, audit_results, lines, result_example, sources
 from batchfsm.testing import FakeBatchAPI, RequestError
 from support.fake_api import ask, download, upload
 from support.notation import snap
@@ -74,6 +74,16 @@ def test_each_rule_is_broken_alone(rule, report, message):
     assert {rule: 1} == report.counts_by_rule
     assert report.verdict == ("inconsistent" if finding.severity == "error" else "consistent")
     assert report.ok == (finding.severity != "error")
+
+
+@pytest.mark.parametrize("rule", RESULT_RULES.values(), ids=list(RESULT_RULES))
+def test_an_example_breaks_its_rule(rule):
+    """The files of an example break the rule once; the message of the example is that of the finding."""
+    files = rule.example
+    report = audit_results(files.input, outputs=[files.output], errors=[files.errors], batch=files.batch)
+
+    assert 1 == report.counts_by_rule[rule.code]
+    assert result_example(rule) in [finding.message for finding in report.findings]
 
 
 @pytest.mark.parametrize(
