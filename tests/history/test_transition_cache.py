@@ -93,10 +93,18 @@ CHANGES = {
     "expires_at": [*FIELDS["expires_at"], CREATED + 86_401],
 }
 CHANGED = [{name: value} for name, values in CHANGES.items() for value in values]
-CLOCKS = [None, CREATED + 1.0, CREATED + 500.0, CREATED + 90_000.0, CREATED + 500_000.0]
+CLOCKS = [
+    None,
+    CREATED + 500.0,
+    *(
+        pytest.param(clock, marks=pytest.mark.slow)
+        for clock in (CREATED + 1.0, CREATED + 90_000.0, CREATED + 500_000.0)
+    ),
+]
 """Before the stamps of a life, after them, and when it is overdue."""
 
 
+@pytest.mark.logic
 @pytest.mark.parametrize("path", LIVES)
 @pytest.mark.parametrize("clock", CLOCKS)
 def test_one_change_to_a_healthy_life_is_judged_as_the_fold_does(path: list[str], clock: float | None):

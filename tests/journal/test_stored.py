@@ -125,6 +125,14 @@ def test_a_snapshot_is_as_frozen_as_it_was():
         copy.extra["own"] = None  # type: ignore[index]
 
 
+def test_a_snapshot_without_counts_is_stored():
+    """Request counts that are null come back as None."""
+    snapshot = parse(snap("vp", request_counts=None))
+
+    assert snapshot.request_counts is None
+    assert snapshot == snapshot_of(snapshot_text(snapshot))
+
+
 def test_what_a_text_form_hides_stays_hidden():
     """The placeholder of a hidden value is stored separately from values."""
     snapshot = reader(DIALECTS["openai"]).read(snap("vp") | {"usage": UNREADABLE})

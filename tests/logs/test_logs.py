@@ -699,7 +699,7 @@ def test_all_forms_in_one_log(written):
     assert 2 == len(unreadable)
 
 
-@pytest.mark.parametrize("times", [1, 20, 60])
+@pytest.mark.parametrize("times", [1, 20, pytest.param(60, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("start", ["{ id: 'x', broken\n", "Batch(id='x',\n", "{ id: 'x'\n a\n b\n", "{ a: 1,\n"])
 def test_beginnings_without_an_end_cost_themselves(start, times, written):
     """Text forms without an end are reported, and the complete one after them is read."""
@@ -709,6 +709,7 @@ def test_beginnings_without_an_end_cost_themselves(start, times, written):
     assert times * start.count("\n") == len(unreadable)
 
 
+@pytest.mark.slow
 def test_a_log_full_of_beginnings(written):
     """The number of lines that the reader tries is bounded for each incomplete text form."""
     tried = []
@@ -832,6 +833,15 @@ def test_json_behind_a_prefix_that_is_no_whole_batch(text, problem, written):
 
     assert 2 == len(snapshots)
     assert problem == unreadable[0].problem
+
+
+def test_an_array_with_bytes_that_are_not_utf8(written):
+    """The value with such bytes is unreadable; the batches of the array before and after it are read."""
+    text = f'[{BATCH_LINE},\n{BATCH_LINE},\n{{"id": "\udcff"}},\n{BATCH_LINE}]\n'
+    snapshots, unreadable = found(written(text.encode("utf-8", "surrogateescape")))
+
+    assert [1, 2, 4] == [row.place.line for row in snapshots]
+    assert [3] == [entry.place.line for entry in unreadable]
 
 
 @pytest.mark.logic

@@ -169,6 +169,15 @@ def test_an_inner_value_in_the_place_of_an_object_is_kept():
     assert ("odd", None) == (snapshot.extra["metadata.batchStats"], snapshot.request_counts)
 
 
+def test_a_null_in_the_place_of_an_inner_object_is_left_out():
+    """Null says nothing, so it is no unknown key."""
+    found = copy.deepcopy(GEMINI)
+    found["metadata"]["batchStats"] = None
+    snapshot = parse(found, dialect="gemini")
+
+    assert ("metadata.batchStats" in snapshot.extra, snapshot.request_counts) == (False, None)
+
+
 def test_a_full_table_of_shapes_reads_all_the_same(monkeypatch):
     """An object that the table does not hold is taken apart anew."""
     monkeypatch.setattr(translation, "_SHAPES_MAX", 0)
