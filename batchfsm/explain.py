@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from textwrap import fill
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 import attrs
 
@@ -36,8 +36,8 @@ class ExplainedRule(NamedRule, Protocol):
     """A rule of any catalog, with the texts of its page."""
 
     @property
-    def severity(self) -> Severity:
-        """The severity of a violation."""
+    def severity(self) -> Severity | Literal["off"]:
+        """The severity of a violation; `off` if only some dialects have the rule."""
 
     @property
     def description(self) -> str:
@@ -82,13 +82,19 @@ def rule_page(rule: ExplainedRule, message: str, *, width: int = WIDTH) -> str:
 
 def example(rule: Rule) -> str:
     """Return the message that a rule gives for its own example."""
-    fold, track = Fold(DIALECTS["openai"]), BatchRecord()
+    fold, track = Fold(_dialect_with(rule)), BatchRecord()
     findings = []
     for changes in rule.example:
         wire = {**HEALTHY, **changes}
         snapshot = reader(DIALECTS["openai"]).read_bare(wire, wire.pop("observed_at", None))
         findings = fold.apply(track, snapshot).findings
     return next(finding.message for finding in findings if finding.rule == rule.code)
+
+
+def _dialect_with(rule: Rule) -> Dialect:
+    """Return OpenAI's dialect, with a rule switched on that is off in it."""
+    openai = DIALECTS["openai"]
+    return openai if rule.severity != "off" else attrs.evolve(openai, severities={rule.code: "warning"})
 
 
 def rule_list(rules: Iterable[ExplainedRule]) -> str:

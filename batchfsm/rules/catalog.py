@@ -206,6 +206,13 @@ _COUNTS: Final = (
         remedy=_NOT_OPENAI,
         example={"request_counts": None},
     ),
+    rule(
+        "C305", "answers-early", "off", MustBeNull(("request_counts.completed", "request_counts.failed")),
+        "The batch has not ended, and requests are completed or failed already; for a server that counts at the end.",
+        evidence="Anthropic's reference: counts of results are 0 until the batch has ended; in 4 of 4 real objects.",
+        remedy="Do not take the counts for progress, and do not fetch results before the end.",
+        example=RUNNING,
+    ),
 )
 _FILES: Final = (
     rule(

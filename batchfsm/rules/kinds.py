@@ -123,7 +123,7 @@ class MustBeNull(RuleKind):
     """A field is set, a list not empty, or a number above zero, where it should not be."""
 
     fields: tuple[str, ...]
-    """Which fields; `request_counts.total` is one of them."""
+    """Which fields; the numbers of `request_counts`, such as `request_counts.total`, are fields too."""
 
     statuses: tuple[str, ...] = ()
     """In which statuses; empty: in all that are not final."""

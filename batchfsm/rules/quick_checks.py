@@ -16,13 +16,14 @@ from batchfsm.rules import kinds
 from batchfsm.rules.checks import RuleContext, SetFields
 from batchfsm.rules.presence_checks import METADATA, is_small_metadata
 from batchfsm.rules.value_checks import ID_CHARS, ID_TIME, seconds_of
-from batchfsm.snapshot import ROW_FIELDS
+from batchfsm.snapshot import COUNT_FIELDS, ROW_FIELDS
 from batchfsm.wire import ParsedRow
 
 QuickCheck = Callable[[ParsedRow], bool]
 """Returns True if a row does not violate a rule; False proves nothing."""
 
 _INDEX: Final = {name: index for index, name in enumerate(ROW_FIELDS)}
+_COUNT_INDEX: Final = {f"request_counts.{name}": len(ROW_FIELDS) + index for index, name in enumerate(COUNT_FIELDS)}
 
 
 def _picks(names: list[str]) -> Callable[[Any], Any]:
@@ -129,7 +130,14 @@ def _error_file_unexpected(
 def _must_be_null(
     kind: kinds.MustBeNull, _context: RuleContext, _status: str | None, _fields: SetFields
 ) -> QuickCheck | None:
-    return (lambda parsed: not parsed.row[-3]) if kind.fields == ("request_counts.total",) else None
+    places = [_COUNT_INDEX[name] for name in kind.fields if name in _COUNT_INDEX]
+    if len(places) < len(kind.fields):
+        return None
+    if len(places) == 1:
+        (place,) = places
+        return lambda parsed: not parsed.row[place]
+    numbers_of = itemgetter(*places)
+    return lambda parsed: not any(numbers_of(parsed.row))
 
 
 def _limit(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 
@@ -21,8 +21,9 @@ class Rule:
     name: str
     """Stable, for people."""
 
-    severity: Severity
-    """The severity of a violation in the strict dialect; another dialect may have another."""
+    severity: Severity | Literal["off"]
+    """The severity of a violation in the strict dialect; another dialect may have another, or switch on a rule that
+    is `off` here."""
 
     kind: RuleKind
     """How it is checked, with the row's parameters."""
@@ -41,8 +42,8 @@ class Rule:
 
 
 def rule(
-    code: str, name: str, severity: Severity, kind: RuleKind, description: str, *, evidence: str, remedy: str,
-    example: Mapping[str, Any] | tuple[Mapping[str, Any], ...],
+    code: str, name: str, severity: Severity | Literal["off"], kind: RuleKind, description: str, *, evidence: str,
+    remedy: str, example: Mapping[str, Any] | tuple[Mapping[str, Any], ...],
 ) -> Rule:  # fmt: skip
     """Return a rule; an example of one snapshot need not be a tuple."""
     examples = example if isinstance(example, tuple) else (example,)

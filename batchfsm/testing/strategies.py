@@ -63,7 +63,7 @@ def broken(rule: str) -> st.SearchStrategy[Any]:
 
     The last item is the one that breaks it. Items are batch objects; for T205 and T207,
     which need the time of observation, envelopes. For a rule of result files, R601 to R607,
-    return `ResultFiles` instead.
+    return `ResultFiles` instead. A rule that is off on OpenAI, C305, is broken in a dialect that has it.
 
     Args:
         rule: The code of the rule.

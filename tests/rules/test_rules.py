@@ -1,4 +1,4 @@
-"""Each of the 35 rules: cases that hold, break and silence it, its severity, its message, and private values."""
+"""Each of the 36 rules: cases that hold, break and silence it, its severity, its message, and private values."""
 
 import json
 import pickle
@@ -17,7 +17,7 @@ from batchfsm.history import BatchRecord, Fold, dump, restore
 from batchfsm.rules import HEALTHY, SKEW_S, find_rule, select_rules
 from batchfsm.rules.engine import engine_for
 from batchfsm.wire import reader
-from support.dialects import DIALECTS
+from support.dialects import CHECKING, DIALECTS, OFF
 from support.notation import CREATED, DAY_S, seen, snap
 
 HOUR_S = 3600
@@ -33,6 +33,7 @@ P104 deadline-missing note     T201 stamps-out-of-order error T202 deadline-mism
 T203 expired-early error       T204 finished-late warning     T205 stamp-in-future error
 T206 id-time-mismatch note     T207 overdue warning           T208 stuck note
 C301 counts-overflow error     C302 counts-unsettled error    C303 counts-early warning      C304 counts-missing note
+C305 answers-early off
 F401 file-early warning        F402 output-missing warning    F403 errors-unexpected warning
 F404 errors-missing note       F405 error-file-unexpected note H501 illegal-transition error  H502 terminal-left error
 H503 identity-changed error    H504 stamp-changed error       H505 count-decreased error
@@ -128,6 +129,8 @@ HELD = [
     ("C302", [snap("vpgx", request_counts=counts(8, 3, 0))]),
     ("C303", [snap("v", request_counts=counts(0, 0, 0))]),
     ("C304", [snap("vp")]),
+    ("C305", [snap("vp", request_counts=counts(8, 0, 0))]),
+    ("C305", [snap("vpzc")]),
     ("F401", [snap("vpzc", error_file_id="file-e")]),
     ("F401", [snap("vp", output_file_id="", error_file_id="")]),
     ("F402", [snap("vpzc", request_counts=counts(8, 1, 7))]),
@@ -203,6 +206,8 @@ BROKEN: list[tuple[str, list[Row], Row]] = [
     ("C302", [snap("vpzc", request_counts=counts(8, 6, 1))], {"request_counts.total": 8, "request_counts.completed": 6, "request_counts.failed": 1}),
     ("C303", [snap("v", request_counts=counts(8, 0, 0))], {"request_counts.total": 8}),
     ("C304", [snap("vp", request_counts=None)], {"request_counts": None}),
+    ("C305", [snap("vp", request_counts=counts(8, 3, 0))], {"request_counts.completed": 3}),
+    ("C305", [snap("vg", request_counts=counts(8, 0, 1))], {"request_counts.failed": 1}),
     ("F401", [snap("vp", output_file_id="file-out")], {"output_file_id": "file-out"}),
     ("F401", [snap("vpg", error_file_id="file-err")], {"error_file_id": "file-err"}),
     ("F402", [snap("vpzc", output_file_id=None)], {"output_file_id": None, "request_counts.completed": 7}),
@@ -276,6 +281,9 @@ SILENT = [
     ("C304", [snap("vf", request_counts=None)]),
     ("C304", [snap("vp", status="paused", request_counts=None)]),
     ("C304", [snap("vp", request_counts=5)]),
+    ("C305", [snap("vp", request_counts=None)]),
+    ("C305", [snap("vp", request_counts=counts(8, "few", 0))]),
+    ("C305", [snap("vp", request_counts=counts(8, -1, 0))]),  # C301 reports it.
     ("F401", [snap("vp", output_file_id=5)]),
     ("F401", [snap("vp", status="paused", output_file_id="file-out")]),
     ("F402", [snap("vpzc", output_file_id=5)]),
@@ -316,23 +324,29 @@ SILENT = [
 @pytest.mark.parametrize("code, rows", HELD)
 def test_a_rule_is_held(code: str, rows: list[Row]):
     """A case at the limit of what the rule allows breaches no rule."""
-    assert [] == codes(*rows)
+    assert [] == codes(*rows, dialect=CHECKING[code])
 
 
 @pytest.mark.parametrize("code, rows, fields", BROKEN)
 def test_a_rule_is_broken(code: str, rows: list[Row], fields: Row):
     """Exactly one rule is breached; the finding has the fields at fault with their values."""
-    (finding,) = judged(*rows)
+    (finding,) = judged(*rows, dialect=CHECKING[code])
 
     assert (code, fields) == (finding.rule, dict(finding.fields))
-    assert (SEVERITIES[code], RULES[code].name) == (finding.severity, finding.name)
+    assert ("warning" if code in OFF else SEVERITIES[code], RULES[code].name) == (finding.severity, finding.name)
     assert finding.batch_id == (rows[-1]["id"] if isinstance(rows[-1]["id"], str) else None)
 
 
 @pytest.mark.parametrize("code, rows", SILENT)
 def test_a_rule_is_silent(code: str, rows: list[Row]):
     """The rule cannot be checked, or another rule reports the fault."""
-    assert code not in codes(*rows)
+    assert code not in codes(*rows, dialect=CHECKING[code])
+
+
+@pytest.mark.parametrize("code, rows", [(code, rows) for code, rows, _ in BROKEN if code in OFF])
+def test_a_rule_that_is_off_reports_nothing(code: str, rows: list[Row]):
+    """OpenAI's dialect reports nothing where the rule is broken: a dialect has to switch it on."""
+    assert [] == codes(*rows)
 
 
 def test_every_rule_has_a_held_a_broken_and_a_silent_case():
@@ -396,7 +410,9 @@ def test_the_example_of_a_rule_breaches_it_and_nothing_else(rule: object):
     """The example that `batchfsm rules CODE` prints breaches its rule, and only the others listed in section 6."""
     rows = [HEALTHY | change for change in rule.example]
 
-    assert {rule.code} <= set(codes(*rows)) <= {rule.code} | COMPANIONS.get(rule.code, set())
+    assert (
+        {rule.code} <= set(codes(*rows, dialect=CHECKING[rule.code])) <= {rule.code} | COMPANIONS.get(rule.code, set())
+    )
 
 
 @pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
@@ -697,7 +713,7 @@ MEGABYTE = "b" * 1_000_000
 @pytest.mark.parametrize("code, rows", [(code, rows) for code, rows, _ in BROKEN if rows[-1]["id"] == "batch_1"])
 def test_an_id_of_a_megabyte_is_cut_in_every_message(code: str, rows: list[Row]):
     """The message contains only the first 77 characters of a long id."""
-    findings = judged(*(row | {"id": MEGABYTE} for row in rows))
+    findings = judged(*(row | {"id": MEGABYTE} for row in rows), dialect=CHECKING[code])
 
     assert [code] == [finding.rule for finding in findings]
     assert ["b" * 77 + "... "] == [finding.message[:81] for finding in findings]

@@ -21,7 +21,7 @@ from batchfsm.rules import HEALTHY
 from batchfsm.snapshot import UNREADABLE
 from batchfsm.sql import HIDDEN, SQL_DIALECTS, Table, query
 from batchfsm.topology import topology
-from support.dialects import DIALECTS
+from support.dialects import CHECKING, DIALECTS, OFF
 from support.medley import COUNTS, STAMPS, TEXTS, TIMES, filled, flat, medley, numbered
 from support.notation import CREATED, seen, snap
 from support.paths import SHARED
@@ -124,10 +124,21 @@ def agree(warehouse, rows, server="openai", found=None):
 # ---------------------------------------------------------------- examples of the rules
 
 
+def test_the_example_of_a_rule_that_is_off(warehouse):
+    """The query reports a rule that is off on OpenAI, for a dialect that has it, as the auditor does."""
+    for code in OFF:
+        rows = [flat({**HEALTHY, **change}, place) for place, change in enumerate(RULES[code].example)]
+        filled(warehouse, rows)
+        text = query(Table.of("log", "duckdb", is_nested=False, changes={"place": "place"}), server=CHECKING[code])
+
+        assert [(len(rows) - 1, "warning", code)] == [row[2:] for row in warehouse.execute(text).fetchall()]
+        assert {code: 1} == audit(objects(rows), dialect=CHECKING[code]).counts
+
+
 def test_the_example_of_each_rule(warehouse):
     """The query reports each rule for the last snapshot of the rule's example."""
     rows, last = [], {}
-    for code in RULES.keys() - set(HIDDEN):
+    for code in RULES.keys() - {*HIDDEN, *OFF}:
         for change in RULES[code].example:
             batch = {**HEALTHY, "id": f"batch_{code}", **change}
             rows.append(flat(batch, len(rows), batch.pop("observed_at", None)))
@@ -261,7 +272,7 @@ def test_rules_that_fall_silent_are_named():
         "-- Not checked for lack of columns: P104, T202, T203, C301, C302, C303, C304, F402, F403, F404, F405, H505.\n"
         in text
     )
-    assert "-- Off for azure: T204, T207.\n" in text
+    assert "-- Off for azure: T204, T207, C305.\n" in text
     assert (
         "-- Fields without a column: expires_at, errors, request_counts.total, request_counts.completed,\n"
         "-- request_counts.failed.\n"

@@ -20,7 +20,7 @@ from batchfsm.testing.violations import (
     snapshot_places,
 )
 from batchfsm.topology import topology
-from support.dialects import DIALECTS
+from support.dialects import CHECKING, DIALECTS
 from support.notation import CREATED
 
 
@@ -100,8 +100,8 @@ def test_every_snapshot_that_can_break_a_rule_breaks_it(code):
     assert ways
     for walk, end in ways:
         history = broken_snapshot(code, LIVES[walk], end)
-        assert {code} == audit(history).counts.keys(), (walk, end)
-        assert {} == audit(history[:-1]).counts
+        assert {code} == audit(history, dialect=CHECKING[code]).counts.keys(), (walk, end)
+        assert {} == audit(history[:-1], dialect=CHECKING[code]).counts
 
 
 @pytest.mark.parametrize("code", HISTORY_VIOLATIONS)
@@ -123,8 +123,8 @@ def test_every_rule_can_be_broken():
 
 def breaks_one_rule(code, history):
     """Assert that the last snapshot of a history breaks the rule and no other, and that those before it break none."""
-    assert {code} == audit(history).counts.keys()
-    assert {} == audit(history[:-1]).counts
+    assert {code} == audit(history, dialect=CHECKING[code]).counts.keys()
+    assert {} == audit(history[:-1], dialect=CHECKING[code]).counts
 
 
 @pytest.mark.parametrize("code", RULES)

@@ -84,8 +84,10 @@ FIELD_BITS: Final = {
     "output_file_id": 1 << 13,
     "error_file_id": 1 << 14,
     "request_counts.total": 1 << 15,
+    "request_counts.completed": 1 << 16,
+    "request_counts.failed": 1 << 17,
 }
-"""The bit of each field in the set of the fields that are not null; of the total, in the set of those above zero."""
+"""The bit of each field in the set of the fields that are not null; of a number of requests, if it is above zero."""
 
 WARNING_BITS: Final = {"P102": 1 << 48, "P103": 1 << 49, "H501": 1 << 50}
 """In a mask: the violation is a warning, because a walk with tolerated steps explains the row."""

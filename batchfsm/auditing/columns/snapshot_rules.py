@@ -30,6 +30,8 @@ _ERRORS_BIT = cython.declare(cython.longlong, layout.FIELD_BITS["errors"])
 _OUTPUT_BIT = cython.declare(cython.longlong, layout.FIELD_BITS["output_file_id"])
 _ERROR_FILE_BIT = cython.declare(cython.longlong, layout.FIELD_BITS["error_file_id"])
 _TOTAL_BIT = cython.declare(cython.longlong, layout.FIELD_BITS["request_counts.total"])
+_COMPLETED_BIT = cython.declare(cython.longlong, layout.FIELD_BITS["request_counts.completed"])
+_FAILED_BIT = cython.declare(cython.longlong, layout.FIELD_BITS["request_counts.failed"])
 
 
 @cython.final
@@ -227,4 +229,8 @@ def _set_fields(rows: cython.longlong[::1], base: cython.Py_ssize_t) -> cython.l
         found |= _ERROR_FILE_BIT
     if rows[base + _TOTAL] > 0:
         found |= _TOTAL_BIT
+    if rows[base + _TOTAL + 1] > 0:
+        found |= _COMPLETED_BIT
+    if rows[base + _TOTAL + 2] > 0:
+        found |= _FAILED_BIT
     return found

@@ -5,6 +5,7 @@ import random
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import attrs
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -16,7 +17,7 @@ from batchfsm.finding import LogPosition
 from batchfsm.logs import RawRecord
 from batchfsm.rules import HEALTHY
 from support.both_readings import LINES, ODDITIES, any_log, both, everything, written
-from support.dialects import DIALECTS
+from support.dialects import CHECKING, DIALECTS
 from support.few_batches import enveloped as in_envelopes
 from support.few_batches import made, steps
 from support.notation import CREATED, snap
@@ -210,11 +211,27 @@ def test_each_rule(code, tmp_path, column_runs):
     rows = [{**HEALTHY, **change} for change in RULES[code].example]
     log = [json.dumps({"observed_at": row.pop("observed_at", None), "batch": row}) for row in rows]
 
-    row_by_row, in_columns = both(written(tmp_path, "\n".join(log)))
+    row_by_row, in_columns = both(written(tmp_path, "\n".join(log)), dialect=CHECKING[code])
 
     assert code in in_columns.counts
     assert everything(row_by_row) == everything(in_columns)
     assert 1 == len(column_runs)
+
+
+def test_answers_before_the_end(tmp_path, column_runs):
+    """Where a dialect has C305, both readings agree on it for each status and each small number of answers."""
+    paths, numbers = ("v", "vp", "vpz", "vpzc", "vg", "vpgx"), (None, -1, 0, 1)
+    rows = [
+        snap(path, id=f"batch_{path}_{completed}_{failed}", request_counts={"total": 8, "completed": completed, "failed": failed})
+        for path in paths for completed in numbers for failed in numbers
+    ]  # fmt: skip
+    dialect = attrs.evolve(CHECKING["C305"], null_counts=True)
+
+    row_by_row, in_columns = both(written(tmp_path, "\n".join(map(json.dumps, rows))), dialect=dialect)
+
+    # Seven of sixteen pairs of numbers have one above zero, in four statuses that are not final.
+    assert 4 * 7 == in_columns.counts["C305"]
+    assert everything(row_by_row) == everything(in_columns)
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
