@@ -83,11 +83,12 @@ SERVERS = [
         model=f"stub/{MODEL}",
         unseen=frozenset({"P104", "T202", "T203", "T204", "T206", "T207", "T208", "C304", "F401", "F405"}),
         # It never gives in_progress_at, finalizing_at and expires_at; file ids and counts have times of their own.
-        deviations=frozenset({"P103", "P104"}),
+        # A completed batch has an error file, whether a request failed or not.
+        deviations=frozenset({"P103", "P104", "F405"}),
         often=frozenset({"P101", "C304", "F401", "H501"}),
         route=("validating", "in_progress", "completed"),
         # As above: none of three batches has a deadline, and only the completed one passed statuses without stamps.
-        at_the_end={"P103": 1, "P104": 3, "C304": 1},
+        at_the_end={"P103": 1, "P104": 3, "C304": 1, "F405": 1},
     ),
 ]
 
