@@ -860,10 +860,10 @@ def test_what_is_read_of_a_list_is_what_was_printed(printed):
 
 
 @pytest.mark.slow
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=1000, deadline=None)
 @given(LISTS)
 def test_what_is_read_of_many_lists_is_what_was_printed(printed):
-    """In two thousand lists, each field has its value or is unread."""
+    """In a thousand lists, each field has its value or is unread."""
     lists_are_what_was_printed(*printed)
 
 
