@@ -126,9 +126,9 @@ class Snapshot:
     """
     One observation of one batch; build it with `parse`, or by keywords.
 
-    A null or bad field reads None; `bad` tells the two apart. Snapshots compare by
-    value and have no hash. From the auditor alone, which judges damaged rows too,
-    `id` and `status` may read None against their type.
+    A null field and a bad field are None; bad ones are in `bad`, too. Snapshots compare
+    by value and have no hash. In snapshots from an audit, which also reads damaged rows,
+    `id` and `status` may be None, against their type; everywhere else they are text.
     """
 
     id: str

@@ -5,6 +5,8 @@ import tomllib
 from html import escape
 from pathlib import Path
 
+from docutils import nodes
+from sphinx import addnodes
 from sphinx.util.logging import getLogger
 
 import batchfsm
@@ -37,7 +39,9 @@ napoleon_numpy_docstring = False
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
+autodoc_preserve_defaults = True  # A default as it is written, not `Schedule(share=0.1, ...)`.
 python_use_unqualified_type_names = True
+smartquotes_action = "qe"  # No dashes: `--dialect` in a sentence is an option.
 
 nitpicky = True
 nitpick_ignore_regex = [
@@ -48,7 +52,7 @@ nitpick_ignore_regex = [
     # Seen in signatures, and not public.
     (
         r"py:class",
-        r"batchfsm\.(history\.batch_record\.BatchTimeline|monitor\.base\.HookT|machine\.MachineT|testing\.strategies\.SnapshotT|results\.sources\.LineFile|journal\.retry\.RetryState)",
+        r"batchfsm\.(history\.batch_record\.BatchTimeline|monitor\.base\.HookT|machine\.MachineT|testing\.strategies\.SnapshotT|results\.sources\.LineFile|watching\.snapshot_log\.Writable|journal\.retry\.RetryState)",
     ),
 ]
 
@@ -105,7 +109,7 @@ def _deviations(dialect):
     known = {(step.source, step.target): step.evidence for step in base.steps}
     steps = {(step.source, step.target): step.evidence for step in own.steps}
     rows = {
-        "Born in": f"`{own.initial}`" if own.initial != base.initial else "",
+        "Initial status": f"`{own.initial}`" if own.initial != base.initial else "",
         "Aliases": ", ".join(f"`{word}` is `{status}`" for word, status in dialect.aliases.items()),
         "Statuses added": _codes(name for name in own.statuses if name not in base.statuses),
         "Statuses dropped": _codes(dialect.dropped_statuses),
@@ -117,7 +121,7 @@ def _deviations(dialect):
         "Steps dropped": ", ".join(f"`{source}` → `{target}`" for source, target in dialect.dropped_steps),
         "Optional stamps": _codes(name for name in own.statuses if name in dialect.optional_stamps),
         "Times": ", ".join(["Unix seconds", *(words for form, words in TIMES.items() if form in dialect.time_formats)]),
-        "Null, where a time is due": _codes(map(repr, dialect.null_time_values)),
+        "Values that mean no time": _codes(map(repr, dialect.null_time_values)),
         "Empty text": "null in every text field" if dialect.null_text else "",
         "Null inside `request_counts`": "an unknown number" if dialect.null_counts else "",
         "Tolerance of the deadline": f"{tolerance_s} s" if tolerance_s else "",
@@ -135,7 +139,7 @@ def sources_table():
         (step.source, step.event, step.target, step.evidence, "; ".join(map(_cell, step.sources)))
         for step in batchfsm.OPENAI.steps
     ]
-    return _table(("source", "event", "target", "evidence", "who says so"), rows)
+    return _table(("source", "event", "target", "evidence", "source of the step"), rows)
 
 
 def picture(lifecycle=batchfsm.OPENAI):
@@ -158,7 +162,7 @@ def faults_table():
         )
         for fault in batchfsm.testing.FAULTS.values()
     ]
-    return _table(("fault", "what happens", "seen by"), rows)
+    return _table(("fault", "what happens", "rule that reports it"), rows)
 
 
 def layers():
@@ -216,6 +220,49 @@ def check_public(_app, env):
                 logger.warning("%s is public, and not in the reference", name, location=page)
 
 
+# Words of the glossary that have no everyday sense in these pages. `key`, `step` or `status` often have it.
+TERM = re.compile(
+    r"\b(dead hook|dialect|envelope|finding|hook|journal|lifecycle|scenario|snapshot|stale read|stamp"
+    r"|transition|verdict|walk)s?\b",
+    re.IGNORECASE,
+)
+PAGES_WITHOUT_TERMS = ("changelog", "reference/glossary", "reference/rules")
+
+
+def link_terms(app, doctree):
+    """Link the first use of each term in the running text of a page to the glossary."""
+    page, linked = app.env.docname, set()
+    if page in PAGES_WITHOUT_TERMS:
+        return
+    for text in list(doctree.findall(nodes.Text)):
+        if not isinstance(text.parent, nodes.paragraph):  # Titles, links, code.
+            continue
+        parts, end = [], 0
+        for found in TERM.finditer(text):
+            term = found[1].lower()
+            if term not in linked:
+                linked.add(term)
+                shown = nodes.inline("", found[0], classes=["xref", "std", "std-term"])
+                options = {"refdomain": "std", "reftype": "term", "reftarget": term, "refdoc": page}
+                link = addnodes.pending_xref("", shown, refexplicit=True, refwarn=True, **options)
+                parts += [nodes.Text(text[end : found.start()]), link]
+                end = found.end()
+        if parts:
+            text.parent.replace(text, [*parts, nodes.Text(text[end:])])
+
+
+def set_dashes(_app, doctree):
+    """Set a dash between a parameter and its description, where Sphinx writes ` -- ` and trusts smart quotes."""
+    for text in list(doctree.findall(nodes.Text)):
+        if text == " -- ":
+            text.parent.replace(text, nodes.Text(" \N{EN DASH} "))
+
+
+def link_pages(_app, _what, _name, _obj, _options, lines):
+    """Link a page of these docs that a docstring names by its path."""
+    lines[:] = [re.sub(r"`docs/(\S+)\.md`", r":doc:`/\1`", line) for line in lines]
+
+
 def keep_colons(_app, what, _name, _obj, _options, lines):
     """Hide what attributes say from Napoleon, which takes `Stable: ...` for a type `Stable`."""
     if what in ("attribute", "property", "data"):
@@ -262,8 +309,11 @@ def _table(head, rows):
 def setup(app):
     """Register what this file adds."""
     app.connect("source-read", generate)
+    app.connect("doctree-read", link_terms)
+    app.connect("doctree-read", set_dashes)
     app.connect("env-get-outdated", outdated)
     app.connect("env-check-consistency", check_public)
+    app.connect("autodoc-process-docstring", link_pages)
     app.connect("autodoc-process-docstring", keep_colons, priority=400)  # Napoleon's is 500.
     app.connect("missing-reference", resolve_home)
     app.add_css_file("lifecycle.css")

@@ -43,7 +43,7 @@ class TrackedBatch:
     """The id of the batch."""
 
     status: str | None
-    """The known status; the server's own word if the lifecycle has none of those observed."""
+    """The known status; the server's own word if no observed status is in the lifecycle."""
 
     terminal: bool
     """True if the batch has ended: it needs no more polls."""

@@ -18,6 +18,28 @@ class Monitor(BaseMonitor[SyncDispatcher]):
 
     It does no I/O but its journal's, and reads no clock: embed it in any loop.
 
+        >>> import batchfsm
+        >>> monitor = batchfsm.Monitor()
+        >>> @monitor.on("completed", "expired", "cancelled")
+        ... def collect(transition):
+        ...     print(transition.target, transition.snapshot.output_file_id)
+        >>> observation = monitor.observe(
+        ...     {
+        ...         "id": "batch_1",
+        ...         "status": "completed",
+        ...         "created_at": 1711471533,
+        ...         "in_progress_at": 1711471538,
+        ...         "finalizing_at": 1711493133,
+        ...         "completed_at": 1711493163,
+        ...         "output_file_id": "file-out",
+        ...     }
+        ... )
+        completed file-out
+        >>> [transition.target for transition in observation.transitions]
+        ['validating', 'in_progress', 'finalizing', 'completed']
+        >>> monitor["batch_1"].terminal, monitor.open
+        (True, ())
+
     Args:
         dialect: The dialect that snapshots are read and judged by, or its name, or a
             lifecycle.
@@ -33,7 +55,7 @@ class Monitor(BaseMonitor[SyncDispatcher]):
             `monitor[id].snapshot` is None, and later snapshots are not compared
             with earlier values. None: all stay whole, about 850 bytes each.
 
-    Source: `docs/explanation/promises.md` lists what is promised, with the test of each.
+    What is promised, with the test of each promise: `docs/explanation/promises.md`.
     """
 
     def __init__(
