@@ -52,7 +52,7 @@ FORMS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("form", FORMS)
-@settings(max_examples=50)
+@settings(max_examples=25)
 @given(log=logs, dialect=st.sampled_from(sorted(DIALECTS)))
 def test_every_form_is_judged_alike(form: str, log: list[Any], dialect: str):
     """Texts, SDK objects, iterators and pages of any rows give the report of the rows as mappings."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import attrs
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchfsm import Finding, Monitor, SnapshotError, audit, parse, watch
@@ -58,7 +58,9 @@ def life(batch_id: str, **more: Any) -> list[Row]:
     return [snap(path, id=batch_id, **more) for path in ("v", "vp", "vpz", "vpzc") for _ in range(2)]
 
 
+@pytest.mark.logic
 @pytest.mark.parametrize("dialect", DIALECTS)
+@settings(max_examples=40)
 @given(log=logs)
 def test_a_cached_transition_does_what_the_fold_does(dialect: str, log: list[Any]):
     """Findings, places and records are the same row by row, whether the record is changed in place or copied."""
@@ -133,7 +135,9 @@ def test_one_change_to_a_healthy_life_is_judged_as_the_fold_does(path: list[str]
                     assert not repeats or ([], []) == (folded.findings, folded.transitions)
 
 
+@pytest.mark.logic
 @pytest.mark.parametrize("dialect", DIALECTS)
+@settings(max_examples=40)
 @given(log=logs)
 def test_a_repeated_row_is_one_that_brings_nothing(dialect: str, log: list[Any]):
     """If a row is taken as a repetition, the fold has no finding on it, and changes only the time of the record."""

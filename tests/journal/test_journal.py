@@ -710,7 +710,7 @@ def looped(path: Path) -> Path:
     [
         (lambda folder: looped(folder / "loop"), "Symlink loop|Too many levels of symbolic links"),
         (lambda folder: looped(folder / "loop") / "journal.db", "Symlink loop|Too many levels of symbolic links"),
-        (lambda folder: f"{folder}/a\0b", "null byte"),
+        (lambda folder: f"{folder}/a\0b", "embedded null"),
         (lambda _: "", "an empty path is no journal"),
         (lambda folder: folder / ("x" * 300), "File name too long"),
         (lambda folder: folder / ("x" * 254), "unable to open database file"),

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchfsm import AsyncMonitor, Monitor, SQLiteJournal, TrackedBatch, Transition
@@ -181,6 +181,7 @@ def test_no_bound_changes_what_is_emitted(looks, ends, keep):
     assert keep >= sum(limited[batch_id].terminal and limited[batch_id].snapshot is not None for batch_id in limited)
 
 
+@settings(max_examples=30)
 @given(looks=st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), max_size=12), keep=st.integers(0, 2))
 def test_no_bound_changes_what_is_emitted_with_a_journal(looks, keep, tmp_path_factory):
     """A record that is not in memory is loaded whole from the journal."""

@@ -64,7 +64,7 @@ def test_every_oddity(dialect, tmp_path, column_runs):
     assert 1 == len(column_runs)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps, st.booleans(), st.sampled_from(["openai", "azure", "compatible", "dashscope"]), st.sampled_from(OPTIONS))
 def test_a_few_rows(column_runs, steps, in_order, dialect, options):
     """Rows that each change the row before, with odd values and missing times, give equal reports."""
@@ -239,7 +239,7 @@ def test_lines_in_memory(dialect):
     """Parsed lines, with a place each, give the report of the row engine."""
     named, template = DIALECTS[dialect], FindingsAccumulator(select=None, ignore=(), listed_max=5)
     pool = ParserPool(named)
-    for seed in range(20):
+    for seed in range(10):
         rnd = random.Random(f"{dialect} {seed}")  # noqa: S311
         texts = [each.encode() for each in any_log(rnd, dialect, is_sorted=seed % 2 == 0).split("\n") if each.strip()]
         log = [RawRecord(LogPosition(f"file {number % 3}", number), text) for number, text in enumerate(texts, 1)]
