@@ -55,7 +55,7 @@ class Monitor(BaseMonitor[SyncDispatcher]):
             `monitor[id].snapshot` is None, and later snapshots are not compared
             with earlier values. None: all stay whole, about 850 bytes each.
 
-    What is promised, with the test of each promise: `docs/explanation/promises.md`.
+    The promises of a monitor, with the test of each: `docs/explanation/promises.md`.
     """
 
     def __init__(
