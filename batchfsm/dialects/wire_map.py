@@ -19,7 +19,8 @@ MAPPED_FIELDS: Final = frozenset({
 _COUNTS: Final = ("total", "completed", "failed")
 
 Paths = tuple[str, ...]
-"""Alternative paths: the first one that holds a value counts. A path is keys joined by dots, `metadata.state`."""
+"""Paths to one value or to one sum, as the attribute says that holds them. A path is keys joined by dots:
+`metadata.state`."""
 
 
 def _paths(paths: str | Iterable[str]) -> Paths:
@@ -43,15 +44,15 @@ class Wire:
     """
     A map from a provider's objects to the fields of a batch.
 
-    A path is keys joined by dots. Where several paths are given, they are spellings of one value. Keys that no path
-    names are kept in `Snapshot.extra`, nested ones under their path.
+    A path is keys joined by dots. Keys that no path names are kept in `Snapshot.extra`, nested ones under their path.
     """
 
     mark: tuple[Paths, ...] = attrs.field(converter=_mark)
-    """Paths that every object of the provider has, and no object of another one."""
+    """Paths that every object of the provider has, and no object of another one: one of each entry."""
 
     fields: Mapping[str, Paths] = attrs.field(converter=_path_lists)
-    """The paths of each field of a snapshot."""
+    """The paths of each field of a snapshot: spellings of one value. If two of them hold different values, the field
+    is bad."""
 
     counts: Mapping[str, Paths] = attrs.field(factory=dict, converter=_path_lists)
     """For `total`, `completed` and `failed`: the paths whose numbers are added."""

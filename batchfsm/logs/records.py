@@ -96,7 +96,7 @@ def _unread_problem(snapshot: Snapshot) -> str | None:
 def _unwrapped(raw: object, reader: Reader) -> Iterable[tuple[object, object]]:
     """Return the batches of a raw record, each with its time of observation; SnapshotError if it is no JSON."""
     found = _unpacked(raw)
-    batch = reader.only_batch(found)
+    batch = reader.unwrap_single(found)
     if batch is not None:
         return (batch,)
     return reader.unwrap(found) if isinstance(found, Mapping | list | tuple) else ((reader.read_row(found), None),)

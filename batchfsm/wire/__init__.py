@@ -8,8 +8,8 @@ from batchfsm.wire.envelope import (
     decoder,
     is_batch,
     make_scanner,
-    only_batch,
     unwrap,
+    unwrap_single,
 )
 from batchfsm.wire.fast_path import ParsedRow, TypePattern
 from batchfsm.wire.parser import Reader, parse, reader
@@ -26,11 +26,11 @@ __all__ = [
     "expected_message",
     "is_batch",
     "make_scanner",
-    "only_batch",
     "parse",
     "parse_observed_at",
     "parse_time",
     "reader",
     "short_repr",
     "unwrap",
+    "unwrap_single",
 ]

@@ -27,7 +27,7 @@ from batchfsm.snapshot import (
 )
 
 TIME_MAX: Final = 10**11
-"""The largest number taken for Unix seconds (the year 5138); what is above are milliseconds."""
+"""The largest number read as Unix seconds (the year 5138); larger ones are milliseconds."""
 
 DEPTH_MAX: Final = 64
 """How deep a value may nest. Deeper ones are refused: a copy of them could exhaust the stack."""
@@ -49,7 +49,7 @@ def converter(dialect: Dialect) -> Converter:
 
     def register(kind: type[attrs.AttrsInstance], hooks: Mapping[str, StructureHook]) -> None:
         fields = {name: override(struct_hook=hook) for name, hook in hooks.items()}
-        # What is no field of the wire, such as `bad`, is set afterwards.
+        # Attributes that are no fields of the wire, such as `bad`, are set afterwards.
         fields |= {field.name: override(omit=True) for field in attrs.fields(kind) if field.name not in hooks}
         strict.register_structure_hook(kind, make_dict_structure_fn(kind, strict, **fields))  # type: ignore[arg-type]
 
@@ -219,7 +219,7 @@ def time_hook(dialect: Dialect) -> StructureHook:
 
 def _rfc3339(text: str) -> datetime:
     if not _RFC3339.fullmatch(text):
-        raise ValueError  # `fromisoformat` alone would take a bare date, a week, or a time without an offset.
+        raise ValueError  # `fromisoformat` alone would accept a bare date, a week, or a time without an offset.
     return datetime.fromisoformat(text.upper())
 
 

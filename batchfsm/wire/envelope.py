@@ -31,15 +31,15 @@ SPELLINGS: Final[Mapping[str, str]] = {
 Scan = Callable[[str, int], tuple[Any, int]]
 """Returns the value that begins at a place of a text, and where it ends; raises as `JSONDecoder.raw_decode`."""
 
-_MARK: Final = "\ufeff"
+_BYTE_ORDER_MARK: Final = "\ufeff"
 _LISTS: Final = (list, tuple)
 _ATOMS: Final = (str, bytes, int, float, NoneType)
 _WRAPPERS: Final = ("snapshot", "batch", "body", "data")
-_CLOCKS: Final = ("observed_at", "timestamp")
-_VITAL_SPELLINGS: Final = frozenset(spelling for spelling, name in SPELLINGS.items() if name in REQUIRED_FIELDS)
+_TIME_KEYS: Final = ("observed_at", "timestamp")
+_REQUIRED_SPELLINGS: Final = frozenset(spelling for spelling, name in SPELLINGS.items() if name in REQUIRED_FIELDS)
 _ENVELOPES_MAX: Final = 4096  # Healthy logs show one or two; a hostile one shall not grow the table.
 _KEYS_MAX: Final = 64
-_NESTING_MAX: Final = 4  # An array of envelopes of pages of envelopes; nobody wraps deeper.
+_NESTING_MAX: Final = 4  # An array of envelopes of pages of envelopes; no log is known to nest deeper.
 
 
 def decode(text: str | bytes | bytearray) -> object:
@@ -56,7 +56,7 @@ def decode(text: str | bytes | bytearray) -> object:
                 found, end = _scanner.scan(text, 0)
                 if end == len(text) or not text[end:].strip(" \t\r\n"):
                     return found
-            if not text.startswith(_MARK):
+            if not text.startswith(_BYTE_ORDER_MARK):
                 return decoder.decode(text)  # `json.loads` would make a decoder each time.
         return json.loads(text, object_pairs_hook=_object)
     except (ValueError, RecursionError) as error:
@@ -95,8 +95,8 @@ def make_scanner() -> Scan:
     """
     Return a function that decodes like `decoder.raw_decode` in two thirds of its time; for one thread.
 
-    `decoder` has every object reported pair by pair. This one counts the keys of what was decoded, and
-    compares that with the text: where both are as many, no key stands twice in an object.
+    `decoder` gets every object pair by pair, to find a key that stands twice in it. This function counts the keys of
+    the decoded objects and the colons of the text: if the numbers are equal, no key stands twice.
     """
     keys = 0
 
@@ -113,7 +113,7 @@ def make_scanner() -> Scan:
         try:
             found, end = scan_once(text, start)
         except (StopIteration, ValueError):
-            return decoder.raw_decode(text, start)  # It says what is wrong, and which fault comes first.
+            return decoder.raw_decode(text, start)  # It raises the error of the first fault.
         if text.count(":", start, end) == keys or _has_keys(text, start, end, keys):
             return found, end
         return decoder.raw_decode(text, start)
@@ -129,7 +129,7 @@ class _Scanner(local):
 
 
 def _has_keys(text: str, start: int, end: int, keys: int) -> bool:
-    """Return whether a text with other colons than those behind keys surely has so many keys, and no more."""
+    """Return whether a text, which has colons inside strings too, certainly has exactly `keys` keys."""
     # A quote and a colon are the end of a key, unless the quote is escaped. A key whose colon stands
     # apart would not be counted.
     return (
@@ -160,7 +160,7 @@ def _unwrap(found: object, seen: object, translator: Translator | None, levels: 
         yield found, seen
         return
     if isinstance(found, Mapping):
-        seen = next((found[name] for name in _CLOCKS if found.get(name) is not None), seen)
+        seen = next((found[name] for name in _TIME_KEYS if found.get(name) is not None), seen)
     for each in inner if isinstance(inner, _LISTS) else (inner,):
         if isinstance(each, _ATOMS):
             yield each, seen  # Without a generator of its own: a hostile array holds a million numbers.
@@ -170,41 +170,41 @@ def _unwrap(found: object, seen: object, translator: Translator | None, levels: 
 
 def is_no_batch(found: object, translator: Translator | None = None) -> bool:
     """Return whether a JSON value certainly cannot be read as a batch; False if it must be tried."""
-    has_no_field = translator is None and type(found) is dict and _VITAL_SPELLINGS.isdisjoint(found)
+    has_no_field = translator is None and type(found) is dict and _REQUIRED_SPELLINGS.isdisjoint(found)
     return has_no_field or isinstance(found, _ATOMS)
 
 
-def only_batch(found: object) -> tuple[object, object] | None:
+def unwrap_single(found: object) -> tuple[object, object] | None:
     """
-    Open a bare batch, or the usual envelope of one: the same as `unwrap` yields, at a tenth of its price.
+    Return a bare batch, or the one in a usual envelope, as `unwrap` yields it, in a tenth of its time.
 
     Returns:
-        `(batch, observed_at)`; None if `unwrap` has to look.
+        `(batch, observed_at)`; None for any other value, which `unwrap` must read.
     """
     if type(found) is not dict:
         return None
     if found.get("object") == "batch":
         return found, None
-    wrapper, clock = _ENVELOPES[tuple(found)]
+    wrapper, time_key = _ENVELOPES[tuple(found)]
     if wrapper is None:
         return None
-    inner, seen = found[wrapper], None if clock is None else found[clock]
+    inner, seen = found[wrapper], None if time_key is None else found[time_key]
     if type(inner) is dict and inner.get("object") == "batch":
-        return inner, seen  # The common case first: to ask for a mapping takes as long as all the rest.
+        return inner, seen  # The common case first: `isinstance` of `Mapping` takes as long as all the rest.
     if isinstance(inner, (*_ATOMS, *_LISTS)) or (isinstance(inner, Mapping) and not is_batch(inner)):
         return None
     return inner, seen
 
 
 class _Envelopes(dict[tuple[Any, ...], tuple[str | None, str | None]]):
-    """Which key of an envelope holds the batch, and which the time, by its keys; `(None, None)` if they do not say."""
+    """By the keys of an envelope: the key that holds the batch, and that of the time; `(None, None)` if ambiguous."""
 
     def __missing__(self, keys: tuple[Any, ...]) -> tuple[str | None, str | None]:
-        wrappers, clocks = ([name for name in names if name in keys] for names in (_WRAPPERS, _CLOCKS))
-        may_be_batch = "object" in keys or "Object" in keys or _has_vital_fields(keys)
+        wrappers, time_keys = ([name for name in names if name in keys] for names in (_WRAPPERS, _TIME_KEYS))
+        may_be_batch = "object" in keys or "Object" in keys or _has_required_fields(keys)
         found: tuple[str | None, str | None] = (None, None)
-        if len(wrappers) == 1 and len(clocks) <= 1 and not may_be_batch:
-            found = (wrappers[0], next(iter(clocks), None))
+        if len(wrappers) == 1 and len(time_keys) <= 1 and not may_be_batch:
+            found = (wrappers[0], next(iter(time_keys), None))
         if len(self) < _ENVELOPES_MAX and len(keys) <= _KEYS_MAX:
             self[keys] = found
         return found
@@ -239,15 +239,15 @@ def is_batch(found: Mapping[object, object]) -> bool:
     # An envelope may have an id of its own, or an HTTP status, beside the body: never all three.
     if found.get("object", found.get("Object")) == "batch":
         return True
-    return _has_vital_fields(found)
+    return _has_required_fields(found)
 
 
-def _has_vital_fields(keys: Iterable[object]) -> bool:
+def _has_required_fields(keys: Iterable[object]) -> bool:
     return {SPELLINGS.get(key) for key in keys if isinstance(key, str)}.issuperset(REQUIRED_FIELDS)
 
 
-def canonical(inner: Mapping[Any, Any]) -> dict[str, Any]:
-    """Return counts, or an entry of errors, under the wire's own names."""
+def canonical_keys(inner: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return counts, or an entry of `errors`, with the wire's own names as keys; two values that disagree as a pair."""
     named: dict[str, Any] = {}
     for key, value in inner.items():
         name = SPELLINGS.get(key, key) if isinstance(key, str) else str(key)
@@ -255,13 +255,13 @@ def canonical(inner: Mapping[Any, Any]) -> dict[str, Any]:
         if before is None:
             named[name] = value
         elif value is not None and (value != before or type(value) is not type(before)):
-            named[name] = (before, value)  # Two spellings that disagree: no hook takes a pair for either.
+            named[name] = (before, value)  # Two spellings disagree: the converter refuses a pair.
     return named
 
 
 def canonical_errors(errors: Any) -> Any:
-    """Return the entries of `errors` under the wire's own names; what has no entries as it is."""
+    """Return the entries of `errors` with the wire's own names as keys; a value without entries unchanged."""
     entries = errors.get("data", errors.get("Data")) if isinstance(errors, Mapping) else errors
     if not isinstance(entries, list | tuple):
         return errors
-    return [canonical(each) if isinstance(each, Mapping) else each for each in entries]
+    return [canonical_keys(each) if isinstance(each, Mapping) else each for each in entries]

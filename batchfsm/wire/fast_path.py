@@ -2,9 +2,8 @@
 The fast path of the reader, for objects whose values all have the wire's types, as nearly all objects do.
 
 It reads a mapping through the layout of its keys, which is worked out once for each set of
-keys: how an SDK spells them, which are unknown, which are absent. What it reads, it reads
-exactly as the converter of `fields` does (tests/wire/test_wire.py compares the two); any object
-that it cannot read so, it leaves to the converter.
+keys: how an SDK spells them, which are unknown, which are absent. It returns exactly the values
+that `converter` would (tests/wire/test_wire.py compares the two), or leaves the object to `converter`.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ from batchfsm.snapshot import (
     to_row,
 )
 from batchfsm.wire.converter import TIME_MAX, StructureHook, parse_time, time_hook, to_read_only
-from batchfsm.wire.envelope import SPELLINGS, canonical, canonical_errors
+from batchfsm.wire.envelope import SPELLINGS, canonical_errors, canonical_keys
 
 _PICKED: Final = (*ROW_FIELDS, "id", "object", "request_counts", "usage", "metadata", "errors")
 _ROW_WIDTH: Final = len(ROW_FIELDS)
@@ -130,7 +129,7 @@ def _getter(types: tuple[type, ...], due: type) -> Callable[[SnapshotRow], Any]:
 
 
 _PATTERNS: Final = _Patterns()
-_UNCHECKED: Final = _Patterns()  # Of rows whose values nobody has checked: a caller can build any snapshot.
+_UNCHECKED: Final = _Patterns()  # Of rows whose values are not checked: a caller can build any snapshot.
 _LAYOUTS: Final = _Layouts(frozenset(WIRE_FIELDS))
 _LAYOUTS_WITH_END: Final = _Layouts(frozenset({*WIRE_FIELDS, ENDED_AT}))
 
@@ -143,9 +142,9 @@ def known_fields(dialect: Dialect) -> frozenset[str]:
 @attrs.define(eq=False)  # Frozen would cost as much as a third of the reading.
 class ParsedRow:
     """
-    One batch object as it was read: its plain values, and what its snapshot is built from when somebody asks.
+    The parsed fields of one batch object; `snapshot` builds a `Snapshot` of them on first use.
 
-    Nested values may still be the caller's: it is used, or its snapshot taken, before the caller goes on.
+    Nested values may still be the caller's: use it, or take its snapshot, before the caller can change them.
     """
 
     id: Any
@@ -348,7 +347,7 @@ def _canonical_counts(counts: Any) -> tuple[Any, ...]:
     """Return the three numbers of `request_counts` spelled otherwise; TypeError if they are none."""
     if type(counts) is not dict:
         raise TypeError
-    numbers: tuple[Any, ...] = _counts_of(dict.fromkeys(COUNT_FIELDS) | canonical(counts))
+    numbers: tuple[Any, ...] = _counts_of(dict.fromkeys(COUNT_FIELDS) | canonical_keys(counts))
     return numbers
 
 

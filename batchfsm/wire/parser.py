@@ -27,14 +27,14 @@ from batchfsm.wire.converter import (
 )
 from batchfsm.wire.envelope import (
     SPELLINGS,
-    canonical,
     canonical_errors,
+    canonical_keys,
     decode,
     holds_list,
     is_batch,
     is_no_batch,
-    only_batch,
     unwrap,
+    unwrap_single,
 )
 from batchfsm.wire.fast_path import FastPath, Known, ParsedRow, known_fields
 from batchfsm.wire.translation import Translator
@@ -109,16 +109,16 @@ class Reader:
         return f"has not the keys of a batch of {self._dialect.name} ({mark}), nor id, status and created_at"
 
     def unwrap(self, found: object) -> Iterator[tuple[object, object]]:
-        """Open a log line or an answer of the server, as the function `unwrap` does."""
+        """Yield the batches of a log line or an answer of the server, as the function `unwrap` does."""
         return unwrap(found, None, self._translator)
 
     def is_no_batch(self, found: object) -> bool:
         """Return whether a value out of JSON surely cannot be read as a batch, as the function `is_no_batch` does."""
         return is_no_batch(found, self._translator)
 
-    def only_batch(self, found: object) -> tuple[object, object] | None:
-        """Open a bare batch or its envelope, as the function `only_batch` does."""
-        return only_batch(found) if self._translator is None else None
+    def unwrap_single(self, found: object) -> tuple[object, object] | None:
+        """Return a bare batch or the one in a usual envelope, as the function `unwrap_single` does."""
+        return unwrap_single(found) if self._translator is None else None
 
     def read(self, obj: object, observed_at: object = None) -> Snapshot:
         """
@@ -126,7 +126,7 @@ class Reader:
 
         Args:
             obj: As for `parse`.
-            observed_at: When it was seen; goes before what an envelope says.
+            observed_at: The time of observation; it overrides that of an envelope.
 
         Raises:
             SnapshotError: If there is not exactly one object, or it has no
@@ -153,8 +153,8 @@ class Reader:
         return self._read_opened(obj, observed_at, known, takes_lists=takes_lists)
 
     def _read_opened(self, obj: object, observed_at: object, known: Known | None, *, takes_lists: bool) -> ParsedRow:
-        """Read what may be in an envelope."""
-        found = (obj, None) if isinstance(obj, ParsedRow | Snapshot) else self.only_batch(obj)
+        """Read the one batch of an object, an envelope, an array or a page."""
+        found = (obj, None) if isinstance(obj, ParsedRow | Snapshot) else self.unwrap_single(obj)
         if found is None:
             several = list(self.unwrap(obj))
             if len(several) != 1:
@@ -187,7 +187,7 @@ class Reader:
         return self.read_bare_row(dict(wire), observed_at, known)
 
     def _read(self, wire: Mapping[Any, Any], observed_at: object) -> Snapshot:
-        """Read any mapping through the converter; a second time without what it refused."""
+        """Read any mapping with the converter; if it refuses fields, read the others, and add those to `bad`."""
         named, extra, bad = _split_fields(wire, self._known)
         if all(named.get(name) is None and name not in bad for name in REQUIRED_FIELDS):
             raise SnapshotError([("$", self._not_a_batch)])
@@ -222,7 +222,7 @@ class Reader:
 def _split_fields(
     wire: Mapping[Any, Any], known: Collection[str]
 ) -> tuple[dict[str, Any], dict[str, object], dict[str, object]]:
-    """Split an object into known fields by their canonical name, unknown keys, and what is refused already."""
+    """Split an object into known fields by canonical name, unknown fields, and invalid ones."""
     named: dict[str, Any] = {}
     extra: dict[str, object] = {}
     bad: dict[str, object] = {}
@@ -251,7 +251,7 @@ def _nested(named: dict[str, Any]) -> dict[str, Any]:
     """Spell the keys of counts and errors canonically too; an absent count is a null one."""
     counts, errors = named.get("request_counts"), named.get("errors")
     if isinstance(counts, Mapping):
-        named["request_counts"] = dict.fromkeys(COUNT_FIELDS) | canonical(counts)
+        named["request_counts"] = dict.fromkeys(COUNT_FIELDS) | canonical_keys(counts)
     if errors is not None:
         named["errors"] = canonical_errors(errors)
     return named

@@ -73,7 +73,7 @@ class Translator:
         """Return an object under OpenAI's names; keys that no path names are kept, nested ones under their path."""
         shape = self._shape_of(found)
         translated: dict[Any, Any] = {key: found[key] for key in shape.rest}
-        values: dict[str, Any] = {path: _plain(found[path]) for path, _ in shape.read}
+        values: dict[str, Any] = {path: _enum_text(found[path]) for path, _ in shape.read}
         for key, tree in shape.inner:
             inner = found[key]
             if isinstance(inner, Mapping):
@@ -81,7 +81,7 @@ class Translator:
             elif inner is not None:
                 translated[key] = inner
         for name, key in shape.fields:
-            translated[name] = _plain(found[key])
+            translated[name] = _enum_text(found[key])
         for name, paths in self._several.items():
             translated[name] = _value_of(paths, values)
         if any(path in values for _, paths in self._counts for path in paths):
@@ -93,7 +93,7 @@ class Translator:
         return translated
 
     def _silence(self, translated: dict[Any, Any]) -> None:
-        """Set fields to null that say nothing in the status."""
+        """Set the fields to null whose values mean nothing in the object's status."""
         status = translated.get("status")
         word = self._canonical_status(status) if isinstance(status, str) else None
         for name, statuses in self._wire.silent.items():
@@ -138,13 +138,13 @@ class Translator:
 
 
 def _walk(holder: Mapping[Any, Any], tree: _Tree, prefix: str, values: dict[str, Any], rest: dict[Any, Any]) -> None:
-    """Sort the values of an object: those of the tree into `values`, by path, all others into `rest`."""
+    """Copy the values that the tree names into `values`, by path, and all others into `rest`."""
     for key, value in holder.items():
         node = tree.get(key) if isinstance(key, str) else None
         if node is None:
             rest[f"{prefix}{key}" if prefix else key] = value
         elif isinstance(node, str):
-            values[node] = _plain(value)
+            values[node] = _enum_text(value)
         elif isinstance(node, dict):
             if isinstance(value, Mapping):
                 _walk(value, node, f"{prefix}{key}.", values, rest)
@@ -152,13 +152,13 @@ def _walk(holder: Mapping[Any, Any], tree: _Tree, prefix: str, values: dict[str,
                 rest[f"{prefix}{key}"] = value
 
 
-def _plain(value: Any) -> Any:
-    """Return a member of an SDK's enumeration as its text; any other value as it is."""
+def _enum_text(value: Any) -> Any:
+    """Return a member of an SDK's enumeration as its text; any other value unchanged."""
     return str.__str__(value) if type(value) is not str and isinstance(value, str) else value
 
 
 def _value_of(paths: Paths, values: Mapping[str, Any]) -> Any:
-    """Return the value of a field; a pair, which no reader takes, if two spellings disagree."""
+    """Return the value of a field; a tuple, which every reader refuses, if two paths hold different values."""
     given = [values[path] for path in paths if values.get(path) is not None]
     if not given:
         return None

@@ -20,9 +20,9 @@ from batchfsm.wire import (
     envelope,
     fast_path,
     make_scanner,
-    only_batch,
     reader,
     unwrap,
+    unwrap_single,
 )
 from batchfsm.wire.envelope import SPELLINGS
 from support.dialects import DIALECTS
@@ -201,7 +201,7 @@ envelopes = st.dictionaries(st.sampled_from(names), inner | clocks | st.just("ba
 @example({"object": "list", "data": [snap("v")]})
 def test_the_usual_envelope_is_opened_as_any_other(envelope):
     """The quick check of an envelope gives the result of the full check, or defers to the full check."""
-    found = only_batch(envelope)
+    found = unwrap_single(envelope)
 
     assert found is None or [found] == list(unwrap(envelope))
 
@@ -286,5 +286,5 @@ def test_objects_of_very_many_keys_are_read_without_a_table():
     sizes = len(fast_path._LAYOUTS), len(envelope._ENVELOPES)
 
     assert many == reader(DIALECTS["openai"]).read(snap("vp") | many).extra
-    assert (snap("vp"), 5) == only_batch({"observed_at": 5, "batch": snap("vp")} | many)
+    assert (snap("vp"), 5) == unwrap_single({"observed_at": 5, "batch": snap("vp")} | many)
     assert sizes == (len(fast_path._LAYOUTS), len(envelope._ENVELOPES))
