@@ -1,6 +1,6 @@
 """Logs of batch objects: JSON lines, arrays, pages, gzip, zstd, text forms, or objects at hand."""
 
-from batchfsm.logs.compression import CountingReader, TruncatedStreamError, decompressing_reader, is_packed
+from batchfsm.logs.compression import CountingReader, TruncatedStreamError, decompressing_reader, is_compressed
 from batchfsm.logs.foreign_formats import HEAD_BYTES, reject_foreign_format
 from batchfsm.logs.json_reader import OBJECT_CHARS_MAX, RawRecord, RecordReader, UnreadableEntry
 from batchfsm.logs.records import Record, parse_records
@@ -19,7 +19,7 @@ __all__ = [
     "TruncatedStreamError",
     "UnreadableEntry",
     "decompressing_reader",
-    "is_packed",
+    "is_compressed",
     "is_parquet",
     "parse_records",
     "reject_foreign_format",

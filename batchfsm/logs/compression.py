@@ -18,12 +18,11 @@ _ZSTD: Final = b"\x28\xb5\x2f\xfd"
 _PIECE_BYTES: Final = 64
 """The size of the pieces in which zstd is decompressed: data of a damaged piece before the damage is lost."""
 
-
-_EARLY: Final = "the compressed stream ends early"
+_ENDS_EARLY: Final = "the compressed stream ends early"
 
 
 class TruncatedStreamError(Exception):
-    """A packed stream ends early or is damaged."""
+    """A compressed stream ends early or is damaged."""
 
 
 def decompressing_reader(binary: BinaryIO) -> Callable[[int], bytes]:
@@ -44,8 +43,8 @@ def decompressing_reader(binary: BinaryIO) -> Callable[[int], bytes]:
     return _Unzstd(rest).read if head == _ZSTD else rest.read
 
 
-def is_packed(binary: BinaryIO) -> bool:
-    """Return True if a stream is compressed. It must stand at its beginning, and does so again afterwards."""
+def is_compressed(binary: BinaryIO) -> bool:
+    """Return True if a stream is compressed; reads its first bytes, and seeks back to 0."""
     head = binary.read(len(_ZSTD))
     binary.seek(0)
     return head.startswith(_GZIP) or head == _ZSTD
@@ -54,14 +53,14 @@ def is_packed(binary: BinaryIO) -> bool:
 class CountingReader:
     """A stream that reports the number of bytes of each read."""
 
-    def __init__(self, binary: BinaryIO, passed: Callable[[int], object]) -> None:
-        """Call `passed` with the number of bytes of each read."""
-        self._binary, self._passed = binary, passed
+    def __init__(self, binary: BinaryIO, count_bytes: Callable[[int], object]) -> None:
+        """Call `count_bytes` with the number of bytes of each read."""
+        self._binary, self._count_bytes = binary, count_bytes
 
     def read(self, size: int) -> bytes:
         """Return the next bytes."""
         found = self._binary.read(size)
-        self._passed(len(found))
+        self._count_bytes(len(found))
         return found
 
 
@@ -79,8 +78,8 @@ class _PrefixedReader:
 class _Gunzip:
     """A gzip reader that returns all data before an error: `GzipFile` loses the last block of a truncated file."""
 
-    def __init__(self, packed: _PrefixedReader) -> None:
-        self._packed = packed
+    def __init__(self, compressed: _PrefixedReader) -> None:
+        self._compressed = compressed
         self._inflate = zlib.decompressobj(_GZIP_BITS)
         self._tail = b""
         self._error: TruncatedStreamError | None = None
@@ -89,7 +88,7 @@ class _Gunzip:
         while True:
             if self._error is not None:
                 raise self._error
-            chunk = self._tail or self._packed.read(_CHUNK_BYTES)
+            chunk = self._tail or self._compressed.read(_CHUNK_BYTES)
             if self._inflate.eof:
                 if not chunk:
                     return b""
@@ -98,7 +97,7 @@ class _Gunzip:
                     continue
                 self._inflate = zlib.decompressobj(_GZIP_BITS)
             elif not chunk:
-                raise TruncatedStreamError(_EARLY)
+                raise TruncatedStreamError(_ENDS_EARLY)
             found = self._inflated(chunk, size)
             self._tail = self._inflate.unused_data if self._inflate.eof else self._inflate.unconsumed_tail
             if found:
@@ -120,8 +119,8 @@ class _Gunzip:
 class _Unzstd:
     """A zstd reader that decompresses small pieces, so that an error loses little data before it."""
 
-    def __init__(self, packed: _PrefixedReader) -> None:
-        self._packed = packed
+    def __init__(self, compressed: _PrefixedReader) -> None:
+        self._compressed = compressed
         self._zstd = _zstd()
         self._frame = self._zstd.ZstdDecompressor()
         self._chunk, self._at = b"", 0
@@ -136,7 +135,7 @@ class _Unzstd:
             piece = b""
             if self._frame.needs_input:
                 if self._at == len(self._chunk) and not self._fill():
-                    raise TruncatedStreamError(_EARLY)
+                    raise TruncatedStreamError(_ENDS_EARLY)
                 piece = self._chunk[self._at : self._at + _PIECE_BYTES]
                 self._at += len(piece)
             try:
@@ -148,7 +147,7 @@ class _Unzstd:
 
     def _fill(self) -> bool:
         """Read the next bytes; False at the end."""
-        self._chunk, self._at = self._packed.read(_CHUNK_BYTES), 0
+        self._chunk, self._at = self._compressed.read(_CHUNK_BYTES), 0
         return bool(self._chunk)
 
 
@@ -158,6 +157,6 @@ def _zstd() -> ModuleType:
         from compression import zstd  # type: ignore[import-not-found]  # noqa: PLC0415  # Since Python 3.14.
     except ImportError:
         with needs_extra("a log in zstd", "audit"):
-            from backports import zstd  # noqa: PLC0415  # An extra, loaded by who asks for it.
+            from backports import zstd  # noqa: PLC0415  # An extra, loaded when it is needed.
     found: ModuleType = zstd
     return found

@@ -25,10 +25,11 @@ OBJECT_CHARS_MAX: Final = 32 * 2**20
 TEXT_LINES_MAX: Final = 256
 """The most lines that one text form may take; `console.log` of a batch takes fifty."""
 
-_PATIENCE_MAX: Final = 64 * TEXT_LINES_MAX  # How many lines may be tried in vain, all in all,
-_TRIES_A_LINE: Final = 8  # and how many more for each line that is passed.
+_RETRIES_MAX: Final = 64 * TEXT_LINES_MAX  # Lines that may be read in vain as the rest of a text form, in all;
+_RETRIES_PER_LINE: Final = 8  # and so many more for each line that the reader advances.
 _CHUNK_CHARS: Final = 2**16
-_PASSED_CHARS_MAX: Final = 4 * _CHUNK_CHARS  # An error of JSON's counts the lines before it in the window.
+# The window drops what was read beyond this: `JSONDecodeError` counts the line ends from the start of the window.
+_CONSUMED_CHARS_MAX: Final = 4 * _CHUNK_CHARS
 _JSON_HEAD: Final = re.compile(r"\{\s*+\"(?!\w*+\" ?=>)")
 _NO_OBJECT: Final = "expected an object"
 _SPACE: Final = re.compile(r"[ \t\r\n]*+")
@@ -53,11 +54,11 @@ class UnreadableEntry:
     is_cut_off: bool = False
     """True if the log is incomplete from here on: a compressed stream or an array has no end."""
     is_partial: bool = False
-    """True if a batch was read here, but for fields that the text does not show."""
+    """True if a batch was read here, except for fields that the text does not show."""
 
 
 _make_place: Final[Callable[[str, int], LogPosition]] = fast_constructor(LogPosition)
-_make_sighting: Final[Callable[[LogPosition, object], RawRecord]] = fast_constructor(RawRecord)
+_make_record: Final[Callable[[LogPosition, object], RawRecord]] = fast_constructor(RawRecord)
 
 
 class RecordReader:
@@ -85,7 +86,7 @@ class RecordReader:
         self._array_line = line  # Of the last value in an array, or of its beginning.
         self._ended = False
         self._broken: str | None = None
-        self._retry_budget = _PATIENCE_MAX
+        self._retry_budget = _RETRIES_MAX
 
     def __iter__(self) -> Iterator[RawRecord | UnreadableEntry]:
         """Yield every object, and an entry for every place that is none, in order."""
@@ -104,7 +105,7 @@ class RecordReader:
                 in_array, self._array_line = True, self._line
                 self._advance(1)
             else:
-                yield self._next(char, in_array=in_array)
+                yield self._read_next(char, in_array=in_array)
         if self._broken is not None:
             yield UnreadableEntry(self._place(), self._broken, is_cut_off=True)
         elif in_array:
@@ -112,7 +113,7 @@ class RecordReader:
             yield UnreadableEntry(place, "the array is not closed: the log may be cut off", is_cut_off=True)
 
     def _whole_objects(self) -> Iterator[RawRecord]:
-        """Yield objects as long as each ends inside the window; `_next` reads the others."""
+        """Yield objects as long as each ends inside the window; `_read_next` reads the others."""
         text, name, scan = self._text, self._name, self._scan
         is_utf8, size = self._is_utf8 or text.isascii(), len(text)
         self._advance(text.startswith("\n", self._at))
@@ -126,16 +127,16 @@ class RecordReader:
                     text[start:end].encode()  # Bytes that are not UTF-8 were let in as lone surrogates.
             except (ValueError, RecursionError):
                 return
-            sighting = _make_sighting(_make_place(name, self._line), found)
-            if text[end] == "\n" and self._retry_budget == _PATIENCE_MAX and text.find("\n", start, end) < 0:
+            record = _make_record(_make_place(name, self._line), found)
+            if text[end] == "\n" and self._retry_budget == _RETRIES_MAX and text.find("\n", start, end) < 0:
                 self._line += 1
                 self._at = end + 1
             else:
                 self._advance(end - start + text.startswith("\n", end))
-            yield sighting
+            yield record
 
     def _whole_values(self) -> Iterator[RawRecord | UnreadableEntry]:
-        """Decode and pass values of an array, as long as they end inside the window; a line is unreadable only once."""
+        """Yield values of an array as long as each ends inside the window; one entry for each line with scalars."""
         text, scan, size, line = self._text, self._scan, len(self._text), 0
         is_utf8 = self._is_utf8 or text.isascii()
         while True:
@@ -155,23 +156,23 @@ class RecordReader:
             self._array_line = self._line
             self._advance(end - start)
             if isinstance(found, dict | list):
-                yield _make_sighting(place, found)
+                yield _make_record(place, found)
             elif place.line != line:
                 line = place.line
                 yield UnreadableEntry(place, _NO_OBJECT)
 
-    def _next(self, char: str, *, in_array: bool) -> RawRecord | UnreadableEntry:
-        """Return the object or the text form that begins here; an entry for a line that is neither."""
+    def _read_next(self, char: str, *, in_array: bool) -> RawRecord | UnreadableEntry:
+        """Return the object or the text form that begins here, or an entry for a line that is neither; advance."""
         place, problem = self._place(), None
         self._array_line = self._line
         if self._form is None and (char in "{[" or in_array):
-            found, problem = self._object()
+            found, problem = self._decode_value()
             if problem is None:
                 is_object = isinstance(found, dict | list)
                 return RawRecord(place, found) if is_object else UnreadableEntry(place, _NO_OBJECT)
         line = self._lines(1)
         if line is None:
-            self._drop_line()
+            self._skip_line()
             return UnreadableEntry(place, f"longer than {OBJECT_CHARS_MAX:,} characters")
         two, form = self._lines(2) or line, self._form
         start = first_start(two) if form is None and self._detects else None
@@ -179,18 +180,18 @@ class RecordReader:
             return attrs.evolve(embedded, place=place)
         form = start[1] if start else form
         if form is not None and starts_record(two, form):
-            found, problem = self._text_form(form)
+            found, problem = self._read_text_form(form)
             if found is not None:
                 return RawRecord(place, found)
         elif form is not None:
             problem = f"not read as {form}'s text of a batch"
         self._advance(len(line))
-        return UnreadableEntry(place, problem or _scalar(line))
+        return UnreadableEntry(place, problem or _line_problem(line))
 
     def _embedded_json(
         self, two: str, line: str, text_start: tuple[int, TextForm] | None
     ) -> RawRecord | UnreadableEntry | None:
-        """Read a line with JSON behind a logger's prefix, and advance; None if it holds no batch, without advancing."""
+        """Return the batches of a line with JSON behind a logger's prefix, and advance; None if there are none."""
         head = _JSON_HEAD.search(two)
         if head is None or not 0 < head.start() < len(line) or (text_start and text_start[0] <= head.start()):
             return None
@@ -218,7 +219,7 @@ class RecordReader:
     def _embedded_lines(self, start: int, line: str) -> RawRecord | UnreadableEntry:
         """Read JSON that begins behind a prefix and continues on the next lines, and advance."""
         self._advance(start)
-        found, problem = self._object()
+        found, problem = self._decode_value()
         if problem is None and _holds_batch(found):
             self._advance(len(self._lines(1) or ""))  # A logger's suffix.
             return RawRecord(self._place(), found)
@@ -228,9 +229,9 @@ class RecordReader:
         self._advance(len(line) - start)
         return UnreadableEntry(place, "the JSON on this line breaks off")
 
-    def _object(self) -> tuple[object, str | None]:
+    def _decode_value(self) -> tuple[object, str | None]:
         """Decode the JSON value that begins here, and advance; or return the problem."""
-        if self._at > _PASSED_CHARS_MAX:
+        if self._at > _CONSUMED_CHARS_MAX:
             self._text, self._at = self._text[self._at :], 0
         while True:
             try:
@@ -261,20 +262,20 @@ class RecordReader:
             return f"not JSON: the line breaks off (column {len(line) + 1})"
         return decode_problem(error)
 
-    def _text_form(self, form: TextForm) -> tuple[dict[str, object] | None, str | None]:
+    def _read_text_form(self, form: TextForm) -> tuple[dict[str, object] | None, str | None]:
         """Read the text form that begins on this line, and advance; or return the problem."""
         few, many, most = 0, 1, min(self._retry_budget, TEXT_LINES_MAX)
         while many < most and not is_complete(self._lines(many) or "", form):
             few, many = many, many * 2
-        while many - few > 1:  # The fewest lines that hold it whole: the next may hold another.
+        while many - few > 1:  # Find the fewest lines with the whole form: the line after them may begin another one.
             middle = (few + many) // 2
             few, many = (few, middle) if is_complete(self._lines(middle) or "", form) else (middle, many)
         text = self._lines(many) or ""
         try:
             reading = read_text(text, form)
         except TextError as error:
-            # A log full of beginnings without an end shall not cost 256 lines for each of its lines; but
-            # a few of them shall not cost the good text behind them either.
+            # In a log of many beginnings without an end, each line would be read up to 256 times: the budget bounds
+            # that. It is large enough that a few of them do not make the good text behind them unreadable.
             self._retry_budget = max(0, self._retry_budget - many)
             if error.truncated or not is_complete((self._lines(1) or "").rstrip("\r\n"), form):
                 return None, f"{form}'s text of a batch is cut off"
@@ -287,7 +288,7 @@ class RecordReader:
         self._fill_buffer()
         if self._line == 1:
             reject_foreign_format(self._text[:HEAD_BYTES].encode(errors="surrogateescape")[:HEAD_BYTES], self._name)
-            self._text = self._text.removeprefix("\ufeff")  # Windows puts a byte order mark before UTF-8.
+            self._text = self._text.removeprefix("\ufeff")  # Programs on Windows write a byte order mark before UTF-8.
 
     def _fill_buffer(self) -> bool:
         """Double the unread part of the window, so that reading stays linear; False at the end."""
@@ -308,7 +309,7 @@ class RecordReader:
         return len(self._text) > len(unread) or not self._ended
 
     def _decoded(self, chunk: bytes) -> str:
-        """Decode the next bytes; once they are not UTF-8, the wrong ones become lone surrogates."""
+        """Decode the next bytes; from the first that is not UTF-8 on, invalid bytes become lone surrogates."""
         state = self._utf8.getstate()
         try:
             return self._utf8.decode(chunk, final=self._ended)
@@ -328,7 +329,7 @@ class RecordReader:
                 return None
 
     def _opens_array(self) -> bool:
-        """Tell a JSON array from a line such as `[2026-11-22] INFO ...`, and from a list that a program printed."""
+        """Return True if `[` begins a JSON array, not a line such as `[2026-11-22] INFO ...` or a printed list."""
         while True:
             start = self._end_of(_SPACE, self._at + 1)
             inside = self._end_of(_SPACE, start + 1)
@@ -361,7 +362,7 @@ class RecordReader:
             if not self._fill_buffer():
                 return self._text[self._at :]
 
-    def _drop_line(self) -> None:
+    def _skip_line(self) -> None:
         while True:
             end = self._text.find("\n", self._at) + 1
             if end:
@@ -374,7 +375,7 @@ class RecordReader:
 
     def _advance(self, chars: int) -> None:
         lines = self._text.count("\n", self._at, self._at + chars)
-        self._retry_budget = min(self._retry_budget + lines * _TRIES_A_LINE, _PATIENCE_MAX)
+        self._retry_budget = min(self._retry_budget + lines * _RETRIES_PER_LINE, _RETRIES_MAX)
         self._line += lines
         self._at += chars
 
@@ -383,7 +384,7 @@ class RecordReader:
 
 
 def _reaches_end(error: JSONDecodeError, line: str) -> bool:
-    """Return whether JSON is sound up to the end of its line, so that it may go on behind it."""
+    """Return whether JSON is valid up to the end of its line, and so may continue on the next one."""
     return error.msg.startswith("Unterminated string") or error.pos >= len(line.rstrip())
 
 
@@ -392,8 +393,8 @@ def _holds_batch(found: object) -> bool:
     return any(isinstance(batch, dict) and is_batch(batch) for batch, _ in unwrap(found))
 
 
-def _scalar(line: str) -> str:
-    """Return the problem of a line that is no object."""
+def _line_problem(line: str) -> str:
+    """Return the reason why a line is no object, in half a sentence."""
     try:
         decoder.decode(line.strip())
     except (ValueError, RecursionError) as error:

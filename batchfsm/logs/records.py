@@ -41,17 +41,17 @@ def parse_records(source: Iterable[RawRecord | UnreadableEntry], reader: Reader)
     """
     Yield a record for each snapshot of a source, and an entry for each place that cannot be read.
 
-    A line is one place: of several values on a line that are surely no batches only the first has an entry.
+    A line is one place: if several values on a line are certainly no batches, only the first has an entry.
     """
     number, unreadable = 0, LogPosition("", 0)
-    for sighting in source:
-        if isinstance(sighting, UnreadableEntry):
-            unreadable = sighting.place
-            yield sighting
+    for raw in source:
+        if isinstance(raw, UnreadableEntry):
+            unreadable = raw.place
+            yield raw
             continue
-        place = sighting.place
+        place = raw.place
         try:
-            several = _unwrapped(sighting.found, reader)
+            several = _unwrapped(raw.found, reader)
         except SnapshotError as error:
             unreadable = place
             yield UnreadableEntry(place, error.problems[0][1])
@@ -75,7 +75,7 @@ def parse_records(source: Iterable[RawRecord | UnreadableEntry], reader: Reader)
             number += 1
 
 
-_PRIVATE: Final = ("metadata", "errors", "usage")  # What a user wrote, or may be long, is not repeated.
+_PRIVATE: Final = ("metadata", "errors", "usage")  # Values written by users, or long: messages do not repeat them.
 
 
 def _unread_problem(snapshot: Snapshot) -> str | None:

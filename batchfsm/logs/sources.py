@@ -40,7 +40,7 @@ class LogSource:
 
     input_format: InputFormat = "auto"
 
-    passed: Callable[[int], object] = lambda _: None
+    count_bytes: Callable[[int], object] = lambda _: None
     """Called with the number of compressed bytes of each read; it must not raise."""
 
     def only(self, names: Iterable[str]) -> LogSource:
@@ -55,7 +55,7 @@ class LogSource:
 
     @property
     def is_repeatable(self) -> bool:
-        """Return whether it can be read a second time; a pipe, such as `<(zcat log)` is, cannot."""
+        """True if the source can be read a second time; a pipe, such as `<(zcat log)`, cannot."""
         if self.names:
             return "-" not in self.names and all(Path(name).is_file() for name in self.names)
         return iter(self.objects) is not self.objects
@@ -72,13 +72,13 @@ class LogSource:
             detects = self.input_format == "auto"
             if name == "-":
                 yield from RecordReader(
-                    cast("BinaryIO", CountingReader(sys.stdin.buffer, self.passed)), name, form, detects=detects
+                    cast("BinaryIO", CountingReader(sys.stdin.buffer, self.count_bytes)), name, form, detects=detects
                 )
                 continue
             try:
                 with Path(name).open("rb") as binary:
                     yield from RecordReader(
-                        cast("BinaryIO", CountingReader(binary, self.passed)), name, form, detects=detects
+                        cast("BinaryIO", CountingReader(binary, self.count_bytes)), name, form, detects=detects
                     )
             except SourceError:
                 raise
@@ -93,11 +93,11 @@ def is_parquet(name: str) -> bool:
         return True
     try:
         if not Path(name).is_file():
-            return False  # A pipe has no bytes to spare.
+            return False  # Bytes that are read from a pipe here would be missing later.
         with Path(name).open("rb") as binary:
             return binary.read(len(_PARQUET)) == _PARQUET
     except OSError:
-        return False  # Whoever reads it says what is wrong.
+        return False  # The reader of the file reports the error.
 
 
 def resolve_source(source: object, input_format: str = "auto") -> LogSource:
@@ -149,7 +149,7 @@ def _files(path: str | PathLike[str]) -> list[str]:
 
 
 def _require_file(name: str) -> str:
-    """Return a name that is not that of a folder; SourceError, with what to do, for a folder."""
+    """Return the name of a file; for a folder, raise SourceError with an example of names."""
     if Path(name).is_dir():
         msg = f"{name}: a folder: name the files in it, such as {Path(name) / '*.jsonl'}"
         raise SourceError(msg)

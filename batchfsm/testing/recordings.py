@@ -98,9 +98,9 @@ def recordings(source: object) -> dict[str, Recording]:
         ScenarioError: If no batch has a time of observation.
     """
     found: dict[str, list[tuple[float, WireObject]]] = {}
-    for sighting in resolve_source(source):
-        if not isinstance(sighting, UnreadableEntry):
-            for batch_id, seen_at, wire in _views(sighting.found):
+    for raw in resolve_source(source):
+        if not isinstance(raw, UnreadableEntry):
+            for batch_id, seen_at, wire in _views(raw.found):
                 found.setdefault(batch_id, []).append((seen_at, wire))
     if not found:
         raise ScenarioError("a recording needs batches, each in an envelope with observed_at")

@@ -541,7 +541,7 @@ def test_files_that_are_not_what_they_were(tmp_path, monkeypatch):
     path.unlink()
     with pytest.raises(SourceError, match="No such file"):
         files[0].open()
-    monkeypatch.setattr(splits, "is_packed", _refuse)
+    monkeypatch.setattr(splits, "is_compressed", _refuse)
     path.write_bytes(b"{}\n")
     with pytest.raises(SourceError, match="Permission denied"):
         splits.find_files([str(path)])

@@ -373,7 +373,7 @@ NESTING = {"Node", "Python", "beginnings of objects", "arrays that go on", "brac
 )
 def test_work_is_linear(kind, monkeypatch):
     """An input of twice the size takes about twice as many function calls."""
-    monkeypatch.setattr(json_reader, "_PATIENCE_MAX", 128)
+    monkeypatch.setattr(json_reader, "_RETRIES_MAX", 128)
     monkeypatch.setattr(json_reader, "TEXT_LINES_MAX", 32)
     unit = UNITS[kind]
     once = unit * (12_000 // len(unit))
@@ -432,8 +432,8 @@ def peak_bytes(log):
 @pytest.mark.parametrize("kind", UNITS)
 def test_memory_is_bounded(kind, monkeypatch):
     """Four times as many lines take no more memory."""
-    small = {"OBJECT_CHARS_MAX": 2048, "_CHUNK_CHARS": 256, "_PASSED_CHARS_MAX": 512, "TEXT_LINES_MAX": 16}
-    for name, size in (small | {"_PATIENCE_MAX": 64}).items():
+    small = {"OBJECT_CHARS_MAX": 2048, "_CHUNK_CHARS": 256, "_CONSUMED_CHARS_MAX": 512, "TEXT_LINES_MAX": 16}
+    for name, size in (small | {"_RETRIES_MAX": 64}).items():
         monkeypatch.setattr(json_reader, name, size)
     unit = UNITS[kind]
     audited(LIFE[1] * 2500)  # Fill Python's free list, which keeps up to 2,000 tuples of each length.

@@ -136,7 +136,7 @@ def test_json_alone(layout, written):
 def test_any_chunk(layout, chunk, written, monkeypatch):
     """A log that is read in chunks of any size gives the same snapshots."""
     monkeypatch.setattr(json_reader, "_CHUNK_CHARS", chunk)
-    monkeypatch.setattr(json_reader, "_PASSED_CHARS_MAX", chunk)
+    monkeypatch.setattr(json_reader, "_CONSUMED_CHARS_MAX", chunk)
     text, lines = LAYOUTS[layout]
 
     assert on(*lines) == statuses(written(text))
@@ -726,7 +726,7 @@ def test_a_log_full_of_beginnings(written):
         _, unreadable = found(log)
 
     assert lines == len(unreadable)
-    assert sum(tried) < 40 * (json_reader._PATIENCE_MAX + lines * json_reader._TRIES_A_LINE)
+    assert sum(tried) < 40 * (json_reader._RETRIES_MAX + lines * json_reader._RETRIES_PER_LINE)
 
 
 # ---------------------------------------------------------------- properties
@@ -755,7 +755,7 @@ def laid_out(found, layout):
 def test_whatever_json_holds_is_sighted(batches, layout, chunk, monkeypatch):
     """Every object of a log is found unchanged, in any layout and with chunks of any size."""
     monkeypatch.setattr(json_reader, "_CHUNK_CHARS", chunk)
-    monkeypatch.setattr(json_reader, "_PASSED_CHARS_MAX", 2 * chunk)
+    monkeypatch.setattr(json_reader, "_CONSUMED_CHARS_MAX", 2 * chunk)
     binary = io.BytesIO(laid_out(batches, layout).encode())
 
     assert batches == [each.found for each in json_reader.RecordReader(binary, "log", None, detects=False)]

@@ -34,7 +34,7 @@ from batchfsm.logs import (
     TruncatedStreamError,
     UnreadableEntry,
     decompressing_reader,
-    is_packed,
+    is_compressed,
     parse_records,
     reject_foreign_format,
 )
@@ -187,7 +187,7 @@ class JsonLinesSource:
             line_end = text.find(b"\n") + 1
             text = text[:line_end] if line_end else text
             yield from number_rows(
-                parse_records(self._sightings(text, LogPosition(self.name, line), start), wire), base + number
+                parse_records(self._raw_records(text, LogPosition(self.name, line), start), wire), base + number
             )
 
     def _locate(self, number: int) -> tuple[int, int, int]:
@@ -225,7 +225,7 @@ class JsonLinesSource:
             except OSError as error:
                 raise SourceError(f"{self.name}: {error.strerror or error}") from error
 
-    def _sightings(self, text: bytes, place: LogPosition, offset: int) -> Iterator[RawRecord | UnreadableEntry]:
+    def _raw_records(self, text: bytes, place: LogPosition, offset: int) -> Iterator[RawRecord | UnreadableEntry]:
         """Return the raw records of a line, nearly always one."""
         try:
             found = decoder.decode(text.strip(_SPACE).decode())
@@ -292,11 +292,11 @@ def _open(name: str, meter: ProgressMeter) -> BinaryIO:
             binary: BinaryIO = stack.enter_context(Path(name).open("rb"))
             size = binary.seek(0, 2)
             binary.seek(0)
-            is_compressed = is_packed(binary)
-            plain = cast("BinaryIO", stack.enter_context(TemporaryFile())) if is_compressed else binary
+            has_copy = is_compressed(binary)
+            plain = cast("BinaryIO", stack.enter_context(TemporaryFile())) if has_copy else binary
         except OSError as error:
             raise SourceError(f"{name}: {error.strerror or error}") from error
-        if is_compressed:
+        if has_copy:
             meter.begin("unpacking", size)
             for _ in _decompress(cast("BinaryIO", CountingReader(binary, meter.add_size)), plain, name):
                 meter.add_rows()
@@ -307,9 +307,9 @@ def _open(name: str, meter: ProgressMeter) -> BinaryIO:
         return plain
 
 
-def _decompress(packed: BinaryIO, plain: BinaryIO, name: str) -> Iterator[None]:
+def _decompress(compressed: BinaryIO, plain: BinaryIO, name: str) -> Iterator[None]:
     """Decompress a file piece by piece; after each the progress can be reported."""
-    read = decompressing_reader(packed)
+    read = decompressing_reader(compressed)
     while True:
         try:
             piece = read(_SPLIT_BYTES)

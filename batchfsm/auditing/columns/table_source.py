@@ -74,8 +74,8 @@ class TableSource:
             SourceError: If the table has changed.
         """
         wire = reader(self._dialect)
-        for number, sighting in self._rows.reread(numbers, self._recent):
-            yield from number_rows(parse_records([sighting], wire), base + number)
+        for number, found in self._rows.reread(numbers, self._recent):
+            yield from number_rows(parse_records([found], wire), base + number)
 
     def _decode(self, batch: Any) -> tuple[Any, Any, Any]:
         """Decode a batch, in a worker thread."""

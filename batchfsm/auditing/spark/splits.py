@@ -13,7 +13,7 @@ import attrs
 from batchfsm.auditing.spill import pickled, unpickled
 from batchfsm.auditing.tables import load_arrow
 from batchfsm.errors import SourceError
-from batchfsm.logs import HEAD_BYTES, OBJECT_CHARS_MAX, is_packed, reject_foreign_format
+from batchfsm.logs import HEAD_BYTES, OBJECT_CHARS_MAX, is_compressed, reject_foreign_format
 
 SPLIT_BYTES: Final = 16 * 2**20
 """The size of a split."""
@@ -82,7 +82,7 @@ def find_files(names: Sequence[str]) -> tuple[FileSnapshot, ...] | None:
             return None
         try:
             with path.open("rb") as binary:
-                if is_packed(binary):
+                if is_compressed(binary):
                     return None
                 reject_foreign_format(binary.read(HEAD_BYTES), str(path))
         except SourceError:

@@ -63,23 +63,25 @@ def is_frame(source: object) -> bool:
 
 
 @contextmanager
-def open_input(source: Any, input_format: str, passed: Callable[[int], object]) -> Iterator[LogSource | MixedInput]:
+def open_input(
+    source: Any, input_format: str, count_bytes: Callable[[int], object]
+) -> Iterator[LogSource | MixedInput]:
     """
     Open the input of an audit; tables are closed when the context ends.
 
     Args:
         source: As for `logs.opened`, or a dataframe.
         input_format: As for `logs.opened`.
-        passed: Called with the number of bytes that were read since the last call; must not raise.
+        count_bytes: Called with the number of bytes that were read since the last call; must not raise.
 
     Raises:
         MissingExtraError: If it is a table, and pyarrow is not installed.
         SourceError: As `logs.opened`; or if a table cannot be read, or holds no batches.
     """
     if is_frame(source):
-        yield MixedInput((TableRows(Frame(source), passed),))
+        yield MixedInput((TableRows(Frame(source), count_bytes),))
         return
-    found = attrs.evolve(open_source(source, input_format), passed=passed)
+    found = attrs.evolve(open_source(source, input_format), count_bytes=count_bytes)
     named = [name for name in found.names if name != "-"]
     tables = {name for name in named if input_format == "parquet" or (input_format == "auto" and is_parquet(name))}
     if not tables:
@@ -87,7 +89,9 @@ def open_input(source: Any, input_format: str, passed: Callable[[int], object]) 
         return
     with ExitStack() as stack:
         parts = [
-            TableRows(stack.enter_context(closing(Parquet(name))), passed) if name in tables else found.only((name,))
+            TableRows(stack.enter_context(closing(Parquet(name))), count_bytes)
+            if name in tables
+            else found.only((name,))
             for name in found.names
         ]
         yield MixedInput(tuple(parts))

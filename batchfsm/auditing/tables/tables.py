@@ -236,7 +236,7 @@ class TableRows:
 
     table: OpenTable
 
-    passed: Callable[[int], object] = lambda _: None
+    count_bytes: Callable[[int], object] = lambda _: None
     """Called with about the number of bytes that were read since the last call; must not raise."""
 
     place_of: Callable[[int], LogPosition] | None = attrs.field(default=None, kw_only=True)
@@ -256,7 +256,7 @@ class TableRows:
         """Yield the raw record of each row in order."""
         first = 0
         for batch in self.table.batches():
-            self.passed(self.table.size * batch.num_rows // max(self.table.rows_count, 1))
+            self.count_bytes(self.table.size * batch.num_rows // max(self.table.rows_count, 1))
             yield from self._raw_records(batch, range(first, first + batch.num_rows))
             first += batch.num_rows
 

@@ -1,4 +1,4 @@
-"""The text forms in which people log a batch, and how to tell them."""
+"""The text forms in which people log a batch, recognised by their beginnings."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Rust's `{:?}`.
 COLOUR: Final = re.compile(r"\x1b\[[\d;]*+m")
 """A colour escape; it is no part of a text."""
 
-# Before a class name stands no letter; but a colour does, and ends in one.
+# No letter stands before a class name, except for the one that ends a colour escape.
 _EDGE: Final = r"(?:(?<!\w)|\x1b\[[\d;]{0,20}m)"
 # openai-python's class, LiteLLM's, Groq's three, and the page that `batches.list()` returns.
 _CLASS: Final = r"(?<!\w)(?:(?:Sync|Async)CursorPage\[\w+\]|(?:LiteLLM)?Batch(?:(?:Create|Retrieve|Cancel)Response)?)\("
@@ -37,7 +37,7 @@ HEADS: Final[Mapping[TextForm, re.Pattern[str]]] = {
 
 def detect(line: str) -> TextForm | None:
     """
-    Tell which form begins on a line; lines behind it, joined with newlines, may be given too.
+    Return the form that begins on a line; the lines after it, joined with newlines, may be given too.
 
     Returns:
         None for JSON and for anything else. A lone `{` opens JSON and `console.log` alike:
@@ -48,12 +48,12 @@ def detect(line: str) -> TextForm | None:
 
 
 def first_start(line: str) -> tuple[int, TextForm] | None:
-    """Return where a form begins on a line, colour escapes left out, and which; as `detect` otherwise."""
+    """Return the index at which a form begins on a line, colour escapes left out, and the form; else as `detect`."""
     text = COLOUR.sub("", line)
     heads = ((form, pattern.search(text)) for form, pattern in HEADS.items())
     starts = [(head.start(), form) for form, head in heads if head and "\n" not in text[: head.start()]]
-    # Any object in braces looks like Node's; a logger's own may stand before a batch of another form.
-    # Where kotlin and python begin at one place, it is kotlin, whose pattern says more.
+    # Any object in braces looks like Node's, and a logger may print one of its own before a batch of another form.
+    # Where kotlin and python begin at one place, the form is kotlin, whose pattern is more specific.
     starts = [start for start in starts if start[1] != "node"] or starts
     return min(starts) if starts and not _JSON.match(text) else None
 

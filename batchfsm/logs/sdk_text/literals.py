@@ -30,16 +30,16 @@ class TextError(BatchfsmError, ValueError):
     """Which text form it was read as."""
 
     column: int
-    """Where reading stopped: a character of the text, from 1; line ends count, colour escapes do not."""
+    """The character at which reading stopped, from 1; line ends count, colour escapes do not."""
 
     problem: str
     """The reason, in a few words."""
 
     truncated: bool
-    """Whether the text only stops too early: with more lines it may become readable."""
+    """True if the text ends too early: with more lines it may become readable."""
 
     def __init__(self, form: str, column: int, problem: str, *, truncated: bool = False) -> None:
-        """Hold where and why; `str` makes one sentence of it."""
+        """Store the position and the reason; `str` returns one sentence."""
         super().__init__(form, column, problem)
         self.form, self.column, self.problem, self.truncated = form, column, problem, truncated
 
@@ -48,7 +48,7 @@ class TextError(BatchfsmError, ValueError):
 
 
 AMBIGUOUS: Final = Unreadable("")
-"""A value whose text has no quotes: where it ends, or its type, is not certain."""
+"""A value whose text has no quotes, so that its end or its type is not certain."""
 
 _TOO_DEEP: Final = f"brackets nest deeper than {NESTING_MAX}"
 _ENDS: Final = frozenset(",)]}")
@@ -86,7 +86,7 @@ _HIDDEN: Final = re.compile(
     re.DOTALL,
 )
 _SHOWN_CHARS_MAX: Final = 80
-# What util.inspect writes before the brace of an object that is no plain one.
+# The prefix that util.inspect writes before the brace of an object with a class or without a prototype.
 _CLASS: Final = re.compile(r"(?:<ref \*\d++>\s++)?(?:\[\w++: null prototype\]|[A-Za-z_$][\w$]*+)?\s*+(?=\{)")
 _KEYWORD: Final = re.compile(r"([A-Za-z_]\w*+)=")
 _IDENTIFIER: Final = re.compile(r"([A-Za-z_]\w*+)\s*+:")
@@ -109,31 +109,31 @@ class Scanner:
     """How it was printed: `python`, `node`, `ruby` or `rust`."""
 
     at: int
-    """The next character; from 0."""
+    """The index of the next character; from 0."""
 
     def members(self, closing: str, depth: int = 0) -> dict[str, object] | Unreadable:
         """
         Read a dict, an object or a call, from behind its opening bracket to behind `closing`.
 
         Returns:
-            The named values, of which some may be, or hold, an `Unreadable`; one alone if a value
-            has no name (a set, a `Map`, a positional argument).
+            The values by name; some may be, or hold, an `Unreadable`. An `Unreadable` instead if a value has no name
+            (a set, a `Map`, a positional argument).
 
         Raises:
-            TextError: If the end of a value cannot be told.
+            TextError: If the end of a value is not certain.
         """
         found: dict[str, object] = {}
         is_named = True
         self._skip_space()
-        while not self._take(closing):
+        while not self._accept(closing):
             name = self._name(closing)
             value = self._value(depth + 1)
             if name is None:
                 is_named = False
             else:
-                # Neither language prints one key twice: whoever did may have meant either value.
+                # No language prints a key twice: in an edited text either value may be right.
                 found[name] = UNREADABLE if name in found else value
-            self._step(closing)
+            self._skip_comma(closing)
         return found if is_named else UNREADABLE
 
     def _error(self, problem: str) -> TextError:
@@ -142,13 +142,13 @@ class Scanner:
     def _char(self) -> str:
         return self.text[self.at : self.at + 1]
 
-    def _take(self, char: str) -> bool:
+    def _accept(self, char: str) -> bool:
         is_there = self.text.startswith(char, self.at)
         self.at += is_there
         return is_there
 
     def _match(self, pattern: re.Pattern[str]) -> re.Match[str] | None:
-        """Go on behind what the pattern finds here."""
+        """Match a pattern here, and advance past the match."""
         found = pattern.match(self.text, self.at)
         self.at = found.end() if found else self.at
         return found
@@ -156,15 +156,15 @@ class Scanner:
     def _skip_space(self) -> None:
         self._match(_SPACE)
 
-    def _step(self, closing: str) -> None:
-        """Go on behind the comma between two values; before the closing bracket it may be missing."""
-        if self._take(","):
+    def _skip_comma(self, closing: str) -> None:
+        """Advance past the comma between two values; before the closing bracket it may be missing."""
+        if self._accept(","):
             self._skip_space()
         elif self._char() != closing:
             raise self._error(f"a comma or {closing} is due")
 
     def _name(self, closing: str) -> str | None:
-        """Read `name=` in a call, `name:`, `'name':` or Ruby's arrows in braces; None, and no step, without one."""
+        """Read `name=` in a call, `name:`, `'name':` or Ruby's arrows in braces; None, without advancing, if absent."""
         identifier = _RUBY_KEY if self.form == "ruby" else _IDENTIFIER
         if name := self._match(_KEYWORD if closing == ")" else identifier):
             return name[name.lastindex or 0]
@@ -177,7 +177,7 @@ class Scanner:
         return None
 
     def _value(self, depth: int) -> object:
-        """Read a value and go on to the comma or bracket behind it; an `Unreadable` if it is no literal."""
+        """Read a value, and advance to the comma or bracket behind it; return an `Unreadable` if it is no literal."""
         if depth > NESTING_MAX:
             raise self._error(_TOO_DEEP)
         self._skip_space()
@@ -186,7 +186,7 @@ class Scanner:
         self._skip_space()
         if self._char() not in _ENDS:
             value = UNREADABLE
-            self._skip()
+            self._skip_unreadable()
         if self.at == start:
             raise self._error("a value is due")
         if isinstance(value, list) and len(value) == 1 and value[0] is UNREADABLE:
@@ -194,7 +194,7 @@ class Scanner:
         return _unreadable(self.text[start : self.at].rstrip()) if isinstance(value, Unreadable) else value
 
     def _literal(self, depth: int) -> object:
-        """Read a value as the language writes it; an `Unreadable`, perhaps after some steps, if it is none."""
+        """Read a value as the language writes it; an `Unreadable`, perhaps after a part of the text, if it is none."""
         if self.form in ("ruby", "rust"):
             return self._ruby_literal(depth) if self.form == "ruby" else self._rust_literal(depth)
         if self.form == "python" and (moment := self._match(_DATETIME)):
@@ -203,7 +203,7 @@ class Scanner:
             return _iso_seconds(moment)
         start = self.at
         if self.form == "python" and self._match(_ENUM):
-            return self._closed(self._enum_value(), ">", start)
+            return self._expect_closing(self._enum_value(), ">", start)
         if self.form == "node":
             self._match(_CLASS)
         if self.form == "python" and self._match(_CALL):
@@ -214,9 +214,9 @@ class Scanner:
         """Read a string, a list, an object, a number or a word."""
         if self._char() in _STRINGS and (self.form in ("python", "node") or self._char() == '"'):
             return self._string()
-        if self._take("["):
+        if self._accept("["):
             return self.items(depth)
-        if self._take("{"):
+        if self._accept("{"):
             return self.members("}", depth)
         if token := self._match(_NUMBER):
             self.at += self.form == "node" and self._char() == "n"
@@ -231,9 +231,9 @@ class Scanner:
         token = self._match(_NUMBER)
         return scalar(token[0]) if token else UNREADABLE
 
-    def _closed(self, value: object, closing: str, start: int) -> object:
-        """Return a value and go on behind the bracket that is due; without it, go back: the value is none."""
-        if self._take(closing):
+    def _expect_closing(self, value: object, closing: str, start: int) -> object:
+        """Advance past a closing bracket, and return the value; if it is missing, go back; return an `Unreadable`."""
+        if self._accept(closing):
             return value
         self.at = start
         return UNREADABLE
@@ -245,24 +245,24 @@ class Scanner:
             return symbol[1] or self._string()
         start = self.at
         if self._match(_RUBY_CLASS):
-            return self._closed(self._common_literal(depth), ">", start)
+            return self._expect_closing(self._common_literal(depth), ">", start)
         return self._common_literal(depth)
 
     def _rust_literal(self, depth: int) -> object:
-        """Read `Some(1)`, `Counts { total: 1 }` and serde_json's `String("a")` as that which they hold."""
+        """Read `Some(1)`, `Counts { total: 1 }` and serde_json's `String("a")` as the values inside them."""
         start = self.at
         self._match(_RUST_CLASS)
-        if not self._take("("):
+        if not self._accept("("):
             return self._common_literal(depth)
-        return self._closed(self._value(depth + 1), ")", start)
+        return self._expect_closing(self._value(depth + 1), ")", start)
 
     def items(self, depth: int = 0) -> list[object]:
         """Read a list, from behind its opening bracket to behind the closing one."""
         found: list[object] = []
         self._skip_space()
-        while not self._take("]"):
+        while not self._accept("]"):
             found.append(self._value(depth + 1))
-            self._step("]")
+            self._skip_comma("]")
         return found
 
     def _string(self) -> str | Unreadable:
@@ -277,12 +277,11 @@ class Scanner:
             if self.form != "node" or not self._match(_JOIN):
                 return _unescaped("".join(pieces), self.form)
 
-    def _skip(self) -> None:
+    def _skip_unreadable(self) -> None:
         """
-        Go on to the comma or closing bracket that ends a value which is no literal.
+        Advance to the comma or closing bracket that ends a value which is no literal.
 
-        So `<Status.COMPLETED: 'completed'>`, `Map(1) { 1 => 'a, b' }` and `datetime(2026, 1, 2)` hide
-        one field and not the whole batch.
+        So `Map(1) { 1 => 'a, b' }` and `datetime(2026, 1, 2)` make one field unreadable, and not the whole batch.
         """
         inside: list[str] = []
         while True:
@@ -308,7 +307,7 @@ class Scanner:
 
 
 def scalar(word: str) -> object:
-    """Read a number, `null`, or else text; an `Unreadable` if a number has zeros before it, or is too long or large."""
+    """Return a bare word as a number, None for `null`, or else text; an `Unreadable` for `007` and for huge numbers."""
     if not _NUMBER.fullmatch(word):
         return Unreadable(word) if _ZEROS.fullmatch(word) else nullable(word)
     if len(word) > NUMBER_LENGTH_MAX:
@@ -321,12 +320,12 @@ _ZEROS: Final = re.compile(r"-?0\d{1,30}", re.ASCII)
 
 
 def nullable(word: str) -> str | None:
-    """Read text or null; a text that spells `null` looks like it, but no server is known to send that."""
+    """Return a text, or None for `null`; a server could send the text `null`, but none is known to."""
     return None if word == "null" else word
 
 
 def first_unreadable(value: object) -> Unreadable | None:
-    """Return the first `Unreadable` that a value is or holds; None if it is read whole."""
+    """Return the first `Unreadable` that a value is or contains; None if there is none."""
     if isinstance(value, dict | list):
         inner = value.values() if isinstance(value, dict) else value
         return next((found for found in map(first_unreadable, inner) if found is not None), None)
@@ -345,7 +344,7 @@ def is_balanced(text: str) -> bool:
 
 
 def _unreadable(text: str) -> Unreadable:
-    """Return the mark of a value that could not be read, without a text if the form hides the value."""
+    """Return an `Unreadable` with the text of a value; without a text if the form hides the value."""
     return UNREADABLE if _HIDDEN.fullmatch(text) else Unreadable(text[:_SHOWN_CHARS_MAX])
 
 
@@ -375,7 +374,7 @@ def _number_of(moment: datetime) -> int | float:
 
 
 def _unescaped(text: str, form: str) -> str | Unreadable:
-    """Undo the escapes in a string; an `Unreadable` if one of them is none that the language prints."""
+    """Replace the escapes in a string; return an `Unreadable` if the language does not print one of them."""
     letters = _ESCAPED_BY.get(form, _ESCAPED)
 
     def character(escape: re.Match[str]) -> str:

@@ -25,7 +25,7 @@ from batchfsm.snapshot import TEXT_FIELDS, TIME_FIELDS, UNREADABLE, WIRE_FIELDS,
 from batchfsm.wire.envelope import is_batch
 
 QUOTED_FORMS: Final = ("python", "node", "ruby", "rust")
-"""The forms that put texts in quotes, so that a value says where it ends."""
+"""The forms that put texts in quotes, so that the end of each value is certain."""
 
 
 @attrs.frozen(kw_only=True)
@@ -36,7 +36,7 @@ class TextReading:
     """Wire names and JSON-like values. Inside a page or an envelope, batches keep each `Unreadable`."""
 
     unread: Mapping[str, Unreadable] = attrs.field(factory=dict)
-    """The fields that are there and could not be read, by wire name: neither set nor null."""
+    """The fields that the text shows but that could not be read, by wire name: neither set nor null."""
 
 
 def read_text(text: str, form: TextForm) -> TextReading:
@@ -44,16 +44,16 @@ def read_text(text: str, form: TextForm) -> TextReading:
     Read the batch, or the printed list of batches, in a text; the text before and behind it does not matter.
 
     Raises:
-        TextError: If it cannot be read at all: none begins there, one begins and does not end, the end
-            of a field cannot be told, or there are two outside a list.
+        TextError: If it cannot be read at all: no batch begins there, one begins and does not end, the end
+            of a field is not certain, or there are two outside a list.
     """
     found = _quoted(COLOUR.sub("", text), form) if form in QUOTED_FORMS else _unquoted(text, form)
-    fields, unread = _parted(found)
+    fields, unread = _split_unread(found)
     return TextReading(fields=fields, unread=unread)
 
 
 def is_complete(text: str, form: TextForm) -> bool:
-    """Return whether no further line is needed: the batch in the text is whole, or beyond reading."""
+    """Return True if no further line is needed: the batch in the text is whole, or cannot be read with more lines."""
     try:
         read_text(text, form)
     except TextError as error:
@@ -70,7 +70,7 @@ _SECOND: Final = {
 }
 
 
-def _start(text: str, form: TextForm) -> re.Match[str]:
+def _find_head(text: str, form: TextForm) -> re.Match[str]:
     head = HEADS[form].search(text)
     if head is None:
         raise TextError(form, 1, "none begins here", truncated=True)
@@ -78,12 +78,12 @@ def _start(text: str, form: TextForm) -> re.Match[str]:
 
 
 def _refuse_second(text: str, form: TextForm, at: int) -> None:
-    # To read the first of two would lose the other in silence.
+    # Reading only the first of two would lose the other without a report.
     if second := _SECOND[form].search(text, at):
         raise TextError(form, second.start() + 1, "a second one begins here")
 
 
-def _parted(found: Mapping[str, object]) -> tuple[dict[str, object], dict[str, Unreadable]]:
+def _split_unread(found: Mapping[str, object]) -> tuple[dict[str, object], dict[str, Unreadable]]:
     """Return the values that were read and those that were not, both by the wire's names."""
     fields: dict[str, object] = {}
     unread: dict[str, Unreadable] = {}
@@ -99,7 +99,7 @@ def _parted(found: Mapping[str, object]) -> tuple[dict[str, object], dict[str, U
 
 
 def _batches_inside(name: str, value: object) -> object:
-    """Return an envelope's batch, or a page's batches, each with its own unread fields; None for other values."""
+    """Return an envelope's batch, or a page's batches, each with its unread fields; None if the value is neither."""
     if isinstance(value, dict) and is_batch(value):
         return _with_unread(value)
     if name == "data" and isinstance(value, list) and any(isinstance(each, dict) and is_batch(each) for each in value):
@@ -108,13 +108,13 @@ def _batches_inside(name: str, value: object) -> object:
 
 
 def _with_unread(batch: Mapping[str, object]) -> dict[str, object]:
-    fields, unread = _parted(batch)
+    fields, unread = _split_unread(batch)
     return {**fields, **unread}
 
 
 def _quoted(text: str, form: TextForm) -> dict[str, object]:
     """Return the first object on its line that is a batch or wraps one, or a list of them; else the first object."""
-    head: re.Match[str] | None = _start(text, form)
+    head: re.Match[str] | None = _find_head(text, form)
     first: dict[str, object] | None = None
     end = 0
     while head:
@@ -156,9 +156,9 @@ def _unquoted(text: str, form: TextForm) -> dict[str, object]:
     """
     Return the batch in a text, or the batches of a printed list.
 
-    That no text inside a batch spells a whole second batch is taken for certain.
+    It is assumed that no text inside a batch spells a whole second batch.
     """
-    start = _start(text, form).start()
+    start = _find_head(text, form).start()
     if not text.endswith("[", 0, start):
         return _UNQUOTED[form](text, form)[0]
     heads = [head.start() for head in HEADS[form].finditer(text)]
@@ -188,7 +188,7 @@ _ASSIGN: Final = {"(": "=", "[": "=", "{": ": "}
 
 
 def _patterns(template: str, names: Iterable[str] = ()) -> dict[str, re.Pattern[str]]:
-    """Return for each kind of bracket: `template`, then these fields in this order, none of them required."""
+    """Return a pattern for each kind of bracket: `template`, then these fields in this order, each of them optional."""
     found: dict[str, re.Pattern[str]] = {}
     for opening, assign in _ASSIGN.items():
         style: Style = "snake" if opening == "{" else "camel"
@@ -206,14 +206,14 @@ _ERRORS_END: Final = _patterns(
 )
 
 
-def _bare(text: str, form: TextForm) -> tuple[dict[str, object], int]:
+def _read_kotlin_or_dart(text: str, form: TextForm) -> tuple[dict[str, object], int]:
     """
-    Read a class or map whose texts have no quotes, and where it ends; ids, which most texts are, need no quotes.
+    Return the fields of a class or map whose texts have no quotes, and the index behind its end.
 
-    A message in `errors` may spell `]], status=`. Then what follows is hardly the rest of a batch up to
-    its closing bracket; but where it is, in two places, nobody can say which of them is right.
+    Most texts are ids, which need no quotes. But a message in `errors` may spell `]], status=`. The errors end where
+    the rest of a batch follows, up to its closing bracket; if it follows in two places, the batch is refused.
     """
-    start = _start(text, form).end()
+    start = _find_head(text, form).end()
     _refuse_second(text, form, start)
     opening = text[start - 1]
     closing, metadata = PARTNERS[opening], f", metadata{_ASSIGN[opening]}"
@@ -229,24 +229,24 @@ def _bare(text: str, form: TextForm) -> tuple[dict[str, object], int]:
         raise TextError(form, column, problem if splits else "errors has no end", truncated=not splits)
     end, rest = fits[0]
     inner = {"errors": _errors(errors, text[errors.end() : end])} if errors else {}
-    found = _given(first) | inner | _given(rest)
+    found = _typed_fields(first) | inner | _typed_fields(rest)
     if not text.startswith(metadata, rest.end()):
         return found, rest.end() + 1
     found["metadata"], behind = _metadata(text, form, rest.end() + len(metadata), closing)
     if isinstance(found["metadata"], Unreadable):
-        # Of the fields that seem to come behind it nothing is certain, not even that they are there.
+        # Fields that seem to come behind it may be part of the metadata.
         seeming = _KNOWN[opening].findall(text, rest.end())
         found |= {_NAMES[name]: AMBIGUOUS for name in seeming if _NAMES[name] not in found}
     return found, behind
 
 
-def _given(part: re.Match[str]) -> dict[str, object]:
+def _typed_fields(part: re.Match[str]) -> dict[str, object]:
     return {name: _typed(name, value) for name, value in part.groupdict().items() if value is not None}
 
 
 def _metadata(text: str, form: TextForm, at: int, closing: str) -> tuple[object, int]:
     """
-    Read `metadata`, the last field, if it can be only one mapping; and where the batch ends then.
+    Return `metadata`, the last field, if it can be only one mapping, else `AMBIGUOUS`; and the index behind the batch.
 
     `{a=1, b=2}` is two pairs, or one pair whose value is the text `1, b=2` (as is
     `{params=temperature=0, top_p=1}`), so no more than one pair is certain. And `{a=(1})` may end there
@@ -262,7 +262,7 @@ def _metadata(text: str, form: TextForm, at: int, closing: str) -> tuple[object,
 
 
 def _pairs(text: str, assign: str) -> object:
-    """Return a mapping of no pair or one; `AMBIGUOUS` if the text may be another one."""
+    """Return a mapping of one pair or none; `AMBIGUOUS` if the text may be another mapping."""
     key, *values = text.split(assign)
     if len(values) > 1 or not is_balanced(text):
         return AMBIGUOUS
@@ -271,10 +271,10 @@ def _pairs(text: str, assign: str) -> object:
 
 def _errors(head: re.Match[str], text: str) -> object:
     """
-    Read the entries of `errors`, each of which must name each of its parts once.
+    Return the entries of `errors`; `AMBIGUOUS` unless each entry names each of its parts once.
 
     `message=bad, param=x, param=null, line=1` has the message `bad, param=x` or the param `x, param=null`.
-    That no message spells a bracket, a comma and the class name of the next entry is taken for certain.
+    It is assumed that no message spells a bracket, a comma and the class name of the next entry.
     """
     names = _PARTS[head[1]]
     entries: list[object] = []
@@ -291,7 +291,7 @@ def _errors(head: re.Match[str], text: str) -> object:
 
 
 def _typed(name: str, text: str) -> object:
-    """Return a bare value with the type that its field has; an `Unreadable` if that cannot be known."""
+    """Return an unquoted value with the type of its field; an `Unreadable` if the type is not certain."""
     wrapped = _WRAPPED.fullmatch(text)
     word = wrapped[1] if wrapped else text
     if word.endswith((")", "]", "}")):
@@ -310,9 +310,13 @@ _GO_FIELD: Final = re.compile(
 _GO_NAME: Final = re.compile(r"(?<=[ {])([A-Z]\w*+):")
 
 
-def _go(text: str, form: TextForm) -> tuple[dict[str, object], int]:
-    """Read a struct as `%+v` prints it, and where it ends: a pointer is an address, a map or struct free text."""
-    at = _start(text, form).end()
+def _read_go(text: str, form: TextForm) -> tuple[dict[str, object], int]:
+    """
+    Return the fields of a struct as `%+v` prints it, and the index behind its end.
+
+    A pointer is printed as an address, and so unreadable; a map or a struct as text without quotes.
+    """
+    at = _find_head(text, form).end()
     _refuse_second(text, form, at)
     if text.startswith('ID:"', at):
         raise TextError(form, at + 1, "Go's %#v is not read; %+v is, and JSON")
@@ -322,7 +326,7 @@ def _go(text: str, form: TextForm) -> tuple[dict[str, object], int]:
         if field is None:
             break
         name = _NAMES.get(field[1], field[1])
-        # Where a field is no pointer, 0 is Go's word for null too: CancelledAt:0.
+        # In a field that is no pointer, Go prints null as 0, too: CancelledAt:0.
         is_known = not field[3] and (field[4] != "0" or name == "created_at") and name not in found
         found[name] = _typed(name, "null" if field[2] else field[4]) if is_known else UNREADABLE
         at = field.end()
@@ -330,7 +334,7 @@ def _go(text: str, form: TextForm) -> tuple[dict[str, object], int]:
         return found, at + 1
     if not _GO_NAME.match(text, at) or "}" not in text[at:]:
         raise TextError(form, at + 1, "a field is due", truncated="}" not in text[at:])
-    # {Note:a Status:failed} may be one note: from a free text on, all that seems to be there is unread.
+    # {Note:a Status:failed} may be one note: from a text without quotes on, every field is ambiguous.
     return found | {_NAMES.get(name, name): AMBIGUOUS for name in _GO_NAME.findall(text, at)}, text.rindex("}") + 1
 
 
@@ -362,14 +366,14 @@ _JAVA_ERROR: Final = re.compile(
 _JAVA_ERRORS: Final = re.compile(r"Errors\{data=\[(.*)\], object_=list, additionalProperties=\{\}\}", re.DOTALL)
 
 
-def _java(text: str, form: TextForm) -> tuple[dict[str, object], int]:
+def _read_java(text: str, form: TextForm) -> tuple[dict[str, object], int]:
     """
-    Read a batch as openai-java's `toString()` prints it, and where it ends.
+    Return the fields of a batch as openai-java's `toString()` prints it, and the index behind its end.
 
-    A text in `errors` or `metadata` may spell the fields behind it; then there are two places where they may
-    begin, and the batch is refused.
+    A text in `errors` or `metadata` may spell the fields behind it; then they may begin in two places, and the batch
+    is refused.
     """
-    start = _start(text, form).end()
+    start = _find_head(text, form).end()
     _refuse_second(text, form, start)
     head = _JAVA_HEAD.match(text, start)
     if head is None:
@@ -414,8 +418,8 @@ def _java_metadata(text: str) -> object:
 
 
 _UNQUOTED: Final[Mapping[TextForm, Callable[[str, TextForm], tuple[dict[str, object], int]]]] = {
-    "kotlin": _bare,
-    "dart": _bare,
-    "go": _go,
-    "java": _java,
+    "kotlin": _read_kotlin_or_dart,
+    "dart": _read_kotlin_or_dart,
+    "go": _read_go,
+    "java": _read_java,
 }
