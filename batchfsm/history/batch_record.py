@@ -126,7 +126,7 @@ class BatchRecord:
     """The verdict on all rows so far."""
 
     reported: frozenset[tuple[str, str]] = frozenset()
-    """The rules that are told once for each status, with the statuses in which they were told."""
+    """The rules that are reported once for each status, with the statuses in which they were reported."""
 
     places: dict[str, LogPosition] | None = None
     """The positions of known values in a log and, under "", that of the last live row; None in a monitor."""

@@ -49,7 +49,7 @@ class FoldResult:
     findings: list[Finding]
     transitions: list[Transition]
     move: Move | None
-    """The move to its status; None at first sight, and for a status the lifecycle does not have."""
+    """The move to its status; None for the first snapshot, and for a status that the lifecycle does not have."""
 
     @property
     def is_illegal(self) -> bool:
@@ -61,7 +61,7 @@ class Fold:
     """Folds the snapshots of one dialect into records."""
 
     def __init__(self, dialect: Dialect, *, skew_s: float = SKEW_S, on_illegal: OnIllegalMove = "adopt") -> None:
-        self._judge: RuleEngine = engine_for(dialect, skew_s)
+        self._rule_engine: RuleEngine = engine_for(dialect, skew_s)
         self._router: Router = router(dialect)
         self._graph = topology(dialect.lifecycle)
         self._on_illegal = on_illegal
@@ -77,7 +77,7 @@ class Fold:
         place: LogPosition | None = None,
     ) -> FoldResult:
         """
-        Judge a snapshot, and store in its batch's record what it adds.
+        Check a snapshot, and update the record of its batch.
 
         Args:
             record: The record; it is changed.
@@ -90,11 +90,11 @@ class Fold:
         move = self._move(record, snapshot, status, row)
         is_monotonic_successor = record.is_monotonic_successor(row, snapshot.bad)
         ended = record.status in self._graph.terminal
-        # A row that only adds to the last one breaches no history rule. After the end no row should add anything.
+        # A row that only adds to the last one violates no history rule. After the end no row should add anything.
         is_regular = is_monotonic_successor and move in _REGULAR_MOVES and not ended
         changes = [] if is_regular and place is None else record.changes(row, snapshot.bad)
         errors = record.errors if "errors" in snapshot.bad else _digest(snapshot.errors)
-        findings = _without_repeats(record, snapshot, self._judge.check(snapshot))
+        findings = _without_repeats(record, snapshot, self._rule_engine.check(snapshot))
         if place is not None:
             findings = [_with_places(found, (place,)) for found in findings]
         if not is_regular:
@@ -116,7 +116,7 @@ class Fold:
         return FoldResult(findings, transitions, move)
 
     def apply_immutable(self, record: BatchRecord, parsed: ParsedRow) -> tuple[BatchRecord, FoldResult]:
-        """Do what `apply` does to a copy of the record, and return it; use a cached transition if there is one."""
+        """Apply a row to a copy of the record as `apply` does, or by a cached transition; return the copy."""
         after = record.copy()
         cached = self._cache.find(record, parsed)
         if cached is None or not cached.apply(after, parsed, None):
@@ -128,7 +128,7 @@ class Fold:
         return after, FoldResult([], transitions, None)
 
     def advance(self, record: BatchRecord, parsed: ParsedRow, place: LogPosition) -> list[Finding]:
-        """Do what `apply` does, and return the findings; use a cached transition if there is one."""
+        """Apply a row to the record as `apply` does, or by a cached transition; return the findings."""
         cached = self._cache.find(record, parsed)
         if cached is not None and cached.apply(record, parsed, place):
             return []
@@ -142,11 +142,15 @@ class Fold:
         # No finding may just mean that the rule is off; such transitions are not cached.
         if not folded.findings and folded.move in _REGULAR_MOVES and self.can_judge(parsed):
             after.pattern = parsed.pattern
-            self._cache.add(before, after, parsed, self._judge.checks_for(parsed.snapshot))
+            self._cache.add(before, after, parsed, self._rule_engine.checks_for(parsed.snapshot))
         return folded
 
     def is_repeat(self, record: BatchRecord, parsed: ParsedRow) -> bool:
-        """Return whether a row with the values of the last one brings nothing new, and the last one had no findings."""
+        """
+        Return True if a row with the values of the last one changes nothing but the time of observation.
+
+        The caller compares the values. This method checks metadata, errors, and rules about the time of observation.
+        """
         if parsed.pattern is None or record.pattern is not parsed.pattern:
             return False
         if not has_small_metadata(parsed) and any(metadata_violations(parsed.metadata or {})):
@@ -156,11 +160,11 @@ class Fold:
         seen, seen_before = parsed.observed_at, record.observed_at
         if seen is None:
             return seen_before is None
-        return seen_before is not None and seen >= seen_before and not self._judge.is_late(parsed.row, seen)
+        return seen_before is not None and seen >= seen_before and not self._rule_engine.is_past_limit(parsed.row, seen)
 
     def judge(self, snapshot: Snapshot, place: LogPosition | None = None) -> list[Finding]:
-        """Return the findings of a snapshot without its history: for one without a readable id."""
-        findings = self._judge.check(snapshot)
+        """Return the findings of a snapshot without its history, as for one that has no readable id."""
+        findings = self._rule_engine.check(snapshot)
         return findings if place is None else [_with_places(found, (place,)) for found in findings]
 
     def can_judge(self, parsed: ParsedRow) -> bool:
@@ -253,8 +257,8 @@ class Fold:
             sentence = f"was seen {snapshot.status} after {record.status}: an earlier view that came late"
             breaches.append(("H507", self._status_pair(record, snapshot), sentence))
         for code, fields, sentence in breaches:
-            weight = severity if code == "H501" else None
-            if (found := self._judge.finding(code, snapshot, fields, sentence, weight)) is not None:
+            severity_max = severity if code == "H501" else None
+            if (found := self._rule_engine.finding(code, snapshot, fields, sentence, severity_max)) is not None:
                 yield found if place is None else _with_places(found, (*_known_place(record, found), place))
 
     def _status_pair(self, record: BatchRecord, snapshot: Snapshot) -> dict[str, object]:
@@ -270,7 +274,7 @@ class Fold:
 
 
 def _without_repeats(record: BatchRecord, snapshot: Snapshot, findings: list[Finding]) -> list[Finding]:
-    """Return the findings without those that the batch had in this status before, if they are told once for each."""
+    """Remove findings of rules that are reported once for each status, if the batch had them in this status before."""
     once = {(found.rule, snapshot.status) for found in findings if found.rule in ONCE_PER_STATUS}
     if not once:
         return findings

@@ -39,7 +39,7 @@ _BLANK: Final[SnapshotRow] = (None,) * _SIZE
 
 
 _NOT_STORED: Final = frozenset({"errors", "metadata", "observed_at"})
-"""The fields that may differ although a row has the values of the last one."""
+"""The fields that a row does not hold: they may differ between two equal rows."""
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -88,10 +88,10 @@ class CachedTransition:
 
     def apply(self, record: BatchRecord, parsed: ParsedRow, place: LogPosition | None) -> bool:
         """
-        Change a record by a row.
+        Update a record by a row.
 
         Returns:
-            False, and the record is unchanged, if the fold has to be used.
+            False if the values of the row need the fold; the record is unchanged then.
         """
         last, row = record.row or _BLANK, parsed.row
         errors = None if parsed.errors is None else digest(parsed.errors)
@@ -125,7 +125,7 @@ class CachedTransition:
         return True
 
     def _fits(self, record: BatchRecord, parsed: ParsedRow, last: SnapshotRow, errors: bytes | None) -> bool:
-        """Return whether the values of a row may follow those of the last one."""
+        """Return True if a row can follow the last one without violating a history rule."""
         row, seen, seen_before = parsed.row, parsed.observed_at, record.observed_at
         if seen is not None and record.row is not None and (seen_before is None or seen < seen_before):
             return False

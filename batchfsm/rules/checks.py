@@ -29,7 +29,7 @@ SetFields = frozenset[str]
 
 @attrs.frozen(kw_only=True, eq=False)
 class RuleContext:
-    """A dialect and an allowance for clocks: what a check depends on beside its rule."""
+    """The dialect and the allowance for clocks that checks depend on, beside their rules."""
 
     dialect: Dialect
     topology: Topology
@@ -37,7 +37,7 @@ class RuleContext:
     """How far a stamp may lie after its observation; seconds."""
 
     def scope(self, kind: kinds.MustBeSet | kinds.MustBeNull) -> frozenset[str | None]:
-        """Return the statuses in which a rule checks its fields; None stands for an unknown status."""
+        """Return the statuses in which a rule of a kind checks its fields; None stands for an unknown status."""
         return kind.scope(self.topology.lifecycle)
 
     def stamped(self, status: str, fields: Iterable[str]) -> Mask:
@@ -47,9 +47,10 @@ class RuleContext:
 
     def skipped(self, status: str, fields: Iterable[str], bad: Iterable[str] = ()) -> tuple[Severity, Mask] | None:
         """
-        Return the severity of P103 and the statuses whose stamp is missing; None if P103 holds.
+        Return the severity of P103 and the statuses whose stamps are missing; None if P103 holds.
 
-        The stamp of the present status may be null, and so may optional, absent and invalid ones.
+        The stamp of the present status may be null. So may optional ones, those that the lifecycle does not have, and
+        those in `bad`.
         """
         excused = {None, *bad}
         nullable = (name for name, stamp in self.topology.stamp.items() if stamp in excused)
@@ -82,7 +83,7 @@ def join_names(names: Iterable[object]) -> str:
 
 
 def value_of(snapshot: Snapshot, name: str) -> Any:
-    """Return the value of a field; `request_counts.total` and the like are fields, too."""
+    """Return the value of a field, such as `status` or `request_counts.total`."""
     name, _, inner = name.partition(".")
     value = getattr(snapshot, name)
     return getattr(value, inner) if inner and value is not None else value

@@ -33,7 +33,7 @@ _PATTERN: Final = (
     "request_counts", "errors", "metadata", "observed_at", "bad",
 )  # fmt: skip
 _values = attrgetter(*_PATTERN)
-_PATTERNS_MAX: Final = 4096  # A healthy log shows a few dozen; a hostile one shall not grow the table.
+_PATTERNS_MAX: Final = 4096  # A healthy log shows a few dozen; a hostile one must not grow the table.
 
 _CHECK_FACTORIES: Final[dict[type, Callable[[Any, RuleContext, str | None, SetFields], SnapshotCheck | None]]] = {
     kinds.InvalidField: presence_checks.invalid_field,
@@ -80,8 +80,8 @@ class RuleEngine:
         findings = []
         for rule, check, _ in self.checks_for(snapshot):
             if (breach := check(snapshot)) is not None:
-                fields, sentence, severity = breach
-                findings.append(self.finding(rule.code, snapshot, fields, sentence, severity))
+                fields, sentence, severity_max = breach
+                findings.append(self.finding(rule.code, snapshot, fields, sentence, severity_max))
         return [found for found in findings if found is not None] if findings else []
 
     def checks_for(self, snapshot: Snapshot) -> CheckPlan:
@@ -95,8 +95,8 @@ class RuleEngine:
                 self._plans[pattern] = plan
         return plan
 
-    def is_late(self, row: SnapshotRow, observed_at: float) -> bool:
-        """Return True if a row violates a rule for the time of its observation alone, as T207 and T208."""
+    def is_past_limit(self, row: SnapshotRow, observed_at: float) -> bool:
+        """Return True if a row was observed after a limit of its status: such a row violates T207 or T208."""
         return any(
             row[index] is not None and observed_at > row[index] + slack_s
             for index, slack_s in self._limits.get(row[0], ())
@@ -108,7 +108,7 @@ class RuleEngine:
         snapshot: Snapshot,
         fields: Mapping[str, object],
         sentence: str,
-        severity: Severity | None = None,
+        severity_max: Severity | None = None,
     ) -> Finding | None:
         """
         Return the finding of a violation; None if the rule is off in the dialect.
@@ -118,15 +118,15 @@ class RuleEngine:
             snapshot: The snapshot that violates the rule.
             fields: The fields that violate it, with their values.
             sentence: The message without its subject, the batch.
-            severity: The highest severity, if it is less than the rule's.
+            severity_max: The highest severity, if it is less than the rule's.
         """
-        weight = self._severities[code]
-        if weight == "off":
+        severity = self._severities[code]
+        if severity == "off":
             return None
         return Finding(
             rule=code,
             name=RULES[code].name,
-            severity="warning" if severity == "warning" and weight == "error" else weight,
+            severity="warning" if severity_max == "warning" and severity == "error" else severity,
             batch_id=snapshot.id,
             fields=MappingProxyType(dict(fields)),
             message=f"{batch_label(snapshot.id)} {sentence}",
@@ -177,7 +177,7 @@ def make_check(
 
 @cache
 def engine_for(dialect: Dialect, skew_s: float = SKEW_S) -> RuleEngine:
-    """Return the one rule engine of a dialect and a skew."""
+    """Return the rule engine of a dialect and a skew; each call with the same ones returns the same object."""
     return RuleEngine(dialect, skew_s=skew_s)
 
 

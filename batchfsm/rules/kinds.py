@@ -43,7 +43,7 @@ class RuleKind:
     """True if a rule compares a snapshot with those before it."""
 
     is_once_per_status: bool = False
-    """True if a rule is told once for each status of a batch, on the first snapshot that violates it."""
+    """True if a rule is reported once for each status of a batch, on the first snapshot that violates it."""
 
     @property
     def triggers(self) -> frozenset[str]:

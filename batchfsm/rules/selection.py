@@ -16,7 +16,7 @@ HISTORY: Final = "history"
 """Needed by rules that compare snapshots: a second snapshot of some batch."""
 
 ONCE_PER_STATUS: Final = frozenset(code for code, rule in RULES.items() if rule.kind.is_once_per_status)
-"""The codes of the rules that are told once for each status of a batch."""
+"""The codes of the rules that are reported once for each status of a batch."""
 
 _WORD_CHARS_MAX: Final = 64  # The comparison is quadratic.
 _CODES: Final = {rule.name: code for code, rule in RULES.items()}

@@ -25,7 +25,7 @@ _MOVES: Final = ("stale", "exit_from_final", "legal", "tolerated", "illegal")
 
 
 def first_pass(context: QueryContext) -> list[str]:
-    """Return the columns over all earlier rows: the highest rank, first values, highest counts."""
+    """Return the columns of the first pass, over all earlier rows: highest rank, first values, highest counts."""
     firsts = [
         f"FIRST_VALUE({column(name)} IGNORE NULLS) OVER before AS first_{column(name)}"
         for name in context.available((*_LOST, *_IDENTITY))
@@ -39,36 +39,37 @@ def first_pass(context: QueryContext) -> list[str]:
     ]
 
 
-def move(context: QueryContext) -> str:
-    """Return the move from the known status to the row's, out of the table of moves."""
+def move_column(context: QueryContext) -> str:
+    """Return the expression of the move from the known status to the row's, taken from the table of moves."""
     graph, code = context.rule_context.topology, context.code
-    pairs: dict[str, list[int]] = {way: [] for way in _MOVES}
-    for (known, status, below), way in graph.moves.items():
-        # A stale pair is stale only for rows that set nothing new; the other moves are those of rows that do.
-        if way in pairs and (way == "stale") == below:
-            pairs[way].append(code[known] * len(code) + code[status])
+    pairs: dict[str, list[int]] = {kind: [] for kind in _MOVES}
+    for (known, status, is_stale_row), kind in graph.moves.items():
+        # A move is stale only on rows that set nothing new; the table has the other moves for rows that do.
+        if kind in pairs and (kind == "stale") == is_stale_row:
+            pairs[kind].append(code[known] * len(code) + code[status])
     pair = f"(known_rank % {len(code)}) * {len(code)} + st"
+    stale_only = [_sets_nothing_new(context)]
     answers = [
-        (and_([f"{pair} IN ({', '.join(map(str, found))})", *([_below(context)] if way == "stale" else [])]), way)
-        for way, found in pairs.items()
+        (and_([f"{pair} IN ({', '.join(map(str, found))})", *(stale_only if kind == "stale" else [])]), kind)
+        for kind, found in pairs.items()
         if found
     ]
-    listed = " ".join(f"WHEN {condition} THEN {quoted(way)}" for condition, way in answers)
+    listed = " ".join(f"WHEN {condition} THEN {quoted(kind)}" for condition, kind in answers)
     return f"CASE WHEN id IS NULL THEN NULL WHEN st = known_rank % {len(code)} THEN 'same' {listed} END"
 
 
 def second_pass(context: QueryContext) -> list[str]:
-    """Return the last values of the live rows before one; 0 and the empty text stand for null."""
-    said = {column(name): f"COALESCE({column(name)}, {_nothing(name)})" for name in context.available(_LOST)}
+    """Return the columns of the second pass: last values of earlier rows that are not stale; 0 or '' for null."""
+    values = {column(name): f"COALESCE({column(name)}, {_null_value(name)})" for name in context.available(_LOST)}
     for name in context.available(_LOST):
         if name in BAD_BIT:
-            said[column(name)] = f"CASE WHEN {_is_said(name)} THEN {said[column(name)]} END"
+            values[column(name)] = f"CASE WHEN {_is_valid(name)} THEN {values[column(name)]} END"
     if "errors" in context.given:
-        said["errors"] = "COALESCE(errors, '')"
-    said |= {column(name): column(name) for name in context.available((*_IDENTITY, *COUNT_COLUMNS))}
+        values["errors"] = "COALESCE(errors, '')"
+    values |= {column(name): column(name) for name in context.available((*_IDENTITY, *COUNT_COLUMNS))}
     return [
         f"LAST_VALUE(CASE WHEN move IS DISTINCT FROM 'stale' THEN {value} END IGNORE NULLS) OVER before AS last_{name}"
-        for name, value in said.items()
+        for name, value in values.items()
     ]
 
 
@@ -136,8 +137,8 @@ def compiler_for(code: str, kind: Any) -> RuleCompiler | None:
     return None if compiler is None else lambda kind, context: compiler(code, kind, context)
 
 
-def _below(context: QueryContext) -> str:
-    """Return the condition that a row sets and counts nothing new."""
+def _sets_nothing_new(context: QueryContext) -> str:
+    """Return the condition that a row has no field and no count that earlier rows did not have."""
     old = [f"{name} IS NULL OR {name} IS NOT DISTINCT FROM first_{name}" for name in context.available(_LOST)]
     old += [
         "total IS NULL OR total = 0 OR total IS NOT DISTINCT FROM first_total" for _ in context.available((_TOTAL,))
@@ -150,13 +151,13 @@ def _below(context: QueryContext) -> str:
 
 
 def _lost(name: str) -> str:
-    value = f"COALESCE({name}, {_nothing(name)})"
-    return and_([_is_said(name), f"{value} <> first_{name}", f"{value} <> last_{name}"])
+    value = f"COALESCE({name}, {_null_value(name)})"
+    return and_([_is_valid(name), f"{value} <> first_{name}", f"{value} <> last_{name}"])
 
 
-def _is_said(name: str) -> str:
+def _is_valid(name: str) -> str:
     return f"(bad & {BAD_BIT[name]}) = 0" if name in BAD_BIT else "TRUE"
 
 
-def _nothing(name: str) -> str:
+def _null_value(name: str) -> str:
     return "0" if name in BAD_BIT else "''"

@@ -37,13 +37,13 @@ def query(table: Table, *, server: str | Dialect = "openai", skew_s: float = SKE
 
     The query yields a row for each snapshot that violates a rule: its batch, the time of observation, its place, the
     highest severity, and the codes with a space between. They are the findings of `audit` up to and including the
-    first H501 or H502 of severity error of a batch; after that the furthest status seen is taken for the known one,
-    because SQL cannot follow a server back.
+    first H501 or H502 of severity error of a batch; after that the furthest status seen is the known one, because SQL
+    cannot set it back.
 
     Args:
         table: The table that holds the log.
         server: The dialect of the server.
-        skew_s: How status_rank a stamp may lie after its observation; seconds.
+        skew_s: How far a stamp may lie after its observation; seconds.
         is_counted: True for one row for each rule and severity, with the number of findings.
 
     Raises:
@@ -64,8 +64,8 @@ def query(table: Table, *, server: str | Dialect = "openai", skew_s: float = SKE
     listed = ", ".join(f"{name} AS ({text})" for name, text in steps.items())
     if is_counted:
         listed += f", violations AS ({_violations(levels)})"
-    face = _counts() if is_counted else _findings(context, levels)
-    return _preface(context, table, levels) + render(f"WITH {listed} {face}", table)
+    last_select = _counts() if is_counted else _findings(context, levels)
+    return _preface(context, table, levels) + render(f"WITH {listed} {last_select}", table)
 
 
 def _breaches(context: QueryContext) -> dict[str, SqlBreach]:
@@ -82,34 +82,34 @@ def _breaches(context: QueryContext) -> dict[str, SqlBreach]:
 
 
 def _levels(context: QueryContext, breaches: dict[str, SqlBreach]) -> dict[str, str]:
-    """Return the severity of each rule in SQL, as a number; 0 where the rule holds, or was told before."""
+    """Return the severity of each rule as an expression: 3 to 1; 0 where the rule holds, or was reported before."""
     found: dict[str, str] = {}
     for code, (when, lowered) in breaches.items():
-        weight: Any = severity_in(context.rule_context.dialect, RULES[code])
+        severity: Any = severity_in(context.rule_context.dialect, RULES[code])
         if code in ONCE_PER_STATUS:
-            was_told = f"MAX(CASE WHEN late_{code} THEN 1 ELSE 0 END) OVER before_in_status"
-            found[code] = _level((f"late_{code} AND (id IS NULL OR COALESCE({was_told}, 0) = 0)", None), weight)
+            was_reported = f"MAX(CASE WHEN late_{code} THEN 1 ELSE 0 END) OVER before_in_status"
+            found[code] = _level((f"late_{code} AND (id IS NULL OR COALESCE({was_reported}, 0) = 0)", None), severity)
         else:
-            found[code] = _level((when, lowered), weight)
+            found[code] = _level((when, lowered), severity)
     return found
 
 
-def _level(breach: SqlBreach, weight: Severity) -> str:
+def _level(breach: SqlBreach, severity: Severity) -> str:
     when, lowered = breach
-    level = str(_LEVELS[weight])
-    if lowered is not None and weight == "error":
+    level = str(_LEVELS[severity])
+    if lowered is not None and severity == "error":
         level = f"CASE WHEN {lowered} THEN {_LEVELS['warning']} ELSE {level} END"
     return f"CASE WHEN {when} THEN {level} ELSE 0 END"
 
 
 def _steps(context: QueryContext, breaches: dict[str, SqlBreach], levels: dict[str, str]) -> dict[str, str]:
-    """Return the steps of the query by name; each reads the one before it."""
+    """Return the selects of the WITH clause by name; each reads the one before it."""
     steps = {"fields": fields(context), "stamps": f"SELECT *, {stamped(context)} AS stamped FROM fields"}
     source, order = "stamps", "observed_at NULLS FIRST"
     if "place" in context.given and "observed_at" in context.given:
         # A row without a time of observation has the time of the row before it in the log.
-        spell = "PARTITION BY id ORDER BY place NULLS FIRST ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW"
-        seen_at = f"LAST_VALUE(observed_at IGNORE NULLS) OVER ({spell})"
+        rows_up_to_this = "PARTITION BY id ORDER BY place NULLS FIRST ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW"
+        seen_at = f"LAST_VALUE(observed_at IGNORE NULLS) OVER ({rows_up_to_this})"
         steps["placed"] = f"SELECT *, {seen_at} AS seen_at FROM stamps"
         source, order = "placed", "seen_at NULLS FIRST, place NULLS FIRST"
     elif "place" in context.given:
@@ -117,7 +117,7 @@ def _steps(context: QueryContext, breaches: dict[str, SqlBreach], levels: dict[s
     earlier = f"ORDER BY {order} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING"
     window = f"WINDOW before AS (PARTITION BY id {earlier})"
     steps["known"] = f"SELECT *, {', '.join(history_rules.first_pass(context))} FROM {source} {window}"
-    moves = f"{history_rules.move(context)} AS move, {stamped_or_invalid(context)} AS stamped_or_invalid"
+    moves = f"{history_rules.move_column(context)} AS move, {stamped_or_invalid(context)} AS stamped_or_invalid"
     steps["moved"] = f"SELECT *, {moves} FROM known"
     steps["previous"] = f"SELECT *, {', '.join(history_rules.second_pass(context))} FROM moved {window}"
     flags = snapshot_rules.stamp_conditions(context) | {
@@ -147,18 +147,18 @@ def _findings(context: QueryContext, levels: dict[str, str]) -> str:
     codes = " || ".join(f"CASE WHEN {code} > 0 THEN {quoted(' ' + code)} ELSE '' END" for code in levels)
     return (
         f"SELECT {', '.join(['id AS batch_id', *_places(context)])}, CASE {worst} END AS severity, "
-        f"TRIM({codes}) AS rules FROM judged WHERE {_any(levels)} "
+        f"TRIM({codes}) AS rules FROM judged WHERE {_has_violation(levels)} "
         f"ORDER BY {_places(context)[-1]} NULLS FIRST, id NULLS FIRST"
     )
 
 
 def _violations(levels: dict[str, str]) -> str:
-    """Return the select of one row for each snapshot that violates a rule, and each rule."""
+    """Return the select of one row for each rule and each snapshot that violates any rule; level 0: this one holds."""
     rows = ", ".join(f"({nr}, {quoted(code)}, {quoted(RULES[code].name)})" for nr, code in enumerate(levels, 1))
     level = case("each.rule", [(quoted(code), code) for code in levels])
     return (
         f"SELECT each.nr, each.rule, each.name, {level} AS level "
-        f"FROM judged CROSS JOIN (VALUES {rows}) AS each(nr, rule, name) WHERE {_any(levels)}"
+        f"FROM judged CROSS JOIN (VALUES {rows}) AS each(nr, rule, name) WHERE {_has_violation(levels)}"
     )
 
 
@@ -171,7 +171,7 @@ def _counts() -> str:
     )
 
 
-def _any(levels: dict[str, str]) -> str:
+def _has_violation(levels: dict[str, str]) -> str:
     return " + ".join(levels) + " > 0"
 
 
@@ -181,7 +181,7 @@ def _preface(context: QueryContext, table: Table, levels: dict[str, str]) -> str
     off = [code for code, rule in RULES.items() if severity_in(context.rule_context.dialect, rule) == "off"]
     silent = [code for code in RULES if code not in (*levels, *HIDDEN, *off)]
     absent = [name for name in COLUMNS if name not in (*table.columns, "place")]
-    said = [
+    sentences = [
         f"The rules of batchfsm over a log of snapshots of {name}, in the SQL of {table.sql_dialect}.",
         f"Checked: {', '.join(levels)}.",
         f"Off for {name}: {', '.join(off)}." if off else "",
@@ -191,5 +191,5 @@ def _preface(context: QueryContext, table: Table, levels: dict[str, str]) -> str
         "" if "place" in table.columns else _UNPLACED,
         _PROMISE,
     ]
-    lines = [line for text in said for line in wrap(text, _COMMENT_CHARS)]
+    lines = [line for text in sentences for line in wrap(text, _COMMENT_CHARS)]
     return "".join(f"-- {line}\n" for line in lines)

@@ -31,7 +31,7 @@ def render(query: str, table: Table) -> str:
     sql_dialect = table.sql_dialect
     tree = _sqlglot().parse_one(query, read="duckdb")
     if sql_dialect != "duckdb":
-        # Rendered and parsed once more: SQL without named windows then has them written out where they are used.
+        # Render and parse the query once more: sqlglot then writes out named windows where a dialect has none.
         tree = _sqlglot().parse_one(tree.sql(dialect=sql_dialect, copy=False), read=sql_dialect)
     steps = [("wire", _wire(table)), *((step.alias, step.this) for step in tree.ctes if step.alias != "wire")]
     parts = (f"{name} AS (\n{indent(_format(select, sql_dialect), '  ')}\n)" for name, select in steps)
@@ -40,7 +40,7 @@ def render(query: str, table: Table) -> str:
 
 
 def _format(select: Any, sql_dialect: str) -> str:
-    """Return the text of a select, one column a line, long lines broken; the select itself cannot be used again."""
+    """Return the text of a select, one column a line, long lines broken; it changes the select."""
     columns = [_wrap(each.sql(dialect=sql_dialect, copy=False), sql_dialect) for each in select.expressions]
     select.set("expressions", [_sqlglot().exp.Star()])
     behind = select.sql(dialect=sql_dialect, copy=False).removeprefix("SELECT * ")
@@ -93,7 +93,7 @@ def _read(text: str, sql_dialect: str, shown: str | None = None) -> Any:
 
 
 def _sqlglot() -> ModuleType:
-    """Return sqlglot, which writes one query in many kinds of SQL."""
+    """Return sqlglot, which renders a query in many dialects of SQL; MissingExtraError if it is not installed."""
     with needs_extra("batchfsm sql", "sql"):
-        import sqlglot  # noqa: PLC0415  # An extra, loaded by who asks for it.
+        import sqlglot  # noqa: PLC0415  # An extra, loaded when it is needed.
     return sqlglot

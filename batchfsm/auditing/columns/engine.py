@@ -255,7 +255,7 @@ class ColumnEngine:
         """Explain the rows that need no history; yield the others."""
         for row in rows:
             if row.number in selected.independent:
-                # Rules that are told once for each status need the history; in these rows they only repeat.
+                # Rules that are reported once for each status need the history: an earlier row has reported them.
                 found = self._fold.judge(row.snapshot, row.place)
                 engine.add_findings(row, [finding for finding in found if finding.rule not in ONCE_PER_STATUS])
             else:

@@ -64,7 +64,7 @@ class LookupTables:
     field_bits: Any
     """The bit of the rule that a change of each tracked field violates."""
     once_bits: Any
-    """The bit of each rule that is told once for each status of a batch."""
+    """The bit of each rule that is reported once for each status of a batch."""
     lost_bits: int
     """The bits of H504, H505 and H506."""
     rule_bits: Mapping[str, int]
