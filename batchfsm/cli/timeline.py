@@ -82,7 +82,7 @@ def as_dot(timelines: Sequence[BatchTimeline], lifecycle: Lifecycle) -> str:
 def _picture(form: str) -> Callable[[Sequence[BatchTimeline], Lifecycle], str | bytes]:
     def draw(timelines: Sequence[BatchTimeline], _: Lifecycle) -> str | bytes:
         reporting = import_module("batchfsm.reporting")  # Only pictures need it.
-        most = reporting.LIVES_MAX
+        most = reporting.TIMELINES_MAX
         if len(timelines) > most:
             raise StopError(
                 f"a picture holds at most {most} batches, and the log has {len(timelines):,}: choose one with --batch"

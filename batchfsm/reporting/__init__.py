@@ -1,6 +1,6 @@
 """Reports as HTML, and timelines as pictures."""
 
 from batchfsm.reporting.html import ready, write_report
-from batchfsm.reporting.timelines import LIVES_MAX, timeline_png, timeline_svg
+from batchfsm.reporting.timelines import TIMELINES_MAX, timeline_png, timeline_svg
 
-__all__ = ["LIVES_MAX", "ready", "timeline_png", "timeline_svg", "write_report"]
+__all__ = ["TIMELINES_MAX", "ready", "timeline_png", "timeline_svg", "write_report"]

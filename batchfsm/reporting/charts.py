@@ -46,14 +46,14 @@ _THEME: Final[Mapping[str, Any]] = {
 }
 
 
-def lifecycle(statistics: LogStatistics) -> str:
-    """Return the lifecycle with the number of steps taken, as an SVG element."""
+def steps_svg(statistics: LogStatistics) -> str:
+    """Return the diagram of the lifecycle, with the number of batches that took each step, as an SVG element."""
     drawn = drawn_lifecycle(statistics.dialect.lifecycle, taken=statistics.step_counts)
     return drawn[drawn.index("<svg") :]
 
 
-def dwell(statistics: LogStatistics) -> str:
-    """Return the distribution of the time in each status, on a logarithmic axis; the line is the median."""
+def dwell_times_svg(statistics: LogStatistics) -> str:
+    """Return histograms of the time in each status, on a logarithmic axis, as SVG; a line marks the median."""
     bars = [bar for status, stays in statistics.dwell_times.items() for bar in _bars(status, stays)]
     medians = [
         {"status": status, "median": max(quantile(stays, 0.5), _UNDER_A_SECOND)}
@@ -99,7 +99,7 @@ def dwell(statistics: LogStatistics) -> str:
                                 "y": {"field": "count", "type": "quantitative", "axis": None},
                                 "y2": {"datum": 0},
                                 "color": {"field": "colour", "type": "nominal", "scale": None},
-                                "description": {"field": "said"},
+                                "description": {"field": "label"},
                             },
                         },
                         {
@@ -115,9 +115,9 @@ def dwell(statistics: LogStatistics) -> str:
     )
 
 
-def over_time(statistics: LogStatistics) -> str:
-    """Return the findings over time, a row for each rule, in the colours of the severities."""
-    values = []
+def findings_over_time_svg(statistics: LogStatistics) -> str:
+    """Return the number of findings over time as SVG: a row for each rule, a colour for each severity."""
+    values, length = [], span(statistics.span_s)
     stacked: dict[tuple[str, int], int] = {}  # Severities stand on each other: a rule may have two of them.
     for (rule, severity), spans in statistics.findings_over_time.items():
         for at, count in spans.items():
@@ -131,7 +131,7 @@ def over_time(statistics: LogStatistics) -> str:
                     "above": below + count,
                     "from": at * 1000,
                     "to": (at + statistics.span_s) * 1000,
-                    "said": f"{rule}: {count:,} of severity {severity} from {clock(at)} UTC, {span(statistics.span_s)}",
+                    "label": f"{rule}: {count:,} of severity {severity} from {clock(at)} UTC, {length}",
                 }
             )
     times = [at for _, at in stacked]
@@ -172,7 +172,7 @@ def over_time(statistics: LogStatistics) -> str:
                                 "y": {"field": "below", "type": "quantitative", "axis": None, "scale": {"zero": True}},
                                 "y2": {"field": "above"},
                                 "color": {"field": "severity", "type": "nominal", "scale": colours, "legend": None},
-                                "description": {"field": "said"},
+                                "description": {"field": "label"},
                             },
                         },
                         _row_label("rule", _TIME_ROW, [{"aggregate": [{"op": "count"}], "groupby": ["rule"]}]),
@@ -184,14 +184,20 @@ def over_time(statistics: LogStatistics) -> str:
 
 
 def _row_label(field: str, height: int, transform: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return a layer with the name of each row, one edge for all; a facet's own headers are not aligned."""
+    """Return a layer with the name of each row, aligned right, as the headers of a facet are not."""
     mark = {"type": "text", "align": "right", "baseline": "middle", "dx": -8, "fontSize": 12, "aria": False}
     encoding = {"x": {"value": 0}, "y": {"value": height / 2}, "text": {"field": field}}
     return {"transform": transform, "mark": mark, "encoding": encoding}
 
 
 def quantile(stays: Mapping[int, int], share: float) -> int:
-    """Return a percentile of durations, given as a share; seconds."""
+    """
+    Return a quantile of durations; seconds.
+
+    Args:
+        stays: How many durations there are of each length in seconds.
+        share: 0.5 for the median, 0.9 for the 90th percentile.
+    """
     durations = sorted(stays)
     reached = accumulate(stays[seconds] for seconds in durations)
     wanted = share * sum(stays.values())
@@ -202,29 +208,29 @@ def _bars(status: str, stays: Mapping[int, int]) -> list[dict[str, Any]]:
     """Return the bars of one status; stays under a second have a bar of their own."""
     counts: dict[int, int] = {}
     for seconds, times in stays.items():
-        place = floor(_DECADE * log10(seconds)) if seconds else -1
-        counts[place] = counts.get(place, 0) + times
+        bar = floor(_DECADE * log10(seconds)) if seconds else -1
+        counts[bar] = counts.get(bar, 0) + times
     return [
         {
             "status": status,
             "colour": COLOURS.get(status, OTHER),
             "count": times,
-            "from": 10 ** (place / _DECADE) if place >= 0 else _UNDER_A_SECOND,
-            "to": 10 ** ((place + 1) / _DECADE),
-            "said": f"{status}: {times:,} stayed {_between(place)}",
+            "from": 10 ** (bar / _DECADE) if bar >= 0 else _UNDER_A_SECOND,
+            "to": 10 ** ((bar + 1) / _DECADE),
+            "label": f"{status}: {times:,} stayed {_bar_span(bar)}",
         }
-        for place, times in sorted(counts.items())
+        for bar, times in sorted(counts.items())
     ]
 
 
-def _between(place: int) -> str:
-    if place < 0:
+def _bar_span(bar: int) -> str:
+    if bar < 0:
         return "less than a second"
-    return f"{span(round(10 ** (place / _DECADE)))} to {span(round(10 ** ((place + 1) / _DECADE)))}"
+    return f"{span(round(10 ** (bar / _DECADE)))} to {span(round(10 ** ((bar + 1) / _DECADE)))}"
 
 
 def _titled(drawn: str) -> str:
-    """Give each mark a title that browsers show under the pointer."""
+    """Return an SVG in which each mark has a title, which browsers show under the pointer."""
     return _MARK.sub(
         lambda mark: f"<path{mark[2] or mark[4] or ''}><title>{mark[1] or mark[3] or ''}</title></path>", drawn
     )

@@ -18,7 +18,7 @@ from batchfsm.escapes import printable
 from batchfsm.explain import bars, clock, span, timeline_title
 from batchfsm.finding import Finding
 from batchfsm.history import BatchTimeline
-from batchfsm.reporting.charts import dwell, lifecycle, over_time, quantile
+from batchfsm.reporting.charts import dwell_times_svg, findings_over_time_svg, quantile, steps_svg
 from batchfsm.reporting.vega import COLOURS, OTHER, converter
 from batchfsm.rules import RULES
 
@@ -63,7 +63,7 @@ def page(report: Report, *, title: str) -> str:
     jinja = _jinja()
     here = files("batchfsm.reporting") / "templates"
     style, script = ((here / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
-    # All that is written into the page is text, unless it says Markup: our own style, script and drawings.
+    # Jinja2 escapes every value but Markup, which is our own style, script and drawings.
     environment = jinja.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja.StrictUndefined
     )
@@ -81,14 +81,17 @@ def page(report: Report, *, title: str) -> str:
         rules=[_rule(code, report) for code in report.counts],
         total=sum(report.counts.values()),
         statistics=statistics,
-        lifecycle=_markup(lifecycle(statistics)) if statistics else "",
-        dwell=_markup(dwell(statistics)) if statistics and statistics.dwell_times else "",
+        lifecycle=_markup(steps_svg(statistics)) if statistics else "",
+        dwell=_markup(dwell_times_svg(statistics)) if statistics and statistics.dwell_times else "",
         stays=_stays(statistics) if statistics else [],
-        over_time=_markup(over_time(statistics)) if statistics and statistics.findings_over_time else "",
-        troubled=[_life(life, report.by_batch().get(life.batch_id, ())) for life in statistics.failing_examples]
+        over_time=_markup(findings_over_time_svg(statistics)) if statistics and statistics.findings_over_time else "",
+        troubled=[
+            _timeline(timeline, report.by_batch().get(timeline.batch_id, ()))
+            for timeline in statistics.failing_examples
+        ]
         if statistics
         else [],
-        clean=[_life(life, ()) for life in statistics.clean_examples] if statistics else [],
+        clean=[_timeline(timeline, ()) for timeline in statistics.clean_examples] if statistics else [],
     )
     return found
 
@@ -138,14 +141,14 @@ def _stays(statistics: LogStatistics) -> list[dict[str, Any]]:
     ]
 
 
-def _life(life: BatchTimeline, findings: tuple[Finding, ...]) -> dict[str, Any]:
-    """Return a batch with a bar for each status; places are percentages of its whole time."""
-    drawn = bars(life)
+def _timeline(timeline: BatchTimeline, findings: tuple[Finding, ...]) -> dict[str, Any]:
+    """Return the data of a timeline for the template; `left` and `width` are percentages of its whole time."""
+    drawn = bars(timeline)
     times = [time for bar in drawn for time in (bar.at, bar.end) if time is not None] or [0]
     begun, whole = min(times), max(max(times) - min(times), 1)
     return {
-        "id": life.batch_id,
-        "caption": timeline_title(life).partition(" · ")[2],
+        "id": timeline.batch_id,
+        "caption": timeline_title(timeline).partition(" · ")[2],
         "findings": sorted({(each.rule, each.severity) for each in findings}, key=_place_of_rule),
         "whole": max(times) - begun,
         "begun": begun,

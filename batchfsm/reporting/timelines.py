@@ -10,25 +10,25 @@ from batchfsm.explain import Bar, bars, clock, span, timeline_title
 from batchfsm.history import BatchTimeline
 from batchfsm.reporting.vega import COLOURS, FONT, OTHER, png, svg, time_format
 
-LIVES_MAX: Final = 200
+TIMELINES_MAX: Final = 200
 """The most batches of one picture; renderers refuse a taller one."""
 
 _WIDTH: Final = 560
 
 
-def timeline_svg(lives: Iterable[BatchTimeline]) -> str:
-    """Return timelines as SVG: for each batch a bar for each status, hollow if no snapshot showed it."""
-    return svg(_timelines(lives))
+def timeline_svg(timelines: Iterable[BatchTimeline]) -> str:
+    """Return a picture of timelines as SVG: for each batch a bar for each status, hollow if no snapshot showed it."""
+    return svg(_vega_column(timelines))
 
 
-def timeline_png(lives: Iterable[BatchTimeline]) -> bytes:
-    """Return timelines as PNG, 144 dots per inch; otherwise as `timeline_svg`."""
-    return png(timeline_svg(lives))
+def timeline_png(timelines: Iterable[BatchTimeline]) -> bytes:
+    """Return the picture of `timeline_svg` as PNG, 144 dots per inch."""
+    return png(timeline_svg(timelines))
 
 
-def _timelines(lives: Iterable[BatchTimeline]) -> dict[str, Any]:
+def _vega_column(timelines: Iterable[BatchTimeline]) -> dict[str, Any]:
     return {
-        "vconcat": [_timeline(life) for life in lives],
+        "vconcat": [_vega_chart(timeline) for timeline in timelines],
         "spacing": 24,
         "resolve": {"scale": {"x": "independent", "y": "independent"}},
         "background": "white",
@@ -37,8 +37,8 @@ def _timelines(lives: Iterable[BatchTimeline]) -> dict[str, Any]:
     }
 
 
-def _timeline(life: BatchTimeline) -> dict[str, Any]:
-    drawn = bars(life)
+def _vega_chart(timeline: BatchTimeline) -> dict[str, Any]:
+    drawn = bars(timeline)
     # A status that is entered twice has two rows, so rows are numbered, and names are their labels.
     names = "".join(f'datum.value == "{number}" ? {dumps(bar.status)} : ' for number, bar in enumerate(drawn))
     times = [time for bar in drawn for time in (bar.at, bar.end) if time is not None] or [0]
@@ -58,7 +58,7 @@ def _timeline(life: BatchTimeline) -> dict[str, Any]:
         "width": _WIDTH,
         "height": {"step": 22},
         "view": {"stroke": None},
-        "title": {"text": timeline_title(life), "anchor": "start", "fontSize": 13},
+        "title": {"text": timeline_title(timeline), "anchor": "start", "fontSize": 13},
         "data": {"values": [_row(number, bar, begun) for number, bar in enumerate(drawn)]},
         "encoding": {"y": y, "color": colour},
         "layer": [
@@ -73,14 +73,14 @@ def _timeline(life: BatchTimeline) -> dict[str, Any]:
             },
             {
                 "mark": {"type": "text", "align": "left", "dx": 8, "fontSize": 11, "fill": "#333333"},
-                "encoding": {"x": x | {"field": "said_at"}, "text": {"field": "said"}},
+                "encoding": {"x": x | {"field": "label_at"}, "text": {"field": "label"}},
             },
         ],
     }
 
 
 def _row(number: int, bar: Bar, begun: int) -> dict[str, Any]:
-    """Return a bar as a row of the chart; times in milliseconds."""
+    """Return the data of a bar for Vega-Lite; times in Unix milliseconds."""
     is_timed = bar.at is not None and bar.end is not None
     return {
         "row": str(number),
@@ -89,12 +89,12 @@ def _row(number: int, bar: Bar, begun: int) -> dict[str, Any]:
         "end": bar.end * 1000 if bar.end is not None else None,
         "final": bar.terminal and is_timed,
         "seen": bar.seen,
-        "said": _said(bar),
-        "said_at": (begun if bar.at is None or bar.end is None else bar.end) * 1000,
+        "label": _bar_label(bar),
+        "label_at": (begun if bar.at is None or bar.end is None else bar.end) * 1000,
     }
 
 
-def _said(bar: Bar) -> str:
+def _bar_label(bar: Bar) -> str:
     if bar.at is None or bar.end is None:
         return "no stamp"
     return "" if bar.terminal else span(bar.end - bar.at)

@@ -40,7 +40,7 @@ def svg(spec: Mapping[str, Any]) -> str:
     Raises:
         MissingExtraError: If the extra `report` is not installed.
     """
-    # Nothing is loaded from anywhere: all values stand in the chart itself.
+    # The chart holds all its values, so no address is allowed.
     drawn: str = converter().vegalite_to_svg(dict(spec), vl_version=_VERSION, allowed_base_urls=[])
     return drawn
 
@@ -52,14 +52,14 @@ def png(drawn: str) -> bytes:
 
 
 def time_format(whole_s: int) -> str:
-    """Return the format of times on an axis whose title has the date: dates, minutes or seconds."""
+    """Return the format of the labels of a time axis that is `whole_s` long, if the date is in its title."""
     if whole_s > _DATES_FROM_S:
         return "%Y-%m-%d"
     return "%H:%M" if whole_s > _MINUTES_FROM_S else "%H:%M:%S"
 
 
 def date_format(whole_s: int) -> str:
-    """Return the format of times on an axis without a date in its title."""
+    """Return the format of the labels of a time axis that is `whole_s` long, with the date in each label."""
     return "%Y-%m-%d" if whole_s > _DATES_ONLY_FROM_S else "%m-%d %H:%M"
 
 
