@@ -51,7 +51,7 @@ class DefinitionError(BatchfsmError, ValueError):
 
 
 class UnknownNameError(BatchfsmError, ValueError):
-    """A name is none of the known ones."""
+    """No dialect, rule, status, or other thing of a kind has a name."""
 
     kind: str
     """The kind of thing that was looked up: dialect, rule, ..."""
@@ -161,7 +161,7 @@ class MissingExtraError(BatchfsmError, ImportError):
 @contextmanager
 def needs_extra(what: str, extra: str) -> Iterator[None]:
     """
-    Import optional packages inside this block: if one is missing, the error names the extra to install.
+    Raise MissingExtraError if an import in the block fails; the error names the extra to install.
 
     Args:
         what: The feature that needs them, as the subject of the message.

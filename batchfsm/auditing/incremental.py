@@ -25,7 +25,7 @@ class _BatchClock:
 
 
 class IncrementalState:
-    """The batches of a state file, as one run reads and stores them."""
+    """Reads and stores the batches of a state file, on behalf of one run."""
 
     def __init__(self, file: StateFile) -> None:
         self._file = file
@@ -47,7 +47,8 @@ class IncrementalState:
                 self._late.add(row.snapshot.id)
                 observed_at, since = (f"{each:.15g}" for each in (clock.last, clock.since))
                 yield UnreadableEntry(
-                    row.place, f"observed at {observed_at}, and the state knows its batch up to {since}"
+                    row.place,
+                    f"observed at {observed_at}, before {since}, the latest time of its batch in the state file",
                 )
                 continue
             clock.latest = max(clock.latest, clock.last)

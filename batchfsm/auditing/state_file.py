@@ -77,7 +77,7 @@ class StateFile:
             self._db = sqlite3.connect(path, timeout=_TIMEOUT_S, isolation_level=None)
         try:
             with self._translate_errors():
-                self._begin()
+                self._begin_transaction()
         except BaseException:
             self._db.close()
             raise
@@ -87,13 +87,13 @@ class StateFile:
 
     def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
         with closing(self._db), self._translate_errors():
-            if self._db.in_transaction:  # Of itself, SQLite has rolled back some errors already.
+            if self._db.in_transaction:  # SQLite rolls back by itself after some errors.
                 self._db.execute("COMMIT" if kind is None else "ROLLBACK")
 
     @contextmanager
     def run(self, dialect: Dialect, skew_s: float) -> Iterator[None]:
         """
-        Keep the records that a block stores, unless it raises.
+        Run a block as a transaction of one audit: if it raises, the records and logs that it stored are removed.
 
         Raises:
             StateError: If the records were made under another dialect or with another skew.
@@ -158,7 +158,7 @@ class StateFile:
             self._db.execute("UPDATE batches SET last = ? WHERE id = ?", (last, _key(batch_id)))
 
     def _reject_foreign_file(self, path: Path) -> None:
-        """Raise StateError for a file that is no state, before anything could change it."""
+        """Raise StateError for a file that is no state file; the file is not opened for writing."""
         if not path.exists() or (path.is_file() and not path.stat().st_size):
             return
         if not stat.S_ISREG(path.stat().st_mode):
@@ -176,7 +176,7 @@ class StateFile:
         if version != VERSION:
             raise StateError(self._name, f"it has version {version}, and this batchfsm reads version {VERSION}")
 
-    def _begin(self) -> None:
+    def _begin_transaction(self) -> None:
         self._db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         self._db.execute("BEGIN IMMEDIATE")
         if not self._db.execute("PRAGMA user_version").fetchone()[0]:

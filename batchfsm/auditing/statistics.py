@@ -34,7 +34,7 @@ SPANS_MAX: Final = 200
 """The largest number of spans of time in which findings are counted."""
 
 _SPANS_S: Final = (60, 300, 900, 3_600, 10_800, 21_600, 43_200, 86_400, 604_800, 2_592_000, 31_536_000, 3_153_600_000)
-_TIME_END: Final = 253_402_300_800  # The year 10000, which no calendar of Python has.
+_TIME_END: Final = 253_402_300_800  # The year 10000, which Python's `datetime` cannot represent.
 _DIGITS: Final = 1_000
 
 _Example = tuple[tuple[Any, ...], BatchTimeline]
@@ -74,16 +74,17 @@ class LogStatistics:
     """How many batches have findings; exact."""
 
     failing_examples: tuple[BatchTimeline, ...]
-    """Some of them: those with errors first, then in the order of their first findings in the log."""
+    """At most `FAILING_MAX` of the batches with findings: those with errors first, then in the order of their first
+    findings in the log."""
 
     clean_examples: tuple[BatchTimeline, ...]
-    """Some of the batches without findings, chosen by a hash of their ids. The row engine and columns have different
-    hashes, because columns do not hold ids: of many batches they may choose others."""
+    """At most `CLEAN_MAX` of the batches without findings, chosen by a hash of their ids. The two engines may choose
+    different ones: columns hold no ids, so their hash is another one."""
 
 
 @attrs.define(eq=False)
 class _TimeSpans:
-    """Counts over time, in spans that grow with the time they cover: never more of them than a chart can show."""
+    """Counts in spans of time. The spans get longer as the time grows, so that there are `SPANS_MAX` at most."""
 
     untimed_count: int = 0
     span_s: int = _SPANS_S[0]
@@ -118,7 +119,7 @@ class _TimeSpans:
 
 
 def sample_key(batch_id: str) -> int:
-    """Return a hash of an id; the batches with the lowest hashes are the sample of those without findings."""
+    """Return a hash of an id: the batches without findings that have the lowest hashes are shown as examples."""
     return crc32(batch_id.encode("utf-8", "surrogatepass"))
 
 
@@ -140,7 +141,7 @@ class StatisticsCollector:
     _time_spans: _TimeSpans = attrs.field(init=False, factory=_TimeSpans)
     _severities: Counter[Severity] = attrs.field(init=False, factory=Counter)
     _marked: dict[str, tuple[int, float]] = attrs.field(init=False, factory=dict)
-    """By id, of batches with findings that are not finished: the rank of the worst, the first row with a finding."""
+    """The unfinished batches with findings, by id: the rank of the worst severity, and the first row with a finding."""
     _failing: list[_Example] = attrs.field(init=False, factory=list)
     _clean: list[_Example] = attrs.field(init=False, factory=list)
 
@@ -199,7 +200,7 @@ class StatisticsCollector:
         self._dwell_times[status][seconds] += times
 
     def keep_example(self, batch_id: str, record: BatchRecord) -> None:
-        """Keep the timeline of a batch, if it is among the first of its kind."""
+        """Keep the timeline of a batch if it ranks among the first with findings, or among the first without."""
         mark = self._marked.pop(batch_id, None)
         if mark is not None:
             _insert(self._failing, FAILING_MAX, mark, batch_id, record)
@@ -259,7 +260,7 @@ def stays(route: tuple[RouteStep, ...]) -> tuple[tuple[str, int, int], ...]:
 
 
 def rounded(seconds: int) -> int:
-    """Return a duration rounded down to three digits, so that there are never many different ones."""
+    """Return a duration rounded down to three digits, so that a log has few different ones."""
     unit = 1
     while seconds >= _DIGITS * unit:
         unit *= 10

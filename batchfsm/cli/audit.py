@@ -26,7 +26,7 @@ from batchfsm.auditing import (
 from batchfsm.auditing import suffix as check_suffix
 from batchfsm.cli.formats import FORMATS, STATUS, text, write_findings
 from batchfsm.cli.options import SPAN, DialectChoice, dialect_options
-from batchfsm.cli.output import paint, refuse_overwriting, write
+from batchfsm.cli.output import refuse_overwriting, write, write_coloured
 from batchfsm.escapes import printable
 from batchfsm.logs import INPUT_FORMATS, resolve_source
 from batchfsm.rules import SKEW_S
@@ -138,7 +138,7 @@ def command(
             reporting.write_report(audited, report, title=f"Audit of {', '.join(path)}")
         if output is None and output_format == "text":
             is_short = max_findings is None and sys.stdout.isatty()
-            paint(text(audited, listed_max=TERMINAL_FINDINGS_MAX if is_short else None))
+            write_coloured(text(audited, listed_max=TERMINAL_FINDINGS_MAX if is_short else None))
         else:
             write(FORMATS[output_format](audited), output)
     raise click.exceptions.Exit(STATUS[audited.verdict])

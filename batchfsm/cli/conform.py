@@ -16,7 +16,7 @@ from rich.text import Text
 
 from batchfsm.cli.formats import STATUS
 from batchfsm.cli.options import SPAN, DialectChoice, dialect_options
-from batchfsm.cli.output import paint
+from batchfsm.cli.output import write_coloured
 from batchfsm.conform import POLL_S, TIMEOUT_S, WaitProgress, conform, http_caller
 from batchfsm.escapes import printable
 
@@ -84,7 +84,7 @@ def command(
     if output_format == "json":
         click.echo(card.to_json())
     else:
-        paint(card.to_text(full=show_all))
+        write_coloured(card.to_text(full=show_all))
     raise click.exceptions.Exit(STATUS[card.verdict])
 
 

@@ -9,7 +9,7 @@ import click
 
 from batchfsm.auditing import audit
 from batchfsm.cli.formats import text
-from batchfsm.cli.output import paint
+from batchfsm.cli.output import write_coloured
 from batchfsm.dialects import DIALECTS
 from batchfsm.explain import clock, timeline, timelines_by_batch
 from batchfsm.finding import Finding
@@ -22,7 +22,7 @@ from batchfsm.wire import reader
 @click.command("demo")
 def command() -> None:
     """Observe a shipped log with hooks, then audit it."""
-    show_demo(lambda piece: paint(f"{piece}\n"))
+    show_demo(lambda piece: write_coloured(f"{piece}\n"))
 
 
 def show_demo(show: Callable[[str], None]) -> None:

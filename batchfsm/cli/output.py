@@ -45,8 +45,12 @@ def write(content: str | bytes, output: Path | None) -> None:
         click.echo(content, nl=False)
 
 
-def paint(text: str) -> None:
-    """Print printable text; a severity or verdict at the beginning of a line is in colour on a terminal."""
+def write_coloured(text: str) -> None:
+    """
+    Write text to standard output, without adding a line end.
+
+    On a terminal, a severity or verdict at the beginning of a line is in colour. The text must be printable.
+    """
     if sys.stdout.isatty() and not os.environ.get("NO_COLOR"):
         lines = text.split("\n")
         text = "\n".join(_WORDS.sub(_styled, line, count=1) if _WORDS.match(line) else line for line in lines)
@@ -82,7 +86,7 @@ def refuse_overwriting(inputs: Iterable[str], outputs: Mapping[str, Path | None]
 
 
 def _identities(name: str) -> list[object]:
-    """Return the device and number of a file, and its path without links: either says that two files are one."""
+    """Return the device and number of a file, and its path without links: equal in either, two names are one file."""
     if name == "-":
         try:
             status = os.fstat(sys.stdin.fileno())

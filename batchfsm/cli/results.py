@@ -13,7 +13,7 @@ from batchfsm.atomic_file import open_atomic
 from batchfsm.auditing import Progress
 from batchfsm.cli.formats import STATUS
 from batchfsm.cli.options import DialectChoice, dialect_options
-from batchfsm.cli.output import paint, refuse_overwriting
+from batchfsm.cli.output import refuse_overwriting, write_coloured
 from batchfsm.cli.progress import ProgressBar
 from batchfsm.escapes import printable
 from batchfsm.results import RESULT_RULES, ResultsReport, audit_results
@@ -94,7 +94,7 @@ def command(  # noqa: PLR0917  # click passes options by name.
     if output_format == "json":
         sys.stdout.write(report.to_json() + "\n")
     else:
-        paint(text(report))
+        write_coloured(text(report))
     raise click.exceptions.Exit(STATUS[report.verdict])
 
 

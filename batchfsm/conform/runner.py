@@ -38,7 +38,7 @@ def conform(
     on_wait: Callable[[WaitProgress], None] | None = None,
 ) -> Scorecard:
     """
-    Return the scorecard of a server, judged as a client can.
+    Test a server as a client, and return its scorecard.
 
     It creates three batches of at most three requests: one that runs to its end, one
     that is cancelled at once, one whose file is no JSON.
@@ -89,7 +89,7 @@ def _histories(views: list[dict[str, Any]], dialect: Dialect) -> list[History]:
 
 
 def _rule_checks(dialect: Dialect, report: Report, histories: list[History]) -> Iterator[Check]:
-    """Yield the check of each rule."""
+    """Yield a check for each rule: broken, kept, or not seen."""
     for code, rule in RULES.items():
         found = [finding for finding in report.findings if finding.rule == code]
         if found:

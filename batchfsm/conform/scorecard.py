@@ -111,7 +111,7 @@ class Scorecard:
 
 
 def _section(title: str, checks: Sequence[Check], *, full: bool) -> Iterator[str]:
-    """Yield the numbers of a section, then its checks: broken ones, those not seen, those kept."""
+    """Yield the lines of a section: the numbers of its checks, then the checks: broken, not seen, kept."""
     results = Counter(check.result for check in checks)
     yield f"{title}: {', '.join(f'{results[result]} {result}' for result in _RESULTS)}"
     for result in ("broken", "not seen", "kept"):

@@ -50,23 +50,23 @@ class Reply:
 
     @property
     def is_batch(self) -> bool:
-        """True for a batch in an answer of success."""
+        """True if the answer is a success and its body a batch."""
         content = self.content
         return self.is_object and content.get("object", "batch") == "batch" and "status" in content
 
     @property
     def is_object(self) -> bool:
-        """True for a JSON object in an answer of success."""
+        """True if the answer is a success and its body a JSON object."""
         return 0 < self.status < 300 and isinstance(self.content, dict)  # noqa: PLR2004  # HTTP's.
 
     @property
     def is_refusal(self) -> bool:
-        """True if the server says that the request is wrong."""
+        """True if the status is 4xx."""
         return 400 <= self.status < 500  # noqa: PLR2004  # HTTP's own borders.
 
     @property
     def has_ended(self) -> bool:
-        """True for a batch in a final status."""
+        """True if the answer is a batch in a final status."""
         return self.is_batch and self.content["status"] in FINAL_STATUSES
 
     @property
@@ -153,7 +153,7 @@ class ServerSession:
         return reply
 
     def wait(self, batch_id: str) -> Reply:
-        """Poll a batch until it has ended or the time is up, and a few times after its end; return the last reply."""
+        """Poll a batch until it has ended or the time is up, and three times after its end; return the last reply."""
         begun = self.now()
         reply = self._poll(batch_id, begun)
         while not reply.has_ended and self.now() < begun + self.timeout_s:
@@ -173,7 +173,7 @@ class ServerSession:
 
 
 def _server_time(answer: Answer, default: float) -> float:
-    """Return the time of an answer by the server's header `date`, or else our own; Unix seconds."""
+    """Return the time in the header `date` of an answer, or `default`; Unix seconds."""
     # Stamps are the server's, so its own clock decides whether one is in the future.
     try:
         return parsedate_to_datetime(answer.headers["date"]).timestamp()
@@ -198,6 +198,6 @@ def _batches(reply: Reply) -> Iterator[Any]:
 
 
 def witness_of(value: object) -> str:
-    """Return a value as JSON, cut to the length of a witness."""
+    """Return a value as JSON text, cut after `WITNESS_CHARS_MAX` characters."""
     text = json.dumps(to_json_value(value))
     return text if len(text) <= WITNESS_CHARS_MAX else f"{text[:WITNESS_CHARS_MAX]}..."

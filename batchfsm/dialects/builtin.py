@@ -187,11 +187,11 @@ DIALECTS: Final[Mapping[str, Dialect]] = MappingProxyType(
 
 def get_dialect(dialect: str | Dialect | Lifecycle) -> Dialect:
     """
-    Return the dialect that is meant.
+    Return a dialect by its name; a dialect itself; or, of a lifecycle, the dialect without deviations.
 
     Args:
-        dialect: One of `DIALECTS` by name, a dialect, or a bare lifecycle,
-            which is read in whole seconds like the OpenAI one.
+        dialect: A name out of `DIALECTS`, a dialect, or a lifecycle, whose objects are
+            read as strictly as OpenAI's.
 
     Raises:
         UnknownNameError: If no dialect has that name.
@@ -199,13 +199,13 @@ def get_dialect(dialect: str | Dialect | Lifecycle) -> Dialect:
     if isinstance(dialect, Dialect):
         return dialect
     if isinstance(dialect, Lifecycle):
-        return _bare(dialect)
+        return _without_deviations(dialect)
     if dialect not in DIALECTS:
         raise UnknownNameError("dialect", dialect, DIALECTS)
     return DIALECTS[dialect]
 
 
 @cache
-def _bare(lifecycle: Lifecycle) -> Dialect:
-    """Return the one dialect that is nothing but a lifecycle: readers and tables are made once for each."""
+def _without_deviations(lifecycle: Lifecycle) -> Dialect:
+    """Return the same object for each call with a lifecycle, because readers and tables are cached by dialect."""
     return Dialect(name=lifecycle.name, base=lifecycle)

@@ -38,10 +38,10 @@ def write_report(report: Report, path: str | PathLike[str], *, title: str = "Aud
     Write the report of an audit as one HTML file, which loads nothing and opens from a disk.
 
     Args:
-        report: What `audit` returned. If it has no `statistics`, the page has no pictures,
-            and says so.
+        report: The result of `audit`. Without `statistics` the page has no pictures,
+            and a sentence instead.
         path: The file to write.
-        title: What the page is called.
+        title: The title of the page.
 
     Raises:
         MissingExtraError: If the extra `report` is not installed.

@@ -12,7 +12,8 @@ from batchfsm.dialects import get_dialect
 from batchfsm.errors import SnapshotError
 from batchfsm.snapshot import Snapshot
 from batchfsm.watching import Fatal, Gone, Transient
-from batchfsm.watching.responses import classify_error, classify_status
+from batchfsm.watching.responses import classify_error as classify_openai_error
+from batchfsm.watching.responses import classify_status
 from batchfsm.wire import reader
 
 Page = tuple[list[Any], Any]
@@ -35,7 +36,7 @@ def classify(error: Exception, *, now: float) -> Transient | Gone | Fatal:
     """
     Classify an error of an SDK: by botocore's code, google-genai's `code`, or the HTTP status of the others.
 
-    Only names and numbers are taken from it: its text may hold a key.
+    The reason has only names and numbers of the error: its text may hold a key.
     """
     found = getattr(error, "response", None)
     if isinstance(found, Mapping) and isinstance(found.get("Error"), Mapping):
@@ -46,7 +47,7 @@ def classify(error: Exception, *, now: float) -> Transient | Gone | Fatal:
     if isinstance(status, int) and not hasattr(error, "status_code"):
         headers = getattr(found, "headers", None)
         return classify_status(status, headers if isinstance(headers, Mapping) else {}, now=now)
-    return classify_error(error, now=now)
+    return classify_openai_error(error, now=now)
 
 
 def _of_botocore(code: str) -> Transient | Gone | Fatal:
@@ -56,8 +57,8 @@ def _of_botocore(code: str) -> Transient | Gone | Fatal:
 
 
 @attrs.frozen(kw_only=True)
-class _Provider:
-    """The reading of objects and errors, for both kinds of sources."""
+class _AnswerReader:
+    """Parses the answers of a provider and classifies the errors of its SDK; the base of both kinds of sources."""
 
     dialect: str
     """The dialect of its objects."""
@@ -65,19 +66,19 @@ class _Provider:
     clock: Callable[[], float] = time
 
     def read(self, found: Any) -> Snapshot | Transient:
-        """Return an answer as a snapshot; Transient if it is no batch of the provider."""
+        """Return the snapshot of an answer; Transient if the answer is no batch of the provider."""
         try:
             return reader(get_dialect(self.dialect)).read(found, self.clock())
         except SnapshotError as error:
             return Transient(error.problems[0][1])
 
-    def refused(self, error: Exception) -> Transient | Gone | Fatal:
-        """Return the class of an error."""
+    def classify_error(self, error: Exception) -> Transient | Gone | Fatal:
+        """Return a failure for an error of the SDK, as `classify` does."""
         return classify(error, now=self.clock())
 
 
 @attrs.frozen(kw_only=True)
-class ProviderSource(_Provider):
+class ProviderSource(_AnswerReader):
     """A source for `watch`."""
 
     retrieve: Callable[[str], Any]
@@ -93,7 +94,7 @@ class ProviderSource(_Provider):
             try:
                 answers[batch_id] = self.read(self.retrieve(batch_id))
             except Exception as error:  # noqa: BLE001  # Classified, and reported by the watch.
-                answers[batch_id] = self.refused(error)
+                answers[batch_id] = self.classify_error(error)
         return answers
 
     def list(self) -> Iterator[Snapshot]:
@@ -107,7 +108,7 @@ class ProviderSource(_Provider):
 
 
 @attrs.frozen(kw_only=True)
-class AsyncProviderSource(_Provider):
+class AsyncProviderSource(_AnswerReader):
     """A source for `awatch`."""
 
     retrieve: Callable[[str], Awaitable[Any]]
@@ -123,7 +124,7 @@ class AsyncProviderSource(_Provider):
             try:
                 answers[batch_id] = self.read(await self.retrieve(batch_id))
             except Exception as error:  # noqa: BLE001  # Classified, and reported by the watch.
-                answers[batch_id] = self.refused(error)
+                answers[batch_id] = self.classify_error(error)
         return answers
 
     async def list(self) -> AsyncIterator[Snapshot]:

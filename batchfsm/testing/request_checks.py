@@ -110,7 +110,7 @@ def page_limit(query: Mapping[str, str], bounds: tuple[int, int]) -> int:
 
 
 def is_ascending(query: Mapping[str, str]) -> bool:
-    """Return True if a list is asked for with the oldest first; RefusedError if `order` is invalid."""
+    """Return True if a request wants a list with the oldest first; RefusedError if `order` is invalid."""
     order = query.get("order", "desc")
     if order not in ("asc", "desc"):
         raise RefusedError(400, f"Invalid 'order': 'asc' or 'desc', not {order[:20]!r}.", param="order")

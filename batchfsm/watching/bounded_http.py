@@ -77,7 +77,7 @@ class AsyncBoundedHTTP(BoundedHTTP):
 
 
 class _Body:
-    """The decoded body of one response, up to the bounds. Refusals have none: nothing is read from their bodies."""
+    """The decoded body of one response, up to the bounds; empty for a response that is no success."""
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
@@ -110,5 +110,5 @@ class _Body:
 
 
 def no_complete_response(seconds: float) -> str:
-    """Return the reason of a request whose deadline has passed."""
+    """Return the message for a request whose deadline has passed."""
     return f"no complete response within {seconds:.3g} s"

@@ -33,7 +33,7 @@ from batchfsm.watching.scheduler import PollPlan, Scheduler
 from batchfsm.watching.snapshot_log import SnapshotLog
 
 SLOW_S: Final = 2.0
-"""Seconds after which a request no longer keeps others from being started."""
+"""Seconds after which a request counts as slow: it no longer takes the place of another one."""
 
 SLOW_MAX: Final = 10
 """Number of slow requests that may be under way beside the others."""
@@ -91,7 +91,7 @@ class WatchLoop:
         self._give_up_at = inf
         self._queue: deque[str] = deque()
         self._in_flight: set[str] = set()
-        self._fresh: set[str] = set()
+        self._not_yet_slow: set[str] = set()
         """Requests in flight that are not slow yet."""
         self._is_server_up = False
         """True if a retrieve of this poll was answered."""
@@ -160,20 +160,24 @@ class WatchLoop:
             return
         yield from self._handler.end_failures(None)
         for batch_id in plan.ids:
-            yield from self._handle(batch_id, fetched.response_for(batch_id))
+            yield from self._handle_response(batch_id, fetched.response_for(batch_id))
         if plan.by_list:
             self._scheduler.record_list(self._now(), None, 1, is_whole=True)
 
     def _retrieve(self, ids: Iterable[str]) -> Effects:
         """Retrieve batches one by one, and handle each response as it comes; slow ones are left to a later wait."""
         self._queue.extend(ids)
-        while (self._queue or self._fresh) and not self._scheduler.is_paused(self._now()) and not self._is_time_up():
+        while (
+            (self._queue or self._not_yet_slow)
+            and not self._scheduler.is_paused(self._now())
+            and not self._is_time_up()
+        ):
             yield from self._start_requests()
-            if not self._queue and not self._fresh:
+            if not self._queue and not self._not_yet_slow:
                 break
             wake_up = yield Wait(min(SLOW_S, self._give_up_at - self._now()))
             if not wake_up.responses and not wake_up.hints:
-                self._fresh.clear()
+                self._not_yet_slow.clear()
             yield from self._handle_wake_up(wake_up)
         self._queue.clear()
         while self._in_flight and self._is_single_poll:
@@ -181,13 +185,13 @@ class WatchLoop:
 
     def _start_requests(self) -> Effects:
         room = self._options.concurrency
-        while self._queue and len(self._fresh) < room and len(self._in_flight) < room + SLOW_MAX:
+        while self._queue and len(self._not_yet_slow) < room and len(self._in_flight) < room + SLOW_MAX:
             batch_id = self._queue.popleft()
             watched = self._scheduler.open.get(batch_id)
             if watched is not None and not watched.is_requested:
                 self._scheduler.record_start(batch_id, self._now())
                 self._in_flight.add(batch_id)
-                self._fresh.add(batch_id)
+                self._not_yet_slow.add(batch_id)
                 yield StartRetrieve(batch_id, self._timeout_s())
 
     def _handle_wake_up(self, wake_up: WakeUp) -> Effects:
@@ -195,12 +199,12 @@ class WatchLoop:
             self._scheduler.hint(batch_id, self._now())
         for batch_id, response in wake_up.responses:
             self._in_flight.discard(batch_id)
-            self._fresh.discard(batch_id)
+            self._not_yet_slow.discard(batch_id)
             self._is_server_up |= not isinstance(response, Transient)
             if batch_id in self._scheduler.open:  # Else a list has shown its end meanwhile.
-                yield from self._handle(batch_id, response)
+                yield from self._handle_response(batch_id, response)
 
-    def _handle(self, batch_id: str, response: Any) -> Effects:
+    def _handle_response(self, batch_id: str, response: Any) -> Effects:
         self._scheduler.record_response(batch_id, has_answer=not isinstance(response, Transient | Gone))
         yield from self._handler.handle(batch_id, response)
 
@@ -281,7 +285,7 @@ class WatchLoop:
             yield from self._handler.emit_failure(None, "transient", failure.reason)
             self._list_failures += 1
             self._scheduler.record_list(self._now(), failure, pages, is_whole=False)
-            # Is the server down, or only its list? The retrieve before the list tells.
+            # The retrieve before the list was answered if only the list is down.
             is_list_down = self._list_failures >= LIST_FAILURES_MAX and self._is_server_up
             if is_list_down and not self._scheduler.discovers:
                 yield from self._give_up_list("unavailable", f"it failed {self._list_failures} times: {failure.reason}")
@@ -304,7 +308,7 @@ class WatchLoop:
             yield from self._handler.emit_stalled(each, is_overdue=False)
 
     def _give_up(self) -> Effects:
-        """Raise WatchTimeoutError, unless only ends were open that had been held back for their results."""
+        """Observe the ends that were held back for their results; raise WatchTimeoutError if a batch is open still."""
         yield from self._handler.release_final_rows(all_of_them=True)
         if self._is_over():
             return
@@ -345,6 +349,6 @@ class WatchLoop:
 
 
 def _last_hook_errors(errors: Iterable[Exception]) -> list[Exception]:
-    """Return the exceptions of hooks, of each hook and transition the last one."""
+    """Return the last exception of each hook and transition."""
     hook_errors = [error for error in errors if isinstance(error, HookError)]
     return list({str(each.__notes__[0]): each for error in hook_errors for each in error.exceptions}.values())

@@ -20,7 +20,7 @@ class Writable(Protocol):
 
 class SnapshotLog:
     """
-    Appends snapshots to a file, each in one write, or to something with `write`.
+    Appends snapshots to a file or an object with a method `write`: one call of `write` for each; no target, no writes.
 
     A line that an earlier crash left incomplete is ended first, so that the next one can be read.
     """
@@ -50,7 +50,7 @@ class SnapshotLog:
 
 
 def _is_torn(path: Path) -> bool:
-    """Return True if a file ends in the middle of a line; anything but a plain file, such as a pipe, never does."""
+    """Return True if a file ends in the middle of a line; False for a pipe and the like."""
     if not path.is_file() or not path.stat().st_size:
         return False
     with path.open("rb") as file:

@@ -18,7 +18,7 @@ from support.medley import medley
 from support.notation import CREATED, DAY_S, seen, snap
 from support.recordings import each_server, of_batches
 
-LATE = "observed at {}, and the state knows its batch up to {}"
+LATE = "observed at {}, before {}, the latest time of its batch in the state file"
 
 
 def timed(batches, *, since=CREATED + 1000):

@@ -22,7 +22,7 @@ def finish(generator):
 def test_an_id_that_is_no_longer_open_is_not_requested():
     """Its request is dropped from the queue, and the wait ends at once."""
     loop = SimpleNamespace(
-        _queue=deque(), _fresh=set(), _in_flight=set(), _is_single_poll=False, _now=lambda: 0.0,
+        _queue=deque(), _not_yet_slow=set(), _in_flight=set(), _is_single_poll=False, _now=lambda: 0.0,
         _is_time_up=lambda: False, _options=SimpleNamespace(concurrency=4),
         _scheduler=SimpleNamespace(open={}, is_paused=lambda _: False),
     )  # fmt: skip
@@ -35,7 +35,7 @@ def test_an_id_that_is_no_longer_open_is_not_requested():
 def test_a_response_for_a_batch_that_has_ended_is_ignored():
     """A list has shown its end while the request was under way."""
     loop = SimpleNamespace(
-        _in_flight={"batch_1"}, _fresh={"batch_1"}, _is_server_up=False, _scheduler=SimpleNamespace(open={})
+        _in_flight={"batch_1"}, _not_yet_slow={"batch_1"}, _is_server_up=False, _scheduler=SimpleNamespace(open={})
     )
     finish(WatchLoop._handle_wake_up(loop, SimpleNamespace(hints=(), responses=(("batch_1", object()),))))
 

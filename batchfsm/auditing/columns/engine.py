@@ -21,7 +21,7 @@ from batchfsm.auditing.columns.layout import COLUMNS, COUNTS_SET, HASH_SEED, UNK
 from batchfsm.auditing.columns.lookup_tables import BIT, lookup_tables
 from batchfsm.auditing.columns.partition import OutOfOrderError, Partition
 from batchfsm.auditing.columns.partitioner import HashPartitioner
-from batchfsm.auditing.columns.statistics import StatisticsReader, Weight
+from batchfsm.auditing.columns.statistics import SeverityOrOff, StatisticsReader
 from batchfsm.auditing.columns.text_values import id_hashes
 from batchfsm.auditing.columns.witness_selection import RowSelection, WitnessSelection
 from batchfsm.auditing.progress import ProgressMeter
@@ -48,7 +48,7 @@ class _TooManyBatchesError(Exception):
 
 
 class NotColumnarError(Exception):
-    """Too few rows can be decoded: the row engine alone is as fast."""
+    """So many rows cannot be decoded that the row engine alone is as fast."""
 
 
 class DisagreementError(BatchfsmError):
@@ -85,18 +85,20 @@ class ColumnEngine:
         self._template, self._memory, self._meter = template, memory, meter or ProgressMeter(None)
         self._fold = Fold(dialect, skew_s=skew_s)
         self._tables = lookup_tables(dialect, skew_s)
-        self._weights: dict[str, Weight] = {code: severity_in(dialect, rule) for code, rule in RULES.items()}
+        self._severities: dict[str, SeverityOrOff] = {code: severity_in(dialect, rule) for code, rule in RULES.items()}
         self._reset(is_partitioned=False)
 
     def _reset(self, *, is_partitioned: bool) -> None:
         self._is_partitioned = is_partitioned  # Then rows need not come in order of observation.
         self._accumulator = attrs.evolve(self._template)
         self.statistics = (
-            StatisticsCollector(self._dialect, self._accumulator.enabled_rules, _public_hash)
+            StatisticsCollector(self._dialect, self._accumulator.enabled_rules, _unseeded_hash)
             if self._has_statistics
             else None
         )
-        self._statistics_reader = None if self.statistics is None else StatisticsReader(self.statistics, self._weights)
+        self._statistics_reader = (
+            None if self.statistics is None else StatisticsReader(self.statistics, self._severities)
+        )
         self._row_engine = RowEngine(self._fold, self._accumulator, self._add_findings)
         self._undecoded: dict[int, None] = {}  # The numbers of rows with an id that are not decoded; in order.
         self._excluded: dict[str, tuple[int, int]] = {}  # The batches that the row engine checks, with their hashes.
@@ -115,7 +117,7 @@ class ColumnEngine:
                 numbers = range(base + batch.first, base + batch.first + batch.count)
                 partition.check(batch.values, batch.observed_at, batch.decoded, numbers)
                 self._check_memory(partition.table.size(), numbers.stop)
-            scalar_rows = self._close(partition)
+            scalar_rows = self._finish_partition(partition)
         except (OutOfOrderError, _TooManyBatchesError):
             self._reset(is_partitioned=True)
             scalar_rows = self._run_partitioned(sources)
@@ -137,7 +139,7 @@ class ColumnEngine:
                 partition = Partition(self._tables)
                 partition.exclude(bucket.excluded)
                 partition.check_unordered(bucket.rows, bucket.observed_at, bucket.numbers)
-                scalar_rows += self._close(partition)
+                scalar_rows += self._finish_partition(partition)
                 self._meter.add_size(1)
                 self._meter.add_rows(len(bucket.numbers))
         return sorted(scalar_rows)
@@ -145,7 +147,7 @@ class ColumnEngine:
     def _decoded_batches(
         self, sources: Sequence[RowSource], partition: Partition | None
     ) -> Iterator[tuple[int, RowBatch]]:
-        """Yield each batch of rows behind the number of its source's first row; read what is not decoded."""
+        """Yield the number of each source's first row with each of its row batches; read undecoded rows as records."""
         base, undecoded = 0, 0
         self._meter.begin("reading", sum(source.size for source in sources))
         for source in sources:
@@ -164,12 +166,12 @@ class ColumnEngine:
                     partition.exclude(excluded)
                 self._accumulator.snapshots += batch.count - len(others)
                 self._accumulator.places += batch.count - len(others)
-                self._note_fields(batch)
+                self._record_fields(batch)
                 yield base, batch
             base += rows
 
     def _read_undecoded(self, source: RowSource, base: int, numbers: list[int]) -> list[tuple[int, int]]:
-        """Read rows that are not decoded; return the hashes of the ids of their batches."""
+        """Read rows that are not decoded, and exclude their batches; return the hashes of the ids of these batches."""
         excluded = {}
         for row in source.reread(numbers, base):
             self._accumulator.add_place(row.place)
@@ -184,8 +186,8 @@ class ColumnEngine:
         self._excluded |= excluded
         return [*excluded.values()]
 
-    def _note_fields(self, batch: RowBatch) -> None:
-        """Note which fields the log has, if rules were selected that need them."""
+    def _record_fields(self, batch: RowBatch) -> None:
+        """Record which fields some row of the log has set, if rules were selected by name."""
         available = self._accumulator.available_fields
         if self._accumulator.select is None or not any(batch.decoded):
             return
@@ -198,8 +200,8 @@ class ColumnEngine:
         if any(at == at for at, is_decoded in zip(batch.observed_at, batch.decoded, strict=True) if is_decoded):  # noqa: PLR0124
             available.add("observed_at")
 
-    def _close(self, partition: Partition) -> list[int]:
-        """Count what a partition violates and select what is listed; return the numbers of the row engine's rows."""
+    def _finish_partition(self, partition: Partition) -> list[int]:
+        """Count the violations of a partition and select those to list; return the rows that the row engine checks."""
         accumulator, found, excluded = self._accumulator, partition.violations, partition.excluded
         accumulator.batches += partition.table.size()
         statuses = partition.table.statuses()
@@ -209,12 +211,12 @@ class ColumnEngine:
         counts, wanted = array("q", bytes(8 * 64)), 0
         row_arrays.count_rules(found.masks, found.slots, excluded, counts)
         for code, bit in BIT.items():
-            weight = self._weights[code]
-            if weight != "off" and code in accumulator.enabled_rules:
+            severity = self._severities[code]
+            if severity != "off" and code in accumulator.enabled_rules:
                 wanted |= bit
                 times = counts[bit.bit_length() - 1]
                 warnings = counts[WARNING_BITS[code].bit_length() - 1] if code in WARNING_BITS else 0
-                accumulator.add_count(code, times, is_error=weight == "error" and times > warnings)
+                accumulator.add_count(code, times, is_error=severity == "error" and times > warnings)
         # A batch that the row engine checks may have no decoded row, and then has no status, not even an unknown one.
         if accumulator.select is not None and partition.rows_count > sum(status >= UNKNOWN for status in statuses):
             accumulator.available_fields.add(HISTORY)
@@ -222,13 +224,13 @@ class ColumnEngine:
         return partition.rows_of(excluded) if any(excluded) else []
 
     def _explain(self, sources: Sequence[RowSource], scalar_rows: list[int]) -> None:
-        """Let the row engine check its own batches and explain the rows that are listed."""
+        """Check the excluded batches and explain the listed findings, with the row engine."""
         # In a partitioned log the time of a row without one depends on its neighbours.
         selected = self._selection.select(is_whole=self._is_partitioned)
         own_rows = frozenset([*scalar_rows, *self._undecoded])
         numbers = sorted({*own_rows, *selected.numbers})
         if self._statistics_reader is not None:
-            self._replay(sources, own_rows, self._statistics_reader)
+            self._replay_for_statistics(sources, own_rows, self._statistics_reader)
         if not numbers:
             return
         before = self._accumulator
@@ -252,7 +254,7 @@ class ColumnEngine:
             run_sorted(rows(engine), engine)
 
     def _check_independent(self, rows: Iterator[Record], selected: RowSelection, engine: RowEngine) -> Iterator[Record]:
-        """Explain the rows that need no history; yield the others."""
+        """Explain the selected rows that need no history; yield all other rows."""
         for row in rows:
             if row.number in selected.independent:
                 # Rules that are reported once for each status need the history: an earlier row has reported them.
@@ -261,8 +263,10 @@ class ColumnEngine:
             else:
                 yield row
 
-    def _replay(self, sources: Sequence[RowSource], own_rows: frozenset[int], reader: StatisticsReader) -> None:
-        """Let the row engine follow the batches whose routes columns do not give, and those that are drawn."""
+    def _replay_for_statistics(
+        self, sources: Sequence[RowSource], own_rows: frozenset[int], reader: StatisticsReader
+    ) -> None:
+        """Replay batches for the statistics, with the row engine: those without a provable route, and the examples."""
         statistics = reader.statistics
         replayed = frozenset(number for numbers in reader.replayed for number in numbers)
         examples = frozenset(number for numbers in reader.examples for number in numbers)
@@ -300,13 +304,13 @@ class ColumnEngine:
             self.statistics.add_findings(row, findings)
 
 
-def _public_hash(batch_id: str) -> int:
+def _unseeded_hash(batch_id: str) -> int:
     return id_hashes(batch_id, 0)[0]
 
 
 def reread_rows(sources: Sequence[RowSource], numbers: list[int]) -> Iterator[Record]:
     """
-    Read rows again that have an id.
+    Yield rows of a log again, those without an id left out.
 
     Args:
         sources: In the order of the log.

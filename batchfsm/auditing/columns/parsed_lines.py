@@ -1,4 +1,4 @@
-"""Parsed lines in memory as a source of rows, for a worker that gets them from others."""
+"""Parsed lines in memory as a source of rows, for a worker that received them from other workers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class ParsedLinesSource:
             values: The values of the rows; this and the next two as in a `RowBatch`.
             observed_at: Their times of observation.
             decoded: Whether each is decoded.
-            read_line: Returns a line by its number from 0: the text of one JSON document.
+            read_line: Returns the JSON document of a row, by its number from 0.
             dialect: The dialect of the log.
         """
         self._values, self._observed_at, self._decoded = values, observed_at, decoded

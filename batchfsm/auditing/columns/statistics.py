@@ -1,4 +1,4 @@
-"""Statistics of the batches for a report, read off the state that the compiled rules keep of each batch."""
+"""Statistics of the batches for a report, computed from the state that the compiled rules keep of each batch."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _MINUTE_S: Final = 60
 _NO_FINDING: Final = len(SEVERITIES)
 """The rank of a batch without a finding: behind every severity."""
 
-Weight = Severity | Literal["off"]
+SeverityOrOff = Severity | Literal["off"]
 """The severity of a rule in a dialect, or `off`."""
 
 _ReplayedExample = tuple[int, int, list[int]]
@@ -38,13 +38,13 @@ _Stamps = tuple[int, ...]
 
 @attrs.define(eq=False)
 class StatisticsReader:
-    """Reads the statistics of each partition, and selects the rows that the row engine must replay for them."""
+    """Adds the batches of each partition to the statistics, and selects the rows that the row engine must replay."""
 
     statistics: StatisticsCollector
-    weights: Mapping[str, Weight]
+    severities: Mapping[str, SeverityOrOff]
     """The severity of each rule, or `off`."""
     replayed: list[list[int]] = attrs.field(init=False, factory=list)
-    """The numbers of the rows of each batch whose route only a replay can tell."""
+    """The numbers of the rows of each batch whose route only a replay can find."""
     _failing: list[_ReplayedExample] = attrs.field(init=False, factory=list)
     _clean: list[_ReplayedExample] = attrs.field(init=False, factory=list)
 
@@ -71,7 +71,7 @@ class StatisticsReader:
 
     @property
     def examples(self) -> list[list[int]]:
-        """The numbers of the rows of each batch whose timeline is drawn and whose route is known."""
+        """The numbers of the rows of each example: a batch whose timeline is drawn, and whose route needs no replay."""
         return [numbers for _, _, numbers in (*self._failing, *self._clean)]
 
     def _rank_batches(self, partition: Partition) -> tuple[bytearray, Any]:
@@ -80,9 +80,9 @@ class StatisticsReader:
         ranks, first = bytearray([_NO_FINDING]) * size, array("q", [2**63 - 1]) * size
         counts = Counter[tuple[str, Severity, int | None]]()
         reported = [
-            (code, BIT[code], weight, WARNING_BITS.get(code, 0))
-            for code, weight in self.weights.items()
-            if weight != "off" and code in self.statistics.enabled_rules
+            (code, BIT[code], severity, WARNING_BITS.get(code, 0))
+            for code, severity in self.severities.items()
+            if severity != "off" and code in self.statistics.enabled_rules
         ]
         rows = zip(found.numbers, found.slots, found.masks, found.observed_at, found.created_at, strict=True)
         for number, slot, mask, observed_at, created_at in rows:
@@ -90,9 +90,9 @@ class StatisticsReader:
                 continue
             time = observed_at if observed_at == observed_at else created_at  # noqa: PLR0124  # NaN is not itself.
             minute = int(time // _MINUTE_S) if time >= 0 else None
-            for code, bit, weight, warning_bit in reported:
+            for code, bit, severity_max, warning_bit in reported:
                 if mask & bit:
-                    severity: Severity = "warning" if mask & warning_bit and weight == "error" else weight
+                    severity: Severity = "warning" if mask & warning_bit and severity_max == "error" else severity_max
                     counts[code, severity, minute] += 1
                     ranks[slot] = min(ranks[slot], SEVERITIES.index(severity))
                     first[slot] = min(first[slot], number)
@@ -101,7 +101,7 @@ class StatisticsReader:
         return ranks, first
 
     def _replayed_batches(self, partition: Partition) -> bytearray:
-        """Return the batches whose route depends on the order in which the log gave their stamps; by slot."""
+        """Return 1 for each slot whose batch has a route that depends on the order in which its stamps arrived."""
         found, excluded = bytearray(partition.table.size()), partition.excluded
         late = dict[tuple[int, int], bool]()
         for slot in range(len(found)):
@@ -121,7 +121,7 @@ class StatisticsReader:
 
     def _may_have_late_stamp(self, last: Snapshot) -> bool:
         """
-        Tell whether a stamp may have come after a later status was seen, without any rule being violated.
+        Return whether a stamp may have arrived after a later status was seen, without violating any rule.
 
         A batch that was cancelling without `in_progress_at` came from validating. If that stamp comes later, it did
         not: a replay finds another route than the last snapshot shows.
@@ -185,7 +185,7 @@ def _without(last: Snapshot, names: tuple[str, ...]) -> Snapshot:
 def _first_examples(
     partition: Partition, before: list[_ReplayedExample], slots: list[int], ranks: tuple[Any, Any], most: int
 ) -> list[_ReplayedExample]:
-    """Return the first batches by their two ranks: of those before, and of some batches of a partition."""
+    """Return the `most` first examples by their two ranks, of those so far and of some batches of a partition."""
     chosen = sorted(slots, key=lambda slot: (ranks[0][slot], ranks[1][slot]))[:most]
     wanted = bytearray(partition.table.size())
     for slot in chosen:

@@ -44,7 +44,7 @@ class SparkInput:
     """The files of the splits, by `file_nr`."""
 
     def rank(self, place: LogPosition) -> tuple[int, int]:
-        """Return a key that sorts places in the order of the log."""
+        """Return a key that sorts a place in the order of the log."""
         return self.names.index(place.source), place.line
 
 
@@ -60,7 +60,7 @@ def load_spark_sql() -> ModuleType:
 
 def open_files(session: Any, names: Sequence[str]) -> SparkInput:
     """Return the rows of files, in the order of their names; SourceError if they hold no batches."""
-    F = load_spark_sql().functions  # noqa: N806  # As Spark's users call it.
+    F = load_spark_sql().functions  # noqa: N806  # Its usual name in programs for Spark.
     metadata = F.col("_metadata")
     if all(name.endswith(".parquet") for name in names):
         if not any("://" in name for name in names) and (found := _find_row_groups(session, names)) is not None:

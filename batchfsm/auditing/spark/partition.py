@@ -25,11 +25,11 @@ def check_partition(found: Iterator[Any], settings: bytes) -> Iterator[Any]:
 
     Args:
         found: Arrow record batches, as the shuffle yields them.
-        settings: The packed dialect, the empty accumulator, the skew, the memory, the seed of the hashes, the names of
-            the files, and the files that hold the texts of decoded lines; packed.
+        settings: The pickled dialect, the empty accumulator, the skew, the memory, the seed of the hashes, the names
+            of the files, and the files that hold the texts of decoded lines; pickled.
 
     Yields:
-        The accumulator, and whether compiled code checked the rows; packed.
+        The accumulator, and whether compiled code checked the rows; pickled.
     """
     packed_dialect, template, skew_s, memory, seed, names, files = unpickled(settings)
     dialect, columns = load_dialect(packed_dialect), load_columns()

@@ -36,7 +36,7 @@ Shuffled = tuple[Any, Any]
 
 @cache
 def load_dialect(binary: bytes) -> Dialect:
-    """Return a dialect that was packed; the same one for all tasks of a worker, because readers are cached by it."""
+    """Unpickle a dialect; all tasks of a worker get the same object, because readers are cached by dialect."""
     dialect: Dialect = unpickled(binary)
     return dialect
 
@@ -47,7 +47,11 @@ def shuffle(found: Iterator[Any], settings: bytes) -> Iterator[Any]:
 
     Args:
         found: Arrow record batches with the rows of a `SparkInput`.
-        settings: Its kind, the packed dialect, the seed of the hashes, the files, and the number of partitions; packed.
+        settings: Its kind, the pickled dialect, the seed of the hashes, the files, and the number of partitions;
+            pickled.
+
+    Yields:
+        Arrow record batches with the columns of `SHUFFLE_SCHEMA`.
     """
     pa = load_arrow()
     kind, dialect, seed, files, count = unpickled(settings)
@@ -93,7 +97,7 @@ def _read_rows(found: Iterator[Any], *_: Any) -> Iterator[Shuffled]:
 
 
 def _with_keys(batch: Any, name: str) -> Shuffled:
-    """Return rows of a table with keys by their ids."""
+    """Return the rows of a table, each with a key that is computed from the id of its batch."""
     pa = load_arrow()
     fields = find_fields(batch.schema, name)
     ids = normalize(batch, attrs.evolve(fields, paths={"id": fields.paths["id"]}), name).arrays["id"]
@@ -161,7 +165,7 @@ def _parser_pool(dialect: Dialect, seed: int) -> Any:
 
 def _to_rows(lines: Any, columns: dict[str, Any], texts: Sequence[bytes | None], dialect: Dialect) -> Shuffled:
     """
-    Return the rows of lines, in no order: of a line with several batches, a row for each.
+    Return the rows of lines, in no order; a line with several batches gives a row for each.
 
     Args:
         lines: `ParsedLines`.

@@ -27,7 +27,7 @@ _READ_BYTES: Final = 2**20
 
 @attrs.frozen
 class FileSnapshot:
-    """A file in the state in which the run found it."""
+    """A file, with its size and time of modification at the start of the run."""
 
     name: str
     """The path as the user gave it."""
@@ -75,7 +75,7 @@ def _skip_line(binary: BinaryIO, end: int) -> None:
 
 
 def find_files(names: Sequence[str]) -> tuple[FileSnapshot, ...] | None:
-    """Return uncompressed files of a file system; None if one is something else. SourceError if one cannot be read."""
+    """Return local files for splitting; None if one is compressed or no file. SourceError if one cannot be read."""
     found = []
     for path in map(Path, names):
         if not path.is_file():
@@ -115,7 +115,7 @@ def find_splits(session: Any, files: Sequence[FileSnapshot]) -> tuple[list[tuple
 
 
 def count_lines(found: Iterator[Any], settings: bytes) -> Iterator[Any]:
-    """Count the lines that begin in ranges of bytes, in a worker."""
+    """Yield ranges of bytes, each with the number of lines that begin in it; runs in a worker."""
     files = unpickled(settings)
     for split in to_objects(found):
         _, text = files[split["file_nr"]].read_lines(split["begin"], split["end"])
@@ -123,5 +123,5 @@ def count_lines(found: Iterator[Any], settings: bytes) -> Iterator[Any]:
 
 
 def to_objects(found: Iterator[Any]) -> Iterator[dict[str, Any]]:
-    """Yield the rows of Arrow record batches."""
+    """Yield the rows of Arrow record batches as dicts."""
     return (row for batch in found for row in batch.to_pylist())

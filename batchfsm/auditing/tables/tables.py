@@ -114,7 +114,7 @@ class Parquet:
             self._require_unchanged()
 
     def _read_portion(self, groups: list[int]) -> Iterator[Any]:
-        """Yield the rows of some row groups; if Arrow cannot read their texts by dictionary, read them plainly."""
+        """Yield the rows of some row groups; text as plain columns if Arrow cannot read it by dictionary."""
         done, skipped = 0, 0
         try:
             for batch in self._iterate(groups):
@@ -123,7 +123,7 @@ class Parquet:
         except (load_arrow().ArrowException, OSError):
             if not self._dictionaries:
                 raise
-            # Of the encodings by differences (DELTA_BYTE_ARRAY ...) it can make no dictionaries.
+            # Arrow builds no dictionaries from encodings by differences, such as DELTA_BYTE_ARRAY.
             self._file.close()
             self._dictionaries = ()
             self._file = self._open(None)
@@ -140,7 +140,7 @@ class Parquet:
             raise SourceError(f"{self.name}: changed while it was read")
 
     def _portions(self, groups: list[int]) -> Iterator[list[int]]:
-        """Yield row groups, small ones together: Arrow fetches the pages of all that are asked for together."""
+        """Yield row groups, small ones together up to `BATCH_ROWS` rows: Arrow reads all pages of a portion at once."""
         portion, rows = list[int](), 0
         for group in groups:
             portion.append(group)
@@ -210,7 +210,7 @@ def _without_view(kind: Any) -> Any:
 
 
 def _file_state(name: str) -> tuple[int, int]:
-    """Return the size and the time of modification, which tell that a file has changed."""
+    """Return the size and the time of modification of a file; either differs if the file has changed."""
     found = Path(name).stat()
     return found.st_size, found.st_mtime_ns
 
@@ -232,7 +232,7 @@ def _numbers_between(numbers: list[int], first: int, count: int) -> list[int]:
 
 @attrs.frozen(eq=False)
 class TableRows:
-    """The rows of a table as raw records; can be read several times."""
+    """Iterable over the rows of a table as raw records; it can be iterated several times."""
 
     table: OpenTable
 
