@@ -13,7 +13,6 @@ from batchfsm.rules.kinds import (
     CountsOverflow,
     CountsUnfinished,
     DeadlineWindow,
-    ErrorFileUnexpected,
     IdTime,
     IllegalMove,
     Immutable,
@@ -30,6 +29,7 @@ from batchfsm.rules.kinds import (
     StampOrder,
     StuckInStatus,
     TimeLimit,
+    UnexpectedErrorFile,
     UnknownStatus,
 )  # fmt: skip
 from batchfsm.rules.rule import Rule, rule
@@ -244,7 +244,7 @@ _FILES: Final = (
         example={**FAILED, "errors": None},
     ),
     rule(
-        "F405", "error-file-unexpected", "note", ErrorFileUnexpected(),
+        "F405", "error-file-unexpected", "note", UnexpectedErrorFile(),
         "The batch is completed, no request failed, and there is an error file.",
         evidence="On OpenAI an error file stands beside failed requests; AI gateways counted failed ones as completed.",
         remedy="Read the error file: failed requests may have been counted as completed.",

@@ -53,7 +53,7 @@ _CHECK_FACTORIES: Final[dict[type, Callable[[Any, RuleContext, str | None, SetFi
     kinds.CountsOverflow: value_checks.counts_overflow,
     kinds.CountsUnfinished: value_checks.counts_unfinished,
     kinds.OutputMissing: presence_checks.output_missing,
-    kinds.ErrorFileUnexpected: presence_checks.error_file_unexpected,
+    kinds.UnexpectedErrorFile: presence_checks.unexpected_error_file,
 }
 
 

@@ -347,7 +347,7 @@ class OutputMissing(RuleKind):
 
 
 @attrs.frozen
-class ErrorFileUnexpected(RuleKind):
+class UnexpectedErrorFile(RuleKind):
     """A completed batch has no request that failed, and an error file."""
 
     reads = frozenset({"request_counts", "error_file_id"})

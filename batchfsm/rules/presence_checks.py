@@ -232,8 +232,8 @@ def output_missing(
     return check if status == "completed" and "request_counts" in fields and "output_file_id" not in fields else None
 
 
-def error_file_unexpected(
-    _: kinds.ErrorFileUnexpected, _context: RuleContext, status: str | None, fields: SetFields
+def unexpected_error_file(
+    _: kinds.UnexpectedErrorFile, _context: RuleContext, status: str | None, fields: SetFields
 ) -> SnapshotCheck | None:
     """Return the check for an error file of a completed batch without failed requests."""
 

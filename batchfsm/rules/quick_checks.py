@@ -121,8 +121,8 @@ def _counts_unfinished(
     return is_silent
 
 
-def _error_file_unexpected(
-    _: kinds.ErrorFileUnexpected, _context: RuleContext, _status: str | None, _fields: SetFields
+def _unexpected_error_file(
+    _: kinds.UnexpectedErrorFile, _context: RuleContext, _status: str | None, _fields: SetFields
 ) -> QuickCheck:
     return lambda parsed: bool(parsed.row[-1] != 0)
 
@@ -166,7 +166,7 @@ _QUICK_CHECK_FACTORIES: Final[dict[type, Callable[[Any, RuleContext, str | None,
     kinds.IdTime: _id_time,
     kinds.CountsOverflow: _counts_overflow,
     kinds.CountsUnfinished: _counts_unfinished,
-    kinds.ErrorFileUnexpected: _error_file_unexpected,
+    kinds.UnexpectedErrorFile: _unexpected_error_file,
     kinds.MustBeNull: _must_be_null,
     kinds.Limit: _limit,
 }

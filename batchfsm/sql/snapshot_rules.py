@@ -211,7 +211,7 @@ def output_missing(_: kinds.OutputMissing, context: QueryContext) -> SqlBreach |
     return and_([context.status_in(["completed"]), "completed > 0", "output_file_id IS NULL"]), None
 
 
-def error_file_unexpected(_: kinds.ErrorFileUnexpected, context: QueryContext) -> SqlBreach | None:
+def unexpected_error_file(_: kinds.UnexpectedErrorFile, context: QueryContext) -> SqlBreach | None:
     """A completed batch has no request that failed, and an error file."""
     if not context.given.issuperset({"request_counts.failed", "error_file_id"}):
         return None
@@ -235,7 +235,7 @@ COMPILERS: Final[dict[type[Any], RuleCompiler]] = {
     kinds.CountsOverflow: counts_overflow,
     kinds.CountsUnfinished: counts_unfinished,
     kinds.OutputMissing: output_missing,
-    kinds.ErrorFileUnexpected: error_file_unexpected,
+    kinds.UnexpectedErrorFile: unexpected_error_file,
 }
 """The compiler of each kind; not of `Limit`, because each warehouse stores metadata in its own way."""
 

@@ -14,30 +14,16 @@ import os
 import random
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from support.crashing import HOOKS, cut_at_random, killed_at_random, raced, tally
-from support.journals import drop, own_schema, server_or_skip
+from support.crashes import HOOKS, cut_at_random, killed_at_random, raced, tally
+from support.journals import journal_place
 
 KILLS, BATCHES, ROUNDS = 200, 2_500, 1_000
 KILL_S_MAX, CUT_S_MAX, POLLERS = 1.5, 0.2, 4
 SEED = 20261125
-
-
-@contextmanager
-def place(store: str, folder: Path, name: str) -> Iterator[str]:
-    """Yield the place of a journal."""
-    if store == "SQLite":
-        yield str(folder / f"{name}.db")
-        return
-    psycopg = server_or_skip()
-    schema, address = own_schema(psycopg)
-    yield address
-    drop(psycopg, schema)
 
 
 def line(what: str, store: str, faults: int, found: object, begun: float) -> None:
@@ -52,23 +38,23 @@ def main(kills: int, batches: int, rounds: int, directory: str | None) -> None:
     """Print the table."""
     names = ("faults", "entries", "calls due", "lost", "repeated", "foreign", "disordered", "pending", "s")
     print(f"{'':24}{'':11}{names[0]:>7}" + "".join(f"{name:>11}" for name in names[1:-1]) + f"{names[-1]:>8}")
-    stores = ["SQLite", *(["PostgreSQL"] if "BATCHFSM_POSTGRES" in os.environ else [])]
+    stores = {"sqlite": "SQLite"} | ({"postgres": "PostgreSQL"} if "BATCHFSM_POSTGRES" in os.environ else {})
     with tempfile.TemporaryDirectory(dir=directory) as here:
-        for store in stores:
+        for kind, store in stores.items():
             folder, luck = Path(here), random.Random(SEED)  # noqa: S311
             notes = [folder / f"{store}-{number}" for number in range(3)]
-            with place(store, folder, "killed") as where:
+            with journal_place(kind, folder, "killed") as where:
                 begun = perf_counter()
                 last = killed_at_random(
                     where, notes[0], kills=kills, last=batches - 1, wait_s_max=KILL_S_MAX, luck=luck
                 )
                 line("killed", store, kills, tally(where, notes[0], last), begun)
-            with place(store, folder, "raced") as where:
+            with journal_place(kind, folder, "raced") as where:
                 begun = perf_counter()
                 raced(where, notes[1], rounds, sides=POLLERS)
                 line("four on one batch", store, rounds, tally(where, notes[1], rounds - 1, HOOKS[:1]), begun)
-            if store == "PostgreSQL":
-                with place(store, folder, "cut") as where:
+            if kind == "postgres":
+                with journal_place(kind, folder, "cut") as where:
                     begun = perf_counter()
                     cuts = cut_at_random(where, notes[2], last=batches - 1, wait_s_max=CUT_S_MAX, luck=luck)
                     line("connection cut", store, cuts, tally(where, notes[2], batches - 1), begun)

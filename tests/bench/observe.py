@@ -72,7 +72,7 @@ def life(completed):
     return [validating, running, finalizing, completed]
 
 
-class Dumped:
+class SDKObject:
     """An SDK object whose dump costs nothing, because it was made before."""
 
     def __init__(self, wire):
@@ -83,7 +83,7 @@ class Dumped:
         return self.wire
 
 
-FORMS = {"mappings": dict, "JSON texts": json.dumps, "SDK objects": Dumped, "Snapshots": parse}
+FORMS = {"mappings": dict, "JSON texts": json.dumps, "SDK objects": SDKObject, "Snapshots": parse}
 
 
 def unchanged(row):

@@ -41,7 +41,7 @@ USAGE: Final = {
 }
 
 
-class Dumped:
+class SDKObject:
     """An SDK object whose dump costs nothing, because it was made before."""
 
     def __init__(self, wire: dict[str, Any]) -> None:
@@ -86,7 +86,7 @@ def forms(path: Path) -> dict[str, tuple[Callable[[], Any], Any]]:
     dumped = [
         {
             "observed_at": each["observed_at"],
-            "batch": Dumped(Batch.construct(**each["snapshot"]).model_dump(warnings=False)),
+            "batch": SDKObject(Batch.construct(**each["snapshot"]).model_dump(warnings=False)),
         }
         for each in objects
     ]

@@ -49,15 +49,16 @@ class Server:
     broken: frozenset[str] = frozenset()
     """Expectations of endpoints that it breaks."""
     unseen: frozenset[str]
-    """What its batches never show, under its own dialect."""
+    """The rules that its batches cannot show, under its own dialect."""
     deviations: frozenset[str]
-    """What OpenAI's dialect always finds."""
+    """The rules that its batches always break under OpenAI's dialect."""
     often: frozenset[str]
-    """What it finds beside that, if a poll is quick enough."""
+    """The rules that they also break there if a poll is quick enough."""
     route: tuple[str, ...]
-    """The way of a batch of good requests, which its end alone proves."""
+    """The statuses of a batch of good requests, as its last view proves them."""
     at_the_end: dict[str, int]
-    """What OpenAI's dialect finds in the last views of three batches: completed, cancelled, failed."""
+    """The number of findings by rule under OpenAI's dialect, in the last views of a completed, a cancelled and a failed
+    batch."""
 
 
 SERVERS = [
@@ -157,17 +158,17 @@ def running(server, bin_directory, desk, stub):
 
 
 @attrs.frozen(kw_only=True)
-class Judged:
+class ServerResults:
     """The scorecard, observations and watch output of a server."""
 
     server: Server
     card: Scorecard
     views: list[object]
-    """Every view that `conform` had of a batch."""
+    """Every view of a batch that `conform` recorded."""
     watched: subprocess.CompletedProcess[str]
-    """What `batchfsm watch --json` said of three batches that had ended."""
+    """The run of `batchfsm watch --json` for three batches that had ended."""
     log: Path
-    """What `--log` recorded meanwhile."""
+    """The file that its option `--log` wrote."""
 
 
 @pytest.fixture(scope="module", params=SERVERS, ids=lambda server: server.dialect)
@@ -194,7 +195,7 @@ def judged(request, tmp_path_factory):
             log=views.append,
         )
         watched = watch(url, server, log)
-    return Judged(server=server, card=card, views=views, watched=watched, log=log)
+    return ServerResults(server=server, card=card, views=views, watched=watched, log=log)
 
 
 def watch(url, server, log):

@@ -24,7 +24,7 @@ Step = tuple[str | None, str, int | None, str]
 
 
 @attrs.frozen
-class Told:
+class FoldedHistory:
     """The results of folding a history, row by row."""
 
     rules: list[list[str]]
@@ -34,20 +34,20 @@ class Told:
     keys: list[str]
 
 
-def told(
+def fold_rows(
     rows: Sequence[Row],
     dialect: str = "openai",
     *,
     at: Sequence[float | None] | None = None,
     on_illegal: OnIllegalMove = "adopt",
-) -> Told:
+) -> FoldedHistory:
     """Fold snapshots of one batch; `at` has their times of observation, in seconds since creation."""
     fold, track = Fold(DIALECTS[dialect], on_illegal=on_illegal), BatchRecord()
     folded = [
         fold.apply(track, reader(DIALECTS[dialect]).read(row, None if second is None else CREATED + second))
         for row, second in zip(rows, at or [None] * len(rows), strict=True)
     ]
-    return Told(
+    return FoldedHistory(
         [[found.rule for found in each.findings] for each in folded],
         [[step(transition) for transition in each.transitions] for each in folded],
         track.status,
@@ -63,7 +63,7 @@ def step(transition: Transition) -> Step:
 
 def h_rules(rows: Sequence[Row]) -> list[list[str]]:
     """Return the history rules that each row breaks."""
-    return [[rule for rule in rules if rule[0] == "H"] for rules in told(rows).rules]
+    return [[rule for rule in rules if rule[0] == "H"] for rules in fold_rows(rows).rules]
 
 
 # ---------------------------------------------------------------- what a change is measured against
@@ -147,7 +147,7 @@ CHANGES = [
 @pytest.mark.parametrize("rule, row, letters, guilty", CHANGES)
 def test_a_change_is_told_once_and_of_the_guilty_row(rule: str, row: Any, letters: str, guilty: list[int]):
     """Values are compared with the first and the last live one: a glitch or a lasting change is one finding."""
-    rules = told([row(letter) for letter in letters]).rules
+    rules = fold_rows([row(letter) for letter in letters]).rules
 
     assert guilty == [number for number, found in enumerate(rules) if rule in found]
 
@@ -164,7 +164,7 @@ def test_a_count_is_compared_with_the_last_live_row_that_gave_it(done: list[Any]
     """`completed` may stay or rise; a decrease is H505, even below an older maximum."""
     rows = [snap("v") if number == "v" else snap("vp", request_counts=number and counts(8, number)) for number in done]
 
-    assert guilty == [number for number, rules in enumerate(told(rows).rules) if "H505" in rules]
+    assert guilty == [number for number, rules in enumerate(fold_rows(rows).rules) if "H505" in rules]
 
 
 def test_one_finding_names_every_field_that_changed():
@@ -192,7 +192,7 @@ def test_created_at_is_identity_and_no_stamp_that_changes():
 @pytest.mark.parametrize("path", ["v", "vp", "vpz"])
 def test_an_earlier_view_of_a_completed_batch_is_a_stale_read(path: str):
     """It is H507 without a transition, and the record keeps its values."""
-    after = told([snap("vpzc"), snap(path), snap("vpzc")])
+    after = fold_rows([snap("vpzc"), snap(path), snap("vpzc")])
 
     assert ([[], ["H507"], []], [4, 0, 0], "completed") == (after.rules, list(map(len, after.steps)), after.status)
 
@@ -232,38 +232,38 @@ def test_the_same_status_seen_earlier_is_stale_by_its_clock():
     """Without `observed_at` the lower count is a decrease; with an earlier `observed_at` the row is an earlier view."""
     rows = [snap("vp", request_counts=counts(8, 5)), snap("vp", request_counts=counts(8, 1))]
 
-    assert [[], ["H505"]] == told(rows).rules
-    assert [[], ["H507"]] == told(rows, at=[200, 100]).rules
-    assert [[], ["H505"]] == told(rows, at=[100, 200]).rules
-    assert [[], ["H505"]] == told(rows, at=[100, 100]).rules  # An equal time is not earlier.
-    assert [[], ["H505"]] == told(rows, at=[None, 100]).rules
-    assert [[], ["H505"]] == told(rows, at=[100, None]).rules
+    assert [[], ["H505"]] == fold_rows(rows).rules
+    assert [[], ["H507"]] == fold_rows(rows, at=[200, 100]).rules
+    assert [[], ["H505"]] == fold_rows(rows, at=[100, 200]).rules
+    assert [[], ["H505"]] == fold_rows(rows, at=[100, 100]).rules  # An equal time is not earlier.
+    assert [[], ["H505"]] == fold_rows(rows, at=[None, 100]).rules
+    assert [[], ["H505"]] == fold_rows(rows, at=[100, None]).rules
 
 
 def test_a_stale_row_does_not_set_the_clock():
     """Observed at 300, 100 and 200: the third row is earlier than the last live one, the first."""
     rows = [snap("vp", request_counts=counts(8, done)) for done in (5, 1, 3)]
 
-    assert [[], ["H507"], ["H507"]] == told(rows, at=[300, 100, 200]).rules
+    assert [[], ["H507"], ["H507"]] == fold_rows(rows, at=[300, 100, 200]).rules
 
 
 def test_an_earlier_row_of_the_same_status_that_tells_something_new_is_live():
     """Its time is earlier and its count is higher, so it is checked and stored like any other row."""
     rows = [snap("vp", request_counts=counts(8, done)) for done in (3, 5, 4)]
 
-    assert [[], [], ["H505"]] == told(rows, at=[300, 200, 250]).rules
+    assert [[], [], ["H505"]] == fold_rows(rows, at=[300, 200, 250]).rules
 
 
 def test_a_stale_row_is_believed_in_nothing_but_identity():
     """Its other fields do not replace known ones; an endpoint that no row had before is stored."""
     rows = [snap("vpzc", endpoint=None), snap("v", endpoint="/v1/a"), snap("vpzc", endpoint="/v1/b")]
 
-    assert [[], ["H507"], ["H503"]] == told(rows).rules
+    assert [[], ["H507"], ["H503"]] == fold_rows(rows).rules
 
 
 def test_a_stale_row_keeps_the_rules_of_one_snapshot():
     """An early file is a finding in a stale row, too."""
-    assert [[], ["F401", "H507"]] == told([snap("vpzc"), snap("vp", output_file_id="file-out")]).rules
+    assert [[], ["F401", "H507"]] == fold_rows([snap("vpzc"), snap("vp", output_file_id="file-out")]).rules
 
 
 # ---------------------------------------------------------------- illegal moves
@@ -271,14 +271,14 @@ def test_a_stale_row_keeps_the_rules_of_one_snapshot():
 
 def test_an_adopted_move_is_a_finding_and_no_transition():
     """The status follows the server, and later steps are emitted again."""
-    after = told(seen("vpzcp"))
+    after = fold_rows(seen("vpzcp"))
 
     assert ([[], [], [], [], ["H502"]], [], "in_progress") == (after.rules, after.steps[-1], after.status)
 
 
 def test_a_retry_is_one_h502_and_one_h504_for_each_status_stamped_anew():
     """First values stay, so each new time is one H504; each is also a new key, emitted once."""
-    after = told(seen("vpzcpzc"))
+    after = fold_rows(seen("vpzcpzc"))
 
     assert [["H502"], ["H504"], ["H504"]] == after.rules[4:]
     assert [("in_progress", "finalizing", 300, "observed")] == after.steps[5]
@@ -288,7 +288,7 @@ def test_a_retry_is_one_h502_and_one_h504_for_each_status_stamped_anew():
 
 def test_a_retry_seen_only_at_its_end_fires_its_new_seconds():
     """In_progress was adopted, then the batch is completed again: both steps are emitted with their new times."""
-    after = told([*seen("vpzcp"), snap("vpzcpzc")])
+    after = fold_rows([*seen("vpzcp"), snap("vpzcpzc")])
 
     assert [
         ("in_progress", "finalizing", 300, "stamped"),
@@ -298,7 +298,7 @@ def test_a_retry_seen_only_at_its_end_fires_its_new_seconds():
 
 def test_a_glitch_fires_nothing_twice():
     """Completed, in progress for one row, completed as before: one finding and no further transition."""
-    after = told([snap("vpzc"), snap("vp", at=[0, 61]), snap("vpzc"), snap("vpzc")])
+    after = fold_rows([snap("vpzc"), snap("vp", at=[0, 61]), snap("vpzc"), snap("vpzc")])
 
     assert [[], ["H502"], [], []] == after.rules
     assert ([4, 0, 0, 0], "completed") == (list(map(len, after.steps)), after.status)
@@ -306,7 +306,7 @@ def test_a_glitch_fires_nothing_twice():
 
 def test_a_glitch_to_another_end_is_two_findings():
     """Completed, failed, completed: each row leaves a final status and is a finding."""
-    after = told([snap("vpzc"), snap("vf"), snap("vpzc")])
+    after = fold_rows([snap("vpzc"), snap("vf"), snap("vpzc")])
 
     assert ([[], ["H502"], ["H502"]], "completed") == (after.rules, after.status)
     assert [4, 0, 0] == list(map(len, after.steps))
@@ -327,7 +327,7 @@ def test_first_values_stay_over_an_adopted_move():
 def test_on_hold_the_status_stays(known: str, then: str, again: list[str]):
     """The move is a finding in each row, and no transition is emitted."""
     moved = snap(then, at=[0, 999])
-    after = told([snap(known), moved, moved], on_illegal="hold")
+    after = fold_rows([snap(known), moved, moved], on_illegal="hold")
 
     assert again == [rule for rules in after.rules[1:] for rule in rules]
     assert (WORDS[known[-1]], [[], []]) == (after.status, after.steps[1:])
@@ -335,7 +335,7 @@ def test_on_hold_the_status_stays(known: str, then: str, again: list[str]):
 
 def test_after_a_held_move_the_known_way_goes_on():
     """Finalizing, an illegal in_progress, completed: the step is emitted from finalizing."""
-    after = told([snap("vpz"), snap("vp", at=[0, 999]), snap("vpzc")], on_illegal="hold")
+    after = fold_rows([snap("vpz"), snap("vp", at=[0, 999]), snap("vpzc")], on_illegal="hold")
 
     assert [("finalizing", "completed", 180, "observed")] == after.steps[2]
 
@@ -427,7 +427,7 @@ def test_h508_is_silent_beside_a_change_that_has_its_own_rule(change: Row, rule:
 
 def test_an_unknown_status_says_nothing_about_the_way():
     """The known status and the route stay; stamps and counts of the row are stored and checked."""
-    after = told([snap("vp"), snap("vp", status="paused", at=[0, 61]), snap("vpz")])
+    after = fold_rows([snap("vp"), snap("vp", status="paused", at=[0, 61]), snap("vpz")])
 
     assert [[], ["S004", "H504"], []] == after.rules
     assert [("in_progress", "finalizing", 120, "observed")] == after.steps[2]
@@ -435,7 +435,7 @@ def test_an_unknown_status_says_nothing_about_the_way():
 
 def test_an_unknown_status_first_leaves_the_birth_to_the_next_row():
     """No transition is emitted until a row has a known status; then the first one is the birth."""
-    after = told([snap("v", status="queued"), snap("vp")])
+    after = fold_rows([snap("v", status="queued"), snap("vp")])
 
     assert [
         [],
@@ -445,7 +445,7 @@ def test_an_unknown_status_first_leaves_the_birth_to_the_next_row():
 
 def test_identity_is_judged_on_an_unknown_status():
     """Another endpoint is H503 although the status of the row is unknown."""
-    assert [[], ["S004", "H503", "H505"]] == told(
+    assert [[], ["S004", "H503", "H505"]] == fold_rows(
         [snap("vp"), snap("vp", status="paused", endpoint="/v1/other", request_counts=counts(8, 1))]
     ).rules
 
@@ -457,15 +457,15 @@ def test_a_bad_stamp_neither_forbids_nor_breaks_the_way():
         ("validating", "in_progress", 60, "stamped"),
         ("in_progress", "finalizing", None, "implied"),
         ("finalizing", "completed", 180, "observed"),
-    ] == told([snap("vpzc", finalizing_at="soon")]).steps[0]
+    ] == fold_rows([snap("vpzc", finalizing_at="soon")]).steps[0]
 
 
 def test_bad_fields_hide_nothing_that_comes_after():
     """A row with invalid fields does not remove known values, and later rows are compared with those."""
     broken = snap("vpzc", completed_at="soon", output_file_id=5, request_counts="all")
 
-    assert [[], ["S002", "S005"], []] == told([snap("vpzc"), broken, snap("vpzc")]).rules
-    assert ["H504", "H506"] == told(
+    assert [[], ["S002", "S005"], []] == fold_rows([snap("vpzc"), broken, snap("vpzc")]).rules
+    assert ["H504", "H506"] == fold_rows(
         [snap("vpzc"), broken, snap("vpzc", completed_at=CREATED + 181, output_file_id="o")]
     ).rules[2]
 
@@ -475,7 +475,7 @@ def test_bad_fields_hide_nothing_that_comes_after():
 
 def test_a_stop_whose_optional_stamp_shows_up_late_is_emitted_then():
     """Azure: cancelling is reached by a gap; a later in_progress_at emits in_progress."""
-    after = told([snap("vg"), snap("vpgx")], "azure")
+    after = fold_rows([snap("vg"), snap("vpgx")], "azure")
 
     assert [(None, "validating", 0, "stamped"), ("validating", "cancelling", 60, "gap")] == after.steps[0]
     assert [
@@ -487,7 +487,7 @@ def test_a_stop_whose_optional_stamp_shows_up_late_is_emitted_then():
 
 def test_a_late_stamp_of_a_status_that_was_implied_is_no_second_entry():
     """Azure: finalizing implied in_progress, so its late stamp emits no transition."""
-    after = told([snap("vpz", in_progress_at=None), snap("vpzc")], "azure")
+    after = fold_rows([snap("vpz", in_progress_at=None), snap("vpzc")], "azure")
 
     assert [("validating", "in_progress", None, "implied")] == [each for each in after.steps[0] if each[3] == "implied"]
     assert [("finalizing", "completed", 180, "observed")] == after.steps[1]
@@ -497,7 +497,7 @@ def test_on_a_cycle_a_status_never_entered_is_news():
     """Compatible: finalizing and cancelling lead to each other; without stamps the status itself is the new value."""
     rows = [snap("vpz", finalizing_at=None), snap("vpzg", finalizing_at=None, cancelling_at=None)]
 
-    after = told(rows, "compatible")
+    after = fold_rows(rows, "compatible")
 
     assert [("finalizing", "cancelling", None, "observed")] == after.steps[1]
     assert [[], []] == after.rules
@@ -507,13 +507,13 @@ def test_on_a_cycle_a_status_never_entered_is_an_earlier_view_if_the_clock_says_
     """Compatible: a cancelling row with a lower count is stale if it was observed earlier, and a decrease if later."""
     rows = [snap("vpz", finalizing_at=None), snap("vpg", cancelling_at=None)]
 
-    assert [[], ["H505"]] == told(rows, "compatible", at=[100, 200]).rules
-    assert [[], ["H507"]] == told(rows, "compatible", at=[200, 100]).rules
+    assert [[], ["H505"]] == fold_rows(rows, "compatible", at=[100, 200]).rules
+    assert [[], ["H507"]] == fold_rows(rows, "compatible", at=[200, 100]).rules
 
 
 def test_on_a_cycle_a_row_whose_stamps_are_known_is_stale():
     """Compatible: cancelling, finalizing, and the cancelling row again: the last one is an earlier view."""
-    after = told([*seen("vgz"), snap("vg")], "compatible")
+    after = fold_rows([*seen("vgz"), snap("vg")], "compatible")
 
     assert (["H507"], "finalizing") == (after.rules[-1], after.status)
 

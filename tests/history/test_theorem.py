@@ -101,7 +101,7 @@ def spread(dialect: str, number: int) -> list[Timeline]:
 
 
 @attrs.frozen
-class Seen:
+class OrderResult:
     """The results of folding snapshots in one order."""
 
     order: tuple[int, ...] = ()
@@ -110,14 +110,14 @@ class Seen:
     errors: tuple[str, ...] = ()
     """The rules of severity error that the last snapshot broke."""
 
-    def then(self, fold: Fold, place: int, snapshot: Snapshot) -> "Seen":
+    def then(self, fold: Fold, place: int, snapshot: Snapshot) -> "OrderResult":
         """Return the results after one more snapshot; a repeated key is an error."""
         track = copy(self.track)
         folded = fold.apply(track, snapshot)
         keys = [transition.key for transition in folded.transitions]
         assert len(self.keys) + len(keys) == len(self.keys.union(keys)), (self.order, place, keys)
         errors = tuple(found.rule for found in folded.findings if found.severity == "error")
-        return Seen((*self.order, place), track, self.keys.union(keys), errors)
+        return OrderResult((*self.order, place), track, self.keys.union(keys), errors)
 
     def knowledge(self) -> dict[str, Any]:
         """Return the first values and the highest counts."""
@@ -126,9 +126,9 @@ class Seen:
         return dict(zip(names, self.track.row[1:], strict=True)) | (self.track.first_values or {})
 
 
-def orders(fold: Fold, snapshots: list[Snapshot], *, times: int = 1, length_max: int = 99) -> Iterator[Seen]:
+def orders(fold: Fold, snapshots: list[Snapshot], *, times: int = 1, length_max: int = 99) -> Iterator[OrderResult]:
     """Fold every order of every subset of the snapshots; each may occur up to that many times."""
-    pending = [Seen()]
+    pending = [OrderResult()]
     while pending:
         seen = pending.pop()
         for place, snapshot in enumerate(snapshots):
@@ -139,9 +139,9 @@ def orders(fold: Fold, snapshots: list[Snapshot], *, times: int = 1, length_max:
                     pending.append(after)
 
 
-def in_order(fold: Fold, snapshots: list[Snapshot]) -> list[Seen]:
+def in_order(fold: Fold, snapshots: list[Snapshot]) -> list[OrderResult]:
     """Return the results after each snapshot of a timeline in order."""
-    seen = [Seen()]
+    seen = [OrderResult()]
     for place, snapshot in enumerate(snapshots):
         seen.append(seen[-1].then(fold, place, snapshot))
     return seen[1:]
@@ -270,7 +270,7 @@ def test_the_route_of_the_furthest_snapshot_is_emitted_though_an_earlier_one_lef
     timeline = Timeline("compatible", walk, (0, 60, 120, 180, 240), frozenset({"in_progress"}))
     fold, (_, _, finalizing, cancelling, _) = Fold(DIALECTS["compatible"]), timeline.snapshots()
 
-    both = Seen().then(fold, 0, finalizing).then(fold, 1, cancelling)
+    both = OrderResult().then(fold, 0, finalizing).then(fold, 1, cancelling)
 
     assert sighted(fold, cancelling) <= both.keys
 
@@ -337,7 +337,7 @@ def test_without_observed_at_two_snapshots_of_one_status_can_accuse():
         twice(Timeline("openai", ("validating", "in_progress"), (0, 60)), clock=False),
     )
 
-    later_first = Seen().then(fold, 3, snapshots[3]).then(fold, 2, snapshots[2])
+    later_first = OrderResult().then(fold, 3, snapshots[3]).then(fold, 2, snapshots[2])
 
     assert ("H505",) == later_first.errors
 

@@ -27,8 +27,8 @@ from hypothesis import strategies as st
 
 from batchfsm import HookError, JournalError, Monitor, SQLiteJournal, Transition
 from batchfsm.journal import open_journal
-from support.crashing import HOOKS, cut_at_random, ended, killed_at_random, raced, started, tally
-from support.journals import Desk, change, drop, own_schema, server_or_skip, transitions, unheard
+from support.crashes import HOOKS, cut_at_random, ended, killed_at_random, raced, started, tally
+from support.journals import Desk, change, drop, journal_place, own_schema, server_or_skip, transitions, unheard
 from support.notation import CREATED, seen, snap
 from support.paths import TESTS
 from support.poller import Poller
@@ -39,14 +39,9 @@ LIFE = seen("vpzc")
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.server)])
 def place(request, tmp_path):
-    """Return a place for a journal: a path, or the address of a new PostgreSQL schema."""
-    if request.param == "sqlite":
-        yield str(tmp_path / "journal.db")
-        return
-    psycopg = server_or_skip()
-    schema, address = own_schema(psycopg)
-    yield address
-    drop(psycopg, schema)
+    """Return a place for a journal in each database."""
+    with journal_place(request.param, tmp_path) as found:
+        yield found
 
 
 # ---------------------------------------------------------------- killed and racing pollers

@@ -20,7 +20,7 @@ from batchfsm import AsyncMonitor, JournalError, Monitor, Transition
 from batchfsm.errors import MissingExtraError
 from batchfsm.journal import TRIES_MAX, ProcrastinateJournal, postgres
 from batchfsm.journal.procrastinate import TASK, _strategy
-from support.crashing import HEARTBEAT_S, HOOKS, ended, started, tally
+from support.crashes import HEARTBEAT_S, HOOKS, ended, started, tally
 from support.journals import StandIn, drop, own_schema, server_or_skip, short
 from support.notation import seen, snap
 

@@ -39,7 +39,7 @@ EVENTS = ["start", "fail", "cancel", "finalize", "complete", "expire", "stop"]
 
 
 @attrs.define(eq=False)
-class Slotted:
+class SlottedModel:
     """A model with slots and the attribute `status`, as the shared machine moves it."""
 
     status: str
@@ -94,7 +94,7 @@ def test_both_machines_are_the_table_of_every_dialect(name):
 
     assert {event for _, event in legal} == set(stock.events) == set(lean.events)
     for status, event in product(lifecycle.statuses, stock.events):
-        state, moved = SlottedState(status), Slotted(status)
+        state, moved = SlottedState(status), SlottedModel(status)
         if (status, event) in legal:
             assert stock.events[event].trigger(state)
             assert lean.events[event].trigger(moved)
@@ -122,7 +122,7 @@ def test_a_refusal_says_what_and_from_where():
     with pytest.raises(MachineError, match=message):
         build().events["stop"].trigger(SlottedState("completed"))
     with pytest.raises(MachineError, match=message):
-        shared_machine(OPENAI).events["stop"].trigger(Slotted("completed"))
+        shared_machine(OPENAI).events["stop"].trigger(SlottedModel("completed"))
 
 
 def test_an_unknown_status_has_no_steps():
@@ -131,7 +131,7 @@ def test_an_unknown_status_has_no_steps():
     before = {name: set(event.transitions) for name, event in lean.events.items()}
 
     with pytest.raises(MachineError, match="Can't trigger event start from state paused!"):
-        lean.events["start"].trigger(Slotted("paused"))
+        lean.events["start"].trigger(SlottedModel("paused"))
 
     assert before == {name: set(event.transitions) for name, event in lean.events.items()}
 
@@ -225,7 +225,7 @@ def test_there_is_one_engine_a_lifecycle():
 
 def test_the_engine_takes_what_the_stock_machine_takes():
     """The shared machine accepts and ignores the arguments of a trigger."""
-    model = Slotted("validating")
+    model = SlottedModel("validating")
 
     assert shared_machine(OPENAI).events["start"].trigger(model, "now", at=17)
     assert "in_progress" == model.status

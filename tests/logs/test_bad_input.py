@@ -467,14 +467,14 @@ def test_good_lines_before_the_damage_are_judged(pieces, before):
     assert before < report.snapshots or {} == report.counts
 
 
-class Watched(json_reader.RecordReader):
+class SpanRecorder(json_reader.RecordReader):
     """A reader that records the range of lines of each item that it yields."""
 
     spans: list[range]
 
-    def _next(self, char, *, in_array):
+    def _read_next(self, char, *, in_array):
         first = self._line
-        found = super()._next(char, in_array=in_array)
+        found = super()._read_next(char, in_array=in_array)
         assert first == found.place.line
         self.spans.append(range(first, self._line + 1))
         return found
@@ -493,7 +493,7 @@ piece = st.sampled_from(GOOD) | noise.map(lambda text: text.replace(b"\n", b"").
 @given(st.lists(piece, max_size=8), st.sampled_from([b"\n", b"\r\n"]))
 def test_every_line_is_accounted_for(pieces, line_end):
     """Each line that is not blank belongs to a snapshot or to an unreadable entry."""
-    watched = Watched(io.BytesIO(line_end.join([b"", *pieces])), "log", None)
+    watched = SpanRecorder(io.BytesIO(line_end.join([b"", *pieces])), "log", None)
     watched.spans = []
     for item in watched:
         watched.spans.append(range(item.place.line, item.place.line + 1))

@@ -12,7 +12,7 @@ import pytest
 
 from batchfsm import AsyncMonitor, HookError, Monitor, SQLiteJournal
 from batchfsm.journal import open_journal
-from support.journals import drop, own_schema, server_or_skip
+from support.journals import journal_place
 from support.notation import seen
 
 LIFE = seen("vpzc")
@@ -21,14 +21,9 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork")
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.server)])
 def place(request, tmp_path):
-    """Return a place for a journal: a path, or the address of a new PostgreSQL schema."""
-    if request.param == "sqlite":
-        yield str(tmp_path / "journal.db")
-        return
-    psycopg = server_or_skip()
-    schema, address = own_schema(psycopg)
-    yield address
-    drop(psycopg, schema)
+    """Return a place for a journal in each database."""
+    with journal_place(request.param, tmp_path) as found:
+        yield found
 
 
 @contextmanager

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from batchfsm import Monitor, SQLiteJournal, Transition
 from batchfsm.journal import open_journal
-from support.crashing import HOOKS, raced, tally
-from support.journals import drop, own_schema, server_or_skip
+from support.crashes import HOOKS, raced, tally
+from support.journals import journal_place
 from support.notation import WORDS, seen
 
 PATH = "vpzc"
@@ -24,14 +24,9 @@ TARGETS = [WORDS[letter] for letter in PATH]
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.server)])
 def place(request, tmp_path):
-    """Return a place for a journal: a path, or the address of a new PostgreSQL schema."""
-    if request.param == "sqlite":
-        yield str(tmp_path / "journal.db")
-        return
-    psycopg = server_or_skip()
-    schema, address = own_schema(psycopg)
-    yield address
-    drop(psycopg, schema)
+    """Return a place for a journal in each database."""
+    with journal_place(request.param, tmp_path) as found:
+        yield found
 
 
 def poller(journal: Any, heard: list[str], hook: Any = None) -> Monitor:

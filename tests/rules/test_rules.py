@@ -599,7 +599,7 @@ MESSAGES = [
     ("MustBeNull", [snap("vp", output_file_id="o")], "batch_1 is in_progress and has output_file_id"),
     ("OutputMissing", [snap("vpzc", output_file_id=None)], "batch_1 is completed with 7 requests done and has no output_file_id"),
     (
-        "ErrorFileUnexpected",
+        "UnexpectedErrorFile",
         [snap("vpzc", request_counts=counts(8, 8, 0))],
         "batch_1 is completed with no request failed and has an error_file_id: look into that file",
     ),

@@ -64,6 +64,20 @@ def drop(psycopg: Any, schema: str) -> None:
         db.execute(f"DROP SCHEMA {schema} CASCADE")
 
 
+@contextmanager
+def journal_place(store: str, folder: Path, name: str = "journal") -> Iterator[str]:
+    """Yield the place of a journal: a path in a folder (`sqlite`), or the address of a new schema (`postgres`)."""
+    if store == "sqlite":
+        yield str(folder / f"{name}.db")
+        return
+    psycopg = server_or_skip()
+    schema, address = own_schema(psycopg)
+    try:
+        yield address
+    finally:
+        drop(psycopg, schema)
+
+
 def short(rows: list[PendingDelivery]) -> list[tuple[str, str, int]]:
     """Return the target, the hook and the tries of pending rows."""
     return [(row.transition.target, row.hook, row.retry.tries) for row in rows]
@@ -164,7 +178,7 @@ class StandIn:
         self.said: list[str] = []
         self.links: list[Link] = []
         self.meanwhile: Any = lambda: None
-        """What happens elsewhere when a connection breaks."""
+        """Called when a connection breaks, in place of another process."""
         self.conninfo = SimpleNamespace(conninfo_to_dict=lambda dsn: {"host": dsn, "dbname": "test"})
 
     def connect(self, *, autocommit: bool, **_: Any) -> Link:

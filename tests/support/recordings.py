@@ -19,9 +19,9 @@ class Server:
     dialect: str
     statuses: str
     steps: str
-    """What its batches went through, as `source > target`; `?` where a poll can miss what is between."""
+    """The steps of its batches as `source > target`; with `?` if a poll can miss statuses between."""
     deviations: dict[str, str]
-    """What OpenAI's dialect finds, with the highest severity."""
+    """The rules that its batches break under OpenAI's dialect, with the highest severity of each."""
     ends: dict[str, int]
 
 

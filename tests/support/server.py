@@ -21,7 +21,7 @@ SELF = [
 """The command, in a process of its own that can be interrupted."""
 
 HTTPX = importlib.import_module("httpx2" if int(openai.VERSION.split(".")[0]) >= 3 else "httpx")
-"""What the installed openai sends with."""
+"""The HTTP library of the installed openai."""
 
 
 def raises(make):
@@ -58,7 +58,7 @@ FAULTS = {
     "no id": (200, {}, json.dumps(snap("vpzc", id=None))),
     "404": (404, {}, "{}"),
 }  # fmt: skip
-"""What may come instead of an answer, by name; none of it is an observation."""
+"""Responses and errors in place of an answer, by name; none of them is an observation."""
 
 
 class Clock:

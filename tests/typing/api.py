@@ -1,4 +1,4 @@
-"""What type checkers must say about the public names; read by them only, never run."""
+"""The types of the public names, as assertions for type checkers; this module is never run."""
 
 from collections.abc import Mapping
 from contextlib import aclosing

@@ -39,7 +39,7 @@ def test_a_response_for_a_batch_that_has_ended_is_ignored():
     )
     finish(WatchLoop._handle_wake_up(loop, SimpleNamespace(hints=(), responses=(("batch_1", object()),))))
 
-    assert (set(), set(), True) == (loop._in_flight, loop._fresh, loop._is_server_up)
+    assert (set(), set(), True) == (loop._in_flight, loop._not_yet_slow, loop._is_server_up)
 
 
 def test_a_row_that_cannot_be_used_leaves_its_batch_wanted():

@@ -15,7 +15,7 @@ COUNTS = {"total": 3, "completed": 2, "failed": 1}
 WHOLE = snap("vpzc", request_counts=COUNTS, output_file_id="file-out", error_file_id="file-err")
 
 
-class Scripted:
+class ScriptedSource:
     """A source that returns one prepared answer for each fetch, and the last one from then on."""
 
     def __init__(self, *answers):
@@ -30,7 +30,7 @@ def watched(*answers, **options):
     """Watch a scripted batch; return the last transition, the events, and the time taken."""
     clock, told = Clock(), []
     options = {"clock": clock, "sleep": clock.sleep, "schedule": EXACT, "on_event": told.append} | options
-    *_, last = watch("batch_1", source=Scripted(*answers), **options)
+    *_, last = watch("batch_1", source=ScriptedSource(*answers), **options)
     return last, told, clock() - CREATED
 
 
@@ -176,7 +176,7 @@ def stalls(*answers, **options):
         "timeout_s": 3 * DAY_S,
     } | options
     with pytest.raises(WatchTimeoutError):
-        list(watch("batch_1", source=Scripted(*answers), **options))
+        list(watch("batch_1", source=ScriptedSource(*answers), **options))
     return told
 
 
@@ -213,12 +213,12 @@ def test_each_status_has_its_bound(path, bounds, after_s):
 )
 def test_wrong_bounds_are_refused(bounds, problem):
     with pytest.raises(ValueError, match=f"^{problem}$"):
-        watch("batch_1", source=Scripted(snap("v")), stalled_after_s=bounds)
+        watch("batch_1", source=ScriptedSource(snap("v")), stalled_after_s=bounds)
 
 
 def test_a_negative_wait_for_results_is_refused():
     with pytest.raises(ValueError, match=r"^results_wait_s is 0 or more seconds, not -1$"):
-        watch("batch_1", source=Scripted(snap("v")), results_wait_s=-1)
+        watch("batch_1", source=ScriptedSource(snap("v")), results_wait_s=-1)
 
 
 # ---------------------------------------------------------------- repeated failures
@@ -262,7 +262,7 @@ def test_a_stall_names_the_failure_of_the_last_request():
         list(
             watch(
                 "batch_1",
-                source=Scripted(snap("vp"), body),
+                source=ScriptedSource(snap("vp"), body),
                 on_event=told.append,
                 clock=clock,
                 sleep=clock.sleep,

@@ -72,7 +72,7 @@ def targets(transitions):
     return tuple(transition.target for transition in transitions)
 
 
-class Scripted:
+class ScriptedSource:
     """A source that returns one prepared answer for each fetch, and the last one from then on."""
 
     def __init__(self, *responses):
@@ -88,7 +88,7 @@ class Scripted:
         return answer
 
 
-class AsyncScripted(Scripted):
+class AsyncScriptedSource(ScriptedSource):
     """The same source with a coroutine."""
 
     async def fetch(self, ids):
@@ -98,7 +98,7 @@ class AsyncScripted(Scripted):
 
 def fetched(clock, *responses, ids=("batch_1",), **options):
     """Watch a scripted source to the end; return the transitions and the source."""
-    source = Scripted(*responses)
+    source = ScriptedSource(*responses)
     options = {"clock": clock, "sleep": clock.sleep, "schedule": EXACT} | options
     return list(watch(None, *ids, source=source, **options)), source
 
@@ -223,8 +223,8 @@ def test_azure_is_read_in_its_dialect(clock):
     "call, error, said",
     [
         (lambda c: watch(), TypeError, "watch takes a client or source=, exactly one of them"),
-        (lambda c: watch(c.client(), "batch_1", source=Scripted(END)), TypeError, "watch takes a client or source=, exactly one of them"),
-        (lambda c: watch(source=Scripted(END)), ValueError, "a source has no list of batches: it needs ids, or a monitor with open batches"),
+        (lambda c: watch(c.client(), "batch_1", source=ScriptedSource(END)), TypeError, "watch takes a client or source=, exactly one of them"),
+        (lambda c: watch(source=ScriptedSource(END)), ValueError, "a source has no list of batches: it needs ids, or a monitor with open batches"),
         (lambda c: watch(c.client(), ""), ValueError, "an id is empty"),
         (lambda c: watch(c.client(), 7), TypeError, "an id is text, not 7"),
         (lambda c: watch(c.async_client(), "batch_1"), TypeError, "AsyncOpenAI is for awatch, not for watch"),
@@ -232,8 +232,8 @@ def test_azure_is_read_in_its_dialect(clock):
         (lambda c: watch(object(), "batch_1"), TypeError, "object has no batches.retrieve: pass an openai client, or source="),
         (lambda c: watch("batch_1"), TypeError, "str has no batches.retrieve: pass an openai client, or source="),
         (lambda c: watch("b", source=object()), TypeError, "object has no fetch(ids)"),
-        (lambda c: watch("b", source=AsyncScripted(END)), TypeError, "watch needs source.fetch to be a plain function"),
-        (lambda c: awatch("b", source=Scripted(END)), TypeError, "awatch needs source.fetch to be a coroutine function"),
+        (lambda c: watch("b", source=AsyncScriptedSource(END)), TypeError, "watch needs source.fetch to be a plain function"),
+        (lambda c: awatch("b", source=ScriptedSource(END)), TypeError, "awatch needs source.fetch to be a coroutine function"),
         (lambda c: watch(c.client(), "b", monitor=AsyncMonitor()), TypeError, "watch needs monitor to be of Monitor, not AsyncMonitor"),
         (lambda c: awatch(c.async_client(), "b", monitor=Monitor()), TypeError, "awatch needs monitor to be of AsyncMonitor, not Monitor"),
         (lambda c: watch(c.client(), "b", timeout_s=-1), ValueError, "timeout_s is 0 or more seconds, not -1"),
@@ -1069,7 +1069,7 @@ def test_an_async_source_is_awaited(clock):
     """`awatch` awaits it."""
 
     async def main():
-        source = AsyncScripted(OSError(), {"batch_1": parse(snap("vp"))}, END)
+        source = AsyncScriptedSource(OSError(), {"batch_1": parse(snap("vp"))}, END)
         return [each async for each in awatch("batch_1", source=source, clock=clock, sleep=clock.asleep)]
 
     assert words("vpzc") == targets(asyncio.run(main()))
@@ -1366,11 +1366,11 @@ def test_the_real_sleep_is_the_default():
     """The delays are short; the test's clock advances at each reading, so a slow machine changes nothing."""
     clock = (CREATED + 1000 + step / 2000 for step in count()).__next__
     brief = Schedule(delay_s_min=0.01, delay_s_max=0.01)
-    source = Scripted({"batch_1": snap("vp")}, END)
+    source = ScriptedSource({"batch_1": snap("vp")}, END)
     assert words("vpzc") == targets(watch("batch_1", source=source, schedule=brief, clock=clock))
 
     async def main():
-        source = AsyncScripted({"batch_1": snap("vp")}, END)
+        source = AsyncScriptedSource({"batch_1": snap("vp")}, END)
         return [each async for each in awatch("batch_1", source=source, schedule=brief, clock=clock)]
 
     assert words("vpzc") == targets(asyncio.run(main()))

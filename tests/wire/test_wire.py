@@ -60,7 +60,7 @@ def respelled(value, style):
 # ---------------------------------------------------------------- forms
 
 
-class Dumped:
+class SDKObject:
     """An SDK object with `to_dict`, as those of openai-python have."""
 
     def __init__(self, wire):
@@ -79,7 +79,7 @@ FORMS = {
     "bytes": lambda wire: json.dumps(wire, indent=4).encode(),
     "bytearray": lambda wire: bytearray(json.dumps(wire), "ascii"),
     "UTF-16": lambda wire: json.dumps(wire).encode("utf-16"),
-    "to_dict": Dumped,
+    "to_dict": SDKObject,
     "to_dict of its own": lambda wire: SimpleNamespace(to_dict=lambda: wire),
     "model_dump of its own": lambda wire: SimpleNamespace(model_dump=lambda: wire),
     "snapshot": parse,

@@ -209,7 +209,7 @@ LEFT = {
     "1,025 tokens, the last true": "[" + ",".join("1" * 1023) + ",true]",
     "1,025 tokens, the last false": "[" + ",".join("1" * 1023) + ",false]",
 }
-"""What is JSON and is left to the row engine."""
+"""JSON that the tokenizer leaves to the row engine, by the reason."""
 
 
 @pytest.mark.parametrize("name", LEFT)

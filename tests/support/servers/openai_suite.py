@@ -11,7 +11,7 @@ from support.servers.install import INSTALL_S_MAX, NotInstalledError
 VERSION = "3.57.0"
 MODULES = ("test_batches.py", "test_files.py")
 EDITS = ((r"\blimit=0,", "limit=1,"), (r'\bafter="after",', 'after="{after}",'))
-"""What no server can answer: the generated tests ask for a page of 0 rows, after an id that does not exist."""
+"""Edits of generated tests that no server can pass: they ask for a page of 0 rows, after an id that does not exist."""
 
 
 def run(command, **options):

@@ -1,10 +1,10 @@
 """
 Pollers that can be killed: processes with a journal that observe made-up batches and note the calls of their hooks.
 
-`PYTHONPATH=tests python -m support.crashing poll PLACE NOTES LAST` continues the journal until batch LAST has ended.
-`PYTHONPATH=tests python -m support.crashing race PLACE NOTES SIDE` observes a batch for each number on standard input.
-`PYTHONPATH=tests python -m support.crashing defer PLACE NOTES LAST` observes batches with hooks as procrastinate jobs.
-`PYTHONPATH=tests python -m support.crashing work PLACE NOTES 0` calls those hooks as a worker.
+`PYTHONPATH=tests python -m support.crashes poll PLACE NOTES LAST` continues the journal until batch LAST has ended.
+`PYTHONPATH=tests python -m support.crashes race PLACE NOTES SIDE` observes a batch for each number on standard input.
+`PYTHONPATH=tests python -m support.crashes defer PLACE NOTES LAST` observes batches with hooks as procrastinate jobs.
+`PYTHONPATH=tests python -m support.crashes work PLACE NOTES 0` calls those hooks as a worker.
 """
 
 from __future__ import annotations
@@ -167,7 +167,7 @@ class FindingsAccumulator:
 
 def started(*words: Any) -> subprocess.Popen[str]:
     """Start a poller, wait until its hooks are registered, and return its process."""
-    command = [sys.executable, "-m", "support.crashing", *map(str, words)]
+    command = [sys.executable, "-m", "support.crashes", *map(str, words)]
     env = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [str(TESTS), os.environ.get("PYTHONPATH")]))}
     child = subprocess.Popen(command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert "ready\n" == child.stdout.readline()  # type: ignore[union-attr]
