@@ -62,9 +62,9 @@ def rule_page(rule: ExplainedRule, message: str, *, width: int = WIDTH) -> str:
         width: How many columns the text may take.
     """
 
-    def part(timeline_title: str, text: str) -> str:
-        # Of an id such as file-abc123, both halves stay together.
-        first = f"  {timeline_title:<12}"
+    def part(label: str, text: str) -> str:
+        # An id such as file-abc123 is not broken at its hyphen.
+        first = f"  {label:<12}"
         return fill(text, width, initial_indent=first, subsequent_indent=" " * len(first), break_on_hyphens=False)
 
     return "\n".join(
@@ -82,12 +82,12 @@ def rule_page(rule: ExplainedRule, message: str, *, width: int = WIDTH) -> str:
 
 def example(rule: Rule) -> str:
     """Return the message that a rule gives for its own example."""
-    fold, track = Fold(_dialect_with(rule)), BatchRecord()
+    fold, record = Fold(_dialect_with(rule)), BatchRecord()
     findings = []
     for changes in rule.example:
         wire = {**HEALTHY, **changes}
         snapshot = reader(DIALECTS["openai"]).read_bare(wire, wire.pop("observed_at", None))
-        findings = fold.apply(track, snapshot).findings
+        findings = fold.apply(record, snapshot).findings
     return next(finding.message for finding in findings if finding.rule == rule.code)
 
 

@@ -228,7 +228,7 @@ class BatchRecord:
         """
         if self.row is None:
             self.last_values = {name: NOT_REPORTED for name in invalid if name in _NULL_COUNTS} or None
-            self.row = with_interned_words(row, INTERNED_COLUMNS)
+            self.row = with_interned_words(row)
             return
         if not is_monotonic_successor:
             self._keep_overridden_values(self.row, row, invalid)
@@ -286,13 +286,13 @@ def digest(errors: tuple[BatchErrorEntry, ...]) -> bytes:
     return blake2b(repr(errors).encode(), digest_size=16).digest()
 
 
-def with_interned_words(row: SnapshotRow, places: Iterable[int]) -> SnapshotRow:
-    """Return a row whose words in some columns are shared by all batches."""
-    fresh = list(row)
-    for index in places:
-        if fresh[index] is not None:
-            fresh[index] = interned_word(fresh[index])
-    return tuple(fresh)
+def with_interned_words(row: SnapshotRow) -> SnapshotRow:
+    """Return a row whose words in `INTERNED_COLUMNS` are shared by all batches."""
+    interned = list(row)
+    for index in INTERNED_COLUMNS:
+        if interned[index] is not None:
+            interned[index] = interned_word(interned[index])
+    return tuple(interned)
 
 
 @lru_cache(maxsize=1024)  # `sys.intern` would keep a hostile log's words for ever, from Python 3.12 on.

@@ -8,7 +8,6 @@ from typing import Any, Final
 
 from batchfsm.history.batch_record import (
     FIELDS,
-    INTERNED_COLUMNS,
     NOT_REPORTED,
     SHARED_STEPS_MAX,
     BatchRecord,
@@ -80,7 +79,7 @@ def _restored(form: dict[str, Any]) -> BatchRecord:
         steps_taken=_steps(tuple(tuple(step) for *step, _ in form["legs"])),
         times=tuple(at for *_, at in form["legs"]),
         adopted=form["adopted"],
-        row=None if row is None else with_interned_words(tuple(map(row.get, FIELDS)), INTERNED_COLUMNS),
+        row=None if row is None else with_interned_words(tuple(map(row.get, FIELDS))),
         first_values=form["first"],
         last_values=None if last_values is None else last_values | not_reported,
         observed_at=form["observed_at"],

@@ -194,5 +194,5 @@ def import_psycopg() -> ModuleType:
         MissingExtraError: If it is not installed.
     """
     with needs_extra("a journal in PostgreSQL", "postgres"):
-        import psycopg  # noqa: PLC0415  # An extra's library, in its own room.
+        import psycopg  # noqa: PLC0415  # An extra, loaded when it is needed.
     return psycopg

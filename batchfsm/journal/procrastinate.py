@@ -108,7 +108,7 @@ def import_procrastinate() -> ModuleType:
         MissingExtraError: If it is not installed.
     """
     with needs_extra("a journal whose hooks are procrastinate jobs", "procrastinate"):
-        import procrastinate  # noqa: PLC0415  # An extra's library, in its own room.
+        import procrastinate  # noqa: PLC0415  # An extra, loaded when it is needed.
         import procrastinate.exceptions  # noqa: PLC0415
     return procrastinate
 

@@ -2,7 +2,7 @@
 
 from batchfsm.rules.catalog import RULES
 from batchfsm.rules.checks import RuleContext, join_names
-from batchfsm.rules.engine import SKEW_S, RuleEngine, batch_label, engine_for
+from batchfsm.rules.engine import SKEW_S, RuleEngine, engine_for
 from batchfsm.rules.examples import HEALTHY
 from batchfsm.rules.presence_checks import metadata_violations
 from batchfsm.rules.quick_checks import has_small_metadata
@@ -11,7 +11,6 @@ from batchfsm.rules.selection import (
     HISTORY,
     ONCE_PER_STATUS,
     NamedRule,
-    find_rule,
     match_rules,
     required_fields,
     select_rules,
@@ -28,9 +27,7 @@ __all__ = [
     "Rule",
     "RuleContext",
     "RuleEngine",
-    "batch_label",
     "engine_for",
-    "find_rule",
     "has_small_metadata",
     "join_names",
     "match_rules",

@@ -109,13 +109,13 @@ def unknown_status(
     return check
 
 
-def metadata_violations(metadata: Mapping[str, object], kind: kinds.Limit = METADATA) -> Iterator[str]:
-    """Return the limits that metadata exceeds, one phrase each."""
-    return iter(()) if is_small_metadata(metadata, kind) else _exceeded_limits(metadata, kind)
+def metadata_violations(metadata: Mapping[str, object]) -> Iterator[str]:
+    """Return the limits of S006 that metadata exceeds, one phrase each."""
+    return iter(()) if is_small_metadata(metadata, METADATA) else _exceeded_limits(metadata, METADATA)
 
 
-def is_small_metadata(metadata: Mapping[str, Any], kind: kinds.Limit = METADATA) -> bool:
-    """Return True if all keys together, and all values together, are no longer than one may be: nearly always."""
+def is_small_metadata(metadata: Mapping[str, Any], kind: kinds.Limit) -> bool:
+    """Return True if all keys together, and all values together, fit the limit of one: nearly always."""
     try:
         keys, values = "".join(metadata), "".join(metadata.values())
     except TypeError:

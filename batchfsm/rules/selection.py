@@ -37,20 +37,6 @@ class NamedRule(Protocol):
 RuleT = TypeVar("RuleT", bound=NamedRule)
 
 
-def find_rule(code_or_name: str) -> Rule:
-    """
-    Return a rule by its code or its name, such as `H507` or `stale-read`; in any case.
-
-    Raises:
-        UnknownNameError: If no rule has that code or name; the message names the nearest one.
-    """
-    word = code_or_name.strip()
-    rule = RULES.get(_CODES.get(word.lower(), word.upper()))
-    if rule is None:
-        raise _unknown_rule(code_or_name, RULES)
-    return rule
-
-
 def select_rules(tokens: Iterable[str]) -> frozenset[str]:
     """
     Return the codes of some rules.

@@ -4,7 +4,6 @@ import gzip
 import io
 import json
 import random
-import sys
 import tracemalloc
 from types import SimpleNamespace
 
@@ -16,6 +15,7 @@ from hypothesis import strategies as st
 from batchfsm import audit
 from batchfsm.cli import app
 from batchfsm.logs import OBJECT_CHARS_MAX, json_reader
+from support.calls import count_calls
 from support.notation import CREATED, seen, snap
 from support.sdk_text import PRINTERS, WIRE
 
@@ -323,22 +323,6 @@ def test_an_id_of_a_megabyte_is_cut(form):
 # ---------------------------------------------------------------- time and memory
 
 
-def calls(log):
-    """Return the number of function calls during an audit of a log, C functions included."""
-    number = 0
-
-    def count(_frame, event, _arg):
-        nonlocal number
-        number += event in {"call", "c_call"}
-
-    sys.setprofile(count)
-    try:
-        audited(log)
-    finally:
-        sys.setprofile(None)
-    return number
-
-
 UNITS = {
     "good lines": LIFE[1] + b"\n",
     "good documents side by side": LIFE[1],
@@ -379,7 +363,7 @@ def test_work_is_linear(kind, monkeypatch):
     once = unit * (12_000 // len(unit))
     audited(once)  # Compile the patterns before the calls are counted.
 
-    assert calls(once + once) < 2.3 * calls(once) + 2000
+    assert count_calls(audited, once + once) < 2.3 * count_calls(audited, once) + 2000
 
 
 def sighted_chars(log):

@@ -6,7 +6,6 @@ import json
 import pickle
 import shutil
 import subprocess
-import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +17,7 @@ from batchfsm.logs.sdk_text.detection import HEADS, TextForm, detect
 from batchfsm.logs.sdk_text.literals import NESTING_MAX, NUMBER_LENGTH_MAX, TextError
 from batchfsm.logs.sdk_text.parsers import is_complete, read_text
 from batchfsm.snapshot import UNREADABLE, WIRE_FIELDS, Unreadable, to_case
+from support.calls import count_calls
 from support.sdk_text import (
     ENTRY,
     FAILED,
@@ -941,28 +941,12 @@ def long_texts(piece, chars):
         yield form, text.replace("batch_7", alone[: chars // 20])
 
 
-def calls(read_long, *arguments):
-    """Return the number of function calls during a call, C functions included."""
-    number = 0
-
-    def count(_frame, event, _arg):
-        nonlocal number
-        number += event in {"call", "c_call"}
-
-    sys.setprofile(count)
-    try:
-        read_long(*arguments)
-    finally:
-        sys.setprofile(None)
-    return number
-
-
 @pytest.mark.parametrize("piece", BUILDING_BLOCKS)
 def test_the_work_of_a_long_text_is_linear(piece):
     """A text of twice the length takes about twice as many function calls."""
     for (form, once), (_, twice) in zip(long_texts(piece, 2_000), long_texts(piece, 4_000), strict=True):
         for read_long in (outcome, lambda text, _: detect(text)):
-            assert calls(read_long, twice, form) < 2.2 * calls(read_long, once, form) + 200
+            assert count_calls(read_long, twice, form) < 2.2 * count_calls(read_long, once, form) + 200
 
 
 @pytest.mark.parametrize("chars", [100_000, pytest.param(1_000_000, marks=pytest.mark.slow)])

@@ -1,6 +1,6 @@
 """Logs that are tables: Parquet files and dataframes, read through Arrow; as columns or as objects."""
 
-from batchfsm.auditing.tables.arrow import PURPOSE, index_array, load_arrow
+from batchfsm.auditing.tables.arrow import index_array, load_arrow
 from batchfsm.auditing.tables.inputs import MixedInput, is_frame, open_input
 from batchfsm.auditing.tables.missing_columns import restrict_to_columns
 from batchfsm.auditing.tables.normalized_batch import NormalizedBatch, normalize
@@ -12,7 +12,6 @@ __all__ = [
     "FRAME",
     "JSON_TEXT",
     "OBSERVED_AT_FIELDS",
-    "PURPOSE",
     "Frame",
     "MixedInput",
     "NormalizedBatch",

@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
-from typing import Any, Final
+from typing import Any
 
 from batchfsm.errors import SourceError, needs_extra
-
-PURPOSE: Final = "an audit of Parquet or of a dataframe"
-"""The purpose of the extra, named by the error if it is not installed."""
 
 
 def load_arrow() -> ModuleType:
     """Return pyarrow; MissingExtraError if it is not installed."""
-    with needs_extra(PURPOSE, "audit"):
+    with needs_extra("an audit of Parquet or of a dataframe", "audit"):
         import pyarrow as pa  # noqa: PLC0415  # An extra, loaded when it is needed.
         import pyarrow.compute  # noqa: PLC0415
         import pyarrow.parquet  # noqa: PLC0415
