@@ -4,7 +4,7 @@ from batchfsm.auditing.accumulator import parse_unreadable_max
 from batchfsm.auditing.api import ENGINES, MEMORY, audit, parse_size
 from batchfsm.auditing.export import SUFFIXES, save, suffix
 from batchfsm.auditing.progress import Progress
-from batchfsm.auditing.report import FINDINGS_MAX, Report
+from batchfsm.auditing.report import FINDINGS_MAX, DialectSummary, Report
 from batchfsm.auditing.state_file import StateFile
 from batchfsm.auditing.statistics import LogStatistics
 
@@ -13,6 +13,7 @@ __all__ = [
     "FINDINGS_MAX",
     "MEMORY",
     "SUFFIXES",
+    "DialectSummary",
     "LogStatistics",
     "Progress",
     "Report",

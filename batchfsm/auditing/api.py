@@ -16,11 +16,12 @@ from batchfsm.auditing import optional, spark, tables
 from batchfsm.auditing.accumulator import FindingsAccumulator, parse_unreadable_max
 from batchfsm.auditing.incremental import IncrementalState
 from batchfsm.auditing.progress import Progress, ProgressMeter
+from batchfsm.auditing.provider_engine import ONE_DIALECT, audit_providers
 from batchfsm.auditing.report import FINDINGS_MAX, Report
 from batchfsm.auditing.row_engine import audit_rows
 from batchfsm.auditing.state_file import StateFile
 from batchfsm.auditing.statistics import has_provable_routes
-from batchfsm.dialects import Dialect, get_dialect, require_openai_fields
+from batchfsm.dialects import AUTO, Dialect, get_dialect, require_openai_fields
 from batchfsm.errors import DefinitionError, UnknownNameError
 from batchfsm.lifecycle import Lifecycle
 from batchfsm.logs import LogSource, resolve_source
@@ -72,7 +73,7 @@ def audit(
     Args:
         source: Paths or globs (JSON lines, arrays, pages, text forms, Parquet; gzip and zstd), `-` for standard input,
             batch objects, or a dataframe of Spark or of any library that exports Arrow.
-        dialect: The server family that made the log.
+        dialect: The server family that made the log; `auto` recognises each provider by the mark of its objects.
         select: The rules to report, by name, code or beginning of a code, as a list or separated by commas; None: all.
         ignore: The rules not to report.
         max_findings: How many findings, and unreadable places, are listed; counts are always exact.
@@ -103,14 +104,14 @@ def audit(
         select=_tokens(select), ignore=_tokens(ignore) or (), listed_max=max_findings,
         unreadable_max=parse_unreadable_max(unreadable_max),
     )  # fmt: skip
+    recognises = dialect == AUTO
     plan = _AuditPlan(
-        dialect=get_dialect(dialect), template=template, skew_s=skew_s, memory=parse_size(memory),
+        dialect=get_dialect("openai" if recognises else dialect), recognises=recognises, template=template,
+        skew_s=skew_s, memory=parse_size(memory),
         has_columns=engine == "auto", has_statistics=statistics, meter=ProgressMeter(progress),
     )  # fmt: skip
     if engine == "spark" or spark.is_frame(source):
-        if state is not None:
-            raise DefinitionError("audit in Spark", ["it keeps no state"])
-        return _run_spark(source, plan, input_format)
+        return _run_spark(source, plan, input_format, state)
     with tables.open_input(source, input_format, plan.meter.add_size) as log:
         if isinstance(log, tables.MixedInput):
             plan = plan.restricted_to_columns(log)
@@ -124,6 +125,8 @@ class _AuditPlan:
     """The options of an audit, for any engine."""
 
     dialect: Dialect
+    recognises: bool
+    """True if the mark of each object decides on its dialect."""
     template: FindingsAccumulator
     """The empty accumulator that the run starts from."""
     skew_s: float
@@ -133,8 +136,14 @@ class _AuditPlan:
     has_statistics: bool
     meter: ProgressMeter
 
+    def require_dialect(self, purpose: str) -> None:
+        """Raise DefinitionError if the dialect is to be recognised where it must be named."""
+        if self.recognises:
+            raise DefinitionError(purpose, ["its dialect must be named: auto reads the marks of JSON objects"])
+
     def restricted_to_columns(self, log: tables.MixedInput) -> _AuditPlan:
         """Return the plan for tables that may lack columns."""
+        self.require_dialect("audit of tables")
         require_openai_fields(self.dialect, "audit of tables")
         dialect, template = log.restrict_to_columns(self.dialect, self.template)
         return attrs.evolve(self, dialect=dialect, template=template)
@@ -143,6 +152,7 @@ class _AuditPlan:
         """Return whether to read a log in columns, if they are installed."""
         return (
             self.has_columns
+            and not self.recognises
             and self.dialect.has_openai_fields
             and _is_large(log)
             and (not self.has_statistics or has_provable_routes(self.dialect))
@@ -159,6 +169,10 @@ def _run(log: LogSource | tables.MixedInput, plan: _AuditPlan) -> Report:
         elif (report := _run_columns(columns, log, plan)) is not None:
             return report
     plan.meter.begin("reading", log.size)
+    if plan.recognises and isinstance(log, LogSource):
+        report = audit_providers(log, plan.template, plan.skew_s, is_repeatable=log.is_repeatable, meter=plan.meter)
+        has_charts = report.statistics is not None or not plan.has_statistics
+        return report if has_charts else attrs.evolve(report, remarks=(ONE_DIALECT,))
     accumulator, statistics = audit_rows(
         log, plan.dialect, plan.template, plan.skew_s, is_repeatable=log.is_repeatable, meter=plan.meter
     )
@@ -172,6 +186,7 @@ def _resume(log: LogSource | tables.MixedInput, plan: _AuditPlan, state: str | P
     A `StateFile` that is open stays open, and nothing is written until it is closed. Files of the log that the state
     has read before are skipped.
     """
+    plan.require_dialect("audit with a state")
     with ExitStack() as stack:
         file = state if isinstance(state, StateFile) else stack.enter_context(StateFile(state))
         stack.enter_context(file.run(plan.dialect, plan.skew_s))
@@ -247,8 +262,11 @@ def _tokens(tokens: Iterable[str] | None) -> tuple[str, ...] | None:
     return tuple(map(str.strip, tokens.split(","))) if isinstance(tokens, str) else tuple(tokens)
 
 
-def _run_spark(source: Any, plan: _AuditPlan, input_format: str) -> Report:
-    """Check files, by the names that Spark knows, or a DataFrame of Spark."""
+def _run_spark(source: Any, plan: _AuditPlan, input_format: str, state: object) -> Report:
+    """Check files, by the names that Spark knows, or a DataFrame of Spark; a state is refused."""
+    plan.require_dialect("audit in Spark")
+    if state is not None:
+        raise DefinitionError("audit in Spark", ["it keeps no state"])
     require_openai_fields(plan.dialect, "audit in Spark")
     if not spark.is_frame(source):
         if input_format not in ("auto", "json", "parquet"):

@@ -17,6 +17,23 @@ FINDINGS_MAX: Final = 1_000
 """How many findings, and how many unreadable places, a report lists by default."""
 
 
+@attrs.frozen(kw_only=True)
+class DialectSummary:
+    """The share of one dialect in a log whose dialects were recognised."""
+
+    dialect: str
+    """Its name."""
+
+    snapshots: int
+    """How many of its snapshots were checked."""
+
+    batches: int
+    """How many batches they belong to, by id."""
+
+    findings: int
+    """How many findings its snapshots have, of all severities."""
+
+
 @attrs.frozen(kw_only=True, eq=False)
 class Report:
     """The result of an audit."""
@@ -51,6 +68,9 @@ class Report:
 
     not_looked: tuple[str, ...] = ()
     """Selected rules that could not check the log, because it lacks the fields that they need."""
+
+    dialects: tuple[DialectSummary, ...] = ()
+    """The dialects that `dialect="auto"` recognised, in the order of `DIALECTS`; empty if the dialect was named."""
 
     remarks: tuple[str, ...] = ()
     """Remarks on the run itself, such as how it could have been faster."""
@@ -94,7 +114,7 @@ class Report:
             ],
             "counts": dict(self.counts),
             "findings": [finding.to_dict() for finding in self.findings],
-        }
+        } | ({"dialects": [attrs.asdict(each) for each in self.dialects]} if self.dialects else {})
 
     def to_frame(self) -> Any:
         """

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing
 from itertools import chain
 from math import inf
-from typing import Any, Final
+from typing import Any, Final, Protocol, TypeVar
 
 import attrs
 
@@ -29,6 +29,29 @@ FindingsSink = Callable[[Record, list[Finding]], None]
 
 BatchSink = Callable[[str, BatchRecord], None]
 """Receives the id and the record of each batch after its last row."""
+
+
+class BatchChecker(Protocol):
+    """Checks the rows of batches: a `RowEngine`, or one for each dialect."""
+
+    accumulator: FindingsAccumulator
+    state: IncrementalState | None
+
+    @property
+    def batches(self) -> int:
+        """How many batches came."""
+
+    def check_snapshot(self, row: Any, /) -> None:
+        """Check a row without a readable id."""
+
+    def check_next(self, row: Any, /) -> None:
+        """Check the next row of its batch."""
+
+    def finish(self) -> None:
+        """Drop the batches: none of their rows is left."""
+
+
+EngineT = TypeVar("EngineT", bound=BatchChecker)
 
 
 def audit_rows(
@@ -60,21 +83,44 @@ def audit_rows(
         found = counter.count_rows(parse_records(log, reader(dialect)))
         return found if state is None else state.drop_late_rows(found)
 
+    def start() -> RowEngine:
+        return new_engine(fold, attrs.evolve(template), dialect, state)
+
+    engine = run(read, start, is_repeatable=is_repeatable, meter=counter)
+    assert engine.collector is not None  # noqa: S101  # `new_engine` sets it.
+    return engine.accumulator, engine.collector.result()
+
+
+def run(
+    read: Callable[[], Iterator[Record | UnreadableEntry]],
+    start: Callable[[], EngineT],
+    *,
+    is_repeatable: bool,
+    meter: ProgressMeter,
+) -> EngineT:
+    """
+    Check the rows of a log, in one pass if they are in order of observation; return the engine that has done so.
+
+    Args:
+        read: Returns the rows from the beginning; called a second time only if the log is repeatable.
+        start: Returns an engine that has checked nothing.
+        is_repeatable: True if the log can be read a second time; else its rows are kept on disk.
+        meter: Reports the progress.
+    """
     with ExitStack() as stack:
         spill = None if is_repeatable else stack.enter_context(closing(SpillFile()))
-        rows = read()
-        engine, statistics = _new_engine(fold, attrs.evolve(template), dialect, state)
+        rows, engine = read(), start()
         kept = rows if spill is None else _spill_while_reading(rows, spill)
         if not run_in_order(_count_places(kept, engine.accumulator), engine):
             # A snapshot came after a later one of its batch, so what was found before may be wrong: start again.
-            engine, statistics = _new_engine(fold, attrs.evolve(template), dialect, state)
+            engine = start()
             again = read() if spill is None else chain(spill, rows)
-            run_sorted(_count_places(again, engine.accumulator), engine, counter)
+            run_sorted(_count_places(again, engine.accumulator), engine, meter)
         engine.accumulator.batches = engine.batches
-        return engine.accumulator, statistics.result()
+        return engine
 
 
-def run_in_order(log: Iterable[Record | UnreadableEntry], engine: RowEngine) -> bool:
+def run_in_order(log: Iterable[Record | UnreadableEntry], engine: BatchChecker) -> bool:
     """Check rows as they come; return False, with the run unfinished, if one comes behind a later one of its batch."""
     latest: dict[str, float] = {}
     for row in log:
@@ -95,7 +141,9 @@ def run_in_order(log: Iterable[Record | UnreadableEntry], engine: RowEngine) -> 
     return True
 
 
-def run_sorted(log: Iterable[Record | UnreadableEntry], engine: RowEngine, meter: ProgressMeter | None = None) -> None:
+def run_sorted(
+    log: Iterable[Record | UnreadableEntry], engine: BatchChecker, meter: ProgressMeter | None = None
+) -> None:
     """Write rows to buckets on disk by batch, then check bucket by bucket, each batch in order of observation."""
     with ExitStack() as stack:
         files = [stack.enter_context(closing(SpillFile())) for _ in range(BUCKETS)]
@@ -140,6 +188,8 @@ class RowEngine:
     finish_batch: BatchSink | None = None
     state: IncrementalState | None = None
     """The batches of earlier runs; None for a run of its own."""
+    collector: StatisticsCollector | None = None
+    """The statistics of its batches, where they are collected."""
     batches: int = attrs.field(init=False, default=0)
     """How many batches came, by id."""
     _records: dict[str, BatchRecord] = attrs.field(init=False, factory=dict)
@@ -181,9 +231,10 @@ class RowEngine:
                 available.add(HISTORY)
 
 
-def _new_engine(
-    fold: Fold, accumulator: FindingsAccumulator, dialect: Dialect, state: IncrementalState | None
-) -> tuple[RowEngine, StatisticsCollector]:
+def new_engine(
+    fold: Fold, accumulator: FindingsAccumulator, dialect: Dialect, state: IncrementalState | None = None
+) -> RowEngine:
+    """Return an engine that passes findings to an accumulator and to statistics of its own."""
     statistics = StatisticsCollector(dialect, accumulator.enabled_rules)
 
     def add_findings(row: Record, findings: list[Finding]) -> None:
@@ -192,7 +243,7 @@ def _new_engine(
             accumulator.add(row.number, findings)
             statistics.add_findings(row, findings)
 
-    return RowEngine(fold, accumulator, add_findings, statistics.finish_batch, state), statistics
+    return RowEngine(fold, accumulator, add_findings, statistics.finish_batch, state, statistics)
 
 
 def _count_places(

@@ -59,7 +59,7 @@ def _findings_file(_ctx: click.Context, _param: click.Parameter, path: Path | No
 
 @click.command("audit")
 @click.argument("path", nargs=-1, required=True, metavar="PATH...")
-@dialect_options()
+@dialect_options("openai by default; auto recognises the provider of each object")
 @click.option("--select", metavar="RULES", help="Rules to report, by code, beginning of code, or name: T,H501.")
 @click.option("--ignore", metavar="RULES", help="Rules not to report: P104,stale-read.")
 @click.option("--format", "output_format", type=click.Choice(list(FORMATS)), default="text", help="Form of the report.")
@@ -150,7 +150,7 @@ def _audited(
     with _progress_bar() as progress:
         return audit(
             path,
-            dialect=dialect.load(),
+            dialect=dialect.load_or_auto(),
             max_findings=FINDINGS_MAX if max_findings is None else max_findings,
             skew_s=skew,
             progress=progress,

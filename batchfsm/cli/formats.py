@@ -29,7 +29,7 @@ def text(report: Report, *, listed_max: int | None = None) -> str:
         listed_max: How many findings, and how many unreadable places, the text lists at most; None: all of the report.
     """
     verdict = verdict_line(report)
-    lines = [verdict]
+    lines = [verdict, *_dialects(report)]
     if report.not_looked:
         lines.append(f"not checked, because the log lacks what they need: {', '.join(report.not_looked)}")
     parts = [_counts(report), _findings(report, listed_max), _unreadable(report, listed_max), [verdict]]
@@ -44,6 +44,15 @@ def verdict_line(report: Report) -> str:
     if report.unread:
         return f"{line}; {report.unread}"
     return line if report.snapshots else f"{line}; the log holds no batch to check"
+
+
+def _dialects(report: Report) -> list[str]:
+    """Return a line for each dialect that was recognised."""
+    return [
+        f"  {each.dialect}: {_plural(each.snapshots, 'snapshot')} of {_plural(each.batches, 'batch')}, "
+        f"{_plural(each.findings, 'finding')}"
+        for each in report.dialects
+    ]
 
 
 def _counts(report: Report) -> list[str]:

@@ -12,7 +12,7 @@ import attrs
 import click
 
 from batchfsm.cli.failures import StopError
-from batchfsm.dialects import DIALECTS, Dialect, get_dialect
+from batchfsm.dialects import AUTO, DIALECTS, Dialect, get_dialect
 from batchfsm.errors import BatchfsmError
 from batchfsm.lifecycle import Lifecycle
 from batchfsm.spans import parse_span
@@ -60,6 +60,19 @@ class DialectChoice:
         dialect = _dialect_of_file(path, variable) if colon and path.endswith(".py") else get_dialect(name)
         words = dict(map(_alias, self.aliases))
         return attrs.evolve(dialect, aliases={**dialect.aliases, **words}) if words else dialect
+
+    def load_or_auto(self) -> Dialect | str:
+        """
+        Return the dialect as `load` does, or `auto` for a log whose dialects are recognised.
+
+        Raises:
+            StopError: If there are further aliases for `auto`; else as `load`.
+        """
+        if self.name != AUTO:
+            return self.load()
+        if self.aliases:
+            raise StopError("--alias adds a word to one dialect: name it instead of auto")
+        return AUTO
 
 
 def dialect_options(default_help: str = "openai by default") -> Callable[[_Function], _Function]:

@@ -49,7 +49,7 @@ COMPLETED, SOME_FAILED, STILL_OPEN = 0, 1, 3
 @click.option(
     "--provider",
     type=click.Choice(list(sources.PROVIDERS)),
-    help="Watch batches of another provider, with its SDK and its key.",
+    help="Watch batches of another provider, with its SDK and its key; without ids, every open one.",
 )
 @click.option("--base-url", metavar="U", help="Address of another server than OpenAI's.")
 @click.option("--timeout", type=SPAN, metavar="SPAN", help="Give up after this time: 90, 5m, 24h. Bounds --exec, too.")
@@ -92,10 +92,12 @@ def command(
     --fail-on-errors, requests failed; 2 wrong use; 3 the time limit was reached, or some are still open after --once;
     130, 143 stopped by a signal.
     """
+    watches_all = watches_all or (provider is not None and not ids and journal is None)
     _check_usage(ids, watches_all=watches_all, journal=journal, on=on, command_line=command_line, base_url=base_url)
     bounds = _stall_bounds(stalled_after)
     refuse_overwriting([] if journal is None else [journal], {"--log": log})
-    _check_provider(provider, watches_all=watches_all, base_url=base_url)
+    if provider is not None and base_url is not None:
+        raise StopError("--base-url is an address of OpenAI's API: with --provider, set it as the SDK does")
     client = None if provider is not None else connect(api_key=_key(), base_url=base_url)
     source = None if provider is None else sources.connect(provider)
     with nullcontext() if journal is None else open_journal(journal) as opened:
@@ -181,14 +183,6 @@ def _stall_bounds(options: tuple[str, ...]) -> float | dict[str, float] | None:
             "--stalled-after takes one span for all statuses, or one for each status that is named; not both"
         )
     return bounds[""]
-
-
-def _check_provider(provider: str | None, *, watches_all: bool, base_url: str | None) -> None:
-    """Raise StopError if options need OpenAI's API."""
-    if provider is not None and watches_all:
-        raise StopError("--all lists the batches of OpenAI's API: with --provider, name the batches")
-    if provider is not None and base_url is not None:
-        raise StopError("--base-url is an address of OpenAI's API: with --provider, set it as the SDK does")
 
 
 def _unfinished(journal: Journal) -> tuple[str, ...]:

@@ -185,6 +185,10 @@ DIALECTS: Final[Mapping[str, Dialect]] = MappingProxyType(
 """Every named dialect; `openai` is the strict one."""
 
 
+AUTO: Final = "auto"
+"""In place of a dialect, where logs are read: each object has the dialect that its mark shows."""
+
+
 def get_dialect(dialect: str | Dialect | Lifecycle) -> Dialect:
     """
     Return a dialect by its name; a dialect itself; or, of a lifecycle, the dialect without deviations.

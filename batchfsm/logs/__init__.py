@@ -3,7 +3,7 @@
 from batchfsm.logs.compression import CountingReader, TruncatedStreamError, decompressing_reader, is_compressed
 from batchfsm.logs.foreign_formats import HEAD_BYTES, reject_foreign_format
 from batchfsm.logs.json_reader import OBJECT_CHARS_MAX, RawRecord, RecordReader, UnreadableEntry
-from batchfsm.logs.records import Record, parse_records
+from batchfsm.logs.records import ProviderRecord, Record, parse_records, recognise_records
 from batchfsm.logs.sources import INPUT_FORMATS, InputFormat, LogSource, is_parquet, resolve_source
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "CountingReader",
     "InputFormat",
     "LogSource",
+    "ProviderRecord",
     "RawRecord",
     "Record",
     "RecordReader",
@@ -22,6 +23,7 @@ __all__ = [
     "is_compressed",
     "is_parquet",
     "parse_records",
+    "recognise_records",
     "reject_foreign_format",
     "resolve_source",
 ]

@@ -11,7 +11,7 @@ from batchfsm.errors import SnapshotError
 from batchfsm.finding import LogPosition
 from batchfsm.logs.json_reader import RawRecord, UnreadableEntry
 from batchfsm.snapshot import Snapshot, Unreadable, fast_constructor
-from batchfsm.wire import ParsedRow, Reader, decode, short_repr
+from batchfsm.wire import ParsedRow, ProviderReader, Reader, decode, short_repr
 
 
 def _parsed(found: ParsedRow | Snapshot) -> ParsedRow:
@@ -34,10 +34,20 @@ class Record:
         return self.parsed.snapshot
 
 
+@attrs.frozen
+class ProviderRecord(Record):
+    """One snapshot of a log whose dialects were recognised."""
+
+    dialect: str
+    """The dialect of the snapshot."""
+
+
 _make_row: Final[Callable[[float, LogPosition, ParsedRow], Record]] = fast_constructor(Record)
 
 
-def parse_records(source: Iterable[RawRecord | UnreadableEntry], reader: Reader) -> Iterator[Record | UnreadableEntry]:
+def parse_records(
+    source: Iterable[RawRecord | UnreadableEntry], reader: Reader | ProviderReader
+) -> Iterator[Record | UnreadableEntry]:
     """
     Yield a record for each snapshot of a source, and an entry for each place that cannot be read.
 
@@ -75,6 +85,17 @@ def parse_records(source: Iterable[RawRecord | UnreadableEntry], reader: Reader)
             number += 1
 
 
+def recognise_records(source: Iterable[RawRecord | UnreadableEntry]) -> Iterator[ProviderRecord | UnreadableEntry]:
+    """Yield what `parse_records` yields, each record with the dialect that the mark of its object shows."""
+    reader = ProviderReader()
+    for row in parse_records(source, reader):
+        yield row if isinstance(row, UnreadableEntry) else _with_dialect(row, reader.dialect)
+
+
+def _with_dialect(row: Record, dialect: str) -> ProviderRecord:
+    return ProviderRecord(row.number, row.place, row.parsed, dialect)
+
+
 _PRIVATE: Final = ("metadata", "errors", "usage")  # Values written by users, or long: messages do not repeat them.
 
 
@@ -93,7 +114,7 @@ def _unread_problem(snapshot: Snapshot) -> str | None:
     return "; ".join(problems) or None
 
 
-def _unwrapped(raw: object, reader: Reader) -> Iterable[tuple[object, object]]:
+def _unwrapped(raw: object, reader: Reader | ProviderReader) -> Iterable[tuple[object, object]]:
     """Return the batches of a raw record, each with its time of observation; SnapshotError if it is no JSON."""
     found = _unpacked(raw)
     batch = reader.unwrap_single(found)

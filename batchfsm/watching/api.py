@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, Sequence
-from inspect import isawaitable, iscoroutinefunction
+from inspect import isasyncgenfunction, isawaitable, iscoroutinefunction
 from math import isnan
 from os import PathLike
 from typing import Any, Final
@@ -56,10 +56,10 @@ def watch(
         client: An openai client. With `source` it is the first id instead.
         ids: The batches. None: every open one that `list` shows, new ones, and those
             that are open in the monitor, until none is open.
-        source: The source of snapshots in place of a client. It needs ids, or a monitor
-            with open batches.
+        source: The source of snapshots in place of a client. Without a `list` it needs
+            ids, or a monitor with open batches.
         monitor: The monitor that observes the snapshots and calls the hooks. By default
-            a new one, in the dialect `azure` for Azure's servers.
+            a new one, in the dialect `azure` for Azure's servers, or that of the source.
         schedule: The delays between requests; `Schedule()` by default.
         timeout_s: Longest time to watch; seconds. 0 polls once.
         results_wait_s: Longest time that the end of a batch is held back while a file of
@@ -82,7 +82,7 @@ def watch(
     Raises:
         TypeError: At once, if both or none of client and source are given, or if one of
             them is async.
-        ValueError: At once, for an empty id, a source without ids, or a bad number.
+        ValueError: At once, for an empty id, a source without ids and `list`, or a bad number.
         WatchTimeoutError: If the time is up.
         ExceptionGroup: At the end, of every `WatchError` and the exceptions of hooks, without
             groups inside.
@@ -193,19 +193,23 @@ def _prepare(
     _check_seconds("timeout_s", options["timeout_s"], is_optional=True)
     _check_seconds("results_wait_s", options["results_wait_s"], is_optional=False)
     wanted = AsyncMonitor if is_async_wanted else Monitor
-    if source is not None and not ids and monitor is None:
-        raise ValueError("a source has no list of batches: it needs ids, or a monitor with open batches")
+    discovers = not ids and (source is None or callable(getattr(source, "list", None)))
+    if source is not None and not ids and not discovers and monitor is None:
+        raise ValueError("a source without list() needs ids, or a monitor with open batches")
     if monitor is None:
-        monitor = wanted("openai" if client is None else dialect_of(client))
+        monitor = wanted(getattr(source, "dialect", "openai") if client is None else dialect_of(client))
     elif not isinstance(monitor, wanted):
         raise TypeError(f"{name} needs monitor to be of {wanted.__name__}, not {type(monitor).__name__}")
     if stalled_after_s is not None:
         schedule = attrs.evolve(schedule, stalled_after_s=stalled_after_s)
     _check_statuses(schedule, monitor)
     fetcher = _fetcher(name, client, source, options["clock"], is_async_wanted=is_async_wanted)
+    if source is not None and discovers and isasyncgenfunction(source.list) != is_async_wanted:
+        kind = "an async generator function" if is_async_wanted else "a plain function"
+        raise TypeError(f"{name} needs a source whose list is {kind}")
     concurrency = CONCURRENCY_MAX if is_async_wanted else 1
     prepared = WatchOptions(
-        monitor=monitor, schedule=schedule, has_source=client is None, discovers=client is not None and not ids,
+        monitor=monitor, schedule=schedule, has_source=client is None, discovers=discovers,
         concurrency=concurrency, **options,
     )  # fmt: skip
     return fetcher, prepared, tuple(dict.fromkeys(ids or monitor.open))

@@ -10,11 +10,17 @@ import attrs
 
 from batchfsm.snapshot import Snapshot
 from batchfsm.watching.bounded_http import no_complete_response
-from batchfsm.watching.responses import Fatal, Gone, Transient, classify_error
+from batchfsm.watching.responses import Failure, Fatal, Gone, Transient, classify_error
 
 
 class SnapshotSource(Protocol):
-    """A source of snapshots, in place of an openai client."""
+    """
+    A source of snapshots, in place of an openai client.
+
+    It may have more methods: `list()` returns an iterable of the snapshots of all batches, so that a watch needs no
+    ids; `classify_error(error)` returns a `Transient`, `Gone` or `Fatal` for an exception of `list`. An attribute
+    `dialect` names the dialect of a monitor that `watch` makes.
+    """
 
     def fetch(self, ids: tuple[str, ...], /) -> Mapping[str, Snapshot | Gone | Transient | Fatal]:
         """
@@ -27,10 +33,14 @@ class SnapshotSource(Protocol):
 
 
 class AsyncSnapshotSource(Protocol):
-    """A `SnapshotSource` for `awatch`."""
+    """A `SnapshotSource` for `awatch`; its `list`, if there is one, is an async generator function."""
 
     async def fetch(self, ids: tuple[str, ...], /) -> Mapping[str, Snapshot | Gone | Transient | Fatal]:
         """Read some batches; otherwise as `SnapshotSource.fetch`."""
+
+
+ListedSnapshots = tuple[Snapshot, ...] | Failure
+"""The result of one call of `list`."""
 
 
 @attrs.frozen
@@ -62,6 +72,13 @@ class SourceFetcher:
         except Exception as error:  # noqa: BLE001  # Classified and reported: a source that raises is no observation.
             return _failed_fetch(ids, error, now=self._clock())
 
+    def list(self, timeout_s: float) -> ListedSnapshots:  # noqa: ARG002  # As above.
+        """Read all batches."""
+        try:
+            return _checked_list(tuple(self._source.list()))  # type: ignore[attr-defined]  # `watch` has checked it.
+        except Exception as error:  # noqa: BLE001  # As above.
+            return _failed_list(self._source, error, now=self._clock())
+
 
 class AsyncSourceFetcher:
     """Calls an async source."""
@@ -79,6 +96,29 @@ class AsyncSourceFetcher:
             if scope.expired():
                 return FetchResult(failure=Transient(no_complete_response(timeout_s)))
             return _failed_fetch(ids, error, now=self._clock())
+
+    async def list(self, timeout_s: float) -> ListedSnapshots:
+        """Read all batches."""
+        scope = asyncio.timeout(timeout_s)
+        try:
+            async with scope:
+                listed = self._source.list()  # type: ignore[attr-defined]  # `awatch` has checked it.
+                return _checked_list(tuple([each async for each in listed]))
+        except Exception as error:  # noqa: BLE001  # As above.
+            if scope.expired():
+                return Transient(no_complete_response(timeout_s))
+            return _failed_list(self._source, error, now=self._clock())
+
+
+def _checked_list(listed: tuple[Any, ...]) -> ListedSnapshots:
+    odd = next((each for each in listed if not isinstance(each, Snapshot)), None)
+    return listed if odd is None else Transient(f"list yielded {type(odd).__name__}, not a Snapshot")
+
+
+def _failed_list(source: object, error: Exception, *, now: float) -> Failure:
+    classify = getattr(source, "classify_error", None)
+    failure: Failure = classify_error(error, now=now) if classify is None else classify(error)
+    return failure
 
 
 def _fetch_result(responses: Any) -> FetchResult:

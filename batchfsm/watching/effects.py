@@ -43,6 +43,14 @@ class FetchFromSource:
 
 
 @attrs.frozen
+class ListFromSource:
+    """Call `list` of the user's source; the executor sends back its snapshots as a tuple, or a failure."""
+
+    timeout_s: float
+    """Total deadline of the call; only an async source can be held to it."""
+
+
+@attrs.frozen
 class Wait:
     """Wait for the response of a started request, or sleep if there is none; sends back a `WakeUp`. A hint ends it."""
 
@@ -89,7 +97,9 @@ class YieldTransition:
     transition: Transition
 
 
-ExecutorEffect = StartRetrieve | ListPage | FetchFromSource | Wait | ObserveSnapshot | Redeliver | CallBack
+ExecutorEffect = (
+    StartRetrieve | ListPage | FetchFromSource | ListFromSource | Wait | ObserveSnapshot | Redeliver | CallBack
+)
 """The effects that an executor runs; transitions are yielded by `watch` itself."""
 
 Effect = ExecutorEffect | YieldTransition

@@ -15,6 +15,7 @@ from batchfsm.watching.bounded_http import no_complete_response
 from batchfsm.watching.effects import (
     ExecutorEffect,
     FetchFromSource,
+    ListFromSource,
     ListPage,
     ObserveSnapshot,
     Redeliver,
@@ -73,6 +74,8 @@ class Executor:
                 result = self._list_page(effect)
             case FetchFromSource():
                 result = self._fetcher.fetch(effect.ids, effect.timeout_s)
+            case ListFromSource():
+                result = self._fetcher.list(effect.timeout_s)
             case ObserveSnapshot():
                 result = self._monitor.observe(effect.row)
             case Redeliver():

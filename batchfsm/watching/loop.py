@@ -10,12 +10,13 @@ from typing import Any, Final
 from batchfsm.journal import FailureCounts
 from batchfsm.monitor import HookError
 from batchfsm.watching.bounded_http import REQUEST_S_MAX
-from batchfsm.watching.custom_source import FetchResult
+from batchfsm.watching.custom_source import FetchResult, ListedSnapshots
 from batchfsm.watching.effects import (
     CallBack,
     Effect,
     Effects,
     FetchFromSource,
+    ListFromSource,
     ListPage,
     MonotonicClock,
     Redeliver,
@@ -140,7 +141,9 @@ class WatchLoop:
         if self._is_time_up():
             return
         plan = self._scheduler.plan(self._now())
-        if self._options.has_source:
+        if self._options.has_source and plan.by_list and self._scheduler.discovers:
+            yield from self._poll_source_list(plan)
+        elif self._options.has_source:
             if plan.ids:
                 yield from self._poll_source(plan)
         elif plan.by_list:
@@ -163,6 +166,42 @@ class WatchLoop:
             yield from self._handle_response(batch_id, fetched.response_for(batch_id))
         if plan.by_list:
             self._scheduler.record_list(self._now(), None, 1, is_whole=True)
+
+    def _poll_source_list(self, plan: PollPlan) -> Effects:
+        """Fetch the batches of the plan, read the list of the source, then fetch open batches that it did not show."""
+        handler, scheduler = self._handler, self._scheduler
+        yield from self._fetch(plan.ids)
+        if scheduler.is_paused(self._now()) or self._is_time_up():
+            return
+        wanted: dict[str, None] = {}
+        if scheduler.uses_list:
+            wanted = {each: None for each in scheduler.ready(self._now()) if each not in plan.ids}
+        handler.is_list_behind = False
+        listed: ListedSnapshots = yield ListFromSource(self._timeout_s())
+        if not isinstance(listed, tuple):
+            handler.just_ended.clear()
+            yield from self._handle_list_failure(listed, 1)
+            return
+        for snapshot in listed:
+            yield from self._handle_listed(ListedBatch(snapshot.id, snapshot, None), wanted)
+        handler.just_ended.clear()
+        self._list_failures = 0
+        yield from handler.end_failures(None)
+        self._discovery.record_list()
+        yield from self._judge_list_age()
+        yield from self._fetch([*wanted, *(each for each in scheduler.due(self._now()) if each not in wanted)])
+        scheduler.record_list(self._now(), None, 1 + len(plan.ids) + len(wanted), is_whole=True)
+
+    def _fetch(self, ids: Iterable[str]) -> Effects:
+        """Fetch batches from the source together, and handle each response."""
+        open_ids = tuple(each for each in ids if each in self._scheduler.open)
+        if not open_ids:
+            return
+        for batch_id in open_ids:
+            self._scheduler.record_start(batch_id, self._now())
+        fetched: FetchResult = yield FetchFromSource(open_ids, self._timeout_s())
+        for batch_id in open_ids:
+            yield from self._handle_response(batch_id, fetched.response_for(batch_id))
 
     def _retrieve(self, ids: Iterable[str]) -> Effects:
         """Retrieve batches one by one, and handle each response as it comes; slow ones are left to a later wait."""
@@ -273,12 +312,16 @@ class WatchLoop:
         if is_whole and self._scheduler.discovers:
             self._newest = reader.newest
             self._discovery.record_list()
+        yield from self._judge_list_age()
+        return is_whole
+
+    def _judge_list_age(self) -> Effects:
+        """Give up a list that was older than retrieves before it in several polls."""
         if self._handler.is_list_behind and self._scheduler.uses_list:
             self._stale_polls += 1
             if self._stale_polls >= STALE_POLLS_MAX:
                 reason = f"in {STALE_POLLS_MAX} polls it was older than a retrieve before; it may be a cache"
                 yield from self._give_up_list("stale", reason)
-        return is_whole
 
     def _handle_list_failure(self, failure: Failure, pages: int) -> Effects:
         if isinstance(failure, Transient):

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import attrs
 
+from batchfsm.snapshot import Snapshot
 from batchfsm.watching.responses import Failure, Fatal, Gone, JSONReply, Transient, error_body
 
 PAGE_SIZE: Final = 100
@@ -25,13 +26,20 @@ class ListedBatch:
     """One row of a list."""
 
     batch_id: str
-    content: dict[str, Any]
+    content: dict[str, Any] | Snapshot
     server_time: float | None
     """The `Date` header of the page; Unix seconds."""
 
     @property
+    def response(self) -> JSONReply | Snapshot:
+        """The row in the form of a response to a retrieve."""
+        return self.content if isinstance(self.content, Snapshot) else JSONReply(self.content, self.server_time)
+
+    @property
     def created_at(self) -> int:
         """The creation time; 0 if the row has none."""
+        if isinstance(self.content, Snapshot):
+            return self.content.created_at or 0
         return _created_at(self.content)
 
 

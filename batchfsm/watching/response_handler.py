@@ -81,7 +81,7 @@ class ResponseHandler:
     def handle_listed(self, listed: ListedBatch) -> Generator[Effect, Any, bool]:
         """Handle the row of a list for an open batch; return False if it cannot be used."""
         batch_id = listed.batch_id
-        reply = JSONReply(listed.content, listed.server_time)
+        reply = listed.response
         parsed = self._read(batch_id, reply)
         if isinstance(parsed, Transient):
             return False
@@ -101,14 +101,14 @@ class ResponseHandler:
 
     def compare_ended(self, listed: ListedBatch) -> None:
         """Compare the row of a list with a batch that a retrieve has just ended."""
-        parsed = self._read(listed.batch_id, JSONReply(listed.content, listed.server_time))
+        parsed = self._read(listed.batch_id, listed.response)
         watched = self.just_ended[listed.batch_id]
         if isinstance(parsed, ParsedRow) and watched.age_of(parsed.row, self._topology) == "behind":
             self.is_list_behind = True
 
     def listed_status(self, listed: ListedBatch) -> str | None:
         """Return the status in the row of a list; None if the row cannot be read."""
-        parsed = self._read(listed.batch_id, JSONReply(listed.content, listed.server_time))
+        parsed = self._read(listed.batch_id, listed.response)
         return parsed.snapshot.status if isinstance(parsed, ParsedRow) else None
 
     def is_over(self, status: str) -> bool:

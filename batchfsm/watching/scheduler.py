@@ -148,7 +148,7 @@ class Scheduler:
             ids: The batches.
             schedule: The delays.
             discovers: True if list polls add batches, so that the list is always read.
-            has_source: True if a list poll is one call of a source, for all open batches.
+            has_source: True if a list poll is one call of a source, for all open batches, unless it discovers.
             stuck_after_s: The dialect's bounds of T208.
             results_wait_s: Longest wait for the results of a batch that has ended.
             now: Unix seconds.
@@ -206,7 +206,7 @@ class Scheduler:
         due, polls_list = self.due(now), self.polls_list
         # Deadlines and hints come in crowds, too: the list may end most of them at once.
         if self._list_due_at() <= now or (polls_list and len(due) >= self._schedule.sweep_from):
-            if self._has_source:
+            if self._has_source and not self.discovers:
                 return PollPlan(self.ready(now), by_list=True)
             return PollPlan(self._next_in_turn(now) if polls_list else due, by_list=True)
         return PollPlan(due)

@@ -13,11 +13,13 @@ from batchfsm.wire.envelope import (
 )
 from batchfsm.wire.fast_path import ParsedRow, TypePattern
 from batchfsm.wire.parser import Reader, parse, reader
+from batchfsm.wire.provider_reader import ProviderReader
 
 __all__ = [
     "SPELLINGS",
     "TIME_MAX",
     "ParsedRow",
+    "ProviderReader",
     "Reader",
     "TypePattern",
     "decode",

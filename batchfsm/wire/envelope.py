@@ -7,14 +7,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import pairwise
 from threading import local
 from types import NoneType
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import attrs
 
 from batchfsm.errors import SnapshotError
 from batchfsm.lifecycle import ENDED_AT
 from batchfsm.snapshot import COUNT_FIELDS, REQUIRED_FIELDS, WIRE_FIELDS, BatchErrorEntry, to_case
-from batchfsm.wire.translation import Translator
 
 SPELLINGS: Final[Mapping[str, str]] = {
     spelling: name
@@ -27,6 +26,17 @@ SPELLINGS: Final[Mapping[str, str]] = {
     )
 }
 """The wire's name of every key, however an SDK spells it."""
+
+
+class ObjectMarks(Protocol):
+    """Recognises the objects and the pages of one or of several providers."""
+
+    def is_marked(self, found: Mapping[Any, Any], /) -> bool:
+        """Return whether an object has the mark of a batch."""
+
+    def listed(self, found: Mapping[Any, Any], /) -> list[Any] | tuple[Any, ...] | None:
+        """Return the objects of a page; None if it is no page."""
+
 
 Scan = Callable[[str, int], tuple[Any, int]]
 """Returns the value that begins at a place of a text, and where it ends; raises as `JSONDecoder.raw_decode`."""
@@ -143,7 +153,7 @@ _scanner: Final = _Scanner()
 
 
 def unwrap(
-    obj: object, observed_at: object = None, translator: Translator | None = None
+    obj: object, observed_at: object = None, marks: ObjectMarks | None = None
 ) -> Iterator[tuple[object, object]]:
     """
     Yield the batches of a log line: of a bare batch, an envelope, a list page, or an array.
@@ -151,11 +161,11 @@ def unwrap(
     Yields:
         `(batch, observed_at)` in order, neither of them checked.
     """
-    return _unwrap(obj, observed_at, translator, _NESTING_MAX)
+    return _unwrap(obj, observed_at, marks, _NESTING_MAX)
 
 
-def _unwrap(found: object, seen: object, translator: Translator | None, levels: int) -> Iterator[tuple[object, object]]:
-    inner = _unwrap_once(found, translator) if levels else None
+def _unwrap(found: object, seen: object, marks: ObjectMarks | None, levels: int) -> Iterator[tuple[object, object]]:
+    inner = _unwrap_once(found, marks) if levels else None
     if inner is None:
         yield found, seen
         return
@@ -165,12 +175,12 @@ def _unwrap(found: object, seen: object, translator: Translator | None, levels: 
         if isinstance(each, _ATOMS):
             yield each, seen  # Without a generator of its own: a hostile array holds a million numbers.
         else:
-            yield from _unwrap(each, seen, translator, levels - 1)
+            yield from _unwrap(each, seen, marks, levels - 1)
 
 
-def is_no_batch(found: object, translator: Translator | None = None) -> bool:
+def is_no_batch(found: object, marks: ObjectMarks | None = None) -> bool:
     """Return whether a JSON value certainly cannot be read as a batch; False if it must be tried."""
-    has_no_field = translator is None and type(found) is dict and _REQUIRED_SPELLINGS.isdisjoint(found)
+    has_no_field = marks is None and type(found) is dict and _REQUIRED_SPELLINGS.isdisjoint(found)
     return has_no_field or isinstance(found, _ATOMS)
 
 
@@ -213,23 +223,23 @@ class _Envelopes(dict[tuple[Any, ...], tuple[str | None, str | None]]):
 _ENVELOPES: Final = _Envelopes()
 
 
-def holds_list(obj: object, translator: Translator | None) -> bool:
+def holds_list(obj: object, marks: ObjectMarks | None) -> bool:
     """Return whether an object is an array or a page of batches, in an envelope or not."""
     found: object = obj
     for _ in range(_NESTING_MAX + 1):
         if isinstance(found, _LISTS):
             return True
-        found = _unwrap_once(found, translator)
+        found = _unwrap_once(found, marks)
     return False
 
 
-def _unwrap_once(found: object, translator: Translator | None) -> object:
+def _unwrap_once(found: object, marks: ObjectMarks | None) -> object:
     """Return the content of an array, page or envelope; None for a batch and for anything else."""
     if isinstance(found, _LISTS):
         return found
-    if not isinstance(found, Mapping) or (translator is not None and translator.is_marked(found)) or is_batch(found):
+    if not isinstance(found, Mapping) or (marks is not None and marks.is_marked(found)) or is_batch(found):
         return None
-    if translator is not None and (listed := translator.listed(found)) is not None:
+    if marks is not None and (listed := marks.listed(found)) is not None:
         return listed
     return next((found[name] for name in _WRAPPERS if not isinstance(found.get(name), _ATOMS)), None)
 

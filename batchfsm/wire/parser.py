@@ -147,7 +147,7 @@ class Reader:
             takes_lists: Whether an array or a page is accepted if it holds one batch.
         """
         if type(obj) is not dict:
-            obj = decode(obj) if isinstance(obj, (str, bytes, bytearray)) else _to_mapping(obj)
+            obj = decode(obj) if isinstance(obj, (str, bytes, bytearray)) else to_mapping(obj)
         if type(obj) is dict and obj.get("object") == "batch":
             return self.read_bare_row(obj, observed_at, known)
         return self._read_opened(obj, observed_at, known, takes_lists=takes_lists)
@@ -172,7 +172,7 @@ class Reader:
 
     def read_bare_row(self, batch: object, observed_at: object = None, known: Known | None = None) -> ParsedRow:
         """Read one batch whose envelope is open, into its plain values; as `read_row` otherwise."""
-        wire = batch if type(batch) is dict else _to_mapping(batch)
+        wire = batch if type(batch) is dict else to_mapping(batch)
         if self._translator is not None and isinstance(wire, Mapping):
             wire = self._translated(wire, self._translator)
         if type(wire) is dict:
@@ -286,8 +286,8 @@ def _read_only_or_repr(value: object) -> object:
     return copy if isinstance(copy, Unreadable | Mapping | tuple | str | int | float | None) else short_repr(copy)
 
 
-def _to_mapping(obj: object) -> object:
-    """Return an SDK object as a mapping, and anything else unchanged."""
+def to_mapping(obj: object) -> object:
+    """Return an SDK object as a mapping, and anything else unchanged; SnapshotError if its dump fails."""
     if type(obj) is dict or type(obj) is Snapshot or type(obj) is ParsedRow:
         return obj
     if isinstance(obj, Mapping | Snapshot | ParsedRow | str | bytes | list | tuple | type):

@@ -31,8 +31,24 @@ def test_a_batch_is_watched_to_its_end(source):
     assert "ended" in result.stdout
 
 
+@pytest.mark.parametrize("arguments", [[], ["--all"]])
+def test_without_ids_every_open_batch_is_watched(arguments, source, monkeypatch):
+    """The list of the source shows the batches."""
+    polls = []
+
+    def list_page(_):
+        polls.append(1)
+        return [ANTHROPIC if len(polls) == 1 else ENDED], None
+
+    listing = ProviderSource(dialect="anthropic", retrieve=source.retrieve, list_page=list_page)
+    monkeypatch.setattr("batchfsm.sources.connect", lambda _: listing)
+    result = run(*arguments)
+
+    assert 0 == result.exit_code
+    assert "ended" in result.stdout
+
+
 @pytest.mark.parametrize("arguments, said", [
-    (["--all"], "--all lists the batches of OpenAI's API: with --provider, name the batches"),
     (["msgbatch_1", "--base-url", "https://x"], "--base-url is an address of OpenAI's API"),
 ])  # fmt: skip
 def test_options_of_openais_api_are_refused(source, arguments, said):

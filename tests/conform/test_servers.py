@@ -12,13 +12,8 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections import Counter
-from contextlib import closing, contextmanager
-from http.server import ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 import attrs
 import pytest
@@ -27,13 +22,13 @@ from openai import OpenAI
 from batchfsm import audit
 from batchfsm.conform import Scorecard, conform, http_caller
 from batchfsm.conform.probes import CREATE
-from support.paths import ROOT, TESTS
-from support.servers.engine import MODEL, Engine
+from support.paths import ROOT
+from support.servers.engine import MODEL
 from support.servers.install import NotInstalledError, install
+from support.servers.process import engine, running
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
-HERE = TESTS / "support" / "servers"
-START_S_MAX, BATCH_S_MAX = 120, 120
+BATCH_S_MAX = 120
 
 
 @attrs.frozen(kw_only=True)
@@ -94,12 +89,6 @@ SERVERS = [
 ]
 
 
-def free_port():
-    """Return a port on which no process listens."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as found:
-        return found.getsockname()[1]
-
-
 def need_redis():
     """Skip the test if there is no Redis."""
     host, port = os.environ.get("REDIS_HOST", "127.0.0.1"), int(os.environ.get("REDIS_PORT", "6379"))
@@ -107,54 +96,6 @@ def need_redis():
         socket.create_connection((host, port), timeout=5).close()
     except OSError as error:
         pytest.skip(f"no Redis at {host}:{port}: {error}")
-
-
-@contextmanager
-def engine():
-    """Serve the model server; yield its address."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), Engine) as http:
-        http.daemon_threads = True
-        thread = Thread(target=http.serve_forever, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{http.server_address[1]}/v1"
-        http.shutdown()
-        thread.join()
-
-
-def answers(url):
-    """Return whether a server answers."""
-    try:
-        urllib.request.urlopen(url, timeout=5).close()  # noqa: S310  # The URL is on loopback.
-    except (OSError, urllib.error.URLError):
-        return False
-    return True
-
-
-@contextmanager
-def running(server, bin_directory, desk, stub):
-    """Run a server; yield its address."""
-    port = free_port()
-    name, *arguments = server.command.format(port=port, here=HERE).split()
-    env = os.environ | {"HOME": str(desk), "DESK": str(desk), "STUB_URL": stub}
-    env.pop("PYTHONPATH", None)
-    with (desk / "server.log").open("w") as log:
-        process = subprocess.Popen(
-            [bin_directory / name, *arguments], cwd=desk, env=env, stdout=log, stderr=subprocess.STDOUT
-        )
-    try:
-        url, until = f"http://127.0.0.1:{port}/v1", time.monotonic() + START_S_MAX
-        while not answers(f"{url}/batches"):
-            assert process.poll() is None, (desk / "server.log").read_text()[-2000:]
-            assert time.monotonic() < until, (desk / "server.log").read_text()[-2000:]
-            time.sleep(0.2)
-        yield url
-    finally:
-        process.terminate()
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
 
 
 @attrs.frozen(kw_only=True)
@@ -182,7 +123,7 @@ def judged(request, tmp_path_factory):
     except NotInstalledError as error:
         pytest.skip(str(error))
     views, log = [], desk / "seen.jsonl"
-    with engine() as stub, running(server, bin_directory, desk, stub) as url:
+    with engine() as stub, running(server.command, bin_directory, desk, stub) as url:
         card = conform(
             http_caller(url, "none"),
             now=time.time,

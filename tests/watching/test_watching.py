@@ -224,7 +224,7 @@ def test_azure_is_read_in_its_dialect(clock):
     [
         (lambda c: watch(), TypeError, "watch takes a client or source=, exactly one of them"),
         (lambda c: watch(c.client(), "batch_1", source=ScriptedSource(END)), TypeError, "watch takes a client or source=, exactly one of them"),
-        (lambda c: watch(source=ScriptedSource(END)), ValueError, "a source has no list of batches: it needs ids, or a monitor with open batches"),
+        (lambda c: watch(source=ScriptedSource(END)), ValueError, "a source without list() needs ids, or a monitor with open batches"),
         (lambda c: watch(c.client(), ""), ValueError, "an id is empty"),
         (lambda c: watch(c.client(), 7), TypeError, "an id is text, not 7"),
         (lambda c: watch(c.async_client(), "batch_1"), TypeError, "AsyncOpenAI is for awatch, not for watch"),

@@ -1,0 +1,100 @@
+"""`ProviderReader`: reads batches of all providers, each in the dialect that its mark shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from batchfsm.dialects import DIALECTS
+from batchfsm.errors import SnapshotError
+from batchfsm.snapshot import Snapshot
+from batchfsm.wire.envelope import SPELLINGS, decode, is_no_batch, unwrap
+from batchfsm.wire.fast_path import ParsedRow
+from batchfsm.wire.parser import reader, to_mapping
+from batchfsm.wire.translation import Translator
+
+_OPENAI: Final = "openai"
+_PROVIDERS: Final = [dialect for dialect in DIALECTS.values() if dialect.wire is not None]
+_KNOWN: Final = ", ".join([_OPENAI, *(dialect.name for dialect in _PROVIDERS)])
+
+
+class ProviderReader:
+    """
+    Reads the batches of a log whose providers are unknown; not safe to share between threads.
+
+    OpenAI's mark is a `completion_window`, or `object: batch` without that key. Mistral's objects have `object: batch`
+    too, so it counts only where no other mark is found; and a snapshot of any provider that was written back has it,
+    with a null window.
+    """
+
+    def __init__(self) -> None:
+        self.dialect = _OPENAI
+        """The dialect of the batch that was read last."""
+        self._translators = {
+            dialect.name: Translator(dialect.wire, dialect.canonical_status)
+            for dialect in _PROVIDERS
+            if dialect.wire is not None
+        }
+
+    def is_marked(self, found: Mapping[Any, Any]) -> bool:
+        """Return whether an object has the mark of some provider."""
+        return bool(self._marks(found))
+
+    def listed(self, found: Mapping[Any, Any]) -> list[Any] | tuple[Any, ...] | None:
+        """Return the objects of a page of some provider; None if it is no page."""
+        pages = (translator.listed(found) for translator in self._translators.values())
+        return next((page for page in pages if page is not None), None)
+
+    def unwrap(self, found: object) -> Iterator[tuple[object, object]]:
+        """Open a log line, as `Reader.unwrap` does."""
+        return unwrap(found, None, self)
+
+    def is_no_batch(self, found: object) -> bool:
+        """Return whether a value certainly cannot be read as a batch."""
+        return is_no_batch(found, self)
+
+    def unwrap_single(self, _found: object) -> None:
+        """Return None: `unwrap` opens every line."""
+        return
+
+    def read_row(self, obj: object) -> ParsedRow:
+        """
+        Read JSON text, an SDK object or a mapping with one batch.
+
+        Raises:
+            SnapshotError: If there is not exactly one, or its mark is not that of one known provider.
+        """
+        found = decode(obj) if isinstance(obj, str | bytes | bytearray) else to_mapping(obj)
+        several = list(self.unwrap(found))
+        if len(several) != 1:
+            raise SnapshotError([("$", f"expected one batch, found {len(several)}")])
+        return self.read_bare_row(*several[0])
+
+    def read_bare_row(self, batch: object, observed_at: object = None) -> ParsedRow:
+        """Read one batch whose envelope is open; a row that `read_row` returned as it is."""
+        found = to_mapping(batch)
+        if isinstance(found, ParsedRow):
+            return found
+        if isinstance(found, Snapshot):
+            raise SnapshotError([("$", "a snapshot has no mark of a provider: name its dialect")])
+        if isinstance(found, Mapping):
+            self.dialect = self._dialect_of(found)
+        return reader(DIALECTS[self.dialect]).read_bare_row(found, observed_at)
+
+    def _dialect_of(self, found: Mapping[Any, Any]) -> str:
+        marks = self._marks(found)
+        if not marks:
+            raise SnapshotError([("$", f"has no mark of a known provider ({_KNOWN})")])
+        if len(marks) > 1:
+            raise SnapshotError([("$", f"has the marks of {' and '.join(marks)}: name its dialect")])
+        return marks[0]
+
+    def _marks(self, found: Mapping[Any, Any]) -> list[str]:
+        """Return the providers whose mark an object has."""
+        marks = [name for name, translator in self._translators.items() if translator.is_marked(found)]
+        windows = [found[key] for key in found if isinstance(key, str) and SPELLINGS.get(key) == "completion_window"]
+        if windows:
+            is_openai = any(window is not None for window in windows)
+        else:
+            is_openai = not marks and found.get("object", found.get("Object")) == "batch"
+        return [_OPENAI, *marks] if is_openai else marks
