@@ -198,9 +198,9 @@ def _resume(log: LogSource | tables.MixedInput, plan: _AuditPlan, state: str | P
         )  # fmt: skip
         incremental.close()
     remarks = ["read row by row: columns keep no state"] if plan.prefers_columns(log) else []
-    if skipped := [name for name in log.names if name not in fresh.names]:
+    if skipped := tuple(name for name in log.names if name not in fresh.names):
         remarks.append(f"skipped {', '.join(skipped)}: already in the state file")
-    return attrs.evolve(accumulator.report(), statistics=statistics, remarks=tuple(remarks))
+    return attrs.evolve(accumulator.report(), statistics=statistics, skipped=skipped, remarks=tuple(remarks))
 
 
 def parse_size(size: int | str) -> int:

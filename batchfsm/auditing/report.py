@@ -72,6 +72,9 @@ class Report:
     dialects: tuple[DialectSummary, ...] = ()
     """The dialects that `dialect="auto"` recognised, in the order of `DIALECTS`; empty if the dialect was named."""
 
+    skipped: tuple[str, ...] = ()
+    """Files of the log that were not read, because the state file has them from an earlier audit."""
+
     remarks: tuple[str, ...] = ()
     """Remarks on the run itself, such as how it could have been faster."""
 
@@ -107,6 +110,10 @@ class Report:
             "verdict": self.verdict,
             "snapshots": self.snapshots,
             "batches": self.batches,
+            "places": self.places,
+            "is_cut_off": self.is_cut_off,
+            "not_looked": list(self.not_looked),
+            "skipped": list(self.skipped),
             "unreadable_count": self.unreadable_count,
             "unreadable": [
                 {"source": each.place.source, "line": each.place.line, "problem": each.problem}

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import click
 
@@ -24,15 +24,12 @@ from batchfsm.auditing import (
     parse_unreadable_max,
 )
 from batchfsm.auditing import suffix as check_suffix
-from batchfsm.cli.formats import FORMATS, STATUS, text, write_findings
+from batchfsm.cli.formats import FORMATS, STATUS, TERMINAL_FINDINGS_MAX, text, write_findings
 from batchfsm.cli.options import SPAN, DialectChoice, dialect_options
 from batchfsm.cli.output import refuse_overwriting, write, write_coloured
 from batchfsm.escapes import printable
 from batchfsm.logs import INPUT_FORMATS, resolve_source
 from batchfsm.rules import SKEW_S
-
-TERMINAL_FINDINGS_MAX: Final = 20
-"""How many findings a terminal lists by default: the verdict and the counts stay on the screen."""
 
 
 def _size(_ctx: click.Context, _param: click.Parameter, size: str) -> str:

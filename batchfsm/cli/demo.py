@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib.resources import as_file, files
+from pathlib import Path
 
 import click
 
 from batchfsm.auditing import audit
 from batchfsm.cli.formats import text
-from batchfsm.cli.output import write_coloured
+from batchfsm.cli.output import write, write_coloured
 from batchfsm.dialects import DIALECTS
 from batchfsm.explain import clock, timeline, timelines_by_batch
 from batchfsm.finding import Finding
@@ -20,8 +21,13 @@ from batchfsm.wire import reader
 
 
 @click.command("demo")
-def command() -> None:
+@click.option(
+    "--log", type=click.Path(path_type=Path), metavar="F", help="Write the log to a file, for batchfsm audit."
+)
+def command(*, log: Path | None) -> None:
     """Observe a shipped log with hooks, then audit it."""
+    if log is not None:
+        write((files("batchfsm.cli") / "demo.jsonl").read_bytes(), log)
     show_demo(lambda piece: write_coloured(f"{piece}\n"))
 
 

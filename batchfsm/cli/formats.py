@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -12,12 +13,17 @@ import click
 
 from batchfsm.auditing import Report, save
 from batchfsm.escapes import printable
+from batchfsm.finding import Finding
 from batchfsm.rules import RULES
 
 STATUS: Final = {"consistent": 0, "inconsistent": 1, "undetermined": 2}
 """The exit status of each verdict."""
 
+TERMINAL_FINDINGS_MAX: Final = 20
+"""How many findings a terminal lists by default: the verdict and the counts stay on the screen."""
+
 _LEVELS: Final = {"error": "error", "warning": "warning", "note": "notice"}
+"""GitHub's word for each severity, the worst first."""
 
 
 def text(report: Report, *, listed_max: int | None = None) -> str:
@@ -32,7 +38,9 @@ def text(report: Report, *, listed_max: int | None = None) -> str:
     lines = [verdict, *_dialects(report)]
     if report.not_looked:
         lines.append(f"not checked, because the log lacks what they need: {', '.join(report.not_looked)}")
-    parts = [_counts(report), _findings(report, listed_max), _unreadable(report, listed_max), [verdict]]
+    counts = counts_table(report.counts, {code: rule.name for code, rule in RULES.items()})
+    findings = findings_list(report.findings, sum(report.counts.values()), listed_max)
+    parts = [counts, findings, _unreadable(report, listed_max), [verdict]]
     for part in filter(None, parts if any(parts[:-1]) else ()):
         lines += ["", *part]
     return "\n".join(lines) + "\n"
@@ -40,42 +48,71 @@ def text(report: Report, *, listed_max: int | None = None) -> str:
 
 def verdict_line(report: Report) -> str:
     """Return the verdict with the numbers that it rests on, places that could not be read included."""
-    line = f"{report.verdict}: {_plural(report.snapshots, 'snapshot')} of {_plural(report.batches, 'batch')}"
+    line = f"{report.verdict}: {plural(report.snapshots, 'snapshot')} of {plural(report.batches, 'batch')}"
     if report.unread:
         return f"{line}; {report.unread}"
-    return line if report.snapshots else f"{line}; the log holds no batch to check"
+    if report.snapshots:
+        return line
+    return f"{line}; {'nothing new: the state file has all of this log' if report.skipped else 'the log is empty'}"
 
 
 def _dialects(report: Report) -> list[str]:
     """Return a line for each dialect that was recognised."""
     return [
-        f"  {each.dialect}: {_plural(each.snapshots, 'snapshot')} of {_plural(each.batches, 'batch')}, "
-        f"{_plural(each.findings, 'finding')}"
+        f"  {each.dialect}: {plural(each.snapshots, 'snapshot')} of {plural(each.batches, 'batch')}, "
+        f"{plural(each.findings, 'finding')}"
         for each in report.dialects
     ]
 
 
-def _counts(report: Report) -> list[str]:
-    width = max((len(f"{count:,}") for count in report.counts.values()), default=0)
-    return [f"  {count:>{width},}  {code}  {RULES[code].name}" for code, count in report.counts.items()]
+def counts_table(counts: Mapping[str, int], names: Mapping[str, str]) -> list[str]:
+    """Return a line with count, code and name for each rule that has findings."""
+    width = max((len(f"{count:,}") for count in counts.values()), default=0)
+    return [f"  {count:>{width},}  {code}  {names[code]}" for code, count in counts.items()]
 
 
-def _findings(report: Report, listed_max: int | None) -> list[str]:
-    listed, total = report.findings[:listed_max], sum(report.counts.values())
+def findings_list(findings: tuple[Finding, ...], total: int, listed_max: int | None) -> list[str]:
+    """
+    Return a line for each finding, and the option that lists all of them.
+
+    If not all may be listed, the first finding of each rule comes before the second of any, errors before warnings and
+    notes; the lines keep the order of the findings.
+
+    Args:
+        findings: The findings that the report holds.
+        total: How many findings there are.
+        listed_max: How many are listed at most; None: all that the report holds.
+    """
+    listed = findings if listed_max is None or len(findings) <= listed_max else _sample(findings, listed_max)
     lines = [f"{each.severity} {each.rule} {printable(each.message)}" for each in listed]
     if listed and total > len(listed):
-        lines.append(f"(the first {len(listed):,} of {total:,} findings; all of them: --max-findings {total})")
+        which = f"{len(listed):,} of {total:,} findings"
+        is_first = listed == findings[: len(listed)]
+        which = f"the first {which}" if is_first else f"{which}, from as many rules as possible"
+        lines.append(f"({which}; all of them: --max-findings {total})")
     return lines
+
+
+def _sample(findings: tuple[Finding, ...], number: int) -> tuple[Finding, ...]:
+    """Return findings of as many rules as possible, in their order."""
+    earlier: Counter[str] = Counter()
+    severities, ranked = [*_LEVELS], []
+    for place, each in enumerate(findings):
+        ranked.append((earlier[each.rule], severities.index(each.severity), place))
+        earlier[each.rule] += 1
+    return tuple(findings[place] for place in sorted(place for *_, place in sorted(ranked)[:number]))
 
 
 def _unreadable(report: Report, listed_max: int | None) -> list[str]:
     listed = report.unreadable[:listed_max]
     if not listed:
         return []
-    lines = [f"{_plural(report.unreadable_count, 'place')} could not be read, or not in full:"]
+    lines = [f"{plural(report.unreadable_count, 'place')} could not be read, or not in full:"]
     lines += [f"  {printable(str(each.place))}: {printable(each.problem)}" for each in listed]
     if report.unreadable_count > len(listed):
         lines.append(f"  (the first {len(listed):,}; all of them: --max-findings {report.unreadable_count})")
+    if report.verdict == "undetermined" and report.snapshots and not (report.is_cut_off or report.not_looked):
+        lines.append(f"  (if such places are normal in this log: --allow-unreadable {report.unreadable_count})")
     return lines
 
 
@@ -117,9 +154,10 @@ def write_findings(report: Report, path: Path) -> None:
     click.echo(f"batchfsm: {len(report.findings):,} of {total:,} findings in {printable(str(path))}", err=True)
 
 
-def _plural(number: int, noun: str) -> str:
-    plural = noun + ("es" if noun.endswith("ch") else "s")
-    return f"{number:,} {noun if number == 1 else plural}"
+def plural(number: int, noun: str) -> str:
+    """Return a number with its noun: `1 batch`, `2,000 batches`."""
+    ending = "" if number == 1 else "es" if noun.endswith("ch") else "s"
+    return f"{number:,} {noun}{ending}"
 
 
 def _escaped(message: str, also: str = "") -> str:

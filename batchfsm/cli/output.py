@@ -85,6 +85,24 @@ def refuse_overwriting(inputs: Iterable[str], outputs: Mapping[str, Path | None]
         taken.update(dict.fromkeys(identities, f"the file of {option}"))
 
 
+def refuse_repeated(inputs: Iterable[str]) -> None:
+    """
+    Refuse to read a file twice.
+
+    Raises:
+        StopError: If two names are those of one file, by whatever path or link.
+    """
+    given: dict[object, str] = {}
+    for name in inputs:
+        if name != "-" and not Path(name).is_file():
+            continue  # A device such as /dev/null may stand for several empty files.
+        identities = _identities(name)
+        first = next((given[identity] for identity in identities if identity in given), None)
+        if first is not None:
+            raise StopError(f"{name} is given twice" if name == first else f"{name} is the same file as {first}")
+        given.update(dict.fromkeys(identities, name))
+
+
 def _identities(name: str) -> list[object]:
     """Return the device and number of a file, and its path without links: equal in either, two names are one file."""
     if name == "-":

@@ -11,15 +11,14 @@ import click
 
 from batchfsm.atomic_file import open_atomic
 from batchfsm.auditing import Progress
-from batchfsm.cli.formats import STATUS
+from batchfsm.cli.failures import StopError
+from batchfsm.cli.formats import STATUS, TERMINAL_FINDINGS_MAX, counts_table, findings_list, plural
 from batchfsm.cli.options import DialectChoice, dialect_options
-from batchfsm.cli.output import refuse_overwriting, write_coloured
+from batchfsm.cli.output import refuse_overwriting, refuse_repeated, write_coloured
 from batchfsm.cli.progress import ProgressBar
+from batchfsm.errors import SnapshotError
 from batchfsm.escapes import printable
-from batchfsm.results import RESULT_RULES, ResultsReport, audit_results
-
-LISTED_MAX: Final = 20
-"""How many findings the text lists; JSON lists the first thousand."""
+from batchfsm.results import FINDINGS_MAX, RESULT_RULES, ResultsReport, audit_results
 
 _LISTS: Final = ("--output", "--error")
 
@@ -46,7 +45,7 @@ def _repeated(args: list[str]) -> Iterator[str]:
 
 @click.command("results", cls=_ListOptions)
 @click.argument("input", metavar="INPUT")
-@click.option("--output", "outputs", multiple=True, required=True, metavar="OUT...", help="Output files of the batch.")
+@click.option("--output", "outputs", multiple=True, metavar="OUT...", help="Output files of the batch.")
 @click.option("--error", "errors", multiple=True, metavar="ERR...", help="Error files of the batch.")
 @click.option(
     "--batch", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="FILE",
@@ -61,6 +60,10 @@ def _repeated(args: list[str]) -> Iterator[str]:
 @click.option(
     "--format", "output_format", type=click.Choice(["text", "json"]), default="text", help="Form of the report."
 )
+@click.option(
+    "--max-findings", type=click.IntRange(min=0), metavar="N",
+    help=f"List at most N findings; {FINDINGS_MAX} by default, {TERMINAL_FINDINGS_MAX} on a terminal.",
+)  # fmt: skip
 def command(  # noqa: PLR0917  # click passes options by name.
     input: str,  # noqa: A002  # The name of the argument in the help.
     outputs: tuple[str, ...],
@@ -70,32 +73,51 @@ def command(  # noqa: PLR0917  # click passes options by name.
     remaining: Path | None,
     with_failed: bool,  # noqa: FBT001
     output_format: str,
+    max_findings: int | None,
 ) -> None:
     """
     Check that each request of a batch was answered exactly once.
 
-    INPUT is the input file of the batch, JSON lines; - for standard input.
+    INPUT is the input file of the batch, JSON lines; - for standard input. Give its output files, its error files, or
+    both: a batch without a good answer has no output file.
 
     Exit status: 0 consistent, 1 inconsistent, 2 undetermined, or stopped by an error.
     """
-    refuse_overwriting((input, *outputs, *errors), {"--remaining": remaining})
-    with ProgressBar() as bar:
-        report = audit_results(
-            input,
-            outputs=outputs,
-            errors=errors,
-            batch=None if batch is None else batch.read_bytes(),
-            dialect=dialect.load(),
-            count_bytes=_counter(bar, (input, *outputs, *errors)),
-        )
+    if not outputs and not errors:
+        raise click.UsageError("name the output files with --output, the error files with --error, or both")
+    names = (input, *outputs, *errors)
+    refuse_repeated(names)
+    refuse_overwriting(names, {"--remaining": remaining})
+    try:
+        with ProgressBar() as bar:
+            report = audit_results(
+                input,
+                outputs=outputs,
+                errors=errors,
+                batch=None if batch is None else batch.read_bytes(),
+                dialect=dialect.load(),
+                max_findings=FINDINGS_MAX if max_findings is None else max_findings,
+                count_bytes=_counter(bar, names),
+            )
+    except SnapshotError as error:  # Only the batch object is parsed as a snapshot.
+        raise StopError(f"{batch}: expected one batch object: {error}") from None
     if remaining is not None:
-        with open_atomic(remaining) as file:
-            file.writelines(report.remaining(failed=with_failed))
+        _write_remaining(report, remaining, with_failed=with_failed)
     if output_format == "json":
         sys.stdout.write(report.to_json() + "\n")
     else:
-        write_coloured(text(report))
+        is_short = max_findings is None and sys.stdout.isatty()
+        write_coloured(text(report, listed_max=TERMINAL_FINDINGS_MAX if is_short else None))
     raise click.exceptions.Exit(STATUS[report.verdict])
+
+
+def _write_remaining(report: ResultsReport, path: Path, *, with_failed: bool) -> None:
+    """Write the requests to send again to a file, and print how many they are."""
+    number = 0
+    with open_atomic(path) as file:
+        for number, line in enumerate(report.remaining(failed=with_failed), 1):  # noqa: B007  # Counted.
+            file.write(line)
+    click.echo(f"batchfsm: {plural(number, 'request')} in {printable(str(path))}", err=True)
 
 
 def _counter(bar: Any, names: tuple[str, ...]) -> Any:
@@ -113,21 +135,23 @@ def _counter(bar: Any, names: tuple[str, ...]) -> Any:
     return count
 
 
-def text(report: ResultsReport) -> str:
-    """Return the verdict, the numbers, the counts by rule and the first findings as lines for people."""
+def text(report: ResultsReport, *, listed_max: int | None = None) -> str:
+    """
+    Return the verdict, the numbers, the counts by rule and the findings as lines for people.
+
+    Args:
+        report: The report.
+        listed_max: How many findings the text lists at most; None: all of the report.
+    """
     counts = report.counts
     verdict = (
-        f"{report.verdict}: {counts.requests:,} requests, {counts.answered:,} answered, {counts.failed:,} failed, "
-        f"{counts.unanswered:,} unanswered"
+        f"{report.verdict}: {plural(counts.requests, 'request')}, {counts.answered:,} answered, "
+        f"{counts.failed:,} failed, {counts.unanswered:,} unanswered"
     )
     lines = [verdict, *(printable(reason) for reason in report.incomplete)]
     if report.counts_by_rule:
-        lines.append("")
-        lines += [f"  {count:>6,}  {code}  {RESULT_RULES[code].name}" for code, count in report.counts_by_rule.items()]
-        lines.append("")
-        lines += [f"{each.severity} {each.rule} {printable(each.message)}" for each in report.findings[:LISTED_MAX]]
         total = sum(report.counts_by_rule.values())
-        if total > LISTED_MAX:
-            lines.append(f"(the first {LISTED_MAX} of {total:,} findings; more: --format json)")
-        lines += ["", verdict]
+        table = counts_table(report.counts_by_rule, {code: rule.name for code, rule in RESULT_RULES.items()})
+        for part in filter(None, (table, findings_list(report.findings, total, listed_max), [verdict])):
+            lines += ["", *part]
     return "\n".join(lines) + "\n"

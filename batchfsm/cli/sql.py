@@ -48,14 +48,16 @@ def command(
     """
     Print the rules as one SQL query, for a log in a warehouse.
 
-    The query yields a row for each snapshot that breaches a rule: batch, time, place, highest severity, codes. It finds
-    what `audit` finds, up to and including the first H501 or H502 of severity error of each batch. After that it takes
-    the furthest status seen as the known one, for SQL cannot follow a server back. Under a dialect with a circle
-    (compatible: finalizing and cancelling) it agrees up to the first snapshot that goes along the circle.
+    The query returns a row for each snapshot that breaches a rule: batch, time, place, highest severity, codes. Run it
+    in the warehouse; this command connects to nothing.
 
-    Not judged: S002 and S006, which typed columns do not show. Of S005 a number column shows times out of range or with
-    a fraction. H508 compares `errors` as text. A field without a column says nothing, and the query names the rules
-    that fall silent.
+    The findings are those of `batchfsm audit` up to and including the first H501 or H502 of severity error of a batch.
+    After it, the query compares with the furthest status seen so far, so H findings of that batch may differ. With
+    --dialect compatible they may differ after the first step from cancelling to finalizing, or back.
+
+    Not checked: S002 and S006, because typed columns cannot show a violation; of S005 only times that are out of range
+    or have a fraction. H508 compares `errors` as text. A rule is not checked if its column is missing; a comment at the
+    top of the query names such rules.
     """
     changes = dict(map(_change, column))
     where = Table.of(table, engine, is_nested=request_counts == "nested", changes=changes)

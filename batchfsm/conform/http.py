@@ -58,6 +58,12 @@ def http_caller(base_url: str, key: str) -> Caller:
                 headers = {name.lower(): value for name, value in error.headers.items()}
                 return Answer(status=error.code, body=error.read(BODY_BYTES_MAX), headers=headers)
         except (OSError, HTTPException) as error:
-            raise UnreachableError(f"{request.method} {root}{request.path}: {error}") from error
+            raise UnreachableError(f"{request.method} {root}{request.path}: {_reason(error)}") from error
 
     return call
+
+
+def _reason(error: OSError | HTTPException) -> object:
+    """Return the reason of an error, without the number and the wrapper that urllib adds."""
+    reason = getattr(error, "reason", error)
+    return getattr(reason, "strerror", None) or reason

@@ -30,7 +30,9 @@ _VERDICTS: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 _EMPTY: Final = "The log holds no batch snapshots."
+_NOTHING_NEW: Final = "Nothing new: the state file has all of this log."
 _SHARES: Final = (0.1, 0.5, 0.9)
+_TO_MINUTES: Final = len("2025-10-09 08:53")  # Findings are counted in spans of a minute or more.
 
 
 def write_report(report: Report, path: str | PathLike[str], *, title: str = "Audit of batches") -> None:
@@ -77,7 +79,7 @@ def page(report: Report, *, title: str) -> str:
         script=_markup(script),
         script_digest=b64encode(sha256(script.encode()).digest()).decode(),
         report=report,
-        verdict_text=_VERDICTS[report.verdict] if report.snapshots else _EMPTY,
+        verdict_text=_verdict_text(report),
         rules=[_rule(code, report) for code in report.counts],
         total=sum(report.counts.values()),
         statistics=statistics,
@@ -94,6 +96,13 @@ def page(report: Report, *, title: str) -> str:
         clean=[_timeline(timeline, ()) for timeline in statistics.clean_examples] if statistics else [],
     )
     return found
+
+
+def _verdict_text(report: Report) -> str:
+    """Return the sentence below the verdict."""
+    if report.snapshots:
+        return _VERDICTS[report.verdict]
+    return _NOTHING_NEW if report.skipped and not report.places else _EMPTY
 
 
 def _message(finding: Finding) -> str:
@@ -124,8 +133,8 @@ def _rule(code: str, report: Report) -> dict[str, Any]:
         "count": report.counts[code],
         "description": rule.description,
         "remedy": rule.remedy,
-        "first": clock(min(spans)) if spans else "",
-        "last": clock(max(spans)) if spans else "",
+        "first": clock(min(spans))[:_TO_MINUTES] if spans else "",
+        "last": clock(max(spans))[:_TO_MINUTES] if spans else "",
     }
 
 

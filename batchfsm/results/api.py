@@ -39,7 +39,7 @@ def audit_results(
 
     Args:
         input: The input file: a path, its content, or an iterable of lines (see `ResultsSource`).
-        outputs: An output file, or a list or tuple of output files.
+        outputs: An output file, or a list or tuple of output files; a batch without a good answer has none: `()`.
         errors: An error file, or a list or tuple of error files.
         batch: The batch object, in any form that `parse` takes. None: unknown; R605 is not checked, and R601 is checked
             as for a batch that completed.
@@ -49,6 +49,7 @@ def audit_results(
 
     Raises:
         OSError: If a file cannot be read.
+        SourceError: If a file is an archive or a table.
         TypeError: If a source is of another type.
         SnapshotError: If the batch object is malformed.
         MissingExtraError: If a file is compressed with zstd, and no decompressor is installed.

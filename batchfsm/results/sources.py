@@ -13,7 +13,8 @@ from tempfile import TemporaryFile
 from typing import Any, BinaryIO, Final, cast
 from weakref import finalize
 
-from batchfsm.logs import CountingReader, decompressing_reader
+from batchfsm.errors import SourceError
+from batchfsm.logs import HEAD_BYTES, CountingReader, decompressing_reader, reject_foreign_format
 
 ResultsSource = str | PathLike[str] | bytes | Mapping[str, Any] | Iterable[str | bytes | Mapping[str, Any]]
 """JSON lines: a path (`-` for standard input; gzip and zstd are recognised), the content of a file as bytes or as text
@@ -23,6 +24,7 @@ LINE_BYTES_MAX: Final = 64 * 2**20
 """The longest line that is read; a longer one is malformed."""
 
 _CHUNK_BYTES: Final = 2**18
+_PARQUET: Final = b"PAR1"
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 NumberedLine = tuple[int, bytes | None]
@@ -67,6 +69,7 @@ class LineFile:
 
         Raises:
             OSError: If the file cannot be read.
+            SourceError: If the file is an archive or a table, not JSON lines.
             TruncatedStreamError: After the last whole line of a compressed file that ends early or is damaged.
             MissingExtraError: If it is zstd, and no decompressor is installed.
         """
@@ -92,8 +95,11 @@ class LineFile:
 
     def _split(self, binary: BinaryIO) -> Iterator[NumberedLine]:
         read = decompressing_reader(cast("BinaryIO", CountingReader(binary, self._count_bytes)))
-        number, line = 1, _LineBuffer()
+        number, line, is_head = 1, _LineBuffer(), True
         while chunk := read(_CHUNK_BYTES):
+            if is_head:
+                self._reject_foreign(chunk[:HEAD_BYTES])
+                is_head = False
             *ends, rest = chunk.split(b"\n")
             for end in ends:
                 line.add(end)
@@ -101,6 +107,14 @@ class LineFile:
                 number += 1
             line.add(rest)
         yield from line.take(number)
+
+    def _reject_foreign(self, head: bytes) -> None:
+        """Raise SourceError if the first bytes are those of another format."""
+        if head.removeprefix(_BYTE_ORDER_MARK).lstrip().startswith(b"{"):
+            return  # The text of a prompt may look like the header of a table.
+        if head.startswith(_PARQUET):
+            raise SourceError(f"{self.name}: a Parquet file: convert it to JSON lines first")
+        reject_foreign_format(head, self.name)
 
 
 class _LineBuffer:

@@ -80,7 +80,8 @@ def decode_problem(error: ValueError | RecursionError) -> str:
     if isinstance(error, UnicodeError):
         return f"not UTF-8 (byte {error.start + 1})" if isinstance(error, UnicodeDecodeError) else "not UTF-8"
     if isinstance(error, json.JSONDecodeError):
-        return f"not JSON: {error.msg} (column {error.colno})"
+        message = "text after a JSON value" if error.msg == "Extra data" else error.msg
+        return f"not JSON: {message} (column {error.colno})"
     if "digits" in str(error):
         return "an integer of more digits than Python reads"
     return f"not JSON to rely on: {error}"

@@ -4,7 +4,6 @@ import errno
 import io
 import json
 import os
-import pty
 import re
 import subprocess
 import sys
@@ -22,7 +21,7 @@ from batchfsm.cli import COMMANDS, app
 from batchfsm.cli.formats import STATUS
 from batchfsm.logs import INPUT_FORMATS
 from batchfsm.results import RESULT_RULES, result_example
-from support.commands import SELF, ran, run
+from support.commands import SELF, on_terminal, ran, run
 from support.dialects import DIALECTS
 from support.notation import CREATED, seen, snap
 from support.sdk_text import PRINTERS, WIRE
@@ -80,7 +79,7 @@ def test_exit_statuses_of_a_process(name, status, log):
 def test_nothing_to_judge(said):
     """Empty, blank and foreign input is undetermined, not consistent."""
     result = ran("audit", "-", said=said)
-    why = "1 of 1 place could not be read, or not in full" if said == "what\n" else "the log holds no batch to check"
+    why = "1 of 1 place could not be read, or not in full" if said == "what\n" else "the log is empty"
 
     assert (2, f"undetermined: 0 snapshots of 0 batches; {why}") == (result.exit_code, result.stdout.splitlines()[0])
 
@@ -379,10 +378,49 @@ def test_caps_are_told(log):
     assert "  1,234  P104  deadline-missing" in text
     assert 2 == sum(line.startswith("note P104 ") for line in text)
     assert "(the first 2 of 1,234 findings; all of them: --max-findings 1234)" in text
-    assert ["3 places could not be read, or not in full:", "  (the first 2; all of them: --max-findings 3)"] == [
-        text[-6],
-        text[-3],
+    assert [
+        "3 places could not be read, or not in full:",
+        "  -:1235: not JSON: Expecting value (column 1)",
+        "  -:1236: not JSON: Expecting value (column 1)",
+        "  (the first 2; all of them: --max-findings 3)",
+        "  (if such places are normal in this log: --allow-unreadable 3)",
+    ] == text[-7:-2]
+
+
+def test_the_hint_for_unreadable_places_has_its_reason(log):
+    """The option is named only if it would change the verdict."""
+    said = lines(seen("vpzc")) + "a\n"
+    for options in ([], ["--select", "T205"], ["--allow-unreadable", "1"]):
+        text = ran("audit", "-", *options, said=said).stdout
+        assert (not options) == ("--allow-unreadable 1)" in text)
+    assert "--allow-unreadable" not in ran("audit", "-", said="a\n").stdout
+    assert "--allow-unreadable" not in ran("audit", "-", said="[" + lines(LEFT[:1]) + ", 1").stdout
+
+
+def test_a_log_in_the_state_file_is_not_called_empty(log):
+    """A second audit of a file with the same state file checks nothing, and the verdict line gives the reason."""
+    ran("audit", "good.jsonl", "--state", "state.db")
+    result = ran("audit", "good.jsonl", "--state", "state.db")
+
+    assert (2, "undetermined: 0 snapshots of 0 batches; nothing new: the state file has all of this log\n") == (
+        result.exit_code,
+        result.stdout,
+    )
+    assert ["good.jsonl"] == json.loads(ran("audit", "good.jsonl", "--state", "state.db", "--format", "json").stdout)[
+        "skipped"
     ]
+
+
+def test_a_terminal_lists_the_first_finding_of_each_rule(log):
+    """An error after many notes is on the screen; the lines keep the order of the log."""
+    notes = [snap("vp", id=f"b{number}", expires_at=None) for number in range(31)]
+    (log / "many.jsonl").write_text(lines([*notes, *LEFT]))
+    shown = on_terminal("audit", "many.jsonl", NO_COLOR="1").split("\r\n")
+
+    assert ["note P104"] * 19 + ["error H502"] == [
+        line[:10].rstrip() for line in shown if line.startswith(("note ", "error "))
+    ]
+    assert "(20 of 32 findings, from as many rules as possible; all of them: --max-findings 32)" in shown
 
 
 def test_a_terminal_lists_twenty_findings_and_ends_with_the_verdict(log):
@@ -419,7 +457,11 @@ def test_audit_as_json(log):
     report = json.loads(result.stdout)
 
     assert 1 == result.exit_code
-    assert ["verdict", "snapshots", "batches", "unreadable_count", "unreadable", "counts", "findings"] == list(report)
+    assert [
+        "verdict", "snapshots", "batches", "places", "is_cut_off", "not_looked", "skipped", "unreadable_count",
+        "unreadable", "counts", "findings",
+    ] == list(report)  # fmt: skip
+    assert (9, False, [], []) == (report["places"], report["is_cut_off"], report["not_looked"], report["skipped"])
     assert ("inconsistent", 9, 1) == (report["verdict"], report["snapshots"], report["batches"])
     assert [{"source": "left.jsonl", "line": 4}, {"source": "left.jsonl", "line": 5}] == report["findings"][0]["where"]
 
@@ -715,31 +757,6 @@ def test_an_interrupt_of_a_dialects_file_passes(log):
 # ---------------------------------------------------------------- colours, encodings, pipes
 
 
-def on_terminal(*arguments, **changes):
-    """Run a command with a terminal as its standard output; return the text that it wrote there."""
-    master, terminal = pty.openpty()
-    environment = {name: value for name, value in os.environ.items() if name not in {"NO_COLOR", "FORCE_COLOR"}}
-    process = subprocess.Popen(
-        [*SELF, *map(str, arguments)],
-        stdout=terminal,
-        stderr=terminal,
-        env=environment | {"TERM": "xterm-256color"} | changes,
-    )
-    os.close(terminal)
-    written = b""
-    while True:
-        try:
-            piece = os.read(master, 4096)
-        except OSError:  # Linux raises this when the other end is closed.
-            break
-        if not piece:
-            break
-        written += piece
-    process.wait(60)
-    os.close(master)
-    return written.decode()
-
-
 def test_colours_on_a_terminal(log):
     """On a terminal the verdict and severities are coloured, and the text is the same."""
     written = on_terminal("audit", "left.jsonl")
@@ -958,6 +975,13 @@ def test_timeline_of_one_batch(log):
     result = ran("timeline", "two.jsonl", "--batch", ID)
 
     assert [ID] == re.findall(r"batch_\w+", result.stdout)
+
+
+def test_the_log_of_the_demo_can_be_audited(log):
+    """The file has the log that the demo audits, so the audit ends with the same verdict."""
+    last = ran("demo", "--log", "demo.jsonl").stdout.splitlines()[-1]
+
+    assert last == ran("audit", "demo.jsonl").stdout.splitlines()[-1]
 
 
 def test_demo():

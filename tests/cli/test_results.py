@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from batchfsm.cli import app
+from support.commands import on_terminal
 from support.notation import snap
 
 
@@ -68,8 +69,10 @@ def test_an_empty_input_is_undetermined(tmp_path):
 def test_the_remaining_requests_are_written(files, tmp_path, options, expected):
     requests, output, error = files
     remaining = tmp_path / "again.jsonl"
-    run(requests, "--output", output, "--error", error, "--remaining", remaining, *options)
+    result = run(requests, "--output", output, "--error", error, "--remaining", remaining, *options)
 
+    noun = "request" if len(expected) == 1 else "requests"
+    assert f"batchfsm: {len(expected)} {noun} in {remaining}\n" == result.stderr
     assert [request(name) for name in expected] == [json.loads(line) for line in remaining.read_text().splitlines()]
 
 
@@ -99,13 +102,76 @@ def test_standard_input(files):
     assert 1 == result.exit_code
 
 
-def test_twenty_findings_are_listed(tmp_path):
-    """The paragraph before the last one names the option for the others."""
+def test_a_pipe_lists_all_findings_and_a_terminal_twenty(tmp_path):
+    """The paragraph before the last one names the option for the others, as for `audit`."""
     requests = write(tmp_path / "in.jsonl", *(request(str(number)) for number in range(30)))
-    result = run(requests, "--output", write(tmp_path / "out.jsonl"))
+    output = write(tmp_path / "out.jsonl", good("1"))
+    capped = run(requests, "--output", output, "--max-findings", 3).stdout
 
-    assert 20 == result.stdout.count("error R601")
-    assert "(the first 20 of 30 findings; more: --format json)" in result.stdout
+    assert 29 == run(requests, "--output", output).stdout.count("error R601")
+    assert "(the first 3 of 29 findings; all of them: --max-findings 29)" in capped.splitlines()
+    shown = on_terminal("results", requests, "--output", output, NO_COLOR="1").split("\r\n")
+    assert 20 == sum(line.startswith("error R601") for line in shown)
+    assert "(the first 20 of 29 findings; all of them: --max-findings 29)" in shown
+
+
+def test_a_batch_may_have_an_error_file_only(files):
+    """If no request has a good answer, there is no output file; without any file the command stops."""
+    requests, _, error = files
+
+    assert "inconsistent: 3 requests, 0 answered, 1 failed, 2 unanswered" in run(requests, "--error", error).stdout
+    result = run(requests)
+    assert 2 == result.exit_code
+    assert "name the output files with --output, the error files with --error, or both" in result.stderr
+
+
+def test_a_file_given_twice_is_refused(files, tmp_path):
+    """Each answer would count as two. An empty device may stand for several files."""
+    requests, output, error = files
+    link = tmp_path / "link.jsonl"
+    link.symlink_to(output)
+    for arguments, expected in (
+        (("--output", output, output), f"batchfsm: {output} is given twice\n"),
+        (("--output", output, "--error", link), f"batchfsm: {link} is the same file as {output}\n"),
+        (("--output", requests), f"batchfsm: {requests} is given twice\n"),
+    ):
+        result = run(requests, *arguments)
+        assert (2, expected) == (result.exit_code, result.stderr)
+    assert 1 == run(requests, "--output", "/dev/null", "--error", "/dev/null", error).exit_code
+
+
+def test_a_file_of_several_batches_is_refused_by_name(files, tmp_path):
+    batch = write(tmp_path / "log.jsonl", snap("v"), snap("vp"))
+    result = run(files[0], "--output", files[1], "--batch", batch)
+
+    assert 2 == result.exit_code
+    assert result.stderr.startswith(f"batchfsm: {batch}: expected one batch object: not JSON: text after a JSON value")
+
+
+def test_a_prompt_about_a_table_is_no_table(files, tmp_path):
+    """A line of JSON whose text looks like the header of a table is read as usual."""
+    requests = write(
+        tmp_path / "prompts.jsonl", request("a") | {"body": {"input": "the columns are id, status, created_at"}}
+    )
+
+    assert 0 == run(requests, "--output", files[1]).exit_code
+
+
+@pytest.mark.parametrize(
+    "content, problem",
+    [
+        (b"PK\x03\x04 and more", "a zip archive: extract it"),
+        (b"PAR1 and more", "a Parquet file: convert it to JSON lines first"),
+    ],
+)
+def test_an_archive_or_table_is_refused(files, tmp_path, content, problem):
+    """Its lines are not answers that the server malformed."""
+    output = tmp_path / "out.bin"
+    output.write_bytes(content)
+    result = run(files[0], "--output", output)
+
+    assert 2 == result.exit_code
+    assert result.stderr.startswith(f"batchfsm: {output}: {problem}")
 
 
 def test_a_missing_file_is_one_line(files, tmp_path):

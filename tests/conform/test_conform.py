@@ -628,6 +628,12 @@ def test_a_call_returns_errors_as_answers():
             call(Request(method="GET", path="/batches"))
 
 
+def test_a_refused_connection_is_told_in_plain_words():
+    """The message has the reason of the operating system, without the wrapper and the number."""
+    with pytest.raises(UnreachableError, match=r"^GET http://127.0.0.1:1/v1/batches: Connection refused$"):
+        http_caller("http://127.0.0.1:1/v1", "sk-any")(Request(method="GET", path="/batches"))
+
+
 def test_a_wait_is_shown_at_a_terminal(monkeypatch):
     """Progress goes to standard error; control characters of the server are escaped."""
     monkeypatch.setattr(conform_cli, "sys", SimpleNamespace(stderr=SimpleNamespace(isatty=lambda: True)))

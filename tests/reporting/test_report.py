@@ -1,5 +1,6 @@
 """The HTML report of an audit: its sections, and logs with hostile content."""
 
+import json
 import re
 import sys
 from base64 import b64encode
@@ -197,6 +198,15 @@ def test_rules_have_one_order(whole):
     assert sorted(drawn, key=order.index) == drawn
 
 
+def test_a_log_in_the_state_file_is_not_called_empty(tmp_path):
+    """If the state file has all files of the log, the page gives that reason."""
+    log, state = tmp_path / "log.jsonl", tmp_path / "state.db"
+    log.write_text(json.dumps(snap("vp")) + "\n")
+    audit(log, state=state)
+
+    assert "Nothing new: the state file has all of this log." in paged(audit(log, state=state), tmp_path).text
+
+
 def test_each_rule_says_what_it_means(whole):
     """Each rule with findings has its exact count, its meaning and its remedy."""
     audited, shown = audit(whole_log()), unescape(whole.section("rules"))
@@ -204,7 +214,7 @@ def test_each_rule_says_what_it_means(whole):
 
     assert len(audited.counts) == shown.count('<th scope="row">')
     for code, count in audited.counts.items():
-        assert f'data-rule="{code}">{code}</a> {RULES[code].name}</th>' in shown
+        assert f'data-rule="{code}">{code}</a> <span>{RULES[code].name}</span></th>' in shown
         assert f'<td class="number">{count:,}</td>' in shown
         assert f"<dt>{code} {RULES[code].name}</dt><dd>{RULES[code].description} <em>{RULES[code].remedy}</em>" in shown
 
@@ -213,7 +223,9 @@ def test_severities_are_those_that_were_found(whole, tmp_path):
     """A rule has the severity of its findings in this log: a tolerated step is a warning, and dialects may differ."""
     azure = paged(audit([snap("vpzc", output_file_id=None)], dialect="azure"), tmp_path)
 
-    assert re.search(r'>H501</a> illegal-transition</th><td><span class="warning">', whole.section("rules"))
+    assert re.search(
+        r'>H501</a> <span>illegal-transition</span></th><td><span class="warning">', whole.section("rules")
+    )
     assert '<span class="note">note</span>' in azure.section("rules")
 
 

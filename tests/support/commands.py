@@ -1,6 +1,7 @@
 """Commands of `batchfsm`, run in this process or in a separate one."""
 
 import os
+import pty
 import subprocess
 import sys
 
@@ -30,3 +31,28 @@ def run(*arguments, said=None, **changes):
         timeout=60,
         check=False,
     )
+
+
+def on_terminal(*arguments, **changes):
+    """Run a command with a terminal as its standard output; return the text that it wrote there."""
+    master, terminal = pty.openpty()
+    environment = {name: value for name, value in os.environ.items() if name not in {"NO_COLOR", "FORCE_COLOR"}}
+    process = subprocess.Popen(
+        [*SELF, *map(str, arguments)],
+        stdout=terminal,
+        stderr=terminal,
+        env=environment | {"TERM": "xterm-256color"} | changes,
+    )
+    os.close(terminal)
+    written = b""
+    while True:
+        try:
+            piece = os.read(master, 4096)
+        except OSError:  # Linux raises this when the other end is closed.
+            break
+        if not piece:
+            break
+        written += piece
+    process.wait(60)
+    os.close(master)
+    return written.decode()
