@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import sys
 from types import ModuleType, SimpleNamespace
 
@@ -14,6 +15,7 @@ from batchfsm.sources import PROVIDERS, anthropic, bedrock, connect, gemini, mis
 from batchfsm.sources.provider_source import classify
 from batchfsm.watching import Fatal, Gone, Transient
 from support.other_providers import ANTHROPIC, BEDROCK, ENDED, GEMINI, MISTRAL
+from support.paths import ROOT
 
 
 class SDKError(Exception):
@@ -298,3 +300,49 @@ def test_a_missing_sdk_names_its_extra(provider, monkeypatch):
 def test_an_unknown_provider():
     with pytest.raises(UnknownNameError, match="no provider is called 'xai'"):
         connect("xai")
+
+
+# ---------------------------------------------------------------- the page
+
+PAGE = (ROOT / "docs" / "how-to" / "providers.md").read_text()
+BLOCKS = [block for block in re.findall(r"```text\n(.*?)```", PAGE, flags=re.DOTALL) if "batchfsm.watch(" in block]
+
+
+FILED = {"metadata": GEMINI["metadata"] | {"output": {"responsesFile": "files/1"}}}
+"""Gemini's batch with a file of results, whose end is not held back."""
+
+
+def ended_account(provider):
+    """Return the members of a provider's modules, whose batch has ended."""
+    if provider == "bedrock":
+        job = SimpleNamespace(get_model_invocation_job=lambda **_: BEDROCK)
+        return {"boto3": {"client": lambda _: job}}
+    if provider == "mistral":
+        done = MISTRAL | {"status": "SUCCESS", "completed_at": MISTRAL["created_at"] + 60}
+        done |= {"output_file": "f", "error_file": "e"}
+        jobs = SimpleNamespace(get=lambda **_: SimpleNamespace(model_dump=lambda **_: done))
+        client = SimpleNamespace(batch=SimpleNamespace(jobs=jobs))
+        return {"mistralai": {}, "mistralai.client": {"Mistral": lambda api_key: client}}
+    return MODULES[provider]
+
+
+@pytest.mark.parametrize("provider, end", [
+    ("anthropic", "ended"), ("gemini", "completed"), ("bedrock", "expired"), ("mistral", "completed"),
+])  # fmt: skip
+def test_the_example_of_each_sdk_runs(provider, end, monkeypatch, capsys):
+    """The block on the page, over a stand-in for its SDK, prints the statuses up to the end."""
+    modules = {}
+    for name, members in ended_account(provider).items():
+        modules[name] = ModuleType(name)
+        vars(modules[name]).update(members)
+        monkeypatch.setitem(sys.modules, name, modules[name])
+    if "google" in modules:
+        modules["google"].genai = modules["google.genai"]
+        vars(modules["google.genai"])["Client"] = lambda: SimpleNamespace(
+            _api_client=SimpleNamespace(request=lambda *_: SimpleNamespace(body=json.dumps(GEMINI | FILED))), aio=None
+        )
+    (block,) = [each for each in BLOCKS if f"sources.{provider}(" in each]
+
+    exec(compile(block, "providers.md", "exec"), {})  # noqa: S102  # Our own page.
+
+    assert end == capsys.readouterr().out.split()[-1]
