@@ -138,7 +138,7 @@ class BatchStore:
         outbox = self.outboxes.get(batch_id)
         if outbox is None and deliveries:
             outbox = Outbox()
-        is_waiting = outbox is not None and bool(outbox.queue or deliveries)
+        is_waiting = outbox is not None and bool(deliveries or outbox.queue)
         is_idle = outbox is None or outbox.current_run is None
         is_judged = self.fold.can_judge(parsed)
         verdict = verdict_of(findings, judged=is_judged) if findings or not is_judged else "consistent"

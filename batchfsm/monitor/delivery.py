@@ -42,11 +42,6 @@ class DeliveryRun:
     outbox: Outbox | None = None
     """The outbox that this run empties; None if another run does, or if it was empty."""
 
-    @property
-    def deliveries(self) -> deque[Delivery]:
-        """The queue of its outbox."""
-        return cast("Outbox", self.outbox).queue
-
     def add_failure(self, delivery: Delivery, error: Exception) -> Delivery:
         """Note on an error which hook raised it; return the delivery with one more failed call."""
         failed = attrs.evolve(delivery, retry=delivery.retry.after_failure(self.now))
@@ -55,9 +50,9 @@ class DeliveryRun:
             error.add_note(f"batchfsm: given up after {failed.retry.tries} tries")
         return failed
 
-    def hand_over(self, outer: RunQueue | None) -> bool:
-        """Append the run to the queue of the hook that observes, if there is one; return whether it was appended."""
-        if outer is None or not outer.append(self):
+    def hand_over(self, outer: RunQueue) -> bool:
+        """Append the run to the queue of the hook that observes; return False if the queue is closed."""
+        if not outer.append(self):
             return False
         # Its hooks run after it has been returned.
         self.observation = attrs.evolve(cast("Observation", self.observation), delivered=False)
@@ -78,11 +73,12 @@ class DeliveryRun:
             IllegalTransitionError: Under `on_illegal="raise"`; then `HookError` is its cause.
             HookError: If hooks raised.
         """
-        failed = hook_error(failures, self.observation)
-        if self.error is not None:
-            raise self.error from failed
-        if failed is not None:
-            raise failed
+        if failures or self.error is not None:
+            failed = hook_error(failures, self.observation)
+            if self.error is not None:
+                raise self.error from failed
+            if failed is not None:
+                raise failed
         return cast("Observation", self.observation)
 
 
@@ -94,6 +90,8 @@ class RunQueue:
     otherwise a chain of batches would end in `RecursionError`.
     """
 
+    __slots__ = ("_lock", "_outer", "_runs", "failures", "is_open", "store")
+
     def __init__(self, store: object, run: DeliveryRun) -> None:
         self.store = store
         self.failures: list[Exception] = []
@@ -104,17 +102,12 @@ class RunQueue:
         self._runs = deque([run])
         self._outer: tuple[RunQueue, ...] = ()
 
-    @property
-    def current(self) -> DeliveryRun | None:
-        """The run that is being delivered; None after the last, and then the queue is closed."""
-        with self._lock:
-            self.is_open = bool(self._runs)
-            return self._runs[0] if self._runs else None
-
-    def finish_current(self) -> None:
-        """Remove the current run."""
+    def next_run(self) -> DeliveryRun | None:
+        """Remove the current run, which has ended, and return the next one; after the last, close the queue."""
         with self._lock:
             self._runs.popleft()
+            self.is_open = bool(self._runs)
+            return self._runs[0] if self._runs else None
 
     def append(self, run: DeliveryRun) -> bool:
         """Append a run; return False, and append nothing, if the queue is closed."""

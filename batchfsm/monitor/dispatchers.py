@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from inspect import isawaitable
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar, cast
 
 from batchfsm.journal import FailureCounts, ForkHandler, call_around_fork
 from batchfsm.monitor.batch_store import BatchStore
-from batchfsm.monitor.delivery import DeliveryRun, RunQueue, enclosing_queue, hook_error
+from batchfsm.monitor.delivery import DeliveryRun, Outbox, RunQueue, enclosing_queue, hook_error
 from batchfsm.monitor.journaled_store import JournaledBatchStore
 from batchfsm.monitor.observation import Observation
 from batchfsm.wire import ParsedRow
@@ -32,7 +32,7 @@ class SyncDispatcher:
         failures: list[Exception] = []
         try:
             self._store.observe(run, parsed)
-            if run.outbox is not None and not run.hand_over(outer):
+            if run.outbox is not None and (outer is None or not run.hand_over(outer)):
                 failures = self._deliver(run)
         except BaseException:
             _withdraw(run, outer)
@@ -63,13 +63,15 @@ class SyncDispatcher:
     def _deliver(self, first: DeliveryRun) -> list[Exception]:
         """Deliver a run, then those that its hooks append; return the errors that hooks raised."""
         store, queue = self._store, RunQueue(self._store, first)
+        run: DeliveryRun | None = first
         try:
             with queue:
-                while (run := queue.current) is not None:
+                while run is not None:
+                    outbox = cast("Outbox", run.outbox)
                     # The store may replace the queue of an outbox: it is looked up each time.
-                    while run.deliveries or store.has_more(run):
+                    while outbox.queue or store.has_more(run):
                         # It stays in the outbox until it has returned: an interrupt does not lose it.
-                        delivery = run.deliveries[0]
+                        delivery = outbox.queue[0]
                         try:
                             delivery.hook.function(delivery.subject)
                         except Exception as error:  # noqa: BLE001  # Raised with the others once all hooks have run.
@@ -79,10 +81,10 @@ class SyncDispatcher:
                             write = store.settle(run, None)
                         if write is not None:
                             write()
-                    queue.finish_current()
+                    run = queue.next_run()
         except BaseException as error:
-            for run in queue.close(error):
-                store.release(run)
+            for unfinished in queue.close(error):
+                store.release(unfinished)
             raise
         return queue.failures
 
@@ -112,7 +114,7 @@ class AsyncDispatcher(ForkHandler):
         _ = parsed.snapshot
         try:
             await self._in_journal_thread(self._store.observe, run, parsed)
-            if run.outbox is not None and not run.hand_over(outer):
+            if run.outbox is not None and (outer is None or not run.hand_over(outer)):
                 failures = await self._deliver(run)
         except BaseException:
             _withdraw(run, outer)
@@ -146,12 +148,14 @@ class AsyncDispatcher(ForkHandler):
         """Deliver a run, then those that its hooks append; return the errors that hooks raised."""
         store, queue = self._store, RunQueue(self._store, first)
         has_more: Callable[[DeliveryRun], bool] = store.has_more
+        run: DeliveryRun | None = first
         try:
             with queue:
-                while (run := queue.current) is not None:
-                    while run.deliveries or (await self._in_journal_thread(has_more, run)) is True:
+                while run is not None:
+                    outbox = cast("Outbox", run.outbox)
+                    while outbox.queue or (await self._in_journal_thread(has_more, run)) is True:
                         # It stays in the outbox until it has returned: an interrupt does not lose it.
-                        delivery = run.deliveries[0]
+                        delivery = outbox.queue[0]
                         try:
                             answer = delivery.hook.function(delivery.subject)
                             if isawaitable(answer):
@@ -163,10 +167,10 @@ class AsyncDispatcher(ForkHandler):
                             write = store.settle(run, None)
                         if write is not None:
                             await self._in_journal_thread(write)
-                    queue.finish_current()
+                    run = queue.next_run()
         except BaseException as error:
-            for run in queue.close(error):
-                self._release(run)
+            for unfinished in queue.close(error):
+                self._release(unfinished)
             raise
         return queue.failures
 
