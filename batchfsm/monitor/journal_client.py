@@ -103,7 +103,7 @@ class JournalClient:
         """
         try:
             state = dump(after, observed_at=after.observed_at)
-            is_news = bool(transitions) or dump(after, observed_at=0) != dump(before, observed_at=0)
+            is_news = bool(transitions) or state != dump(before, observed_at=after.observed_at)
         except ValueError as error:
             raise self.error(f"{batch_id} cannot be written: {error}") from error
         expected = self._revisions.get(batch_id, 0)

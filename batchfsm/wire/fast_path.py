@@ -9,6 +9,7 @@ that `converter` would (tests/wire/test_wire.py compares the two), or leaves the
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import lru_cache
 from math import inf
 from operator import itemgetter
 from types import MappingProxyType, NoneType
@@ -48,6 +49,7 @@ _NO_COUNTS: Final = (None, None, None)
 _ATOMS: Final = frozenset({str, int, float, bool, NoneType})
 _PATTERNS_MAX: Final = 4096  # Healthy logs show a few dozen; a hostile one shall not grow the tables.
 _KEYS_MAX: Final = 64
+_TIME_TEXTS_MAX: Final = 4096  # The snapshots of a batch repeat its times.
 
 _counts_of: Final = itemgetter(*COUNT_FIELDS)
 _no_extra: Final[Mapping[str, object]] = MappingProxyType({})
@@ -186,6 +188,22 @@ class ParsedRow:
             )
         return snapshot
 
+    def detached(self) -> ParsedRow:
+        """Return a copy that shares nothing with the caller's object."""
+        usage, metadata = self._usage, self.metadata
+        return ParsedRow(
+            self.id, self.row, self.pattern, self.observed_at, self.errors,
+            None if metadata is None else MappingProxyType({**metadata}), self.chars,
+            None if usage is None else _frozen(usage), self._extra,
+        )  # fmt: skip
+
+    def at(self, observed_at: float | None) -> ParsedRow:
+        """Return the row of another observation of the same object."""
+        return ParsedRow(
+            self.id, self.row, self.pattern, observed_at, self.errors, self.metadata, self.chars, self._usage,
+            self._extra,
+        )  # fmt: skip
+
     def __reduce__(self) -> tuple[Callable[..., ParsedRow], tuple[Any, ...]]:
         """Pickle plain values, which are the same in another process; a pattern is not."""
         if self.pattern is None:
@@ -251,7 +269,9 @@ class FastPath:
         self._null_times = frozenset(dialect.null_time_values)
         self._null_counts = dialect.null_counts
         self._kinds = ("batch", None, "") if dialect.null_text else ("batch", None)
-        self._time, self._errors = time_hook(dialect), errors
+        self._errors = errors
+        self._time = time_hook(dialect)
+        self._time_of_text = lru_cache(_TIME_TEXTS_MAX)(lambda text: self._time(text, None))
 
     def parse(  # noqa: C901  # One more call for each object would be felt.
         self, wire: dict[Any, Any], observed_at: Any = None, known: Known | None = None
@@ -333,7 +353,8 @@ class FastPath:
         for index in _TIMES:
             if values[index] is None:
                 continue
-            values[index] = self._time(values[index], None)
+            value = values[index]
+            values[index] = self._time_of_text(value) if type(value) is str else self._time(value, None)
         for index in self._blanks:
             values[index] = None if values[index] == "" else values[index]
         return tuple(values)

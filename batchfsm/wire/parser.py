@@ -37,6 +37,7 @@ from batchfsm.wire.envelope import (
     unwrap_single,
 )
 from batchfsm.wire.fast_path import FastPath, Known, ParsedRow, known_fields
+from batchfsm.wire.row_cache import RowCache, content_of
 from batchfsm.wire.translation import Translator
 
 
@@ -89,6 +90,7 @@ class Reader:
         self._known = known_fields(dialect)
         self._translator = None if dialect.wire is None else Translator(dialect.wire, dialect.canonical_status)
         self._converter = converter(dialect)
+        self._rows = RowCache()
         self.parse_fast = FastPath(dialect, errors_hook(self._converter)).parse
         """Reads a bare mapping without the converter; None if it has to be read field by field."""
 
@@ -118,7 +120,9 @@ class Reader:
 
     def unwrap_single(self, found: object) -> tuple[object, object] | None:
         """Return a bare batch or the one in a usual envelope, as the function `unwrap_single` does."""
-        return unwrap_single(found) if self._translator is None else None
+        if self._translator is None:
+            return unwrap_single(found)
+        return (found, None) if type(found) is dict and self._translator.is_marked(found) else None
 
     def read(self, obj: object, observed_at: object = None) -> Snapshot:
         """
@@ -143,14 +147,29 @@ class Reader:
         Args:
             obj: As for `parse`; a row that was read before is returned as it is.
             observed_at: As for `read`.
-            known: As for `FastPath.parse`.
+            known: As for `FastPath.parse`; a monitor gives it, and a time in seconds.
             takes_lists: Whether an array or a page is accepted if it holds one batch.
         """
         if type(obj) is not dict:
             obj = decode(obj) if isinstance(obj, (str, bytes, bytearray)) else to_mapping(obj)
-        if type(obj) is dict and obj.get("object") == "batch":
-            return self.read_bare_row(obj, observed_at, known)
+        if type(obj) is dict:
+            if known is not None and self._translator is not None and self._translator.is_marked(obj):
+                return self._read_cached(obj, observed_at, known)
+            if obj.get("object") == "batch":
+                return self.read_bare_row(obj, observed_at, known)
         return self._read_opened(obj, observed_at, known, takes_lists=takes_lists)
+
+    def _read_cached(self, batch: dict[Any, Any], observed_at: object, known: Known) -> ParsedRow:
+        """Read an object of another provider for a monitor; an unchanged one is not translated again."""
+        seen = None if observed_at is None else parse_time(observed_at)
+        content = content_of(batch)
+        cached = None if content is None else self._rows.find(content, seen)
+        if cached is not None:
+            return cached
+        parsed = self.read_bare_row(batch, seen, known)
+        if content is not None:
+            self._rows.add(content, parsed)
+        return parsed
 
     def _read_opened(self, obj: object, observed_at: object, known: Known | None, *, takes_lists: bool) -> ParsedRow:
         """Read the one batch of an object, an envelope, an array or a page."""

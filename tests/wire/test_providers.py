@@ -180,7 +180,7 @@ def test_a_null_in_the_place_of_an_inner_object_is_left_out():
 
 def test_a_full_table_of_shapes_reads_all_the_same(monkeypatch):
     """An object that the table does not hold is taken apart anew."""
-    monkeypatch.setattr(translation, "_SHAPES_MAX", 0)
+    monkeypatch.setattr(translation, "_PLANS_MAX", 0)
     odd = ENDED | {"a_new_key": 1}
 
     assert parse(ENDED, dialect="anthropic") == parse(ENDED, dialect="anthropic")
