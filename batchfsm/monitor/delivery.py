@@ -73,12 +73,11 @@ class DeliveryRun:
             IllegalTransitionError: Under `on_illegal="raise"`; then `HookError` is its cause.
             HookError: If hooks raised.
         """
-        if failures or self.error is not None:
-            failed = hook_error(failures, self.observation)
-            if self.error is not None:
-                raise self.error from failed
-            if failed is not None:
-                raise failed
+        failed = hook_error(failures, self.observation)
+        if self.error is not None:
+            raise self.error from failed
+        if failed is not None:
+            raise failed
         return cast("Observation", self.observation)
 
 

@@ -9,4 +9,5 @@ def test_a_closed_queue_takes_no_run():
     queue.close(KeyboardInterrupt())
 
     assert not queue.append(DeliveryRun("batch_2", None))
+    assert not DeliveryRun("batch_2", None).hand_over(queue)
     assert ["batch_1"] == [run.batch_id for run in queue.close(KeyboardInterrupt())]

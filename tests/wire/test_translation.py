@@ -127,3 +127,11 @@ def test_a_translation_equals_the_reading_path_by_path(name, data):
         assert {key: type(value) for key, value in expected.items()} == {
             key: type(value) for key, value in ({"errors": None} | actual).items()
         }
+
+
+def test_a_field_whose_spellings_are_all_null_is_null():
+    found = copy.deepcopy(OBJECTS["gemini"]) | {"end_time": None}
+    found["metadata"]["endTime"] = None
+    dialect = PROVIDERS["gemini"]
+
+    assert Translator(dialect.wire, dialect.canonical_status).translate(found)["ended_at"] is None
