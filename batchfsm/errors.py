@@ -18,6 +18,8 @@ BatchfsmError
 ```
 
 A misbehaving server is no error: its faults are returned as a `Finding` each.
+
+`__module__` of the public errors is `batchfsm`, so that a traceback shows the name to catch.
 """
 
 from __future__ import annotations
@@ -29,6 +31,8 @@ from typing import Any
 
 class BatchfsmError(Exception):
     """The base class of all errors of this library."""
+
+    __module__ = "batchfsm"
 
 
 class DefinitionError(BatchfsmError, ValueError):
@@ -78,6 +82,8 @@ class UnknownNameError(BatchfsmError, ValueError):
 class SnapshotError(BatchfsmError, ValueError):
     """An object is not a batch, or some of its fields are invalid."""
 
+    __module__ = "batchfsm"
+
     problems: tuple[tuple[str, str], ...]
     """`($.path, problem)`, one for each invalid field."""
 
@@ -93,6 +99,8 @@ class SnapshotError(BatchfsmError, ValueError):
 class SourceError(BatchfsmError, OSError):
     """A log cannot be opened, or the disk has no room to sort it."""
 
+    __module__ = "batchfsm"
+
 
 class JournalError(BatchfsmError):
     """
@@ -100,6 +108,8 @@ class JournalError(BatchfsmError):
 
     Raised by `observe`, it means that the snapshot is either not stored at all or stored whole: observe it again.
     """
+
+    __module__ = "batchfsm"
 
     journal: str
     """The journal: a path, or an address without its password."""
@@ -140,6 +150,8 @@ class StateError(BatchfsmError):
 
 class MissingExtraError(BatchfsmError, ImportError):
     """An optional package is needed and not installed."""
+
+    __module__ = "batchfsm"
 
     what: str
     """The feature that needs it."""

@@ -17,13 +17,12 @@ if TYPE_CHECKING:  # Only for the signatures: see above.
     from batchfsm.testing import FakeBatchAPI, Server, VirtualClock
 
 _MARKER = "batch_scenario"
+_PARAMETERS = "text, dialect='openai', respond=None"
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marker."""
-    config.addinivalue_line(
-        "markers", f"{_MARKER}(text, dialect='openai', respond=None): the scenario of the batches of `batch_api`"
-    )
+    config.addinivalue_line("markers", f"{_MARKER}({_PARAMETERS}): the scenario of the batches of `batch_api`")
 
 
 @pytest.fixture
@@ -39,6 +38,8 @@ def batch_api(request: pytest.FixtureRequest, batch_clock: VirtualClock) -> Fake
     marker = request.node.get_closest_marker(_MARKER)
     if marker is None:
         return testing.FakeBatchAPI(clock=batch_clock)  # type: ignore[no-any-return]
+    if len(marker.args) != 1 or marker.kwargs.keys() - {"dialect", "respond"}:
+        pytest.fail(f"the marker is {_MARKER}({_PARAMETERS}): one text, such as 'cancel at 1h'", pytrace=False)
     return _api_of_marker(testing, *marker.args, clock=batch_clock, **marker.kwargs)  # type: ignore[no-any-return]
 
 

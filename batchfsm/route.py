@@ -38,7 +38,7 @@ class Transition:
     target: str
     """The status entered."""
 
-    event: str | None
+    event: str | None = attrs.field(repr=False)
     """The event, a bare verb; None across a gap."""
 
     at: int | None
@@ -47,13 +47,13 @@ class Transition:
     evidence: TransitionEvidence
     """How the transition is known."""
 
-    terminal: bool
+    terminal: bool = attrs.field(repr=False)
     """True if the batch never leaves the target."""
 
-    observed_at: float | None = None
+    observed_at: float | None = attrs.field(default=None, repr=False)
     """The time of the snapshot that proves it; Unix seconds."""
 
-    snapshot: Snapshot | None = None
+    snapshot: Snapshot | None = attrs.field(default=None, repr=False)
     """The snapshot that proves it; None in `monitor[id].transitions`, which keep none."""
 
     __hash__ = None  # type: ignore[assignment]  # They hold a snapshot: use `key`, which is made for it.

@@ -121,7 +121,7 @@ class BatchErrorEntry:
 
 
 # Not keyword-only: keywords would cost the reader half a microsecond of every observation.
-@attrs.frozen
+@attrs.frozen(repr=False)
 class Snapshot:
     """
     One observation of one batch; build it with `parse`, or by keywords.
@@ -207,6 +207,12 @@ class Snapshot:
     """Unknown keys, and under `status` the wire's word where an alias was read; a read-only view."""
 
     __hash__ = None  # type: ignore[assignment]  # Mappings inside: snapshots compare by value and have no hash.
+
+    def __repr__(self) -> str:
+        """Show the fields that are set."""
+        values = ((field.name, getattr(self, field.name), field.default) for field in attrs.fields(Snapshot))
+        shown = ", ".join(f"{name}={_to_plain(value)!r}" for name, value, default in values if value != default)
+        return f"Snapshot({shown})"
 
     @property
     def is_named(self) -> bool:

@@ -306,8 +306,18 @@ def _table(head, rows):
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines) + "\n"
 
 
+def reset_modules():
+    """Give public errors the module that defines them: Sphinx reads the docstrings of their attributes there."""
+    for room in (batchfsm, batchfsm.testing):
+        for name in room.__all__:
+            kind = getattr(room, name)
+            if isinstance(kind, type) and kind.__module__ == room.__name__ and "__init__" in vars(kind):
+                kind.__module__ = kind.__init__.__module__
+
+
 def setup(app):
     """Register what this file adds."""
+    reset_modules()
     app.connect("source-read", generate)
     app.connect("doctree-read", link_terms)
     app.connect("doctree-read", set_dashes)

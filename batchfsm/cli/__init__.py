@@ -15,6 +15,7 @@ from typing import Any, Final
 import click
 
 from batchfsm.cli.failures import handle_errors
+from batchfsm.cli.usage import NamedGroup
 
 COMMANDS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -34,7 +35,7 @@ COMMANDS: Final[Mapping[str, str]] = MappingProxyType(
 """The commands in the order of the help, each with its line there."""
 
 
-class CommandGroup(click.Group):
+class CommandGroup(NamedGroup):
     """Loads the module of a command when the command is called: the help of all needs none of them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click passes it.
@@ -53,6 +54,11 @@ class CommandGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the options before the command."""
+        with handle_errors():
+            return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; an error that stops it is one line on standard error and exit status 2."""
         with handle_errors():
@@ -63,6 +69,7 @@ class CommandGroup(click.Group):
 
 
 @click.group(
+    "batchfsm",
     cls=CommandGroup,
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},

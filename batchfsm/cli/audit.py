@@ -25,8 +25,9 @@ from batchfsm.auditing import (
 )
 from batchfsm.auditing import suffix as check_suffix
 from batchfsm.cli.formats import FORMATS, STATUS, TERMINAL_FINDINGS_MAX, text, write_findings
-from batchfsm.cli.options import SPAN, DialectChoice, dialect_options
+from batchfsm.cli.options import SPAN, DialectChoice, complete_file, dialect_options
 from batchfsm.cli.output import refuse_overwriting, write, write_coloured
+from batchfsm.cli.usage import NumberType
 from batchfsm.escapes import printable
 from batchfsm.logs import INPUT_FORMATS, resolve_source
 from batchfsm.rules import SKEW_S
@@ -55,7 +56,7 @@ def _findings_file(_ctx: click.Context, _param: click.Parameter, path: Path | No
 
 
 @click.command("audit")
-@click.argument("path", nargs=-1, required=True, metavar="PATH...")
+@click.argument("path", nargs=-1, required=True, shell_complete=complete_file, metavar="PATH...")
 @dialect_options("openai by default; auto recognises the provider of each object")
 @click.option("--select", metavar="RULES", help="Rules to report, by code, beginning of code, or name: T,H501.")
 @click.option("--ignore", metavar="RULES", help="Rules not to report: P104,stale-read.")
@@ -68,7 +69,7 @@ def _findings_file(_ctx: click.Context, _param: click.Parameter, path: Path | No
     help=f"Form of the logs: {', '.join(INPUT_FORMATS)}; auto detects it.",
 )
 @click.option(
-    "--max-findings", type=click.IntRange(min=0), metavar="N",
+    "--max-findings", type=NumberType(0), metavar="N",
     help=f"List at most N findings; {FINDINGS_MAX} by default, {TERMINAL_FINDINGS_MAX} on a terminal.",
 )  # fmt: skip
 @click.option(

@@ -11,6 +11,7 @@ from io import TextIOWrapper
 
 import click
 
+from batchfsm.cli.usage import usage_message
 from batchfsm.errors import BatchfsmError
 from batchfsm.escapes import printable
 
@@ -33,6 +34,11 @@ def handle_errors() -> Iterator[None]:
         raise click.exceptions.Exit(2) from None
     except KeyboardInterrupt:
         raise click.exceptions.Exit(128 + signal.SIGINT) from None
+    except click.exceptions.NoArgsIsHelpError:
+        raise
+    except click.UsageError as error:
+        click.echo(f"batchfsm: {printable(usage_message(error))}", err=True)
+        raise click.exceptions.Exit(2) from None
     except (BatchfsmError, OSError) as error:
         click.echo(f"batchfsm: {printable(_message(error))}", err=True)
         raise click.exceptions.Exit(2) from None

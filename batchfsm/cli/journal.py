@@ -10,8 +10,9 @@ from typing import Any, Final, TypeVar
 
 import click
 
-from batchfsm.cli.options import SPAN
+from batchfsm.cli.options import SPAN, complete_file
 from batchfsm.cli.output import write
+from batchfsm.cli.usage import NamedGroup
 from batchfsm.escapes import printable
 from batchfsm.journal import PendingDelivery, open_journal
 
@@ -20,7 +21,7 @@ _FunctionT = TypeVar("_FunctionT", bound=Callable[..., Any])
 _JSON: Final = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 
 
-@click.group("journal", no_args_is_help=True)
+@click.group("journal", cls=NamedGroup, no_args_is_help=True)
 def command() -> None:
     """
     List a journal's batches and hooks, and retry dead hooks.
@@ -33,7 +34,7 @@ def _subcommand(name: str) -> Callable[[_FunctionT], click.Command]:
     """Return a decorator that adds a command with the argument JOURNAL."""
 
     def decorated(function: _FunctionT) -> click.Command:
-        return command.command(name)(click.argument("journal")(function))
+        return command.command(name)(click.argument("journal", shell_complete=complete_file)(function))
 
     return decorated
 

@@ -10,11 +10,12 @@ from typing import Any, Final, TypeVar
 
 import attrs
 import click
+from click.shell_completion import CompletionItem
 
 from batchfsm.cli.failures import StopError
 from batchfsm.dialects import AUTO, DIALECTS, Dialect, get_dialect
 from batchfsm.errors import BatchfsmError
-from batchfsm.lifecycle import Lifecycle
+from batchfsm.lifecycle import OPENAI, Lifecycle
 from batchfsm.spans import parse_span
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -103,6 +104,16 @@ def dialect_options(default_help: str = "openai by default") -> Callable[[_Funct
 
 def _complete_dialect(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
     return [name for name in DIALECTS if name.startswith(incomplete)]
+
+
+def complete_file(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Leave the names of files to the shell."""
+    return [CompletionItem(incomplete, type="file")]
+
+
+def complete_status(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Return the statuses of OpenAI's lifecycle that begin so."""
+    return [status for status in OPENAI.statuses if status.startswith(incomplete)]
 
 
 def names_in_file(path: str) -> dict[str, Any]:

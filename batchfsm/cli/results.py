@@ -13,7 +13,7 @@ from batchfsm.atomic_file import open_atomic
 from batchfsm.auditing import Progress
 from batchfsm.cli.failures import StopError
 from batchfsm.cli.formats import STATUS, TERMINAL_FINDINGS_MAX, counts_table, findings_list, plural
-from batchfsm.cli.options import DialectChoice, dialect_options
+from batchfsm.cli.options import DialectChoice, complete_file, dialect_options
 from batchfsm.cli.output import refuse_overwriting, refuse_repeated, write_coloured
 from batchfsm.cli.progress import ProgressBar
 from batchfsm.errors import SnapshotError
@@ -44,9 +44,14 @@ def _repeated(args: list[str]) -> Iterator[str]:
 
 
 @click.command("results", cls=_ListOptions)
-@click.argument("input", metavar="INPUT")
-@click.option("--output", "outputs", multiple=True, metavar="OUT...", help="Output files of the batch.")
-@click.option("--error", "errors", multiple=True, metavar="ERR...", help="Error files of the batch.")
+@click.argument("input", shell_complete=complete_file, metavar="INPUT")
+@click.option(
+    "--output", "outputs", multiple=True, shell_complete=complete_file, metavar="OUT...",
+    help="Output files of the batch.",
+)  # fmt: skip
+@click.option(
+    "--error", "errors", multiple=True, shell_complete=complete_file, metavar="ERR...", help="Error files of the batch."
+)
 @click.option(
     "--batch", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="FILE",
     help="The batch object as JSON: its counts are compared, and its status tells whether answers may be missing.",

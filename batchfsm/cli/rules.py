@@ -15,8 +15,13 @@ from batchfsm.rules import RULES, match_rules
 _CATALOG: Final[Mapping[str, ExplainedRule]] = {**RULES, **RESULT_RULES}
 
 
+def _complete_rule(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    words = [*_CATALOG, *(rule.name for rule in _CATALOG.values())]
+    return [word for word in words if word.startswith(incomplete)]
+
+
 @click.command("rules")
-@click.argument("rule", required=False)
+@click.argument("rule", required=False, shell_complete=_complete_rule)
 def command(*, rule: str | None) -> None:
     """
     Explain the rules: meaning, evidence, example, remedy.

@@ -10,8 +10,9 @@ from typing import Any
 import click
 
 from batchfsm.cli.failures import StopError
-from batchfsm.cli.options import DialectChoice, dialect_options, names_in_file
-from batchfsm.testing import FakeBatchAPI, Scenario, SpeedClock, VirtualClock
+from batchfsm.cli.options import DialectChoice, complete_file, dialect_options, names_in_file
+from batchfsm.cli.usage import NumberType
+from batchfsm.testing import FakeBatchAPI, Scenario, Server, SpeedClock, VirtualClock
 from batchfsm.testing.scenario_parser import HAPPY
 
 
@@ -19,16 +20,16 @@ from batchfsm.testing.scenario_parser import HAPPY
 @click.option("--scenario", metavar="TEXT", default=HAPPY, help=f"Course of every batch; by default {HAPPY!r}.")
 @dialect_options()
 @click.option(
-    "--speed", type=click.FloatRange(min=0), metavar="X", default=1.0,
+    "--speed", type=NumberType(0.0), metavar="X", default=1.0,
     help="Seconds that pass in a real second; 1 by default. 0: time moves only by POST /batchfsm/advance.",
 )  # fmt: skip
 @click.option("--host", metavar="H", default="127.0.0.1", help="Address to listen on; 127.0.0.1 by default.")
 @click.option(
-    "--port", type=click.IntRange(0, 65535), metavar="P", default=8000,
+    "--port", type=NumberType(0, 65535), metavar="P", default=8000,
     help="Port to listen on; 8000 by default. 0: any free one.",
 )  # fmt: skip
 @click.option(
-    "--respond", metavar="FILE.py:NAME",
+    "--respond", shell_complete=complete_file, metavar="FILE.py:NAME",
     help="A function that returns the answer to a request's body; by default each endpoint has one of its own.",
 )  # fmt: skip
 def command(*, scenario: str, dialect: DialectChoice, speed: float, host: str, port: int, respond: str | None) -> None:
@@ -41,7 +42,7 @@ def command(*, scenario: str, dialect: DialectChoice, speed: float, host: str, p
     function = None if respond is None else _function(respond)
     api = FakeBatchAPI(Scenario(scenario, dialect=dialect.load()), clock=clock, respond=function)
     try:
-        with api.serve(host=host, port=port) as server:
+        with _serve(api, host, port) as server:
             click.echo(f"OPENAI_BASE_URL={server.base_url}")
             with suppress(KeyboardInterrupt):
                 Event().wait()
@@ -50,6 +51,14 @@ def command(*, scenario: str, dialect: DialectChoice, speed: float, host: str, p
         first = group.exceptions[0]
         times = len(group.exceptions)
         raise StopError(f"{respond} raised {times} times, first {type(first).__name__}: {first}") from None
+
+
+def _serve(api: FakeBatchAPI, host: str, port: int) -> Server:
+    """Start the server; StopError if it cannot listen there."""
+    try:
+        return api.serve(host=host, port=port)
+    except OSError as error:
+        raise StopError(f"cannot listen on {host}:{port}: {error.strerror}; --port 0 takes any free port") from error
 
 
 def _function(respond: str) -> Callable[..., Any]:

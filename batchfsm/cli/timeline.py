@@ -11,7 +11,7 @@ from typing import Final
 import click
 
 from batchfsm.cli.failures import StopError
-from batchfsm.cli.options import DialectChoice, dialect_options
+from batchfsm.cli.options import DialectChoice, complete_file, dialect_options
 from batchfsm.cli.outcome import outcome_lines
 from batchfsm.cli.output import refuse_overwriting, write
 from batchfsm.diagram import dot
@@ -26,7 +26,7 @@ _LEGEND = "times are UTC; * not observed: a timestamp, or the only possible path
 
 
 @click.command("timeline")
-@click.argument("path", nargs=-1, required=True, metavar="PATH...")
+@click.argument("path", nargs=-1, required=True, shell_complete=complete_file, metavar="PATH...")
 @click.option("--batch", metavar="ID", help="Draw this batch only.")
 @dialect_options()
 @click.option(

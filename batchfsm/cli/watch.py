@@ -15,7 +15,7 @@ import click
 from batchfsm import sources
 from batchfsm.cli.exec_hook import KEY, ExecHook
 from batchfsm.cli.failures import StopError
-from batchfsm.cli.options import SPAN, DialectChoice, dialect_options
+from batchfsm.cli.options import SPAN, DialectChoice, complete_file, complete_status, dialect_options
 from batchfsm.cli.output import refuse_overwriting
 from batchfsm.cli.watch_output import TextOutput, output_for
 from batchfsm.cli.watch_summary import WatchSummary
@@ -37,13 +37,16 @@ COMPLETED, SOME_FAILED, STILL_OPEN = 0, 1, 3
 @click.option("--all", "watches_all", is_flag=True, help="Watch every open batch, and new ones, until none is open.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line, for machines.")
 @click.option("--log", type=click.Path(path_type=Path), metavar="F", help="Append every snapshot to a file, for audit.")
-@click.option("--on", metavar="STATUS", multiple=True, help="Run --exec on entering this status; may be repeated.")
+@click.option(
+    "--on", metavar="STATUS", multiple=True, shell_complete=complete_status,
+    help="Run --exec on entering this status; may be repeated.",
+)  # fmt: skip
 @click.option("--exec", "command_line", metavar="CMD", help="Command that gets each transition as JSON on its stdin.")
 @click.option(
     "--exec-env", metavar="NAME", multiple=True, help=f"Let --exec have a variable that it does not get: {KEY}."
 )
 @click.option(
-    "--journal", metavar="J",
+    "--journal", shell_complete=complete_file, metavar="J",
     help="Lose nothing over restarts: a SQLite file, or postgresql://... Without ids, watch the batches open in it.",
 )  # fmt: skip
 @click.option(
@@ -117,7 +120,7 @@ def command(
                     on_event=view.handle, on_error=view.handle_error, clock=time.time, sleep=time.sleep,
                 )  # fmt: skip
         except ValueError as error:
-            raise StopError(str(error)) from None
+            raise StopError(str(error).replace("stalled_after_s", "--stalled-after")) from None
         with _terminable(), output.running():
             status, reason = _follow(transitions, once=once)
             view.finish()

@@ -68,6 +68,9 @@ class SQLJournal(ForkHandler):
         self._numbers = count(1)
         self._lock = Lock()
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
+
     @abstractmethod
     def _run(self, transaction: Callable[[Execute], AnswerT], *, writes: bool = True) -> AnswerT:
         """

@@ -67,6 +67,12 @@ class BaseMonitor(Generic[DispatcherT]):
             memory if journal is None else JournaledBatchStore(memory, JournalClient(journal, self._hooks, self._graph))
         )
         self._dispatcher: DispatcherT = dispatcher(self._store)
+        self._journal = journal
+
+    def __repr__(self) -> str:
+        """Show the dialect, and the number of batches in memory or the journal, which is not read."""
+        content = f"batches: {self._store.count()}" if self._journal is None else f"journal: {self._journal!r}"
+        return f"<{type(self).__name__} {self.dialect.name}, {content}>"
 
     def on(
         self, *statuses: str, source: str | None = None, target: str | None = None, name: str | None = None

@@ -14,7 +14,7 @@ from batchfsm.route import Transition
 from batchfsm.snapshot import Snapshot, fast_constructor
 
 
-@attrs.frozen
+@attrs.frozen(repr=False)
 class Observation:
     """The transitions and findings of one snapshot."""
 
@@ -30,6 +30,12 @@ class Observation:
     delivered: bool = True
     """False if the batch was busy, or a hook observed it: then the hooks of this snapshot are called after the present
     ones, by the `observe` that is calling those."""
+
+    def __repr__(self) -> str:
+        """Show the statuses entered, the rules breached and the verdict."""
+        parts = [" > ".join(each.target for each in self.transitions) or "no transition"]
+        parts += [f"{each.rule} {each.name}" for each in self.findings]
+        return f"<Observation {self.verdict}: {', '.join(parts)}{'' if self.delivered else ', not delivered'}>"
 
 
 make_observation: Final[Callable[..., Observation]] = fast_constructor(Observation)
@@ -48,19 +54,21 @@ class TrackedBatch:
     terminal: bool
     """True if the batch has ended: it needs no more polls."""
 
-    snapshot: Snapshot | None
+    snapshot: Snapshot | None = attrs.field(repr=False)
     """The last live snapshot, without `extra`, `errors`, `usage`, `metadata` and `bad`. None for a
     batch that `keep_ended` has reduced."""
 
     verdict: Verdict
     """The verdict on all snapshots so far."""
 
-    transitions: tuple[Transition, ...]
+    transitions: tuple[Transition, ...] = attrs.field(repr=False)
     """The transitions emitted, in order; without snapshots, which are not stored."""
 
 
 class IllegalTransitionError(BatchfsmError):
     """An observed status that no walk leads to, under `on_illegal="raise"`."""
+
+    __module__ = "batchfsm"
 
     batch_id: str
     """The id of the batch."""
@@ -88,6 +96,8 @@ class IllegalTransitionError(BatchfsmError):
 
 class HookError(BatchfsmError, ExceptionGroup[Exception]):
     """The errors of hooks that raised. All other hooks have run; those that raised stay pending."""
+
+    __module__ = "batchfsm"
 
     observation: Observation | None
     """The observation of the snapshot; None from `redeliver`."""

@@ -74,6 +74,9 @@ class FakeBatchAPI:
         self._calls: deque[Call] = deque(maxlen=CALLS_MAX)
         self._numbers = count(1)
 
+    def __repr__(self) -> str:
+        return f"<FakeBatchAPI at {self.clock.now():.0f}, requests: {len(self._calls)}>"
+
     @property
     def calls(self) -> tuple[Call, ...]:
         """The requests received, in order."""

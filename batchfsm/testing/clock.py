@@ -35,6 +35,9 @@ class VirtualClock:
         self._now = float(begins_at)
         self._lock = Lock()
 
+    def __repr__(self) -> str:
+        return f"VirtualClock({self._now!r})"
+
     def now(self) -> float:
         """Return the time; Unix seconds."""
         return self._now

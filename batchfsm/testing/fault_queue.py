@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from math import inf
 from threading import Lock
+from typing import get_args
 
 import attrs
 
@@ -68,6 +69,8 @@ class FaultQueue:
         if name not in FAULTS:
             raise UnknownNameError("fault", name, FAULTS)
         fault = FAULTS[name]
+        if options.on is not None and not any(each.startswith(options.on) for each in get_args(Operation)):
+            raise UnknownNameError("request", options.on, get_args(Operation))
         if times is not None and times < 1:
             raise ValueError(f"a fault meets at least one request: {times}")
         requests_left = times or (1 if lasts_s is None and not fault.lasts else inf)

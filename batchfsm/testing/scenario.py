@@ -82,7 +82,7 @@ class Scenario:
     text: str
     """The text."""
 
-    dialect: Dialect
+    dialect: Dialect = attrs.field(repr=lambda dialect: repr(dialect.name))
     """The dialect of its batches."""
 
     script: Script = attrs.field(repr=False)

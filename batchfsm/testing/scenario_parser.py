@@ -16,13 +16,16 @@ from batchfsm.testing.timeline import FAILURE
 HAPPY: Final = "validating 5s > in_progress 2h 97+3/100 > finalizing 10m > completed"
 """The default scenario."""
 
-_STAY: Final = re.compile(r"([a-z_]+)(?: ((?:\d{1,9}[smhd])+))?(?: (\d{1,9})\+(\d{1,9})/(\d{1,9}))?", re.ASCII)
-_FAIL: Final = re.compile(r"fail(?: at ((?:\d{1,9}[smhd])+))?(?: line (\d{1,9}))?(?: ([a-z_]+))?", re.ASCII)
-_CANCEL: Final = re.compile(r"cancel at ((?:\d{1,9}[smhd])+)(?: for ((?:\d{1,9}[smhd])+))?", re.ASCII)
+_SPAN: Final = r"((?:\d{1,9}[smhd])+|\d{1,9})"
+_STAY: Final = re.compile(rf"([a-z_]+)(?: {_SPAN})?(?: (\d{{1,9}})\+(\d{{1,9}})/(\d{{1,9}}))?", re.ASCII)
+_FAIL: Final = re.compile(rf"fail(?: at {_SPAN})?(?: line (\d{{1,9}}))?(?: ([a-z_]+))?", re.ASCII)
+_CANCEL: Final = re.compile(rf"cancel at {_SPAN}(?: for {_SPAN})?", re.ASCII)
 
 
 class ScenarioError(BatchfsmError, ValueError):
     """Raised for an invalid scenario; the message says where it is invalid, and what would be valid."""
+
+    __module__ = "batchfsm.testing"
 
 
 @attrs.frozen
@@ -95,7 +98,8 @@ def _stay(part: str, text: str) -> StatusStay:
     found = _STAY.fullmatch(part)
     if found is None:
         raise ScenarioError(
-            f"scenario {text!r}: cannot read {part!r}; write a status, a span and counts: in_progress 2h 97+3/100"
+            f"scenario {text!r}: cannot read {part!r}; write a status, a span and counts, as in_progress 2h 97+3/100, "
+            "or expire, fail at 15m, cancel at 1h"
         )
     status, span, *numbers = found.groups()
     counts = None if numbers[0] is None else (int(numbers[0]), int(numbers[1]), int(numbers[2]))

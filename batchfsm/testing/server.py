@@ -37,6 +37,9 @@ class Server:
         self._thread = Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         self._thread.start()
 
+    def __repr__(self) -> str:
+        return f"<Server {self.base_url}>"
+
     @property
     def port(self) -> int:
         """The port that it listens on."""

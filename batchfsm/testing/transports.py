@@ -81,4 +81,6 @@ def _imported(name: str) -> Any:
     try:
         return import_module(name)
     except ImportError:
-        raise ModuleNotFoundError(f"FakeBatchAPI needs the package {name} for this client", name=name) from None
+        raise ModuleNotFoundError(
+            f"this client of FakeBatchAPI needs the package {name}: pip install {name}", name=name
+        ) from None

@@ -218,9 +218,17 @@ def _prepare(
 def _check_ids(ids: Sequence[Any]) -> None:
     for batch_id in ids:
         if not isinstance(batch_id, str):
-            raise TypeError(f"an id is text, not {batch_id!r}")
+            raise TypeError(f"an id is text, not {_hint_for_id(batch_id)}")
         if not batch_id.strip():
             raise ValueError("an id is empty")
+
+
+def _hint_for_id(value: object) -> str:
+    """Return the type of a value that is no id, and how to pass the ids in it, if it has some."""
+    kind = type(value).__name__
+    if isinstance(value, list | tuple | set):
+        return f"a {kind}: pass the ids one by one, watch(client, *ids)"
+    return f"{kind}: pass its id" if hasattr(value, "id") else kind
 
 
 def _check_seconds(name: str, value: float | None, *, is_optional: bool) -> None:
@@ -235,7 +243,10 @@ def _check_statuses(schedule: Schedule, monitor: Monitor | AsyncMonitor) -> None
     if isinstance(bounds, Mapping):
         for status in bounds:
             if status not in lifecycle.statuses or status in lifecycle.terminal:
-                raise ValueError(f"stalled_after_s names {status!r}, which is no open status of {monitor.dialect.name}")
+                known = ", ".join(each for each in lifecycle.statuses if each not in lifecycle.terminal)
+                raise ValueError(
+                    f"stalled_after_s names {status!r}, which is no open status of {monitor.dialect.name}: {known}"
+                )
 
 
 def _fetcher(name: str, client: Any, source: Any, clock: Callable[[], float], *, is_async_wanted: bool) -> Any:

@@ -15,6 +15,8 @@ _NAMED_MAX: Final = 5
 class WatchError(BatchfsmError):
     """A batch cannot be watched: the server does not have it, or refuses the request."""
 
+    __module__ = "batchfsm"
+
     batch_id: str | None
     """The batch's id; None if the server refused to list batches."""
 
@@ -37,6 +39,8 @@ class WatchError(BatchfsmError):
 
 class WatchTimeoutError(BatchfsmError, TimeoutError):
     """The time of the watch is up, and some batches are still open."""
+
+    __module__ = "batchfsm"
 
     timeout_s: float
     """The time that the watch was given; seconds."""

@@ -13,6 +13,7 @@ from importlib.metadata import entry_points
 import attrs
 import click
 import pytest
+from click.shell_completion import BashComplete
 from click.testing import CliRunner
 
 from batchfsm import DIALECTS as ALL_DIALECTS
@@ -136,29 +137,104 @@ def test_what_stops_a_command_is_one_line(arguments, said, log):
 
 
 @pytest.mark.parametrize(
-    "arguments",
+    "arguments, said",
     [
-        ["audit"],
-        ["audit", "good.jsonl", "--format", "xml"],
-        ["audit", "good.jsonl", "--max-findings", "-1"],
-        ["audit", "good.jsonl", "--max-findings", "many"],
-        ["audit", "good.jsonl", "--skew", "-1"],
-        ["audit", "good.jsonl", "--skew", "nan"],
-        ["audit", "good.jsonl", "--verbose"],
-        ["audit", "good.jsonl", "--allow-unreadable", "many"],
-        ["diagram", "--format", "svgz"],
-        ["timeline"],
-        ["frobnicate"],
-        [],
+        (["audit"], "PATH... is missing (see batchfsm audit --help)"),
+        (
+            ["audit", "good.jsonl", "--format", "xml"],
+            "--format: 'xml' is not one of 'text', 'json', 'jsonl', 'github' (see batchfsm audit --help)",
+        ),
+        (
+            ["audit", "good.jsonl", "--max-findings", "-1"],
+            "--max-findings: '-1' is not a whole number of at least 0 (see batchfsm audit --help)",
+        ),
+        (
+            ["audit", "good.jsonl", "--max-findings", "many"],
+            "--max-findings: 'many' is not a whole number of at least 0 (see batchfsm audit --help)",
+        ),
+        (
+            ["audit", "good.jsonl", "--skew", "-1"],
+            "--skew: '-1' is no span of time; write 90, 90s, 5m, 1h30m or 2d (see batchfsm audit --help)",
+        ),
+        (
+            ["audit", "good.jsonl", "--skew", "nan"],
+            "--skew: 'nan' is no span of time; write 90, 90s, 5m, 1h30m or 2d (see batchfsm audit --help)",
+        ),
+        (["audit", "good.jsonl", "--verbose"], "no option is called --verbose (see batchfsm audit --help)"),
+        (
+            ["audit", "good.jsonl", "--formt", "json"],
+            "no option is called --formt; the nearest is --format (see batchfsm audit --help)",
+        ),
+        (["audit", "good.jsonl", "--skew"], "option '--skew' requires an argument"),
+        (["--verbose"], "no option is called --verbose; the nearest is --version (see batchfsm --help)"),
+        (["demo", "more"], "got unexpected extra argument (more) (see batchfsm demo --help)"),
+        (
+            ["serve", "--port", "99999"],
+            "--port: '99999' is not a whole number from 0 to 65535 (see batchfsm serve --help)",
+        ),
+        (["serve", "--speed", "nan"], "--speed: 'nan' is not a number of at least 0 (see batchfsm serve --help)"),
+        (
+            ["diagram", "--format", "svgz"],
+            "--format: 'svgz' is not one of 'mermaid', 'text', 'table', 'dot', 'svg', 'png' (see batchfsm diagram --help)",
+        ),
+        (["timeline"], "PATH... is missing (see batchfsm timeline --help)"),
+        (["frobnicate"], f"no command is called 'frobnicate'; known: {', '.join(COMMANDS)}"),
+        (["wach"], f"no command is called 'wach'; the nearest is watch; known: {', '.join(COMMANDS)}"),
+        (
+            ["journal", "opn"],
+            "no command is called 'opn'; the nearest is open; known: dead, drop, open, pending, prune, retry",
+        ),
+        (["journal", "prune", "j.db"], "--ended-before is missing (see batchfsm journal prune --help)"),
     ],
 )
-def test_wrong_usage(arguments, log):
-    """The message has the expected usage, and the exit status is 2."""
+def test_wrong_usage(arguments, said, log):
+    """The message is one line that names the option, the problem and the help; the exit status is 2."""
     result = ran(*arguments)
 
-    assert 2 == result.exit_code
-    assert "Usage: " in result.output
-    assert "Traceback" not in result.output
+    assert (2, "", f"batchfsm: {said}\n") == (result.exit_code, result.stdout, result.stderr)
+
+
+def test_a_wrong_allowance_is_refused(log):
+    """The share of unreadable places is a number or a percentage."""
+    result = ran("audit", "good.jsonl", "--allow-unreadable", "many")
+
+    assert (2, "") == (result.exit_code, result.stdout)
+    assert result.stderr.startswith("batchfsm: --allow-unreadable: ")
+
+
+@pytest.mark.parametrize("arguments", [[], ["journal"]])
+def test_without_a_command_the_help_is_printed(arguments):
+    """The help of the group goes to standard error, and the exit status is 2."""
+    result = ran(*arguments)
+
+    assert (2, "") == (result.exit_code, result.stdout)
+    assert result.stderr.startswith("Usage: batchfsm")
+
+
+@pytest.mark.parametrize(
+    "line, completed",
+    [
+        ("wa", "plain,watch"),
+        ("nope x", ""),
+        ("audit go", "file,go"),
+        ("timeline go", "file,go"),
+        ("results in", "file,in"),
+        ("results in --output o", "file,o"),
+        ("journal open b", "file,b"),
+        ("watch --journal b", "file,b"),
+        ("serve --respond my", "file,my"),
+        ("watch --on canc", "plain,cancelling\nplain,cancelled"),
+        ("rules H50", "\n".join(f"plain,{code}" for code in RULES if code.startswith("H50"))),
+        ("rules stale", "plain,stale-read"),
+    ],
+)
+def test_a_shell_completes_values(line, completed, monkeypatch):
+    """Files, statuses and rules are completed in bash, whichever command takes them."""
+    words = ["batchfsm", *line.split()]
+    monkeypatch.setenv("COMP_WORDS", "\n".join(words))
+    monkeypatch.setenv("COMP_CWORD", str(len(words) - 1))
+
+    assert completed == BashComplete(app, {}, "batchfsm", "_BATCHFSM_COMPLETE").complete().strip()
 
 
 def test_no_traceback_in_a_process(log):
@@ -220,7 +296,13 @@ def test_the_help_loads_no_command():
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     loaded = {name for name in json.loads(result.stdout.splitlines()[-1]) if name.startswith("batchfsm.")}
 
-    assert {"batchfsm.cli", "batchfsm.cli.failures", "batchfsm.errors", "batchfsm.escapes"} == loaded
+    assert {
+        "batchfsm.cli",
+        "batchfsm.cli.failures",
+        "batchfsm.cli.usage",
+        "batchfsm.errors",
+        "batchfsm.escapes",
+    } == loaded
 
 
 def test_the_audit_of_a_log_loads_no_other_command(log):

@@ -168,3 +168,13 @@ def test_what_is_no_function_is_refused(monkeypatch, functions, respond, problem
     result = ran(monkeypatch, "--respond", respond.format(path=functions), meanwhile=pytest.fail)
 
     assert (2, f"batchfsm: {problem.format(path=functions)}\n") == (result.exit_code, result.stderr)
+
+
+def test_a_port_in_use_is_named():
+    """The message has the address, and the option that takes another one."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        port = taken.getsockname()[1]
+        result = CliRunner().invoke(app, ["serve", "--port", str(port)])
+
+    said = f"batchfsm: cannot listen on 127.0.0.1:{port}: Address already in use; --port 0 takes any free port\n"
+    assert (2, said) == (result.exit_code, result.stderr)

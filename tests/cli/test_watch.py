@@ -105,7 +105,10 @@ def test_what_is_still_open_is_3(clock, arguments, naps):
             ["batch_1", "--stalled-after", "1h", "--stalled-after", "cancelling=1h"],
             "--stalled-after takes one span for all statuses, or one for each status that is named; not both",
         ),
-        (["batch_1", "--stalled-after", "gone=1h"], "gone"),
+        (
+            ["batch_1", "--stalled-after", "gone=1h"],
+            "--stalled-after names 'gone', which is no open status of openai: ",
+        ),
         (["batch_1", "--base-url", "example.com"], "--base-url begins with http:// or https://"),
         (["batch_1", "--log", "no/such/directory"], "no/such/directory: No such file or directory"),
     ],

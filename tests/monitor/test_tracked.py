@@ -1,14 +1,19 @@
 """The batches that a monitor tracks: their ids, those still open, and the bound on those that have ended."""
 
+import pickle
 import sys
+from operator import attrgetter
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchfsm import AsyncMonitor, Monitor, SQLiteJournal, TrackedBatch, Transition
+import batchfsm
+import batchfsm.testing
+from batchfsm import AsyncMonitor, Monitor, Observation, Snapshot, SQLiteJournal, TrackedBatch, Transition
 from support.notation import seen, snap
 
 ENDS = ("vpzc", "vpze", "vf", "vpgx")
@@ -237,3 +242,48 @@ def test_reduced_batches_take_less_than_half_of_the_memory():
         whole.observe(row)
 
     assert 2 * sizes(limited) < sizes(whole)
+
+
+def test_a_monitor_and_its_results_are_short_when_printed(tmp_path):
+    """The reprs fit a line of a terminal: no snapshot inside a transition, and no field that is not set."""
+    monitor = Monitor()
+    first, late = monitor.observe(snap("v")), monitor.observe(snap("vpzc"))
+    stale = monitor.observe(snap("v"))
+
+    assert "<Observation consistent: validating>" == repr(first)
+    assert "<Observation consistent: in_progress > finalizing > completed>" == repr(late)
+    assert "<Observation consistent: no transition, H507 stale-read>" == repr(stale)
+    assert "<Observation consistent: no transition, not delivered>" == repr(
+        Observation((), (), "consistent", delivered=False)
+    )
+    assert "<Monitor openai, batches: 1>" == repr(monitor)
+    assert "TrackedBatch(id='batch_1', status='completed', terminal=True, verdict='consistent')" == repr(
+        monitor["batch_1"]
+    )
+    assert (
+        f"Transition(batch_id='batch_1', source=None, target='validating', at={first.transitions[0].at}, "
+        "evidence='observed')"
+    ) == repr(first.transitions[0])
+    with SQLiteJournal(tmp_path / "j.db") as journal:
+        assert f"<AsyncMonitor openai, journal: <SQLiteJournal {tmp_path / 'j.db'}>>" == repr(
+            AsyncMonitor(journal=journal)
+        )
+
+
+def test_a_snapshot_shows_the_fields_that_are_set():
+    """Its repr leaves out fields with their default value, and shows mappings as dicts."""
+    shown = repr(Snapshot(id="batch_1", status="validating", metadata=MappingProxyType({"team": ("a",)})))
+
+    assert "Snapshot(id='batch_1', status='validating', metadata={'team': ['a']})" == shown
+
+
+@pytest.mark.parametrize(
+    "name",
+    [name for name in (*batchfsm.__all__, "testing.ScenarioError") if name.endswith("Error")],
+)
+def test_a_traceback_shows_the_name_to_catch(name):
+    """An error is shown by its public name, and is found by it: a worker process can send it back."""
+    error = attrgetter(name)(batchfsm)
+
+    assert f"batchfsm.{name}" == f"{error.__module__}.{error.__qualname__}"
+    assert error is pickle.loads(pickle.dumps(error))  # noqa: S301

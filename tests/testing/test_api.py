@@ -120,7 +120,7 @@ def test_an_unknown_batch_is_a_key_error_without_a_request():
 
 def test_a_scenario_is_checked_before_anything_begins():
     """The error is raised at the start, not when the first batch is created."""
-    with pytest.raises(ScenarioError, match="cannot read 'nonsense 5'"):
+    with pytest.raises(ScenarioError, match="openai has no status 'nonsense'"):
         FakeBatchAPI("nonsense 5")
 
 
@@ -611,3 +611,13 @@ def test_a_thousand_batches_by_eight_threads():
         before["created_at"] == after["created_at"] for seen in made.values() for before, after in pairwise(seen)
     )
     assert "consistent" == audit([batch for seen in made.values() for batch in seen]).verdict
+
+
+def test_the_parts_of_the_kit_are_short_when_printed():
+    """The API shows its time and its requests, the clock its time, the server its address."""
+    api = FakeBatchAPI()
+
+    assert "<FakeBatchAPI at 1760000000, requests: 0>" == repr(api)
+    assert "VirtualClock(1760000000.0)" == repr(api.clock)
+    with api.serve() as server:
+        assert f"<Server {server.base_url}>" == repr(server)

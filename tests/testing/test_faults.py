@@ -293,3 +293,12 @@ def test_a_fault_that_is_none_is_refused(api):
         api.inject("flood")
     with pytest.raises(ValueError, match="a fault meets at least one request: 0"):
         api.inject("rate_limit", times=0)
+
+
+@pytest.mark.parametrize("on", ["batch.retrieve", "batches.get", "retrieve"])
+def test_a_request_that_no_client_sends_is_refused(on):
+    """A fault for it would never apply."""
+    known = "batches.create, batches.list, batches.retrieve, batches.cancel"
+
+    with pytest.raises(UnknownNameError, match=f"no request is called '{on}'; known: .*{known}"):
+        FakeBatchAPI().inject("html", on=on)

@@ -40,6 +40,29 @@ class TestOfAServer:
         assert ("openai", dict) == (batch_api._endpoints.plan.dialect.name, batch_api._endpoints.respond)
 
 
+@pytest.mark.parametrize("marker", ["()", "('expire', 3)", "('expire', dialct='ogx')"])
+def test_a_wrong_marker_says_what_it_takes(marker, tmp_path):
+    """The error names the marker's parameters, and no function of the plugin."""
+    test = tmp_path / "test_marked.py"
+    test.write_text(f"import pytest\n@pytest.mark.batch_scenario{marker}\ndef test_it(batch_api): pass\n")
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "--noconftest",
+        "-c",
+        "/dev/null",
+        str(test),
+    ]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    said = "the marker is batch_scenario(text, dialect='openai', respond=None): one text, such as 'cancel at 1h'"
+    assert (1, True, False) == (ran.returncode, said in ran.stdout, "_api_of_marker" in ran.stdout)
+
+
 def test_where_it_is_unused_it_loads_nothing_but_pytest():
     """Every pytest run in the environment imports the plugin."""
     script = """

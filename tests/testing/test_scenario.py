@@ -145,8 +145,10 @@ def test_a_scenario_follows_the_table_of_its_dialect(dialect, text, expected):
 @pytest.mark.parametrize(
     "text, problem",
     [
-        ("", "cannot read ''; write a status, a span and counts: in_progress 2h 97+3/100"),
-        ("validating > in progress", "cannot read 'in progress'; write a status, a span and counts: in_progress 2h 97+3/100"),
+        ("", "cannot read ''; write a status, a span and counts, as in_progress 2h 97+3/100, or expire,"),
+        ("validating > in progress", "cannot read 'in progress'; write a status, a span and counts, as in_progress 2h 97+3/100, or"),
+        ("cancel at 1x", "cannot read 'cancel at 1x'; write a status, a span and counts, as in_progress 2h 97+3/100, "
+         "or expire, fail at 15m, cancel at 1h"),
         ("validating > paused", "openai has no status 'paused'; it has validating, in_progress, finalizing, completed,"),
         ("in_progress > finalizing", "a batch begins in validating, not in in_progress"),
         ("validating > completed", "completed cannot follow validating; what can: in_progress, failed, cancelling, expired"),
@@ -177,6 +179,24 @@ def test_a_dialect_that_cannot_expire_says_so():
     """OGX has no status `expired`."""
     with pytest.raises(ScenarioError, match="ogx has no status 'finalizing'"):
         Scenario("validating > in_progress > expire", dialect="ogx")
+
+
+@pytest.mark.parametrize(
+    "text, same",
+    [
+        ("validating 5 > in_progress 90 3+1/4 > finalizing > completed", "validating 5s > in_progress 90s 3+1/4 > finalizing > completed"),
+        ("cancel at 3600 for 600", "cancel at 1h for 10m"),
+        ("fail at 900", "fail at 15m"),
+    ],
+)  # fmt: skip
+def test_a_span_without_a_unit_is_in_seconds(text, same):
+    """A scenario reads the spans that the command line reads."""
+    assert Scenario(same).script == Scenario(text).script
+
+
+def test_a_scenario_is_shown_by_its_text():
+    """Its repr names the dialect and leaves out the table of the dialect."""
+    assert "Scenario(text='cancel at 1h', dialect='openai')" == repr(Scenario("cancel at 1h"))
 
 
 # ---------------------------------------------------------------- lives

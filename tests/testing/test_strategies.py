@@ -177,8 +177,16 @@ def test_public_names_are_what_the_room_has():
             "testing.timelines",
             "the strategy timelines needs more packages: pip install 'batchfsm[testing]' (in a clone: pip install '.[testing]')",
         ),
-        ("openai", "testing.FakeBatchAPI().client()", "FakeBatchAPI needs the package openai for this client"),
-        ("httpx", "testing.FakeBatchAPI().httpx_transport()", "FakeBatchAPI needs the package httpx for this client"),
+        (
+            "openai",
+            "testing.FakeBatchAPI().client()",
+            "this client of FakeBatchAPI needs the package openai: pip install openai",
+        ),
+        (
+            "httpx",
+            "testing.FakeBatchAPI().httpx_transport()",
+            "this client of FakeBatchAPI needs the package httpx: pip install httpx",
+        ),
     ],
 )
 def test_what_is_not_installed_is_named(missing, use, said):

@@ -207,8 +207,14 @@ def test_each_status_has_its_bound(path, bounds, after_s):
         (0, "stalled_after_s is a positive number, not 0"),
         ("1h", "stalled_after_s is a positive number, not '1h'"),
         ({"cancelling": -1}, "stalled_after_s of cancelling is a positive number, not -1"),
-        ({"canceling": 1}, "stalled_after_s names 'canceling', which is no open status of openai"),
-        ({"completed": 1}, "stalled_after_s names 'completed', which is no open status of openai"),
+        (
+            {"canceling": 1},
+            "stalled_after_s names 'canceling', which is no open status of openai: validating, in_progress, finalizing, cancelling",
+        ),
+        (
+            {"completed": 1},
+            "stalled_after_s names 'completed', which is no open status of openai: validating, in_progress, finalizing, cancelling",
+        ),
     ],
 )
 def test_wrong_bounds_are_refused(bounds, problem):
