@@ -46,13 +46,14 @@ class NumberType(click.ParamType):  # type: ignore[type-arg]  # Generic since cl
 
 def usage_message(error: click.UsageError) -> str:
     """Return a usage error as one line: the option or argument, the problem, and where to read more."""
-    text = error.format_message()
     if isinstance(error, click.NoSuchOption):
         near = f"; the nearest is {error.possibilities[0]}" if error.possibilities else ""
         text = f"no option is called {error.option_name}{near}"
     elif isinstance(error, click.BadParameter) and error.param is not None:
         name = error.param.get_error_hint(error.ctx).replace("'", "")
-        missing = isinstance(error, click.MissingParameter)
-        text = f"{name} is missing" if missing else f"{name}: {error.message.rstrip('.')}"
+        text = f"{name} is missing" if isinstance(error, click.MissingParameter) else f"{name}: {error.message}"
+    else:
+        sentence = error.format_message()
+        text = sentence[:1].lower() + sentence[1:]
     where = "" if error.ctx is None else f" (see {error.ctx.command_path} --help)"
-    return f"{text[:1].lower()}{text[1:].rstrip('.')}{where}" if text[1:2].islower() else f"{text.rstrip('.')}{where}"
+    return text.rstrip(".") + where

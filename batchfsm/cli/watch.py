@@ -91,6 +91,9 @@ def command(
 
     The key is taken from OPENAI_API_KEY; with --provider, from where its SDK takes it.
 
+    A terminal shows for each batch: requests done of all, failed requests, time since its creation, rate, deadline in
+    UTC (! if the batch is too slow for it), and time since the last answer of the server.
+
     Exit status: 0 all completed; 1 some ended otherwise, were gone or refused, a command failed or is dead, or, with
     --fail-on-errors, requests failed; 2 wrong use; 3 the time limit was reached, or some are still open after --once;
     130, 143 stopped by a signal.
