@@ -1,5 +1,5 @@
 """
-Install the real batch servers for the tests of `conform`: `python tests/support/servers/install.py`.
+Install the real batch servers for the tests of `conform` and of sources: `python tests/support/servers/install.py`.
 
 Each has an environment of its own in the directory that `BATCHFSM_SERVERS` names. The script uses uv if it is
 installed, else pip, which takes ten times as long.
@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-SERVERS = {"aibrix==0.8.0": "python3.11", "ogx==1.5.0": "python3.12"}
+SERVERS = {"aibrix==0.8.0": "python3.11", "llmock==0.2.2": "python3.11", "ogx==1.5.0": "python3.12"}
 """Each server, and the interpreter that it was released for."""
 
 INSTALL_S_MAX = 900
