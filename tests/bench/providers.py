@@ -25,7 +25,7 @@ sys.path.insert(0, str(HERE.parents[1]))
 
 from batchfsm import DIALECTS, Monitor, Report, audit  # noqa: E402
 from bench.observe import COMPLETED, life  # noqa: E402  # A script finds its neighbours so.
-from support.other_providers import OBJECTS  # noqa: E402
+from support.other_providers import ANTHROPIC, OBJECTS  # noqa: E402
 
 BATCHES: Final = 500
 ROUNDS: Final = 9
@@ -34,6 +34,7 @@ PEER: Final = "openai"
 RUNNING: Final[dict[str, dict[str, Any]]] = {
     "anthropic": {
         "processing_status": "in_progress",
+        "request_counts": ANTHROPIC["request_counts"],
         "cancel_initiated_at": None,
         "ended_at": None,
         "results_url": None,
