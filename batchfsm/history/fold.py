@@ -24,6 +24,7 @@ from batchfsm.machine import shared_machine
 from batchfsm.route import Router, RouteStep, Transition, router
 from batchfsm.rules import (
     ONCE_PER_STATUS,
+    RULES,
     SKEW_S,
     RuleEngine,
     engine_for,
@@ -31,6 +32,7 @@ from batchfsm.rules import (
     join_names,
     metadata_violations,
 )
+from batchfsm.rules.kinds import Immutable, is_observed_after_end
 from batchfsm.snapshot import BatchErrorEntry, Snapshot, SnapshotRow, to_row
 from batchfsm.topology import Move, topology
 from batchfsm.wire import ParsedRow, short_repr
@@ -39,6 +41,10 @@ OnIllegalMove = Literal["adopt", "hold"]
 """The effect of an illegal move on the known status: it follows the server, or it stays."""
 
 _REGULAR_MOVES: Final = frozenset({"same", "legal", None})
+_KEPT_S: Final = {
+    name: rule.kind.kept_s for rule in RULES.values() if isinstance(rule.kind, Immutable) for name in rule.kind.fields
+}
+"""How long after the end each immutable field is kept; seconds. None: for ever."""
 _ILLEGAL_MOVES: Final = frozenset({"illegal", "exit_from_final"})
 
 
@@ -94,7 +100,7 @@ class Fold:
         is_regular = is_monotonic_successor and move in _REGULAR_MOVES and not ended
         changes = [] if is_regular and place is None else record.changes(row, snapshot.bad)
         errors = record.errors if "errors" in snapshot.bad else _digest(snapshot.errors)
-        findings = _without_repeats(record, snapshot, self._rule_engine.check(snapshot))
+        findings = _without_repeats(record, snapshot, self._rule_engine.check(snapshot), is_stale=move == "stale")
         if place is not None:
             findings = [_with_places(found, (place,)) for found in findings]
         if not is_regular:
@@ -245,7 +251,7 @@ class Fold:
                     f"{_move_text(record, snapshot)}; {record.status} is final",
                 )
             )
-        changed = _breaches_by_rule(changes)
+        changed = _breaches_by_rule(self._without_expired_files(snapshot, changes))
         breaches += [changed["H503"]] if "H503" in changed else []
         if move != "stale" and move not in _ILLEGAL_MOVES:
             # After an illegal move, H504-H506 are not reported: they would repeat the same fault.
@@ -254,12 +260,21 @@ class Fold:
             if not lost and move == "same" and record.status in self._graph.terminal:
                 breaches += _changes_after_end(record, snapshot, changes, errors)
         if move == "stale":
-            sentence = f"was seen {snapshot.status} after {record.status}: an earlier view that came late"
-            breaches.append(("H507", self._status_pair(record, snapshot), sentence))
+            breaches.append(_stale_read(record, snapshot, self._status_pair(record, snapshot), changes))
         for code, fields, sentence in breaches:
             severity_max = severity if code == "H501" else None
             if (found := self._rule_engine.finding(code, snapshot, fields, sentence, severity_max)) is not None:
                 yield found if place is None else _with_places(found, (*_known_place(record, found), place))
+
+    def _without_expired_files(self, snapshot: Snapshot, changes: list[FieldChange]) -> list[FieldChange]:
+        """Return the changes without values that became null after they were kept long enough, as files are."""
+        return [
+            change
+            for change in changes
+            if change.value is not None
+            or (kept_s := _KEPT_S.get(change.name)) is None
+            or not is_observed_after_end(snapshot, self._graph.lifecycle, kept_s)
+        ]
 
     def _status_pair(self, record: BatchRecord, snapshot: Snapshot) -> dict[str, object]:
         return {"known_status": record.status, "status": snapshot.status}
@@ -273,11 +288,19 @@ class Fold:
         return f"{_move_text(record, snapshot)}; {why}, {exits}"
 
 
-def _without_repeats(record: BatchRecord, snapshot: Snapshot, findings: list[Finding]) -> list[Finding]:
-    """Remove findings of rules that are reported once for each status, if the batch had them in this status before."""
+def _without_repeats(
+    record: BatchRecord, snapshot: Snapshot, findings: list[Finding], *, is_stale: bool
+) -> list[Finding]:
+    """
+    Return the findings without those that the batch had in this status before, if they are told once for each.
+
+    On a stale row none of those is told: the batch has left the status, so it is neither overdue nor stuck in it.
+    """
     once = {(found.rule, snapshot.status) for found in findings if found.rule in ONCE_PER_STATUS}
     if not once:
         return findings
+    if is_stale:
+        return [found for found in findings if found.rule not in ONCE_PER_STATUS]
     repeated = record.reported & once
     record.reported |= once
     return [found for found in findings if (found.rule, snapshot.status) not in repeated]
@@ -289,6 +312,22 @@ def _combined_verdict(verdict: Verdict, findings: list[Finding], *, judged: bool
         return verdict
     after = verdict_of(findings, judged=judged)
     return verdict if after == "undetermined" else after
+
+
+def _stale_read(
+    record: BatchRecord, snapshot: Snapshot, fields: dict[str, object], changes: list[FieldChange]
+) -> tuple[str, dict[str, object], str]:
+    """Return the breach of H507, with the reasons that the row leaves open."""
+    seen = f"was seen {snapshot.status} after {record.status}"
+    born = next((change for change in changes if change.name == "created_at" and change.first is not None), None)
+    if born is not None and born.value != born.first:
+        given = f"with created_at {short_repr(born.value)} instead of {short_repr(born.first)}"
+        reason = "no earlier view of it, but a server that was reset, or used the id again"
+        return "H507", {**fields, born.name: born.value}, f"{seen}, {given}: {reason}"
+    seen_at, last_at = snapshot.observed_at, record.observed_at
+    is_late = seen_at is not None and last_at is not None and seen_at < last_at
+    reset = "" if is_late else ", or a server that was reset to an earlier state"
+    return "H507", fields, f"{seen}: an earlier view that came late{reset}"
 
 
 def _move_text(record: BatchRecord, snapshot: Snapshot) -> str:

@@ -34,6 +34,10 @@ _JSON_HEAD: Final = re.compile(r"\{\s*+\"(?!\w*+\" ?=>)")
 _NO_OBJECT: Final = "expected an object"
 _SPACE: Final = re.compile(r"[ \t\r\n]*+")
 _SPACE_OR_COMMA: Final = re.compile(r"[ \t\r\n,]*+")
+_BLANK: Final = re.compile(r"[ \t\r]*+")
+_MORE_EMPTY_OBJECTS: Final = re.compile(r"(?:[ \t\r]*+\{[ \t\r]*+\})*+")
+_MORE_EMPTY_ITEMS: Final = re.compile(r"(?:[ \t\r,]*+(?:\{[ \t\r]*+\}|\[[ \t\r]*+\]))*+")
+"""Further empty values on the line of one: together they are one unreadable place, so one record is enough."""
 
 
 @attrs.frozen
@@ -116,7 +120,7 @@ class RecordReader:
         """Yield objects as long as each ends inside the window; `_read_next` reads the others."""
         text, name, scan = self._text, self._name, self._scan
         is_utf8, size = self._is_utf8 or text.isascii(), len(text)
-        self._advance(text.startswith("\n", self._at))
+        self._advance(self._end_of(_SPACE, self._at) - self._at)
         while text.startswith("{", self._at):
             start = self._at
             try:
@@ -128,10 +132,13 @@ class RecordReader:
             except (ValueError, RecursionError):
                 return
             record = _make_record(_make_place(name, self._line), found)
-            if text[end] == "\n" and self._retry_budget == _RETRIES_MAX and text.find("\n", start, end) < 0:
+            if not found:
+                end = self._end_of(_MORE_EMPTY_OBJECTS, end)
+            if text[end : end + 1] == "\n" and self._retry_budget == _RETRIES_MAX and text.find("\n", start, end) < 0:
                 self._line += 1
                 self._at = end + 1
             else:
+                end = self._end_of(_BLANK, end)
                 self._advance(end - start + text.startswith("\n", end))
             yield record
 
@@ -154,6 +161,8 @@ class RecordReader:
                 return
             place = _make_place(self._name, self._line)
             self._array_line = self._line
+            if not found and isinstance(found, dict | list):
+                end = self._end_of(_MORE_EMPTY_ITEMS, end)
             self._advance(end - start)
             if isinstance(found, dict | list):
                 yield _make_record(place, found)
@@ -265,8 +274,10 @@ class RecordReader:
     def _read_text_form(self, form: TextForm) -> tuple[dict[str, object] | None, str | None]:
         """Read the text form that begins on this line, and advance; or return the problem."""
         few, many, most = 0, 1, min(self._retry_budget, TEXT_LINES_MAX)
+        if most > 1 and not is_complete(self._lines(1) or "", form):
+            most = self._lines_before_json(most)
         while many < most and not is_complete(self._lines(many) or "", form):
-            few, many = many, many * 2
+            few, many = many, min(2 * many, most)
         while many - few > 1:  # Find the fewest lines with the whole form: the line after them may begin another one.
             middle = (few + many) // 2
             few, many = (few, middle) if is_complete(self._lines(middle) or "", form) else (middle, many)
@@ -282,6 +293,12 @@ class RecordReader:
             return None, f"not read as {form}'s text of a batch: {error.problem}"
         self._advance(len(text))
         return {**reading.fields, **reading.unread}, None
+
+    def _lines_before_json(self, most: int) -> int:
+        """Return how many of the next lines come before one that is a JSON object by itself; `most` if none is."""
+        # A text that does not close would find its end in the JSON behind it.
+        _, *others = (self._lines(most) or "").split("\n", most)
+        return next((number for number, line in enumerate(others, 1) if _is_json_object(line)), most)
 
     def _open(self) -> None:
         self._read = decompressing_reader(self._binary)
@@ -381,6 +398,17 @@ class RecordReader:
 
     def _place(self) -> LogPosition:
         return LogPosition(self._name, self._line)
+
+
+def _is_json_object(line: str) -> bool:
+    """Return whether a line is one JSON object, and not an empty one."""
+    if _JSON_HEAD.match(line.lstrip()) is None:
+        return False
+    try:
+        decoder.decode(line.strip())
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _reaches_end(error: JSONDecodeError, line: str) -> bool:

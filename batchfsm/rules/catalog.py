@@ -39,6 +39,8 @@ from batchfsm.snapshot import TIME_FIELDS
 _NOT_OPENAI: Final = "If the server is not OpenAI's, judge it by its own dialect (--dialect)."
 _IDENTITY: Final = ("created_at", "input_file_id", "endpoint", "completion_window", "expires_at")
 _REPAIR: Final = "Repair the writer of the log; if the server is not OpenAI's, judge it by its own dialect."
+_FILES_KEPT_S: Final = 30 * DAY_S
+"""How long OpenAI keeps the output and error files of a batch, and the longest `output_expires_after`; seconds."""
 _REPORT: Final = "Keep both snapshots and report them to whoever runs the server or the proxy."
 
 _WIRE: Final = (
@@ -223,9 +225,11 @@ _FILES: Final = (
         example={**RUNNING, "output_file_id": "file-cvaTdG"},
     ),
     rule(
-        "F402", "output-missing", "warning", OutputMissing(),
-        "The batch is completed, requests ended well, and no output file is there; it may come later.",
-        evidence="LiteLLM reports completed seen before output_file_id was filled.",
+        "F402", "output-missing", "warning", OutputMissing(_FILES_KEPT_S),
+        "The batch is completed, requests ended well, and no output file is there; it may come later. Not checked "
+        "more than 30 days after the end: by then the file may have expired.",
+        evidence="LiteLLM reports completed seen before output_file_id was filled. OpenAI keeps the files of a batch "
+        "for 30 days.",
         remedy="Read the batch again in a few seconds.",
         example={"output_file_id": None},
     ),
@@ -271,7 +275,8 @@ _HISTORY: Final = (
         Immutable(_IDENTITY, null_counts=False),
         "`created_at`, `input_file_id`, `endpoint`, `completion_window` or `expires_at` changed once set.",
         evidence="Fixed at creation; no change in 73 batches seen more than once.",
-        remedy="Two batches under one id: look for a proxy that makes up ids.",
+        remedy="Two batches under one id: look for a proxy that makes up ids, or, if `created_at` is later, for a "
+        "restart of the server.",
         example=(RUNNING, {"input_file_id": "file-other"}),
     ),
     rule(
@@ -291,17 +296,23 @@ _HISTORY: Final = (
     ),
     rule(
         "H506", "file-changed", "error",
-        Immutable(("output_file_id", "error_file_id"), null_counts=True),
-        "An output or error file id that was set changed or became null.",
-        evidence="No change in any source with a known order.",
-        remedy="Keep the file that you have. " + _REPORT,
+        Immutable(("output_file_id", "error_file_id"), null_counts=True, kept_s=_FILES_KEPT_S),
+        "An output or error file id that was set changed or became null. More than 30 days after the end a null is "
+        "no violation: by then the file may have expired.",
+        evidence="No change in any source with a known order. OpenAI keeps the files of a batch for 30 days, or for "
+        "less if `output_expires_after` says so.",
+        remedy="Keep the file that you have. An id that is gone earlier was deleted, or has a shorter "
+        "`output_expires_after`. " + _REPORT,
         example=({}, {"output_file_id": "file-other"}),
     ),
     rule(
         "H507", "stale-read", "note", IllegalMove(),
-        "An earlier, agreeing view of the batch came later; it is believed in nothing.",
-        evidence="Lists and caches lag behind; LiteLLM's list kept validating after the end.",
-        remedy="Nothing: it was seen through. If it is frequent, poll without the cache.",
+        "An earlier, agreeing view of the batch came later; it changes nothing. T207 and T208 are not told of it.",
+        evidence="Lists and caches lag behind; LiteLLM's list kept validating after the end. Servers that keep batches "
+        "in memory, or are restored from a copy, answer so after a restart.",
+        remedy="One such row among later ones is a stale read: nothing to do; if it is frequent, poll without the "
+        "cache. If all later rows are like it, or `created_at` is another one (H503), the server was reset: create "
+        "the batch again, if its results are gone.",
         example=({}, RUNNING),
     ),
     rule(

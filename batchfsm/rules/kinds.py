@@ -15,12 +15,14 @@ from typing import Final
 import attrs
 
 from batchfsm.dialects import Dialect
-from batchfsm.lifecycle import ALL_STAMP_FIELDS, Lifecycle
+from batchfsm.lifecycle import ALL_STAMP_FIELDS, ENDED_AT, Lifecycle
 from batchfsm.snapshot import Snapshot
 
 _NONE: Final = frozenset[str]()
 _STAMPS: Final = frozenset(ALL_STAMP_FIELDS)
 _COUNTS: Final = frozenset({"request_counts"})
+_END_STAMPS: Final = ("completed_at", ENDED_AT)
+"""The fields that may hold the end of a completed batch."""
 _ID_WITH_TIME: Final = re.compile(r"batch_[0-9a-f]{32}")
 
 History = Sequence[Snapshot]
@@ -337,13 +339,17 @@ class CountsUnfinished(RuleKind):
 class OutputMissing(RuleKind):
     """A completed batch has requests that succeeded, and no output file."""
 
-    reads = frozenset({"request_counts", "output_file_id"})
-    needs_columns = reads
+    kept_s: int
+    """How long after the end a file is kept; seconds. Later it may be gone."""
+
+    reads = frozenset({"request_counts", "output_file_id", "observed_at", *_END_STAMPS})
+    needs_columns = frozenset({"request_counts", "output_file_id"})
     needs_set = _COUNTS
 
-    def _could_show(self, snapshot: Snapshot, _: Dialect, /) -> bool:
+    def _could_show(self, snapshot: Snapshot, dialect: Dialect, /) -> bool:
         counts = snapshot.request_counts
-        return snapshot.status == "completed" and counts is not None and bool(counts.completed)
+        is_kept = not is_observed_after_end(snapshot, dialect.lifecycle, self.kept_s)
+        return snapshot.status == "completed" and counts is not None and bool(counts.completed) and is_kept
 
 
 @attrs.frozen
@@ -379,6 +385,9 @@ class Immutable(RuleKind):
     fields: tuple[str, ...]
     null_counts: bool
 
+    kept_s: int | None = None
+    """How long after the end the values are kept; seconds. A later null is no violation. None: for ever."""
+
     reads: frozenset[str] = attrs.field(init=False)
     needs_history = True
 
@@ -404,6 +413,13 @@ class ChangedAfterEnd(RuleKind):
 
     def _could_show_after(self, before: Snapshot, _after: Snapshot, dialect: Dialect, /) -> bool:
         return before.status in dialect.lifecycle.terminal
+
+
+def is_observed_after_end(snapshot: Snapshot, lifecycle: Lifecycle, slack_s: float) -> bool:
+    """Return True if a snapshot of an ended batch was observed later than the stamp of its end and some seconds."""
+    ends = {state.name: state.stamp for state in lifecycle.states if state.name in lifecycle.terminal}
+    stamp = ends.get(snapshot.status)
+    return stamp is not None and _is_observed_after(snapshot, stamp, slack_s)
 
 
 def _is_observed_after(snapshot: Snapshot, field: str, slack_s: float) -> bool:

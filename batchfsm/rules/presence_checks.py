@@ -218,14 +218,17 @@ def skipped_stamp(
 
 
 def output_missing(
-    _: kinds.OutputMissing, _context: RuleContext, status: str | None, fields: SetFields
+    kind: kinds.OutputMissing, context: RuleContext, status: str | None, fields: SetFields
 ) -> SnapshotCheck | None:
     """Return the check for a null output file of a completed batch with requests that succeeded."""
+    lifecycle = context.topology.lifecycle
 
     def check(snapshot: Snapshot) -> BreachDetails | None:
         done = value_of(snapshot, "request_counts.completed")
         if done is None or done <= 0 or "output_file_id" in snapshot.bad:
             return None
+        if kinds.is_observed_after_end(snapshot, lifecycle, kind.kept_s):
+            return None  # The file may have expired.
         fields = {"output_file_id": None, "request_counts.completed": done}
         return fields, f"is completed with {format_count(done)} requests done and has no output_file_id", None
 

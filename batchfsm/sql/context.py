@@ -48,6 +48,16 @@ class QueryContext:
             return "st IS NOT NULL" if len(known) == len(self.code) else listed
         return "TRUE" if len(known) == len(self.code) else f"(st IS NULL OR {listed})"
 
+    def observed_after_end(self, slack_s: int) -> str:
+        """Return the condition that an ended batch was observed later than its end and some seconds; never NULL."""
+        graph = self.rule_context.topology
+        answers = [
+            (self.code[name], f"observed_at > {stamp} + {slack_s}")
+            for name, stamp in graph.stamp.items()
+            if name in graph.terminal and {stamp, "observed_at"} <= self.given
+        ]
+        return f"COALESCE({case('st', answers)}, FALSE)" if answers else "FALSE"
+
 
 def or_(conditions: Iterable[str]) -> str:
     """Return conditions joined by OR; FALSE if there are none."""

@@ -80,7 +80,7 @@ def lost_values(context: QueryContext) -> dict[str, str]:
     found: dict[str, str] = {}
     for code, rule in RULES.items():
         if isinstance(rule.kind, kinds.Immutable) and rule.kind.null_counts:
-            changes = [_lost(name) for name in context.available(rule.kind.fields)]
+            changes = [_lost(name, rule.kind, context) for name in context.available(rule.kind.fields)]
         elif isinstance(rule.kind, kinds.Monotonic):
             changes = [f"{column(name)} < last_{column(name)}" for name in context.available(_DONE)]
             changes += ["total <> first_total AND total <> last_total" for _ in context.available((_TOTAL,))]
@@ -150,9 +150,12 @@ def _sets_nothing_new(context: QueryContext) -> str:
     return and_(old)
 
 
-def _lost(name: str) -> str:
+def _lost(name: str, kind: kinds.Immutable, context: QueryContext) -> str:
     value = f"COALESCE({name}, {_null_value(name)})"
-    return and_([_is_valid(name), f"{value} <> first_{name}", f"{value} <> last_{name}"])
+    changed = [_is_valid(name), f"{value} <> first_{name}", f"{value} <> last_{name}"]
+    if kind.kept_s is not None:
+        changed.append(f"NOT ({name} IS NULL AND {context.observed_after_end(kind.kept_s)})")
+    return and_(changed)
 
 
 def _is_valid(name: str) -> str:

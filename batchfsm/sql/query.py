@@ -11,7 +11,7 @@ from batchfsm.lifecycle import Severity
 from batchfsm.rules import ONCE_PER_STATUS, RULES, SKEW_S, kinds, severity_in
 from batchfsm.rules.checks import RuleContext
 from batchfsm.sql import history_rules, snapshot_rules
-from batchfsm.sql.context import QueryContext, SqlBreach, case, quoted
+from batchfsm.sql.context import QueryContext, SqlBreach, and_, case, quoted
 from batchfsm.sql.normalization import fields, stamped, stamped_or_invalid
 from batchfsm.sql.rendering import render
 from batchfsm.sql.schema import COLUMNS, Table
@@ -124,7 +124,10 @@ def _steps(context: QueryContext, breaches: dict[str, SqlBreach], levels: dict[s
         f"lost_{code}": text for code, text in history_rules.lost_values(context).items()
     }
     late = {
-        f"late_{code}": f"COALESCE({when}, FALSE)" for code, (when, _) in breaches.items() if code in ONCE_PER_STATUS
+        # The batch has left the status of a stale row, so it is neither overdue nor stuck in it.
+        f"late_{code}": f"COALESCE({and_(['move IS DISTINCT FROM ' + quoted('stale'), when])}, FALSE)"
+        for code, (when, _) in breaches.items()
+        if code in ONCE_PER_STATUS
     }
     flags |= late
     steps["compared"] = f"SELECT *, {', '.join(f'{text} AS {name}' for name, text in flags.items())} FROM previous"

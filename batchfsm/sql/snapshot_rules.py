@@ -204,11 +204,12 @@ def counts_unfinished(_: kinds.CountsUnfinished, context: QueryContext) -> SqlBr
     return and_([context.status_in(["completed"]), rest]), None
 
 
-def output_missing(_: kinds.OutputMissing, context: QueryContext) -> SqlBreach | None:
-    """A completed batch has requests that succeeded, and no output file."""
+def output_missing(kind: kinds.OutputMissing, context: QueryContext) -> SqlBreach | None:
+    """A completed batch has requests that succeeded, and no output file, which cannot have expired yet."""
     if not context.given.issuperset({"request_counts.completed", "output_file_id"}):
         return None
-    return and_([context.status_in(["completed"]), "completed > 0", "output_file_id IS NULL"]), None
+    is_kept = f"NOT {context.observed_after_end(kind.kept_s)}"
+    return and_([context.status_in(["completed"]), "completed > 0", "output_file_id IS NULL", is_kept]), None
 
 
 def unexpected_error_file(_: kinds.UnexpectedErrorFile, context: QueryContext) -> SqlBreach | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import MappingProxyType, SimpleNamespace
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from openai.pagination import SyncCursorPage
 from openai.types import Batch
@@ -891,3 +891,51 @@ def test_an_item_that_a_list_hides_is_named(written):
 
     assert ["b"] == [row.snapshot.id for row in snapshots]
     assert ["an item of the list, which this text form hides"] == [each.problem for each in unreadable]
+
+
+@given(
+    form=st.sampled_from(FORMS),
+    share=st.floats(min_value=0, max_value=1, exclude_max=True),
+    ends=st.lists(st.sampled_from(["", " ", "\t"]), min_size=1, max_size=3),
+)
+@example(form="go", share=0.05, ends=[""])
+def test_a_text_that_does_not_close_takes_no_json_behind_it(tmp_path_factory, form, share, ends):
+    """Behind the beginning of a text of any form, each line that is a JSON object by itself is read."""
+    text = PRINTERS[form](WIRE)
+    path = tmp_path_factory.mktemp("cut") / "log"
+    lines = [text[: int(len(text) * share)], *(f"{blank}{json.dumps(WIRE)}{blank}" for blank in ends)]
+    path.write_text("\n".join(lines))
+    snapshots, unreadable = found(path)
+
+    first_json = lines[0].count("\n") + 2
+    assert [first_json + number for number in range(len(ends))] == [row.place.line for row in snapshots]
+    assert {"batch_7"} == {row.snapshot.id for row in snapshots}
+    assert all(entry.place.line < first_json for entry in unreadable)
+
+
+def test_an_unclosed_go_text_is_named():
+    """The line is reported as cut off, and the JSON line behind it is read; JSON that breaks off is reported."""
+    snapshots, unreadable = found_in_text('{ID:x Status:y\n{"broken": \n' + ONE_LINE[0] + "\n")
+
+    assert [3] == [row.place.line for row in snapshots]
+    assert [(1, "go's text of a batch is cut off"), (2, "not JSON: Expecting ',' delimiter (column 1)")] == [
+        (entry.place.line, entry.problem) for entry in unreadable
+    ]
+
+
+def found_in_text(text):
+    """Return the snapshots and the unreadable entries of a text."""
+    log = json_reader.RecordReader(io.BytesIO(text.encode()), "log", None)
+    rows = list(parse_records(log, READER))
+    return [row for row in rows if isinstance(row, Record)], [row for row in rows if isinstance(row, UnreadableEntry)]
+
+
+@pytest.mark.parametrize("line", ["{} " * 40_000, "[" + "{}, [] ," * 30_000 + "{}]", '{"a": 1} {}\t{ }' * 4_000])
+def test_many_values_that_are_no_batches_are_one_record_or_few(line):
+    """Empty values that follow each other are one record in each part of the log that is read at once."""
+    records = list(json_reader.RecordReader(io.BytesIO(f"{line}\n{ONE_LINE[0]}\n".encode()), "log", None))
+    snapshots, unreadable = found_in_text(f"{line}\n{ONE_LINE[0]}\n")
+
+    assert len(records) < 20_000
+    assert {1, 2} == {record.place.line for record in records}
+    assert ([2], [1]) == ([row.place.line for row in snapshots], [entry.place.line for entry in unreadable])

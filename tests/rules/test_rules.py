@@ -622,7 +622,7 @@ MESSAGES = [
         "finalizing, completed, expired, cancelling and cancelled",
     ),
     ("IllegalMove", seen("vpzcp"), "batch_1 went from completed to in_progress; completed is final"),
-    ("IllegalMove", [snap("vpzc"), snap("vp")], "batch_1 was seen in_progress after completed: an earlier view that came late"),
+    ("IllegalMove", [snap("vpzc"), snap("vp")], "batch_1 was seen in_progress after completed: an earlier view that came late, or a server that was reset to an earlier state"),
     ("Immutable", [snap("v"), snap("v", endpoint="/v2")], "batch_1 changed endpoint from '/v1/chat/completions' to '/v2'"),
     ("Immutable", [snap("vpzc"), snap("vpzc", error_file_id=None)], "batch_1 changed error_file_id from 'file-err' to null"),
     ("Monotonic", [snap("vp"), snap("vp", request_counts=DECREASED)], "batch_1 changed request_counts.completed from 3 to 2"),

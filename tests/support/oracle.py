@@ -23,6 +23,7 @@ MISSING: Any = object()
 # fmt: off
 LEVELS = ("off", "note", "warning", "error")
 DAY_S = 86_400
+FILES_KEPT_S = 30 * DAY_S
 STUCK_S = {"validating": 21_600, "finalizing": 3_600, "cancelling": 3_600}
 LATER_STAMPS = ("in_progress_at", "finalizing_at", "completed_at", "failed_at", "expired_at", "cancelling_at",
                 "cancelled_at")
@@ -356,7 +357,14 @@ def judge_times(fields: Wire, seen_at: float | None, dialect: Dialect, skew_s: f
     ]
 
 
-def judge_work(fields: Wire, dialect: Dialect) -> list[Breach]:
+def is_expired(fields: Wire, seen_at: float | None, dialect: Dialect) -> bool:
+    """Return whether the batch had ended more than 30 days before: by then its files may be gone."""
+    status = known_status(fields, dialect)
+    ended_at = fields[dialect.stamps[status] or ""] if status in TERMINAL else None
+    return seen_at is not None and is_set(ended_at) and seen_at > ended_at + FILES_KEPT_S
+
+
+def judge_work(fields: Wire, seen_at: float | None, dialect: Dialect) -> list[Breach]:
     """Return the breaches of C301 to C304 and F401 to F405."""
     status, errors = known_status(fields, dialect), fields["errors"]
     total, completed, failed = (fields[name] for name in COUNTS)
@@ -372,7 +380,7 @@ def judge_work(fields: Wire, dialect: Dialect) -> list[Breach]:
         ("C303", "warning", status == "validating" and is_set(total) and total > 0, ()),
         ("C304", "note", uncounted, ()),
         ("F401", "warning", status and status not in TERMINAL and has_file, ()),
-        ("F402", "warning", paid and fields["output_file_id"] is None, ()),
+        ("F402", "warning", paid and fields["output_file_id"] is None and not is_expired(fields, seen_at, dialect), ()),
         ("F403", "warning", status not in (None, "failed") and errors not in ((), BAD), ()),
         ("F404", "note", status == "failed" and errors == (), ()),
         ("F405", "note", status == "completed" and failed == 0 and is_set(fields["error_file_id"]), ()),
@@ -382,7 +390,7 @@ def judge_work(fields: Wire, dialect: Dialect) -> list[Breach]:
 def judge_row(fields: Wire, seen_at: float | None, dialect: Dialect, skew_s: float) -> list[Finding]:
     """Return the findings of every rule that needs one row only, S001 to F405."""
     breaches = judge_shape(fields, dialect) + judge_stamps(fields, dialect)
-    breaches += judge_times(fields, seen_at, dialect, skew_s) + judge_work(fields, dialect)
+    breaches += judge_times(fields, seen_at, dialect, skew_s) + judge_work(fields, seen_at, dialect)
     return lowered(breaches, dialect)
 
 
@@ -481,13 +489,13 @@ class History:
     emitted: set[tuple[str, int | None]] = field(default_factory=set)
     told: set[tuple[str, str]] = field(default_factory=set)
 
-    def news(self, alone: list[Finding], status: str | None) -> list[Finding]:
-        """Return a row's own findings without T207 and T208 that an earlier row of the batch had in this status."""
-        kept = []
+    def news(self, alone: list[Finding], fields: Wire, seen_at: float | None) -> list[Finding]:
+        """Return a row's own findings without T207 and T208 that are stale or that the batch had in this status."""
+        kept, status = [], fields["status"]
         for finding in alone:
             if finding[0] not in ("T207", "T208"):
                 kept.append(finding)
-            elif (finding[0], status) not in self.told:
+            elif (finding[0], status) not in self.told and self.way(fields, seen_at)[0] != "H507":
                 self.told.add((finding[0], str(status)))
                 kept.append(finding)
         return kept
@@ -536,10 +544,12 @@ class History:
             or any(self.last.get(name, MISSING) is None for name in stamps)
         )
 
-    def judge(self, fields: Wire, way: tuple[str, str]) -> list[Finding]:
+    def judge(self, fields: Wire, seen_at: float | None, way: tuple[str, str]) -> list[Finding]:
         """Return the findings of H501 to H508 against the state before the row."""
         identity = {name for name in self.changed(fields, IDENTITY) if fields[name] is not None}
         stamps, files = self.changed(fields, LATER_STAMPS), self.changed(fields, FILES)
+        if is_expired(fields, seen_at, self.dialect):
+            files = {name for name in files if fields[name] is not None}
         counts = {name for name in self.changed(fields, [TOTAL]) if fields[name] is not None}
         given = [name for name in (COMPLETED, FAILED) if is_set(fields[name]) and name in self.last]
         counts |= {name for name in given if fields[name] < self.last[name]}
@@ -571,7 +581,7 @@ class History:
     def observe(self, fields: Wire, seen_at: float | None) -> tuple[list[Finding], list[BatchUpdate]]:
         """Fold one row; return its findings and transitions."""
         status, way = known_status(fields, self.dialect), self.way(fields, seen_at)
-        findings = self.judge(fields, way)
+        findings = self.judge(fields, seen_at, way)
         changes: list[BatchUpdate] = []
         self.learn(fields, stale=way[0] == "H507")
         if way[0] == "H507":
@@ -617,7 +627,7 @@ def judge(rows: Sequence[Row], dialect: str = "openai", *, skew_s: float = 60) -
         history = History(table)
         for _, place in sorted(batch[1:]):
             fields, alone = judged[place]
-            alone = history.news(alone or [], fields["status"])
+            alone = history.news(alone or [], fields, rows[place][1])
             judged[place] = fields, alone + history.observe(fields, rows[place][1])[0]
     return [findings for _, findings in judged]
 
@@ -636,9 +646,9 @@ def fold(
     emitted: list[list[BatchUpdate]] = []
     for row in rows:
         fields, alone = read_row(row, history.dialect, 60)
-        findings, changes = history.observe(fields, row[1]) if is_set(fields["id"]) else ([], [])
         if alone is not None and is_set(fields["id"]):
-            alone = history.news(alone, fields["status"])
+            alone = history.news(alone, fields, row[1])
+        findings, changes = history.observe(fields, row[1]) if is_set(fields["id"]) else ([], [])
         judged.append(None if alone is None else alone + findings)
         emitted.append(changes)
     return judged, emitted, history.known

@@ -39,6 +39,7 @@ _EXIT_FROM_FINAL = cython.declare(cython.longlong, lookup_tables.EXIT_FROM_FINAL
 _CYCLE = cython.declare(cython.longlong, lookup_tables.CYCLE)
 _IDENTITY = cython.declare(cython.uchar, lookup_tables.IDENTITY)
 _STAMP = cython.declare(cython.uchar, lookup_tables.STAMP)
+_FILE = cython.declare(cython.uchar, lookup_tables.FILE)
 _SUM = cython.declare(cython.uchar, lookup_tables.SUM)
 _DONE = cython.declare(cython.uchar, lookup_tables.DONE)
 
@@ -67,6 +68,8 @@ class BatchTable:
     _moves: cython.longlong[::1]
     _statuses_count: cython.longlong
     _final: cython.uchar[::1]
+    _end_columns: cython.longlong[::1]
+    _files_kept_s: cython.double
     _kinds: cython.uchar[::1]
     _bits: cython.longlong[::1]
     _lost_bits: cython.longlong
@@ -79,6 +82,7 @@ class BatchTable:
 
     def __init__(self, tables: Any) -> None:
         self._moves, self._statuses_count, self._final = tables.moves, tables.unknown, tables.final
+        self._end_columns, self._files_kept_s = tables.end_columns, tables.files_kept_s
         self._kinds, self._bits, self._lost_bits = tables.field_kinds, tables.field_bits, tables.lost_bits
         self._once_bits, self._once_mask = tables.once_bits, sum(tables.once_bits)
         bits = tables.rule_bits
@@ -219,7 +223,10 @@ class BatchTable:
                     break
                 self._latest_at[slot] = max(self._latest_at[slot], times[row])
                 found[row] |= self._check_row(values, row * _WIDTH, times[row], slot)
-                if found[row] & self._once_mask:
+                if found[row] & self._h507:
+                    # The batch has left the status of a stale row, so it is neither overdue nor stuck in it.
+                    found[row] &= ~self._once_mask
+                elif found[row] & self._once_mask:
                     found[row] = self._without_repeats(found[row], values[row * _WIDTH + _STATUS], slot)
         return bool(is_ordered)
 
@@ -260,7 +267,7 @@ class BatchTable:
             move = self._move(rows, base, observed_at, slot)
             if move == _CYCLE:
                 return _UNDECIDABLE
-            mask = self._changed_fields(rows, base, first, move)
+            mask = self._changed_fields(rows, base, observed_at, first, move)
             if move == _STALE:
                 self._learn_identity(rows, base, first)
                 return mask | self._h507
@@ -333,7 +340,12 @@ class BatchTable:
     @cython.nogil
     @cython.exceptval(-9, check=False)
     def _changed_fields(
-        self, rows: cython.longlong[::1], base: cython.Py_ssize_t, first: cython.Py_ssize_t, move: cython.longlong
+        self,
+        rows: cython.longlong[::1],
+        base: cython.Py_ssize_t,
+        observed_at: cython.double,
+        first: cython.Py_ssize_t,
+        move: cython.longlong,
     ) -> cython.longlong:
         """Return the bits of H503 to H506 that the row violates, and the bits of redundancy."""
         mask: cython.longlong = 0
@@ -358,10 +370,26 @@ class BatchTable:
                 if value != _NULL:
                     mask |= self._bits[field]
                 continue
+            if kind == _FILE and value == _NULL and self._has_expired(rows, base, observed_at):
+                continue
             known = self._first[first + field]
             if known != _NULL and value != known and (value != _NULL or _STAMP <= kind < _SUM):
                 mask |= self._bits[field]
         return mask | _UNCHANGED | rose if is_unchanged else mask
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(-9, check=False)
+    def _has_expired(
+        self, rows: cython.longlong[::1], base: cython.Py_ssize_t, observed_at: cython.double
+    ) -> cython.bint:
+        """Return whether the files of a batch may be gone; False if the log does not say when the row was observed."""
+        column: cython.longlong = -1
+        if rows[base + _STATUS] >= 0:
+            column = self._end_columns[rows[base + _STATUS]]
+        if column < 0 or rows[base + column] == _NULL:
+            return False
+        return observed_at > rows[base + column] + self._files_kept_s
 
     @cython.cfunc
     @cython.nogil

@@ -226,35 +226,32 @@ class JsonLinesSource:
                 raise SourceError(f"{self.name}: {error.strerror or error}") from error
 
     def _raw_records(self, text: bytes, place: LogPosition, offset: int) -> Iterator[RawRecord | UnreadableEntry]:
-        """Return the raw records of a line, nearly always one."""
-        try:
-            found = decoder.decode(text.strip(_SPACE).decode())
-        except (ValueError, RecursionError):
-            found = None
-        if isinstance(found, dict) and len(text) <= OBJECT_CHARS_MAX:
-            return iter([RawRecord(place, found)])
-        seen = list(RecordReader(BytesIO(text), self.name, None, line=place.line))
-        if any(isinstance(each, UnreadableEntry) for each in seen):
+        """Yield the raw records of a line, nearly always one; a line may hold millions, so they are not kept."""
+        if (found := _only_object(text)) is not None:
+            yield RawRecord(place, found)
+        elif any(isinstance(each, UnreadableEntry) for each in self._records(text, place)):
             # The line may be the beginning of something longer.
-            seen = self._read_in_place(text, place, offset)
-        return iter(seen)
+            yield from self._read_in_place(text, place, offset)
+        else:
+            yield from self._records(text, place)
 
-    def _read_in_place(self, text: bytes, place: LogPosition, offset: int) -> list[RawRecord | UnreadableEntry]:
+    def _records(self, text: bytes, place: LogPosition) -> RecordReader:
+        return RecordReader(BytesIO(text), self.name, None, line=place.line)
+
+    def _read_in_place(self, text: bytes, place: LogPosition, offset: int) -> Iterator[RawRecord | UnreadableEntry]:
         """Read a line where it stands in the file; NotLinesError unless the next object begins on the next line."""
         next_line = place.line + 1
         behind = offset + len(text)
         while (line := self._line_at(behind)) and not line.strip(_SPACE):
             next_line, behind = next_line + 1, behind + len(line)
-        seen: list[RawRecord | UnreadableEntry] = []
         for each in RecordReader(cast("BinaryIO", _OffsetReader(self, offset)), self.name, None, line=place.line):
             if each.place.line > place.line:
                 if each.place.line == next_line and not text.lstrip(_SPACE).startswith(b"["):
-                    return seen
+                    return
                 raise NotLinesError
-            seen.append(each)
+            yield each
         if line:
             raise NotLinesError
-        return seen
 
     def _line_at(self, offset: int) -> bytes:
         """Return a line, or its beginning; empty at the end of the file."""
@@ -273,6 +270,18 @@ class _OffsetReader:
         found = self._source._read_at(self._offset, size)  # noqa: SLF001  # A part of it.
         self._offset += len(found)
         return found
+
+
+def _only_object(text: bytes) -> dict[str, Any] | None:
+    """Return the object that a line consists of; None if it is anything else, or too long."""
+    line = text.strip(_SPACE)
+    if not line.startswith(b"{") or len(text) > OBJECT_CHARS_MAX:
+        return None
+    try:
+        found: dict[str, Any] = decoder.decode(line.decode())
+    except (ValueError, RecursionError):
+        return None
+    return found
 
 
 def _is_utf8(text: bytearray) -> bool:

@@ -42,6 +42,12 @@ class LookupTables:
     """The index of `completed`; -9 if the lifecycle does not have it."""
     final: Any
     """1 for each final status, and 0 for the unknown one; bytes."""
+    end_columns: Any
+    """The column of the stamp of each final status, -1 for the other statuses and for the unknown one."""
+    output_kept_s: float
+    """How long after the end an output file is kept (F402); seconds."""
+    files_kept_s: float
+    """How long after the end file ids are kept (H506); seconds."""
     stamp_sets: Any
     """The bits of P101, P102 and P103 by status and set stamps: `[256 * status + stamps]`."""
     must_be_set: Any
@@ -79,10 +85,15 @@ def lookup_tables(dialect: Dialect, skew_s: float) -> LookupTables:
     limits = list(_limits(context))
     fields = {name: field for rule in RULES.values() for name, field in _fields(rule.code, rule.kind)}
     id_rule: Any = RULES["T206"].kind
+    output_rule: Any = RULES["F402"].kind
+    file_rule: Any = RULES["H506"].kind
     return LookupTables(
         unknown=len(graph.statuses),
         completed=graph.statuses.index("completed") if "completed" in graph.statuses else -9,
         final=bytearray([*(name in graph.terminal for name in graph.statuses), 0]),
+        end_columns=array("q", [*(_end_column(graph, name) for name in graph.statuses), -1]),
+        output_kept_s=output_rule.kept_s,
+        files_kept_s=file_rule.kept_s,
         stamp_sets=_stamp_sets(context),
         must_be_set=_flat(_scoped(context, kinds.MustBeSet)),
         must_be_null=_flat(_scoped(context, kinds.MustBeNull)),
@@ -124,6 +135,12 @@ def null_times(dialect: Dialect) -> array[int]:
 
 def _flat(rows: Iterable[tuple[int, ...]]) -> array[int]:
     return array("q", [number for row in rows for number in row])
+
+
+def _end_column(graph: Topology, status: str) -> int:
+    """Return the column of the stamp of a final status; -1 for any other status."""
+    stamp = graph.stamp[status]
+    return COLUMNS.index(stamp) if status in graph.terminal and stamp in COLUMNS else -1
 
 
 def _stamp_sets(context: RuleContext) -> array[int]:

@@ -41,6 +41,8 @@ class SnapshotRules:
 
     _unknown: cython.longlong
     _completed: cython.longlong
+    _completed_at: cython.longlong
+    _output_kept_s: cython.double
     _stamp_sets: cython.longlong[::1]
     _must_be_set: cython.longlong[::1]
     _must_be_null: cython.longlong[::1]
@@ -62,6 +64,8 @@ class SnapshotRules:
 
     def __init__(self, tables: Any) -> None:
         self._unknown, self._completed = tables.unknown, tables.completed
+        self._completed_at = tables.end_columns[self._completed] if self._completed >= 0 else -1
+        self._output_kept_s = tables.output_kept_s
         self._stamp_sets, self._stamp_pairs = tables.stamp_sets, tables.stamp_pairs
         self._must_be_set, self._must_be_null = tables.must_be_set, tables.must_be_null
         self._limits, self._slacks_s = tables.limits, tables.slacks_s
@@ -122,7 +126,7 @@ class SnapshotRules:
                 mask |= self._t201
         mask |= self._check_limits(rows, base, observed_at, status_bit)
         mask |= self._check_times(rows, base)
-        return mask | self._check_counts(rows, base, status)
+        return mask | self._check_counts(rows, base, status) | self._check_files(rows, base, observed_at, status)
 
     @cython.cfunc
     @cython.nogil
@@ -181,7 +185,7 @@ class SnapshotRules:
     def _check_counts(
         self, rows: cython.longlong[::1], base: cython.Py_ssize_t, status: cython.longlong
     ) -> cython.longlong:
-        """Check the counts of requests, and the files of a completed batch against them."""
+        """Check the counts of requests."""
         total: cython.longlong = rows[base + _TOTAL]
         completed: cython.longlong = rows[base + _TOTAL + 1]
         failed: cython.longlong = rows[base + _TOTAL + 2]
@@ -194,11 +198,40 @@ class SnapshotRules:
                 mask |= self._c301
             elif completed + failed < total and status == self._completed:
                 mask |= self._c302
-        if status == self._completed and completed > 0 and rows[base + _OUTPUT_FILE] == _NULL:
-            mask |= self._f402
-        if status == self._completed and failed == 0 and rows[base + _ERROR_FILE] != _NULL:
+        return mask
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(-9, check=False)
+    def _check_files(
+        self,
+        rows: cython.longlong[::1],
+        base: cython.Py_ssize_t,
+        observed_at: cython.double,
+        status: cython.longlong,
+    ) -> cython.longlong:
+        """Check the files of a completed batch against its counts."""
+        mask: cython.longlong = 0
+        if status != self._completed:
+            return 0
+        if rows[base + _TOTAL + 1] > 0 and rows[base + _OUTPUT_FILE] == _NULL:
+            mask |= 0 if self._has_expired(rows, base, observed_at) else self._f402
+        if rows[base + _TOTAL + 2] == 0 and rows[base + _ERROR_FILE] != _NULL:
             mask |= self._f405
         return mask
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(-9, check=False)
+    def _has_expired(
+        self, rows: cython.longlong[::1], base: cython.Py_ssize_t, observed_at: cython.double
+    ) -> cython.bint:
+        """Return whether the output file of a completed batch may be gone; False if the time is NaN."""
+        return (
+            self._completed_at >= 0
+            and rows[base + self._completed_at] != _NULL
+            and observed_at > rows[base + self._completed_at] + self._output_kept_s
+        )
 
 
 @cython.cfunc

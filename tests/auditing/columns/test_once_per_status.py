@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from batchfsm import audit
+from batchfsm import Monitor, audit
 from support.columns import enable_columns
 from support.notation import CREATED, DAY_S, snap
 
@@ -32,6 +32,10 @@ LOGS = {
     "several statuses, an earlier view among them": [
         ("b1", [snap("vp"), snap("vp"), snap("vpg"), snap("vp"), snap("vpg")]),
         (OTHER_ID, [snap("v"), snap("vpz"), snap("vpz"), snap("v"), snap("vpzc")]),
+    ],
+    "statuses that only earlier views show": [
+        ("b1", [snap("vpz"), snap("v"), snap("vp"), snap("vpz"), snap("vpzc"), snap("vpz")]),
+        (OTHER_ID, [snap("vpzc"), snap("v", endpoint="/v1/other"), snap("vpz")]),
     ],
     "a batch that the row engine checks": [("b1", [snap("vg"), snap("vg", endpoint=5), snap("vg")])],
 }
@@ -63,3 +67,75 @@ def test_the_counts_are_those_of_the_contract(tmp_path, monkeypatch):
     assert {"T207": 4, "T208": 3} == {
         code: count for code, count in audit(path).counts.items() if code in ("T207", "T208")
     }
+
+
+def test_stale_rows_are_neither_overdue_nor_stuck(tmp_path, monkeypatch):
+    """A status that only stale rows show has no T207 and no T208; the live finalizing row has both, once."""
+    path = tmp_path / "log.jsonl"
+    path.write_text(log_of(*LOGS["statuses that only earlier views show"]))
+    enable_columns(monkeypatch)
+    report = audit(path)
+
+    assert (1, 1, 5) == tuple(report.counts[code] for code in ("T207", "T208", "H507"))
+    assert {1} == {finding.where[-1].line for finding in report.findings if finding.rule in ("T207", "T208")}
+
+
+KEPT_S = 30 * DAY_S
+ENDED_AT = snap("vpzc")["completed_at"]
+
+
+@pytest.mark.parametrize(
+    "after_s, expected",
+    [(KEPT_S, {"F402": 1, "H506": 1}), (KEPT_S + 1, {}), (None, {"F402": 1, "H506": 1})],
+    ids=["in time", "too late", "unknown"],
+)
+def test_files_that_may_have_expired(after_s, expected, tmp_path, monkeypatch):
+    """An output file that is gone is a finding up to 30 days after the end, and if the time is unknown."""
+    gone = snap("vpzc", output_file_id=None)
+    times = [None, None, None] if after_s is None else [ENDED_AT + 60, ENDED_AT + after_s, ENDED_AT + after_s]
+    rows = [snap("vpzc"), gone, gone]
+    path = tmp_path / "log.jsonl"
+    path.write_text(
+        "".join(json.dumps({"observed_at": at, "batch": wire}) + "\n" for at, wire in zip(times, rows, strict=True))
+    )
+    by_rows = audit(path, engine="rows")
+    enable_columns(monkeypatch)
+    in_columns = audit(path)
+
+    expected = {code: 2 if code == "F402" else count for code, count in expected.items()}
+    assert expected == {**by_rows.counts} == {**in_columns.counts}
+    assert [each.to_dict() for each in by_rows.findings] == [each.to_dict() for each in in_columns.findings]
+
+
+def test_a_file_that_changes_after_30_days_is_a_finding():
+    """Only a null may mean that a file has expired."""
+    log = [
+        {"observed_at": ENDED_AT + KEPT_S + number, "batch": snap("vpzc", output_file_id=f"file-{number}")}
+        for number in range(2)
+    ]
+
+    assert {"H506": 1} == audit(log).counts
+
+
+@pytest.mark.parametrize(
+    "second, seen_at, reason",
+    [
+        (snap("v"), LATE + 1, "an earlier view that came late, or a server that was reset to an earlier state"),
+        (snap("v"), None, "an earlier view that came late, or a server that was reset to an earlier state"),
+        (snap("v"), LATE - 1, "an earlier view that came late"),
+        (
+            snap("v", created_at=CREATED + 9),
+            LATE + 1,
+            f"with created_at {CREATED + 9} instead of {CREATED}: "
+            "no earlier view of it, but a server that was reset, or used the id again",
+        ),
+    ],
+)
+def test_a_stale_read_names_the_signs_of_a_reset(second, seen_at, reason):
+    """The clock proves an earlier view, another created_at proves a reset; else both are possible."""
+    monitor = Monitor()
+    monitor.observe(snap("vpzc"), observed_at=LATE)
+    (found,) = (each for each in monitor.observe(second, observed_at=seen_at).findings if each.rule == "H507")
+
+    assert found.message.startswith("batch_1 was seen validating after completed")
+    assert found.message.removeprefix("batch_1 was seen validating after completed").lstrip(":, ") == reason
