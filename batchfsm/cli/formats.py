@@ -14,7 +14,7 @@ import click
 from batchfsm.auditing import Report, save
 from batchfsm.escapes import printable
 from batchfsm.finding import Finding
-from batchfsm.rules import RULES
+from batchfsm.rules import RULES, kinds
 
 STATUS: Final = {"consistent": 0, "inconsistent": 1, "undetermined": 2}
 """The exit status of each verdict."""
@@ -39,7 +39,10 @@ def text(report: Report, *, listed_max: int | None = None) -> str:
     if report.not_looked:
         lines.append(f"not checked, because the log lacks what they need: {', '.join(report.not_looked)}")
     counts = counts_table(report.counts, {code: rule.name for code, rule in RULES.items()})
-    findings = findings_list(report.findings, sum(report.counts.values()), listed_max)
+    hidden = _rules_of_absent_fields(report)
+    listed = tuple(each for each in report.findings if each.rule not in hidden)
+    total = sum(count for code, count in report.counts.items() if code not in hidden)
+    findings = [*_absent_fields(report, hidden), *findings_list(listed, total, listed_max)]
     parts = [counts, findings, _unreadable(report, listed_max), [verdict]]
     for part in filter(None, parts if any(parts[:-1]) else ()):
         lines += ["", *part]
@@ -62,6 +65,30 @@ def _dialects(report: Report) -> list[str]:
         f"  {each.dialect}: {plural(each.snapshots, 'snapshot')} of {plural(each.batches, 'batch')}, "
         f"{plural(each.findings, 'finding')}"
         for each in report.dialects
+    ]
+
+
+def _rules_of_absent_fields(report: Report) -> list[str]:
+    """
+    Return the rules that a log of little but ids and statuses breaks with every row; none for any other log.
+
+    Such a log has several snapshots, each with a finding of S001 on `created_at`, and statuses without their stamps.
+    """
+    has_times = report.counts.get("S001", 0) < max(report.snapshots, 2) or "P101" not in report.counts
+    if has_times or any({*each.fields} != {"created_at"} for each in report.findings if each.rule == "S001"):
+        return []
+    about_absence = kinds.MustBeSet | kinds.OwnStampMissing | kinds.SkippedStamp
+    return [code for code in report.counts if isinstance(RULES[code].kind, about_absence)]
+
+
+def _absent_fields(report: Report, hidden: list[str]) -> list[str]:
+    """Return one line in place of the findings of the hidden rules."""
+    if not hidden:
+        return []
+    number, codes = sum(report.counts[code] for code in hidden), ",".join(hidden)
+    return [
+        f"no snapshot has created_at: {plural(number, 'finding')} on fields that this log does not keep are not listed "
+        f"(all of them: --format jsonl; the other rules alone: --ignore {codes})"
     ]
 
 

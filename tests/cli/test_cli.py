@@ -505,6 +505,42 @@ def test_a_terminal_lists_the_first_finding_of_each_rule(log):
     assert "(20 of 32 findings, from as many rules as possible; all of them: --max-findings 32)" in shown
 
 
+BARE = [{"id": "batch_1", "status": status} for status in ("validating", "in_progress", "completed", "in_progress")]
+
+
+def test_a_log_of_ids_and_statuses_has_one_line_about_what_it_lacks(log):
+    """Findings on absent fields are one line; history rules are checked, and the rules in the line can be ignored."""
+    (log / "bare.jsonl").write_text(lines(BARE))
+    shown = ran("audit", "bare.jsonl").stdout.splitlines()
+    (line,) = (each for each in shown if each.startswith("no snapshot has created_at: 15 findings on fields"))
+    codes = line.rpartition("--ignore ")[2].rstrip(")")
+    without = ran("audit", "bare.jsonl", "--ignore", codes)
+
+    assert ["note H507"] == [each[:9] for each in shown if each.startswith(("error ", "warning ", "note "))]
+    assert 16 == len(ran("audit", "bare.jsonl", "--format", "jsonl").stdout.splitlines())
+    assert (0, "consistent: 4 snapshots of 1 batch") == (without.exit_code, without.stdout.splitlines()[0])
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        [BARE[0] | {"created_at": CREATED}, *BARE[1:]],
+        BARE[2:3],
+        [BARE[0], BARE[0]],
+        [*BARE, {"status": "failed", "created_at": CREATED}],
+        [*BARE[:3], {"status": "in_progress"}],
+    ],
+    ids=["one has a time", "one snapshot", "no stamp is missing", "another lacks its id", "one lacks two fields"],
+)
+def test_any_other_log_lists_what_is_missing(changed, log):
+    """Each finding of S001 is listed if a snapshot has a time, or lacks another field too."""
+    (log / "odd.jsonl").write_text(lines(changed))
+    shown = ran("audit", "odd.jsonl").stdout
+
+    assert "no snapshot has created_at" not in shown
+    assert "error S001 " in shown
+
+
 def test_a_terminal_lists_twenty_findings_and_ends_with_the_verdict(log):
     """The last lines on a terminal name the option for all findings, and the verdict; a pipe gets all findings."""
     (log / "many.jsonl").write_text(lines(snap("vp", id=f"batch_{number}", expires_at=None) for number in range(31)))
