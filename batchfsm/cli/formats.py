@@ -86,10 +86,10 @@ def _absent_fields(report: Report, hidden: list[str]) -> list[str]:
     if not hidden:
         return []
     number, codes = sum(report.counts[code] for code in hidden), ",".join(hidden)
-    return [
-        f"no snapshot has created_at: {plural(number, 'finding')} on fields that this log does not keep are not listed "
-        f"(all of them: --format jsonl; the other rules alone: --ignore {codes})"
-    ]
+    line = (
+        f"no snapshot has created_at: {plural(number, 'finding')} on fields that this log does not keep are not listed"
+    )
+    return [f"{line} (all of them: --format jsonl; the other rules alone: --ignore {codes})"]
 
 
 def counts_table(counts: Mapping[str, int], names: Mapping[str, str]) -> list[str]:
