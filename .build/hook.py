@@ -20,7 +20,13 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 FOLDER = Path("batchfsm/auditing/columns")
 # Bounds are checked: hostile input never reaches outside a buffer. Indices are never negative, and no buffer is used
 # before it is set.
-DIRECTIVES = {"language_level": "3", "boundscheck": True, "wraparound": False, "initializedcheck": False}
+DIRECTIVES = {
+    "language_level": "3",
+    "boundscheck": True,
+    "wraparound": False,
+    "initializedcheck": False,
+    "auto_pickle": False,
+}
 OLDEST = (3, 11)
 """The modules are compiled for this Python's stable interface: one wheel serves all newer ones, at no cost in speed."""
 
@@ -64,9 +70,11 @@ def is_limited() -> bool:
 def compile_modules(root: Path, temporary: Path, target: Path) -> list[Path]:
     """Compile the modules that import cython; return the extension modules, which are below `target`."""
     from Cython.Build import cythonize  # noqa: PLC0415  # A requirement of the build alone.
+    from Cython.Compiler import Options  # noqa: PLC0415
     from setuptools import Distribution, Extension  # noqa: PLC0415
     from setuptools.command.build_ext import build_ext  # noqa: PLC0415
 
+    Options.buffer_max_dims = 2  # Buffers have one dimension, and so a call passes 64 bytes for each, not 208.
     # Without symbols for a debugger a module is a quarter of the size.
     options: dict[str, Any] = {"extra_compile_args": [] if sys.platform == "win32" else ["-O2", "-g0"]}
     if is_limited():

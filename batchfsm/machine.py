@@ -9,7 +9,6 @@ from inspect import Parameter, signature
 from typing import Any, Protocol, TypeVar, overload
 
 from transitions import Event, Machine, MachineError
-from transitions.extensions.nesting import HierarchicalMachine
 
 from batchfsm.lifecycle import OPENAI, Lifecycle
 
@@ -90,14 +89,14 @@ def _check_machine_class(machine_class: Any, lifecycle: Lifecycle) -> None:
     if not (isinstance(machine_class, type) and issubclass(machine_class, Machine)):
         msg = f"machine_class= takes a class of transitions, such as LockedMachine, not {machine_class!r}"
         raise TypeError(msg)
-    if issubclass(machine_class, HierarchicalMachine):
-        separator = machine_class.state_cls.separator
-        if nested := [name for name in lifecycle.statuses if separator in name]:
-            msg = (
-                f"{machine_class.__name__} reads {separator!r} in a name as nesting, and {nested[0]} is one status; "
-                "take Machine, LockedMachine, AsyncMachine or GraphMachine"
-            )
-            raise TypeError(msg)
+    # Only states of a hierarchical machine have one. Its module takes longer to load than all others of `transitions`.
+    separator = getattr(machine_class.state_cls, "separator", None)
+    if separator and (nested := [name for name in lifecycle.statuses if separator in name]):
+        msg = (
+            f"{machine_class.__name__} reads {separator!r} in a name as nesting, and {nested[0]} is one status; "
+            "take Machine, LockedMachine, AsyncMachine or GraphMachine"
+        )
+        raise TypeError(msg)
 
 
 def _check_options(machine_class: type[Machine], options: Iterable[str]) -> None:

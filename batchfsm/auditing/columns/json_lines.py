@@ -89,7 +89,7 @@ class _SplitIndex:
     offset: int
     """Where the split begins in the file; bytes."""
     offsets: Any
-    """Where the line of each row begins in the split, and where the split ends; bytes, `array('I')`."""
+    """Where the line of each row begins in the split, and where the split ends; bytes, `array('q')`."""
     first_line: int
     """The number of its first line, from 1."""
     indices: Any
@@ -151,7 +151,7 @@ class JsonLinesSource:
                     self._splits.append(
                         _SplitIndex(
                             offset=offset,
-                            offsets=array("I", [*found.offsets, size]),
+                            offsets=found.offsets + array("q", [size]),
                             first_line=line,
                             indices=None if found.count == lines else found.indices,
                         )

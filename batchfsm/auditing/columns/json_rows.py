@@ -40,23 +40,25 @@ else:
     )
     from batchfsm.auditing.columns.tokenizer import Tokenizer
 
-# The code of a key is the column of its value, or one of these.
+# The code of a key is the column of its value, or one of these: first the fields of a batch without a column of their
+# own, then keys of errors, then keys of envelopes.
 _CODES = dict(
     zip(
-        ("id", "status", "object", "model", "errors", "request_counts", "usage", "metadata", "observed_at",
-         "timestamp", "wrapper", "other_spelling"),
-        range(layout.WIDTH, 64),
+        ("id", "status", "object", "model", "errors", "request_counts", "usage", "metadata", "code", "message", "param",
+         "line", "observed_at", "timestamp", "data"),
+        range(layout.WIDTH, tokenizer.CODES_MAX),
         strict=False,
     )
-)  # fmt: skip
+) | {"wrapper": tokenizer.CODES_MAX, "other_spelling": tokenizer.CODES_MAX + 1}  # fmt: skip
 _TEXTS = ("endpoint", "input_file_id", "completion_window", "output_file_id", "error_file_id")
+_COUNT_FIELDS = layout.COLUMNS[layout.TOTAL : layout.FAILED + 1]
 _KEYS = {
     **{spelling: _CODES["other_spelling"] for spelling, name in SPELLINGS.items() if name in WIRE_FIELDS},
-    **{name: layout.COLUMNS.index(name) for name in (*TIME_FIELDS, *_TEXTS)},
+    **{name.rpartition(".")[2]: layout.COLUMNS.index(name) for name in (*TIME_FIELDS, *_TEXTS, *_COUNT_FIELDS)},
     **{name: code for name, code in _CODES.items() if name not in {"wrapper", "other_spelling"}},
-    **dict.fromkeys(("snapshot", "batch", "body", "data"), _CODES["wrapper"]),
+    **dict.fromkeys(("snapshot", "batch", "body"), _CODES["wrapper"]),
 }
-"""The code of each key of a batch and of its envelope."""
+"""The code of each key of a batch, of its counts and errors, and of its envelope."""
 _LIMITS: Any = RULES["S006"].kind
 
 _ID = cython.declare(cython.int, _CODES["id"])
@@ -69,6 +71,9 @@ _USAGE = cython.declare(cython.int, _CODES["usage"])
 _METADATA = cython.declare(cython.int, _CODES["metadata"])
 _OBSERVED_AT = cython.declare(cython.int, _CODES["observed_at"])
 _TIMESTAMP = cython.declare(cython.int, _CODES["timestamp"])
+_CODE = cython.declare(cython.int, _CODES["code"])
+_LINE = cython.declare(cython.int, _CODES["line"])
+_DATA = cython.declare(cython.int, _CODES["data"])
 _WRAPPER = cython.declare(cython.int, _CODES["wrapper"])
 _OTHER_SPELLING = cython.declare(cython.int, _CODES["other_spelling"])
 _REQUIRED = cython.declare(
@@ -82,6 +87,7 @@ _STATUS_COLUMN = cython.declare(cython.int, layout.STATUS)
 _FIRST_TIME = cython.declare(cython.int, layout.TRACKED)
 _FIRST_TEXT = cython.declare(cython.int, layout.ENDPOINT)
 _TOTAL = cython.declare(cython.int, layout.TOTAL)
+_FAILED = cython.declare(cython.int, layout.FAILED)
 _WINDOW = cython.declare(cython.int, layout.WINDOW)
 _ERRORS_COLUMN = cython.declare(cython.int, layout.ERRORS)
 _WINDOW_S = cython.declare(cython.int, layout.WINDOW_S)
@@ -118,10 +124,6 @@ class RowReader:
     """Reads JSON text as one dialect writes it; used by one thread at a time."""
 
     _tokens: Tokenizer
-    _keys: WordTable
-    _counts_keys: WordTable
-    _errors_keys: WordTable
-    _page_keys: WordTable
     _statuses: WordTable
     _any_spelling: cython.bint
     _null_times: cython.longlong[::1]
@@ -137,13 +139,7 @@ class RowReader:
 
     def __init__(self, dialect: Dialect, seed: int = layout.HASH_SEED) -> None:
         self._seed = seed
-        self._tokens = Tokenizer(seed)
-        self._keys = WordTable(_KEYS, seed)
-        self._counts_keys = WordTable(
-            {name.partition(".")[2]: layout.COLUMNS.index(name) for name in layout.COLUMNS if "." in name}, seed
-        )
-        self._errors_keys = WordTable({"code": 0, "message": 0, "param": 0, "line": 1}, seed)
-        self._page_keys = WordTable({"object": 0, "data": 1}, seed)
+        self._tokens = Tokenizer(WordTable(_KEYS, seed))
         self._statuses = WordTable(status_codes(dialect), seed)
         self._any_spelling = dialect.any_spelling
         self._null_times = null_times(dialect)
@@ -164,7 +160,7 @@ class RowReader:
             is_utf8: True if all of it is UTF-8.
 
         Returns:
-            How many rows there are: the lines that are not template. Then of each row its values, its time of
+            How many rows there are: the lines that are not blank. Then of each row its values, its time of
             observation (NaN if absent), 1 if it is decoded, the offset of its line, and the index of its line.
         """
         lines: cython.Py_ssize_t = count
@@ -324,24 +320,9 @@ class RowReader:
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(-9, check=False)
-    def _code(self, table: WordTable, token: cython.Py_ssize_t) -> cython.int:
-        """Return the code of a key or text; -1 if the table does not have it."""
-        hashed: cython.longlong = self._tokens.values[token]
-        start: cython.Py_ssize_t = self._tokens.starts[token]
-        size: cython.Py_ssize_t = self._tokens.ends[token] - start
-        slot: cython.Py_ssize_t = hashed & table.mask
-        begin: cython.Py_ssize_t
-        at: cython.Py_ssize_t
-        while table.spans[4 * slot] >= 0:
-            begin = table.spans[4 * slot]
-            if table.spans[4 * slot + 3] == hashed and table.spans[4 * slot + 1] - begin == size:
-                at = 0
-                while at < size and self._tokens.text[start + at] == table.letters[begin + at]:
-                    at += 1
-                if at == size:
-                    return cython.cast(cython.int, table.spans[4 * slot + 2])
-            slot = (slot + 1) & table.mask
-        return -1
+    def _hash(self, token: cython.Py_ssize_t, seed: cython.ulonglong) -> cython.longlong:
+        """Return the hash of the bytes of a token."""
+        return hash_text(self._tokens.text, self._tokens.starts[token], self._tokens.ends[token], seed)
 
     @cython.cfunc
     @cython.nogil
@@ -374,14 +355,14 @@ class RowReader:
         code: cython.int
         token += 1
         while token < end:
-            code = self._code(self._keys, token)
+            code = self._tokens.codes[token]
             token += 1
             if code == _OTHER_SPELLING:
                 return -1
-            if code == _WRAPPER and not is_inside:
-                if self._is_container(token):
+            if code == _WRAPPER or code == _DATA:
+                if not is_inside and self._is_container(token):
                     return _ENVELOPE
-            elif code >= 0 and code != _WRAPPER and code != _OBSERVED_AT and code != _TIMESTAMP:
+            elif 0 <= code < _TOTAL or _ID <= code <= _METADATA:
                 if not self._read_value(code, token, base):
                     return -1 if is_inside else _ENVELOPE  # An envelope may have a `status` of HTTP: 200.
                 met |= cython.cast(cython.longlong, 1) << code
@@ -399,11 +380,11 @@ class RowReader:
         met: cython.longlong = 0
         code: cython.int
         while token < end:
-            code = self._code(self._keys, token)
+            code = self._tokens.codes[token]
             token += 1
             if code == _OBJECT or code == _OTHER_SPELLING:
                 return False
-            if code == _WRAPPER and self._is_container(token):
+            if (code == _WRAPPER or code == _DATA) and self._is_container(token):
                 if is_found or self._tokens.kinds[token] != _OBJECT_TOKEN:
                     return False  # A page, or one of two wrappers: the row engine chooses.
                 is_found = True
@@ -413,7 +394,7 @@ class RowReader:
             elif code == _OBSERVED_AT or code == _TIMESTAMP:
                 if not self._read_observation_time(code, token):
                     return False
-            elif code >= 0:
+            elif 0 <= code < _WRAPPER:
                 met |= cython.cast(cython.longlong, 1) << code
             token = self._behind(token)
         # With all that a batch needs the object would be a batch itself.
@@ -491,7 +472,7 @@ class RowReader:
             return False
         if start == end and (self._null_text or (column != _FIRST_TEXT and column != _WINDOW)):
             return True  # An empty file id is null.
-        self._rows[base + column] = self._tokens.values[token]
+        self._rows[base + column] = self._hash(token, self._seed)
         if column == _WINDOW:
             self._rows[base + _WINDOW_S] = window_seconds(self._tokens.text, start, end)
         return True
@@ -514,8 +495,8 @@ class RowReader:
         end: cython.Py_ssize_t = self._tokens.ends[token]
         if not self._is_word(token):
             return False
-        self._rows[base + _ID_LOW] = hash_text(self._tokens.text, start, end, _PUBLIC_SEED)
-        self._rows[base + _ID_HIGH] = self._tokens.values[token]
+        self._rows[base + _ID_LOW] = self._hash(token, _PUBLIC_SEED)
+        self._rows[base + _ID_HIGH] = self._hash(token, self._seed)
         self._rows[base + _ID_TIME] = id_seconds(self._tokens.text, start, end)
         return True
 
@@ -525,7 +506,9 @@ class RowReader:
     def _read_status(self, token: cython.Py_ssize_t, base: cython.Py_ssize_t) -> cython.int:
         if not self._is_word(token):
             return False
-        code: cython.int = self._code(self._statuses, token)  # -1: UNKNOWN.
+        code: cython.int = self._statuses.find(
+            self._hash(token, self._seed), self._tokens.text, self._tokens.starts[token], self._tokens.ends[token]
+        )  # -1: UNKNOWN.
         self._rows[base + _STATUS_COLUMN] = code
         return code >= 0 or not self._any_spelling  # Another spelling of a known word: the row engine reads it.
 
@@ -535,7 +518,7 @@ class RowReader:
     def _read_object(self, token: cython.Py_ssize_t, base: cython.Py_ssize_t) -> cython.int:
         if not self._is_word(token):
             return False  # An escape may spell the word, and an empty text be null.
-        if self._tokens.values[token] != self._batch_hash:
+        if self._hash(token, self._seed) != self._batch_hash:
             self._rows[base + _FLAGS] |= _NOT_A_BATCH
         return True
 
@@ -548,8 +531,8 @@ class RowReader:
         given: cython.int = 0
         token += 1
         while token < end:
-            column = self._code(self._counts_keys, token)
-            if column < 0:
+            column = self._tokens.codes[token]
+            if not _TOTAL <= column <= _FAILED:
                 return False
             if self._tokens.kinds[token + 1] == _INTEGER_TOKEN:
                 self._rows[base + column] = self._tokens.values[token + 1]
@@ -574,14 +557,14 @@ class RowReader:
         elif self._tokens.kinds[token] == _OBJECT_TOKEN:
             token += 1
             while token < end:
-                code = self._code(self._page_keys, token)
+                code = self._tokens.codes[token]
                 token += 1
-                if code == 1:
+                if code == _DATA:
                     if self._tokens.kinds[token] == _LIST_TOKEN:
                         entries = self._count_errors(token)
                     elif self._tokens.kinds[token] != _NULL_TOKEN:
                         return False
-                elif code < 0 or self._is_container(token):
+                elif code != _OBJECT or self._is_container(token):
                     return False
                 token = self._behind(token)
             if token == first + 1:
@@ -589,9 +572,7 @@ class RowReader:
         else:
             return False
         if entries > 0:
-            self._rows[base + _ERRORS_COLUMN] = hash_text(
-                self._tokens.text, self._tokens.starts[first], self._tokens.ends[first], self._seed
-            )
+            self._rows[base + _ERRORS_COLUMN] = self._hash(first, self._seed)
         return entries >= 0
 
     @cython.cfunc
@@ -611,12 +592,12 @@ class RowReader:
             inner_end = self._behind(token)
             token += 1
             while token < inner_end:
-                code = self._code(self._errors_keys, token)
+                code = self._tokens.codes[token]
                 kind = self._tokens.kinds[token + 1]
-                if code < 0:
+                if not _CODE <= code <= _LINE:
                     return -1
                 if kind != _NULL_TOKEN:
-                    if code == 1:
+                    if code == _LINE:
                         if kind != _INTEGER_TOKEN:
                             return -1
                     elif kind != _TEXT_TOKEN and kind != _UTF8_TOKEN and kind != _ESCAPED_TOKEN:

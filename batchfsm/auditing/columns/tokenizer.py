@@ -3,7 +3,10 @@ Tokenizer of JSON: the tokens of one value as arrays. Compiled.
 
 It accepts no text that Python's `json` rejects. It rejects some that Python accepts: a key that stands twice in an
 object, a key with escapes or non-ASCII letters, halves of surrogate pairs, `NaN`, more than `DEPTH_MAX` levels,
-`KEYS_MAX` open keys or `TOKENS_MAX` tokens. Whoever calls it leaves those to the row engine.
+`KEYS_MAX` open keys that are no known words, or `TOKENS_MAX` tokens. Its callers leave those to the row engine.
+
+Logs repeat their keys: each key is compared with the one that was last at its place among the tokens. If they are the
+same bytes, its hash and its code are known.
 """
 
 from __future__ import annotations
@@ -12,6 +15,12 @@ from array import array
 from typing import Any
 
 import cython
+
+if cython.compiled:
+    from cython.cimports.batchfsm.auditing.columns.text_values import WordTable, hash_text
+    from cython.cimports.libc.string import memcmp
+else:
+    from batchfsm.auditing.columns.text_values import WordTable, hash_text
 
 Bytes = cython.typedef(cython.const[cython.uchar][::1])
 
@@ -25,6 +34,8 @@ INVALID = -1
 TOKENS_MAX = 1024
 KEYS_MAX = 64
 DEPTH_MAX = 16
+CODES_MAX = 63
+"""Words with a code below are counted as keys by a bit for each code; a code from here on may stand for many words."""
 PAD = 8
 """Bytes that must follow the text: the tokenizer looks so far ahead."""
 
@@ -42,10 +53,9 @@ _NULL = cython.declare(cython.uchar, NULL)
 _TOKENS_MAX = cython.declare(cython.Py_ssize_t, TOKENS_MAX)
 _KEYS_MAX = cython.declare(cython.int, KEYS_MAX)
 _DEPTH_MAX = cython.declare(cython.int, DEPTH_MAX)
+_CODES_MAX = cython.declare(cython.int, CODES_MAX)
 _DIGITS_MAX = cython.declare(cython.int, 17)  # Every integer of so many digits fits into 64 bits.
 _NUMBER_BYTES_MAX = cython.declare(cython.int, 100)  # Python refuses integers of more than 4,300 digits.
-_ALL_BITS = cython.declare(cython.ulonglong, 2**64 - 1)
-_FACTOR = cython.declare(cython.ulonglong, 0xBF58476D1CE4E5B9)  # As in `text_values.hash_text`.
 
 
 @cython.final
@@ -53,15 +63,17 @@ _FACTOR = cython.declare(cython.ulonglong, 0xBF58476D1CE4E5B9)  # As in `text_va
 class Tokenizer:
     """The text, and the tokens of the value that was scanned last."""
 
-    def __init__(self, seed: int) -> None:
-        self.seed = seed
+    def __init__(self, words: WordTable) -> None:
+        self._words = words
         self.kinds = bytearray(TOKENS_MAX)
         self.starts = array("q", bytes(8 * TOKENS_MAX))
         self.ends = array("q", bytes(8 * TOKENS_MAX))
         self.values = array("q", bytes(8 * TOKENS_MAX))
+        self.codes = array("i", bytes(4 * TOKENS_MAX))
         self._keys = array("q", bytes(8 * KEYS_MAX))
         self._parents = array("q", bytes(8 * DEPTH_MAX))
         self._bases = array("q", bytes(8 * DEPTH_MAX))
+        self._met = array("q", bytes(8 * DEPTH_MAX))
         self.text = b""
         self.is_utf8 = False
         self.count = self._keys_count = 0
@@ -75,6 +87,7 @@ class Tokenizer:
             is_utf8: True if all of it is UTF-8; else texts with bytes beyond ASCII are invalid.
         """
         self.text, self.is_utf8 = text, is_utf8
+        self.kinds = bytearray(TOKENS_MAX)  # No key of another text is compared.
 
     def unload(self) -> None:
         """Release the text."""
@@ -106,12 +119,12 @@ class Tokenizer:
                 token = self._add(_OBJECT if is_object else _LIST, at, at, 0)
                 if token < 0 or depth == _DEPTH_MAX:
                     return -1
-                self._parents[depth], self._bases[depth] = token, self._keys_count
+                self._parents[depth], self._bases[depth], self._met[depth] = token, self._keys_count, 0
                 depth += 1
                 at = self.skip_space(at + 1)
                 if self.text[at] != byte + 2:  # Not closed at once.
                     if is_object:
-                        at = self._scan_key(at, self._keys_count)
+                        at = self._scan_key(at, depth - 1)
                         if at < 0:
                             return -1
                     continue
@@ -126,7 +139,7 @@ class Tokenizer:
                 if self.text[at] == 44:  # ,
                     at = self.skip_space(at + 1)
                     if is_object:
-                        at = self._scan_key(at, self._bases[depth - 1])
+                        at = self._scan_key(at, depth - 1)
                         if at < 0:
                             return -1
                     break
@@ -156,24 +169,69 @@ class Tokenizer:
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(-9, check=False)
-    def _scan_key(self, at: cython.Py_ssize_t, base: cython.longlong) -> cython.Py_ssize_t:
-        """Scan a key and its colon; return the position of its value. `base`: the object's first key in `_keys`."""
+    def _scan_key(self, at: cython.Py_ssize_t, depth: cython.Py_ssize_t) -> cython.Py_ssize_t:
+        """Scan a key of the object at a depth, and its colon; return the position of its value."""
         token: cython.Py_ssize_t = self.count
+        start: cython.Py_ssize_t = at + 1
+        if self.text[at] != 34:
+            return -1
+        if self._is_repeated(start, token):
+            at = start + self.ends[token] - self.starts[token]
+            self.starts[token], self.ends[token] = start, at
+            self.count = token + 1
+            at += 1
+        else:
+            at = self._scan_text(start)
+            if at < 0 or self.kinds[token] != _TEXT:
+                return -1
+            self.kinds[token] = _KEY
+            self.values[token] = hash_text(self.text, start, at - 1, self._words.seed)
+            self.codes[token] = self._words.find(self.values[token], self.text, start, at - 1)
+        if not self._add_key(token, depth):
+            return -1
+        if self.text[at] != 58:  # :
+            at = self.skip_space(at)
+        return self.skip_space(at + 1) if self.text[at] == 58 else -1
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(-9, check=False)
+    def _is_repeated(self, start: cython.Py_ssize_t, token: cython.Py_ssize_t) -> cython.bint:
+        """Return whether the text behind a quote is the key that was last at this place among the tokens."""
+        last: cython.Py_ssize_t
+        size: cython.Py_ssize_t
+        if token == _TOKENS_MAX or self.kinds[token] != _KEY:
+            return False
+        last = self.starts[token]
+        size = self.ends[token] - last + 1  # With the quote behind it.
+        if start + size > len(self.text) or last + size > len(self.text):
+            return False
+        if not cython.compiled:
+            return bool(self.text[last : last + size] == self.text[start : start + size])
+        return memcmp(cython.address(self.text[last]), cython.address(self.text[start]), size) == 0
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(-9, check=False)
+    def _add_key(self, token: cython.Py_ssize_t, depth: cython.Py_ssize_t) -> cython.bint:
+        """Add a key to the object at a depth; return False if the object has it, or there are too many."""
+        bit: cython.longlong
         index: cython.Py_ssize_t
-        if self.text[at] != 34 or self._keys_count == _KEYS_MAX:
-            return -1
-        at = self._scan_text(at + 1)
-        if at < 0 or self.kinds[token] != _TEXT:
-            return -1
-        for index in range(base, self._keys_count):
+        if 0 <= self.codes[token] < _CODES_MAX:
+            bit = cython.cast(cython.longlong, 1) << self.codes[token]
+            if self._met[depth] & bit:
+                return False
+            self._met[depth] |= bit
+            return True
+        if self._keys_count == _KEYS_MAX:
+            return False
+        for index in range(self._bases[depth], self._keys_count):
             # Two keys of one hash are taken for one that stands twice: the line is left to the row engine.
             if self._keys[index] == self.values[token]:
-                return -1
+                return False
         self._keys[self._keys_count] = self.values[token]
         self._keys_count += 1
-        self.kinds[token] = _KEY
-        at = self.skip_space(at)
-        return self.skip_space(at + 1) if self.text[at] == 58 else -1  # :
+        return True
 
     @cython.cfunc
     @cython.nogil
@@ -181,14 +239,12 @@ class Tokenizer:
     def _scan_text(self, at: cython.Py_ssize_t) -> cython.Py_ssize_t:
         """Scan the text behind a quote; return the position behind the closing quote, or INVALID."""
         start: cython.Py_ssize_t = at
-        state: cython.ulonglong = self.seed
-        factor: cython.ulonglong = _FACTOR
         kind: cython.uchar = _TEXT
         byte: cython.uchar
         while True:
             byte = self.text[at]
             if byte == 34:
-                return at + 1 if self._add(kind, start, at, cython.cast(cython.longlong, state >> 1)) >= 0 else -1
+                return at + 1 if self._add(kind, start, at, 0) >= 0 else -1
             if byte < 32:
                 return -1
             if byte == 92:
@@ -202,10 +258,6 @@ class Tokenizer:
                     return -1
                 if kind == _TEXT:
                     kind = _UTF8_TEXT
-            state = (state ^ byte) * factor
-            if not cython.compiled:
-                state &= _ALL_BITS
-            state ^= state >> 32
             at += 1
 
     @cython.cfunc
@@ -306,18 +358,32 @@ class Tokenizer:
         return -1 if at == start or at - start > _NUMBER_BYTES_MAX else at
 
 
-def tokens(text: bytes, seed: int) -> tuple[int, list[tuple[int, int, int, int]]]:
+def tokens(texts: list[bytes], words: WordTable) -> list[tuple[int, list[tuple[int, int, int, int]]]]:
     """
-    Return the tokens of one JSON value: for tests and for reading by people.
+    Return the tokens of JSON values, scanned one after the other: for tests and for reading by people.
+
+    Args:
+        texts: The values, in one line each.
+        words: The known keys.
 
     Returns:
-        The length of the value, or INVALID; and of each token `(kind, start, end, value)`.
+        Of each text the length of the value, or INVALID; and of each token `(kind, start, end, value)`, where the
+        value of a key is its code.
     """
-    tokenizer = Tokenizer(seed)
-    tokenizer.load(text + PAD * b"\n", True)
-    end: cython.Py_ssize_t = tokenizer.scan(0)
-    found = [
-        (tokenizer.kinds[at], tokenizer.starts[at], tokenizer.ends[at], tokenizer.values[at])
-        for at in range(tokenizer.count)
-    ]
-    return end, found
+    tokenizer = Tokenizer(words)
+    tokenizer.load(b"\n".join(texts) + PAD * b"\n", True)
+    found, begin = [], 0
+    for text in texts:
+        end: cython.Py_ssize_t = tokenizer.scan(begin)
+        scanned = [
+            (
+                tokenizer.kinds[at],
+                tokenizer.starts[at] - begin,
+                tokenizer.ends[at] - begin,
+                tokenizer.codes[at] if tokenizer.kinds[at] == KEY else tokenizer.values[at],
+            )
+            for at in range(tokenizer.count)
+        ]
+        found.append((end - begin if end >= 0 else INVALID, scanned))
+        begin += len(text) + 1
+    return found

@@ -1,5 +1,11 @@
-"""Audits in Spark, for a log larger than a machine: rows are shuffled by batch, workers check the partitions."""
+"""
+Audits in Spark, for a log larger than a machine: rows are shuffled by batch, workers check the partitions.
 
-from batchfsm.auditing.spark.driver import is_frame, run
+The module `driver` runs such an audit. It is loaded only then.
+"""
 
-__all__ = ["is_frame", "run"]
+
+def is_frame(source: object) -> bool:
+    """Return whether an object is a DataFrame of Spark, without loading Spark."""
+    kind = type(source)
+    return kind.__name__ == "DataFrame" and kind.__module__.startswith("pyspark.sql.")

@@ -15,6 +15,7 @@ import attrs
 from batchfsm.auditing import optional
 from batchfsm.auditing.accumulator import FindingsAccumulator
 from batchfsm.auditing.report import Report
+from batchfsm.auditing.spark import is_frame
 from batchfsm.auditing.spark.inputs import SparkInput, load_spark_sql, open_files, open_frame
 from batchfsm.auditing.spark.partition import check_partition
 from batchfsm.auditing.spark.shuffle import SHUFFLE_SCHEMA, shuffle
@@ -29,12 +30,6 @@ PARTITION_BYTES: Final = 64 * 2**20
 
 PARTITION_ROWS: Final = 2**18
 """How many rows a partition holds, about."""
-
-
-def is_frame(source: object) -> bool:
-    """Return whether an object is a DataFrame of Spark, without loading Spark."""
-    kind = type(source)
-    return kind.__name__ == "DataFrame" and kind.__module__.startswith("pyspark.sql.")
 
 
 def run(source: Any, dialect: Dialect, template: FindingsAccumulator, skew_s: float, memory: int) -> Report:
