@@ -105,15 +105,19 @@ class Report:
         return {batch_id: tuple(found) for batch_id, found in grouped.items()}
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the report as plain JSON values."""
-        return {
-            "verdict": self.verdict,
-            "snapshots": self.snapshots,
-            "batches": self.batches,
+        """Return the report as plain JSON values; of a log that was not checked whole, also the reasons."""
+        reasons = {
             "places": self.places,
             "is_cut_off": self.is_cut_off,
             "not_looked": list(self.not_looked),
             "skipped": list(self.skipped),
+        }
+        is_whole = self.verdict != "undetermined" and not (self.is_cut_off or self.not_looked or self.skipped)
+        return {
+            "verdict": self.verdict,
+            "snapshots": self.snapshots,
+            "batches": self.batches,
+            **({} if is_whole else reasons),
             "unreadable_count": self.unreadable_count,
             "unreadable": [
                 {"source": each.place.source, "line": each.place.line, "problem": each.problem}

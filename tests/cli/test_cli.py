@@ -576,12 +576,20 @@ def test_audit_as_json(log):
 
     assert 1 == result.exit_code
     assert [
-        "verdict", "snapshots", "batches", "places", "is_cut_off", "not_looked", "skipped", "unreadable_count",
-        "unreadable", "counts", "findings",
+        "verdict", "snapshots", "batches", "unreadable_count", "unreadable", "counts", "findings",
     ] == list(report)  # fmt: skip
-    assert (9, False, [], []) == (report["places"], report["is_cut_off"], report["not_looked"], report["skipped"])
     assert ("inconsistent", 9, 1) == (report["verdict"], report["snapshots"], report["batches"])
     assert [{"source": "left.jsonl", "line": 4}, {"source": "left.jsonl", "line": 5}] == report["findings"][0]["where"]
+
+
+def test_json_of_a_log_that_was_not_checked_whole_has_the_reasons(log):
+    """Four more keys say how much there was, and what was not checked."""
+    (log / "junk.jsonl").write_text(lines(seen("vpzc")) + "junk\n")
+    report = json.loads(ran("audit", "junk.jsonl", "--format", "json").stdout)
+
+    assert ("undetermined", 5, False, [], []) == tuple(
+        report[key] for key in ("verdict", "places", "is_cut_off", "not_looked", "skipped")
+    )
 
 
 def test_audit_as_json_lines(log):

@@ -16,7 +16,7 @@ from batchfsm.errors import UnknownNameError
 from batchfsm.testing import FakeBatchAPI, Request, SpeedClock
 from batchfsm.testing.http import Answer, error_answer, json_answer
 from support.dialects import OFF
-from support.notation import snap
+from support.notation import CREATED, snap
 
 QUICK = "validating 1s > in_progress 1m > finalizing 1s > completed"
 
@@ -527,7 +527,8 @@ def test_a_rule_that_is_broken_shows_its_worst_finding():
 )
 def test_silence_counts_where_something_was_seen(code, history, expected):
     """A rule is kept only if the history could have broken it."""
-    late = [parse(wire, observed_at=2_000_000_000 if expected else None) for wire in history]
+    # Later than every time limit, and before files may be gone.
+    late = [parse(wire, observed_at=CREATED + 20 * 86_400 if expected else None) for wire in history]
 
     assert expected is RULES[code].kind.is_observable(late, DIALECTS["openai"])
 

@@ -62,7 +62,7 @@ def handler_of(parsed, watched=None):
     )  # fmt: skip
 
 
-ROW = SimpleNamespace(batch_id="batch_1", content={}, server_time=None)
+ROW = SimpleNamespace(batch_id="batch_1", response={})
 
 
 def test_a_row_that_is_no_batch_is_not_handled():
