@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack, closing
-from importlib import import_module
 from os import PathLike, fspath
 from pathlib import Path
 from types import ModuleType
@@ -278,6 +277,6 @@ def _run_spark(source: Any, plan: _AuditPlan, input_format: str, state: object) 
         source = [name for each in local for name in ([each] if "://" in each else resolve_source(each).names)]
         if input_format == "parquet" and not all(name.endswith(".parquet") for name in source):
             raise DefinitionError("audit in Spark", ["it knows Parquet by names that end in .parquet"])
-    driver = import_module("batchfsm.auditing.spark.driver")  # Few audits need it, and it takes time to load.
-    report: Report = driver.run(source, plan.dialect, plan.template, plan.skew_s, plan.memory)
-    return report
+    from batchfsm.auditing.spark.driver import run  # noqa: PLC0415  # Few audits need it, and it takes time to load.
+
+    return run(source, plan.dialect, plan.template, plan.skew_s, plan.memory)

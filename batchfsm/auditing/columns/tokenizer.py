@@ -206,9 +206,9 @@ class Tokenizer:
         size = self.ends[token] - last + 1  # With the quote behind it.
         if start + size > len(self.text) or last + size > len(self.text):
             return False
-        if not cython.compiled:
-            return bool(self.text[last : last + size] == self.text[start : start + size])
-        return memcmp(cython.address(self.text[last]), cython.address(self.text[start]), size) == 0
+        if cython.compiled:
+            return memcmp(cython.address(self.text[last]), cython.address(self.text[start]), size) == 0
+        return bool(self.text[last : last + size] == self.text[start : start + size])
 
     @cython.cfunc
     @cython.nogil
