@@ -753,12 +753,28 @@ def laid_out(found, layout):
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(batches=st.lists(objects, min_size=1), layout=layouts, chunk=st.integers(1, 40))
 def test_whatever_json_holds_is_sighted(batches, layout, chunk, monkeypatch):
-    """Every object of a log is found unchanged, in any layout and with chunks of any size."""
+    """Every object is found unchanged, in any layout and chunks of any size; empty ones once a line suffice."""
     monkeypatch.setattr(json_reader, "_CHUNK_CHARS", chunk)
     monkeypatch.setattr(json_reader, "_CONSUMED_CHARS_MAX", 2 * chunk)
     binary = io.BytesIO(laid_out(batches, layout).encode())
 
-    assert batches == [each.found for each in json_reader.RecordReader(binary, "log", None, detects=False)]
+    read = [each.found for each in json_reader.RecordReader(binary, "log", None, detects=False)]
+
+    if layout in {"array", "one line"}:  # An empty object is an unreadable place, and a line is one place.
+        assert ({} in batches) == ({} in read)
+        assert [each for each in batches if each] == [each for each in read if each]
+    else:
+        assert batches == read
+
+
+@pytest.mark.parametrize("chunk", [4, 40])
+@pytest.mark.parametrize("log", ["{} {} {}", "[{}, {}, {}]", "{}{}\n"])
+def test_empty_objects_on_one_line_are_one_unreadable_place(log, chunk, written, monkeypatch):
+    """The chunks in which the line is read do not change that."""
+    monkeypatch.setattr(json_reader, "_CHUNK_CHARS", chunk)
+    snapshots, unreadable = found(written(log))
+
+    assert ([], [1]) == (snapshots, [each.place.line for each in unreadable])
 
 
 @given(
