@@ -21,6 +21,10 @@ from support.paths import SHARED
 pytest.importorskip("batchfsm.auditing.columns", reason="columns are not compiled, and Cython is not installed")
 
 BY_STAMPS = [name for name, dialect in DIALECTS.items() if has_provable_routes(dialect)]
+by_stamps = pytest.mark.parametrize(
+    "dialect", [BY_STAMPS[0], *(pytest.param(name, marks=pytest.mark.slow) for name in BY_STAMPS[1:])]
+)
+"""Their lifecycles are equal, so the default run tries one of them."""
 
 
 def drawn(report):
@@ -43,7 +47,7 @@ def test_dialects_whose_stamps_give_the_route():
 # ---------------------------------------------------------------- any log
 
 
-@pytest.mark.parametrize("dialect", BY_STAMPS)
+@by_stamps
 @pytest.mark.parametrize("is_sorted", [True, False])
 def test_any_log(dialect, is_sorted, tmp_path, column_runs):
     """Routes, dwell times, severities and timelines are equal, for logs in order and out of order."""
@@ -66,7 +70,7 @@ def sent(row):
     return {"batch": batch} if seen_at is None else {"observed_at": seen_at, "batch": batch}
 
 
-@pytest.mark.parametrize("dialect", BY_STAMPS)
+@by_stamps
 def test_many_batches(dialect, tmp_path, column_runs):
     """Complete and damaged histories of many batches, mixed, give equal statistics."""
     rows = medley(random.Random(dialect), dialect, 120, 120)  # noqa: S311
@@ -77,7 +81,7 @@ def test_many_batches(dialect, tmp_path, column_runs):
 
 
 @pytest.mark.parametrize("name", ["data/observed_snapshots.jsonl", "recordings/server_aibrix_dryrun.jsonl", "recordings/server_ogx.jsonl", "recordings/server_llmock.jsonl"])  # fmt: skip
-@pytest.mark.parametrize("dialect", BY_STAMPS)
+@by_stamps
 def test_real_logs(name, dialect, column_runs):
     """The corpus and the recordings give equal statistics."""
     path = SHARED / name
@@ -100,7 +104,7 @@ def stamped(dialect):
         yield snap("v", output_file_id="file-out", error_file_id="file-err") | {"status": status} | stamps
 
 
-@pytest.mark.parametrize("dialect", BY_STAMPS)
+@by_stamps
 def test_every_set_of_stamps(dialect, tmp_path, column_runs):
     """Each status with each set of stamps, in a batch of its own, gives equal statistics."""
     log = [batch | {"id": f"b{number}"} for number, batch in enumerate(stamped(dialect))]
@@ -109,7 +113,7 @@ def test_every_set_of_stamps(dialect, tmp_path, column_runs):
     assert drawn(row_by_row) == drawn(in_columns)
 
 
-@pytest.mark.parametrize("dialect", BY_STAMPS)
+@by_stamps
 def test_every_pair_of_sound_rows(dialect, tmp_path, column_runs):
     """The route of two rows is that of the stamps of the second, or a rule is violated and the batch is replayed."""
     sound = sound_rows(dialect)
