@@ -17,9 +17,12 @@ import attrs
 from batchfsm.finding import LogPosition
 from batchfsm.history.batch_record import (
     COUNT_NAMES,
+    DONE_COUNTS,
+    FIELDS,
     HISTORY_FIELDS,
     INTERNED_COLUMNS,
     NO_ERRORS_REPORTED,
+    TOTAL_COUNT,
     BatchRecord,
     digest,
     interned_word,
@@ -36,7 +39,8 @@ _TRANSITIONS_MAX: Final = 4096  # Healthy logs have a few dozen; a hostile log m
 _FLAT: Final = len(ROW_FIELDS)
 _SIZE: Final = _FLAT + len(COUNT_FIELDS)
 _BLANK: Final[SnapshotRow] = (None,) * _SIZE
-
+_TOTAL: Final = FIELDS.index(TOTAL_COUNT)
+_DONE: Final = tuple(index for index, name in enumerate(FIELDS) if name in DONE_COUNTS)
 
 _NOT_STORED: Final = frozenset({"errors", "metadata", "observed_at"})
 """The fields that a row does not hold: they may differ between two equal rows."""
@@ -52,8 +56,11 @@ class CachedTransition:
     is_repeat: bool
     """True if the batch had ended: then no value may have changed."""
 
-    has_counts: bool
-    """True if the last row had counts."""
+    done_counts: tuple[int, ...]
+    """The indices of `completed` and `failed` that the last row had: they must not fall."""
+
+    has_total: bool
+    """True if the last row had a total, which must not change once it is above zero."""
 
     value_checks: tuple[tuple[QuickCheck, SnapshotCheck], ...]
     """The rules that read values, each as a quick check and the exact one that decides if the quick one fails."""
@@ -137,9 +144,10 @@ class CachedTransition:
             else self.immutable_fields(row) != self.immutable_fields(last)
         ):
             return False
-        if not self.has_counts:
-            return True
-        return bool(row[-2] >= last[-2] and row[-1] >= last[-1] and (row[-3] == last[-3] or last[-3] <= 0))
+        for index in self.done_counts:
+            if row[index] < last[index]:
+                return False
+        return not self.has_total or row[_TOTAL] == last[_TOTAL] or last[_TOTAL] <= 0
 
 
 class TransitionCache:
@@ -183,12 +191,12 @@ class TransitionCache:
             return
         last, row = before.row or _BLANK, parsed.row
         set_before = [index for index in range(1, _FLAT) if last[index] is not None]
-        lost = any(row[index] is None for index in set_before) or (last[-1] is not None and row[-1] is None)
+        lost = any(row[index] is None for index in set_before)  # A lost count is in `first_values` or `last_values`.
         is_repeat = before.status in self._graph.terminal
         if (
             parsed.pattern is None or lost or after.first_values or after.last_values or after.status != row[0]
             or (is_repeat and row != last) or not isinstance(after.steps_taken, tuple)
-            or _is_partial(last) or _is_partial(row) or len(self._found) >= self._max
+            or len(self._found) >= self._max
         ):  # fmt: skip
             return
         new_fields = {name for name, old, new in zip(ROW_FIELDS, last, row, strict=False) if old is None is not new}
@@ -213,7 +221,8 @@ class TransitionCache:
             if set_before
             else len,
             is_repeat=is_repeat,
-            has_counts=last[-1] is not None,
+            done_counts=tuple(index for index in _DONE if last[index] is not None),
+            has_total=last[_TOTAL] is not None,
             value_checks=tuple(
                 (quick, check) for rule, check, quick in plan if not rule.kind.triggers.isdisjoint(may_differ)
             ),
@@ -243,11 +252,6 @@ def _selector(indices: list[int | None] | list[int]) -> Callable[[SnapshotRow], 
     if len(found) > 1:
         return itemgetter(*found)
     return itemgetter(slice(found[0], found[0] + 1) if found else slice(0))
-
-
-def _is_partial(row: SnapshotRow) -> bool:
-    """Return whether some counts are null and others are not: such counts cannot be compared one by one."""
-    return 0 < row[_FLAT:].count(None) < len(COUNT_FIELDS)
 
 
 def _key(record: BatchRecord, parsed: ParsedRow) -> object:
