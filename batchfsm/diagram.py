@@ -35,7 +35,7 @@ class StepCount:
     """The number of batches that went from one status to another."""
 
     source: str | None
-    """The status before; None at birth."""
+    """The status before; None for the first status."""
 
     target: str
     """The status entered."""

@@ -11,7 +11,7 @@ import attrs
 from batchfsm.lifecycle import Severity
 
 Verdict = Literal["consistent", "inconsistent", "undetermined"]
-"""`undetermined`: no error was found, and nothing could be judged. Never report it as clean."""
+"""`undetermined`: no error was found, but something could not be checked. Never report it as clean."""
 
 _BITS_MAX: Final = 4096
 
@@ -56,13 +56,13 @@ class Finding:
     """The fields that breach the rule, with their values; a read-only view."""
 
     message: str = attrs.field(eq=False)
-    """One sentence: the fault, its position, and what was expected. No part of equality, for it names positions."""
+    """One sentence: the fault, its position, and what was expected. `==` ignores it, since it names positions."""
 
     where: tuple[LogPosition, ...] = attrs.field(default=(), eq=False)
-    """The one or two positions that prove it, the known one first; empty from a monitor. No part of equality."""
+    """The one or two positions that prove it, the known one first; empty from a monitor. `==` ignores it."""
 
     observed_at: float | None = attrs.field(default=None, eq=False)
-    """The time of the guilty snapshot; Unix seconds, None if unknown. No part of equality or of `to_dict`."""
+    """The time of the snapshot that breaches the rule; Unix seconds, None if unknown. `==` and `to_dict` ignore it."""
 
     __hash__ = None  # type: ignore[assignment]  # `fields` is a mapping: findings compare by value and have no hash.
 

@@ -65,7 +65,7 @@ class Step:
     """The status after."""
 
     evidence: Evidence = "documented"
-    """Whether the step is the rule, or only met on compatible servers."""
+    """`documented` by the server's maker, or `tolerated`: only seen on compatible servers."""
 
     sources: tuple[str, ...] = ()
     """The sources of the step, one citation each; empty if it is inferred."""
@@ -74,7 +74,7 @@ class Step:
 @attrs.frozen(kw_only=True)
 class Lifecycle:
     """
-    States, steps and the status a batch is born in; checked when built.
+    Statuses, steps and the initial status of a kind of batch; checked when built.
 
     Raises:
         DefinitionError: With every problem by name: a status or stamp named
@@ -92,7 +92,7 @@ class Lifecycle:
     """Every step, in table order."""
 
     initial: str
-    """The status a batch is born in; its stamp is `created_at`."""
+    """The status in which a batch is created; its stamp is `created_at`."""
 
     def __attrs_post_init__(self) -> None:
         """Refuse a table that contradicts itself."""

@@ -33,7 +33,7 @@ class Transition:
     """The id of the batch."""
 
     source: str | None
-    """The status before; None at birth."""
+    """The status before; None for the first status."""
 
     target: str
     """The status entered."""

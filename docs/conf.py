@@ -2,9 +2,11 @@
 
 import re
 import tomllib
+from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 
+import attrs
 from docutils import nodes
 from sphinx import addnodes
 from sphinx.util.logging import getLogger
@@ -153,7 +155,7 @@ def picture(lifecycle=batchfsm.OPENAI):
 
 
 def faults_table():
-    """Return what can go wrong on the way to a fake API."""
+    """Return the faults of the fake API: what each does, and the rule that reports it."""
     rows = [
         (
             f"`{fault.name}`",
@@ -263,6 +265,26 @@ def link_pages(_app, _what, _name, _obj, _options, lines):
     lines[:] = [re.sub(r"`docs/(\S+)\.md`", r":doc:`/\1`", line) for line in lines]
 
 
+def show_defaults(_app, _what, _name, obj, _options, signature, returns):
+    """Show the defaults of an attrs class, where the source of its `__init__` only names the attributes."""
+    if not (signature and attrs.has(obj)):
+        return None
+    for field in attrs.fields(obj):
+        unshown = rf"\b({field.alias}: [^=]+ = )(?:NOTHING|attr_dict\['{field.name}'\]\.default)"
+        signature = re.sub(unshown, lambda found, value=field.default: found[1] + _default(value), signature)
+    return signature, returns
+
+
+def _default(value):
+    if isinstance(value, attrs.Factory):
+        value = value.factory()
+    if isinstance(value, Mapping):
+        value = dict(value)
+    if isinstance(value, batchfsm.Lifecycle | batchfsm.Dialect):
+        return value.name.upper()
+    return value.__name__ if callable(value) else repr(value)
+
+
 def keep_colons(_app, what, _name, _obj, _options, lines):
     """Hide what attributes say from Napoleon, which takes `Stable: ...` for a type `Stable`."""
     if what in ("attribute", "property", "data"):
@@ -324,6 +346,7 @@ def setup(app):
     app.connect("env-get-outdated", outdated)
     app.connect("env-check-consistency", check_public)
     app.connect("autodoc-process-docstring", link_pages)
+    app.connect("autodoc-process-signature", show_defaults)
     app.connect("autodoc-process-docstring", keep_colons, priority=400)  # Napoleon's is 500.
     app.connect("missing-reference", resolve_home)
     app.add_css_file("lifecycle.css")

@@ -51,10 +51,10 @@ class Scorecard:
     """The address."""
 
     dialect: str
-    """The dialect that its batches were judged by."""
+    """The dialect of the check."""
 
     snapshots: int
-    """Number of views of batches that were judged."""
+    """Number of snapshots that were checked."""
 
     endpoints: tuple[Check, ...]
     """The checks of endpoints, in order of the requests."""

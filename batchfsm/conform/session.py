@@ -32,10 +32,13 @@ class WaitProgress:
     """One poll of a batch that is waited for."""
 
     batch_id: str
+    """The id of the batch."""
     status: str
     """The status, or the answer if that is no batch."""
     waited_s: float
+    """The time since the wait began; seconds."""
     timeout_s: float
+    """The longest wait for the batch; seconds."""
 
 
 @attrs.frozen

@@ -59,22 +59,22 @@ class Dialect:
     """The name of the server family."""
 
     base: Lifecycle = OPENAI
-    """The lifecycle that the other rows are laid on."""
+    """The lifecycle that the dialect modifies."""
 
     states: tuple[State, ...] = ()
-    """Statuses of its own; they come before those of the base in table order."""
+    """Statuses to add; they come before those of the base in table order."""
 
     steps: tuple[Step, ...] = ()
-    """Steps of its own; one that the base has with other evidence takes its place."""
+    """Steps to add. A step that the base has with other evidence replaces it."""
 
     dropped_statuses: tuple[str, ...] = ()
-    """Statuses of the base that it never gives, with all their steps."""
+    """Statuses of the base that the server never reports; their steps are dropped, too."""
 
     dropped_steps: tuple[tuple[str, str], ...] = ()
-    """Steps of the base that it never takes, as `(source, target)`."""
+    """Steps of the base that a batch never takes, as `(source, target)`."""
 
     initial: str | None = None
-    """The status a batch is born in, which takes `created_at` for its stamp; None: that of the base."""
+    """The status in which a batch is created; its stamp is `created_at`. None: that of the base."""
 
     aliases: Mapping[str, str] = attrs.field(factory=dict, converter=_view)
     """Other words for a status: the wire's word to the lifecycle's."""
@@ -83,7 +83,7 @@ class Dialect:
     """True if case and separators of a known word do not matter: `Completed`, `IN-PROGRESS`, `inProgress`."""
 
     optional_stamps: frozenset[str] = attrs.field(default=(), converter=_names)
-    """Statuses whose stamp may be null though the batch was there. A set stamp is judged all the same."""
+    """Statuses whose stamp may be null although the batch entered them. A stamp that is set is checked."""
 
     time_formats: frozenset[TimeFormat] = attrs.field(default=(), converter=_formats)
     """How times may be written, beside whole Unix seconds."""
@@ -117,7 +117,7 @@ class Dialect:
     """The sources of the deviations, one citation each."""
 
     lifecycle: Lifecycle = attrs.field(init=False)
-    """The base with this dialect's rows laid on it."""
+    """The base with the changes of this dialect."""
 
     spellings: Mapping[str, str] = attrs.field(init=False)
     """The status of each word it knows, by the word without case and separators; empty without `any_spelling`."""

@@ -38,6 +38,7 @@ class OutboxEntry:
     """One transition and the hooks to call for it."""
 
     transition: Transition
+    """The transition."""
 
     hooks: tuple[str, ...]
     """Names, in order of registration."""
@@ -48,6 +49,7 @@ class BatchUpdate:
     """The changes that one observation makes to one batch; a journal writes all of them or none."""
 
     batch_id: str
+    """The id of the batch."""
 
     owner: str
     """The monitor that writes, and leases the deliveries: a name from `register_owner`."""
@@ -56,8 +58,10 @@ class BatchUpdate:
     """The revision that the update was computed from; 0 for a batch that is not stored yet."""
 
     state: str
+    """The batch record; JSON, which journals do not read."""
 
     entries: Sequence[OutboxEntry]
+    """The new transitions and their hooks, in order."""
 
     ended_at: float | None = None
     """When the batch entered its final status, Unix seconds; None while it is open, 0 if no time is known."""
@@ -71,6 +75,7 @@ class PendingDelivery:
     """The transition with its snapshot, as observed."""
 
     hook: str
+    """The name of the hook."""
 
     retry: RetryState = NEVER_TRIED
     """The failed tries so far."""
@@ -84,11 +89,13 @@ class DeliveryOutcome:
     """The outcome of one call of one hook."""
 
     batch_id: str
+    """The id of the batch."""
 
     key: str
     """Key of the transition."""
 
     hook: str
+    """The name of the hook."""
 
     error: str | None = None
     """The error that the hook raised; None if the hook returned, which ends the delivery."""
@@ -110,9 +117,10 @@ class FailureCounts:
 
 @attrs.frozen(kw_only=True)
 class PruneResult:
-    """Number of batches that a journal has pruned."""
+    """The numbers of batches that a call of `prune` shrank and left whole."""
 
     pruned: int
+    """Batches that were shrunk."""
 
     kept: int
     """Batches old enough that stay whole, because a hook has yet to return, or is dead."""

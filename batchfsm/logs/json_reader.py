@@ -53,6 +53,7 @@ class UnreadableEntry:
     """A place in a log that could not be read, or not in full."""
 
     place: LogPosition
+    """The position in the log."""
     problem: str
     """The reason, in half a sentence."""
     is_cut_off: bool = False

@@ -57,7 +57,7 @@ class BaseMonitor(Generic[DispatcherT]):
             raise TypeError(msg)
         _check_keep_ended(keep_ended)
         self.dialect: Final = (found := get_dialect(dialect))
-        """The dialect that snapshots are read and judged by."""
+        """The dialect of the snapshots."""
         self._reader = reader(found)
         self._graph = topology(found.lifecycle)
         self._hooks = HookRegistry(self._graph, coroutines=coroutines, is_journaled=journal is not None)

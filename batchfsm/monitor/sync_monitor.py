@@ -41,19 +41,18 @@ class Monitor(BaseMonitor[SyncDispatcher]):
         (True, ())
 
     Args:
-        dialect: The dialect that snapshots are read and judged by, or its name, or a
-            lifecycle.
-        on_illegal: The effect of a status that no walk leads to: the known status
-            follows it (`adopt`), stays (`hold`), or stays and `observe` raises
-            (`raise`). It is a finding in any case.
+        dialect: The dialect of the snapshots, or its name, or a lifecycle.
+        on_illegal: The effect of a status that no walk leads to: the monitor takes it as
+            the known status (`adopt`), keeps the known status (`hold`), or keeps it and
+            raises (`raise`). In each case there is a finding.
         journal: Stores batches and undelivered hooks over crashes and restarts; None:
-            they are in memory alone.
-        keep_ended: The number of ended batches that stay in memory whole; those that
-            ended first are reduced first. With a journal they are loaded from it
-            when needed. Without, their final status, verdict and transitions
-            stay, about 250 bytes each: no hook is called again, but
-            `monitor[id].snapshot` is None, and later snapshots are not compared
-            with earlier values. None: all stay whole, about 850 bytes each.
+            they are only in memory.
+        keep_ended: The number of ended batches whose complete records stay in memory,
+            about 850 bytes each; None: all. The records of batches that ended earlier
+            are reduced. With a journal, the monitor loads a complete record when it
+            needs it. Without one, the final status, the verdict and the transitions
+            stay, about 250 bytes: no hook is called again, but `monitor[id].snapshot`
+            is None, and later snapshots are not compared with earlier values.
 
     The promises of a monitor, with the test of each: `docs/explanation/promises.md`.
     """
@@ -72,11 +71,10 @@ class Monitor(BaseMonitor[SyncDispatcher]):
         """
         Fold one snapshot into the record of its batch, and call the hooks of its transitions and findings.
 
-        In a hook, it returns at once: the hooks of the second snapshot run after those of the first.
+        Called by a hook, it returns at once; the hooks of that snapshot run after the present ones.
 
         Args:
-            batch: As for `parse`, but read as the auditor reads: a bad field is a
-                finding, not an error.
+            batch: As for `parse`, but an invalid field causes a finding, not an error.
             observed_at: The time of the snapshot; Unix seconds, RFC 3339 text or an
                 aware `datetime`.
 
@@ -96,18 +94,18 @@ class Monitor(BaseMonitor[SyncDispatcher]):
 
     def redeliver(self, *, now: float | None = None) -> FailureCounts:
         """
-        Call the hooks that raised, and those that an interrupt or a crash kept from running.
+        Call the hooks that raised, and those that did not run because of an interrupt or a crash.
 
         Args:
-            now: Call only hooks whose back-off has passed: 10 s after the first
-                failure, each further time twice as long, up to an hour, and not at
-                all after ten tries, 85 minutes after the first. Unix seconds. None
-                for all undelivered hooks, in a journal except dead letters; such a
-                call before its time is not counted as a try.
+            now: Unix seconds. Call only hooks whose delay is over: 10 s after the first
+                failure, then twice as long each time, up to an hour. After ten tries,
+                at least 85 minutes after the first, a hook is dead and is not called. None: call
+                all undelivered hooks, but no dead hooks of a journal; a call
+                before the end of the delay does not count as a try.
 
         Returns:
-            The numbers of hooks that have raised and have yet to return. Of those in
-            a journal, dead ones count whichever process called them. `HookError.counts` holds it, too.
+            The numbers of failing and dead hooks. In a journal, dead hooks of all
+            processes count. `HookError.counts` holds the same numbers.
 
         Raises:
             HookError: If hooks raised again, after all have run.

@@ -41,6 +41,7 @@ class ResultsReport:
     early, or the batch has not ended."""
 
     counts: Counts
+    """Numbers of requests and answers."""
 
     counts_by_rule: Mapping[str, int]
     """Number of findings of each rule that has any; exact."""

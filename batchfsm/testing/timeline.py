@@ -78,8 +78,11 @@ class ProgressPoint:
     """Counts of a batch at a second; between two points they grow evenly."""
 
     at: int
+    """Time; Unix seconds."""
     completed: int
+    """Requests that have succeeded by then."""
     failed: int
+    """Requests that have failed by then."""
 
 
 @attrs.frozen(kw_only=True)

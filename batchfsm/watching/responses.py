@@ -31,10 +31,10 @@ class Transient:
     """The request failed, and may succeed when it is repeated. The status of the batch is as unknown as before."""
 
     reason: str = "no answer"
-    """The cause in a few words; never a body or a header, for they may hold a key."""
+    """The cause in a few words; never a body or a header, which may hold a key."""
 
     retry_after_s: float | None = None
-    """Seconds that the server asked to be left alone for; None if it did not."""
+    """Seconds until the next request, as the server asked; None if it did not ask."""
 
     is_throttled: bool = False
     """True if `retry_after_s` is about every batch, as with 429: no request is sent until then."""
