@@ -14,8 +14,6 @@ from batchfsm.finding import LogPosition
 from batchfsm.logs.compression import TruncatedStreamError, decompressing_reader
 from batchfsm.logs.foreign_formats import HEAD_BYTES, reject_foreign_format
 from batchfsm.logs.sdk_text.detection import TextForm, first_start, starts_record
-from batchfsm.logs.sdk_text.literals import TextError
-from batchfsm.logs.sdk_text.parsers import is_complete, read_text
 from batchfsm.snapshot import fast_constructor
 from batchfsm.wire import decode_problem, decoder, is_batch, make_scanner, unwrap
 
@@ -274,6 +272,10 @@ class RecordReader:
 
     def _read_text_form(self, form: TextForm) -> tuple[dict[str, object] | None, str | None]:
         """Read the text form that begins on this line, and advance; or return the problem."""
+        # Few logs hold text, and the patterns of its parsers would take a tenth of the start of each command.
+        from batchfsm.logs.sdk_text.literals import TextError  # noqa: PLC0415
+        from batchfsm.logs.sdk_text.parsers import is_complete, read_text  # noqa: PLC0415
+
         few, many, most = 0, 1, min(self._retry_budget, TEXT_LINES_MAX)
         if most > 1 and not is_complete(self._lines(1) or "", form):
             most = self._lines_before_json(most)

@@ -288,7 +288,8 @@ class BatchTable:
                     mask |= _UNDECIDABLE
             if mask & ~_REDUNDANCY_BITS or known_errors != errors:
                 mask &= ~_REDUNDANCY_BITS
-        self._update(rows, base, first)
+        if mask & _REDUNDANCY_BITS != _UNCHANGED:  # Else each value is the last one, and there is nothing to update.
+            self._update(rows, base, first)
         if rows[base + _STATUS] >= 0:
             self._statuses[slot] = rows[base + _STATUS]
         elif known == _NEW:

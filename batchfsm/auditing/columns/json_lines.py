@@ -54,7 +54,10 @@ class NotLinesError(Exception):
 class ParsedLines:
     """The rows of whole lines, blank lines left out."""
 
+    lines: int
+    """How many lines there are."""
     count: int
+    """How many rows."""
     values: Any
     observed_at: Any
     decoded: Any
@@ -71,13 +74,13 @@ class ParserPool:
         self._dialect, self._seed = dialect, seed
         self._free: list[RowReader] = []
 
-    def parse(self, text: bytearray, lines: int) -> ParsedLines:
+    def parse(self, text: bytearray) -> ParsedLines:
         """Parse whole lines; behind the last one stand `PAD` line ends more."""
         try:
             row_reader = self._free.pop()
         except IndexError:
             row_reader = RowReader(self._dialect, self._seed)
-        found = ParsedLines(*row_reader.read_lines(text, lines, _is_utf8(text)))
+        found = ParsedLines(*row_reader.read_lines(text, _is_utf8(text)))
         self._free.append(row_reader)
         return found
 
@@ -142,7 +145,7 @@ class JsonLinesSource:
         with ThreadPoolExecutor(_WORKERS) as pool:
             pending = deque(pool.submit(self._parse, begin) for begin in islice(begins, _SPLITS_AHEAD))
             while pending:
-                offset, size, lines, found = pending.popleft().result()
+                offset, size, found = pending.popleft().result()
                 pending.extend(pool.submit(self._parse, begin) for begin in islice(begins, 1))
                 self.bytes_read = min(self.bytes_read + _SPLIT_BYTES, self.size)
                 if found.count:
@@ -153,7 +156,7 @@ class JsonLinesSource:
                             offset=offset,
                             offsets=found.offsets + array("q", [size]),
                             first_line=line,
-                            indices=None if found.count == lines else found.indices,
+                            indices=None if found.count == found.lines else found.indices,
                         )
                     )
                     self.rows_count += found.count
@@ -164,7 +167,7 @@ class JsonLinesSource:
                         decoded=found.decoded,
                         first=first,
                     )
-                line += lines
+                line += found.lines
 
     def reread(self, numbers: list[int], base: int = 0) -> Iterator[Record | UnreadableEntry]:
         """
@@ -197,13 +200,12 @@ class JsonLinesSource:
         start, end = split.offsets[index], split.offsets[index + 1]
         return split.offset + start, end - start, split.first_line + (split.indices[index] if split.indices else index)
 
-    def _parse(self, begin: int) -> tuple[int, int, int, ParsedLines]:
-        """Read and parse the lines that begin in a split; return them behind their offset, size and number."""
+    def _parse(self, begin: int) -> tuple[int, int, ParsedLines]:
+        """Read and parse the lines that begin in a split; return them behind their offset and size."""
         found: Split = read_split(self._fill, begin, min(begin + _SPLIT_BYTES, self.size), self.size)
         if not found.is_whole:
             raise NotLinesError
-        lines = found.text.count(b"\n", 0, found.size)
-        return found.offset, found.size, lines, self._parsers.parse(found.text, lines)
+        return found.offset, found.size, self._parsers.parse(found.text)
 
     def _fill(self, offset: int, buffer: Any) -> None:
         with self._seek(offset) as binary:

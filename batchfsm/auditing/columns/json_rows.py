@@ -24,6 +24,7 @@ from batchfsm.wire import SPELLINGS, TIME_MAX
 if cython.compiled:
     from cython.cimports.batchfsm.auditing.columns.text_values import (
         WordTable,
+        count_lines,
         hash_text,
         id_seconds,
         observation_time,
@@ -33,6 +34,7 @@ if cython.compiled:
 else:
     from batchfsm.auditing.columns.text_values import (
         WordTable,
+        count_lines,
         hash_text,
         id_seconds,
         observation_time,
@@ -150,20 +152,20 @@ class RowReader:
         self._rows = array("q")
         self._observed_at = self._timestamp = _NAN
 
-    def read_lines(self, text: Any, count: int, is_utf8: bool) -> tuple[int, Any, Any, Any, Any, Any]:
+    def read_lines(self, text: Any, is_utf8: bool) -> tuple[int, int, Any, Any, Any, Any, Any]:
         """
         Read whole lines.
 
         Args:
             text: The lines, each with its end, and `PAD` line ends more; a bytearray.
-            count: How many lines there are.
             is_utf8: True if all of it is UTF-8.
 
         Returns:
-            How many rows there are: the lines that are not blank. Then of each row its values, its time of
-            observation (NaN if absent), 1 if it is decoded, the offset of its line, and the index of its line.
+            How many lines there are, and how many rows: the lines that are not blank. Then of each row its values,
+            its time of observation (NaN if absent), 1 if it is decoded, the offset of its line, and the index of its
+            line.
         """
-        lines: cython.Py_ssize_t = count
+        lines: cython.Py_ssize_t = count_lines(text, len(text) - tokenizer.PAD)
         rows, observed_at, decoded = layout.new_rows(lines), array("d", bytes(8 * lines)), bytearray(lines)
         offsets, indices = array("q", bytes(8 * lines)), array("q", bytes(8 * lines))
         times: cython.double[::1] = observed_at
@@ -199,7 +201,7 @@ class RowReader:
         self._rows = times = marks = starts = numbers = None
         if kept < lines:
             del rows[kept * layout.WIDTH :], observed_at[kept:], decoded[kept:], offsets[kept:], indices[kept:]
-        return kept, rows, observed_at, decoded, offsets, indices
+        return lines, kept, rows, observed_at, decoded, offsets, indices
 
     def read_documents(self, text: Any, offsets: Any, rows: Any, observed_at: Any, decoded: Any) -> None:
         """
@@ -329,15 +331,15 @@ class RowReader:
     @cython.exceptval(-9, check=False)
     def _behind(self, token: cython.Py_ssize_t) -> cython.Py_ssize_t:
         """Return the token behind a value."""
-        if self._tokens.kinds[token] == _OBJECT_TOKEN or self._tokens.kinds[token] == _LIST_TOKEN:
-            return cython.cast(cython.Py_ssize_t, self._tokens.values[token])
-        return token + 1
+        if self._tokens.kinds[token] > _LIST_TOKEN:  # No container; those come first.
+            return token + 1
+        return cython.cast(cython.Py_ssize_t, self._tokens.values[token])
 
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(-9, check=False)
     def _is_container(self, token: cython.Py_ssize_t) -> cython.bint:
-        return self._tokens.kinds[token] == _OBJECT_TOKEN or self._tokens.kinds[token] == _LIST_TOKEN
+        return self._tokens.kinds[token] <= _LIST_TOKEN
 
     @cython.cfunc
     @cython.nogil

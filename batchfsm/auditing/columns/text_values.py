@@ -6,6 +6,7 @@ Each function reads `text[start:end]`, where `text` is a buffer of bytes, and no
 
 from __future__ import annotations
 
+import sys
 from array import array
 from collections.abc import Mapping
 from math import nan
@@ -16,6 +17,9 @@ import cython
 from batchfsm.auditing.columns import layout
 from batchfsm.wire import TIME_MAX
 
+if cython.compiled:
+    from cython.cimports.libc.string import memchr, memcpy
+
 Bytes = cython.typedef(cython.const[cython.uchar][::1])
 
 # Literals of more than 31 bits would be Python objects.
@@ -24,8 +28,8 @@ _NAN = cython.declare(cython.double, nan)
 _TIME_MAX = cython.declare(cython.longlong, TIME_MAX)
 _ALL_BITS = cython.declare(cython.ulonglong, 2**64 - 1)
 _FACTOR = cython.declare(cython.ulonglong, 0xBF58476D1CE4E5B9)  # Odd, its bits spread evenly.
-_HALF = cython.declare(cython.ulonglong, 2**32 - 1)
 
+_IS_LITTLE_ENDIAN = cython.declare(cython.bint, sys.byteorder == "little")
 _WINDOW_DIGITS_MAX = cython.declare(cython.int, 9)
 _ID_BYTES = cython.declare(cython.int, 38)  # `batch_` and 32 hexadecimal digits,
 _ID_TIME_BYTES = cython.declare(cython.int, 8)  # the first 8 of which are the time.
@@ -34,17 +38,11 @@ _MICROS = cython.declare(cython.int, 6)
 _YEAR_MAX = cython.declare(cython.int, 2200)  # Microseconds since 1970 are exact in a float until 2255.
 
 
-@cython.cfunc
-@cython.nogil
-@cython.inline
-@cython.exceptval(-9, check=False)
-def _fold_product(one: cython.ulonglong, other: cython.ulonglong) -> cython.ulonglong:
-    """Return the two halves of a product of 128 bits, combined by exclusive or."""
-    low: cython.ulonglong = (one & _HALF) * (other & _HALF)
-    middle: cython.ulonglong = (one >> 32) * (other & _HALF) + (low >> 32)
-    across: cython.ulonglong = (one & _HALF) * (other >> 32) + (middle & _HALF)
-    high: cython.ulonglong = (one >> 32) * (other >> 32) + (middle >> 32) + (across >> 32)
-    return high ^ ((across & _HALF) << 32 | (low & _HALF))
+if not cython.compiled:  # In C: text_values.pxd
+
+    def fold_product(one: int, other: int) -> int:
+        """Return the two halves of a product of 128 bits, combined by exclusive or."""
+        return (one * other >> 64) ^ (one * other & _ALL_BITS)
 
 
 @cython.cfunc
@@ -63,15 +61,46 @@ def hash_text(text: Bytes, start: cython.Py_ssize_t, end: cython.Py_ssize_t, see
     word: cython.ulonglong = 0
     shift: cython.int = 0
     at: cython.Py_ssize_t
+    if cython.compiled:
+        # Eight bytes at a time; the result is that of the loop below.
+        if _IS_LITTLE_ENDIAN and end - start >= 8 and start >= 0 and end <= len(text):
+            while end - start >= 8:
+                memcpy(cython.address(word), cython.address(text[start]), 8)
+                state = fold_product(state ^ word, factor)
+                start += 8
+            shift = 8 * cython.cast(cython.int, end - start)
+            memcpy(cython.address(word), cython.address(text[end - 8]), 8)
+            word = (word >> (63 - shift)) >> 1
+            start = end
     for at in range(start, end):
         word |= cython.cast(cython.ulonglong, text[at]) << shift
         shift += 8
         if shift == 64:
-            state = _fold_product(state ^ word, factor)
+            state = fold_product(state ^ word, factor)
             word = 0
             shift = 0
     word |= cython.cast(cython.ulonglong, 1) << shift
-    return cython.cast(cython.longlong, _fold_product(state ^ word, factor) >> 1)
+    return cython.cast(cython.longlong, fold_product(state ^ word, factor) >> 1)
+
+
+@cython.cfunc
+@cython.nogil
+@cython.exceptval(-9, check=False)
+def count_lines(text: Bytes, end: cython.Py_ssize_t) -> cython.Py_ssize_t:
+    """Return how many line ends `text[:end]` holds; `bytes.count` takes five times as long."""
+    count: cython.Py_ssize_t = 0
+    at: cython.Py_ssize_t = 0
+    if cython.compiled:
+        begin: cython.p_uchar = cython.cast(cython.p_uchar, cython.address(text[0]))
+        found: cython.p_uchar
+        while at < end <= len(text):
+            found = cython.cast(cython.p_uchar, memchr(begin + at, 10, end - at))
+            if found == cython.NULL:
+                break
+            at = found - begin + 1
+            count += 1
+        return count
+    return bytes(text[:end]).count(b"\n")
 
 
 @cython.cfunc

@@ -109,41 +109,37 @@ class Tokenizer:
         """Scan the value that begins at a position; return the position behind it, or INVALID."""
         depth: cython.int = 0
         token: cython.Py_ssize_t
-        is_object: cython.bint
         byte: cython.uchar
         self.count = self._keys_count = 0
         while True:
+            if depth > 0 and self.kinds[self._parents[depth - 1]] == _OBJECT:
+                at = self._scan_key(at, depth - 1)
+                if at < 0:
+                    return -1
+            if self.text[at] <= 32:  # In most logs there is no space, and a call takes longer than this.
+                at = self.skip_space(at)
             byte = self.text[at]
             if byte == 123 or byte == 91:  # { [
-                is_object = byte == 123
-                token = self._add(_OBJECT if is_object else _LIST, at, at, 0)
+                token = self._add(_OBJECT if byte == 123 else _LIST, at, at, 0)
                 if token < 0 or depth == _DEPTH_MAX:
                     return -1
                 self._parents[depth], self._bases[depth], self._met[depth] = token, self._keys_count, 0
                 depth += 1
                 at = self.skip_space(at + 1)
                 if self.text[at] != byte + 2:  # Not closed at once.
-                    if is_object:
-                        at = self._scan_key(at, depth - 1)
-                        if at < 0:
-                            return -1
                     continue
             else:
                 at = self._scan_scalar(at)
                 if at < 0:
                     return -1
             while depth > 0:
-                at = self.skip_space(at)
+                if self.text[at] <= 32:
+                    at = self.skip_space(at)
                 token = self._parents[depth - 1]
-                is_object = self.kinds[token] == _OBJECT
                 if self.text[at] == 44:  # ,
-                    at = self.skip_space(at + 1)
-                    if is_object:
-                        at = self._scan_key(at, depth - 1)
-                        if at < 0:
-                            return -1
+                    at += 1
                     break
-                if self.text[at] != (125 if is_object else 93):  # } ]
+                if self.text[at] != (125 if self.kinds[token] == _OBJECT else 93):  # } ]
                     return -1
                 at += 1
                 self.ends[token], self.values[token] = at, self.count
@@ -170,11 +166,14 @@ class Tokenizer:
     @cython.nogil
     @cython.exceptval(-9, check=False)
     def _scan_key(self, at: cython.Py_ssize_t, depth: cython.Py_ssize_t) -> cython.Py_ssize_t:
-        """Scan a key of the object at a depth, and its colon; return the position of its value."""
+        """Scan a key of the object at a depth, and its colon; return the position behind them, or INVALID."""
         token: cython.Py_ssize_t = self.count
-        start: cython.Py_ssize_t = at + 1
+        start: cython.Py_ssize_t
+        if self.text[at] <= 32:
+            at = self.skip_space(at)
         if self.text[at] != 34:
             return -1
+        start = at + 1
         if self._is_repeated(start, token):
             at = start + self.ends[token] - self.starts[token]
             self.starts[token], self.ends[token] = start, at
@@ -191,7 +190,7 @@ class Tokenizer:
             return -1
         if self.text[at] != 58:  # :
             at = self.skip_space(at)
-        return self.skip_space(at + 1) if self.text[at] == 58 else -1
+        return at + 1 if self.text[at] == 58 else -1
 
     @cython.cfunc
     @cython.nogil

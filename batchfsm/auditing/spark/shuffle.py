@@ -146,9 +146,8 @@ def _parse_lines(text: bytearray, dialect: Dialect, seed: int) -> Any:
     """
     columns = load_columns()
     if columns is not None:
-        count = text.count(b"\n")
         text += columns.PAD * b"\n"
-        return _parser_pool(dialect, seed).parse(text, count)
+        return _parser_pool(dialect, seed).parse(text)
     offsets, indices, offset = array("q"), array("q"), 0
     for index, line in enumerate(text.split(b"\n")):
         if line.strip(_SPACE):

@@ -244,7 +244,7 @@ def test_lines_in_memory(dialect):
         texts = [each.encode() for each in any_log(rnd, dialect, is_sorted=seed % 2 == 0).split("\n") if each.strip()]
         log = [RawRecord(LogPosition(f"file {number % 3}", number), text) for number, text in enumerate(texts, 1)]
         expected, _ = audit_rows(iter(log), named, template, 60.0)
-        parsed = pool.parse(bytearray(b"\n".join([*texts, b"\n" * PAD])), len(texts))
+        parsed = pool.parse(bytearray(b"\n".join([*texts, b"\n" * PAD])))
         source = ParsedLinesSource(parsed.values, parsed.observed_at, parsed.decoded, log.__getitem__, named)
         found = ColumnEngine(named, template, 60.0, 10**9).run([source])
 

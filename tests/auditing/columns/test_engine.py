@@ -114,7 +114,7 @@ def run_with_seed(rows, seed):
     """Return the counts of rows that columns check under a seed."""
     text = "".join(json.dumps(row) + "\n" for row in rows).encode()
     dialect = DIALECTS["openai"]
-    parsed = ParserPool(dialect, seed).parse(bytearray(text + b"\n" * PAD), len(rows))
+    parsed = ParserPool(dialect, seed).parse(bytearray(text + b"\n" * PAD))
     source = ParsedLinesSource(parsed.values, parsed.observed_at, parsed.decoded, None, dialect)
     template = FindingsAccumulator(select=None, ignore=("P104", "T206"), listed_max=0)
     return dict(ColumnEngine(dialect, template, 60.0, 10**9, seed=seed).run([source]).report().counts)

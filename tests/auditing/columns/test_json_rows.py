@@ -48,12 +48,12 @@ class Lines:
         """Compare all lines of a text; return for each line that is not blank whether it is decoded."""
         text += b"" if text.endswith(b"\n") else b"\n"
         lines = text.split(b"\n")[:-1]
-        count, values, observed_at, decoded, offsets, indices = self.reader.read_lines(
-            bytearray(text + b"\n" * PAD), len(lines), json_lines._is_utf8(bytearray(text))
+        found, count, values, observed_at, decoded, offsets, indices = self.reader.read_lines(
+            bytearray(text + b"\n" * PAD), json_lines._is_utf8(bytearray(text))
         )
         numbers = [number for number, line in enumerate(lines) if line.strip(SPACE)]
 
-        assert numbers == [*indices]
+        assert (len(lines), numbers) == (found, [*indices])
         assert [sum(len(line) + 1 for line in lines[:number]) for number in numbers] == [*offsets]
         assert (count, count * layout.WIDTH, count) == (len(numbers), len(values), len(decoded))
         for row, number in enumerate(numbers):

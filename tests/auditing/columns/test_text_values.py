@@ -117,7 +117,7 @@ def read_line(observed_at):
     """Return the time of observation of a line, and whether the line is decoded."""
     batch = json.dumps({"id": "b", "status": "failed", "created_at": 1})
     line = f'{{"observed_at":{observed_at},"batch":{batch}}}\n'.encode()
-    _, _, times, decoded, *_ = READER.read_lines(bytearray(line + b"\n" * PAD), 1, True)
+    _, _, _, times, decoded, *_ = READER.read_lines(bytearray(line + b"\n" * PAD), True)
     return times[0], bool(decoded[0])
 
 
