@@ -42,7 +42,8 @@ if not cython.compiled:  # In C: text_values.pxd
 
     def fold_product(one: int, other: int) -> int:
         """Return the two halves of a product of 128 bits, combined by exclusive or."""
-        return (one * other >> 64) ^ (one * other & _ALL_BITS)
+        product: int = one * other
+        return int(product >> 64 ^ product & _ALL_BITS)
 
 
 @cython.cfunc
