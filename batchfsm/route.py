@@ -45,7 +45,7 @@ class Transition:
     """The time of the entry, by its stamp; Unix seconds. None if the server gave none."""
 
     evidence: TransitionEvidence
-    """How the transition is known."""
+    """The proof of the transition: by the status, by a stamp, by the lifecycle, or across a gap."""
 
     terminal: bool = attrs.field(repr=False)
     """True if the batch never leaves the target."""

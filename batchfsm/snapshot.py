@@ -12,7 +12,7 @@ import attrs
 from batchfsm.lifecycle import ENDED_AT, STAMP_FIELDS, Status
 
 Style = Literal["snake", "camel", "pascal"]
-"""How keys are spelled: `input_file_id`, `inputFileId`, `InputFileID`."""
+"""The spelling of keys: `input_file_id`, `inputFileId`, `InputFileID`."""
 
 TIME_FIELDS: Final = (*STAMP_FIELDS, "expires_at")
 """The nine fields that hold Unix seconds."""
@@ -91,7 +91,7 @@ def fast_constructor(kind: Any) -> Any:
 
 @attrs.frozen
 class RequestCounts:
-    """How many requests a batch has, and how many are done; None where unknown."""
+    """Numbers of requests of a batch; None where unknown."""
 
     total: int | None = None
     """All requests; 0 while the input file is being validated."""
@@ -105,7 +105,7 @@ class RequestCounts:
 
 @attrs.frozen(kw_only=True)
 class BatchErrorEntry:
-    """One entry of `errors`: why a batch failed its validation."""
+    """One entry of `errors`: a reason why a batch failed."""
 
     code: str | None = None
     """For machines, such as `invalid_json_line`."""
@@ -186,10 +186,10 @@ class Snapshot:
     """When it ended, in whichever final status; Unix seconds. None where each status has its own stamp."""
 
     request_counts: RequestCounts | None = None
-    """How far it is."""
+    """The numbers of requests."""
 
     errors: tuple[BatchErrorEntry, ...] | None = None
-    """Why its validation failed; None if there are none."""
+    """The errors of a failed batch; None if there are none."""
 
     usage: Mapping[str, object] | None = None
     """Tokens used, as the server wrote them; a read-only view."""
@@ -198,10 +198,10 @@ class Snapshot:
     """The owner's key-value pairs; a read-only view. None for `null`, `{}` and `[]`."""
 
     observed_at: float | None = None
-    """When it was seen; Unix seconds. None if the envelope did not say."""
+    """When it was seen; Unix seconds. None if the envelope has no time."""
 
     bad: Mapping[str, object] = _NOTHING
-    """Fields that could not be taken as they are, with the wire's value; a read-only view. Empty from `parse`."""
+    """Invalid fields, with the values of the server; a read-only view. Empty from `parse`."""
 
     extra: Mapping[str, object] = _NOTHING
     """Unknown keys, and under `status` the wire's word where an alias was read; a read-only view."""

@@ -20,19 +20,19 @@ EachT = TypeVar("EachT")
 
 @attrs.frozen(kw_only=True)
 class Progress:
-    """How far an audit is."""
+    """The progress of an audit."""
 
     stage: Stage
-    """Each stage starts from nothing; a log that is not in order is read a second time."""
+    """The present stage; each counts from 0. A log that is not in order is read a second time."""
 
     passed: int
-    """How much of `size` is done: bytes, compressed as they are; buckets of the log while it is `judging`."""
+    """The part of `size` that is done: bytes, compressed if the file is; in the stage `judging`, buckets of the log."""
 
     size: int | None
-    """How much there is to do; None if unknown, as with standard input and with objects."""
+    """The whole of the work; None if unknown, as with standard input and with objects."""
 
     rows: int
-    """How many rows of the log this stage has passed."""
+    """Number of rows that this stage has passed."""
 
 
 class ProgressMeter:

@@ -25,13 +25,13 @@ class DialectSummary:
     """Its name."""
 
     snapshots: int
-    """How many of its snapshots were checked."""
+    """Number of its snapshots that were checked."""
 
     batches: int
-    """How many batches they belong to, by id."""
+    """Number of their batches, by id."""
 
     findings: int
-    """How many findings its snapshots have, of all severities."""
+    """Number of findings of its snapshots, of all severities."""
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -43,28 +43,28 @@ class Report:
     more unreadable places than allowed, the rest of a log that is cut off, or a selected rule."""
 
     snapshots: int
-    """How many snapshots were checked."""
+    """Number of snapshots that were checked."""
 
     batches: int
-    """How many batches they belong to, by id."""
+    """Number of their batches, by id."""
 
     places: int
-    """How many places hold something, readable or not: lines of a file, rows of a table, objects of an iterable."""
+    """Number of places that are not empty: lines of a file, rows of a table, objects of an iterable."""
 
     unreadable_count: int
-    """How many of the places could not be read, or not in full; exact."""
+    """Number of places that could not be read, or not in full; exact."""
 
     unreadable: tuple[UnreadableEntry, ...]
-    """The first of them."""
+    """The first unreadable places."""
 
     is_cut_off: bool = False
     """True if the log is incomplete: a compressed file, or a JSON array, has no end."""
 
     counts: Mapping[str, int]
-    """How many findings each rule has; exact, in the order of the rules, without the rules that have none."""
+    """Number of findings of each rule that has any; exact, in the order of the rules."""
 
     findings: tuple[Finding, ...]
-    """The first findings in the order of the log, as many as were asked for."""
+    """The first findings in the order of the log, up to `max_findings`."""
 
     not_looked: tuple[str, ...] = ()
     """Selected rules that could not check the log, because it lacks the fields that they need."""
@@ -88,7 +88,7 @@ class Report:
 
     @property
     def unread(self) -> str:
-        """How much of the log could not be read, as part of a sentence; empty if all of it was read."""
+        """The unreadable share of the log, as part of a sentence; empty if all of it was read."""
         parts = []
         if self.unreadable_count:
             noun = "place" if self.places == 1 else "places"

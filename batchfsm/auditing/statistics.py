@@ -49,29 +49,29 @@ class LogStatistics:
     """The dialect of the log."""
 
     step_counts: tuple[StepCount, ...]
-    """How often each step was taken, and each move that is no step; in the order of the lifecycle."""
+    """Number of times that batches took each step, and each move that is no step; in the order of the lifecycle."""
 
     final_statuses: Mapping[str, int]
-    """How many batches are in each status at the end of the log."""
+    """Number of batches in each status at the end of the log."""
 
     dwell_times: Mapping[str, Mapping[int, int]]
-    """How many batches stayed in each status for how long before they left it; seconds, rounded to three digits."""
+    """For each status: its durations in seconds, rounded to three digits, and the number of batches with each."""
 
     span_s: int
     """The length of the spans of time in `findings_over_time`; seconds."""
 
     findings_over_time: Mapping[tuple[str, Severity], Mapping[int, int]]
-    """How many findings each rule and severity has in each span, which is named by its beginning in Unix seconds. The
+    """Number of findings of each rule and severity in each span. Its key is its beginning in Unix seconds. The
     time of a finding is that of observation; where a row has none, `created_at`."""
 
     untimed_count: int
-    """How many findings have no time."""
+    """Number of findings without a time."""
 
     findings_by_severity: Mapping[Severity, int]
-    """How many findings each severity has; exact."""
+    """Number of findings of each severity; exact."""
 
     failing_count: int
-    """How many batches have findings; exact."""
+    """Number of batches with findings; exact."""
 
     failing_examples: tuple[BatchTimeline, ...]
     """At most `FAILING_MAX` of the batches with findings: those with errors first, then in the order of their first

@@ -15,13 +15,13 @@ from batchfsm.errors import DefinitionError
 from batchfsm.lifecycle import ENDED_AT, OPENAI, Lifecycle, Severity, State, Step
 
 TimeFormat = Literal["milliseconds", "iso", "digits", "datetime"]
-"""How a time is written, beside whole seconds: `1711471533000`, `2024-03-26T16:45:33Z`, `"17"`, or as an SDK's aware
+"""A form of times beside whole seconds: `1711471533000`, `2024-03-26T16:45:33Z`, `"17"`, or as an SDK's aware
 `datetime`."""
 
 STUCK_AFTER_S: Final[Mapping[str, int]] = MappingProxyType(
     {"validating": 6 * 3600, "finalizing": 3600, "cancelling": 3600}
 )
-"""How long OpenAI batches stay in a status at most, with a wide margin; seconds."""
+"""The longest time of OpenAI batches in a status, with a wide margin; seconds."""
 
 SEPARATORS = "-_ ."
 """The characters between the parts of a status word that `any_spelling` ignores."""
@@ -86,7 +86,7 @@ class Dialect:
     """Statuses whose stamp may be null although the batch entered them. A stamp that is set is checked."""
 
     time_formats: frozenset[TimeFormat] = attrs.field(default=(), converter=_formats)
-    """How times may be written, beside whole Unix seconds."""
+    """The forms of times that are accepted beside whole Unix seconds."""
 
     null_time_values: tuple[int | str, ...] = ()
     """Values that mean null in a time field; compared by type and value, before the time format."""
@@ -98,11 +98,11 @@ class Dialect:
     """True if a number inside `request_counts` may be null: an unknown number."""
 
     deadline_tolerance_s: int = 0
-    """How far `expires_at` may be from `created_at` and the window; seconds."""
+    """The largest accepted difference between `expires_at` and `created_at` plus the window; seconds."""
 
     stuck_after_s: Mapping[str, int] = attrs.field(default=STUCK_AFTER_S, converter=_bounds)
     """
-    How long a batch may stay in a status after its stamp before it is stuck (T208); seconds.
+    The longest time in a status, by status; a batch that stays longer is stuck (T208). Seconds.
 
     A status that is not named has no bound. The default is OpenAI's, without the statuses that the dialect drops.
     """

@@ -86,7 +86,7 @@ def parse_records(
 
 
 def recognise_records(source: Iterable[RawRecord | UnreadableEntry]) -> Iterator[ProviderRecord | UnreadableEntry]:
-    """Yield what `parse_records` yields, each record with the dialect that the mark of its object shows."""
+    """Yield the records of `parse_records`, each with the dialect that the mark of its object shows."""
     reader = ProviderReader()
     for row in parse_records(source, reader):
         yield row if isinstance(row, UnreadableEntry) else _with_dialect(row, reader.dialect)

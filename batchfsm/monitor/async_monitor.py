@@ -40,5 +40,5 @@ class AsyncMonitor(BaseMonitor[AsyncDispatcher]):
         return UNCHANGED if self._store.is_unchanged(parsed) else await self._dispatcher.observe(parsed)
 
     async def redeliver(self, *, now: float | None = None) -> FailureCounts:
-        """Await the hooks that raised, and those that a cancellation or a crash kept from running."""
+        """Await the hooks that raised, and those that did not run because of a cancellation or a crash."""
         return await self._dispatcher.redeliver(now)

@@ -16,7 +16,7 @@ class Monitor(BaseMonitor[SyncDispatcher]):
     """
     Observes snapshots of any number of batches and calls hooks on each transition.
 
-    It does no I/O but its journal's, and reads no clock: embed it in any loop.
+    It does no I/O except through its journal, and reads no clock, so it fits into any loop.
 
         >>> import batchfsm
         >>> monitor = batchfsm.Monitor()

@@ -26,13 +26,13 @@ class Rule:
     is `off` here."""
 
     kind: RuleKind
-    """How it is checked, with the row's parameters."""
+    """The kind of check, with its parameters."""
 
     description: str
     """When the rule is violated, in one sentence."""
 
     evidence: str
-    """Why the rule holds: a source, or a count of real objects."""
+    """The evidence for the rule: a source, or a count of real objects."""
 
     remedy: str
     """The action to take after a violation."""
