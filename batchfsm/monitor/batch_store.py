@@ -8,7 +8,7 @@ from itertools import compress
 from math import isfinite
 from operator import not_
 from threading import Lock
-from typing import cast
+from typing import Any
 
 from batchfsm.finding import verdict_of
 from batchfsm.history import BatchRecord, Fold, FoldResult
@@ -158,7 +158,7 @@ class BatchStore:
 
     def has_more(self, run: DeliveryRun) -> bool:
         """Return whether the outbox of a run has hooks; if not, the run ends and the batch is idle."""
-        outbox = cast("Outbox", run.outbox)
+        outbox: Any = run.outbox
         with self.lock:
             if outbox.queue:
                 return True
@@ -174,7 +174,7 @@ class BatchStore:
         Returns:
             The write to a journal that has to follow; None if there is none.
         """
-        outbox = cast("Outbox", run.outbox)
+        outbox: Any = run.outbox
         if error is not None:
             # Kept before it is removed: an interrupt between the two may repeat a hook but never lose one.
             outbox.failed.append(run.add_failure(outbox.queue[0], error))
@@ -232,8 +232,10 @@ class BatchStore:
             return self._find_record(batch_id)
 
     def _find_record(self, batch_id: str) -> BatchRecord | None:
-        ended = self._ended.get(batch_id)
-        return self.records.get(batch_id) if ended is None else ended.to_record()
+        record = self.records.get(batch_id)
+        if record is None and (ended := self._ended.get(batch_id)) is not None:
+            return ended.to_record()
+        return record
 
     def batch_ids(self, *, only_open: bool = False) -> tuple[str, ...]:
         """Return the ids of all batches, or of those that have not ended."""

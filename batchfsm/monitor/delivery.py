@@ -98,13 +98,13 @@ class RunQueue:
         self.is_open = True
         """False once all runs have ended, or one was interrupted."""
         self._lock = Lock()
-        self._runs = deque([run])
+        self._runs = [run]
         self._outer: tuple[RunQueue, ...] = ()
 
     def next_run(self) -> DeliveryRun | None:
         """Remove the current run, which has ended, and return the next one; after the last, close the queue."""
         with self._lock:
-            self._runs.popleft()
+            del self._runs[0]
             self.is_open = bool(self._runs)
             return self._runs[0] if self._runs else None
 

@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from inspect import isawaitable
-from typing import ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar
 
 from batchfsm.journal import FailureCounts, ForkHandler, call_around_fork
 from batchfsm.monitor.batch_store import BatchStore
-from batchfsm.monitor.delivery import DeliveryRun, Outbox, RunQueue, enclosing_queue, hook_error
+from batchfsm.monitor.delivery import DeliveryRun, RunQueue, enclosing_queue, hook_error
 from batchfsm.monitor.journaled_store import JournaledBatchStore
 from batchfsm.monitor.observation import Observation
 from batchfsm.wire import ParsedRow
@@ -67,7 +67,7 @@ class SyncDispatcher:
         try:
             with queue:
                 while run is not None:
-                    outbox = cast("Outbox", run.outbox)
+                    outbox: Any = run.outbox
                     # The store may replace the queue of an outbox: it is looked up each time.
                     while outbox.queue or store.has_more(run):
                         # It stays in the outbox until it has returned: an interrupt does not lose it.
@@ -152,7 +152,7 @@ class AsyncDispatcher(ForkHandler):
         try:
             with queue:
                 while run is not None:
-                    outbox = cast("Outbox", run.outbox)
+                    outbox: Any = run.outbox
                     while outbox.queue or (await self._in_journal_thread(has_more, run)) is True:
                         # It stays in the outbox until it has returned: an interrupt does not lose it.
                         delivery = outbox.queue[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from inspect import iscoroutinefunction
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import attrs
 
@@ -14,7 +14,6 @@ from batchfsm.finding import Finding
 from batchfsm.journal import NEVER_TRIED, RetryState
 from batchfsm.route import Transition
 from batchfsm.rules import select_rules
-from batchfsm.snapshot import fast_constructor
 from batchfsm.topology import Topology
 
 HookT = TypeVar("HookT", bound=Callable[..., Any])
@@ -31,7 +30,7 @@ class Hook:
     """Returns whether the hook is called with a transition or finding; None if it is called with each."""
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)  # Frozen would take twice as long to make.
 class Delivery:
     """One call of one hook that has yet to return."""
 
@@ -51,9 +50,6 @@ class Delivery:
         """The transition's key, or the finding's rule and batch."""
         subject = self.subject
         return subject.key if isinstance(subject, Transition) else f"{subject.rule} of {subject.batch_id}"
-
-
-_make_delivery: Final[Callable[..., Delivery]] = fast_constructor(Delivery)
 
 
 class HookRegistry:
@@ -111,7 +107,7 @@ class HookRegistry:
             for subject in subjects:
                 for hook in hooks:
                     if hook.matches is None or hook.matches(subject):
-                        deliveries.append(_make_delivery(hook, subject))  # noqa: PERF401  # Called for each row.
+                        deliveries.append(Delivery(hook, subject))  # noqa: PERF401  # Called for each row.
         return deliveries
 
     def by_name(self) -> dict[str, Hook]:

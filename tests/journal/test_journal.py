@@ -631,7 +631,7 @@ def test_many_processes_may_make_one_journal_at_once(tmp_path):
         for _ in range(4)
     ]
 
-    assert [("0\n", "")] * 4 == [fast_constructor.communicate(timeout=60) for fast_constructor in makers]
+    assert [("0\n", "")] * 4 == [maker.communicate(timeout=60) for maker in makers]
 
 
 def test_what_sqlite_is_asked_for_is_what_durability_needs(tmp_path):
