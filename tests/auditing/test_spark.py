@@ -39,7 +39,8 @@ from batchfsm.finding import LogPosition
 from batchfsm.logs import RawRecord
 from batchfsm.sql import Table, query
 from bench.snapshot_log import to_parquet, write
-from support.medley import filled, medley
+from support.late_rows import LOG
+from support.medley import filled, flat, medley, numbered
 from support.notation import seen
 
 with_spark = [pytest.mark.spark, pytest.mark.filterwarnings("ignore")]  # Warnings of Spark itself, at start and end.
@@ -88,7 +89,8 @@ def warehouse():
 @pytest.mark.parametrize("is_counted", [False, True])
 def test_spark_and_duckdb_answer_alike(server, is_counted, spark, warehouse, tmp_path):
     """The query gives the same snapshots and counts in Spark and DuckDB."""
-    filled(warehouse, medley(Random(server), server, 200, 200))  # noqa: S311  # Dice.
+    late = [flat(wire, 0, seen_at) for seen_at, wire in LOG]
+    filled(warehouse, numbered([*late, *medley(Random(server), server, 200, 200)]))  # noqa: S311  # Dice.
     warehouse.execute(f"COPY log TO '{tmp_path}/log.parquet' (FORMAT parquet)")
     spark.read.parquet(f"{tmp_path}/log.parquet").createOrReplaceTempView("log")
     table = Table.of("log", "spark", is_nested=False, changes={"place": "place"})
@@ -110,8 +112,9 @@ ODD = [
     json.dumps(seen("vp")[1] | {"id": "escaped-\u00e9"}), json.dumps(seen("vpf")[2] | {"ID": "twice"}),
     json.dumps(seen("vp")[1] | {"id": "half of a pair: \ud83d"}),
     json.dumps([seen("v")[0] | {"id": "in-array"}, "nothing"]),
+    *(json.dumps({"observed_at": seen_at, "batch": wire}) for seen_at, wire in LOG),
 ]  # fmt: skip
-"""Lines that compiled code does not decode, and some that are no batch at all."""
+"""Lines that compiled code does not decode, some that are no batch at all, and batches seen after a limit."""
 
 
 def same(report, other):

@@ -17,7 +17,8 @@ from batchfsm.cli import app
 from batchfsm.errors import DefinitionError
 from support.columns import enable_columns
 from support.dialects import DIALECTS
-from support.medley import COUNTS, medley
+from support.late_rows import EXPECTED, LOG
+from support.medley import COUNTS, flat, medley
 
 pytest.importorskip("pyarrow", reason="the extra `audit` is not installed")
 
@@ -70,6 +71,19 @@ def test_a_table_is_judged_as_its_rows_are(server, tmp_path):
 
     assert expected == judged(parquet, SMALL, dialect=server)
     assert expected == judged(parquet, LARGE, dialect=server)
+
+
+@pytest.mark.parametrize("size", [SMALL, LARGE])
+@pytest.mark.parametrize("form", ["log.jsonl", "log.parquet"])
+def test_rows_after_a_limit(form, size, tmp_path, monkeypatch):
+    """A stale row is neither overdue nor stuck, and a file may be null from 30 days after the end on."""
+    files(tmp_path, [flat(wire, place, seen_at) for place, (seen_at, wire) in enumerate(LOG)])
+    set_threshold(monkeypatch, size)
+    codes = [set() for _ in LOG]
+    for found in audit(str(tmp_path / form)).findings:
+        codes[found.where[-1].line - 1].add(found.rule)
+
+    assert EXPECTED == codes
 
 
 # ---------------------------------------------------------------- shapes

@@ -22,6 +22,7 @@ from batchfsm.snapshot import UNREADABLE
 from batchfsm.sql import HIDDEN, SQL_DIALECTS, Table, query
 from batchfsm.topology import topology
 from support.dialects import CHECKING, DIALECTS, OFF
+from support.late_rows import EXPECTED, LOG
 from support.medley import COUNTS, STAMPS, TEXTS, TIMES, filled, flat, medley, numbered
 from support.notation import CREATED, seen, snap
 from support.paths import SHARED
@@ -147,6 +148,15 @@ def test_the_example_of_each_rule(warehouse):
 
     assert {} == {code: found.get(place) for code, place in last.items() if code not in found.get(place, [()])[0]}
     assert len(rows) == agree(warehouse, rows)[0]
+
+
+def test_rows_after_a_limit(warehouse):
+    """A stale row is neither overdue nor stuck, and a file may be null from 30 days after the end on."""
+    rows = [flat(wire, place, seen_at) for place, (seen_at, wire) in enumerate(LOG)]
+    found = asked(warehouse, rows)
+
+    assert EXPECTED == [found.get(place, (set(),))[0] for place in range(len(LOG))]
+    assert len(LOG) == agree(warehouse, rows)[0]
 
 
 # ---------------------------------------------------------------- all sets of stamps
