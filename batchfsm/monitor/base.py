@@ -21,7 +21,7 @@ from batchfsm.snapshot import similar_key
 from batchfsm.topology import topology
 from batchfsm.wire import ParsedRow, parse_observed_at, reader
 
-HookT = TypeVar("HookT", bound=Callable[..., Any])
+HookT = TypeVar("HookT", bound=Callable[[Any], Any])
 DefaultT = TypeVar("DefaultT")
 DispatcherT = TypeVar("DispatcherT", SyncDispatcher, AsyncDispatcher)
 OnIllegal = Literal["adopt", "hold", "raise"]
@@ -94,8 +94,9 @@ class BaseMonitor(Generic[DispatcherT]):
             A decorator that returns the function unchanged, so that they stack.
 
         Raises:
-            TypeError: If used without parentheses, with statuses and `target`,
-                or, on a plain `Monitor`, for a coroutine function.
+            TypeError: If used without parentheses, with statuses and `target`, for a
+                function that does not take one argument, or, on a plain `Monitor`,
+                for a coroutine function.
             ValueError: If the lifecycle has no such status or step, or, with a
                 journal, if the name is taken or a lambda has none.
         """
@@ -114,6 +115,8 @@ class BaseMonitor(Generic[DispatcherT]):
         Register a hook on findings; use it as a decorator, bare or with rule codes (`"H5"`, `"T201"`).
 
         Raises:
+            TypeError: For a function that does not take one argument, or, on a plain
+                `Monitor`, for a coroutine function.
             UnknownNameError: If a code names no rule.
         """
         return self._hooks.on_finding(first, codes, name)

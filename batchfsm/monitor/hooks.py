@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from inspect import iscoroutinefunction
+from inspect import iscoroutinefunction, signature
 from typing import Any, TypeVar
 
 import attrs
@@ -16,7 +16,7 @@ from batchfsm.route import Transition
 from batchfsm.rules import select_rules
 from batchfsm.topology import Topology
 
-HookT = TypeVar("HookT", bound=Callable[..., Any])
+HookT = TypeVar("HookT", bound=Callable[[Any], Any])
 
 
 @attrs.frozen(eq=False)
@@ -80,6 +80,10 @@ class HookRegistry:
         if statuses and target is not None:
             msg = "either statuses to enter, or target=; not both"
             raise TypeError(msg)
+        for status in (*statuses, *(each for each in (source, target) if each is not None)):
+            if not isinstance(status, str):
+                msg = f"a status is text, not {type(status).__name__}: name several one by one, @monitor.on(*statuses)"
+                raise TypeError(msg)
         targets = frozenset(statuses) if target is None else frozenset({target})
         self._check(targets, source)
 
@@ -152,6 +156,7 @@ class HookRegistry:
         ):
             msg = f"{_name(function)} is a coroutine function: a Monitor would never await it; use AsyncMonitor"
             raise TypeError(msg)
+        _check_parameters(function)
         hook = Hook(function, name or _name(function), matches)
         if hooks is self._on_transitions:
             if self._is_journaled:
@@ -169,6 +174,20 @@ class HookRegistry:
         if name in self._by_name:
             msg = f"there is a hook called {name!r} already; a journal tells hooks apart by name: give this one name="
             raise ValueError(msg)
+
+
+def _check_parameters(function: Callable[..., Any]) -> None:
+    """Reject a function that cannot be called with one argument: it would fail when a batch ends, hours later."""
+    try:
+        # A wrapper may add arguments of its own, so only the signature of the wrapper counts.
+        parameters = signature(function, follow_wrapped=False)
+    except ValueError:
+        return  # Some functions in C have no signature.
+    try:
+        parameters.bind(None)
+    except TypeError:
+        msg = f"a hook is called with one argument, a transition or a finding; {_name(function)} takes {parameters}"
+        raise TypeError(msg) from None
 
 
 def _name(function: Callable[..., Any]) -> str:

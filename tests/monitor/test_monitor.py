@@ -1035,6 +1035,16 @@ class CoroutineCall:
         """Do nothing."""
 
 
+def no_argument() -> None:
+    """Be a function that no hook can be."""
+
+
+def two_arguments(transition, client):
+    """Need an argument that no monitor passes."""
+
+
+ONE_BY_ONE = "name several one by one, @monitor.on(*statuses)"
+ONE_ARGUMENT = "a hook is called with one argument, a transition or a finding"
 COROUTINE = "is a coroutine function: a Monitor would never await it; use AsyncMonitor"
 
 
@@ -1047,6 +1057,16 @@ COROUTINE = "is a coroutine function: a Monitor would never await it; use AsyncM
     (lambda monitor: monitor.on_finding(coroutine_hook), f"{__name__}.coroutine_hook {COROUTINE}"),
     (lambda monitor: monitor.on_finding("H5")(coroutine_hook), f"{__name__}.coroutine_hook {COROUTINE}"),
     (lambda monitor: monitor.on()(5), "a hook is called with a transition or a finding; 5 cannot be called"),
+    (lambda monitor: monitor.on(["completed", "failed"]), f"a status is text, not list: {ONE_BY_ONE}"),
+    (lambda monitor: monitor.on(None), f"a status is text, not NoneType: {ONE_BY_ONE}"),
+    (lambda monitor: monitor.on(target=("completed",)), f"a status is text, not tuple: {ONE_BY_ONE}"),
+    (lambda monitor: monitor.on(source={"validating"}), f"a status is text, not set: {ONE_BY_ONE}"),
+    (lambda monitor: monitor.on()(no_argument), f"{ONE_ARGUMENT}; {__name__}.no_argument takes () -> None"),
+    (lambda monitor: monitor.on_finding(no_argument), f"{ONE_ARGUMENT}; {__name__}.no_argument takes () -> None"),
+    (
+        lambda monitor: monitor.on("failed")(two_arguments),
+        f"{ONE_ARGUMENT}; {__name__}.two_arguments takes (transition, client)",
+    ),
 ])  # fmt: skip
 def test_wrong_use_is_a_type_error_at_once(register: Callable[[Monitor], Any], message: str):
     """The error is raised at registration, not at the first transition."""
@@ -1057,6 +1077,19 @@ def test_wrong_use_is_a_type_error_at_once(register: Callable[[Monitor], Any], m
 
     assert message == str(raised.value)
     assert ["validating"] == targets(monitor.observe(snap("v")))
+
+
+@pytest.mark.parametrize("hook", [
+    functools.partial(two_arguments, client=None),
+    functools.wraps(two_arguments)(lambda *arguments: None),  # It may pass the second argument.
+    lambda transition, client=None: None,
+    int,  # A type in C, without a signature.
+])  # fmt: skip
+def test_a_function_that_takes_one_argument_is_a_hook(hook: Callable[..., Any]):
+    """Further arguments may have defaults, or be passed by a wrapper."""
+    monitor = Monitor()
+
+    assert hook is monitor.on("failed", name="hook")(hook)
 
 
 ALL = "validating, in_progress, finalizing, completed, failed, expired, cancelling, cancelled"

@@ -152,6 +152,13 @@ def keeps_types(transition: Transition, finding: Finding) -> None:
 
 monitor.on(collect)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
+
+def no_argument() -> None:
+    """Take no transition."""
+
+
+monitor.on("failed")(no_argument)  # type: ignore[type-var]  # pyright: ignore[reportArgumentType]
+
 observation = monitor.observe(snapshot, observed_at=1)
 assert_type(observation, Observation)
 assert_type(observation.transitions, tuple[Transition, ...])
