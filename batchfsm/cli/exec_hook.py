@@ -11,6 +11,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import IO, Any, Final, cast
 
 from batchfsm.errors import BatchfsmError
@@ -28,6 +29,23 @@ _READ_S: Final = 1.0
 
 class ExecError(BatchfsmError):
     """A command failed on a transition; the transition stays pending."""
+
+
+def split_command(command: str) -> list[str]:
+    """
+    Split a command line into words.
+
+    Raises:
+        ValueError: If it cannot be split, or its first word is no command.
+    """
+    try:
+        argv = shlex.split(command)
+    except ValueError as error:
+        raise ValueError(f"--exec cannot be split into words: {error}: {command!r}") from None
+    if not argv or shutil.which(argv[0]) is None:
+        reason = ", a file that may not be executed (chmod +x)" if argv and Path(argv[0]).is_file() else ""
+        raise ValueError(f"--exec names no command that can be run: {command!r}{reason}")
+    return argv
 
 
 class ExecHook:
@@ -58,9 +76,7 @@ class ExecHook:
         Raises:
             ValueError: If the command cannot be run.
         """
-        self._argv = shlex.split(command)
-        if not self._argv or shutil.which(self._argv[0]) is None:
-            raise ValueError(f"--exec names no command that can be run: {command!r}")
+        self._argv = split_command(command)
         self._time_left, self._before, self._after, self._output = time_left, before, after, output
         withheld = {KEY} - {*passed_variables}
         self._environment = {name: value for name, value in os.environ.items() if name not in withheld}

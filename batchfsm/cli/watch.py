@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import click
 
 from batchfsm import sources
-from batchfsm.cli.exec_hook import KEY, ExecHook
+from batchfsm.cli.exec_hook import KEY, ExecHook, split_command
 from batchfsm.cli.failures import StopError
 from batchfsm.cli.options import SPAN, DialectChoice, complete_file, complete_status, dialect_options
 from batchfsm.cli.output import refuse_overwriting
@@ -106,24 +106,23 @@ def command(
         raise StopError("--base-url is an address of OpenAI's API: with --provider, set it as the SDK does")
     client = None if provider is not None else connect(api_key=_key(), base_url=base_url)
     source = None if provider is None else sources.connect(provider)
+    found = dialect.load(provider or dialect_of(client))
+    _check_values(Monitor(found), client, source, ids, on=on, command_line=command_line, bounds=bounds)
     with nullcontext() if journal is None else open_journal(journal) as opened:
-        monitor = Monitor(dialect.load(provider or dialect_of(client)), journal=opened)
+        monitor = Monitor(found, journal=opened)
         watched = ids if ids or watches_all or opened is None else _unfinished(opened)
         summary = WatchSummary({each: monitor[each].status if each in monitor else None for each in watched})
         output = output_for(monitor, summary, time.time, as_json=as_json)
         view = WatchView(monitor, summary, output)
-        try:
-            if command_line is not None:
-                monitor.on(*on, name=EXEC)(_exec_hook(command_line, exec_env, timeout, view, output))
-            transitions: Iterable[object] = ()
-            if watched or watches_all:
-                transitions = watch(
-                    client, *watched, source=source, monitor=monitor, timeout_s=0.0 if once else timeout, log=log,
-                    stalled_after_s=bounds, results_wait_s=results_wait,
-                    on_event=view.handle, on_error=view.handle_error, clock=time.time, sleep=time.sleep,
-                )  # fmt: skip
-        except ValueError as error:
-            raise StopError(str(error).replace("stalled_after_s", "--stalled-after")) from None
+        if command_line is not None:
+            monitor.on(*on, name=EXEC)(_exec_hook(command_line, exec_env, timeout, view, output))
+        transitions: Iterable[object] = ()
+        if watched or watches_all:
+            transitions = watch(
+                client, *watched, source=source, monitor=monitor, timeout_s=0.0 if once else timeout, log=log,
+                stalled_after_s=bounds, results_wait_s=results_wait,
+                on_event=view.handle, on_error=view.handle_error, clock=time.time, sleep=time.sleep,
+            )  # fmt: skip
         with _terminable(), output.running():
             status, reason = _follow(transitions, once=once)
             view.finish()
@@ -156,6 +155,26 @@ def _check_usage(
         raise StopError("--on says when to run a command: --exec is missing")
     if base_url is not None and not base_url.startswith(("http://", "https://")):
         raise StopError("--base-url begins with http:// or https://")
+
+
+def _check_values(
+    monitor: Monitor,
+    client: Any,
+    source: Any,
+    ids: tuple[str, ...],
+    *,
+    on: tuple[str, ...],
+    command_line: str | None,
+    bounds: float | dict[str, float] | None,
+) -> None:
+    """Raise StopError for a value that the watch would refuse: before a journal is opened, which would stay empty."""
+    try:
+        if command_line is not None:
+            split_command(command_line)
+            monitor.on(*on)
+        watch(client, *ids, source=source, monitor=monitor, stalled_after_s=bounds)  # It checks, and does not start.
+    except ValueError as error:
+        raise StopError(str(error).replace("stalled_after_s", "--stalled-after")) from None
 
 
 def _exec_hook(

@@ -29,7 +29,7 @@ class WatchError(BatchfsmError):
     def __init__(self, batch_id: str | None, kind: Literal["gone", "fatal"], reason: str) -> None:
         self.batch_id, self.kind, self.reason = batch_id, kind, reason
         subject = "the list of batches" if batch_id is None else batch_id
-        outcome = "the server does not have it any more" if kind == "gone" else "a retry cannot succeed"
+        outcome = "the server does not have it" if kind == "gone" else "a retry cannot succeed"
         super().__init__(f"{subject} cannot be watched: {reason}; {outcome}")
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -94,7 +94,11 @@ def test_what_is_still_open_is_3(clock, arguments, naps):
         (["batch_1", "--on", "done", "--exec", "cat"], "the openai lifecycle has no status 'done'"),
         (["batch_1", "--exec", ""], "--exec names no command that can be run: ''"),
         (["batch_1", "--exec", "no-such-command -x"], "--exec names no command that can be run: 'no-such-command -x'"),
-        (["batch_1", "--exec", "cat '"], "No closing quotation"),
+        (["batch_1", "--exec", "cat '"], '--exec cannot be split into words: No closing quotation: "cat \'"'),
+        (
+            ["batch_1", "--exec", __file__],
+            f"--exec names no command that can be run: {__file__!r}, a file that may not be executed (chmod +x)",
+        ),
         (["batch_1", "--dialect", "acme"], "no dialect is called 'acme'"),
         ([" "], "an id is empty"),
         (
@@ -112,7 +116,7 @@ def test_what_is_still_open_is_3(clock, arguments, naps):
         (["batch_1", "--base-url", "example.com"], "--base-url begins with http:// or https://"),
         (["batch_1", "--log", "no/such/directory"], "no/such/directory: No such file or directory"),
     ],
-    ids=map(str, range(14)),
+    ids=map(str, range(15)),
 )
 def test_wrong_use_is_2(clock, arguments, said):
     """The error is one line, and no request is sent."""
@@ -123,6 +127,26 @@ def test_wrong_use_is_2(clock, arguments, said):
     assert (2, "", 1) == (result.exit_code, result.stdout, len(result.stderr.splitlines()))
     assert said in result.stderr
     assert [] == server.requests
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--exec", "no-such-command"],
+        ["--exec", "cat", "--on", "done"],
+        ["--stalled-after", "gone=1h"],
+        ["--dialect", "acme"],
+    ],
+    ids="-".join,
+)
+def test_wrong_use_creates_no_journal(clock, tmp_path, arguments):
+    """The arguments are checked before the file is opened."""
+    journal = tmp_path / "batches.db"
+
+    result = ran(Server(clock=clock), "batch_1", "--journal", journal, *arguments)
+
+    assert 2 == result.exit_code
+    assert not journal.exists()
 
 
 @pytest.mark.parametrize(
