@@ -27,6 +27,7 @@ RESULTS_WAIT_S: Final = 120.0
 """Default of the longest wait for the files of results of a batch that has ended; seconds."""
 
 _DEFAULT: Final = Schedule()
+_CALLBACKS: Final = ("on_stalled", "on_error", "on_event")
 
 
 def watch(
@@ -80,8 +81,8 @@ def watch(
         sleep: Waits for some seconds; the default wakes up when a hint comes.
 
     Raises:
-        TypeError: At once, if both or none of client and source are given, or if one of
-            them is async.
+        TypeError: At once, if both or none of client and source are given, if one of them
+            or a callback is async, or for an argument of a wrong type.
         ValueError: At once, for an empty id, a source without ids and `list`, or a bad number.
         WatchTimeoutError: If the time is up.
         ExceptionGroup: At the end, of every `WatchError` and the exceptions of hooks, without
@@ -89,8 +90,8 @@ def watch(
     """
     fetcher, options, named = _prepare(
         (client, *ids), source, monitor, stalled_after_s, is_async_wanted=False, schedule=schedule,
-        timeout_s=timeout_s, results_wait_s=results_wait_s, log=log, on_stalled=on_stalled, on_error=on_error,
-        on_event=on_event, clock=clock,
+        hints=hints, sleep=sleep, timeout_s=timeout_s, results_wait_s=results_wait_s, log=log, on_stalled=on_stalled,
+        on_error=on_error, on_event=on_event, clock=clock,
     )  # fmt: skip
     return _watch(named, options, Executor(fetcher, options.monitor, hints, sleep))
 
@@ -119,8 +120,8 @@ def awatch(
     """
     fetcher, options, named = _prepare(
         (client, *ids), source, monitor, stalled_after_s, is_async_wanted=True, schedule=schedule,
-        timeout_s=timeout_s, results_wait_s=results_wait_s, log=log, on_stalled=on_stalled, on_error=on_error,
-        on_event=on_event, clock=clock,
+        hints=hints, sleep=sleep, timeout_s=timeout_s, results_wait_s=results_wait_s, log=log, on_stalled=on_stalled,
+        on_error=on_error, on_event=on_event, clock=clock,
     )  # fmt: skip
     return _awatch(named, options, AsyncExecutor(fetcher, options.monitor, hints, sleep))
 
@@ -180,6 +181,8 @@ def _prepare(
     *,
     is_async_wanted: bool,
     schedule: Schedule,
+    hints: HintQueue | None,
+    sleep: Callable[[float], Any] | None,
     **options: Any,
 ) -> tuple[Any, WatchOptions, tuple[str, ...]]:
     """Validate the arguments of `watch`; return the fetcher, the options, and each id once."""
@@ -192,6 +195,11 @@ def _prepare(
     _check_ids(ids)
     _check_seconds("timeout_s", options["timeout_s"], is_optional=True)
     _check_seconds("results_wait_s", options["results_wait_s"], is_optional=False)
+    _check_objects(schedule, hints, options["log"])
+    _check_function("clock", options["clock"], takes_coroutines=False)
+    for each, function in {"sleep": sleep, **{each: options[each] for each in _CALLBACKS}}.items():
+        if function is not None:
+            _check_function(each, function, takes_coroutines=is_async_wanted)
     wanted = AsyncMonitor if is_async_wanted else Monitor
     discovers = not ids and (source is None or callable(getattr(source, "list", None)))
     if source is not None and not ids and not discovers and monitor is None:
@@ -236,6 +244,22 @@ def _check_seconds(name: str, value: float | None, *, is_optional: bool) -> None
         return
     if not isinstance(value, int | float) or isnan(value) or value < 0:
         raise ValueError(f"{name} is 0 or more seconds, not {value!r}")
+
+
+def _check_objects(schedule: object, hints: object, log: object) -> None:
+    if not isinstance(schedule, Schedule):
+        raise TypeError(f"schedule is a Schedule, such as Schedule(delay_s_min=30), not {schedule!r}")
+    if not isinstance(hints, HintQueue | None):
+        raise TypeError(f"hints is a HintQueue, not {type(hints).__name__}")
+    if not isinstance(log, str | PathLike | None) and not callable(getattr(log, "write", None)):
+        raise TypeError(f"log is a path, or an object with write, not {type(log).__name__}")
+
+
+def _check_function(name: str, function: object, *, takes_coroutines: bool) -> None:
+    if not callable(function):
+        raise TypeError(f"{name} is a function, not {function!r}")
+    if iscoroutinefunction(function) and not takes_coroutines:
+        raise TypeError(f"{name} is a coroutine function, which would never be awaited")
 
 
 def _check_statuses(schedule: Schedule, monitor: Monitor | AsyncMonitor) -> None:

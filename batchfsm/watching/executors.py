@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from contextvars import copy_context
+from inspect import isawaitable
 from math import inf
 from threading import Event, Thread
 from time import monotonic
@@ -214,7 +215,10 @@ class AsyncExecutor(Executor):
         if self._tasks:
             return await self._wait_for_task(seconds)
         if self._sleep is not None:
-            await self._sleep(seconds)
+            waiting = self._sleep(seconds)
+            if not isawaitable(waiting):
+                raise TypeError("sleep of awatch is like asyncio.sleep: it returns an awaitable")
+            await waiting
         elif self._subscription is None:
             await asyncio.sleep(seconds)
         else:

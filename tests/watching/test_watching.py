@@ -236,6 +236,14 @@ def test_azure_is_read_in_its_dialect(clock):
         (lambda c: watch("b", source=object()), TypeError, "object has no fetch(ids)"),
         (lambda c: watch("b", source=AsyncScriptedSource(END)), TypeError, "watch needs source.fetch to be a plain function"),
         (lambda c: awatch("b", source=ScriptedSource(END)), TypeError, "awatch needs source.fetch to be a coroutine function"),
+        (lambda c: watch(c.client(), "b", schedule=5), TypeError, "schedule is a Schedule, such as Schedule(delay_s_min=30), not 5"),
+        (lambda c: watch(c.client(), "b", hints=["b"]), TypeError, "hints is a HintQueue, not list"),
+        (lambda c: watch(c.client(), "b", log=3), TypeError, "log is a path, or an object with write, not int"),
+        (lambda c: watch(c.client(), "b", on_error="ignore"), TypeError, "on_error is a function, not 'ignore'"),
+        (lambda c: watch(c.client(), "b", clock=None), TypeError, "clock is a function, not None"),
+        (lambda c: watch(c.client(), "b", sleep=asyncio.sleep), TypeError, "sleep is a coroutine function, which would never be awaited"),
+        (lambda c: watch(c.client(), "b", on_event=asyncio.sleep), TypeError, "on_event is a coroutine function, which would never be awaited"),
+        (lambda c: awatch(c.async_client(), "b", clock=asyncio.sleep), TypeError, "clock is a coroutine function, which would never be awaited"),
         (lambda c: watch(c.client(), "b", monitor=AsyncMonitor()), TypeError, "watch needs monitor to be of Monitor, not AsyncMonitor"),
         (lambda c: awatch(c.async_client(), "b", monitor=Monitor()), TypeError, "awatch needs monitor to be of AsyncMonitor, not Monitor"),
         (lambda c: watch(c.client(), "b", timeout_s=-1), ValueError, "timeout_s is 0 or more seconds, not -1"),
@@ -245,13 +253,21 @@ def test_azure_is_read_in_its_dialect(clock):
         (lambda c: Schedule(sweep_from=0), ValueError, "sweep_from is 1 or more, not 0"),
         (lambda c: Schedule(delay_s_min=61), ValueError, "delay_s_min, 61, is above delay_s_max, 60.0"),
     ],
-    ids=map(str, range(20)),
+    ids=map(str, range(28)),
 )  # fmt: skip
 def test_wrong_use_fails_at_once(clock, call, error, said):
     """The error is raised before the first poll, with one clear message."""
     with pytest.raises(error) as caught:
         call(Server(clock=clock))
     assert said == str(caught.value)
+
+
+def test_awatch_refuses_a_sleep_that_returns_no_awaitable(clock):
+    """The error names the argument; a plain function has already slept."""
+    server = Server(Life("vpzc"), clock=clock)
+
+    with pytest.raises(TypeError, match=r"^sleep of awatch is like asyncio\.sleep: it returns an awaitable$"):
+        asyncio.run(awatched(server, "batch_1", sleep=clock.sleep))
 
 
 # ---------------------------------------------------------------- transport errors
