@@ -9,6 +9,7 @@ _UNIT_S: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _PART: Final = re.compile(r"(\d{1,9})([smhd])", re.ASCII)
 _PARTS: Final = re.compile(r"(?:\d{1,9}[smhd])+", re.ASCII)
 _NUMBER: Final = re.compile(r"\d{1,12}(?:\.\d{1,9})?", re.ASCII)
+_FORMS: Final = "write 90, 90s, 5m, 1h30m or 2d"
 
 
 def parse_span(span: str | float) -> float:
@@ -27,11 +28,15 @@ def parse_span(span: str | float) -> float:
     90
     """
     if not isinstance(span, str):
-        if not span >= 0:  # So written, it refuses NaN too.
+        try:
+            is_span = span >= 0  # False for NaN too.
+        except TypeError:
+            raise ValueError(f"{span!r} is no span of time; {_FORMS}") from None
+        if not is_span:
             raise ValueError(f"a span of time is not negative: {span}")
         return span
     if _PARTS.fullmatch(span):
         return sum(int(number) * _UNIT_S[unit] for number, unit in _PART.findall(span))
     if _NUMBER.fullmatch(span) is None:
-        raise ValueError(f"{span!r} is no span of time; write 90, 90s, 5m, 1h30m or 2d")
+        raise ValueError(f"{span!r} is no span of time; {_FORMS}")
     return float(span) if "." in span else int(span)

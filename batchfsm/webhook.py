@@ -76,9 +76,14 @@ def verify(payload: bytes | str, headers: Mapping[str, str], secret: str, *, now
 
     Raises:
         WebhookError: If the signature, the time or the body is not valid.
+        TypeError: If the payload is not bytes or text (as after `request.json()`), or the secret is no text.
         ValueError: If the secret is empty, or not base64 behind its prefix.
         MissingExtraError: If `standardwebhooks` is not installed.
     """
+    if not isinstance(payload, bytes | str):
+        raise TypeError(f"the payload is the body as received, bytes or text, not {type(payload).__name__}")
+    if not isinstance(secret, str):
+        raise TypeError(f"the secret is text, not {type(secret).__name__}")
     named = {name.lower(): value for name, value in headers.items()}
     try:
         webhook_id, sent, signatures = (named[f"webhook-{part}"] for part in ("id", "timestamp", "signature"))
@@ -120,7 +125,12 @@ class HintQueue:
 
         Returns:
             False if the hint is ignored because the webhook came before or is not about a batch.
+
+        Raises:
+            TypeError: If it is no `Hint`, such as the id of a batch.
         """
+        if not isinstance(hint, Hint):
+            raise TypeError(f"a hint is a Hint, as verify returns it, not {type(hint).__name__}")
         if hint.batch_id is None:
             return False
         with self._lock:

@@ -47,7 +47,8 @@ class PostgresJournal(SQLJournal):
 
     Raises:
         MissingExtraError: If psycopg is not installed: `batchfsm[postgres]`.
-        JournalError: If the server cannot be reached, or a newer batchfsm made the tables.
+        JournalError: If the address is empty or cannot be read, the server cannot be reached, or a newer batchfsm made
+            the tables.
     """
 
     def __init__(self, dsn: str, *, timeout_s: float = 10.0, create: bool = True) -> None:
@@ -98,6 +99,11 @@ class PostgresJournal(SQLJournal):
 
     def _parse_dsn(self, dsn: str) -> dict[str, Any]:
         """Return the parameters of an address, with defaults that detect a server that has stopped answering."""
+        if not isinstance(dsn, str):
+            raise TypeError(f"the address of a journal is text, not {type(dsn).__name__}")
+        if not dsn.strip():
+            # For libpq it is the default database of the user, in which an unset variable would create tables.
+            raise JournalError("postgresql", "the address is empty; it is like postgresql://user@host/database")
         try:
             parameters: dict[str, Any] = self._psycopg.conninfo.conninfo_to_dict(dsn)
         except self._psycopg.Error:

@@ -163,6 +163,16 @@ def test_a_server_that_does_not_answer_is_an_error_without_the_password():
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "address, kind, said",
+    [("", JournalError, "is empty"), (" ", JournalError, "is empty"), (None, TypeError, "is text, not NoneType")],
+)
+def test_an_empty_address_is_an_error(address, kind, said):
+    """An unset variable names no database; libpq would take it for the default database of the user."""
+    with pytest.raises(kind, match=said):
+        PostgresJournal(address)
+
+
 @pytest.mark.parametrize("address", ["my secret", "postgresql://me:secret%zz@there/test"])
 def test_an_address_that_is_none_is_an_error_and_is_not_repeated(address):
     """The error is raised before a connection is made; any part of a wrong address may be a password."""

@@ -16,7 +16,9 @@ def test_a_span_is_seconds_or_text(span, expected):
     assert expected == parse_span(span)
 
 
-@pytest.mark.parametrize("span", ["", "h", "1h 30m", "-5s", "-5", "5x", "\u0663s", "1.5h", "nan", "1e3", "1h30"])
+@pytest.mark.parametrize(
+    "span", ["", "h", "1h 30m", "-5s", "-5", "5x", "\u0663s", "1.5h", "nan", "1e3", "1h30", None, ["1h"]]
+)
 def test_a_span_that_cannot_be_read_is_refused(span):
     """The error describes the accepted forms."""
     with pytest.raises(ValueError, match=re.escape(f"{span!r} is no span of time; write 90, 90s, 5m, 1h30m or 2d")):

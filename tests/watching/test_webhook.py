@@ -162,6 +162,25 @@ def test_a_body_that_says_nothing_is_refused(body, said):
 
 
 @pytest.mark.parametrize(
+    "payload, secret, said",
+    [
+        ({"type": "batch.completed"}, SECRET, "the payload is the body as received, bytes or text, not dict"),
+        (BODY, None, "the secret is text, not NoneType"),
+    ],
+)
+def test_an_argument_of_a_wrong_type_is_no_fault_of_the_sender(payload, secret, said):
+    """A decoded body and an unset secret are faults of the receiver's program: no `WebhookError` hides them."""
+    with pytest.raises(TypeError, match=f"^{said}$"):
+        verify(payload, VECTOR, secret, now=NOW)
+
+
+def test_a_queue_refuses_an_id():
+    """An id says nothing about the webhook, by which a repeated delivery is recognized."""
+    with pytest.raises(TypeError, match=r"^a hint is a Hint, as verify returns it, not str$"):
+        HintQueue().add("batch_1")
+
+
+@pytest.mark.parametrize(
     "secret, said", [("", "is empty"), ("whsec_", "is empty"), ("whsec_*", "is not base64 behind whsec_")]
 )
 def test_a_secret_that_is_none_is_our_own_fault(secret, said):
