@@ -101,6 +101,10 @@ class Lifecycle:
         if problems := problems or _walk_problems(self):
             raise DefinitionError(f"lifecycle {self.name!r}", problems)
 
+    def __repr__(self) -> str:
+        """Show the name and the statuses."""
+        return f"<Lifecycle {self.name}: {', '.join(self.statuses)}>"
+
     @property
     def statuses(self) -> tuple[str, ...]:
         """Every status word, in table order."""

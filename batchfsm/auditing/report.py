@@ -81,6 +81,13 @@ class Report:
     statistics: LogStatistics | None = None
     """The data of the charts of `batchfsm.write_report`; None if it was not collected."""
 
+    def __repr__(self) -> str:
+        """Show the verdict, the size of the log and the number of findings of each rule."""
+        size = f"{self.snapshots} snapshot{'' if self.snapshots == 1 else 's'}"
+        size += f" of {self.batches} batch{'' if self.batches == 1 else 'es'}"
+        parts = [size, *(f"{rule} {number}" for rule, number in self.counts.items())]
+        return f"<Report {self.verdict}: {', '.join(parts)}{f'; {self.unread}' if self.unread else ''}>"
+
     @property
     def ok(self) -> bool:
         """True if the verdict is `consistent`."""

@@ -134,6 +134,10 @@ class Dialect:
         spellings = {normalized_word(word): status for word, status in known.items()} if self.any_spelling else {}
         object.__setattr__(self, "spellings", MappingProxyType(spellings))
 
+    def __repr__(self) -> str:
+        """Show the name; every row of the table would fill a screen."""
+        return f"<Dialect {self.name}>"
+
     @property
     def has_openai_fields(self) -> bool:
         """True if its objects have OpenAI's fields only: no map, and no `ended_at`."""

@@ -65,6 +65,12 @@ class ResultsReport:
     requests: LineFile = attrs.field(repr=False)
     """The input file, for `remaining`."""
 
+    def __repr__(self) -> str:
+        """Show the verdict, the numbers of requests and the number of findings of each rule."""
+        counts = ", ".join(f"{name} {number}" for name, number in attrs.asdict(self.counts).items())
+        rules = "".join(f", {rule} {number}" for rule, number in self.counts_by_rule.items())
+        return f"<ResultsReport {self.verdict}: {counts}{rules}>"
+
     @property
     def ok(self) -> bool:
         """True if the verdict is `consistent`."""

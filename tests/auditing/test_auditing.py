@@ -134,7 +134,7 @@ def test_report_as_json_has_the_keys_of_the_contract():
         "counts",
         "findings",
     ] == list(document)
-    assert [{"source": "iterable", "line": 6, "problem": "expected an object, got 7"}] == document["unreadable"]
+    assert [{"source": "iterable", "line": 6, "problem": "expected a batch object, got 7"}] == document["unreadable"]
     assert {"H502": 1} == document["counts"]
     assert [
         {
@@ -846,3 +846,13 @@ def test_a_report_keeps_no_log():
     assert isinstance(report, Report)
     assert parse(LEFT[0]) not in report.to_dict().values()
     assert words("p") == (report.findings[0].fields["status"],)
+
+
+@pytest.mark.parametrize("log, expected", [
+    (LEFT, "<Report inconsistent: 5 snapshots of 1 batch, H502 1>"),
+    (seen("v"), "<Report consistent: 1 snapshot of 1 batch>"),
+    ([None], "<Report undetermined: 0 snapshots of 0 batches; 1 of 1 place could not be read, or not in full>"),
+])  # fmt: skip
+def test_a_report_has_a_short_repr(log, expected):
+    """It has the verdict and the counts; the findings and statistics would fill a screen."""
+    assert expected == repr(audit(log))

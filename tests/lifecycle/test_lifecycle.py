@@ -5,6 +5,7 @@ from typing import get_args
 import attrs
 import pytest
 
+from batchfsm.dialects import DIALECTS
 from batchfsm.errors import DefinitionError
 from batchfsm.lifecycle import ALL_STAMP_FIELDS, OPENAI, STAMP_FIELDS, Evidence, Lifecycle, State, Status, Step
 
@@ -239,3 +240,12 @@ def test_all_problems_are_named_at_once():
     ) == caught.value.problems
     assert "lifecycle 'door'" == caught.value.name
     assert str(caught.value).startswith("invalid lifecycle 'door': status 'open' stands twice; ")
+
+
+def test_a_lifecycle_and_a_dialect_have_a_short_repr():
+    """A report, an error or a debugger shows the names, not all rows of the table."""
+    expected = (
+        "<Lifecycle openai: validating, in_progress, finalizing, completed, failed, expired, cancelling, cancelled>"
+    )
+    assert expected == repr(OPENAI)
+    assert "<Dialect azure>" == repr(DIALECTS["azure"])

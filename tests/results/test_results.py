@@ -358,3 +358,10 @@ def test_the_files_of_the_fake_api_pass(scenario, respond):
 
     assert ("consistent", {}) == (report.verdict, report.counts_by_rule)
     assert 0 < report.counts.answered
+
+
+def test_a_report_has_a_short_repr():
+    """It has the verdict and the counts, not the ids of all requests."""
+    report = judged(["a", "b"], [good("a")])
+
+    assert "<ResultsReport inconsistent: requests 2, answered 1, failed 0, unanswered 1, R601 1>" == repr(report)
