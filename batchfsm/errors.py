@@ -89,7 +89,9 @@ class SnapshotError(BatchfsmError, ValueError):
 
     def __init__(self, problems: Iterable[tuple[str, str]]) -> None:
         self.problems = tuple(problems)
-        super().__init__("; ".join(f"{problem} @ {path}" for path, problem in self.problems))
+        # `$` alone, the whole object, tells a reader nothing.
+        lines = (problem if path == "$" else f"{problem} @ {path}" for path, problem in self.problems)
+        super().__init__("; ".join(lines))
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the arguments."""

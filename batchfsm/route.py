@@ -54,7 +54,7 @@ class Transition:
     """The time of the snapshot that proves it; Unix seconds."""
 
     snapshot: Snapshot | None = attrs.field(default=None, repr=False)
-    """The snapshot that proves it; None in `monitor[id].transitions`, which keep none."""
+    """The snapshot that proves it. Hooks always get it; None only in `monitor[id].transitions`, which keep none."""
 
     __hash__ = None  # type: ignore[assignment]  # They hold a snapshot: use `key`, which is made for it.
 

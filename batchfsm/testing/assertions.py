@@ -90,7 +90,7 @@ def assert_fired_once(fired: Iterable[Transition], *statuses: str) -> None:
     for transition in fired:
         by_batch.setdefault(transition.batch_id, []).append(transition)
     if statuses and not by_batch:
-        raise AssertionError(f"nothing fired, {' and '.join(statuses)} neither")
+        raise AssertionError(f"nothing fired; expected once: {', '.join(statuses)}")
     for batch_id, transitions in by_batch.items():
         targets = Counter(transition.target for transition in transitions)
         keys = Counter(transition.key for transition in transitions)

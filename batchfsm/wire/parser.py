@@ -202,7 +202,7 @@ class Reader:
         if type(wire) is Snapshot:
             return ParsedRow.of(self._with_observed_at(wire, observed_at))
         if not isinstance(wire, Mapping):
-            raise SnapshotError([("$", f"expected an object, got {short_repr(wire)}")])
+            raise SnapshotError([("$", f"expected a batch object, got {short_repr(wire)}")])
         return self.read_bare_row(dict(wire), observed_at, known)
 
     def _read(self, wire: Mapping[Any, Any], observed_at: object) -> Snapshot:

@@ -93,7 +93,7 @@ def test_a_log_that_is_out_of_order_is_sorted(tmp_path):
     (MISTRAL | {"model_id": "m"}, "has the marks of mistral and together: name its dialect"),
     (parse(ENDED, dialect="anthropic").to_dict(), f"has no mark of a known provider ({KNOWN})"),
     (parse(OPENAI), "a snapshot has no mark of a provider: name its dialect"),
-    (5, "expected an object, got 5"),
+    (5, "expected a batch object, got 5"),
 ])  # fmt: skip
 def test_an_object_without_one_mark_is_unreadable(found, problem):
     """The problem is one sentence, and the other objects are read."""

@@ -79,6 +79,8 @@ def test_an_unknown_name_is_answered_with_the_known_ones():
 
 def test_a_snapshot_error_has_the_path_of_each_refusal():
     """The error has the `$.path` of each refused field."""
+    assert "expected a batch object, got null" == str(SnapshotError([("$", "expected a batch object, got null")]))
+
     error = SnapshotError([("$.id", "a value is missing"), ("$.status", "expected null or text, got 5")])
 
     assert "a value is missing @ $.id; expected null or text, got 5 @ $.status" == str(error)

@@ -262,7 +262,7 @@ def test_a_page_with_damage(written):
     snapshots, unreadable = found(written(json.dumps(PAGE | {"data": [LIFE[0], None, {"error": 1}, LIFE[1]]})))
 
     assert on(1, 1, path="vp") == [(row.snapshot.status, row.place.line) for row in snapshots]
-    assert ["expected an object, got null"] == [each.problem for each in unreadable]
+    assert ["expected a batch object, got null"] == [each.problem for each in unreadable]
 
 
 def test_what_is_no_batch_is_unreadable(written):
@@ -556,7 +556,7 @@ def test_objects_that_are_none():
     _, unreadable = found([None, 7, b"{", b"\xff", {}, [], Path("x"), b"[1]"])
 
     assert [1, 2, 3, 4, 5, 7, 8] == [each.place.line for each in unreadable]
-    assert "expected an object, got null" == unreadable[0].problem
+    assert "expected a batch object, got null" == unreadable[0].problem
 
 
 @pytest.mark.parametrize("source", [7, None, object(), 1.5])

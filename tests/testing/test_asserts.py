@@ -148,7 +148,7 @@ def test_hooks_that_did_not_fire_fail():
     assert "batch_0: completed fired 0 times; all that fired: validating > in_progress" == failure(
         assert_fired_once, fired("vp"), "completed"
     )
-    assert "nothing fired, completed and failed neither" == failure(assert_fired_once, [], "completed", "failed")
+    assert "nothing fired; expected once: completed, failed" == failure(assert_fired_once, [], "completed", "failed")
 
 
 # ---------------------------------------------------------------- webhooks

@@ -133,11 +133,11 @@ def test_an_envelope_may_hold_any_form(form):
 
 
 NO_BATCH = [
-    (None, "expected an object, got null"),
-    (5, "expected an object, got 5"),
-    (dict, "expected an object, got <class 'dict'>"),
-    ("null", "expected an object, got null"),
-    ('"batch_1"', "expected an object, got 'batch_1'"),
+    (None, "expected a batch object, got null"),
+    (5, "expected a batch object, got 5"),
+    (dict, "expected a batch object, got <class 'dict'>"),
+    ("null", "expected a batch object, got null"),
+    ('"batch_1"', "expected a batch object, got 'batch_1'"),
     ("", "not JSON: Expecting value (column 1)"),
     (" \n", "not JSON: Expecting value (column 1)"),
     ('{"id" "batch_1"}', "not JSON: Expecting ':' delimiter (column 7)"),
