@@ -125,6 +125,8 @@ def command(
             )  # fmt: skip
         with _terminable(), output.running():
             status, reason = _follow(transitions, once=once)
+            if opened is not None and not (watched or watches_all or opened.batch_ids()):
+                reason = "the journal holds no batch"  # A misspelled path creates a journal.
             view.finish()
             if opened is not None and (counts := opened.count_failures([EXEC])) != FailureCounts():
                 view.show_undelivered(counts, str(journal))

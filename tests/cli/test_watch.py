@@ -571,6 +571,15 @@ def test_with_a_journal_alone_the_open_batches_go_on(clock, tmp_path):
     assert ("0 batches\n", []) == (third.stdout, server.requests)
 
 
+def test_an_empty_journal_is_named_as_the_reason(clock, tmp_path):
+    """A misspelled path creates a journal; without the reason the watch would look like one that is over."""
+    server = Server(clock=clock)
+
+    result = ran(server, "--journal", tmp_path / "bathces.db")
+
+    assert (0, "0 batches (the journal holds no batch)\n", []) == (result.exit_code, result.stdout, server.requests)
+
+
 def test_a_dead_command_makes_every_watch_of_the_journal_fail(clock, tmp_path):
     """The watches fail until the command is retried or dropped; the message names the commands for both."""
     journal = tmp_path / "batches.db"
