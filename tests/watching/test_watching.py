@@ -395,7 +395,7 @@ def test_a_batch_is_gone_after_three_404_in_a_row(clock):
     (error,) = caught.value.exceptions
     assert 3 == len(server.requests)
     assert ("batch_1", "gone", "HTTP 404 Not Found") == (error.batch_id, error.kind, error.reason)
-    assert "batch_1 cannot be watched: HTTP 404 Not Found; the server does not have it any more" == str(error)
+    assert "batch_1 cannot be watched: HTTP 404 Not Found; the server does not have it" == str(error)
 
 
 @pytest.mark.parametrize("between", [None, FAULTS["500"]])
