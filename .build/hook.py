@@ -19,12 +19,13 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 FOLDER = Path("batchfsm/auditing/columns")
 # Bounds are checked: hostile input never reaches outside a buffer. Indices are never negative, and no buffer is used
-# before it is set.
+# before it is set. A variable without a type has that of the C values that are assigned to it.
 DIRECTIVES = {
     "language_level": "3",
     "boundscheck": True,
     "wraparound": False,
     "initializedcheck": False,
+    "infer_types": True,
     "auto_pickle": False,
 }
 OLDEST = (3, 11)

@@ -165,6 +165,16 @@ def number_rows(rows: Iterator[Record | UnreadableEntry], number: int) -> Iterat
         )
 
 
+def zeros(count: int) -> array[int]:
+    """Return `count` zeros."""
+    return array("q", [0]) * count
+
+
 def new_rows(count: int) -> array[int]:
     """Return `count` rows of zeros."""
-    return array("q", [0]) * (WIDTH * count)
+    return zeros(WIDTH * count)
+
+
+def null_rows(count: int) -> array[int]:
+    """Return `count` rows of NULL, without flags."""
+    return array("q", [0 if column == FLAGS else NULL for column in range(WIDTH)]) * count

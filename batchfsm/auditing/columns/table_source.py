@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from typing import Any, Final
 
-from batchfsm.auditing.columns.arrow_rows import TableDecoder
+from batchfsm.auditing.columns.arrow_rows import ReadTexts, TableDecoder
 from batchfsm.auditing.columns.layout import HASH_SEED, RowBatch, number_rows
-from batchfsm.auditing.tables import TableRows
+from batchfsm.auditing.tables import NormalizedBatch, TableRows
 from batchfsm.dialects import Dialect
 from batchfsm.logs import Record, UnreadableEntry, parse_records
 from batchfsm.wire import reader
 
 _WORKERS: Final = 2
-_BATCHES_AHEAD: Final = 2
+_BLOCK_ROWS: Final = 2**13
+"""How many rows are decoded together: so few that they stay in the cache, and that memory is used again."""
+_BLOCKS_AHEAD: Final = 4
+
+
+_Block = tuple[Any, NormalizedBatch, Mapping[str, ReadTexts]]
+"""Some rows of a batch, as the table has them and normalized, and the texts of the batch's dictionaries."""
 
 
 class TableSource:
@@ -24,6 +30,7 @@ class TableSource:
 
     def __init__(self, table_rows: TableRows, dialect: Dialect, *, seed: int = HASH_SEED) -> None:
         self._rows, self._dialect, self._seed = table_rows, dialect, seed
+        self._reader = TableDecoder(dialect, seed)
         self._free: list[TableDecoder] = []
         self.size = table_rows.table.size
         """In bytes, about, as columns."""
@@ -45,13 +52,16 @@ class TableSource:
         self.rows_count = 0
         pending: deque[tuple[Any, Future[tuple[Any, Any, Any]]]] = deque()
         with closing(self._rows.table.batches()) as batches, ThreadPoolExecutor(_WORKERS) as pool:
-            following: Future[Any] | None = pool.submit(next, batches, None)
+            reading: Future[Any] | None = pool.submit(self._read, batches)
             while True:
-                while len(pending) <= _BATCHES_AHEAD and following is not None:
-                    batch, following = following.result(), None
-                    if batch is not None:
-                        following = pool.submit(next, batches, None)
-                        pending.append((batch, pool.submit(self._decode, batch)))
+                while len(pending) <= _BLOCKS_AHEAD and reading is not None:
+                    found, reading = reading.result(), None
+                    if found is not None:
+                        reading = pool.submit(self._read, batches)
+                        pending.extend(
+                            (batch, pool.submit(self._decode, block, dictionaries))
+                            for batch, block, dictionaries in found
+                        )
                 if not pending:
                     self._recent = None
                     return
@@ -77,12 +87,24 @@ class TableSource:
         for number, found in self._rows.reread(numbers, self._recent):
             yield from number_rows(parse_records([found], wire), base + number)
 
-    def _decode(self, batch: Any) -> tuple[Any, Any, Any]:
-        """Decode a batch, in a worker thread."""
+    def _read(self, batches: Iterator[Any]) -> list[_Block] | None:
+        """Read a batch, in a worker thread, and divide it; None at the end."""
+        batch = next(batches, None)
+        if batch is None:
+            return None
+        normalized = self._rows.normalized(batch)
+        dictionaries = self._reader.read_dictionaries(normalized)
+        return [
+            (batch.slice(first, _BLOCK_ROWS), normalized.slice(first, _BLOCK_ROWS), dictionaries)
+            for first in range(0, batch.num_rows, _BLOCK_ROWS)
+        ]
+
+    def _decode(self, block: NormalizedBatch, dictionaries: Mapping[str, ReadTexts]) -> tuple[Any, Any, Any]:
+        """Decode a block, in a worker thread."""
         try:
             decoder = self._free.pop()
         except IndexError:
             decoder = TableDecoder(self._dialect, self._seed)
-        found = decoder.decode(self._rows.normalized(batch))
+        found = decoder.decode(block, dictionaries)
         self._free.append(decoder)
         return found

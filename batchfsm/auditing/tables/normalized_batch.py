@@ -30,6 +30,11 @@ class NormalizedBatch:
     where they are set.
     """
 
+    def slice(self, first: int, count: int) -> NormalizedBatch:
+        """Return at most `count` rows from `first` on; nothing is copied."""
+        arrays = {field: array.slice(first, count) for field, array in self.arrays.items()}
+        return NormalizedBatch(min(count, self.count - first), arrays)
+
 
 def normalize(batch: Any, fields: TableSchema, name: str) -> NormalizedBatch:
     """
