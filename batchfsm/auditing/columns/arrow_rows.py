@@ -70,6 +70,7 @@ class TableDecoder:
         self._milliseconds = "milliseconds" in dialect.time_formats
         self._null_text, self._null_counts = dialect.null_text, dialect.null_counts
         self._dictionaries: dict[str, tuple[Any, ReadTexts]] = {}
+        self._null_rows = layout.null_rows(0)
 
     def read_dictionaries(self, batch: NormalizedBatch) -> dict[str, ReadTexts]:
         """Read the texts that the dictionaries of a batch hold, by field; nothing is read if a dictionary recurs."""
@@ -84,13 +85,14 @@ class TableDecoder:
                 found[field] = texts
         return found
 
-    def decode(self, batch: NormalizedBatch, dictionaries: Mapping[str, ReadTexts]) -> tuple[Any, Any, Any]:
+    def decode(self, batch: NormalizedBatch, dictionaries: Mapping[str, ReadTexts], rows: Any) -> tuple[Any, Any, Any]:
         """
         Decode rows.
 
         Args:
             batch: The rows.
             dictionaries: What `read_dictionaries` returned for them, or for a batch of which they are a part.
+            rows: Rows that are not needed any more, if as many: to clear memory takes longer than to decode rows.
 
         Returns:
             The values of the rows, their times of observation, and which are decoded; as in a `RowBatch`.
@@ -98,7 +100,11 @@ class TableDecoder:
         decoded = bytearray(b"\1") * batch.count
         if JSON_TEXT in batch.arrays:
             return self._decode_documents(batch, decoded)
-        rows = layout.null_rows(batch.count)
+        if len(self._null_rows) != layout.WIDTH * batch.count:
+            self._null_rows = layout.null_rows(batch.count)
+        if len(rows) != len(self._null_rows):
+            rows = layout.zeros(len(self._null_rows))
+        memoryview(rows)[:] = memoryview(self._null_rows)
         has_counts = bytearray()
         if _COUNTS[0] in batch.arrays:
             has_counts = _bits(batch.arrays[COUNTS].buffers()[1], batch.arrays[COUNTS])

@@ -46,6 +46,9 @@ _DONE = cython.declare(cython.uchar, lookup_tables.DONE)
 BATCHES_FIRST = 1024
 """For how many batches there is room at first."""
 
+BATCHES_ADDED_MAX = 128 * BATCHES_FIRST
+"""For how many batches room is made at once at most."""
+
 
 @cython.final
 @cython.cclass
@@ -109,15 +112,18 @@ class BatchTable:
         return self._arrays[1][slot], self._arrays[2][slot * _TRACKED_COUNT : (slot + 1) * _TRACKED_COUNT]
 
     def _grow(self) -> None:
-        """Make room for a quarter more batches, and keep the hash table at most half full."""
-        added = max(self._capacity // 4, BATCHES_FIRST)
+        """Make room for more batches, at first for as many again, and keep the hash table at most half full."""
+        added = min(max(self._capacity, BATCHES_FIRST), BATCHES_ADDED_MAX)
         fresh = (0, _NEW, _NULL, _NULL, _NO_ERRORS_YET, _NAN, -_INF, 0)
         widths = (2, 1, _TRACKED_COUNT, _TRACKED_COUNT, 1, 1, 1, len(self._once_bits))
         # An array cannot grow while a view of it is held.
         self._keys = self._statuses = self._first = self._last = self._errors = None
         self._live_at = self._latest_at = self._told = None
         for values, value, width in zip(self._arrays, fresh, widths, strict=True):
-            values.extend(array(values.typecode, [value]) * (added * width))
+            # In steps: all at once would take the memory of the new batches twice.
+            block = array(values.typecode, [value]) * (BATCHES_FIRST * width)
+            for _ in range(added // BATCHES_FIRST):
+                values.extend(block)
         self._keys, self._statuses, self._first, self._last, self._errors, *others = self._arrays
         self._live_at, self._latest_at, self._told = others
         self._capacity += added

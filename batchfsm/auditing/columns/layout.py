@@ -145,7 +145,7 @@ class RowSource(Protocol):
         """How many rows have been read."""
 
     def batches(self) -> Iterator[RowBatch]:
-        """Yield all rows in order."""
+        """Yield all rows in order; the values of a batch hold until the next batch is asked for."""
 
     def reread(self, numbers: list[int], base: int = 0) -> Iterator[Record | UnreadableEntry]:
         """

@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from typing import Any, Final
 
+from batchfsm.auditing.columns import layout
 from batchfsm.auditing.columns.arrow_rows import ReadTexts, TableDecoder
 from batchfsm.auditing.columns.layout import HASH_SEED, RowBatch, number_rows
 from batchfsm.auditing.tables import NormalizedBatch, TableRows
@@ -32,6 +33,7 @@ class TableSource:
         self._rows, self._dialect, self._seed = table_rows, dialect, seed
         self._reader = TableDecoder(dialect, seed)
         self._free: list[TableDecoder] = []
+        self._free_rows: list[Any] = []
         self.size = table_rows.table.size
         """In bytes, about, as columns."""
         self.rows_count = 0
@@ -71,6 +73,7 @@ class TableSource:
                 self._recent = first, batch
                 self.rows_count += len(decoded)
                 yield RowBatch(count=len(decoded), values=values, observed_at=observed_at, decoded=decoded, first=first)
+                self._free_rows.append(values)
 
     def reread(self, numbers: list[int], base: int = 0) -> Iterator[Record | UnreadableEntry]:
         """
@@ -105,6 +108,10 @@ class TableSource:
             decoder = self._free.pop()
         except IndexError:
             decoder = TableDecoder(self._dialect, self._seed)
-        found = decoder.decode(block, dictionaries)
+        try:
+            rows = self._free_rows.pop()
+        except IndexError:
+            rows = layout.zeros(0)
+        found = decoder.decode(block, dictionaries, rows)
         self._free.append(decoder)
         return found

@@ -20,7 +20,7 @@ pytest.importorskip("batchfsm.auditing.columns", reason="columns are not compile
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from batchfsm.auditing.columns import JsonLinesSource, TableSource, arrow_rows, arrow_values
+from batchfsm.auditing.columns import JsonLinesSource, TableSource, arrow_rows, arrow_values, table_source
 from batchfsm.auditing.columns.layout import WIDTH
 from batchfsm.auditing.tables import Frame, Parquet, TableRows, tables
 from support.arrow_tables import ENTRY, ODD, SHAPES, flat_table, healthy, line
@@ -233,6 +233,7 @@ def test_any_table(dialect, seeds, monkeypatch):
         rnd = random.Random(f"{dialect} {seed}")  # noqa: S311
         monkeypatch.setattr(tables, "BATCH_ROWS", rnd.choice([1, 3, 8, 100]))
         monkeypatch.setattr(tables, "_CHUNK_ROWS_MIN", rnd.choice([0, 2**13]))
+        monkeypatch.setattr(table_source, "_BLOCK_ROWS", rnd.choice([2, 5, 2**13]))
         table = any_table(rnd, dialect)
         places = sorted(rnd.randrange(table.num_rows + 1) for _ in range(rnd.choice([0, 0, 3])))
         chunks = [
