@@ -121,12 +121,12 @@ class Partition:
         found.numbers.extend(
             row_arrays.add_to_each(indices, numbers.start)
             if isinstance(numbers, range)
-            else row_arrays.take(numbers, indices, 1, 0)
+            else row_arrays.gather(numbers, indices, 1)
         )
-        found.slots.extend(row_arrays.take_slots(slots, indices))
-        found.masks.extend(row_arrays.take(masks, indices, 1, 0))
-        found.observed_at.extend(row_arrays.take_floats(observed_at, indices))
-        found.created_at.extend(row_arrays.take(rows, indices, WIDTH, CREATED))
+        found.slots.extend(map(slots.__getitem__, indices))
+        found.masks.extend(row_arrays.gather(masks, indices, 1))
+        found.observed_at.extend(map(observed_at.__getitem__, indices))
+        found.created_at.extend(row_arrays.gather(rows[CREATED::WIDTH], indices, 1))
 
     def check_unordered(self, rows: Any, observed_at: Any, numbers: Any) -> None:
         """Check rows, all decoded, that come in the order of the log: sort them by batch and time first."""
@@ -134,10 +134,10 @@ class Partition:
         self.table.find_slots(rows, bytearray(b"\1" * len(numbers)), slots)
         order = row_arrays.observation_order(slots, observed_at, self.table.size())
         self.check(
-            row_arrays.gather_rows(rows, order),
-            row_arrays.take_floats(observed_at, order),
+            row_arrays.gather(rows, order, WIDTH),
+            array("d", map(observed_at.__getitem__, order)),
             bytearray(b"\1" * len(numbers)),
-            row_arrays.take(numbers, order, 1, 0),
+            row_arrays.gather(numbers, order, 1),
         )
 
     def _make_room(self) -> None:

@@ -9,6 +9,11 @@ import cython
 
 from batchfsm.auditing.columns import layout
 
+Int64s = cython.typedef(cython.longlong[::1])
+Int32s = cython.typedef(cython.int[::1])
+Doubles = cython.typedef(cython.double[::1])
+Bytes = cython.typedef(cython.uchar[::1])
+
 _WIDTH = cython.declare(cython.Py_ssize_t, layout.WIDTH)
 _RECORD = cython.declare(cython.Py_ssize_t, layout.WIDTH + 2)  # The values of a row, its time as bits, its number.
 _ID_LOW = cython.declare(cython.int, layout.ID_LOW)
@@ -22,7 +27,7 @@ RECORD_BYTES = 8 * (layout.WIDTH + 2)
 """The size of a row of `group_by_bucket`."""
 
 
-def split_masks(masks: Any, slots: Any, excluded: Any) -> tuple[Any, Any]:
+def split_masks(masks: Int64s, slots: Int32s, excluded: Bytes) -> tuple[Any, Any]:
     """
     Split masks into violations and redundancy.
 
@@ -34,89 +39,52 @@ def split_masks(masks: Any, slots: Any, excluded: Any) -> tuple[Any, Any]:
     Returns:
         The bits of redundancy of each row, a byte each; the indices of the rows that violate something, `array('q')`.
     """
-    values: cython.longlong[::1] = masks
-    places: cython.int[::1] = slots
-    marks: cython.uchar[::1] = excluded
     redundancy = bytearray(len(masks))
-    bits: cython.uchar[::1] = redundancy
-    row: cython.Py_ssize_t
+    bits: Bytes = redundancy
     count: cython.Py_ssize_t = 0
     with cython.nogil:
-        for row in range(len(values)):
-            if places[row] < 0:
-                values[row] = 0
+        for row in range(len(masks)):
+            if slots[row] < 0:
+                masks[row] = 0
                 continue
-            bits[row] = cython.cast(cython.uchar, (values[row] & _REDUNDANCY_BITS) >> _REDUNDANCY_SHIFT)
-            values[row] &= ~_REDUNDANCY_BITS
-            if values[row] & _UNDECIDABLE:
-                marks[places[row]] = 1
-            count += values[row] != 0
-    found = array("q", bytes(8 * count))
-    indices: cython.longlong[::1] = found
+            bits[row] = cython.cast(cython.uchar, (masks[row] & _REDUNDANCY_BITS) >> _REDUNDANCY_SHIFT)
+            masks[row] &= ~_REDUNDANCY_BITS
+            if masks[row] & _UNDECIDABLE:
+                excluded[slots[row]] = 1
+            count += masks[row] != 0
+    found = layout.zeros(count)
+    indices: Int64s = found
     count = 0
     with cython.nogil:
-        for row in range(len(values)):
-            if values[row]:
+        for row in range(len(masks)):
+            if masks[row]:
                 indices[count] = row
                 count += 1
     return redundancy, found
 
 
-def take(values: Any, indices: Any, stride: int, offset: int) -> Any:
-    """Return `values[stride * index + offset]` of each index; both `array('q')`."""
-    source: cython.longlong[::1] = values
-    places: cython.longlong[::1] = indices
-    found = array("q", bytes(8 * len(indices)))
-    target: cython.longlong[::1] = found
-    step: cython.Py_ssize_t = stride
-    first: cython.Py_ssize_t = offset
-    at: cython.Py_ssize_t
+def gather(values: Int64s, indices: Int64s, width: cython.Py_ssize_t) -> Any:
+    """Return `values[width * index : width * (index + 1)]` of each index; `array('q')`."""
+    found = layout.zeros(len(indices) * width)
+    target: Int64s = found
     with cython.nogil:
-        for at in range(len(places)):
-            target[at] = source[step * places[at] + first]
+        for at in range(len(indices)):
+            for column in range(width):
+                target[at * width + column] = values[indices[at] * width + column]
     return found
 
 
-def take_slots(slots: Any, indices: Any) -> Any:
-    """Return the slot of each index; slots are `array('i')`, indices `array('q')`."""
-    source: cython.int[::1] = slots
-    places: cython.longlong[::1] = indices
-    found = array("i", bytes(4 * len(indices)))
-    target: cython.int[::1] = found
-    at: cython.Py_ssize_t
-    with cython.nogil:
-        for at in range(len(places)):
-            target[at] = source[places[at]]
-    return found
-
-
-def take_floats(values: Any, indices: Any) -> Any:
-    """Return the float of each index; `array('d')`."""
-    source: cython.double[::1] = values
-    places: cython.longlong[::1] = indices
-    found = array("d", bytes(8 * len(indices)))
-    target: cython.double[::1] = found
-    at: cython.Py_ssize_t
-    with cython.nogil:
-        for at in range(len(places)):
-            target[at] = source[places[at]]
-    return found
-
-
-def add_to_each(values: Any, number: int) -> Any:
+def add_to_each(values: Int64s, number: cython.longlong) -> Any:
     """Return values with a number added to each; `array('q')`."""
-    source: cython.longlong[::1] = values
-    found = array("q", bytes(8 * len(values)))
-    target: cython.longlong[::1] = found
-    added: cython.longlong = number
-    at: cython.Py_ssize_t
+    found = layout.zeros(len(values))
+    target: Int64s = found
     with cython.nogil:
-        for at in range(len(source)):
-            target[at] = source[at] + added
+        for at in range(len(values)):
+            target[at] = values[at] + number
     return found
 
 
-def select(slots: Any, wanted: Any) -> Any:
+def select(slots: Int32s, wanted: Bytes) -> Any:
     """
     Return the indices of the rows of some batches.
 
@@ -124,26 +92,20 @@ def select(slots: Any, wanted: Any) -> Any:
         slots: `n` 32-bit integers; -1 is never wanted.
         wanted: A byte for each slot; 0 if the batch is not wanted.
     """
-    places: cython.int[::1] = slots
-    marks: cython.uchar[::1] = wanted
-    row: cython.Py_ssize_t
+    found = layout.zeros(len(slots))
+    indices: Int64s = found
     count: cython.Py_ssize_t = 0
     with cython.nogil:
-        for row in range(len(places)):
-            count += places[row] >= 0 and marks[places[row]] != 0
-    found = array("q", bytes(8 * count))
-    indices: cython.longlong[::1] = found
-    count = 0
-    if len(found):
-        with cython.nogil:
-            for row in range(len(places)):
-                if places[row] >= 0 and marks[places[row]] != 0:
-                    indices[count] = row
-                    count += 1
+        for row in range(len(slots)):
+            if slots[row] >= 0 and wanted[slots[row]] != 0:
+                indices[count] = row
+                count += 1
+    indices = None
+    del found[count:]
     return found
 
 
-def count_rules(masks: Any, slots: Any, excluded: Any, counts: Any) -> None:
+def count_rules(masks: Int64s, slots: Int32s, excluded: Bytes, counts: Int64s) -> None:
     """
     Count the bits of masks.
 
@@ -153,38 +115,25 @@ def count_rules(masks: Any, slots: Any, excluded: Any, counts: Any) -> None:
         excluded: A byte for each slot; the rows of slots with 1 are not counted.
         counts: 64 64-bit integers, added to: how often each bit is set.
     """
-    values: cython.longlong[::1] = masks
-    places: cython.int[::1] = slots
-    marks: cython.uchar[::1] = excluded
-    totals: cython.longlong[::1] = counts
-    row: cython.Py_ssize_t
-    bit: cython.int
-    left: cython.longlong
     with cython.nogil:
-        for row in range(len(values)):
-            if marks[places[row]]:
+        for row in range(len(masks)):
+            if excluded[slots[row]]:
                 continue
-            left, bit = values[row], 0
+            left, bit = masks[row], 0
             while left:
-                if left & 1:
-                    totals[bit] += 1
+                counts[bit] += left & 1
                 left >>= 1
                 bit += 1
 
 
-def select_violations(masks: Any, slots: Any, excluded: Any, wanted: int) -> Any:
+def select_violations(masks: Int64s, slots: Int32s, excluded: Bytes, wanted: cython.longlong) -> Any:
     """Return the indices of the rows that have one of some bits and are not excluded; arguments as `count_rules`."""
-    values: cython.longlong[::1] = masks
-    places: cython.int[::1] = slots
-    marks: cython.uchar[::1] = excluded
-    bits: cython.longlong = wanted
-    found = array("q", bytes(8 * len(masks)))
-    indices: cython.longlong[::1] = found
-    row: cython.Py_ssize_t
+    found = layout.zeros(len(masks))
+    indices: Int64s = found
     count: cython.Py_ssize_t = 0
     with cython.nogil:
-        for row in range(len(values)):
-            if values[row] & bits and not marks[places[row]]:
+        for row in range(len(masks)):
+            if masks[row] & wanted and not excluded[slots[row]]:
                 indices[count] = row
                 count += 1
     indices = None
@@ -192,37 +141,25 @@ def select_violations(masks: Any, slots: Any, excluded: Any, wanted: int) -> Any
     return found
 
 
-def any_set(rows: Any, decoded: Any, column: int) -> bool:
+def any_set(rows: Int64s, decoded: Bytes, column: cython.Py_ssize_t) -> bool:
     """Return whether a column is not NULL in any decoded row."""
-    values: cython.longlong[::1] = rows
-    marks: cython.uchar[::1] = decoded
-    place: cython.Py_ssize_t = column
-    row: cython.Py_ssize_t
-    found: cython.bint = False
-    with cython.nogil:
-        for row in range(len(marks)):
-            if marks[row] and values[row * _WIDTH + place] != _NULL:
-                found = True
-                break
-    return bool(found)
+    for row in range(len(decoded)):
+        if decoded[row] and rows[row * _WIDTH + column] != _NULL:
+            return True
+    return False
 
 
-def any_flag(rows: Any, decoded: Any, flag: int) -> bool:
+def any_flag(rows: Int64s, decoded: Bytes, flag: cython.longlong) -> bool:
     """Return whether any decoded row has a flag in its column `flags`."""
-    values: cython.longlong[::1] = rows
-    marks: cython.uchar[::1] = decoded
-    wanted: cython.longlong = flag
-    row: cython.Py_ssize_t
-    found: cython.bint = False
-    with cython.nogil:
-        for row in range(len(marks)):
-            if marks[row] and values[row * _WIDTH + _FLAGS] & wanted:
-                found = True
-                break
-    return bool(found)
+    for row in range(len(decoded)):
+        if decoded[row] and rows[row * _WIDTH + _FLAGS] & flag:
+            return True
+    return False
 
 
-def group_by_bucket(rows: Any, time_bits: Any, decoded: Any, first: int, buckets: int) -> tuple[Any, list[int]]:
+def group_by_bucket(
+    rows: Int64s, time_bits: Int64s, decoded: Bytes, first: cython.longlong, buckets: cython.longlong
+) -> tuple[Any, list[int]]:
     """
     Group decoded rows by bucket: the rows of a batch come into one bucket, in order.
 
@@ -236,59 +173,45 @@ def group_by_bucket(rows: Any, time_bits: Any, decoded: Any, first: int, buckets
     Returns:
         The records, bucket after bucket, `array('q')`; where each bucket begins, and the last one ends, in records.
     """
-    values: cython.longlong[::1] = rows
-    times: cython.longlong[::1] = time_bits
-    marks: cython.uchar[::1] = decoded
-    count: cython.longlong = buckets
-    number: cython.longlong = first
-    begins = array("q", bytes(8 * (buckets + 1)))
-    starts: cython.longlong[::1] = begins
-    row: cython.Py_ssize_t
-    column: cython.Py_ssize_t
-    bucket: cython.longlong
-    to: cython.longlong
+    begins = layout.zeros(buckets + 1)
+    starts: Int64s = begins
     with cython.nogil:
-        for row in range(len(marks)):
-            if marks[row]:
-                starts[values[row * _WIDTH + _ID_LOW] % count + 1] += 1
-        for bucket in range(count):
+        for row in range(len(decoded)):
+            if decoded[row]:
+                starts[rows[row * _WIDTH + _ID_LOW] % buckets + 1] += 1
+        for bucket in range(buckets):
             starts[bucket + 1] += starts[bucket]
-    records = array("q", bytes(8 * (layout.WIDTH + 2) * begins[buckets]))
-    targets = begins[:]
-    ends: cython.longlong[::1] = targets
-    target: cython.longlong[::1] = records
+    records = layout.zeros((layout.WIDTH + 2) * begins[buckets])
+    target: Int64s = records
+    ends: Int64s = begins[:]
     with cython.nogil:
-        for row in range(len(marks)):
-            if not marks[row]:
-                continue
-            bucket = values[row * _WIDTH + _ID_LOW] % count
-            to = ends[bucket] * _RECORD
-            ends[bucket] += 1
-            for column in range(_WIDTH):
-                target[to + column] = values[row * _WIDTH + column]
-            target[to + _WIDTH], target[to + _WIDTH + 1] = times[row], number + row
+        for row in range(len(decoded)):
+            if decoded[row]:
+                bucket = rows[row * _WIDTH + _ID_LOW] % buckets
+                to = ends[bucket] * _RECORD
+                ends[bucket] += 1
+                for column in range(_WIDTH):
+                    target[to + column] = rows[row * _WIDTH + column]
+                target[to + _WIDTH], target[to + _WIDTH + 1] = time_bits[row], first + row
     return records, begins.tolist()
 
 
-def split_records(records: Any) -> tuple[Any, Any, Any]:
+def split_records(records: Int64s) -> tuple[Any, Any, Any]:
     """Return the values, the times as bits, and the numbers of records; each `array('q')`."""
-    source: cython.longlong[::1] = records
-    count: cython.Py_ssize_t = len(source) // _RECORD
-    rows, times, numbers = layout.new_rows(count), array("q", bytes(8 * count)), array("q", bytes(8 * count))
-    values: cython.longlong[::1] = rows
-    bits: cython.longlong[::1] = times
-    places: cython.longlong[::1] = numbers
-    row: cython.Py_ssize_t
-    column: cython.Py_ssize_t
+    count = len(records) // _RECORD
+    rows, times, numbers = layout.new_rows(count), layout.zeros(count), layout.zeros(count)
+    values: Int64s = rows
+    bits: Int64s = times
+    places: Int64s = numbers
     with cython.nogil:
         for row in range(count):
             for column in range(_WIDTH):
-                values[row * _WIDTH + column] = source[row * _RECORD + column]
-            bits[row], places[row] = source[row * _RECORD + _WIDTH], source[row * _RECORD + _WIDTH + 1]
+                values[row * _WIDTH + column] = records[row * _RECORD + column]
+            bits[row], places[row] = records[row * _RECORD + _WIDTH], records[row * _RECORD + _WIDTH + 1]
     return rows, times, numbers
 
 
-def observation_order(slots: Any, observed_at: Any, batches: int) -> Any:
+def observation_order(slots: Int32s, observed_at: Any, batches: cython.Py_ssize_t) -> Any:
     """
     Return the order of observation of each batch's rows, batch after batch.
 
@@ -302,48 +225,33 @@ def observation_order(slots: Any, observed_at: Any, batches: int) -> Any:
     Returns:
         Indices of rows; `array('q')`.
     """
-    places: cython.int[::1] = slots
-    times: cython.double[::1] = array("d", observed_at)
-    ordered, spare = array("q", bytes(8 * len(slots))), array("q", bytes(8 * len(slots)))
-    order: cython.longlong[::1] = ordered
-    other: cython.longlong[::1] = spare
-    begins: cython.longlong[::1] = array("q", bytes(8 * (batches + 1)))
-    row: cython.Py_ssize_t
-    slot: cython.Py_ssize_t
-    start: cython.Py_ssize_t
+    times: Doubles = array("d", observed_at)
+    ordered = layout.zeros(len(slots))
+    order: Int64s = ordered
+    spare: Int64s = layout.zeros(len(slots))
+    begins: Int64s = layout.zeros(batches + 1)
+    start: cython.longlong = 0
     with cython.nogil:
-        for row in range(len(places)):
-            begins[places[row] + 1] += 1
-        for slot in range(len(begins) - 1):
+        for row in range(len(slots)):
+            begins[slots[row] + 1] += 1
+        for slot in range(batches):
             begins[slot + 1] += begins[slot]
-        for row in range(len(places)):
-            order[begins[places[row]]] = row
-            begins[places[row]] += 1  # Afterwards each is the end of its batch.
-        start = 0
-        for slot in range(len(begins) - 1):
-            _sort_batch(order, other, times, start, begins[slot])
+        for row in range(len(slots)):
+            order[begins[slots[row]]] = row
+            begins[slots[row]] += 1  # Afterwards each is the end of its batch.
+        for slot in range(batches):
+            _sort_batch(order, spare, times, start, begins[slot])
             start = begins[slot]
     return ordered
 
 
 @cython.cfunc
 @cython.nogil
-@cython.exceptval(-9, check=False)
 def _sort_batch(
-    order: cython.longlong[::1],
-    spare: cython.longlong[::1],
-    times: cython.double[::1],
-    start: cython.Py_ssize_t,
-    end: cython.Py_ssize_t,
+    order: Int64s, spare: Int64s, times: Doubles, start: cython.Py_ssize_t, end: cython.Py_ssize_t
 ) -> cython.int:
     """Sort `order[start:end]` by time: a stable merge sort from runs of one row upwards."""
-    at: cython.Py_ssize_t
     width: cython.Py_ssize_t = 1
-    middle: cython.Py_ssize_t
-    stop: cython.Py_ssize_t
-    run: cython.Py_ssize_t
-    left: cython.Py_ssize_t
-    right: cython.Py_ssize_t
     is_sorted: cython.bint = True
     for at in range(start + 1, end):
         if times[order[at]] != times[order[at]]:  # NaN
@@ -351,38 +259,20 @@ def _sort_batch(
         # A batch may begin with rows without time; a comparison with NaN is False, so they stay where they are.
         if times[order[at]] < times[order[at - 1]]:
             is_sorted = False
-    if is_sorted:
-        return 0
-    while width < end - start:
+    while width < end - start and not is_sorted:
         run = start
         while run < end:
             middle, stop = min(run + width, end), min(run + 2 * width, end)
-            at, left, right = run, run, middle
-            while at < stop:
+            left, right = run, middle
+            for at in range(run, stop):
                 if right == stop or (left < middle and not times[order[right]] < times[order[left]]):
                     spare[at] = order[left]
                     left += 1
                 else:
                     spare[at] = order[right]
                     right += 1
-                at += 1
             run = stop
         for at in range(start, end):
             order[at] = spare[at]
         width *= 2
     return 0
-
-
-def gather_rows(rows: Any, order: Any) -> Any:
-    """Return rows in another order; `array('q')`."""
-    values: cython.longlong[::1] = rows
-    places: cython.longlong[::1] = order
-    found = layout.new_rows(len(order))
-    target: cython.longlong[::1] = found
-    row: cython.Py_ssize_t
-    column: cython.Py_ssize_t
-    with cython.nogil:
-        for row in range(len(places)):
-            for column in range(_WIDTH):
-                target[row * _WIDTH + column] = values[places[row] * _WIDTH + column]
-    return found

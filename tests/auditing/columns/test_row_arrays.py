@@ -86,27 +86,22 @@ def test_rows_of_batches_are_selected(drawn):
 
 @given(st.lists(INT64, min_size=1, max_size=9).flatmap(lambda values: st.tuples(st.just(values), st.lists(st.integers(0, len(values) - 1)))))  # fmt: skip
 def test_values_are_taken(drawn):
-    """Values are taken by index, by index and stride, or with a number added."""
+    """Values are taken by index, one by one or several together, or with a number added."""
     values, indices = drawn
     places = array("q", indices)
-    spread = array("q", [each for value in values for each in (0, value, 1)])
-    small = [value >> 32 for value in values]
+    pairs = array("q", [each for value in values for each in (value, 1)])
 
-    assert [values[index] for index in indices] == [*row_arrays.take(array("q", values), places, 1, 0)]
-    assert [values[index] for index in indices] == [*row_arrays.take(spread, places, 3, 1)]
-    assert [small[index] for index in indices] == [*row_arrays.take_slots(array("i", small), places)]
-    assert [values[index] / 2 for index in indices] == [
-        *row_arrays.take_floats(array("d", [value / 2 for value in values]), places)
-    ]
+    assert [values[index] for index in indices] == [*row_arrays.gather(array("q", values), places, 1)]
+    assert [each for index in indices for each in (values[index], 1)] == [*row_arrays.gather(pairs, places, 2)]
     assert [index + 5 for index in indices] == [*row_arrays.add_to_each(places, 5)]
 
 
 def test_an_index_beyond_the_values():
     """An index out of range raises IndexError, compiled too."""
     with pytest.raises(IndexError):
-        row_arrays.take(array("q", [1]), array("q", [1]), 1, 0)
+        row_arrays.gather(array("q", [1]), array("q", [1]), 1)
     with pytest.raises(IndexError):
-        row_arrays.gather_rows(new_rows(1), array("q", [1]))
+        row_arrays.gather(new_rows(1), array("q", [1]), WIDTH)
 
 
 def rows_of(rnd, count, ids=5):
@@ -148,7 +143,7 @@ def test_buckets(seed):
     assert len(records) * 8 == row_arrays.RECORD_BYTES * len(order)
     assert [value for row in order for value in rows[row * WIDTH : (row + 1) * WIDTH]] == [*found[0]]
     assert ([times[row] for row in order], [first + row for row in order]) == ([*found[1]], [*found[2]])
-    assert row_arrays.gather_rows(rows, array("q", order)) == found[0]
+    assert row_arrays.gather(rows, array("q", order), WIDTH) == found[0]
 
 
 @given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from([0.0, 1.0, 2.0, 3.0, math.nan])), max_size=40))
