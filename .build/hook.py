@@ -19,7 +19,8 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 FOLDER = Path("batchfsm/auditing/columns")
 # Bounds are checked: hostile input never reaches outside a buffer. Indices are never negative, and no buffer is used
-# before it is set. A variable without a type has that of the C values that are assigned to it.
+# before it is set. A variable without a type has that of the C values that are assigned to it. (A C function says which
+# value means an exception: else each call would take the lock of the interpreter to look for one.)
 DIRECTIVES = {
     "language_level": "3",
     "boundscheck": True,

@@ -10,6 +10,11 @@ import cython
 
 from batchfsm.auditing.columns import layout, lookup_tables
 
+Int64s = cython.typedef(cython.longlong[::1])
+Doubles = cython.typedef(cython.double[::1])
+Int32s = cython.typedef(cython.int[::1])
+Bytes = cython.typedef(cython.uchar[::1])
+
 _WIDTH = cython.declare(cython.Py_ssize_t, layout.WIDTH)
 _ID_LOW = cython.declare(cython.int, layout.ID_LOW)
 _ID_HIGH = cython.declare(cython.int, layout.ID_HIGH)
@@ -58,7 +63,7 @@ class BatchTable:
     count: cython.Py_ssize_t
     _capacity: cython.Py_ssize_t
     _arrays: tuple[Any, ...]
-    _slots: cython.int[::1]  # A hash table of slots by id; -1 where it is free.
+    _slots: Int32s  # A hash table of slots by id; -1 where it is free.
     _keys: cython.longlong[::1]
     _statuses: cython.longlong[::1]
     _first: cython.longlong[::1]  # First values, and highest counts, of the tracked fields.
@@ -138,9 +143,7 @@ class BatchTable:
     @cython.exceptval(-9, check=False)
     def _rebuild(self) -> cython.int:
         """Enter all batches into an empty hash table."""
-        slot: cython.int
-        at: cython.longlong
-        mask: cython.longlong = len(self._slots) - 1
+        mask = len(self._slots) - 1
         with cython.nogil:
             for slot in range(cython.cast(cython.int, self.count)):
                 at = self._keys[2 * slot + 1] & mask
@@ -149,7 +152,7 @@ class BatchTable:
                 self._slots[at] = slot
         return 0
 
-    def find_slots(self, rows: Any, decoded: Any, slots: Any) -> None:
+    def find_slots(self, rows: Int64s, decoded: Bytes, slots: Int32s) -> None:
         """
         Find the slot of each row's batch; a new batch gets one.
 
@@ -158,28 +161,21 @@ class BatchTable:
             decoded: `n` bytes; a row with 0 gets the slot -1.
             slots: `n` 32-bit integers; filled.
         """
-        values: cython.longlong[::1] = rows
-        marks: cython.uchar[::1] = decoded
-        found: cython.int[::1] = slots
         row: cython.Py_ssize_t = 0
-        while row < len(found):
+        while row < len(slots):
             if self.count == self._capacity:
                 self._grow()
             with cython.nogil:
-                row = self._find_slots_from(row, values, marks, found)
+                row = self._find_slots_from(row, rows, decoded, slots)
 
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(-9, check=False)
     def _find_slots_from(
-        self, row: cython.Py_ssize_t, rows: cython.longlong[::1], decoded: cython.uchar[::1], slots: cython.int[::1]
+        self, row: cython.Py_ssize_t, rows: Int64s, decoded: Bytes, slots: Int32s
     ) -> cython.Py_ssize_t:
         """Find the slots of the rows from one on; return the first row for which there was no room."""
-        mask: cython.longlong = len(self._slots) - 1
-        low: cython.longlong
-        high: cython.longlong
-        at: cython.longlong
-        slot: cython.int
+        mask = len(self._slots) - 1
         while row < len(slots) and self.count < self._capacity:
             slots[row] = -1
             if decoded[row]:
@@ -198,7 +194,7 @@ class BatchTable:
             row += 1
         return row
 
-    def check(self, rows: Any, observed_at: Any, slots: Any, masks: Any) -> bool:
+    def check(self, rows: Int64s, observed_at: Doubles, slots: Int32s, masks: Int64s) -> bool:
         """
         Check rows against those before them of their batches, and update the batches.
 
@@ -212,28 +208,22 @@ class BatchTable:
         Returns:
             False if a row comes behind a later one of its batch; the batches are not to be used any more.
         """
-        values: cython.longlong[::1] = rows
-        times: cython.double[::1] = observed_at
-        places: cython.int[::1] = slots
-        found: cython.longlong[::1] = masks
-        row: cython.Py_ssize_t
-        slot: cython.Py_ssize_t
         is_ordered: cython.bint = True
         with cython.nogil:
-            for row in range(len(found)):
-                slot = places[row]
+            for row in range(len(masks)):
+                slot = slots[row]
                 if slot < 0:
                     continue
-                if times[row] < self._latest_at[slot]:
+                if observed_at[row] < self._latest_at[slot]:
                     is_ordered = False
                     break
-                self._latest_at[slot] = max(self._latest_at[slot], times[row])
-                found[row] |= self._check_row(values, row * _WIDTH, times[row], slot)
-                if found[row] & self._h507:
+                self._latest_at[slot] = max(self._latest_at[slot], observed_at[row])
+                masks[row] |= self._check_row(rows, row * _WIDTH, observed_at[row], slot)
+                if masks[row] & self._h507:
                     # The batch has left the status of a stale row, so it is neither overdue nor stuck in it.
-                    found[row] &= ~self._once_mask
-                elif found[row] & self._once_mask:
-                    found[row] = self._without_repeats(found[row], values[row * _WIDTH + _STATUS], slot)
+                    masks[row] &= ~self._once_mask
+                elif masks[row] & self._once_mask:
+                    masks[row] = self._without_repeats(masks[row], rows[row * _WIDTH + _STATUS], slot)
         return bool(is_ordered)
 
     @cython.cfunc
@@ -243,9 +233,8 @@ class BatchTable:
         self, mask: cython.longlong, status: cython.longlong, slot: cython.Py_ssize_t
     ) -> cython.longlong:
         """Return the bits of a row without those that a row of its batch in this status had before."""
-        index: cython.Py_ssize_t
-        base: cython.Py_ssize_t = slot * len(self._once_bits)
-        status_bit: cython.longlong = cython.cast(cython.longlong, 1) << status
+        base = slot * len(self._once_bits)
+        status_bit = cython.cast(cython.longlong, 1) << status
         for index in range(len(self._once_bits)):
             if mask & self._once_bits[index]:
                 if self._told[base + index] & status_bit:
@@ -260,15 +249,14 @@ class BatchTable:
     @cython.nogil
     @cython.exceptval(-9, check=False)
     def _check_row(
-        self, rows: cython.longlong[::1], base: cython.Py_ssize_t, observed_at: cython.double, slot: cython.Py_ssize_t
+        self, rows: Int64s, base: cython.Py_ssize_t, observed_at: cython.double, slot: cython.Py_ssize_t
     ) -> cython.longlong:
         """Return the bits of the history rules that the row at `base` violates, and update its batch."""
-        first: cython.Py_ssize_t = slot * _TRACKED_COUNT
-        errors: cython.longlong = rows[base + _ERRORS]
-        known_errors: cython.longlong = self._errors[slot]
-        known: cython.longlong = self._statuses[slot]
-        mask: cython.longlong = 0
-        move: cython.longlong
+        first = slot * _TRACKED_COUNT
+        errors = rows[base + _ERRORS]
+        known_errors = self._errors[slot]
+        known = self._statuses[slot]
+        mask = 0
         if known != _NEW:
             move = self._move(rows, base, observed_at, slot)
             if move == _CYCLE:
@@ -307,13 +295,12 @@ class BatchTable:
     @cython.nogil
     @cython.exceptval(-9, check=False)
     def _move(
-        self, rows: cython.longlong[::1], base: cython.Py_ssize_t, observed_at: cython.double, slot: cython.Py_ssize_t
+        self, rows: Int64s, base: cython.Py_ssize_t, observed_at: cython.double, slot: cython.Py_ssize_t
     ) -> cython.longlong:
         """Return the move from the known status to the row's, out of the move table; -1 if one of them is unknown."""
-        status: cython.longlong = rows[base + _STATUS]
-        known: cython.longlong = self._statuses[slot]
-        first: cython.Py_ssize_t = slot * _TRACKED_COUNT
-        cell: cython.Py_ssize_t
+        status = rows[base + _STATUS]
+        known = self._statuses[slot]
+        first = slot * _TRACKED_COUNT
         if status < 0 or known < 0:
             return _NO_MOVE
         if status == known:  # A comparison with NaN is False: then the row is not late.
@@ -326,11 +313,8 @@ class BatchTable:
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(-9, check=False)
-    def _is_below(self, rows: cython.longlong[::1], base: cython.Py_ssize_t, first: cython.Py_ssize_t) -> cython.bint:
+    def _is_below(self, rows: Int64s, base: cython.Py_ssize_t, first: cython.Py_ssize_t) -> cython.bint:
         """Return whether the row sets and counts nothing that is not known."""
-        field: cython.Py_ssize_t
-        value: cython.longlong
-        highest: cython.longlong
         for field in range(_TRACKED_COUNT):
             value = rows[base + _TRACKED + field]
             if value == _NULL or self._kinds[field] == _IDENTITY:
@@ -348,22 +332,17 @@ class BatchTable:
     @cython.exceptval(-9, check=False)
     def _changed_fields(
         self,
-        rows: cython.longlong[::1],
+        rows: Int64s,
         base: cython.Py_ssize_t,
         observed_at: cython.double,
         first: cython.Py_ssize_t,
         move: cython.longlong,
     ) -> cython.longlong:
         """Return the bits of H503 to H506 that the row violates, and the bits of redundancy."""
-        mask: cython.longlong = 0
-        rose: cython.longlong = 0
+        mask = 0
+        rose = 0
         is_unchanged: cython.bint = move == _SAME
         identity_only: cython.bint = move == _STALE or move == _ILLEGAL or move == _EXIT_FROM_FINAL
-        field: cython.Py_ssize_t
-        value: cython.longlong
-        last: cython.longlong
-        known: cython.longlong
-        kind: cython.uchar
         for field in range(_TRACKED_COUNT):
             value, last = rows[base + _TRACKED + field], self._last[first + field]
             kind = self._kinds[field]
@@ -387,11 +366,9 @@ class BatchTable:
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(-9, check=False)
-    def _has_expired(
-        self, rows: cython.longlong[::1], base: cython.Py_ssize_t, observed_at: cython.double
-    ) -> cython.bint:
+    def _has_expired(self, rows: Int64s, base: cython.Py_ssize_t, observed_at: cython.double) -> cython.bint:
         """Return whether the files of a batch may be gone; False if the log does not say when the row was observed."""
-        column: cython.longlong = -1
+        column = -1
         if rows[base + _STATUS] >= 0:
             column = self._end_columns[rows[base + _STATUS]]
         if column < 0 or rows[base + column] == _NULL:
@@ -401,13 +378,8 @@ class BatchTable:
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(-9, check=False)
-    def _has_moved_on(
-        self, rows: cython.longlong[::1], base: cython.Py_ssize_t, first: cython.Py_ssize_t
-    ) -> cython.bint:
+    def _has_moved_on(self, rows: Int64s, base: cython.Py_ssize_t, first: cython.Py_ssize_t) -> cython.bint:
         """Return whether a count rose or a stamp was set in a final status."""
-        field: cython.Py_ssize_t
-        value: cython.longlong
-        last: cython.longlong
         for field in range(_TRACKED_COUNT):
             value, last = rows[base + _TRACKED + field], self._last[first + field]
             if self._kinds[field] >= _SUM and last != _NULL and value > last:
@@ -420,11 +392,8 @@ class BatchTable:
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(-9, check=False)
-    def _learn_identity(
-        self, rows: cython.longlong[::1], base: cython.Py_ssize_t, first: cython.Py_ssize_t
-    ) -> cython.int:
+    def _learn_identity(self, rows: Int64s, base: cython.Py_ssize_t, first: cython.Py_ssize_t) -> cython.int:
         """Keep the identity fields of a stale row that no row gave before: a list may give what a retrieve left out."""
-        field: cython.Py_ssize_t
         for field in range(_TRACKED_COUNT):
             if self._kinds[field] == _IDENTITY and self._first[first + field] == _NULL:
                 self._first[first + field] = rows[base + _TRACKED + field]
@@ -433,11 +402,8 @@ class BatchTable:
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(-9, check=False)
-    def _update(self, rows: cython.longlong[::1], base: cython.Py_ssize_t, first: cython.Py_ssize_t) -> cython.int:
+    def _update(self, rows: Int64s, base: cython.Py_ssize_t, first: cython.Py_ssize_t) -> cython.int:
         """Take a live row for the last one of its batch."""
-        field: cython.Py_ssize_t
-        value: cython.longlong
-        kind: cython.uchar
         for field in range(_TRACKED_COUNT):
             value, kind = rows[base + _TRACKED + field], self._kinds[field]
             if kind == _DONE:

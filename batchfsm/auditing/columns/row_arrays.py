@@ -247,6 +247,7 @@ def observation_order(slots: Int32s, observed_at: Any, batches: cython.Py_ssize_
 
 @cython.cfunc
 @cython.nogil
+@cython.exceptval(-9, check=False)
 def _sort_batch(
     order: Int64s, spare: Int64s, times: Doubles, start: cython.Py_ssize_t, end: cython.Py_ssize_t
 ) -> cython.int:

@@ -8,6 +8,9 @@ import cython
 
 from batchfsm.auditing.columns import layout
 
+Int64s = cython.typedef(cython.longlong[::1])
+Doubles = cython.typedef(cython.double[::1])
+
 _WIDTH = cython.declare(cython.Py_ssize_t, layout.WIDTH)
 _STATUS = cython.declare(cython.int, layout.STATUS)
 _CREATED = cython.declare(cython.int, layout.CREATED)
@@ -76,7 +79,7 @@ class SnapshotRules:
         self._c301, self._c302 = bits["C301"], bits["C302"]
         self._f402, self._f405 = bits["F402"], bits["F405"]
 
-    def check(self, rows: Any, observed_at: Any, masks: Any) -> None:
+    def check(self, rows: Int64s, observed_at: Doubles, masks: Int64s) -> None:
         """
         Check rows in any order.
 
@@ -85,28 +88,19 @@ class SnapshotRules:
             observed_at: `n` floats; NaN if the log does not say.
             masks: `n` 64-bit integers; set to the bits of the rules that each row violates.
         """
-        values: cython.longlong[::1] = rows
-        times: cython.double[::1] = observed_at
-        found: cython.longlong[::1] = masks
-        row: cython.Py_ssize_t
         with cython.nogil:
-            for row in range(len(found)):
-                found[row] = self._check_row(values, row * _WIDTH, times[row])
+            for row in range(len(masks)):
+                masks[row] = self._check_row(rows, row * _WIDTH, observed_at[row])
 
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(-9, check=False)
-    def _check_row(
-        self, rows: cython.longlong[::1], base: cython.Py_ssize_t, observed_at: cython.double
-    ) -> cython.longlong:
+    def _check_row(self, rows: Int64s, base: cython.Py_ssize_t, observed_at: cython.double) -> cython.longlong:
         """Return the bits of the rules that the row at `base` violates."""
-        is_set: cython.longlong = _set_fields(rows, base)
-        status: cython.longlong = rows[base + _STATUS] if rows[base + _STATUS] >= 0 else self._unknown
-        status_bit: cython.longlong = cython.cast(cython.longlong, 1) << status
-        mask: cython.longlong = self._stamp_sets[status * 256 + (is_set & _STAMP_BITS)]
-        index: cython.Py_ssize_t
-        earlier: cython.longlong
-        later: cython.longlong
+        is_set = _set_fields(rows, base)
+        status = rows[base + _STATUS] if rows[base + _STATUS] >= 0 else self._unknown
+        status_bit = cython.cast(cython.longlong, 1) << status
+        mask = self._stamp_sets[status * 256 + (is_set & _STAMP_BITS)]
         for index in range(0, len(self._must_be_set), 3):
             if self._must_be_set[index + 1] & status_bit and self._must_be_set[index] & ~is_set:
                 mask |= self._must_be_set[index + 2]
@@ -132,17 +126,10 @@ class SnapshotRules:
     @cython.nogil
     @cython.exceptval(-9, check=False)
     def _check_limits(
-        self,
-        rows: cython.longlong[::1],
-        base: cython.Py_ssize_t,
-        observed_at: cython.double,
-        status_bit: cython.longlong,
+        self, rows: Int64s, base: cython.Py_ssize_t, observed_at: cython.double, status_bit: cython.longlong
     ) -> cython.longlong:
         """Check that no time is later than its limit."""
-        mask: cython.longlong = 0
-        index: cython.Py_ssize_t
-        time: cython.double
-        limit: cython.double
+        mask = 0
         for index in range(len(self._slacks_s)):
             if not self._limits[4 * index + 2] & status_bit:
                 continue
@@ -160,13 +147,12 @@ class SnapshotRules:
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(-9, check=False)
-    def _check_times(self, rows: cython.longlong[::1], base: cython.Py_ssize_t) -> cython.longlong:
+    def _check_times(self, rows: Int64s, base: cython.Py_ssize_t) -> cython.longlong:
         """Check the deadline against the completion window, and the time inside the id against `created_at`."""
-        created: cython.longlong = rows[base + _CREATED]
-        expires: cython.longlong = rows[base + _EXPIRES]
-        window_s: cython.longlong = rows[base + _WINDOW_S]
-        difference: cython.longlong
-        mask: cython.longlong = 0
+        created = rows[base + _CREATED]
+        expires = rows[base + _EXPIRES]
+        window_s = rows[base + _WINDOW_S]
+        mask = 0
         if created == _NULL:
             return 0
         if expires != _NULL and window_s != _NULL:
@@ -182,15 +168,13 @@ class SnapshotRules:
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(-9, check=False)
-    def _check_counts(
-        self, rows: cython.longlong[::1], base: cython.Py_ssize_t, status: cython.longlong
-    ) -> cython.longlong:
+    def _check_counts(self, rows: Int64s, base: cython.Py_ssize_t, status: cython.longlong) -> cython.longlong:
         """Check the counts of requests."""
-        total: cython.longlong = rows[base + _TOTAL]
-        completed: cython.longlong = rows[base + _TOTAL + 1]
-        failed: cython.longlong = rows[base + _TOTAL + 2]
+        total = rows[base + _TOTAL]
+        completed = rows[base + _TOTAL + 1]
+        failed = rows[base + _TOTAL + 2]
         is_known: cython.bint = total != _NULL and completed != _NULL and failed != _NULL
-        mask: cython.longlong = 0
+        mask = 0
         if _is_negative(total) or _is_negative(completed) or _is_negative(failed):
             mask |= self._c301
         elif is_known:
@@ -204,14 +188,10 @@ class SnapshotRules:
     @cython.nogil
     @cython.exceptval(-9, check=False)
     def _check_files(
-        self,
-        rows: cython.longlong[::1],
-        base: cython.Py_ssize_t,
-        observed_at: cython.double,
-        status: cython.longlong,
+        self, rows: Int64s, base: cython.Py_ssize_t, observed_at: cython.double, status: cython.longlong
     ) -> cython.longlong:
         """Check the files of a completed batch against its counts."""
-        mask: cython.longlong = 0
+        mask = 0
         if status != self._completed:
             return 0
         if rows[base + _TOTAL + 1] > 0 and rows[base + _OUTPUT_FILE] == _NULL:
@@ -223,9 +203,7 @@ class SnapshotRules:
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(-9, check=False)
-    def _has_expired(
-        self, rows: cython.longlong[::1], base: cython.Py_ssize_t, observed_at: cython.double
-    ) -> cython.bint:
+    def _has_expired(self, rows: Int64s, base: cython.Py_ssize_t, observed_at: cython.double) -> cython.bint:
         """Return whether the output file of a completed batch may be gone; False if the time is NaN."""
         return (
             self._completed_at >= 0
@@ -245,7 +223,7 @@ def _is_negative(count: cython.longlong) -> cython.bint:
 @cython.cfunc
 @cython.nogil
 @cython.exceptval(-9, check=False)
-def _set_fields(rows: cython.longlong[::1], base: cython.Py_ssize_t) -> cython.longlong:
+def _set_fields(rows: Int64s, base: cython.Py_ssize_t) -> cython.longlong:
     """Return the set of the fields that are not null, as `layout.FIELD_BITS`."""
     found: cython.longlong = _ALWAYS_SET  # A row without id or status is not decoded.
     column: cython.int
