@@ -165,18 +165,15 @@ class RowReader:
             its time of observation (NaN if absent), 1 if it is decoded, the offset of its line, and the index of its
             line.
         """
-        lines: cython.Py_ssize_t = count_lines(text, len(text) - tokenizer.PAD)
+        lines = count_lines(text, len(text) - tokenizer.PAD)
         rows, observed_at, decoded = layout.new_rows(lines), array("d", bytes(8 * lines)), bytearray(lines)
         offsets, indices = array("q", bytes(8 * lines)), array("q", bytes(8 * lines))
         times: cython.double[::1] = observed_at
         marks: cython.uchar[::1] = decoded
         starts: cython.longlong[::1] = offsets
         numbers: cython.longlong[::1] = indices
-        line: cython.Py_ssize_t
         kept: cython.Py_ssize_t = 0
         at: cython.Py_ssize_t = 0
-        start: cython.Py_ssize_t
-        end: cython.Py_ssize_t
         self._rows = rows
         self._tokens.load(text, is_utf8)
         with cython.nogil:
@@ -219,8 +216,6 @@ class RowReader:
         starts: cython.longlong[::1] = offsets
         times: cython.double[::1] = observed_at
         marks: cython.uchar[::1] = decoded
-        row: cython.Py_ssize_t
-        at: cython.Py_ssize_t
         self._rows = rows
         self._tokens.load(text, True)
         with cython.nogil:
@@ -247,8 +242,6 @@ class RowReader:
         letters: cython.uchar[::1] = text
         starts: cython.longlong[::1] = offsets
         marks: cython.uchar[::1] = decoded
-        row: cython.Py_ssize_t
-        at: cython.Py_ssize_t
         field: cython.int = code
         self._rows = rows
         self._tokens.load(text, True)
@@ -269,8 +262,7 @@ class RowReader:
         self, text: cython.uchar[::1], start: cython.Py_ssize_t, end: cython.Py_ssize_t
     ) -> cython.Py_ssize_t:
         """Scan the one value of `text[start:end]`; return its end, or INVALID if anything else is there."""
-        behind: cython.uchar = text[end]
-        at: cython.Py_ssize_t
+        behind = text[end]
         # A value that breaks off ends here. Else it could reach to the end of the buffer, and so could the next one.
         text[end] = 10
         at = self._tokens.skip_space(start)
@@ -299,7 +291,6 @@ class RowReader:
     @cython.exceptval(-9, check=False)
     def _read_document(self, base: cython.Py_ssize_t) -> cython.int:
         """Read the scanned value, a batch or an envelope, into the row at `base`; return whether it is decoded."""
-        met: cython.longlong
         self._clear(base)
         if self._tokens.kinds[0] != _OBJECT_TOKEN:
             return False
@@ -313,7 +304,6 @@ class RowReader:
     @cython.nogil
     @cython.exceptval(-9, check=False)
     def _clear(self, base: cython.Py_ssize_t) -> cython.int:
-        column: cython.Py_ssize_t
         for column in range(_WIDTH):
             self._rows[base + column] = _NULL
         self._rows[base + _FLAGS] = 0
@@ -352,9 +342,8 @@ class RowReader:
             The bits of the codes of its keys; `_ENVELOPE` if the object may be an envelope and is not itself inside
             one; INVALID if a field is not of the wire's type or spelling.
         """
-        end: cython.Py_ssize_t = self._behind(token)
+        end = self._behind(token)
         met: cython.longlong = 0
-        code: cython.int
         token += 1
         while token < end:
             code = self._tokens.codes[token]
@@ -377,10 +366,9 @@ class RowReader:
     def _read_envelope(self, base: cython.Py_ssize_t) -> cython.int:
         """Read the scanned object as an envelope of one batch; return whether it is decoded."""
         token: cython.Py_ssize_t = 1
-        end: cython.Py_ssize_t = self._behind(0)
+        end = self._behind(0)
         is_found: cython.bint = False
         met: cython.longlong = 0
-        code: cython.int
         while token < end:
             code = self._tokens.codes[token]
             token += 1
@@ -390,7 +378,7 @@ class RowReader:
                 if is_found or self._tokens.kinds[token] != _OBJECT_TOKEN:
                     return False  # A page, or one of two wrappers: the row engine chooses.
                 is_found = True
-                met_inside: cython.longlong = self._read_batch(token, base, True)
+                met_inside = self._read_batch(token, base, True)
                 if met_inside < 0 or met_inside & _REQUIRED != _REQUIRED:
                     return False
             elif code == _OBSERVED_AT or code == _TIMESTAMP:
@@ -407,8 +395,7 @@ class RowReader:
     @cython.exceptval(-9, check=False)
     def _read_observation_time(self, code: cython.int, token: cython.Py_ssize_t) -> cython.int:
         """Read `observed_at` or `timestamp`; return False if it is no time that is read here."""
-        kind: cython.uchar = self._tokens.kinds[token]
-        seconds: cython.double
+        kind = self._tokens.kinds[token]
         if kind == _NULL_TOKEN:
             return True
         if kind != _TEXT_TOKEN and kind != _INTEGER_TOKEN and kind != _NUMBER_TOKEN:
@@ -427,7 +414,7 @@ class RowReader:
     @cython.exceptval(-9, check=False)
     def _read_value(self, code: cython.int, token: cython.Py_ssize_t, base: cython.Py_ssize_t) -> cython.int:
         """Read the value of a field into its columns; return False if it is not of the wire's type."""
-        kind: cython.uchar = self._tokens.kinds[token]
+        kind = self._tokens.kinds[token]
         if code == _ID:
             return self._read_id(token, base)
         if code == _STATUS:
@@ -455,7 +442,6 @@ class RowReader:
     @cython.nogil
     @cython.exceptval(-9, check=False)
     def _read_time(self, column: cython.int, value: cython.longlong, base: cython.Py_ssize_t) -> cython.int:
-        index: cython.Py_ssize_t
         for index in range(len(self._null_times)):
             if value == self._null_times[index]:
                 return True
@@ -468,8 +454,8 @@ class RowReader:
     @cython.nogil
     @cython.exceptval(-9, check=False)
     def _read_text(self, column: cython.int, token: cython.Py_ssize_t, base: cython.Py_ssize_t) -> cython.int:
-        start: cython.Py_ssize_t = self._tokens.starts[token]
-        end: cython.Py_ssize_t = self._tokens.ends[token]
+        start = self._tokens.starts[token]
+        end = self._tokens.ends[token]
         if self._tokens.kinds[token] != _TEXT_TOKEN and self._tokens.kinds[token] != _UTF8_TOKEN:
             return False
         if start == end and (self._null_text or (column != _FIRST_TEXT and column != _WINDOW)):
@@ -484,7 +470,7 @@ class RowReader:
     @cython.exceptval(-9, check=False)
     def _is_word(self, token: cython.Py_ssize_t) -> cython.bint:
         """Return whether a token is a text without escapes that is not empty."""
-        kind: cython.uchar = self._tokens.kinds[token]
+        kind = self._tokens.kinds[token]
         if kind != _TEXT_TOKEN and kind != _UTF8_TOKEN:
             return False
         return self._tokens.starts[token] < self._tokens.ends[token]
@@ -493,8 +479,8 @@ class RowReader:
     @cython.nogil
     @cython.exceptval(-9, check=False)
     def _read_id(self, token: cython.Py_ssize_t, base: cython.Py_ssize_t) -> cython.int:
-        start: cython.Py_ssize_t = self._tokens.starts[token]
-        end: cython.Py_ssize_t = self._tokens.ends[token]
+        start = self._tokens.starts[token]
+        end = self._tokens.ends[token]
         if not self._is_word(token):
             return False
         self._rows[base + _ID_LOW] = self._hash(token, _PUBLIC_SEED)
@@ -508,7 +494,7 @@ class RowReader:
     def _read_status(self, token: cython.Py_ssize_t, base: cython.Py_ssize_t) -> cython.int:
         if not self._is_word(token):
             return False
-        code: cython.int = self._statuses.find(
+        code = self._statuses.find(
             self._hash(token, self._seed), self._tokens.text, self._tokens.starts[token], self._tokens.ends[token]
         )  # -1: UNKNOWN.
         self._rows[base + _STATUS_COLUMN] = code
@@ -528,8 +514,7 @@ class RowReader:
     @cython.nogil
     @cython.exceptval(-9, check=False)
     def _read_counts(self, token: cython.Py_ssize_t, base: cython.Py_ssize_t) -> cython.int:
-        end: cython.Py_ssize_t = self._behind(token)
-        column: cython.int
+        end = self._behind(token)
         given: cython.int = 0
         token += 1
         while token < end:
@@ -550,10 +535,9 @@ class RowReader:
     @cython.exceptval(-9, check=False)
     def _read_errors(self, token: cython.Py_ssize_t, base: cython.Py_ssize_t) -> cython.int:
         """Read a list of errors, or an object that holds one; the column is the hash of the bytes."""
-        first: cython.Py_ssize_t = token
-        end: cython.Py_ssize_t = self._behind(token)
+        first = token
+        end = self._behind(token)
         entries: cython.int = 0
-        code: cython.int
         if self._tokens.kinds[token] == _LIST_TOKEN:
             entries = self._count_errors(token)
         elif self._tokens.kinds[token] == _OBJECT_TOKEN:
@@ -582,11 +566,8 @@ class RowReader:
     @cython.exceptval(-9, check=False)
     def _count_errors(self, token: cython.Py_ssize_t) -> cython.int:
         """Return how many errors a list holds; -1 if one is not as the wire has it."""
-        end: cython.Py_ssize_t = self._behind(token)
-        inner_end: cython.Py_ssize_t
+        end = self._behind(token)
         count: cython.int = 0
-        code: cython.int
-        kind: cython.uchar
         token += 1
         while token < end:
             if self._tokens.kinds[token] != _OBJECT_TOKEN:
@@ -613,11 +594,9 @@ class RowReader:
     @cython.exceptval(-9, check=False)
     def _read_metadata(self, token: cython.Py_ssize_t, base: cython.Py_ssize_t) -> cython.int:
         """Read metadata and check their size (S006); False where characters decide, and not bytes."""
-        end: cython.Py_ssize_t = self._behind(token)
+        end = self._behind(token)
         pairs: cython.int = 0
         is_beyond: cython.bint = False
-        kind: cython.uchar
-        size: cython.longlong
         if self._tokens.kinds[token] == _LIST_TOKEN:
             return end == token + 1  # PHP writes an empty object so.
         if self._tokens.kinds[token] != _OBJECT_TOKEN:

@@ -57,11 +57,10 @@ def hash_text(text: Bytes, start: cython.Py_ssize_t, end: cython.Py_ssize_t, see
     with the state and multiplied by a factor that depends on the seed, and both halves of the product are kept. If the
     factor were known, a change of one word could be undone by a change of the next, whatever the seed.
     """
-    factor: cython.ulonglong = (seed ^ _FACTOR) * _FACTOR & _ALL_BITS | 1
-    state: cython.ulonglong = seed
+    factor = (seed ^ _FACTOR) * _FACTOR & _ALL_BITS | 1
+    state = seed
     word: cython.ulonglong = 0
     shift: cython.int = 0
-    at: cython.Py_ssize_t
     if cython.compiled:
         # Eight bytes at a time; the result is that of the loop below.
         if _IS_LITTLE_ENDIAN and end - start >= 8 and start >= 0 and end <= len(text):
@@ -92,8 +91,7 @@ def count_lines(text: Bytes, end: cython.Py_ssize_t) -> cython.Py_ssize_t:
     count: cython.Py_ssize_t = 0
     at: cython.Py_ssize_t = 0
     if cython.compiled:
-        begin: cython.p_uchar = cython.cast(cython.p_uchar, cython.address(text[0]))
-        found: cython.p_uchar
+        begin = cython.cast(cython.p_uchar, cython.address(text[0]))
         while at < end <= len(text):
             found = cython.cast(cython.p_uchar, memchr(begin + at, 10, end - at))
             if found == cython.NULL:
@@ -110,8 +108,6 @@ def count_lines(text: Bytes, end: cython.Py_ssize_t) -> cython.Py_ssize_t:
 def window_seconds(text: Bytes, start: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.longlong:
     """Return `24h`, `7d`, `90m` or `30s` in seconds; NULL for any other text."""
     number: cython.longlong = 0
-    at: cython.Py_ssize_t
-    digit: cython.int
     if not 2 <= end - start <= _WINDOW_DIGITS_MAX + 1:
         return _NULL
     for at in range(start, end - 1):
@@ -137,8 +133,6 @@ def window_seconds(text: Bytes, start: cython.Py_ssize_t, end: cython.Py_ssize_t
 def id_seconds(text: Bytes, start: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.longlong:
     """Return the Unix seconds that a `batch_` id of 32 hexadecimal digits begins with; NULL for any other id."""
     time: cython.longlong = 0
-    at: cython.Py_ssize_t
-    digit: cython.int
     if end - start != _ID_BYTES:
         return _NULL
     if not (text[start] == 98 and text[start + 1] == 97 and text[start + 2] == 116):  # bat
@@ -167,7 +161,6 @@ def decimal(text: Bytes, start: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cy
     digits: cython.int = 0
     power: cython.double = 1
     is_fraction: cython.bint = False
-    at: cython.Py_ssize_t
     for at in range(start, end):
         if text[at] == 46 and not is_fraction:
             is_fraction = True
@@ -187,8 +180,8 @@ def decimal(text: Bytes, start: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cy
 @cython.exceptval(-9, check=False)
 def _two_digits(text: Bytes, at: cython.Py_ssize_t, most: cython.int) -> cython.int:
     """Return two digits as a number up to `most`; else -100,000, so low that every sum with it is negative."""
-    tens: cython.int = text[at] - 48
-    ones: cython.int = text[at + 1] - 48
+    tens = text[at] - 48
+    ones = text[at + 1] - 48
     if 0 <= tens <= 9 and 0 <= ones <= 9 and 10 * tens + ones <= most:
         return 10 * tens + ones
     return -100_000
@@ -199,14 +192,10 @@ def _two_digits(text: Bytes, at: cython.Py_ssize_t, most: cython.int) -> cython.
 @cython.exceptval(-9, check=False)
 def rfc3339(text: Bytes, start: cython.Py_ssize_t, end: cython.Py_ssize_t) -> cython.double:
     """Return `2024-03-26T16:45:33.123456Z` (or with an offset) as Unix seconds; NaN for any other text."""
-    year: cython.int
-    month: cython.int
-    day: cython.int
     micros: cython.longlong = 0
     places: cython.int = 0
     offset_s: cython.int = 0
-    at: cython.Py_ssize_t = start + 19
-    second: cython.longlong
+    at = start + 19
     if not 20 <= end - start <= 32:
         return _NAN
     year = 100 * _two_digits(text, start, 99) + _two_digits(text, start + 2, 99)
@@ -269,9 +258,8 @@ def _days_in_month(year: cython.int, month: cython.int) -> cython.int:
 @cython.exceptval(-9, check=False)
 def _days_before(year: cython.int, month: cython.int, day: cython.int) -> cython.longlong:
     """Return the days from 1970-01-01 to a date."""
-    past: cython.longlong = year - 1
-    days: cython.longlong = 365 * (past + 1) + past // 4 - past // 100 + past // 400 - 719_527 + day - 1
-    before: cython.int
+    past = year - 1
+    days = 365 * (past + 1) + past // 4 - past // 100 + past // 400 - 719_527 + day - 1
     for before in range(1, month):
         days += _days_in_month(year, before)
     return days
@@ -284,7 +272,7 @@ def observation_time(
     text: Bytes, start: cython.Py_ssize_t, end: cython.Py_ssize_t, is_text: cython.bint
 ) -> cython.double:
     """Return a time of observation, text or number, as Unix seconds; NaN if it is none that is read here."""
-    seconds: cython.double = rfc3339(text, start, end) if is_text else decimal(text, start, end)
+    seconds = rfc3339(text, start, end) if is_text else decimal(text, start, end)
     return seconds if 0 < seconds <= _TIME_MAX else _NAN
 
 
@@ -319,9 +307,7 @@ class WordTable:
         self, hashed: cython.longlong, text: Bytes, start: cython.Py_ssize_t, end: cython.Py_ssize_t
     ) -> cython.int:
         """Return the code of `text[start:end]`, whose hash is given; -1 if the table does not have the word."""
-        slot: cython.Py_ssize_t = hashed & self.mask
-        begin: cython.Py_ssize_t
-        at: cython.Py_ssize_t
+        slot = hashed & self.mask
         while self.spans[4 * slot] >= 0:
             begin = self.spans[4 * slot]
             if self.spans[4 * slot + 3] == hashed and self.spans[4 * slot + 1] - begin == end - start:

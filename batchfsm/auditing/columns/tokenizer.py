@@ -108,8 +108,6 @@ class Tokenizer:
     def scan(self, at: cython.Py_ssize_t) -> cython.Py_ssize_t:
         """Scan the value that begins at a position; return the position behind it, or INVALID."""
         depth: cython.int = 0
-        token: cython.Py_ssize_t
-        byte: cython.uchar
         self.count = self._keys_count = 0
         while True:
             if depth > 0 and self.kinds[self._parents[depth - 1]] == _OBJECT:
@@ -155,7 +153,7 @@ class Tokenizer:
         self, kind: cython.uchar, start: cython.Py_ssize_t, end: cython.Py_ssize_t, value: cython.longlong
     ) -> cython.Py_ssize_t:
         """Add a token; return its index, or INVALID if there are too many."""
-        token: cython.Py_ssize_t = self.count
+        token = self.count
         if token == _TOKENS_MAX:
             return -1
         self.kinds[token], self.starts[token], self.ends[token], self.values[token] = kind, start, end, value
@@ -167,8 +165,7 @@ class Tokenizer:
     @cython.exceptval(-9, check=False)
     def _scan_key(self, at: cython.Py_ssize_t, depth: cython.Py_ssize_t) -> cython.Py_ssize_t:
         """Scan a key of the object at a depth, and its colon; return the position behind them, or INVALID."""
-        token: cython.Py_ssize_t = self.count
-        start: cython.Py_ssize_t
+        token = self.count
         if self.text[at] <= 32:
             at = self.skip_space(at)
         if self.text[at] != 34:
@@ -197,8 +194,6 @@ class Tokenizer:
     @cython.exceptval(-9, check=False)
     def _is_repeated(self, start: cython.Py_ssize_t, token: cython.Py_ssize_t) -> cython.bint:
         """Return whether the text behind a quote is the key that was last at this place among the tokens."""
-        last: cython.Py_ssize_t
-        size: cython.Py_ssize_t
         if token == _TOKENS_MAX or self.kinds[token] != _KEY:
             return False
         last = self.starts[token]
@@ -214,8 +209,6 @@ class Tokenizer:
     @cython.exceptval(-9, check=False)
     def _add_key(self, token: cython.Py_ssize_t, depth: cython.Py_ssize_t) -> cython.bint:
         """Add a key to the object at a depth; return False if the object has it, or there are too many."""
-        bit: cython.longlong
-        index: cython.Py_ssize_t
         if 0 <= self.codes[token] < _CODES_MAX:
             bit = cython.cast(cython.longlong, 1) << self.codes[token]
             if self._met[depth] & bit:
@@ -237,9 +230,8 @@ class Tokenizer:
     @cython.exceptval(-9, check=False)
     def _scan_text(self, at: cython.Py_ssize_t) -> cython.Py_ssize_t:
         """Scan the text behind a quote; return the position behind the closing quote, or INVALID."""
-        start: cython.Py_ssize_t = at
-        kind: cython.uchar = _TEXT
-        byte: cython.uchar
+        start = at
+        kind = _TEXT
         while True:
             byte = self.text[at]
             if byte == 34:
@@ -264,9 +256,8 @@ class Tokenizer:
     @cython.exceptval(-9, check=False)
     def _skip_escape(self, at: cython.Py_ssize_t) -> cython.Py_ssize_t:
         """Return the position behind an escape whose letter is at a position; INVALID for half a surrogate pair."""
-        byte: cython.int = self.text[at]
+        byte = self.text[at]
         value: cython.int = 0
-        place: cython.Py_ssize_t
         if byte == 34 or byte == 92 or byte == 47 or byte == 98 or byte == 102 or byte == 110:  # " \ / b f n
             return at + 1
         if byte == 114 or byte == 116:  # r t
@@ -291,7 +282,7 @@ class Tokenizer:
     @cython.exceptval(-9, check=False)
     def _scan_scalar(self, at: cython.Py_ssize_t) -> cython.Py_ssize_t:
         """Scan a text, number or word; return the position behind it, or INVALID."""
-        byte: cython.uchar = self.text[at]
+        byte = self.text[at]
         if byte == 34:
             return self._scan_text(at + 1)
         if byte == 110:  # null
@@ -314,8 +305,7 @@ class Tokenizer:
     @cython.exceptval(-9, check=False)
     def _scan_number(self, at: cython.Py_ssize_t) -> cython.Py_ssize_t:
         """Scan a number; return the position behind it, or INVALID."""
-        start: cython.Py_ssize_t = at
-        digits: cython.Py_ssize_t
+        start = at
         value: cython.longlong = 0
         is_integer: cython.bint = True
         if self.text[at] == 45:  # -
@@ -351,7 +341,7 @@ class Tokenizer:
     @cython.exceptval(-9, check=False)
     def _skip_digits(self, at: cython.Py_ssize_t) -> cython.Py_ssize_t:
         """Return the position behind one or more digits, or INVALID."""
-        start: cython.Py_ssize_t = at
+        start = at
         while 48 <= self.text[at] <= 57:
             at += 1
         return -1 if at == start or at - start > _NUMBER_BYTES_MAX else at
@@ -373,7 +363,7 @@ def tokens(texts: list[bytes], words: WordTable) -> list[tuple[int, list[tuple[i
     tokenizer.load(b"\n".join(texts) + PAD * b"\n", True)
     found, begin = [], 0
     for text in texts:
-        end: cython.Py_ssize_t = tokenizer.scan(begin)
+        end = tokenizer.scan(begin)
         scanned = [
             (
                 tokenizer.kinds[at],
