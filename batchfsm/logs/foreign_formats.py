@@ -28,7 +28,7 @@ _SIGNATURES: Final[Mapping[tuple[int, bytes], str]] = MappingProxyType(
         (4, b"1AY&SY"): f"compressed by bzip2: {_DECOMPRESS}",
         (0, b"ARROW1"): f"an Arrow file: {_CONVERT}",
         (0, b"Obj\x01"): f"an Avro file: {_CONVERT}",
-        (0, b"SQLite format 3\0"): f"a SQLite database: {_CONVERT}",
+        (0, b"SQLite format 3\0"): f"a SQLite database: {_CONVERT} (of a journal, batchfsm journal lists the batches)",
         (0, b"\xff\xfe"): "text in UTF-16: convert it to UTF-8 first",
         (0, b"\xfe\xff"): "text in UTF-16: convert it to UTF-8 first",
     }
