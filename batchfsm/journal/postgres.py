@@ -147,7 +147,7 @@ class PostgresJournal(SQLJournal):
                     self._drop()
                     return self._try(transaction)
             except (self._psycopg.Error, UnicodeError) as error:
-                raise JournalError(self.name, str(error).strip() or repr(error)) from error
+                raise JournalError(self.name, _problem(error)) from error
 
     def _try(self, transaction: Callable[[Execute], AnswerT]) -> AnswerT:
         if self._is_closed:
@@ -202,3 +202,9 @@ def import_psycopg() -> ModuleType:
     with needs_extra("a journal in PostgreSQL", "postgres"):
         import psycopg  # noqa: PLC0415  # An extra, loaded when it is needed.
     return psycopg
+
+
+def _problem(error: Exception) -> str:
+    """Return the message of an error in one line; of the server's errors without the text of the statement."""
+    of_server = getattr(getattr(error, "diag", None), "message_primary", None)
+    return of_server or " ".join(str(error).split()) or repr(error)

@@ -161,6 +161,7 @@ def test_a_server_that_does_not_answer_is_an_error_without_the_password():
 
     assert "postgresql://127.0.0.1:1/test" == caught.value.journal
     assert "secret" not in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -223,6 +224,15 @@ def test_a_connection_cut_in_mid_run_loses_nothing(schema, place):
         assert [] == journal.pending()
 
     assert ["validating", "in_progress", "finalizing", "completed"] == heard
+
+
+@pytest.mark.server
+def test_an_error_of_the_server_is_one_line(schema):
+    """The message has no part of the statement, which the server quotes in further lines."""
+    with pytest.raises(JournalError) as caught:
+        PostgresJournal(f"{schema}_absent")
+
+    assert "no schema has been selected to create in" == caught.value.problem
 
 
 @pytest.mark.server
