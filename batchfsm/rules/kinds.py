@@ -417,9 +417,10 @@ class ChangedAfterEnd(RuleKind):
 
 def is_observed_after_end(snapshot: Snapshot, lifecycle: Lifecycle, slack_s: float) -> bool:
     """Return True if a snapshot of an ended batch was observed later than the stamp of its end and some seconds."""
-    ends = {state.name: state.stamp for state in lifecycle.states if state.name in lifecycle.terminal}
-    stamp = ends.get(snapshot.status)
-    return stamp is not None and _is_observed_after(snapshot, stamp, slack_s)
+    for state in lifecycle.states:
+        if state.name == snapshot.status:
+            return state.terminal and state.stamp is not None and _is_observed_after(snapshot, state.stamp, slack_s)
+    return False
 
 
 def _is_observed_after(snapshot: Snapshot, field: str, slack_s: float) -> bool:
