@@ -107,6 +107,19 @@ def test_files_that_may_have_expired(after_s, expected, tmp_path, monkeypatch):
     assert [each.to_dict() for each in by_rows.findings] == [each.to_dict() for each in in_columns.findings]
 
 
+def test_a_file_of_an_open_batch_does_not_expire(tmp_path, monkeypatch):
+    """Only an end starts the 30 days: a file that is gone 40 days after `in_progress_at` is a finding."""
+    seen_at = snap("vp")["in_progress_at"] + 40 * DAY_S
+    rows = [snap("vp", output_file_id="file-1"), snap("vp", output_file_id=None)]
+    path = tmp_path / "log.jsonl"
+    path.write_text("".join(json.dumps({"observed_at": seen_at, "batch": wire}) + "\n" for wire in rows))
+    by_rows = audit(path, engine="rows", select="H")
+    enable_columns(monkeypatch)
+    in_columns = audit(path, select="H")
+
+    assert {"H506": 1} == {**by_rows.counts} == {**in_columns.counts}
+
+
 def test_a_file_that_changes_after_30_days_is_a_finding():
     """Only a null may mean that a file has expired."""
     log = [
