@@ -186,9 +186,9 @@ def test_a_damaged_byte(part, mask):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mask", [0x01, 0x80, 0xFF])
-def test_every_byte_of_a_footer(mask, engine, tmp_path):
+@pytest.mark.parametrize("first, mask", [(0, 0x01), (1, 0x80), (2, 0xFF)])
+def test_every_byte_of_a_footer(first, mask, engine, tmp_path):
     """For each damaged byte of the footer, the audit ends with a report or an error of one line."""
     path, binary = small(tmp_path)
-    for position in range(footer(binary), len(binary)):
+    for position in range(footer(binary) + first, len(binary), 3):
         damage(path, binary, position, mask)

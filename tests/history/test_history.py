@@ -573,7 +573,7 @@ def test_the_fold_reads_any_log_as_the_oracle_does(dialect: str, log: list[Any])
 @pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
 @given(log=logs)
-@settings(max_examples=150)
+@settings(max_examples=75)
 def test_the_fold_reads_any_log_as_the_oracle_does_in_every_dialect(dialect: str, log: list[Any]):
     """Many logs in each dialect: the fold returns the findings and transitions of the oracle."""
     fold_against_oracle(dialect, log)

@@ -301,6 +301,7 @@ def test_any_life_fits_the_page(dialect, steps):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
+@settings(max_examples=50)
 @given(steps=steps)
 def test_any_life_fits_the_page_in_every_dialect(dialect, steps):
     """The property of `test_any_life_fits_the_page` holds in each dialect."""

@@ -860,10 +860,10 @@ def test_what_is_read_of_a_list_is_what_was_printed(printed):
 
 
 @pytest.mark.slow
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(LISTS)
 def test_what_is_read_of_many_lists_is_what_was_printed(printed):
-    """In a thousand lists, each field has its value or is unread."""
+    """In four hundred lists, each field has its value or is unread."""
     lists_are_what_was_printed(*printed)
 
 
@@ -893,10 +893,10 @@ def test_what_is_read_is_what_was_printed(printed):
 
 
 @pytest.mark.slow
-@settings(max_examples=1000)
+@settings(max_examples=400)
 @given(PRINTED)
 def test_what_is_read_is_what_was_printed_in_many_texts(printed):
-    """In a thousand texts, each field has its value or is unread."""
+    """In four hundred texts, each field has its value or is unread."""
     printed_and_read(*printed)
 
 

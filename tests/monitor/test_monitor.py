@@ -460,6 +460,7 @@ def test_the_monitor_reports_what_the_fold_finds(dialect: Dialect, case: Any):
 @pytest.mark.slow
 @pytest.mark.parametrize("dialect", [*DIALECTS.values(), BLIND], ids=[*DIALECTS, "blind"])
 @given(case=TWO_LOGS)
+@settings(max_examples=40)
 def test_the_monitor_reports_what_the_fold_finds_in_every_dialect(dialect: Dialect, case: Any):
     """Many pairs of logs in each dialect give the findings and transitions of a fold without a cache."""
     *log, clocked = case
@@ -596,6 +597,7 @@ def test_the_monitor_reports_what_the_auditor_reports(dialect: str, case: Any):
 @pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
 @given(case=TWO_LOGS_BY_TURNS)
+@settings(max_examples=40)
 def test_the_monitor_reports_what_the_auditor_reports_in_every_dialect(dialect: str, case: Any):
     """Many pairs of logs in each dialect have the findings and the verdict of an audit."""
     monitor_against_auditor(dialect, *case)

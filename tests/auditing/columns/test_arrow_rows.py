@@ -220,7 +220,7 @@ def any_table(rnd, dialect):
 
 
 many_seeds = pytest.mark.parametrize(
-    "seeds", [range(60), pytest.param(range(60, 800), marks=pytest.mark.slow)], ids=["few", "many"]
+    "seeds", [range(60), pytest.param(range(60, 260), marks=pytest.mark.slow)], ids=["few", "many"]
 )
 
 
