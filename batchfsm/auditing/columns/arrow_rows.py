@@ -48,8 +48,8 @@ _NO_LIMITS: Final = array("q", [KEYS_MAX, 2**62, 2**62])
 
 
 @attrs.frozen(eq=False)
-class ReadTexts:
-    """Some texts of a field, read into values of columns."""
+class TextColumns:
+    """Some texts of a field, as values of columns."""
 
     columns: Mapping[int, Any]
     """By column, the value of each text; `array('q')`."""
@@ -69,10 +69,10 @@ class TableDecoder:
         self._null_times = null_times(dialect)
         self._milliseconds = "milliseconds" in dialect.time_formats
         self._null_text, self._null_counts = dialect.null_text, dialect.null_counts
-        self._dictionaries: dict[str, tuple[Any, ReadTexts]] = {}
+        self._dictionaries: dict[str, tuple[Any, TextColumns]] = {}
         self._null_rows = layout.null_rows(0)
 
-    def read_dictionaries(self, batch: NormalizedBatch) -> dict[str, ReadTexts]:
+    def read_dictionaries(self, batch: NormalizedBatch) -> dict[str, TextColumns]:
         """Read the texts that the dictionaries of a batch hold, by field; nothing is read if a dictionary recurs."""
         found = {}
         for field in batch.arrays.keys() & _READ_TEXTS:
@@ -85,7 +85,9 @@ class TableDecoder:
                 found[field] = texts
         return found
 
-    def decode(self, batch: NormalizedBatch, dictionaries: Mapping[str, ReadTexts], rows: Any) -> tuple[Any, Any, Any]:
+    def decode(
+        self, batch: NormalizedBatch, dictionaries: Mapping[str, TextColumns], rows: Any
+    ) -> tuple[Any, Any, Any]:
         """
         Decode rows.
 
@@ -141,7 +143,7 @@ class TableDecoder:
         times = array("d", [mine if mine == mine else other for mine, other in zip(inner, beside, strict=True)])  # noqa: PLR0124
         return rows, times, decoded
 
-    def _read_texts(self, field: str, values: Any) -> ReadTexts:
+    def _read_texts(self, field: str, values: Any) -> TextColumns:
         """Read each value of an Arrow array of text as the text of a field."""
         texts = _texts(values)
         if field in _JSON_COLUMNS:
@@ -152,31 +154,31 @@ class TableDecoder:
         if field == "id":
             low, high = (arrow_values.hash_column(*texts, seed) for seed in (layout.PUBLIC_SEED, self._seed))
             times = arrow_values.id_time_column(*texts)
-            return ReadTexts({layout.ID_LOW: low, layout.ID_HIGH: high, layout.ID_TIME: times}, sound)
+            return TextColumns({layout.ID_LOW: low, layout.ID_HIGH: high, layout.ID_TIME: times}, sound)
         if field == "object":  # An empty text may be null.
             words = arrow_values.word_column(*texts, self._object)
-            return ReadTexts({layout.FLAGS: array("q", [word and layout.NOT_A_BATCH for word in words])}, sound)
+            return TextColumns({layout.FLAGS: array("q", [word and layout.NOT_A_BATCH for word in words])}, sound)
         codes = arrow_values.word_column(*texts, self._statuses)
         if self._any_spelling:
             # A word that is not in the table may be another spelling of one that is: the row engine reads it.
             sound = bytearray(map(and_, sound, (code >= 0 for code in codes)))
-        return ReadTexts({layout.STATUS: codes}, sound)
+        return TextColumns({layout.STATUS: codes}, sound)
 
-    def _read_hashed(self, field: str, text: bytearray, offsets: Any) -> ReadTexts:
+    def _read_hashed(self, field: str, text: bytearray, offsets: Any) -> TextColumns:
         hashes, full = arrow_values.hash_column(text, offsets, self._seed), arrow_values.non_empty(offsets)
         if 0 in full and (field in FILE_FIELDS or self._null_text):
             hashes = array("q", [each if is_full else layout.NULL for each, is_full in zip(hashes, full, strict=True)])
         columns = {layout.COLUMNS.index(field): hashes}
         if field == "completion_window":
             columns[layout.WINDOW_S] = arrow_values.window_column(text, offsets)
-        return ReadTexts(columns, bytearray(b"\1") * len(hashes))
+        return TextColumns(columns, bytearray(b"\1") * len(hashes))
 
-    def _read_json(self, field: str, text: bytearray, offsets: Any) -> ReadTexts:
+    def _read_json(self, field: str, text: bytearray, offsets: Any) -> TextColumns:
         count = len(offsets) - 1
         rows, sound = layout.null_rows(count), bytearray(b"\1") * count
         self._reader.read_fields(FIELD_CODES[field], text, offsets, rows, sound)
         columns = {column: rows[column :: layout.WIDTH] for column in (*_JSON_COLUMNS[field], layout.FLAGS)}
-        return ReadTexts(columns, sound)
+        return TextColumns(columns, sound)
 
     def _decode_nested(self, field: str, values: Any, mask: bytearray, rows: Any, decoded: bytearray) -> None:
         """Decode counts, errors, metadata or usage; a row whose value may not be as the wire has it is not decoded."""
@@ -192,7 +194,7 @@ class TableDecoder:
                 _limit(values, mask, _METADATA_LIMITS if field == "metadata" else _NO_LIMITS, decoded)
 
 
-def _fill_texts(field: str, values: Any, texts: ReadTexts, rows: Any, decoded: bytearray) -> None:
+def _fill_texts(field: str, values: Any, texts: TextColumns, rows: Any, decoded: bytearray) -> None:
     """Write the values of a column of text into rows; `texts`: its texts, or those of its dictionary."""
     mask, indices = _given(values), _indices(values) if hasattr(values, "dictionary") else _OWN_TEXTS
     for column, read in texts.columns.items():

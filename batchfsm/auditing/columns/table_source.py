@@ -9,7 +9,7 @@ from contextlib import closing
 from typing import Any, Final
 
 from batchfsm.auditing.columns import layout
-from batchfsm.auditing.columns.arrow_rows import ReadTexts, TableDecoder
+from batchfsm.auditing.columns.arrow_rows import TextColumns, TableDecoder
 from batchfsm.auditing.columns.layout import HASH_SEED, RowBatch, number_rows
 from batchfsm.auditing.tables import NormalizedBatch, TableRows
 from batchfsm.dialects import Dialect
@@ -22,7 +22,7 @@ _BLOCK_ROWS: Final = 2**13
 _BLOCKS_AHEAD: Final = 4
 
 
-_Block = tuple[Any, NormalizedBatch, Mapping[str, ReadTexts]]
+_Block = tuple[Any, NormalizedBatch, Mapping[str, TextColumns]]
 """Some rows of a batch, as the table has them and normalized, and the texts of the batch's dictionaries."""
 
 
@@ -102,7 +102,7 @@ class TableSource:
             for first in range(0, batch.num_rows, _BLOCK_ROWS)
         ]
 
-    def _decode(self, block: NormalizedBatch, dictionaries: Mapping[str, ReadTexts]) -> tuple[Any, Any, Any]:
+    def _decode(self, block: NormalizedBatch, dictionaries: Mapping[str, TextColumns]) -> tuple[Any, Any, Any]:
         """Decode a block, in a worker thread."""
         try:
             decoder = self._free.pop()
