@@ -9,7 +9,7 @@ from contextlib import closing
 from typing import Any, Final
 
 from batchfsm.auditing.columns import layout
-from batchfsm.auditing.columns.arrow_rows import TextColumns, TableDecoder
+from batchfsm.auditing.columns.arrow_rows import TableDecoder, TextColumns
 from batchfsm.auditing.columns.layout import HASH_SEED, RowBatch, number_rows
 from batchfsm.auditing.tables import NormalizedBatch, TableRows
 from batchfsm.dialects import Dialect
