@@ -175,6 +175,11 @@ def new_rows(count: int) -> array[int]:
     return zeros(WIDTH * count)
 
 
+def as_bits(times: Any) -> Any:
+    """Return floats as 64-bit integers of the same bits; a view."""
+    return memoryview(times).cast("B").cast("q")
+
+
 def null_rows(count: int) -> array[int]:
     """Return `count` rows of NULL, without flags."""
     return array("q", [0 if column == FLAGS else NULL for column in range(WIDTH)]) * count

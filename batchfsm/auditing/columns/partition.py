@@ -12,7 +12,7 @@ import attrs
 
 from batchfsm.auditing.columns import row_arrays
 from batchfsm.auditing.columns.history_rules import BatchTable
-from batchfsm.auditing.columns.layout import CREATED, WIDTH, new_rows
+from batchfsm.auditing.columns.layout import CREATED, WIDTH, as_bits, new_rows
 from batchfsm.auditing.columns.lookup_tables import LookupTables
 from batchfsm.auditing.columns.snapshot_rules import SnapshotRules
 
@@ -115,7 +115,7 @@ class Partition:
         self._rules.check(rows, observed_at, masks)
         if not self.table.check(rows, observed_at, slots, masks):
             raise OutOfOrderError
-        redundancy, indices = row_arrays.split_masks(masks, slots, self.excluded)
+        redundancy, indices, places = row_arrays.split_masks(masks, slots, self.excluded)
         self._checked.append(_CheckedRows(numbers, slots, redundancy))
         found = self.violations
         found.numbers.extend(
@@ -123,9 +123,9 @@ class Partition:
             if isinstance(numbers, range)
             else row_arrays.gather(numbers, indices, 1)
         )
-        found.slots.extend(map(slots.__getitem__, indices))
+        found.slots.extend(places)
         found.masks.extend(row_arrays.gather(masks, indices, 1))
-        found.observed_at.extend(map(observed_at.__getitem__, indices))
+        found.observed_at.frombytes(row_arrays.gather(as_bits(observed_at), indices, 1).tobytes())
         found.created_at.extend(row_arrays.gather(rows[CREATED::WIDTH], indices, 1))
 
     def check_unordered(self, rows: Any, observed_at: Any, numbers: Any) -> None:
@@ -135,7 +135,7 @@ class Partition:
         order = row_arrays.observation_order(slots, observed_at, self.table.size())
         self.check(
             row_arrays.gather(rows, order, WIDTH),
-            array("d", map(observed_at.__getitem__, order)),
+            array("d", row_arrays.gather(as_bits(observed_at), order, 1).tobytes()),
             bytearray(b"\1" * len(numbers)),
             row_arrays.gather(numbers, order, 1),
         )

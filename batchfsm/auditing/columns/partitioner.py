@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
 
 from batchfsm.auditing.columns import row_arrays
-from batchfsm.auditing.columns.layout import RowBatch
+from batchfsm.auditing.columns.layout import RowBatch, as_bits
 from batchfsm.errors import SourceError
 
 _LINE_BYTES_MIN: Final = 100  # Shorter lines are rare; so many bytes of log make one row at most.
@@ -53,7 +53,7 @@ class HashPartitioner:
 
     def add(self, batch: RowBatch, base: int) -> None:
         """Write the decoded rows, numbered from `base + batch.first`; SourceError if the disk is full."""
-        times = memoryview(batch.observed_at).cast("B").cast("q")
+        times = as_bits(batch.observed_at)
         records, begins = row_arrays.group_by_bucket(batch.values, times, batch.decoded, base + batch.first, self.count)
         view = memoryview(records).cast("B")
         size = row_arrays.RECORD_BYTES

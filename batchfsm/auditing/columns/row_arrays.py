@@ -27,7 +27,7 @@ RECORD_BYTES = 8 * (layout.WIDTH + 2)
 """The size of a row of `group_by_bucket`."""
 
 
-def split_masks(masks: Int64s, slots: Int32s, excluded: Bytes) -> tuple[Any, Any]:
+def split_masks(masks: Int64s, slots: Int32s, excluded: Bytes) -> tuple[Any, Any, Any]:
     """
     Split masks into violations and redundancy.
 
@@ -37,7 +37,8 @@ def split_masks(masks: Int64s, slots: Int32s, excluded: Bytes) -> tuple[Any, Any
         excluded: A byte for each slot; set to 1 where a mask says `UNDECIDABLE`.
 
     Returns:
-        The bits of redundancy of each row, a byte each; the indices of the rows that violate something, `array('q')`.
+        The bits of redundancy of each row, a byte each; the indices of the rows that violate something, `array('q')`,
+        and their slots, `array('i')`.
     """
     redundancy = bytearray(len(masks))
     bits: Bytes = redundancy
@@ -52,15 +53,16 @@ def split_masks(masks: Int64s, slots: Int32s, excluded: Bytes) -> tuple[Any, Any
             if masks[row] & _UNDECIDABLE:
                 excluded[slots[row]] = 1
             count += masks[row] != 0
-    found = layout.zeros(count)
+    found, found_slots = layout.zeros(count), array("i", bytes(4 * count))
     indices: Int64s = found
+    places: Int32s = found_slots
     count = 0
     with cython.nogil:
         for row in range(len(masks)):
             if masks[row]:
-                indices[count] = row
+                indices[count], places[count] = row, slots[row]
                 count += 1
-    return redundancy, found
+    return redundancy, found, found_slots
 
 
 def gather(values: Int64s, indices: Int64s, width: cython.Py_ssize_t) -> Any:
