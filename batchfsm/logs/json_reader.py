@@ -32,8 +32,10 @@ _JSON_HEAD: Final = re.compile(r"\{\s*+\"(?!\w*+\" ?=>)")
 _NO_OBJECT: Final = "expected an object"
 _SPACE: Final = re.compile(r"[ \t\r\n]*+")
 _SPACE_OR_COMMA: Final = re.compile(r"[ \t\r\n,]*+")
-_BLANK: Final = re.compile(r"[ \t\r]*+")
-_MORE_EMPTY_OBJECTS: Final = re.compile(r"(?:[ \t\r]*+\{[ \t\r]*+\})*+")
+_SPACE_OR_EMPTY_ARRAYS: Final = re.compile(r"(?:[ \t\r\n]++|\[[ \t\r\n]*+\])*+")
+_BLANK_OR_EMPTY_ARRAYS: Final = re.compile(r"(?:[ \t\r]++|\[[ \t\r]*+\])*+")
+"""Beside objects an empty array is like a blank: it holds no batch, and is no unreadable place."""
+_MORE_EMPTY_OBJECTS: Final = re.compile(r"(?:[ \t\r]++|\[[ \t\r]*+\]|\{[ \t\r]*+\})*+")
 _MORE_EMPTY_ITEMS: Final = re.compile(r"(?:[ \t\r,]*+(?:\{[ \t\r]*+\}|\[[ \t\r]*+\]))*+")
 """Further empty values on the line of one: together they are one unreadable place, so one record is enough."""
 
@@ -119,7 +121,7 @@ class RecordReader:
         """Yield objects as long as each ends inside the window; `_read_next` reads the others."""
         text, name, scan = self._text, self._name, self._scan
         is_utf8, size = self._is_utf8 or text.isascii(), len(text)
-        self._advance(self._end_of(_SPACE, self._at) - self._at)
+        self._advance(self._end_of(_SPACE_OR_EMPTY_ARRAYS, self._at) - self._at)
         while text.startswith("{", self._at):
             start = self._at
             try:
@@ -137,7 +139,7 @@ class RecordReader:
                 self._line += 1
                 self._at = end + 1
             else:
-                end = self._end_of(_BLANK, end)
+                end = self._end_of(_BLANK_OR_EMPTY_ARRAYS, end)
                 self._advance(end - start + text.startswith("\n", end))
             yield record
 

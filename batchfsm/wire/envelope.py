@@ -187,7 +187,7 @@ def is_no_batch(found: object, marks: ObjectMarks | None = None) -> bool:
 
 def unwrap_single(found: object) -> tuple[object, object] | None:
     """
-    Return a bare batch, or the one in a usual envelope, as `unwrap` yields it, in a tenth of its time.
+    Return an object that is no envelope, or the batch in a usual one, as `unwrap` yields it, in a tenth of its time.
 
     Returns:
         `(batch, observed_at)`; None for any other value, which `unwrap` must read.
@@ -197,8 +197,8 @@ def unwrap_single(found: object) -> tuple[object, object] | None:
     if found.get("object") == "batch":
         return found, None
     wrapper, time_key = _ENVELOPES[tuple(found)]
-    if wrapper is None:
-        return None
+    if not wrapper:
+        return None if wrapper is None else (found, None)
     inner, seen = found[wrapper], None if time_key is None else found[time_key]
     if type(inner) is dict and inner.get("object") == "batch":
         return inner, seen  # The common case first: `isinstance` of `Mapping` takes as long as all the rest.
@@ -208,12 +208,16 @@ def unwrap_single(found: object) -> tuple[object, object] | None:
 
 
 class _Envelopes(dict[tuple[Any, ...], tuple[str | None, str | None]]):
-    """By the keys of an envelope: the key that holds the batch, and that of the time; `(None, None)` if ambiguous."""
+    """
+    By the keys of an object: the key that holds the batch, and that of the time.
+
+    The first is empty for an object that is no envelope; `(None, None)` if it is ambiguous.
+    """
 
     def __missing__(self, keys: tuple[Any, ...]) -> tuple[str | None, str | None]:
         wrappers, time_keys = ([name for name in names if name in keys] for names in (_WRAPPERS, _TIME_KEYS))
         may_be_batch = "object" in keys or "Object" in keys or _has_required_fields(keys)
-        found: tuple[str | None, str | None] = (None, None)
+        found: tuple[str | None, str | None] = (None, None) if wrappers else ("", None)
         if len(wrappers) == 1 and len(time_keys) <= 1 and not may_be_batch:
             found = (wrappers[0], next(iter(time_keys), None))
         if len(self) < _ENVELOPES_MAX and len(keys) <= _KEYS_MAX:

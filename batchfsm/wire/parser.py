@@ -119,7 +119,7 @@ class Reader:
         return is_no_batch(found, self._translator)
 
     def unwrap_single(self, found: object) -> tuple[object, object] | None:
-        """Return a bare batch or the one in a usual envelope, as the function `unwrap_single` does."""
+        """Return an object that is no envelope, or the batch in a usual one, as the function `unwrap_single` does."""
         if self._translator is None:
             return unwrap_single(found)
         return (found, None) if type(found) is dict and self._translator.is_marked(found) else None

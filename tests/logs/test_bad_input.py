@@ -331,6 +331,7 @@ UNITS = {
     "brackets": b"[\n",
     "brackets on one line": b"[",
     "empty arrays": b"[]",
+    "values that are no batch": b'{"a":1} [] {} ',
     "arrays that go on": b"[{},\n",
     "quotes": b'"\n',
     "commas": b",\n",

@@ -768,13 +768,22 @@ def test_whatever_json_holds_is_sighted(batches, layout, chunk, monkeypatch):
 
 
 @pytest.mark.parametrize("chunk", [4, 40])
-@pytest.mark.parametrize("log", ["{} {} {}", "[{}, {}, {}]", "{}{}\n"])
-def test_empty_objects_on_one_line_are_one_unreadable_place(log, chunk, written, monkeypatch):
+@pytest.mark.parametrize("log", ["{} {} {}", "[{}, {}, {}]", "{}{}\n", "[] {}[] [ ]{}\n", '{"a": 1} [] {} {"b": []}'])
+def test_values_on_one_line_that_are_no_batch_are_one_unreadable_place(log, chunk, written, monkeypatch):
     """The chunks in which the line is read do not change that."""
     monkeypatch.setattr(json_reader, "_CHUNK_CHARS", chunk)
     snapshots, unreadable = found(written(log))
 
     assert ([], [1]) == (snapshots, [each.place.line for each in unreadable])
+
+
+@pytest.mark.parametrize("chunk", [4, 40, 4000])
+def test_empty_arrays_beside_batches_are_no_place(chunk, written, monkeypatch):
+    """Batches before and behind empty arrays are read, on the lines where they are."""
+    monkeypatch.setattr(json_reader, "_CHUNK_CHARS", chunk)
+    snapshots, unreadable = found(written(f"[] [\n]{ONE_LINE[0]}[] [ ] {ONE_LINE[1]} []\n[]\n{ONE_LINE[2]}\n"))
+
+    assert ([2, 2, 4], []) == ([each.place.line for each in snapshots], unreadable)
 
 
 @given(
