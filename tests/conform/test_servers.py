@@ -24,8 +24,7 @@ from batchfsm.conform import Scorecard, conform, http_caller
 from batchfsm.conform.probes import CREATE
 from support.paths import ROOT
 from support.servers.engine import MODEL
-from support.servers.install import NotInstalledError, install
-from support.servers.process import engine, running
+from support.servers.process import engine, installed, running
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 BATCH_S_MAX = 120
@@ -118,10 +117,7 @@ def judged(request, tmp_path_factory):
     server, desk = request.param, tmp_path_factory.mktemp(request.param.dialect)
     if server.redis:
         need_redis()
-    try:
-        bin_directory = install(server.package, Path(os.environ.get("BATCHFSM_SERVERS", desk)))
-    except NotInstalledError as error:
-        pytest.skip(str(error))
+    bin_directory = installed(server.package, desk)
     views, log = [], desk / "seen.jsonl"
     with engine() as stub, running(server.command, bin_directory, desk, stub) as url:
         card = conform(

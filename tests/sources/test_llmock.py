@@ -1,14 +1,10 @@
 """llmock, a mock server that deviates from Anthropic's batches: it shows results before the end, and the audit finds it."""
 
-import os
-from pathlib import Path
-
 import pytest
 
 from batchfsm import Monitor, Schedule, audit, watch
 from batchfsm.sources import anthropic
-from support.servers.install import NotInstalledError, install
-from support.servers.process import running
+from support.servers.process import installed, running
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 sdk = pytest.importorskip("anthropic", reason="the SDK of Anthropic is not installed")
@@ -18,10 +14,7 @@ sdk = pytest.importorskip("anthropic", reason="the SDK of Anthropic is not insta
 def client(tmp_path_factory):
     """Return a client of the SDK for a running llmock."""
     desk = tmp_path_factory.mktemp("llmock")
-    try:
-        bin_directory = install("llmock==0.2.2", Path(os.environ.get("BATCHFSM_SERVERS", desk)))
-    except NotInstalledError as error:
-        pytest.skip(str(error))
+    bin_directory = installed("llmock==0.2.2", desk)
     with running("llmock serve --host 127.0.0.1 --port {port}", bin_directory, desk, "") as url:
         yield sdk.Anthropic(api_key="none", base_url=f"{url.removesuffix('/v1')}/anthropic", max_retries=0)
 

@@ -1,16 +1,13 @@
 """OGX, a real server with Anthropic's batches, driven by Anthropic's SDK, watched and audited."""
 
-import os
 import time
-from pathlib import Path
 
 import pytest
 
 from batchfsm import Monitor, Schedule, audit, watch
 from batchfsm.sources import anthropic
 from support.servers.engine import MODEL, Engine
-from support.servers.install import NotInstalledError, install
-from support.servers.process import engine, running
+from support.servers.process import engine, installed, running
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 sdk = pytest.importorskip("anthropic", reason="the SDK of Anthropic is not installed")
@@ -44,10 +41,7 @@ class SlowEngine(Engine):
 def client(tmp_path_factory):
     """Return a client of the SDK for a running OGX."""
     desk = tmp_path_factory.mktemp("ogx")
-    try:
-        bin_directory = install("ogx==1.5.0", Path(os.environ.get("BATCHFSM_SERVERS", desk)))
-    except NotInstalledError as error:
-        pytest.skip(str(error))
+    bin_directory = installed("ogx==1.5.0", desk)
     command = "ogx run {here}/ogx.yaml --port {port} --insecure"
     with engine(SlowEngine) as stub, running(command, bin_directory, desk, stub) as url:
         yield sdk.Anthropic(api_key="none", base_url=url.removesuffix("/v1"), max_retries=0)

@@ -11,7 +11,10 @@ from http.server import ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
+import pytest
+
 from support.servers.engine import Engine
+from support.servers.install import NotInstalledError, install
 
 HERE = Path(__file__).parent
 START_S_MAX = 120
@@ -21,6 +24,20 @@ def free_port():
     """Return a port on which no process listens."""
     with closing(socket.create_server(("127.0.0.1", 0))) as found:
         return found.getsockname()[1]
+
+
+def installed(package, desk):
+    """
+    Return the directory of a server's commands; skip the test if it cannot be installed.
+
+    Args:
+        package: The server and its version, as in `install.SERVERS`.
+        desk: The directory to install it in, unless `BATCHFSM_SERVERS` names another one.
+    """
+    try:
+        return install(package, Path(os.environ.get("BATCHFSM_SERVERS", desk)))
+    except NotInstalledError as error:
+        pytest.skip(str(error))
 
 
 @contextmanager
