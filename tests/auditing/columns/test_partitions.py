@@ -17,7 +17,7 @@ from support.notation import CREATED, snap
 pytest.importorskip("batchfsm.auditing.columns", reason="columns are not compiled, and Cython is not installed")
 
 from batchfsm import parse
-from batchfsm.auditing.columns import partitioner
+from batchfsm.auditing.columns import history_rules, partitioner
 from batchfsm.auditing.columns.history_rules import BATCHES_FIRST, BatchTable
 from batchfsm.auditing.columns.layout import COLUMNS, NULL, WIDTH, RowBatch, new_rows
 from batchfsm.auditing.columns.lookup_tables import BIT, lookup_tables
@@ -53,8 +53,9 @@ def keys_as_rows(keys):
 
 
 @pytest.mark.parametrize("low", [3, 2**60, BATCHES_FIRST * 8])
-def test_each_id_has_a_slot(low):
+def test_each_id_has_a_slot(low, monkeypatch):
     """Ids get slots in order of appearance, are distinguished by both hashes, and keep slots as the table grows."""
+    monkeypatch.setattr(history_rules, "BATCHES_ADDED_MAX", BATCHES_FIRST)
     rnd = random.Random(low)  # noqa: S311
     # First hashes that are equal, or equal modulo the table's size, have the same place in the table.
     keys = [(low * (number % 7), number) for number in range(5 * BATCHES_FIRST)]
