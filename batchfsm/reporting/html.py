@@ -20,7 +20,7 @@ from batchfsm.finding import Finding
 from batchfsm.history import BatchTimeline
 from batchfsm.reporting.charts import dwell_times_svg, findings_over_time_svg, quantile, steps_svg
 from batchfsm.reporting.vega import COLOURS, OTHER, converter
-from batchfsm.rules import RULES
+from batchfsm.rules import RULES, batch_label
 
 _VERDICTS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -69,7 +69,13 @@ def page(report: Report, *, title: str) -> str:
     environment = jinja.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja.StrictUndefined
     )
-    environment.filters |= {"safe_text": printable, "clock": clock, "span": span, "message": _message}
+    environment.filters |= {
+        "safe_text": printable,
+        "clock": clock,
+        "span": span,
+        "message": _message,
+        "id_parts": _id_parts,
+    }
     template = environment.from_string((here / "page.html").read_text(encoding="utf-8"))
     statistics = report.statistics if report.snapshots else None
     found: str = template.render(
@@ -105,9 +111,16 @@ def _verdict_text(report: Report) -> str:
     return _NOTHING_NEW if report.skipped and not report.places else _EMPTY
 
 
+def _id_parts(batch_id: str | None) -> tuple[str, str]:
+    """Return an id in two parts: what messages show of it, and the end of a long one, which paper leaves out."""
+    label = batch_label(batch_id or "")
+    chars = len(label) if label == batch_id else len(label.removesuffix("..."))
+    return printable((batch_id or "")[:chars]), printable((batch_id or "")[chars:])
+
+
 def _message(finding: Finding) -> str:
     """Return the message of a finding without the id of its batch, which has a column of its own."""
-    return finding.message.removeprefix(f"{finding.batch_id} ") if finding.batch_id else finding.message
+    return finding.message.removeprefix(f"{batch_label(finding.batch_id)} ") if finding.batch_id else finding.message
 
 
 def _place_of_rule(found: tuple[str, str]) -> tuple[int, str]:

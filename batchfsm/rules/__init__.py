@@ -2,7 +2,7 @@
 
 from batchfsm.rules.catalog import RULES
 from batchfsm.rules.checks import RuleContext, join_names
-from batchfsm.rules.engine import SKEW_S, RuleEngine, engine_for
+from batchfsm.rules.engine import SKEW_S, RuleEngine, batch_label, engine_for
 from batchfsm.rules.examples import HEALTHY
 from batchfsm.rules.presence_checks import metadata_violations
 from batchfsm.rules.quick_checks import has_small_metadata
@@ -27,6 +27,7 @@ __all__ = [
     "Rule",
     "RuleContext",
     "RuleEngine",
+    "batch_label",
     "engine_for",
     "has_small_metadata",
     "join_names",
