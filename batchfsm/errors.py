@@ -26,7 +26,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from difflib import get_close_matches
+from typing import Any, Final
+
+_NAME_CHARS_MAX: Final = 64  # The search for the nearest name is quadratic.
 
 
 class BatchfsmError(Exception):
@@ -70,8 +73,9 @@ class UnknownNameError(BatchfsmError, ValueError):
     """The known name that is most like it; None if none is like it."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str], nearest: str | None = None) -> None:
-        self.kind, self.name, self.known, self.nearest = kind, name, tuple(known), nearest
-        hint = "" if nearest is None else f"the nearest is {nearest}; "
+        self.kind, self.name, self.known = kind, name, tuple(known)
+        self.nearest = nearest or next(iter(get_close_matches(str(name)[:_NAME_CHARS_MAX], self.known, 1)), None)
+        hint = "" if self.nearest is None else f"the nearest is {self.nearest}; "
         super().__init__(f"no {kind} is called {name!r}; {hint}known: {', '.join(self.known)}")
 
     def __reduce__(self) -> tuple[Any, ...]:

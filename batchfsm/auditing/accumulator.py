@@ -142,7 +142,7 @@ class FindingsAccumulator:
         self._cut_list()
         not_looked = tuple(dict.fromkeys((*self._selected_in_vain(), *self.disabled_for_columns)))
         return Report(
-            verdict=self._verdict(is_whole=self.judged and not not_looked),
+            verdict=self._verdict(is_whole=self.judged and bool(self.enabled_rules) and not not_looked),
             snapshots=self.snapshots,
             batches=self.batches,
             places=self.places,

@@ -24,13 +24,21 @@ from batchfsm.auditing import (
     parse_unreadable_max,
 )
 from batchfsm.auditing import suffix as check_suffix
+from batchfsm.cli.failures import StopError
 from batchfsm.cli.formats import FORMATS, STATUS, TERMINAL_FINDINGS_MAX, text, write_findings
-from batchfsm.cli.options import SPAN, DialectChoice, complete_file, dialect_options
+from batchfsm.cli.options import (
+    SPAN,
+    DialectChoice,
+    complete_file,
+    complete_rules,
+    dialect_options,
+    input_format_option,
+)
 from batchfsm.cli.output import refuse_overwriting, write, write_coloured
 from batchfsm.cli.usage import NumberType
 from batchfsm.escapes import printable
-from batchfsm.logs import INPUT_FORMATS, resolve_source
-from batchfsm.rules import SKEW_S
+from batchfsm.logs import resolve_source
+from batchfsm.rules import RULES, SKEW_S, select_rules
 
 
 def _size(_ctx: click.Context, _param: click.Parameter, size: str) -> str:
@@ -57,17 +65,18 @@ def _findings_file(_ctx: click.Context, _param: click.Parameter, path: Path | No
 
 @click.command("audit")
 @click.argument("path", nargs=-1, required=True, shell_complete=complete_file, metavar="PATH...")
-@dialect_options("openai by default; auto recognises the provider of each object")
-@click.option("--select", metavar="RULES", help="Rules to report, by code, beginning of code, or name: T,H501.")
-@click.option("--ignore", metavar="RULES", help="Rules not to report: P104,stale-read.")
+@dialect_options(recognises=True)
+@click.option(
+    "--select", metavar="RULES", multiple=True, shell_complete=complete_rules,
+    help="Rules to report, by code, beginning of code, or name: T,H501; may be repeated.",
+)  # fmt: skip
+@click.option(
+    "--ignore", metavar="RULES", multiple=True, shell_complete=complete_rules,
+    help="Rules not to report: P104,stale-read; may be repeated.",
+)  # fmt: skip
 @click.option("--format", "output_format", type=click.Choice(list(FORMATS)), default="text", help="Form of the report.")
 @click.option("--output", type=click.Path(path_type=Path), metavar="F", help="Write the report to a file.")
-@click.option(
-    "--input-format",
-    metavar="F",
-    default="auto",
-    help=f"Form of the logs: {', '.join(INPUT_FORMATS)}; auto detects it.",
-)
+@input_format_option
 @click.option(
     "--max-findings", type=NumberType(0), metavar="N",
     help=f"List at most N findings; {FINDINGS_MAX} by default, {TERMINAL_FINDINGS_MAX} on a terminal.",
@@ -143,17 +152,33 @@ def command(
 
 
 def _audited(
-    path: tuple[str, ...], max_findings: int | None, *, dialect: DialectChoice, skew: float, **options: Any
+    path: tuple[str, ...],
+    max_findings: int | None,
+    *,
+    dialect: DialectChoice,
+    select: tuple[str, ...],
+    ignore: tuple[str, ...],
+    skew: float,
+    **options: Any,
 ) -> Report:
+    if not (select_rules(_tokens(select)) if select else RULES.keys()) - select_rules(_tokens(ignore)):
+        raise StopError("no rule is left to check: --ignore names every rule, or every one of --select")
     with _progress_bar() as progress:
         return audit(
             path,
             dialect=dialect.load_or_auto(),
+            select=_tokens(select) if select else None,
+            ignore=_tokens(ignore),
             max_findings=FINDINGS_MAX if max_findings is None else max_findings,
             skew_s=skew,
             progress=progress,
             **options,
         )
+
+
+def _tokens(lists: tuple[str, ...]) -> list[str]:
+    """Return the rules of an option that may be repeated: each value is a list with commas."""
+    return [token.strip() for each in lists for token in each.split(",")]
 
 
 def _local_files(paths: tuple[str, ...]) -> list[str]:

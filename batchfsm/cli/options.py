@@ -16,6 +16,8 @@ from batchfsm.cli.failures import StopError
 from batchfsm.dialects import AUTO, DIALECTS, Dialect, get_dialect
 from batchfsm.errors import BatchfsmError
 from batchfsm.lifecycle import OPENAI, Lifecycle
+from batchfsm.logs import INPUT_FORMATS
+from batchfsm.rules import RULES
 from batchfsm.spans import parse_span
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -76,18 +78,26 @@ class DialectChoice:
         return AUTO
 
 
-def dialect_options(default_help: str = "openai by default") -> Callable[[_Function], _Function]:
+def dialect_options(
+    default_help: str = "openai by default", *, recognises: bool = False
+) -> Callable[[_Function], _Function]:
     """
     Add `--dialect` and `--alias` to a command, which gets both as one argument, a `DialectChoice`.
 
     Args:
         default_help: The dialect without `--dialect`, for the help.
+        recognises: True if the command takes `auto`, too.
     """
+    names = [*DIALECTS, AUTO] if recognises else [*DIALECTS]
+    auto_help = f"; {AUTO} recognises the provider of each object" if recognises else ""
+
+    def complete(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+        return [name for name in names if name.startswith(incomplete)]
 
     def decorated(function: _Function) -> _Function:
         @click.option(
-            "--dialect", metavar="D", shell_complete=_complete_dialect,
-            help=f"Server family: {', '.join(DIALECTS)}, or your own as FILE.py:NAME; {default_help}.",
+            "--dialect", metavar="D", shell_complete=complete,
+            help=f"Server family: {', '.join(DIALECTS)}, or your own as FILE.py:NAME; {default_help}{auto_help}.",
         )  # fmt: skip
         @click.option(
             "--alias", "aliases", metavar="WORD=STATUS", multiple=True,
@@ -102,8 +112,22 @@ def dialect_options(default_help: str = "openai by default") -> Callable[[_Funct
     return decorated
 
 
-def _complete_dialect(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
-    return [name for name in DIALECTS if name.startswith(incomplete)]
+def _complete_input_format(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    return [name for name in INPUT_FORMATS if name.startswith(incomplete)]
+
+
+input_format_option: Final = click.option(
+    "--input-format", metavar="F", default="auto", shell_complete=_complete_input_format,
+    help=f"Form of the logs: {', '.join(INPUT_FORMATS)}; auto detects it.",
+)  # fmt: skip
+"""Adds `--input-format` to a command that reads logs."""
+
+
+def complete_rules(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """Return the lists of rules that begin so: what stands before the last comma is kept."""
+    before, comma, word = incomplete.rpartition(",")
+    names = [*RULES, *(rule.name for rule in RULES.values())]
+    return [f"{before}{comma}{name}" for name in names if name.startswith(word)]
 
 
 def complete_file(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import Any
 
 import click
@@ -19,7 +18,7 @@ class NamedGroup(click.Group):
         """Return the command and its arguments; UnknownNameError if there is none, unless a shell completes it."""
         names, name = self.list_commands(ctx), args[0]
         if not ctx.resilient_parsing and not name.startswith("-") and name not in names:
-            raise UnknownNameError("command", name, names, next(iter(get_close_matches(name, names, 1)), None))
+            raise UnknownNameError("command", name, names)
         return super().resolve_command(ctx, args)
 
 

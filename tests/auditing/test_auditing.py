@@ -299,6 +299,12 @@ def test_select_and_ignore(select, ignore, expected):
     assert Counter(codes(report)) == dict(report.counts)
 
 
+def test_an_audit_without_rules_is_undetermined():
+    """Nothing was checked, so the verdict is not `consistent`."""
+    assert "undetermined" == audit([snap("vpzc")], select=[]).verdict
+    assert "undetermined" == audit([snap("vpzc")], select="T", ignore="T").verdict
+
+
 @pytest.mark.parametrize("argument", ["select", "ignore"])
 @pytest.mark.parametrize("token", ["Z", "H59", "", "terminal_left"])
 def test_unknown_rules(argument, token):

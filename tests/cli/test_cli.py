@@ -111,6 +111,14 @@ def test_a_rule_that_could_not_look_is_named(log):
             ["audit", "good.jsonl", "--input-format", "yaml"],
             f"no input format is called 'yaml'; known: {', '.join(INPUT_FORMATS)}",
         ),
+        (
+            ["audit", "good.jsonl", "--input-format", "jsonl"],
+            f"no input format is called 'jsonl'; the nearest is json; known: {', '.join(INPUT_FORMATS)}",
+        ),
+        (
+            ["audit", "good.jsonl", "--dialect", "opneai"],
+            f"no dialect is called 'opneai'; the nearest is openai; known: {', '.join(ALL_DIALECTS)}",
+        ),
         (["audit", "good.jsonl", "--output", "no/such/folder"], "no/such/folder: No such file or directory"),
         (["rules", "X"], f"no rule is called 'X'; known: {', '.join([*RULES, *RESULT_RULES])}"),
         (
@@ -226,6 +234,12 @@ def test_without_a_command_the_help_is_printed(arguments):
         ("watch --on canc", "plain,cancelling\nplain,cancelled"),
         ("rules H50", "\n".join(f"plain,{code}" for code in RULES if code.startswith("H50"))),
         ("rules stale", "plain,stale-read"),
+        ("audit --dialect au", "plain,auto"),
+        ("timeline --dialect au", "plain,auto"),
+        ("diagram --dialect au", ""),
+        ("audit --select T,H502", "plain,T,H502"),
+        ("audit --ignore stale", "plain,stale-read"),
+        ("timeline --input-format k", "plain,kotlin"),
     ],
 )
 def test_a_shell_completes_values(line, completed, monkeypatch):
@@ -630,6 +644,20 @@ def test_select_and_ignore(log):
     assert "consistent" == ran("audit", "left.jsonl", "--ignore", "H502, T").stdout.partition(":")[0]
     assert "consistent" == ran("audit", "left.jsonl", "--select", "P,H501").stdout.partition(":")[0]
     assert "inconsistent" == ran("audit", "left.jsonl", "--select", "P,H5").stdout.partition(":")[0]
+
+
+def test_select_and_ignore_may_be_repeated(log):
+    """The values of an option add up: the last one alone would hide an error that the first one selects."""
+    assert "inconsistent" == ran("audit", "left.jsonl", "--select", "H502", "--select", "P").stdout.partition(":")[0]
+    assert "consistent" == ran("audit", "left.jsonl", "--ignore", "H", "--ignore", "T").stdout.partition(":")[0]
+
+
+def test_an_audit_without_rules_is_refused(log):
+    """Rules that are selected and ignored are no rules to check."""
+    result = ran("audit", "left.jsonl", "--select", "H502,T201", "--ignore", "H", "--ignore", "T")
+
+    assert (2, "") == (result.exit_code, result.stdout)
+    assert "batchfsm: no rule is left to check: --ignore names every rule, or every one of --select\n" == result.stderr
 
 
 def test_dialect(log):
