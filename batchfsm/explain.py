@@ -280,17 +280,21 @@ def span(seconds: int) -> str:
 def timeline_title(life: BatchTimeline) -> str:
     """Return the id, the status and the counts of a batch on one line; safe for a terminal."""
     counts = _counts(life.last).strip().replace("  ", ", ")
-    parts = (_cut(printable(life.batch_id), 40), _cut(printable(str(life.last.status)), 20), counts)
+    parts = (_cut(printable(life.batch_id), 40), _status(life), counts)
     return " · ".join(filter(None, parts))
 
 
 def _head(life: BatchTimeline, span: str) -> list[str]:
     """Return the id, status, counts and duration of a batch; on two lines if one is too short."""
-    who = f"{_cut(printable(life.batch_id), 40)}  {_cut(printable(str(life.last.status)), 20)}"
+    who = f"{_cut(printable(life.batch_id), 40)}  {_status(life)}"
     counts, room = _counts(life.last), WIDTH - _SPAN - 1
     if len(who + counts) <= room:
         return [f"{who + counts:<{room}} {span:>{_SPAN}}".rstrip()]
     return [f"{who:<{room}} {span:>{_SPAN}}".rstrip(), _cut(counts, WIDTH)]
+
+
+def _status(life: BatchTimeline) -> str:
+    return _cut(printable(life.last.status or "without a status"), 20)
 
 
 def _cut(text: str, chars_max: int) -> str:

@@ -24,7 +24,7 @@ from batchfsm.auditing.statistics import has_provable_routes
 from batchfsm.dialects import AUTO, Dialect, get_dialect, require_openai_fields
 from batchfsm.errors import DefinitionError, UnknownNameError
 from batchfsm.lifecycle import Lifecycle
-from batchfsm.logs import LogSource, resolve_source
+from batchfsm.logs import LogSource, dialect_hint, resolve_source
 from batchfsm.rules import SKEW_S
 
 ENGINES: Final = ("auto", "rows", "spark")
@@ -116,6 +116,9 @@ def audit(
         if isinstance(log, tables.MixedInput):
             plan = plan.restricted_to_columns(log)
         report = _run(log, plan) if state is None else _resume(log, plan, state)
+        if isinstance(log, LogSource) and log.is_repeatable and not recognises and _is_misread(report):
+            hint = dialect_hint(log, plan.dialect)
+            report = attrs.evolve(report, remarks=(*report.remarks, *([] if hint is None else [hint])))
     plan.meter.report()
     return report
 
@@ -179,6 +182,12 @@ def _run(log: LogSource | tables.MixedInput, plan: _AuditPlan) -> Report:
     return attrs.evolve(accumulator.report(), statistics=statistics, remarks=remarks)
 
 
+def _is_misread(report: Report) -> bool:
+    """Return whether at least half of a log has no status that is known, or cannot be read: as by a wrong dialect."""
+    unknown = max(report.counts.get(code, 0) for code in ("S001", "S004"))
+    return 0 < report.places <= 2 * (unknown + report.unreadable_count)
+
+
 def _resume(log: LogSource | tables.MixedInput, plan: _AuditPlan, state: str | PathLike[str] | StateFile) -> Report:
     """
     Check a log row by row, continue the batches of a state file, and store them there again.
@@ -197,7 +206,7 @@ def _resume(log: LogSource | tables.MixedInput, plan: _AuditPlan, state: str | P
             is_repeatable=fresh.is_repeatable, state=incremental, meter=plan.meter,
         )  # fmt: skip
         incremental.close()
-    remarks = ["read row by row: columns keep no state"] if plan.prefers_columns(log) else []
+    remarks = ["read row by row, because of the state file"] if plan.prefers_columns(log) else []
     if skipped := tuple(name for name in log.names if name not in fresh.names):
         remarks.append(f"skipped {', '.join(skipped)}: already in the state file")
     return attrs.evolve(accumulator.report(), statistics=statistics, skipped=skipped, remarks=tuple(remarks))

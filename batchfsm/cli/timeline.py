@@ -8,18 +8,19 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+import attrs
 import click
 
 from batchfsm.cli.failures import StopError
-from batchfsm.cli.options import DialectChoice, complete_file, dialect_options
+from batchfsm.cli.options import DialectChoice, complete_file, dialect_options, input_format_option
 from batchfsm.cli.outcome import outcome_lines
 from batchfsm.cli.output import refuse_overwriting, write
 from batchfsm.diagram import dot
+from batchfsm.dialects import DIALECTS, Dialect
 from batchfsm.escapes import printable
 from batchfsm.explain import count_steps, gantt, timeline, timelines_by_batch
 from batchfsm.history import BatchTimeline
-from batchfsm.lifecycle import Lifecycle
-from batchfsm.logs import INPUT_FORMATS, parse_records, resolve_source
+from batchfsm.logs import LogSource, ProviderRecord, dialect_hint, parse_records, recognise_records, resolve_source
 from batchfsm.wire import reader
 
 _LEGEND = "times are UTC; * not observed: a timestamp, or the only possible path, proves it\n"
@@ -28,13 +29,8 @@ _LEGEND = "times are UTC; * not observed: a timestamp, or the only possible path
 @click.command("timeline")
 @click.argument("path", nargs=-1, required=True, shell_complete=complete_file, metavar="PATH...")
 @click.option("--batch", metavar="ID", help="Draw this batch only.")
-@dialect_options()
-@click.option(
-    "--input-format",
-    metavar="F",
-    default="auto",
-    help=f"Form of the logs: {', '.join(INPUT_FORMATS)}; auto detects it.",
-)
+@dialect_options(recognises=True)
+@input_format_option
 @click.option(
     "--format", "output_format", type=click.Choice(["text", "mermaid", "dot", "svg", "png"]), default="text",
     help="Form of the timeline.",
@@ -55,51 +51,86 @@ def command(
     Each status is a bar with its duration. PATH is a file, a glob, or - for standard input. A * marks a status that no
     snapshot had: a timestamp proves it.
     """
-    loaded, log = dialect.load(), resolve_source(path, input_format)
+    loaded, log = dialect.load_or_auto(), resolve_source(path, input_format)
     refuse_overwriting(log.names, {"--output": output})
-    timelines = list(timelines_by_batch(parse_records(log, reader(loaded)), loaded, batch))
-    if not timelines:
+    drawn = _drawn_batches(log, loaded, batch)
+    if not drawn:
         missing = "no batch" if batch is None else f"no snapshot of {printable(batch)}"
-        raise StopError(f"{missing} in {printable(', '.join(path))}")
-    write(FORMATS[output_format](timelines, loaded.lifecycle), output)
+        raise StopError(f"{missing} in {printable(', '.join(path))}" + _hint(log, loaded))
+    if not any(each.timeline.transitions for each in drawn) and (hint := _hint(log, loaded)):
+        raise StopError(f"no batch in {printable(', '.join(path))} has a known status{hint}")
+    write(FORMATS[output_format](drawn), output)
 
 
-def as_text(timelines: Sequence[BatchTimeline], lifecycle: Lifecycle) -> str:
+@attrs.frozen
+class _DrawnBatch:
+    """A timeline to draw, with the dialect of its batch."""
+
+    timeline: BatchTimeline
+    dialect: Dialect
+
+
+def _drawn_batches(log: LogSource, dialect: Dialect | str, batch: str | None) -> list[_DrawnBatch]:
+    """Return the batches of a log in order of first sight; with `auto`, those of one dialect after the other."""
+    if isinstance(dialect, Dialect):
+        found = timelines_by_batch(parse_records(log, reader(dialect)), dialect, batch)
+        return [_DrawnBatch(each, dialect) for each in found]
+    rows: dict[str, list[ProviderRecord]] = {}
+    for row in recognise_records(log):
+        if isinstance(row, ProviderRecord):
+            rows.setdefault(row.dialect, []).append(row)
+    return [
+        _DrawnBatch(each, DIALECTS[name])
+        for name, own in rows.items()
+        for each in timelines_by_batch(own, DIALECTS[name], batch)
+    ]
+
+
+def _hint(log: LogSource, dialect: Dialect | str) -> str:
+    hint = dialect_hint(log, dialect) if isinstance(dialect, Dialect) and log.is_repeatable else None
+    return "" if hint is None else f"; {hint}"
+
+
+def as_text(drawn: Sequence[_DrawnBatch]) -> str:
     """Return the timelines as text for a terminal, each with the errors of its batch."""
-    return "\n".join([*(_with_outcome(each, lifecycle) for each in timelines), _LEGEND])
+    return "\n".join([*map(_with_outcome, drawn), _LEGEND])
 
 
-def _with_outcome(batch: BatchTimeline, lifecycle: Lifecycle) -> str:
-    lines = outcome_lines(batch.last) if batch.last.status in lifecycle.terminal else []
+def _with_outcome(drawn: _DrawnBatch) -> str:
+    batch = drawn.timeline
+    lines = outcome_lines(batch.last) if batch.last.status in drawn.dialect.lifecycle.terminal else []
     return timeline(batch) + "".join(f"  {line}\n" for line in lines)
 
 
-def as_dot(timelines: Sequence[BatchTimeline], lifecycle: Lifecycle) -> str:
+def as_mermaid(drawn: Sequence[_DrawnBatch]) -> str:
+    """Return the timelines as a Mermaid Gantt chart."""
+    return gantt(each.timeline for each in drawn)
+
+
+def as_dot(drawn: Sequence[_DrawnBatch]) -> str:
     """Return the lifecycle in Graphviz's language, with the number of batches that took each step."""
-    return dot(lifecycle, taken=count_steps(timelines))
+    dialects = {each.dialect.name: each.dialect for each in drawn}
+    if len(dialects) > 1:
+        raise StopError(f"dot draws one lifecycle, and the log has {', '.join(dialects)}: choose a batch with --batch")
+    (dialect,) = dialects.values()
+    return dot(dialect.lifecycle, taken=count_steps(each.timeline for each in drawn))
 
 
-def _picture(form: str) -> Callable[[Sequence[BatchTimeline], Lifecycle], str | bytes]:
-    def draw(timelines: Sequence[BatchTimeline], _: Lifecycle) -> str | bytes:
+def _picture(form: str) -> Callable[[Sequence[_DrawnBatch]], str | bytes]:
+    def draw(batches: Sequence[_DrawnBatch]) -> str | bytes:
         reporting = import_module("batchfsm.reporting")  # Only pictures need it.
         most = reporting.TIMELINES_MAX
-        if len(timelines) > most:
+        if len(batches) > most:
             raise StopError(
-                f"a picture holds at most {most} batches, and the log has {len(timelines):,}: choose one with --batch"
+                f"a picture holds at most {most} batches, and the log has {len(batches):,}: choose one with --batch"
             )
-        drawn: str | bytes = getattr(reporting, f"timeline_{form}")(timelines)
+        drawn: str | bytes = getattr(reporting, f"timeline_{form}")([each.timeline for each in batches])
         return drawn
 
     return draw
 
 
-FORMATS: Final[Mapping[str, Callable[[Sequence[BatchTimeline], Lifecycle], str | bytes]]] = MappingProxyType(
-    {
-        "text": as_text,
-        "mermaid": lambda timelines, _: gantt(timelines),
-        "dot": as_dot,
-        "svg": _picture("svg"),
-        "png": _picture("png"),
-    }
+FORMATS: Final[Mapping[str, Callable[[Sequence[_DrawnBatch]], str | bytes]]] = MappingProxyType(
+    {"text": as_text, "mermaid": as_mermaid, "dot": as_dot, "svg": _picture("svg"), "png": _picture("png")}
 )
 """The forms of a timeline, by name."""

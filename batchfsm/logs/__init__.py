@@ -3,7 +3,7 @@
 from batchfsm.logs.compression import CountingReader, TruncatedStreamError, decompressing_reader, is_compressed
 from batchfsm.logs.foreign_formats import HEAD_BYTES, reject_foreign_format
 from batchfsm.logs.json_reader import OBJECT_CHARS_MAX, RawRecord, RecordReader, UnreadableEntry
-from batchfsm.logs.records import ProviderRecord, Record, parse_records, recognise_records
+from batchfsm.logs.records import ProviderRecord, Record, dialect_hint, parse_records, recognise_records
 from batchfsm.logs.sources import INPUT_FORMATS, InputFormat, LogSource, is_parquet, resolve_source
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "TruncatedStreamError",
     "UnreadableEntry",
     "decompressing_reader",
+    "dialect_hint",
     "is_compressed",
     "is_parquet",
     "parse_records",

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Final
 
 import attrs
 
+from batchfsm.dialects import Dialect
 from batchfsm.errors import SnapshotError
 from batchfsm.finding import LogPosition
 from batchfsm.logs.json_reader import RawRecord, UnreadableEntry
 from batchfsm.snapshot import Snapshot, Unreadable, fast_constructor
 from batchfsm.wire import ParsedRow, ProviderReader, Reader, decode, short_repr
+
+_MARKED_MAX: Final = 20
+"""Of how many objects of a log the marks are looked up."""
 
 
 def _parsed(found: ParsedRow | Snapshot) -> ParsedRow:
@@ -90,6 +95,22 @@ def recognise_records(source: Iterable[RawRecord | UnreadableEntry]) -> Iterator
     reader = ProviderReader()
     for row in parse_records(source, reader):
         yield row if isinstance(row, UnreadableEntry) else _with_dialect(row, reader.dialect)
+
+
+def dialect_hint(source: Iterable[RawRecord | UnreadableEntry], dialect: Dialect) -> str | None:
+    """
+    Return a sentence on the first objects of a source, if they have the marks of other dialects; None if not.
+
+    Args:
+        source: The source; its first records are read.
+        dialect: The dialect that was named for it. All dialects without a map share OpenAI's mark.
+    """
+    rows = islice(recognise_records(source), _MARKED_MAX)
+    marked = dict.fromkeys(row.dialect for row in rows if isinstance(row, ProviderRecord))
+    named = dialect.name if dialect.wire is not None else "openai"
+    if not marked or named in marked:
+        return None
+    return f"its objects have the mark of {' and '.join(marked)}, not of {named}: name that dialect, or auto"
 
 
 def _with_dialect(row: Record, dialect: str) -> ProviderRecord:

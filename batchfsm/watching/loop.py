@@ -61,7 +61,7 @@ def watch_effects(ids: Iterable[str], options: WatchOptions) -> Effects:
         WatchTimeoutError: If the time is up before that.
         ExceptionGroup: At the end, of dropped batches and exceptions of hooks.
     """
-    log = SnapshotLog(options.log)
+    log = SnapshotLog(options.log, options.monitor.dialect.name)
     try:
         yield from WatchLoop(ids, options, log).run()
     finally:

@@ -25,8 +25,9 @@ class SnapshotLog:
     A line that an earlier crash left incomplete is ended first, so that the next one can be read.
     """
 
-    def __init__(self, target: str | PathLike[str] | Writable | None) -> None:
+    def __init__(self, target: str | PathLike[str] | Writable | None, dialect: str) -> None:
         self._file: Any = target
+        self._dialect = dialect
         self._is_ours = isinstance(target, str | PathLike)
         if isinstance(target, str | PathLike):
             torn = _is_torn(Path(target))
@@ -35,11 +36,16 @@ class SnapshotLog:
                 self._file.write("\n")
 
     def write(self, wire: Mapping[str, object] | None, snapshot: Snapshot) -> None:
-        """Write a batch with its time of observation: the object of the wire, or the snapshot if there is none."""
+        """
+        Write a batch with its time of observation: the object of the wire, or the snapshot if there is none.
+
+        A snapshot has OpenAI's names, whichever provider it came from; so the line names its dialect.
+        """
         if self._file is None:
             return
-        batch = snapshot.to_dict() if wire is None else wire
-        self._file.write(json.dumps({"observed_at": snapshot.observed_at, "snapshot": batch}) + "\n")
+        line: dict[str, object] = {"observed_at": snapshot.observed_at}
+        line |= {"dialect": self._dialect, "snapshot": snapshot.to_dict()} if wire is None else {"snapshot": wire}
+        self._file.write(json.dumps(line) + "\n")
         if callable(flush := getattr(self._file, "flush", None)):
             flush()
 

@@ -12,8 +12,9 @@ from batchfsm.wire.envelope import (
     unwrap_single,
 )
 from batchfsm.wire.fast_path import ParsedRow, TypePattern
-from batchfsm.wire.parser import Reader, parse, reader
+from batchfsm.wire.parser import Reader, reader
 from batchfsm.wire.provider_reader import ProviderReader
+from batchfsm.wire.strict_parser import parse
 
 __all__ = [
     "SPELLINGS",

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from datetime import datetime
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cache, lru_cache
 from inspect import signature
 from types import MappingProxyType
@@ -12,14 +11,12 @@ from typing import Any, cast
 import attrs
 from cattrs import ClassValidationError
 
-from batchfsm.dialects import Dialect, get_dialect
+from batchfsm.dialects import Dialect
 from batchfsm.errors import SnapshotError
-from batchfsm.lifecycle import Lifecycle
-from batchfsm.snapshot import COUNT_FIELDS, REQUIRED_FIELDS, Snapshot, Unreadable, similar_key
+from batchfsm.snapshot import COUNT_FIELDS, REQUIRED_FIELDS, Snapshot, Unreadable
 from batchfsm.wire.converter import (
     converter,
     errors_hook,
-    expected_message,
     failed_paths,
     parse_time,
     short_repr,
@@ -39,40 +36,6 @@ from batchfsm.wire.envelope import (
 from batchfsm.wire.fast_path import FastPath, Known, ParsedRow, known_fields
 from batchfsm.wire.row_cache import RowCache, content_of
 from batchfsm.wire.translation import Translator
-
-
-def parse(
-    obj: object, *, dialect: str | Dialect | Lifecycle = "openai", observed_at: float | str | datetime | None = None
-) -> Snapshot:
-    """
-    Read one batch object strictly.
-
-    Args:
-        obj: A mapping, JSON text, a `Snapshot`, or an SDK object with
-            `model_dump` or `to_dict`; keys in snake_case, camelCase or
-            PascalCase; bare or in an envelope.
-        dialect: The dialect of the server that wrote the object.
-        observed_at: The time at which it was seen; Unix seconds, RFC 3339 text or an
-            aware `datetime`. It takes precedence over the time of an envelope.
-
-    Raises:
-        SnapshotError: With the `$.path` of everything that was refused.
-        UnknownNameError: If no dialect has that name.
-        TypeError: If `observed_at` is a `datetime` without a time zone.
-    """
-    snapshot = reader(get_dialect(dialect)).read(obj, observed_at)
-    missing = [name for name in REQUIRED_FIELDS if getattr(snapshot, name) is None and name not in snapshot.bad]
-    problems = [(f"$.{name}", missing_message(name, snapshot.extra)) for name in missing]
-    problems += [(f"$.{name}", expected_message(name, value)) for name, value in snapshot.bad.items()]
-    if problems:
-        raise SnapshotError(problems)
-    return snapshot
-
-
-def missing_message(name: str, keys: Iterable[object]) -> str:
-    """Return the problem of a required field that is absent, with the key that was found instead of it."""
-    other = similar_key(name, keys)
-    return "a value is missing" if other is None else f"a value is missing; there is {short_repr(other)} instead"
 
 
 @cache

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any, Final
+
+import attrs
 
 from batchfsm.dialects import DIALECTS
 from batchfsm.errors import SnapshotError
 from batchfsm.snapshot import Snapshot
-from batchfsm.wire.envelope import SPELLINGS, decode, is_no_batch, unwrap
+from batchfsm.wire.envelope import SPELLINGS, decode, is_no_batch, unwrap, unwrap_single
 from batchfsm.wire.fast_path import ParsedRow
 from batchfsm.wire.parser import reader, to_mapping
 from batchfsm.wire.translation import Translator
@@ -18,23 +21,37 @@ _PROVIDERS: Final = [dialect for dialect in DIALECTS.values() if dialect.wire is
 _KNOWN: Final = ", ".join([_OPENAI, *(dialect.name for dialect in _PROVIDERS)])
 
 
+@cache
+def _translators() -> dict[str, Translator]:
+    """Return a translator for each provider, for all readers: they remember which keys have a mark."""
+    return {
+        dialect.name: Translator(dialect.wire, dialect.canonical_status)
+        for dialect in _PROVIDERS
+        if dialect.wire is not None
+    }
+
+
+@attrs.frozen
+class _NamedBatch:
+    """A batch in an envelope that names its dialect."""
+
+    found: object
+    dialect: str
+
+
 class ProviderReader:
     """
     Reads the batches of a log whose providers are unknown; not safe to share between threads.
 
     OpenAI's mark is a `completion_window`, or `object: batch` without that key. Mistral's objects have `object: batch`
     too, so it counts only where no other mark is found; and a snapshot of any provider that was written back has it,
-    with a null window.
+    with a null window. Such a snapshot has no mark; the log of a watch names its dialect in the envelope.
     """
 
     def __init__(self) -> None:
         self.dialect = _OPENAI
         """The dialect of the batch that was read last."""
-        self._translators = {
-            dialect.name: Translator(dialect.wire, dialect.canonical_status)
-            for dialect in _PROVIDERS
-            if dialect.wire is not None
-        }
+        self._translators = _translators()
 
     def is_marked(self, found: Mapping[Any, Any]) -> bool:
         """Return whether an object has the mark of some provider."""
@@ -47,7 +64,11 @@ class ProviderReader:
 
     def unwrap(self, found: object) -> Iterator[tuple[object, object]]:
         """Open a log line, as `Reader.unwrap` does."""
-        return unwrap(found, None, self)
+        named = _named_batch(found)
+        if named is not None:
+            yield named
+        else:
+            yield from unwrap(found, None, self)
 
     def is_no_batch(self, found: object) -> bool:
         """Return whether a value certainly cannot be read as a batch."""
@@ -57,9 +78,13 @@ class ProviderReader:
         """Return None: `unwrap` opens every line."""
         return
 
-    def read_row(self, obj: object) -> ParsedRow:
+    def read_row(self, obj: object, observed_at: object = None) -> ParsedRow:
         """
         Read JSON text, an SDK object or a mapping with one batch.
+
+        Args:
+            obj: The object.
+            observed_at: The time of observation; it overrides that of an envelope.
 
         Raises:
             SnapshotError: If there is not exactly one, or its mark is not that of one known provider.
@@ -68,10 +93,14 @@ class ProviderReader:
         several = list(self.unwrap(found))
         if len(several) != 1:
             raise SnapshotError([("$", f"expected one batch, found {len(several)}")])
-        return self.read_bare_row(*several[0])
+        batch, seen = several[0]
+        return self.read_bare_row(batch, seen if observed_at is None else observed_at)
 
     def read_bare_row(self, batch: object, observed_at: object = None) -> ParsedRow:
         """Read one batch whose envelope is open; a row that `read_row` returned as it is."""
+        if isinstance(batch, _NamedBatch):
+            self.dialect = batch.dialect
+            return reader(DIALECTS[self.dialect]).read_bare_row(batch.found, observed_at)
         found = to_mapping(batch)
         if isinstance(found, ParsedRow):
             return found
@@ -98,3 +127,12 @@ class ProviderReader:
         else:
             is_openai = not marks and found.get("object", found.get("Object")) == "batch"
         return [_OPENAI, *marks] if is_openai else marks
+
+
+def _named_batch(found: object) -> tuple[_NamedBatch, object] | None:
+    """Return the batch of an envelope that names its dialect, and its time of observation; None for anything else."""
+    dialect = found.get("dialect") if isinstance(found, Mapping) else None
+    if not isinstance(dialect, str) or dialect not in DIALECTS:
+        return None
+    opened = unwrap_single(found)
+    return None if opened is None or opened[0] is found else (_NamedBatch(opened[0], dialect), opened[1])

@@ -2,7 +2,7 @@
 
 import gzip
 import json
-from io import BytesIO
+from io import BytesIO, StringIO
 from types import SimpleNamespace
 
 import pytest
@@ -12,7 +12,8 @@ from batchfsm import DIALECTS, audit, parse
 from batchfsm.auditing import DialectSummary, api
 from batchfsm.auditing.provider_engine import ONE_DIALECT
 from batchfsm.cli import app
-from batchfsm.errors import DefinitionError
+from batchfsm.errors import DefinitionError, SnapshotError
+from batchfsm.watching.snapshot_log import SnapshotLog
 from batchfsm.wire import ProviderReader
 from support.dialects import DIALECTS as OPENAI_SHAPED
 from support.notation import seen, snap
@@ -256,3 +257,98 @@ def test_a_reader_shows_the_dialect_of_its_last_batch():
 
     assert ("anthropic", "ended") == (reader.dialect, row.snapshot.status)
     assert row is reader.read_bare_row(row)
+
+
+def logged(dialect, batch):
+    """Return the line that a watch of a source writes for a batch."""
+    target = StringIO()
+    SnapshotLog(target, dialect).write(None, parse(batch, dialect=dialect, observed_at=1767225720))
+    return json.loads(target.getvalue())
+
+
+@pytest.mark.parametrize("name", ["openai", *OBJECTS])
+def test_the_log_of_a_watch_is_recognised(name, tmp_path):
+    """The line of a snapshot has OpenAI's names, and its dialect beside them."""
+    line = logged(name, OPENAI if name == "openai" else OBJECTS[name])
+    report = audit(written(tmp_path, [line]), dialect="auto")
+
+    assert [(name, 1, 1)] == [(each.dialect, each.snapshots, each.batches) for each in report.dialects]
+    assert report.counts == audit(written(tmp_path, [line]), dialect=name).counts
+    assert 1767225720 == parse(line, dialect="auto").observed_at
+
+
+@pytest.mark.parametrize("line", [
+    {"dialect": "acme", "snapshot": ANTHROPIC}, {"dialect": 5, "snapshot": ANTHROPIC},
+    {"dialect": "mistral", "data": [ANTHROPIC]}, ANTHROPIC | {"dialect": "mistral"},
+])  # fmt: skip
+def test_another_dialect_key_is_not_believed(line):
+    """Only an envelope around one batch names its dialect, and only one that is known."""
+    assert ["anthropic"] == [each.dialect for each in audit([line], dialect="auto").dialects]
+
+
+@pytest.mark.parametrize("name", ["openai", *OBJECTS])
+def test_parse_recognises_the_provider(name):
+    """The snapshot is the one that the named dialect reads."""
+    found = OPENAI if name == "openai" else OBJECTS[name]
+
+    assert parse(found, dialect=name, observed_at=5) == parse(found, dialect="auto", observed_at=5)
+    with pytest.raises(SnapshotError, match="has no mark of a known provider"):
+        parse({"odd": 1}, dialect="auto")
+
+
+HINT = "its objects have the mark of {}, not of {}: name that dialect, or auto"
+
+
+@pytest.mark.parametrize("found, dialect, remarks", [
+    (ANTHROPIC, "openai", [HINT.format("anthropic", "openai")]),
+    (OBJECTS["gemini"], "azure", [HINT.format("gemini", "openai")]),
+    (OPENAI, "anthropic", [HINT.format("openai", "anthropic")]),
+    (OPENAI | {"status": "odd"}, "azure", []),
+    (ANTHROPIC | {"id": None}, "anthropic", []),
+    ({"odd": 1}, "openai", []),
+    (ANTHROPIC, "auto", []),
+])  # fmt: skip
+def test_a_wrong_dialect_is_remarked_on(found, dialect, remarks, tmp_path):
+    """If little of a log can be read, the report names the dialect whose marks its objects have."""
+    assert remarks == [*audit(written(tmp_path, [found]), dialect=dialect).remarks]
+    assert remarks == [*audit([found], dialect=dialect).remarks]
+    assert () == audit(iter([found]), dialect=dialect).remarks
+
+
+def test_timeline_recognises_dialects(tmp_path):
+    """Batches of several dialects are drawn, and `dot`, which has one lifecycle, takes those of one dialect."""
+    log = written(tmp_path, [ANTHROPIC, OPENAI, {"odd": 1}, ENDED])
+    drawn = CliRunner().invoke(app, ["timeline", log, "--dialect", "auto"])
+    named = CliRunner().invoke(app, ["timeline", written_as(tmp_path, [ANTHROPIC, ENDED]), "--dialect", "anthropic"])
+
+    assert 0 == drawn.exit_code
+    assert named.stdout.splitlines()[:5] == drawn.stdout.splitlines()[:5]
+    assert "batch_1  completed" in drawn.stdout
+    assert (
+        "section batch_1"
+        in CliRunner().invoke(app, ["timeline", log, "--dialect", "auto", "--format", "mermaid"]).stdout
+    )
+    dot = ["timeline", log, "--dialect", "auto", "--format", "dot"]
+    assert (2, "batchfsm: dot draws one lifecycle, and the log has anthropic, openai: choose a batch with --batch\n") == (
+        (refused := CliRunner().invoke(app, dot)).exit_code, refused.stderr,
+    )  # fmt: skip
+    assert "cancelling" in CliRunner().invoke(app, [*dot, "--batch", ANTHROPIC["id"]]).stdout
+
+
+def written_as(tmp_path, rows):
+    """Write rows beside the log of the test; return the path."""
+    (tmp_path / "named").mkdir()
+    return written(tmp_path / "named", rows)
+
+
+@pytest.mark.parametrize("found, message", [
+    (ANTHROPIC, "no batch in {} has a known status; " + HINT.format("anthropic", "openai")),
+    (OBJECTS["gemini"], "no batch in {}; " + HINT.format("gemini", "openai")),
+    ({"odd": 1}, "no batch in {}"),
+])  # fmt: skip
+def test_a_timeline_under_a_wrong_dialect(found, message, tmp_path):
+    """Instead of a timeline without any status, the command names the dialect."""
+    log = written(tmp_path, [found])
+    result = CliRunner().invoke(app, ["timeline", log])
+
+    assert (2, "", f"batchfsm: {message.format(log)}\n") == (result.exit_code, result.stdout, result.stderr)

@@ -440,7 +440,7 @@ def test_columns_keep_no_state(tmp_path, monkeypatch):
     log = written(tmp_path / "log.jsonl", seen("vp"))
     remarks = [audit(log, state=tmp_path / engine, engine=engine).remarks for engine in ("auto", "rows")]
 
-    assert [("read row by row: columns keep no state",), ()] == remarks
+    assert [("read row by row, because of the state file",), ()] == remarks
 
 
 def test_the_file_is_small(tmp_path):
