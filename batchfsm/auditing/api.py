@@ -117,7 +117,8 @@ def audit(
             plan = plan.restricted_to_columns(log)
         report = _run(log, plan) if state is None else _resume(log, plan, state)
         if isinstance(log, LogSource) and log.is_repeatable and not recognises and _is_misread(report):
-            hint = dialect_hint(log, plan.dialect)
+            uncounted = LogSource(log.names, log.objects, log.input_format)  # The progress has these bytes already.
+            hint = dialect_hint(uncounted, plan.dialect)
             report = attrs.evolve(report, remarks=(*report.remarks, *([] if hint is None else [hint])))
     plan.meter.report()
     return report

@@ -54,7 +54,8 @@ def show_demo(show: Callable[[str], None]) -> None:
         show(f"    {finding.severity}: {finding.rule} {finding.name}")
 
     with as_file(files("batchfsm.cli") / "demo.jsonl") as log:
-        show(f"A poller looked at three batches now and then ({log.name}).\nThe snapshots, and the hooks that fire:\n")
+        show(f"A poller looked at three batches ({log.name}; --log F writes it to a file).")
+        show("The snapshots, and the hooks that fire:\n")
         for row in parse_records(resolve_source(log), reader(dialect)):
             show(f"  {row.snapshot.id} is {row.snapshot.status}")  # type: ignore[union-attr]
             monitor.observe(row.snapshot)  # type: ignore[union-attr]

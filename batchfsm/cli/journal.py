@@ -21,7 +21,7 @@ _FunctionT = TypeVar("_FunctionT", bound=Callable[..., Any])
 _JSON: Final = click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 
 
-@click.group("journal", cls=NamedGroup, no_args_is_help=True)
+@click.group("journal", cls=NamedGroup, no_args_is_help=True, subcommand_metavar="COMMAND JOURNAL")
 def command() -> None:
     """
     List a journal's batches and hooks, and retry dead hooks.

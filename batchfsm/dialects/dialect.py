@@ -251,7 +251,7 @@ def _reading_problems(dialect: Dialect) -> list[str]:
     return [
         *(f"alias {word!r} is a status itself" for word in dialect.aliases if word in known),
         *(
-            f"alias {word!r} means {status!r}, which is not a status"
+            f"alias {word!r} means {status!r}, which is not a status ({', '.join(known)})"
             for word, status in dialect.aliases.items()
             if status not in known
         ),

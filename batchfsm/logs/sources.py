@@ -123,7 +123,8 @@ def resolve_source(source: object, input_format: str = "auto") -> LogSource:
     if isinstance(source, Mapping | Snapshot | bytes) or (_is_dumpable(source) and hasattr(source, "id")):
         return LogSource((), (source,))
     if not isinstance(source, Iterable) or hasattr(source, "__aiter__"):
-        msg = f"cannot audit {type(source).__name__}: expected paths, or an iterable of batch objects"
+        lazy = "; collect it first" if hasattr(source, "collect") else ""  # A LazyFrame of Polars or Narwhals.
+        msg = f"cannot audit {type(source).__name__}: expected paths, or an iterable of batch objects{lazy}"
         raise TypeError(msg)
     if isinstance(source, list | tuple) and source and all(isinstance(each, str | PathLike) for each in source):
         return LogSource(tuple(name for each in source for name in _files(each)), (), found)

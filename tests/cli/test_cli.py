@@ -879,11 +879,15 @@ def test_a_lifecycle_in_a_file_is_a_dialect_too(log):
         (
             "from batchfsm import Dialect; Dialect(name='x', aliases={'a': 'b'})",
             ["--dialect", "mine.py:MINE"],
-            "invalid dialect 'x': alias 'a' means 'b', which is not a status",
+            f"invalid dialect 'x': alias 'a' means 'b', which is not a status ({', '.join(OPENAI.statuses)})",
         ),
         ("", ["--alias", "Done"], "--alias takes WORD=STATUS, such as Done=completed; not 'Done'"),
         ("", ["--alias", "=completed"], "--alias takes WORD=STATUS, such as Done=completed; not '=completed'"),
-        ("", ["--alias", "Done=gone"], "invalid dialect 'openai': alias 'Done' means 'gone', which is not a status"),
+        (
+            "",
+            ["--alias", "Done=gone"],
+            f"invalid dialect 'openai': alias 'Done' means 'gone', which is not a status ({', '.join(OPENAI.statuses)})",
+        ),
     ],
 )
 def test_a_dialect_that_cannot_be_loaded_is_one_line(file, options, said, log):
@@ -1144,7 +1148,7 @@ def test_demo():
 
     assert (0, "") == (result.returncode, result.stderr)
     parts = [
-        "A poller looked at three batches now and then (demo.jsonl).",
+        "A poller looked at three batches (demo.jsonl; --log F writes it to a file).",
         "hook: download ",
         "note: H507 stale-read",
         "error: H502 terminal-left",

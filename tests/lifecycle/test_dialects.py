@@ -427,10 +427,14 @@ def test_a_dialect_is_frozen_all_through():
         ),
         ({"states": (State("failed"),)}, "adds status 'failed', which openai has already"),
         ({"aliases": {"failed": "expired"}}, "alias 'failed' is a status itself"),
-        ({"aliases": {"done": "over"}}, "alias 'done' means 'over', which is not a status"),
+        (
+            {"aliases": {"done": "over"}},
+            f"alias 'done' means 'over', which is not a status ({', '.join(OPENAI.statuses)})",
+        ),
         (
             {"aliases": {"done": "expired"}, "dropped_statuses": ("expired",)},
-            "alias 'done' means 'expired', which is not a status",
+            "alias 'done' means 'expired', which is not a status "
+            f"({', '.join(status for status in OPENAI.statuses if status != 'expired')})",
         ),
         (
             {"aliases": {"COMPLETED": "failed"}, "any_spelling": True},
@@ -499,7 +503,7 @@ def test_all_contradictions_are_named_at_once():
     ) == problems(dropped_statuses=("queued",), dropped_steps=(("failed", "validating"),), states=(State("expired"),))
     assert (
         "alias 'failed' is a status itself",
-        "alias 'done' means 'over', which is not a status",
+        f"alias 'done' means 'over', which is not a status ({', '.join(OPENAI.statuses)})",
         "optional stamp of 'queued', which is not a status",
         "time format 'weeks' is none of milliseconds, iso, digits, datetime",
         "severity of 'X1', which is no rule code",

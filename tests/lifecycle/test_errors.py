@@ -73,7 +73,7 @@ def test_an_unknown_name_is_answered_with_the_known_ones():
     """The message lists the known names."""
     error = UnknownNameError("dialect", "open-ai", {"openai": 1, "azure": 2})
 
-    assert "no dialect is called 'open-ai'; known: openai, azure" == str(error)
+    assert "no dialect is called 'open-ai'; the nearest is openai; known: openai, azure" == str(error)
     assert ("dialect", "open-ai", ("openai", "azure")) == (error.kind, error.name, error.known)
 
 

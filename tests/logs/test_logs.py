@@ -566,6 +566,12 @@ def test_what_cannot_be_audited(source):
         resolve_source(source)
 
 
+def test_a_lazy_frame_is_to_be_collected():
+    """The error names the step between a lazy frame and an audit."""
+    with pytest.raises(TypeError, match=r"^cannot audit SimpleNamespace: .*; collect it first$"):
+        resolve_source(SimpleNamespace(collect=None))
+
+
 def test_unknown_input_format():
     """An unknown input format is an error that lists the known formats."""
     with pytest.raises(UnknownNameError, match=f"'yaml'; known: {', '.join(INPUT_FORMATS)}$"):
