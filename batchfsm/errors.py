@@ -30,6 +30,7 @@ from difflib import get_close_matches
 from typing import Any, Final
 
 _NAME_CHARS_MAX: Final = 64  # The search for the nearest name is quadratic.
+_LIKENESS_MIN: Final = 0.8  # Less is no slip: `batches.get` is not near `batches.create`.
 
 
 class BatchfsmError(Exception):
@@ -74,7 +75,8 @@ class UnknownNameError(BatchfsmError, ValueError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str], nearest: str | None = None) -> None:
         self.kind, self.name, self.known = kind, name, tuple(known)
-        self.nearest = nearest or next(iter(get_close_matches(str(name)[:_NAME_CHARS_MAX], self.known, 1)), None)
+        alike = get_close_matches(str(name)[:_NAME_CHARS_MAX], self.known, 1, _LIKENESS_MIN)
+        self.nearest = nearest or next(iter(alike), None)
         hint = "" if self.nearest is None else f"the nearest is {self.nearest}; "
         super().__init__(f"no {kind} is called {name!r}; {hint}known: {', '.join(self.known)}")
 

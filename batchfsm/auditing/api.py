@@ -116,10 +116,8 @@ def audit(
         if isinstance(log, tables.MixedInput):
             plan = plan.restricted_to_columns(log)
         report = _run(log, plan) if state is None else _resume(log, plan, state)
-        if isinstance(log, LogSource) and log.is_repeatable and not recognises and _is_misread(report):
-            uncounted = LogSource(log.names, log.objects, log.input_format)  # The progress has these bytes already.
-            hint = dialect_hint(uncounted, plan.dialect)
-            report = attrs.evolve(report, remarks=(*report.remarks, *([] if hint is None else [hint])))
+        if not recognises and _is_misread(report):
+            report = _with_dialect_hint(report, log, plan.dialect)
     plan.meter.report()
     return report
 
@@ -187,6 +185,15 @@ def _is_misread(report: Report) -> bool:
     """Return whether at least half of a log has no status that is known, or cannot be read: as by a wrong dialect."""
     unknown = max(report.counts.get(code, 0) for code in ("S001", "S004"))
     return 0 < report.places <= 2 * (unknown + report.unreadable_count)
+
+
+def _with_dialect_hint(report: Report, log: LogSource | tables.MixedInput, dialect: Dialect) -> Report:
+    """Return a report with a remark that names the provider of the log, if it can be read again and has one."""
+    if not isinstance(log, LogSource) or not log.is_repeatable:
+        return report
+    uncounted = LogSource(log.names, log.objects, log.input_format)  # The progress has these bytes already.
+    hint = dialect_hint(uncounted, dialect)
+    return report if hint is None else attrs.evolve(report, remarks=(*report.remarks, hint))
 
 
 def _resume(log: LogSource | tables.MixedInput, plan: _AuditPlan, state: str | PathLike[str] | StateFile) -> Report:

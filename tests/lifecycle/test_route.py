@@ -16,8 +16,6 @@ from support import oracle
 from support.dialects import DIALECTS
 from support.notation import CREATED, WORDS, snap
 
-pytestmark = pytest.mark.logic
-
 FORK = Lifecycle(
     name="fork",
     initial="new",
@@ -329,6 +327,7 @@ def steps(wire, name, known=None, entered=frozenset(), way=None):
     ]
 
 
+@pytest.mark.logic
 @pytest.mark.parametrize("name, order", [*((name, 1) for name in DIALECTS), ("compatible", -1), ("compatible", 0)])
 def test_every_first_sight_is_the_oracles(name, order):
     """All statuses with all sets of stamps agree; on a cycle, with stamps rising, falling and equal."""
@@ -349,6 +348,7 @@ STAMPED = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.logic
 @given(STAMPED, st.sampled_from(sorted(DIALECTS)))
 def test_any_first_sight_is_the_oracles(wire, name):
     """Invalid, equal and unordered stamps agree, also with a new router, whose cache is empty."""
@@ -358,6 +358,7 @@ def test_any_first_sight_is_the_oracles(wire, name):
         assert expected == steps(wire, name) == steps(wire, name, way=Router(DIALECTS[name]))
 
 
+@pytest.mark.logic
 @given(STAMPED, STAMPED, st.sampled_from(sorted(DIALECTS)))
 def test_any_way_onwards_is_the_oracles(first, second, name):
     """The route from one snapshot to the next agrees, if the second status is reachable from the first."""

@@ -1134,7 +1134,9 @@ def test_a_finding_hook_on_an_unknown_rule_is_refused(code: str):
 
 def test_an_unknown_dialect_is_refused():
     """The error lists the names of the dialects."""
-    with pytest.raises(UnknownNameError, match="no dialect is called 'opnai'; known: openai, azure, groq"):
+    with pytest.raises(
+        UnknownNameError, match="no dialect is called 'opnai'; the nearest is openai; known: openai, azure"
+    ):
         Monitor("opnai")
 
 

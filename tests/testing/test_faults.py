@@ -295,10 +295,12 @@ def test_a_fault_that_is_none_is_refused(api):
         api.inject("rate_limit", times=0)
 
 
-@pytest.mark.parametrize("on", ["batch.retrieve", "batches.get", "retrieve"])
-def test_a_request_that_no_client_sends_is_refused(on):
-    """A fault for it would never apply."""
+@pytest.mark.parametrize(
+    "on, hint", [("batch.retrieve", "the nearest is batches.retrieve; "), ("batches.get", ""), ("retrieve", "")]
+)
+def test_a_request_that_no_client_sends_is_refused(on, hint):
+    """A fault for it would never apply; only a slip has a nearest name."""
     known = "batches.create, batches.list, batches.retrieve, batches.cancel"
 
-    with pytest.raises(UnknownNameError, match=f"no request is called '{on}'; known: .*{known}"):
+    with pytest.raises(UnknownNameError, match=f"no request is called '{on}'; {hint}known: .*{known}"):
         FakeBatchAPI().inject("html", on=on)
