@@ -30,7 +30,7 @@ from difflib import get_close_matches
 from typing import Any, Final
 
 _NAME_CHARS_MAX: Final = 64  # The search for the nearest name is quadratic.
-_LIKENESS_MIN: Final = 0.8  # Less is no slip: `batches.get` is not near `batches.create`.
+_LIKENESS_MIN: Final = 0.82  # Less is no slip: `batches.get` is not near `batches.create`.
 
 
 class BatchfsmError(Exception):

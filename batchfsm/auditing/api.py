@@ -104,9 +104,8 @@ def audit(
         select=_tokens(select), ignore=_tokens(ignore) or (), listed_max=max_findings,
         unreadable_max=parse_unreadable_max(unreadable_max),
     )  # fmt: skip
-    recognises = dialect == AUTO
     plan = _AuditPlan(
-        dialect=get_dialect("openai" if recognises else dialect), recognises=recognises, template=template,
+        dialect=get_dialect("openai" if dialect == AUTO else dialect), recognises=dialect == AUTO, template=template,
         skew_s=skew_s, memory=parse_size(memory),
         has_columns=engine == "auto", has_statistics=statistics, meter=ProgressMeter(progress),
     )  # fmt: skip
@@ -116,8 +115,7 @@ def audit(
         if isinstance(log, tables.MixedInput):
             plan = plan.restricted_to_columns(log)
         report = _run(log, plan) if state is None else _resume(log, plan, state)
-        if not recognises and _is_misread(report):
-            report = _with_dialect_hint(report, log, plan.dialect)
+        report = _with_dialect_hint(report, log, plan)
     plan.meter.report()
     return report
 
@@ -187,12 +185,12 @@ def _is_misread(report: Report) -> bool:
     return 0 < report.places <= 2 * (unknown + report.unreadable_count)
 
 
-def _with_dialect_hint(report: Report, log: LogSource | tables.MixedInput, dialect: Dialect) -> Report:
-    """Return a report with a remark that names the provider of the log, if it can be read again and has one."""
-    if not isinstance(log, LogSource) or not log.is_repeatable:
+def _with_dialect_hint(report: Report, log: LogSource | tables.MixedInput, plan: _AuditPlan) -> Report:
+    """Return the report of a misread log with a remark that names its provider, if the log can be read again."""
+    if plan.recognises or not _is_misread(report) or not isinstance(log, LogSource) or not log.is_repeatable:
         return report
     uncounted = LogSource(log.names, log.objects, log.input_format)  # The progress has these bytes already.
-    hint = dialect_hint(uncounted, dialect)
+    hint = dialect_hint(uncounted, plan.dialect)
     return report if hint is None else attrs.evolve(report, remarks=(*report.remarks, hint))
 
 
