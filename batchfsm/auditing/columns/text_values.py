@@ -38,10 +38,10 @@ _MICROS = cython.declare(cython.int, 6)
 _YEAR_MAX = cython.declare(cython.int, 2200)  # Microseconds since 1970 are exact in a float until 2255.
 
 
-if not cython.compiled:  # In C: text_values.pxd
+if not cython.compiled:
 
     def fold_product(one: int, other: int) -> int:
-        """Return the two halves of a product of 128 bits, combined by exclusive or."""
+        """Return the two halves of a product of 128 bits, combined by exclusive or; compiled: text_values.pxd."""
         product: int = one * other
         return int(product >> 64 ^ product & _ALL_BITS)
 
