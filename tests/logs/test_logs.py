@@ -28,6 +28,7 @@ from batchfsm.logs import (
     parse_records,
     resolve_source,
 )
+from batchfsm.logs.sdk_text import parsers
 from batchfsm.wire import reader
 from support.dialects import DIALECTS
 from support.notation import CREATED, seen, snap, words
@@ -719,7 +720,7 @@ def test_beginnings_without_an_end_cost_themselves(start, times, written):
 def test_a_log_full_of_beginnings(written):
     """The number of lines that the reader tries is bounded for each incomplete text form."""
     tried = []
-    read = json_reader.is_complete
+    read = parsers.is_complete
 
     def ends(text, form):
         tried.append(text.count("\n"))
@@ -728,7 +729,7 @@ def test_a_log_full_of_beginnings(written):
     lines = 4000
     log = written("Batch(a=\n" * lines)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(json_reader, "is_complete", ends)
+        patch.setattr(parsers, "is_complete", ends)
         _, unreadable = found(log)
 
     assert lines == len(unreadable)
