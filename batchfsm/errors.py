@@ -33,6 +33,11 @@ _NAME_CHARS_MAX: Final = 64  # The search for the nearest name is quadratic.
 _LIKENESS_MIN: Final = 0.82  # Less is no slip: `batches.get` is not near `batches.create`.
 
 
+def nearest_name(name: str, known: Iterable[str], likeness: float = _LIKENESS_MIN) -> str | None:
+    """Return the known name that is most like a name; None if none is as like as `likeness`, a share from 0 to 1."""
+    return next(iter(get_close_matches(name[:_NAME_CHARS_MAX], [*known], 1, likeness)), None)
+
+
 class BatchfsmError(Exception):
     """The base class of all errors of this library."""
 
@@ -75,8 +80,7 @@ class UnknownNameError(BatchfsmError, ValueError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str], nearest: str | None = None) -> None:
         self.kind, self.name, self.known = kind, name, tuple(known)
-        alike = get_close_matches(str(name)[:_NAME_CHARS_MAX], self.known, 1, _LIKENESS_MIN)
-        self.nearest = nearest or next(iter(alike), None)
+        self.nearest = nearest or nearest_name(str(name), self.known)
         hint = "" if self.nearest is None else f"the nearest is {self.nearest}; "
         super().__init__(f"no {kind} is called {name!r}; {hint}known: {', '.join(self.known)}")
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from difflib import get_close_matches
 from typing import Final
 
 from batchfsm.dialects.dialect import Dialect, normalized_word
+from batchfsm.errors import nearest_name
 
 _LIKENESS_MIN: Final = 0.8
 _PREFIX: Final = re.compile(r"(?:batch|job|status|state)+(?=.)")
@@ -35,5 +35,5 @@ def nearest_status(word: str, dialect: Dialect) -> str | None:
         return known[plain]
     # Nobody mistypes the first letter, and `incomplete` is not `completed`.
     alike = [name for name in known if name[:1] == plain[:1]]
-    close = get_close_matches(plain, alike, 1, _LIKENESS_MIN)
-    return known[close[0]] if close else None
+    close = nearest_name(plain, alike, _LIKENESS_MIN)
+    return None if close is None else known[close]

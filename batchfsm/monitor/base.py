@@ -194,7 +194,7 @@ class BaseMonitor(Generic[DispatcherT]):
 
 
 def _check_keep_ended(keep_ended: object) -> None:
-    """Raise an error that says what `keep_ended` takes, unless it is a count or None."""
+    """Raise TypeError or ValueError unless `keep_ended` is a count or None."""
     if keep_ended is None:
         return
     if not isinstance(keep_ended, int) or isinstance(keep_ended, bool):

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from typing import Final, Literal, Protocol, TypeVar
 
 from batchfsm.dialects import Dialect
-from batchfsm.errors import DefinitionError, UnknownNameError
+from batchfsm.errors import DefinitionError, UnknownNameError, nearest_name
 from batchfsm.lifecycle import Severity
 from batchfsm.rules.catalog import RULES
 from batchfsm.rules.rule import Rule
@@ -18,7 +17,7 @@ HISTORY: Final = "history"
 ONCE_PER_STATUS: Final = frozenset(code for code, rule in RULES.items() if rule.kind.is_once_per_status)
 """The codes of the rules that are reported once for each status of a batch."""
 
-_WORD_CHARS_MAX: Final = 64  # The comparison is quadratic.
+_LIKENESS_MIN: Final = 0.6  # A part of a rule's name is enough: `stale` is near `stale-read`.
 _CODES: Final = {rule.name: code for code, rule in RULES.items()}
 
 
@@ -106,8 +105,8 @@ def _unknown_rule(word: str, catalog: Mapping[str, NamedRule]) -> UnknownNameErr
 def _nearest_rule(word: str, catalog: Mapping[str, NamedRule]) -> str | None:
     """Return the rule whose code or name a word most resembles, as `H507 (stale-read)`; None if it resembles none."""
     codes = {rule.name: code for code, rule in catalog.items()}
-    found = get_close_matches(word.strip().lower()[:_WORD_CHARS_MAX], [*codes, *map(str.lower, catalog)], n=1)
-    if not found:
+    found = nearest_name(word.strip().lower(), [*codes, *map(str.lower, catalog)], _LIKENESS_MIN)
+    if found is None:
         return None
-    code = codes.get(found[0], found[0].upper())
+    code = codes.get(found, found.upper())
     return f"{code} ({catalog[code].name})"

@@ -125,7 +125,7 @@ def _error_word(value: object) -> str | None:
 
 
 def retry_after_s(headers: Mapping[str, str], *, now: float) -> float | None:
-    """Return the seconds that a server asks to be left alone for, at most an hour; None without a readable number."""
+    """Return the seconds that a server asks a client to wait, at most an hour; None without a readable number."""
     for name, unit_s in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         value: Any = headers.get(name)
         if value is None:
