@@ -1,9 +1,10 @@
 """
-Time of a journal, compared with a bare committed INSERT: `python tests/bench/journal.py [rounds] [directory]`.
+Time and size of a journal: `python tests/bench/journal.py [rounds] [directory]`. The time is compared with a bare INSERT.
 
 The peer is the smallest durable hook: one row with a key and a time in another SQLite file on the same disk, with WAL
 and `synchronous=FULL`, and one transaction for each row.
-Medians of interleaved rounds. With BATCHFSM_POSTGRES set to an address, PostgreSQL is measured the same way, in a
+Medians of interleaved rounds. The size is that of a SQLite file after VACUUM, with a thousand batches of four
+transitions each, before and after they are pruned. With BATCHFSM_POSTGRES set to an address, PostgreSQL is measured the same way, in a
 schema that is dropped at the end.
 """
 
@@ -13,6 +14,7 @@ import os
 import sqlite3
 import sys
 import tempfile
+from contextlib import closing
 from itertools import count
 from pathlib import Path
 from statistics import median
@@ -25,6 +27,7 @@ from batchfsm import Monitor, PostgresJournal, SQLiteJournal
 from support.journals import drop, own_schema, server_or_skip
 
 ROUNDS = 400
+SIZED = 1_000
 
 
 def bare_sqlite(folder):
@@ -78,8 +81,31 @@ def measured(peer, parts, rounds):
         print(f"{name:46}{median(times) * 1e6:8.0f}{median(times) / median(bare):7.2f}")
 
 
+def size_per_batch(path):
+    """Return the bytes of a SQLite journal for each of its batches."""
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("VACUUM")
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return path.stat().st_size / SIZED
+
+
+def sizes(folder):
+    """Print the size of a batch with four transitions, and its size after it is pruned."""
+    path = Path(folder) / "sized.db"
+    with SQLiteJournal(path) as journal:
+        monitor = Monitor(journal=journal)
+        for number in range(SIZED):
+            born = COMPLETED["created_at"] + number
+            for row in life(COMPLETED):
+                monitor.observe(row | {"id": f"batch_{born:08x}{number:024x}"})
+    print(f"{'a batch with four transitions':46}{size_per_batch(path):8,.0f} bytes")
+    with SQLiteJournal(path) as journal:
+        journal.prune(ended_before=COMPLETED["completed_at"] + 1)
+    print(f"{'the same, pruned':46}{size_per_batch(path):8,.0f} bytes")
+
+
 def main(rounds, folder):
-    """Print the table."""
+    """Print the tables."""
     print(f"{'':46}{'us':>8}{'ratio':>7}")
     with tempfile.TemporaryDirectory(dir=folder) as here:
         print("SQLiteJournal")
@@ -91,6 +117,7 @@ def main(rounds, folder):
         measured(bare_sqlite(here), parts, rounds)
         first.close()
         second.close()
+        sizes(here)
     if "BATCHFSM_POSTGRES" in os.environ:
         print("PostgresJournal")
         psycopg = server_or_skip()
