@@ -4,6 +4,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from html import escape
+from inspect import isclass, isfunction, unwrap
 from pathlib import Path
 
 import attrs
@@ -135,6 +136,20 @@ def _deviations(dialect):
     return [(name, text) for name, text in rows.items() if text]
 
 
+def providers_table():
+    """Return the statuses of each provider whose objects have other fields: the initial, the final and the others."""
+    rows = []
+    for dialect in batchfsm.DIALECTS.values():
+        if dialect.wire is not None:
+            own = dialect.lifecycle
+            others = [state for state in own.states if not state.terminal and state.name != own.initial]
+            ends = (state.name for state in own.states if state.terminal)
+            stamped = _codes(state.name for state in others if state.stamp) or "none"
+            unstamped = _codes(state.name for state in others if not state.stamp) or "none"
+            rows.append((f"`{dialect.name}`", f"`{own.initial}`", stamped, unstamped, _codes(ends)))
+    return _table(("dialect", "first status", "others with a stamp", "others without a stamp", "final statuses"), rows)
+
+
 def sources_table():
     """Return the steps with who says so."""
     rows = [
@@ -186,6 +201,7 @@ def result_rules_table():
 
 GENERATED = {
     "result rules": result_rules_table,
+    "providers": providers_table,
     "layers": layers,
     "faults": faults_table,
     "rules": rules_section,
@@ -265,10 +281,22 @@ def link_pages(_app, _what, _name, _obj, _options, lines):
     lines[:] = [re.sub(r"`docs/(\S+)\.md`", r":doc:`/\1`", line) for line in lines]
 
 
+CONSTANT = re.compile(r" = (_?[A-Z][A-Z_]+)\b(?!\.)")
+
+
 def show_defaults(_app, _what, _name, obj, _options, signature, returns):
-    """Show the defaults of an attrs class, where the source of its `__init__` only names the attributes."""
-    if not (signature and attrs.has(obj)):
+    """
+    Show the values of defaults where the source has names.
+
+    They are the attributes of an attrs class, and constants of a module, such as `RESULTS_WAIT_S`.
+    """
+    if not signature:
         return None
+    if not attrs.has(obj):
+        function = unwrap(obj.__init__ if isclass(obj) else obj)
+        if not isfunction(function):
+            return None
+        return CONSTANT.sub(lambda found: f" = {_default(function.__globals__[found[1]])}", signature), returns
     for field in attrs.fields(obj):
         unshown = rf"\b({field.alias}: [^=]+ = )(?:NOTHING|attr_dict\['{field.name}'\]\.default)"
         signature = re.sub(unshown, lambda found, value=field.default: found[1] + _default(value), signature)
@@ -280,6 +308,8 @@ def _default(value):
         value = value.factory()
     if isinstance(value, Mapping):
         value = dict(value)
+    if isinstance(value, batchfsm.Schedule):
+        return "Schedule()"
     if isinstance(value, batchfsm.Lifecycle | batchfsm.Dialect):
         return value.name.upper()
     return value.__name__ if callable(value) else repr(value)
