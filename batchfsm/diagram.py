@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import re
-import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from math import log2
 from pathlib import Path
-from shutil import which
 from types import MappingProxyType
 from typing import Final, Literal
 
@@ -185,6 +183,9 @@ def _weight(times: int, most: int, least: int = 1) -> str:
 
 def _graphviz(drawing: str, *options: str) -> bytes:
     """Return the output of Graphviz for a drawing: of the extra's program, which pip installs, or the system's."""
+    import subprocess  # noqa: PLC0415  # An audit loads this module for `StepCount`, and both take time to load.
+    from shutil import which  # noqa: PLC0415
+
     ours = str(Path(sys.executable).parent)  # Not on PATH where an environment is used without being activated.
     program = which("graphviz-pure", path=ours) or which("graphviz-pure") or which("dot")
     if program is None:

@@ -16,7 +16,6 @@ from batchfsm.auditing import optional, spark, tables
 from batchfsm.auditing.accumulator import FindingsAccumulator, parse_unreadable_max
 from batchfsm.auditing.incremental import IncrementalState
 from batchfsm.auditing.progress import Progress, ProgressMeter
-from batchfsm.auditing.provider_engine import ONE_DIALECT, audit_providers
 from batchfsm.auditing.report import FINDINGS_MAX, Report
 from batchfsm.auditing.row_engine import audit_rows
 from batchfsm.auditing.state_file import StateFile
@@ -170,6 +169,8 @@ def _run(log: LogSource | tables.MixedInput, plan: _AuditPlan) -> Report:
             return report
     plan.meter.begin("reading", log.size)
     if plan.recognises and isinstance(log, LogSource):
+        from batchfsm.auditing.provider_engine import ONE_DIALECT, audit_providers  # noqa: PLC0415  # `auto` only.
+
         report = audit_providers(log, plan.template, plan.skew_s, is_repeatable=log.is_repeatable, meter=plan.meter)
         has_charts = report.statistics is not None or not plan.has_statistics
         return report if has_charts else attrs.evolve(report, remarks=(ONE_DIALECT,))

@@ -9,7 +9,6 @@ import stat
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
-from hashlib import blake2b, file_digest
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -217,9 +216,11 @@ def _fingerprint(name: str) -> tuple[bytes, bytes] | None:
     path = Path(name)
     if name == "-" or not path.is_file():
         return None
+    import hashlib  # noqa: PLC0415  # It loads OpenSSL, and few audits keep a state.
+
     try:
         with path.open("rb") as binary:
-            return os.fsencode(path.name), file_digest(binary, "blake2b").digest()
+            return os.fsencode(path.name), hashlib.file_digest(binary, "blake2b").digest()
     except OSError as error:
         raise SourceError(f"{name}: {error.strerror or error}") from error
 
@@ -229,7 +230,9 @@ def _lifecycle(dialect: Dialect) -> bytes:
     table = dialect.lifecycle
     steps = [(step.source, step.event, step.target, step.evidence) for step in table.steps]
     words = [table.initial, table.statuses, sorted(table.terminal), steps, sorted(dialect.optional_stamps)]
-    return blake2b(json.dumps(words).encode(), digest_size=16).digest()
+    import hashlib  # noqa: PLC0415
+
+    return hashlib.blake2b(json.dumps(words).encode(), digest_size=16).digest()
 
 
 def _pack(record: BatchRecord) -> bytes:

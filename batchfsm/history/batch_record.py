@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
-from hashlib import blake2b
 from itertools import compress
 from operator import ne
 from typing import Any, Final
@@ -283,6 +282,8 @@ class BatchRecord:
 
 def digest(errors: tuple[BatchErrorEntry, ...]) -> bytes:
     """Return a digest of `errors`: they may be long, and a record only compares them."""
+    from hashlib import blake2b  # noqa: PLC0415  # It loads OpenSSL, and few batches have errors.
+
     return blake2b(repr(errors).encode(), digest_size=16).digest()
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from typing import Any, Final, Literal
 
 import attrs
@@ -20,7 +21,6 @@ from batchfsm.history.batch_record import (
     digest,
 )
 from batchfsm.history.transition_cache import TransitionCache
-from batchfsm.machine import shared_machine
 from batchfsm.route import Router, RouteStep, Transition, router
 from batchfsm.rules import (
     ONCE_PER_STATUS,
@@ -71,8 +71,15 @@ class Fold:
         self._router: Router = router(dialect)
         self._graph = topology(dialect.lifecycle)
         self._on_illegal = on_illegal
-        self._events = shared_machine(dialect.lifecycle).events
         self._cache = TransitionCache(self._graph, are_timeless=not self._router.is_cyclic)
+
+    @cached_property
+    def _events(self) -> Mapping[str, Any]:
+        """The events of the shared machine."""
+        from batchfsm.machine import shared_machine  # noqa: PLC0415  # An audit in columns may need no machine.
+
+        events: Mapping[str, Any] = shared_machine(self._graph.lifecycle).events
+        return events
 
     def apply(
         self,

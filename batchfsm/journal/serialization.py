@@ -11,7 +11,7 @@ import attrs
 from batchfsm.finding import to_json_value
 from batchfsm.route import Transition
 from batchfsm.snapshot import UNREADABLE, BatchErrorEntry, RequestCounts, Snapshot, Unreadable
-from batchfsm.wire.converter import to_read_only
+from batchfsm.wire.values import to_read_only
 
 
 def transition_text(transition: Transition) -> str:

@@ -45,17 +45,19 @@ class RuleContext:
         found = self.topology.stamped_statuses(status, set(fields))
         return self.topology.mask((self.topology.lifecycle.initial, *found))
 
-    def skipped(self, status: str, fields: Iterable[str], bad: Iterable[str] = ()) -> tuple[Severity, Mask] | None:
+    def nullable(self, status: str, bad: Iterable[str] = ()) -> Mask:
         """
-        Return the severity of P103 and the statuses whose stamps are missing; None if P103 holds.
+        Return the statuses whose stamp may be null in a batch in `status`.
 
-        The stamp of the present status may be null. So may optional ones, those that the lifecycle does not have, and
-        those in `bad`.
+        They are the present one, the optional ones, those without a stamp, and those whose stamp is in `bad`.
         """
         excused = {None, *bad}
-        nullable = (name for name, stamp in self.topology.stamp.items() if stamp in excused)
-        mask = self.topology.mask((status, *self.dialect.optional_stamps, *nullable))
-        return self.topology.check_missing_stamps(status, self.stamped(status, fields), mask)
+        others = (name for name, stamp in self.topology.stamp.items() if stamp in excused)
+        return self.topology.mask((status, *self.dialect.optional_stamps, *others))
+
+    def skipped(self, status: str, fields: Iterable[str], bad: Iterable[str] = ()) -> tuple[Severity, Mask] | None:
+        """Return the severity of P103 and the statuses whose stamps are missing; None if P103 holds."""
+        return self.topology.check_missing_stamps(status, self.stamped(status, fields), self.nullable(status, bad))
 
     def observation_limits(self, kind: kinds.RuleKind) -> dict[str, tuple[str, float]]:
         """

@@ -1,6 +1,5 @@
 """Parsers of batch objects into a `Snapshot`: nothing is coerced, every problem has its `$.path`."""
 
-from batchfsm.wire.converter import TIME_MAX, expected_message, parse_observed_at, parse_time, short_repr
 from batchfsm.wire.envelope import (
     SPELLINGS,
     decode,
@@ -15,6 +14,7 @@ from batchfsm.wire.fast_path import ParsedRow, TypePattern
 from batchfsm.wire.parser import Reader, reader
 from batchfsm.wire.provider_reader import ProviderReader
 from batchfsm.wire.strict_parser import parse
+from batchfsm.wire.values import TIME_MAX, expected_message, parse_observed_at, parse_time, short_repr
 
 __all__ = [
     "SPELLINGS",

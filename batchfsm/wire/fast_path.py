@@ -3,7 +3,7 @@ The fast path of the reader, for objects whose values all have the wire's types,
 
 It reads a mapping through the layout of its keys, which is worked out once for each set of
 keys: how an SDK spells them, which are unknown, which are absent. It returns exactly the values
-that `converter` would (tests/wire/test_wire.py compares the two), or leaves the object to `converter`.
+that the converter would (tests/wire/test_wire.py compares the two), or leaves the object to it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from types import MappingProxyType, NoneType
 from typing import Any, Final
 
 import attrs
-from cattrs import ClassValidationError
 
 from batchfsm.dialects import Dialect
 from batchfsm.lifecycle import ENDED_AT
@@ -34,8 +33,8 @@ from batchfsm.snapshot import (
     make_snapshot,
     to_row,
 )
-from batchfsm.wire.converter import TIME_MAX, StructureHook, parse_time, time_hook, to_read_only
 from batchfsm.wire.envelope import SPELLINGS, canonical_errors, canonical_keys
+from batchfsm.wire.values import TIME_MAX, StructureHook, parse_time, time_hook, to_read_only
 
 _PICKED: Final = (*ROW_FIELDS, "id", "object", "request_counts", "usage", "metadata", "errors")
 _ROW_WIDTH: Final = len(ROW_FIELDS)
@@ -319,8 +318,8 @@ class FastPath:
             extra = _no_extra
             if layout.extra or row[0] is not picked[0]:
                 extra = _extra(wire, values, layout.extra, picked[0], row[0])
-        except (ValueError, TypeError, ArithmeticError, KeyError, ClassValidationError):
-            return None  # Some value is odd.
+        except (ValueError, TypeError, ArithmeticError, KeyError, ExceptionGroup):
+            return None  # Some value is odd; cattrs raises a group of errors.
         return ParsedRow(batch_id, row, pattern, seen, errors, metadata, chars, usage, extra)
 
     def _checked(self, batch_id: str, row: SnapshotRow, pattern: TypePattern | None) -> tuple[SnapshotRow, TypePattern]:

@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from inspect import signature
 from types import MappingProxyType
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import attrs
-from cattrs import ClassValidationError
 
 from batchfsm.dialects import Dialect
 from batchfsm.errors import SnapshotError
 from batchfsm.snapshot import COUNT_FIELDS, REQUIRED_FIELDS, Snapshot, Unreadable
-from batchfsm.wire.converter import (
-    converter,
-    errors_hook,
-    failed_paths,
-    parse_time,
-    short_repr,
-    to_read_only,
-)
 from batchfsm.wire.envelope import (
     SPELLINGS,
     canonical_errors,
@@ -36,6 +27,10 @@ from batchfsm.wire.envelope import (
 from batchfsm.wire.fast_path import FastPath, Known, ParsedRow, known_fields
 from batchfsm.wire.row_cache import RowCache, content_of
 from batchfsm.wire.translation import Translator
+from batchfsm.wire.values import parse_time, short_repr, to_read_only
+
+if TYPE_CHECKING:
+    from batchfsm.wire.converter import SnapshotConverter
 
 
 @cache
@@ -48,14 +43,22 @@ class Reader:
     """Reads batch objects as one dialect writes them."""
 
     def __init__(self, dialect: Dialect) -> None:
-        """Build the converter once: that takes most of the time."""
+        """Prepare for a dialect."""
         self._dialect = dialect
         self._known = known_fields(dialect)
         self._translator = None if dialect.wire is None else Translator(dialect.wire, dialect.canonical_status)
-        self._converter = converter(dialect)
         self._rows = RowCache()
-        self.parse_fast = FastPath(dialect, errors_hook(self._converter)).parse
+        self.parse_fast = FastPath(dialect, self._read_errors).parse
         """Reads a bare mapping without the converter; None if it has to be read field by field."""
+
+    @cached_property
+    def _converter(self) -> SnapshotConverter:
+        from batchfsm.wire.converter import SnapshotConverter  # noqa: PLC0415  # Most programs never load cattrs.
+
+        return SnapshotConverter(self._dialect)
+
+    def _read_errors(self, errors: object, kind: object) -> Any:
+        return self._converter.read_errors(errors, kind)
 
     def _translated(self, found: Mapping[Any, Any], translator: Translator) -> Mapping[Any, Any]:
         """Return an object under OpenAI's names; one that has them already, because it was written here, as it is."""
@@ -178,12 +181,11 @@ class Reader:
         if kind not in (None, "batch") and not (kind == "" and self._dialect.null_text):
             bad["object"] = kind
         seen = _seen(observed_at, bad)
-        try:
-            snapshot = self._converter.structure(named, Snapshot)
-        except ClassValidationError as error:
-            for path in failed_paths(error):
+        snapshot = self._converter.read(named)
+        if not isinstance(snapshot, Snapshot):
+            for path in snapshot:
                 bad[".".join(path)] = _remove_invalid(named, path)
-            snapshot = self._converter.structure(named, Snapshot)
+            snapshot = cast("Snapshot", self._converter.read(named))
         if isinstance(word, str) and snapshot.status not in (None, word):
             extra["status"] = word
         return attrs.evolve(

@@ -9,9 +9,9 @@ from batchfsm.dialects import AUTO, Dialect, get_dialect
 from batchfsm.errors import SnapshotError
 from batchfsm.lifecycle import Lifecycle
 from batchfsm.snapshot import REQUIRED_FIELDS, Snapshot, similar_key
-from batchfsm.wire.converter import expected_message, short_repr
 from batchfsm.wire.parser import reader
 from batchfsm.wire.provider_reader import ProviderReader
+from batchfsm.wire.values import expected_message, short_repr
 
 
 def parse(

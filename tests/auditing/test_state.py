@@ -254,9 +254,7 @@ def test_a_log_that_cannot_be_read_leaves_the_state(tmp_path):
 def test_a_log_that_goes_while_it_is_looked_at(tmp_path, monkeypatch):
     """A log that cannot be hashed is a SourceError that names it."""
     path = written(tmp_path / "log.jsonl", [snap("v")])
-    monkeypatch.setattr(
-        "batchfsm.auditing.state_file.file_digest", lambda *_: (_ for _ in ()).throw(OSError(5, "gone"))
-    )
+    monkeypatch.setattr("hashlib.file_digest", lambda *_: (_ for _ in ()).throw(OSError(5, "gone")))
     with pytest.raises(SourceError, match=r"log\.jsonl: gone"):
         audit(path, state=tmp_path / "state.db")
 

@@ -209,9 +209,10 @@ def _observation_times(batch: NormalizedBatch, decoded: bytearray) -> Any:
     found = array("d", [nan]) * batch.count
     for values in (batch.arrays[field] for field in reversed(OBSERVED_AT_FIELDS) if field in batch.arrays):
         mask = _given(values)
-        if str(values.type) == "double":
-            times = array("d")
-            times.frombytes(memoryview(values.buffers()[1]).cast("B")[8 * values.offset :][: 8 * batch.count])
+        kind = str(values.type)
+        if kind in ("int64", "double"):
+            numbers = _cast(values, "q" if kind == "int64" else "d")
+            times = arrow_values.to_floats(numbers) if kind == "int64" else array("d", numbers.tobytes())
             arrow_values.check_times(times, mask, decoded)
         else:
             texts = _texts(values.dictionary_decode() if hasattr(values, "dictionary") else values)

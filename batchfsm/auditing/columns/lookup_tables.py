@@ -145,19 +145,32 @@ def _end_column(graph: Topology, status: str) -> int:
 
 def _stamp_sets(context: RuleContext) -> array[int]:
     """Return the violations of P101 to P103 for each status and set of stamps, from the scalar rules' tables."""
-    graph, found = context.topology, array("q", bytes(8 * 256 * (len(context.topology.statuses) + 1)))
-    for code, status in enumerate(graph.statuses):
-        for present in range(256):
-            stamps = [name for index, name in enumerate(STAMP_FIELDS) if present >> index & 1]
-            own, mask = graph.stamp[status], 0
-            if own not in (None, "created_at", *stamps) and status not in context.dialect.optional_stamps:
-                mask |= BIT["P101"]
-            if (severity := graph.check_stamp_set(status, context.stamped(status, stamps))) is not None:
-                mask |= BIT["P102"] | (WARNING_BITS["P102"] if severity == "warning" else 0)
-            if (skipped := context.skipped(status, stamps)) is not None:
-                mask |= BIT["P103"] | (WARNING_BITS["P103"] if skipped[0] == "warning" else 0)
-            found[256 * code + present] = mask
+    graph, found = context.topology, array("q")
+    for status in graph.statuses:
+        own = graph.stamp[status]
+        is_due = own not in (None, "created_at") and status not in context.dialect.optional_stamps
+        own_bit = 1 << STAMP_FIELDS.index(own) if is_due else 0
+        stamped_sets = [context.stamped(status, ())]  # By the set stamps, as bits.
+        for name in STAMP_FIELDS:
+            stamped = context.stamped(status, [name])
+            stamped_sets += [each | stamped for each in stamped_sets]
+        nullable = context.nullable(status)
+        masks = {stamped: _stamp_violations(graph, status, stamped, nullable) for stamped in {*stamped_sets}}
+        found.extend(
+            masks[stamped] | (BIT["P101"] if own_bit & ~present else 0) for present, stamped in enumerate(stamped_sets)
+        )
+    found.extend(array("q", bytes(8 * 2 ** len(STAMP_FIELDS))))  # The unknown status.
     return found
+
+
+def _stamp_violations(graph: Topology, status: str, stamped: int, nullable: int) -> int:
+    """Return the bits of P102 and P103 for a status and the stamped statuses; sets of statuses as bits."""
+    mask = 0
+    if (severity := graph.check_stamp_set(status, stamped)) is not None:
+        mask |= BIT["P102"] | (WARNING_BITS["P102"] if severity == "warning" else 0)
+    if (skipped := graph.check_missing_stamps(status, stamped, nullable)) is not None:
+        mask |= BIT["P103"] | (WARNING_BITS["P103"] if skipped[0] == "warning" else 0)
+    return mask
 
 
 def _scoped(context: RuleContext, kind: type) -> Iterable[tuple[int, int, int]]:

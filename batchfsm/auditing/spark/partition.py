@@ -14,7 +14,7 @@ from batchfsm.auditing.optional import load_columns
 from batchfsm.auditing.row_engine import audit_rows
 from batchfsm.auditing.spark.shuffle import load_dialect
 from batchfsm.auditing.spill import pickled, unpickled
-from batchfsm.auditing.tables import Frame, TableRows, load_arrow
+from batchfsm.auditing.tables import Frame, TableRows, load_arrow, load_compute
 from batchfsm.finding import LogPosition
 from batchfsm.logs import RawRecord
 
@@ -61,7 +61,7 @@ def check_partition(found: Iterator[Any], settings: bytes) -> Iterator[Any]:
         if accumulator is None:
             accumulator, _ = audit_rows(records, dialect, template, skew_s, is_repeatable=True)
     if "starts_line" in table.column_names:
-        accumulator.places = load_arrow().compute.sum(table["starts_line"]).as_py()
+        accumulator.places = load_compute().sum(table["starts_line"]).as_py()
     yield load_arrow().RecordBatch.from_pydict({"result": [pickled((accumulator, columns is not None))]})
 
 
@@ -73,7 +73,7 @@ def read_streams(streams: Sequence[bytes]) -> Any:
     table = pa.concat_tables(tables, promote_options="default")
     keys = [(name, "ascending") for name in ("file_nr", "line")]
     # The sort is stable: the batches of one line stay in order.
-    return table.take(pa.compute.sort_indices(table, sort_keys=keys))
+    return table.take(load_compute().sort_indices(table, sort_keys=keys))
 
 
 def _to_bytes(column: Any) -> bytes:

@@ -18,7 +18,7 @@ from batchfsm.auditing.optional import load_columns
 from batchfsm.auditing.spark.inputs import ROW_GROUPS, ROWS, SPLITS, TEXTS
 from batchfsm.auditing.spark.splits import FileSnapshot, to_objects
 from batchfsm.auditing.spill import unpickled
-from batchfsm.auditing.tables import FRAME, Parquet, find_fields, index_array, load_arrow, normalize
+from batchfsm.auditing.tables import FRAME, Parquet, find_fields, index_array, load_arrow, load_compute, normalize
 from batchfsm.dialects import Dialect
 from batchfsm.errors import SnapshotError
 from batchfsm.wire import Reader, decode, reader, unwrap
@@ -55,15 +55,15 @@ def shuffle(found: Iterator[Any], settings: bytes) -> Iterator[Any]:
     Yields:
         Arrow record batches with the columns of `SHUFFLE_SCHEMA`.
     """
-    pa = load_arrow()
+    pa, pc = load_arrow(), load_compute()
     kind, dialect, seed, files, count = unpickled(settings)
     for rows, keys in _READERS[kind](found, load_dialect(dialect), seed, files):
         if not len(keys):
             continue  # All lines are blank.
-        quotients = pa.compute.divide(keys, count)  # Arrow computes no remainders.
-        partitions = pa.compute.subtract(keys, pa.compute.multiply(quotients, count))
-        order = pa.compute.sort_indices(partitions)
-        grouped, runs = rows.take(order), pa.compute.run_end_encode(partitions.take(order))
+        quotients = pc.divide(keys, count)  # Arrow computes no remainders.
+        partitions = pc.subtract(keys, pc.multiply(quotients, count))
+        order = pc.sort_indices(partitions)
+        grouped, runs = rows.take(order), pc.run_end_encode(partitions.take(order))
         ends = runs.run_ends.to_pylist()
         parts = [_to_stream(grouped[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
         numbers = runs.values.cast(pa.int32())
@@ -100,13 +100,13 @@ def _read_rows(found: Iterator[Any], *_: Any) -> Iterator[Shuffled]:
 
 def _with_keys(batch: Any, name: str) -> Shuffled:
     """Return the rows of a table, each with a key that is computed from the id of its batch."""
-    pa = load_arrow()
+    pa, pc = load_arrow(), load_compute()
     fields = find_fields(batch.schema, name)
     ids = normalize(batch, attrs.evolve(fields, paths={"id": fields.paths["id"]}), name).arrays["id"]
     ids = ids if pa.types.is_dictionary(ids.type) else ids.dictionary_encode()
     keys = array("q", [crc32(batch_id.encode()) for batch_id in ids.dictionary.to_pylist()])
     # A row without id is checked by itself, so it may come into any partition.
-    return batch, pa.compute.coalesce(index_array(keys).take(ids.indices), batch.column("line"))
+    return batch, pc.coalesce(index_array(keys).take(ids.indices), batch.column("line"))
 
 
 def _read_texts(found: Iterator[Any], dialect: Dialect, seed: int, _: Sequence[FileSnapshot]) -> Iterator[Shuffled]:
@@ -122,16 +122,16 @@ def _read_splits(
     found: Iterator[Any], dialect: Dialect, seed: int, files: Sequence[FileSnapshot]
 ) -> Iterator[Shuffled]:
     """Read splits of files; the texts of decoded lines are not shuffled, but read again if they are needed."""
-    pa = load_arrow()
+    pa, pc = load_arrow(), load_compute()
     for split in to_objects(found):
         offset, text = files[split["file_nr"]].read_lines(split["begin"], split["end"])
         size, lines = len(text), _parse_lines(text, dialect, seed)
         ends = array("q", [*lines.offsets[1:], size][: lines.count])
         columns = {
             "file_nr": pa.repeat(pa.scalar(split["file_nr"], pa.int32()), lines.count),
-            "line": pa.compute.add(index_array(lines.indices), split["line"]),
-            "begin": pa.compute.add(index_array(lines.offsets), offset),
-            "size": pa.compute.subtract(index_array(ends), index_array(lines.offsets)),
+            "line": pc.add(index_array(lines.indices), split["line"]),
+            "begin": pc.add(index_array(lines.offsets), offset),
+            "size": pc.subtract(index_array(ends), index_array(lines.offsets)),
         }
         ranges = zip(lines.offsets, ends, lines.decoded, strict=True)
         texts = [None if is_decoded else bytes(text[start:end]) for start, end, is_decoded in ranges]

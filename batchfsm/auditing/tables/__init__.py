@@ -1,6 +1,6 @@
 """Logs that are tables: Parquet files and dataframes, read through Arrow; as columns or as objects."""
 
-from batchfsm.auditing.tables.arrow import index_array, load_arrow
+from batchfsm.auditing.tables.arrow import index_array, load_arrow, load_compute
 from batchfsm.auditing.tables.inputs import MixedInput, is_frame, open_input
 from batchfsm.auditing.tables.missing_columns import restrict_to_columns
 from batchfsm.auditing.tables.normalized_batch import NormalizedBatch, normalize
@@ -22,6 +22,7 @@ __all__ = [
     "index_array",
     "is_frame",
     "load_arrow",
+    "load_compute",
     "normalize",
     "open_input",
     "restrict_to_columns",

@@ -14,9 +14,16 @@ def load_arrow() -> ModuleType:
     """Return pyarrow; MissingExtraError if it is not installed."""
     with needs_extra("an audit of Parquet or of a dataframe", "audit"):
         import pyarrow as pa  # noqa: PLC0415  # An extra, loaded when it is needed.
-        import pyarrow.compute  # noqa: PLC0415
         import pyarrow.parquet  # noqa: PLC0415
     loaded: ModuleType = pa
+    return loaded
+
+
+def load_compute() -> ModuleType:
+    """Return pyarrow.compute, which takes longer to load than the rest of pyarrow; so do methods such as `cast`."""
+    import pyarrow.compute as pc  # noqa: PLC0415
+
+    loaded: ModuleType = pc
     return loaded
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import attrs
 
-from batchfsm.auditing.tables.arrow import first_line, load_arrow
+from batchfsm.auditing.tables.arrow import first_line, load_arrow, load_compute
 from batchfsm.auditing.tables.schema import COUNTS, OBSERVED_AT_FIELDS, TableSchema
 from batchfsm.errors import SourceError
 from batchfsm.snapshot import COUNT_FIELDS, TIME_FIELDS
@@ -25,7 +25,7 @@ class NormalizedBatch:
     arrays: Mapping[str, Any]
     """
     The Arrow array of each field. Times and numbers of requests are int64, uint64, float64 or text; times of
-    observation float64 or text; text is text, plain or by dictionary; other fields are nested as in the table.
+    observation int64, float64 or text; text is text, plain or by dictionary; other fields are nested as in the table.
     Numbers of requests are fields of their own: `request_counts.total`; `request_counts` (bool) is then True
     where they are set.
     """
@@ -62,9 +62,8 @@ def normalize(batch: Any, fields: TableSchema, name: str) -> NormalizedBatch:
         except pa.ArrowException as error:
             raise SourceError(f"{name}: the column {'.'.join(path)} cannot be read: {first_line(error)}") from error
     if f"{COUNTS}.total" in arrays and COUNTS not in arrays:
-        given = [arrays[f"{COUNTS}.{each}"].is_valid() for each in COUNT_FIELDS]
         # Three columns of nulls are no counts.
-        arrays[COUNTS] = pa.compute.or_(pa.compute.or_(given[0], given[1]), given[2])
+        arrays[COUNTS] = _any_given([arrays[f"{COUNTS}.{each}"] for each in COUNT_FIELDS])
     return NormalizedBatch(batch.num_rows, arrays)
 
 
@@ -77,6 +76,27 @@ def _count_arrays(struct: Any) -> dict[str, Any]:
         f"{COUNTS}.{each}": _to_supported_type(COUNTS, held[each]) if each in held else nulls for each in COUNT_FIELDS
     }
     return {**found, COUNTS: struct.is_valid()}
+
+
+def _any_given(arrays: Sequence[Any]) -> Any:
+    """Return an Arrow array of booleans: True where any of some arrays is not null."""
+    pa, count = load_arrow(), len(arrays[0])
+    bits = 0
+    for array in arrays:
+        if array.null_count < count:
+            bits |= _validity(array)
+    return pa.Array.from_buffers(pa.bool_(), count, [None, pa.py_buffer(bits.to_bytes((count + 7) // 8, "little"))])
+
+
+def _validity(array: Any) -> int:
+    """Return which values of an Arrow array are not null, as bits; there is at least one."""
+    count: int = len(array)
+    bitmap = array.buffers()[0]
+    if bitmap is None:
+        return (1 << count) - 1
+    first, shift = divmod(array.offset, 8)
+    bits: int = int.from_bytes(memoryview(bitmap)[first : (array.offset + count + 7) // 8], "little") >> shift
+    return bits & ((1 << count) - 1)
 
 
 def _to_supported_type(field: str, array: Any) -> Any:
@@ -101,13 +121,15 @@ def _to_supported_type(field: str, array: Any) -> Any:
 
 
 def _to_number(array: Any, *, is_observed_at: bool) -> Any:
-    """Convert numbers and timestamps to integers; times of observation, and all floats, to floats."""
+    """Convert integers and timestamps to int64, all else to floats; timestamps of observation to floats, too."""
     pa, kind = load_arrow(), array.type
     if pa.types.is_timestamp(kind):
         return _to_unix_seconds(array, is_observed_at=is_observed_at)
+    if str(kind) in ("int64", "uint64", "double") and not (is_observed_at and pa.types.is_uint64(kind)):
+        return array  # A cast to its own type would copy it.
     if is_observed_at or pa.types.is_floating(kind):
         return array.cast(pa.float64(), safe=False)
-    return array if pa.types.is_uint64(kind) else array.cast(pa.int64())
+    return array.cast(pa.int64())
 
 
 def _to_unix_seconds(array: Any, *, is_observed_at: bool) -> Any:
@@ -115,4 +137,4 @@ def _to_unix_seconds(array: Any, *, is_observed_at: bool) -> Any:
     pa = load_arrow()
     unit = "us" if is_observed_at else "s"
     whole = array.cast(pa.timestamp(unit), safe=False).cast(pa.int64())  # Fractions of the unit are cut off.
-    return pa.compute.divide(whole.cast(pa.float64(), safe=False), float(_MICROS)) if is_observed_at else whole
+    return load_compute().divide(whole.cast(pa.float64(), safe=False), float(_MICROS)) if is_observed_at else whole
