@@ -21,7 +21,7 @@ from batchfsm.auditing.columns.layout import COLUMNS, COUNTS_SET, HASH_SEED, UNK
 from batchfsm.auditing.columns.lookup_tables import BIT, lookup_tables
 from batchfsm.auditing.columns.partition import OutOfOrderError, Partition
 from batchfsm.auditing.columns.partitioner import HashPartitioner
-from batchfsm.auditing.columns.statistics import SeverityOrOff, StatisticsReader
+from batchfsm.auditing.columns.statistics import STATISTICS_BITS, SeverityOrOff, StatisticsReader
 from batchfsm.auditing.columns.text_values import id_hashes
 from batchfsm.auditing.columns.witness_selection import RowSelection, WitnessSelection
 from batchfsm.auditing.progress import ProgressMeter
@@ -99,6 +99,9 @@ class ColumnEngine:
         self._statistics_reader = (
             None if self.statistics is None else StatisticsReader(self.statistics, self._severities)
         )
+        enabled = self._accumulator.enabled_rules
+        self._reported = sum(bit for code, bit in BIT.items() if code in enabled and self._severities[code] != "off")
+        self._recorded = self._reported | (STATISTICS_BITS if self._has_statistics else 0)
         self._row_engine = RowEngine(self._fold, self._accumulator, self._add_findings)
         self._undecoded: dict[int, None] = {}  # The numbers of rows with an id that are not decoded; in order.
         self._excluded: dict[str, tuple[int, int]] = {}  # The batches that the row engine checks, with their hashes.
@@ -112,7 +115,7 @@ class ColumnEngine:
             NotColumnarError: If the row engine has to do it alone.
         """
         try:
-            partition = Partition(self._tables)
+            partition = Partition(self._tables, self._recorded)
             for base, batch in self._decoded_batches(sources, partition):
                 numbers = range(base + batch.first, base + batch.first + batch.count)
                 partition.check(batch.values, batch.observed_at, batch.decoded, numbers)
@@ -136,7 +139,7 @@ class ColumnEngine:
                 partitioner.add(batch, base)
             self._meter.begin("judging", partitioner.count)
             for bucket in partitioner.buckets(self._excluded.values()):
-                partition = Partition(self._tables)
+                partition = Partition(self._tables, self._recorded)
                 partition.exclude(bucket.excluded)
                 partition.check_unordered(bucket.rows, bucket.observed_at, bucket.numbers)
                 scalar_rows += self._finish_partition(partition)
@@ -205,22 +208,21 @@ class ColumnEngine:
         accumulator, found, excluded = self._accumulator, partition.violations, partition.excluded
         accumulator.batches += partition.table.size()
         statuses = partition.table.statuses()
-        accumulator.judged = accumulator.judged or (len(statuses) > 0 and max(statuses) >= 0)
+        accumulator.judged = accumulator.judged or any(status >= 0 for status in statuses)
         if self._statistics_reader is not None:
             self._statistics_reader.add(partition)
-        counts, wanted = array("q", bytes(8 * 64)), 0
+        counts = array("q", bytes(8 * 64))
         row_arrays.count_rules(found.masks, found.slots, excluded, counts)
         for code, bit in BIT.items():
-            severity = self._severities[code]
-            if severity != "off" and code in accumulator.enabled_rules:
-                wanted |= bit
+            if bit & self._reported:
                 times = counts[bit.bit_length() - 1]
                 warnings = counts[WARNING_BITS[code].bit_length() - 1] if code in WARNING_BITS else 0
-                accumulator.add_count(code, times, is_error=severity == "error" and times > warnings)
+                is_error = self._severities[code] == "error" and times > warnings
+                accumulator.add_count(code, times, is_error=is_error)
         # A batch that the row engine checks may have no decoded row, and then has no status, not even an unknown one.
         if accumulator.select is not None and partition.rows_count > sum(status >= UNKNOWN for status in statuses):
             accumulator.available_fields.add(HISTORY)
-        self._selection.add(partition, wanted)
+        self._selection.add(partition, self._reported)
         return partition.rows_of(excluded) if any(excluded) else []
 
     def _explain(self, sources: Sequence[RowSource], scalar_rows: list[int]) -> None:

@@ -23,7 +23,7 @@ class OutOfOrderError(Exception):
 
 @attrs.frozen(kw_only=True, eq=False)
 class Violations:
-    """Rows that violate something, in columns, in the order in which they were checked."""
+    """Rows that violate a recorded rule, in columns, in the order in which they were checked."""
 
     numbers: Any
     """The number of each row in the log; `array('q')`."""
@@ -60,6 +60,8 @@ class Partition:
     """Batches that are checked together: all of them, or those of one bucket."""
 
     tables: LookupTables
+    recorded: int = -1
+    """The bits of the rules whose violations are kept."""
     table: BatchTable = attrs.field(init=False)
     excluded: bytearray = attrs.field(init=False, factory=bytearray)
     """By slot: 1 if the row engine checks the batch."""
@@ -115,7 +117,7 @@ class Partition:
         self._rules.check(rows, observed_at, masks)
         if not self.table.check(rows, observed_at, slots, masks):
             raise OutOfOrderError
-        redundancy, indices, places = row_arrays.split_masks(masks, slots, self.excluded)
+        redundancy, indices, places = row_arrays.split_masks(masks, slots, self.excluded, self.recorded)
         self._checked.append(_CheckedRows(numbers, slots, redundancy))
         found = self.violations
         found.numbers.extend(

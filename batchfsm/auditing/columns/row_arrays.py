@@ -27,7 +27,7 @@ RECORD_BYTES = 8 * (layout.WIDTH + 2)
 """The size of a row of `group_by_bucket`."""
 
 
-def split_masks(masks: Int64s, slots: Int32s, excluded: Bytes) -> tuple[Any, Any, Any]:
+def split_masks(masks: Int64s, slots: Int32s, excluded: Bytes, recorded: cython.longlong) -> tuple[Any, Any, Any]:
     """
     Split masks into violations and redundancy.
 
@@ -35,10 +35,11 @@ def split_masks(masks: Int64s, slots: Int32s, excluded: Bytes) -> tuple[Any, Any
         masks: `n` 64-bit integers; the bits of redundancy are cleared.
         slots: `n` 32-bit integers.
         excluded: A byte for each slot; set to 1 where a mask says `UNDECIDABLE`.
+        recorded: The bits of the rules that are recorded.
 
     Returns:
-        The bits of redundancy of each row, a byte each; the indices of the rows that violate something, `array('q')`,
-        and their slots, `array('i')`.
+        The bits of redundancy of each row, a byte each; the indices of the rows that violate a recorded rule,
+        `array('q')`, and their slots, `array('i')`.
     """
     redundancy = bytearray(len(masks))
     bits: Bytes = redundancy
@@ -52,14 +53,14 @@ def split_masks(masks: Int64s, slots: Int32s, excluded: Bytes) -> tuple[Any, Any
             masks[row] &= ~_REDUNDANCY_BITS
             if masks[row] & _UNDECIDABLE:
                 excluded[slots[row]] = 1
-            count += masks[row] != 0
+            count += masks[row] & recorded != 0
     found, found_slots = layout.zeros(count), array("i", bytes(4 * count))
     indices: Int64s = found
     places: Int32s = found_slots
     count = 0
     with cython.nogil:
         for row in range(len(masks)):
-            if masks[row]:
+            if masks[row] & recorded:
                 indices[count], places[count] = row, slots[row]
                 count += 1
     return redundancy, found, found_slots

@@ -21,6 +21,8 @@ from batchfsm.snapshot import Snapshot
 from batchfsm.topology import topology
 
 _REPLAYED_BITS: Final = sum(BIT[code] for code in ("P101", "P102", "P103", "H501", "H502", "H503", "H504"))
+STATISTICS_BITS: Final = _REPLAYED_BITS | BIT["S001"]
+"""The bits of the rules whose violations `StatisticsReader` needs, even if they are not reported."""
 _FIRST_STAMP: Final = TRACKED_FIELDS.index(STAMP_FIELDS[0])
 _MINUTE_S: Final = 60
 _NO_FINDING: Final = len(SEVERITIES)

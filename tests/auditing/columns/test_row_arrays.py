@@ -39,17 +39,17 @@ def with_slots(least):
     )
 
 
-@given(with_slots(-1))
-def test_split_masks(drawn):
+@given(with_slots(-1), st.sampled_from([-1, 0, 5, 2**40]))
+def test_split_masks(drawn, recorded):
     """Violations lose the bits of redundancy; a row without slot violates nothing; undecidable batches are marked."""
     values, slots, excluded = drawn
     found, marks = array("q", values), bytearray(excluded)
-    redundancy, indices, places = row_arrays.split_masks(found, array("i", slots), marks)
+    redundancy, indices, places = row_arrays.split_masks(found, array("i", slots), marks, recorded)
 
     violations = [0 if slot < 0 else mask & ~REDUNDANCY_BITS for mask, slot in zip(values, slots, strict=True)]
     shift = UNCHANGED.bit_length() - 1
     assert violations == [*found]
-    assert [index for index, mask in enumerate(violations) if mask] == [*indices]
+    assert [index for index, mask in enumerate(violations) if mask & recorded] == [*indices]
     assert [slots[index] for index in indices] == [*places]
     assert [0 if slot < 0 else (mask & REDUNDANCY_BITS) >> shift for mask, slot in zip(values, slots, strict=True)] == [
         *redundancy
