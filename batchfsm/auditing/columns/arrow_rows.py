@@ -70,7 +70,6 @@ class TableDecoder:
         self._milliseconds = "milliseconds" in dialect.time_formats
         self._null_text, self._null_counts = dialect.null_text, dialect.null_counts
         self._dictionaries: dict[str, tuple[Any, TextColumns]] = {}
-        self._null_rows = layout.null_rows(0)
 
     def read_dictionaries(self, batch: NormalizedBatch) -> dict[str, TextColumns]:
         """Read the texts that the dictionaries of a batch hold, by field; nothing is read if a dictionary recurs."""
@@ -94,7 +93,8 @@ class TableDecoder:
         Args:
             batch: The rows.
             dictionaries: What `read_dictionaries` returned for them, or for a batch of which they are a part.
-            rows: Rows that are not needed any more, if as many: to clear memory takes longer than to decode rows.
+            rows: Rows that were decoded from the same table and are not needed any more, if as many; to clear memory
+                takes longer than to decode rows.
 
         Returns:
             The values of the rows, their times of observation, and which are decoded; as in a `RowBatch`.
@@ -102,16 +102,14 @@ class TableDecoder:
         decoded = bytearray(b"\1") * batch.count
         if JSON_TEXT in batch.arrays:
             return self._decode_documents(batch, decoded)
-        if len(self._null_rows) != layout.WIDTH * batch.count:
-            self._null_rows = layout.null_rows(batch.count)
-        if len(rows) != len(self._null_rows):
-            rows = layout.zeros(len(self._null_rows))
-        memoryview(rows)[:] = memoryview(self._null_rows)
+        if len(rows) != layout.WIDTH * batch.count:
+            rows = layout.null_rows(batch.count)
+        arrow_values.clear_flags(rows)  # Each other column of the table is filled.
         has_counts = bytearray()
         if _COUNTS[0] in batch.arrays:
             has_counts = _bits(batch.arrays[COUNTS].buffers()[1], batch.arrays[COUNTS])
             flag = array("q", [layout.COUNTS_SET])
-            arrow_values.fill_values(rows, layout.FLAGS, flag, array("i", bytes(4 * batch.count)), has_counts)
+            arrow_values.add_flags(rows, flag, array("i", bytes(4 * batch.count)), has_counts)
         for field, values in batch.arrays.items():
             mask = _given(values)
             if field in TIME_FIELDS:
@@ -198,7 +196,10 @@ def _fill_texts(field: str, values: Any, texts: TextColumns, rows: Any, decoded:
     """Write the values of a column of text into rows; `texts`: its texts, or those of its dictionary."""
     mask, indices = _given(values), _indices(values) if hasattr(values, "dictionary") else _OWN_TEXTS
     for column, read in texts.columns.items():
-        arrow_values.fill_values(rows, column, read, indices, mask)
+        if column == layout.FLAGS:
+            arrow_values.add_flags(rows, read, indices, mask)
+        else:
+            arrow_values.fill_values(rows, column, read, indices, mask)
     is_needed = field in _NEEDED_TEXTS
     if 0 in texts.sound or (is_needed and 0 in mask):
         arrow_values.require_sound(texts.sound, indices, mask, is_needed, decoded)

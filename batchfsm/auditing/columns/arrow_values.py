@@ -179,9 +179,24 @@ def time_column(text: Bytes, offsets: Int64s, mask: Bytes, decoded: Marks) -> An
 # ---------------------------------------------------------------- into rows
 
 
+def clear_flags(rows: Rows) -> None:
+    """Set the column `flags` to 0."""
+    with cython.nogil:
+        for row in range(len(rows) // _WIDTH):
+            rows[row * _WIDTH + _FLAGS] = 0
+
+
+def add_flags(rows: Rows, values: Int64s, indices: Int32s, mask: Bytes) -> None:
+    """Add the flags of each row's text to those of the row; arguments as for `fill_values`."""
+    with cython.nogil:
+        for row in range(len(mask)):
+            if mask[row]:
+                rows[row * _WIDTH + _FLAGS] |= values[indices[row] if len(indices) else row]
+
+
 def fill_values(rows: Rows, column: cython.Py_ssize_t, values: Int64s, indices: Int32s, mask: Bytes) -> None:
     """
-    Write the value of each row's text into a column; flags are added to those that a row has.
+    Write the value of each row's text into a column, NULL where there is none.
 
     Args:
         rows: See `layout.RowBatch`.
@@ -190,11 +205,13 @@ def fill_values(rows: Rows, column: cython.Py_ssize_t, values: Int64s, indices: 
         indices: The index of each row's text; empty if each row has its own.
         mask: 0 where a row has none.
     """
+    has_indices: cython.bint = len(indices) > 0
     with cython.nogil:
         for row in range(len(mask)):
+            value = _NULL
             if mask[row]:
-                value = values[indices[row] if len(indices) else row]
-                rows[row * _WIDTH + column] = rows[row * _WIDTH + column] | value if column == _FLAGS else value
+                value = values[indices[row]] if has_indices else values[row]
+            rows[row * _WIDTH + column] = value
 
 
 def require_sound(sound: Bytes, indices: Int32s, mask: Bytes, is_required: cython.bint, decoded: Marks) -> None:
@@ -227,7 +244,7 @@ def fill_times(
     decoded: Marks,
 ) -> None:
     """
-    Write times into a column, as a dialect reads them.
+    Write times into a column, as a dialect reads them; NULL where there is none.
 
     Args:
         rows: See `layout.RowBatch`.
@@ -245,13 +262,13 @@ def fill_times(
             value = values[row] if is_set else _NULL
             for index in range(len(null_times)):
                 if value == null_times[index]:
+                    value = _NULL
                     is_set = False
-            if is_set:
-                if milliseconds and value > _TIME_MAX:
-                    value //= 1000
-                rows[row * _WIDTH + column] = value
-                if not 0 < value <= _TIME_MAX:
-                    decoded[row] = 0
+            if milliseconds and value > _TIME_MAX:
+                value //= 1000
+            rows[row * _WIDTH + column] = value
+            if is_set and not 0 < value <= _TIME_MAX:
+                decoded[row] = 0
 
 
 def fill_counts(
@@ -264,7 +281,7 @@ def fill_counts(
     decoded: Marks,
 ) -> None:
     """
-    Write a number of requests into a column.
+    Write a number of requests into a column, NULL where there is none.
 
     Args:
         rows: See `layout.RowBatch`.
@@ -277,8 +294,8 @@ def fill_counts(
     """
     with cython.nogil:
         for row in range(len(mask)):
+            rows[row * _WIDTH + column] = values[row] if mask[row] else _NULL
             if mask[row]:
-                rows[row * _WIDTH + column] = values[row]
                 if not -_EXACT_MAX < values[row] < _EXACT_MAX:
                     decoded[row] = 0
             elif is_set[row] and not null_counts:

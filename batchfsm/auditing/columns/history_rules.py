@@ -42,6 +42,18 @@ _TOLERATED = cython.declare(cython.longlong, lookup_tables.TOLERATED)
 _ILLEGAL = cython.declare(cython.longlong, lookup_tables.ILLEGAL)
 _EXIT_FROM_FINAL = cython.declare(cython.longlong, lookup_tables.EXIT_FROM_FINAL)
 _CYCLE = cython.declare(cython.longlong, lookup_tables.CYCLE)
+# Where the values of a batch stand in its record. The two times are floats.
+_LOW = cython.declare(cython.Py_ssize_t, 0)  # The two hashes of its id.
+_HIGH = cython.declare(cython.Py_ssize_t, 1)
+_KNOWN_STATUS = cython.declare(cython.Py_ssize_t, 2)
+_KNOWN_ERRORS = cython.declare(cython.Py_ssize_t, 3)
+_LIVE_AT = cython.declare(cython.Py_ssize_t, 4)  # When the last live row was observed; NaN if the log does not say.
+_LATEST_AT = cython.declare(cython.Py_ssize_t, 5)  # When the latest row was observed.
+_FIRST = cython.declare(cython.Py_ssize_t, 6)  # First values, and highest counts, of the tracked fields.
+_LAST = cython.declare(cython.Py_ssize_t, 6 + len(layout.TRACKED_FIELDS))  # Last values that were given.
+# For each rule that is told once for each status, the statuses in which it was told; sets as bits.
+_TOLD = cython.declare(cython.Py_ssize_t, 6 + 2 * len(layout.TRACKED_FIELDS))
+
 _IDENTITY = cython.declare(cython.uchar, lookup_tables.IDENTITY)
 _STAMP = cython.declare(cython.uchar, lookup_tables.STAMP)
 _FILE = cython.declare(cython.uchar, lookup_tables.FILE)
@@ -58,20 +70,16 @@ BATCHES_ADDED_MAX = 128 * BATCHES_FIRST
 @cython.final
 @cython.cclass
 class BatchTable:
-    """The batches met so far: a slot for each id, and what is known of each batch, by slot."""
+    """The batches met so far: a slot for each id, and a record of 64-bit values for each slot."""
 
     count: cython.Py_ssize_t
     _capacity: cython.Py_ssize_t
-    _arrays: tuple[Any, ...]
+    _width: cython.Py_ssize_t
+    _records: Any
+    _values: cython.longlong[::1]  # The records, one behind the other.
+    _times: cython.double[::1]  # The same memory.
     _slots: Int32s  # A hash table of slots by id; -1 where it is free.
-    _keys: cython.longlong[::1]
-    _statuses: cython.longlong[::1]
-    _first: cython.longlong[::1]  # First values, and highest counts, of the tracked fields.
-    _last: cython.longlong[::1]  # Last values that were given.
-    _errors: cython.longlong[::1]
-    _live_at: cython.double[::1]  # When the last live row was observed; NaN if the log does not say.
-    _latest_at: cython.double[::1]  # When the latest row was observed.
-    _told: cython.longlong[::1]  # For each rule of `_once_bits`, the statuses in which it was told; sets as bits.
+    _rows: Int64s  # The rows that are being checked.
 
     _moves: cython.longlong[::1]
     _statuses_count: cython.longlong
@@ -96,8 +104,10 @@ class BatchTable:
         bits = tables.rule_bits
         self._h501, self._h502, self._h507, self._h508 = bits["H501"], bits["H502"], bits["H507"], bits["H508"]
         self.count = self._capacity = 0
-        self._arrays = (*(array("q") for _ in range(5)), array("d"), array("d"), array("q"))
+        self._width = _TOLD + len(self._once_bits)
+        self._records = array("q")
         self._slots = array("i", [-1])
+        self._rows = None
         self._grow()
 
     def size(self) -> int:
@@ -106,31 +116,29 @@ class BatchTable:
 
     def ids(self) -> Any:
         """Return the column `id_low` of each batch; `array('q')`."""
-        return self._arrays[0][: 2 * self.count : 2]
+        return self._records[_LOW : self.count * self._width : self._width]
 
     def statuses(self) -> Any:
         """Return the last live status of each batch, UNKNOWN if no row had a known one; `array('q')`."""
-        return self._arrays[1][: self.count]
+        return self._records[_KNOWN_STATUS : self.count * self._width : self._width]
 
-    def state(self, slot: int) -> tuple[int, Any]:
+    def state(self, slot: cython.Py_ssize_t) -> tuple[int, Any]:
         """Return the last live status of a batch, and the first values of its tracked fields; `array('q')`."""
-        return self._arrays[1][slot], self._arrays[2][slot * _TRACKED_COUNT : (slot + 1) * _TRACKED_COUNT]
+        batch = slot * self._width
+        return self._records[batch + _KNOWN_STATUS], self._records[batch + _FIRST : batch + _LAST]
 
     def _grow(self) -> None:
         """Make room for more batches, at first for as many again, and keep the hash table at most half full."""
         added = min(max(self._capacity, BATCHES_FIRST), BATCHES_ADDED_MAX)
-        fresh = (0, _NEW, _NULL, _NULL, _NO_ERRORS_YET, _NAN, -_INF, 0)
-        widths = (2, 1, _TRACKED_COUNT, _TRACKED_COUNT, 1, 1, 1, len(self._once_bits))
         # An array cannot grow while a view of it is held.
-        self._keys = self._statuses = self._first = self._last = self._errors = None
-        self._live_at = self._latest_at = self._told = None
-        for values, value, width in zip(self._arrays, fresh, widths, strict=True):
-            # In steps: all at once would take the memory of the new batches twice.
-            block = array(values.typecode, [value]) * (BATCHES_FIRST * width)
-            for _ in range(added // BATCHES_FIRST):
-                values.extend(block)
-        self._keys, self._statuses, self._first, self._last, self._errors, *others = self._arrays
-        self._live_at, self._latest_at, self._told = others
+        self._values = self._times = None
+        times = layout.as_bits(array("d", [nan, -inf]))
+        fresh = [0, 0, _NEW, _NO_ERRORS_YET, *times, *(2 * _TRACKED_COUNT * [_NULL]), *(len(self._once_bits) * [0])]
+        # In steps: all at once would take the memory of the new batches twice.
+        block = array("q", fresh) * BATCHES_FIRST
+        for _ in range(added // BATCHES_FIRST):
+            self._records.extend(block)
+        self._values, self._times = self._records, memoryview(self._records).cast("B").cast("d")
         self._capacity += added
         size = len(self._slots)
         while size < 2 * self._capacity:
@@ -146,7 +154,7 @@ class BatchTable:
         mask = len(self._slots) - 1
         with cython.nogil:
             for slot in range(cython.cast(cython.int, self.count)):
-                at = self._keys[2 * slot + 1] & mask
+                at = self._values[slot * self._width + _HIGH] & mask
                 while self._slots[at] >= 0:
                     at = (at + 1) & mask
                 self._slots[at] = slot
@@ -182,17 +190,25 @@ class BatchTable:
                 low, high = rows[row * _WIDTH + _ID_LOW], rows[row * _WIDTH + _ID_HIGH]
                 at = high & mask  # With a secret seed: nobody can choose ids that meet in one slot.
                 slot = self._slots[at]
-                while slot >= 0 and not (self._keys[2 * slot] == low and self._keys[2 * slot + 1] == high):
+                while slot >= 0 and not self._has_id(slot, low, high):
                     at = (at + 1) & mask
                     slot = self._slots[at]
                 if slot < 0:
                     slot = cython.cast(cython.int, self.count)
                     self._slots[at] = slot
-                    self._keys[2 * slot], self._keys[2 * slot + 1] = low, high
+                    self._values[slot * self._width + _LOW], self._values[slot * self._width + _HIGH] = low, high
                     self.count += 1
                 slots[row] = slot
             row += 1
         return row
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.inline
+    @cython.exceptval(-9, check=False)
+    def _has_id(self, slot: cython.Py_ssize_t, low: cython.longlong, high: cython.longlong) -> cython.bint:
+        batch = slot * self._width
+        return self._values[batch + _LOW] == low and self._values[batch + _HIGH] == high
 
     def check(self, rows: Int64s, observed_at: Doubles, slots: Int32s, masks: Int64s) -> bool:
         """
@@ -209,39 +225,42 @@ class BatchTable:
             False if a row comes behind a later one of its batch; the batches are not to be used any more.
         """
         is_ordered: cython.bint = True
+        self._rows = rows  # To pass a view to each function costs more than what most of them do.
         with cython.nogil:
             for row in range(len(masks)):
-                slot = slots[row]
-                if slot < 0:
+                if slots[row] < 0:
                     continue
-                if observed_at[row] < self._latest_at[slot]:
+                batch = slots[row] * self._width
+                if observed_at[row] < self._times[batch + _LATEST_AT]:
                     is_ordered = False
                     break
-                self._latest_at[slot] = max(self._latest_at[slot], observed_at[row])
-                masks[row] |= self._check_row(rows, row * _WIDTH, observed_at[row], slot)
+                self._times[batch + _LATEST_AT] = max(self._times[batch + _LATEST_AT], observed_at[row])
+                masks[row] |= self._check_row(row * _WIDTH, observed_at[row], batch)
                 if masks[row] & self._h507:
                     # The batch has left the status of a stale row, so it is neither overdue nor stuck in it.
                     masks[row] &= ~self._once_mask
                 elif masks[row] & self._once_mask:
-                    masks[row] = self._without_repeats(masks[row], rows[row * _WIDTH + _STATUS], slot)
+                    masks[row] = self._without_repeats(masks[row], rows[row * _WIDTH + _STATUS], batch)
+        self._rows = None
         return bool(is_ordered)
+
+    # In what follows, `base` is where the row begins in `_rows`, `batch` where the record of its batch begins.
 
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(-9, check=False)
     def _without_repeats(
-        self, mask: cython.longlong, status: cython.longlong, slot: cython.Py_ssize_t
+        self, mask: cython.longlong, status: cython.longlong, batch: cython.Py_ssize_t
     ) -> cython.longlong:
         """Return the bits of a row without those that a row of its batch in this status had before."""
-        base = slot * len(self._once_bits)
         status_bit = cython.cast(cython.longlong, 1) << status
         for index in range(len(self._once_bits)):
             if mask & self._once_bits[index]:
-                if self._told[base + index] & status_bit:
+                if self._values[batch + _TOLD + index] & status_bit:
                     mask &= ~self._once_bits[index]
                 else:
                     # The row is not redundant: the row engine must tell it, too, when it replays the batch.
-                    self._told[base + index] |= status_bit
+                    self._values[batch + _TOLD + index] |= status_bit
                     mask &= ~_REDUNDANCY_BITS
         return mask
 
@@ -249,21 +268,19 @@ class BatchTable:
     @cython.nogil
     @cython.exceptval(-9, check=False)
     def _check_row(
-        self, rows: Int64s, base: cython.Py_ssize_t, observed_at: cython.double, slot: cython.Py_ssize_t
+        self, base: cython.Py_ssize_t, observed_at: cython.double, batch: cython.Py_ssize_t
     ) -> cython.longlong:
-        """Return the bits of the history rules that the row at `base` violates, and update its batch."""
-        first = slot * _TRACKED_COUNT
-        errors = rows[base + _ERRORS]
-        known_errors = self._errors[slot]
-        known = self._statuses[slot]
+        """Return the bits of the history rules that a row violates, and update its batch."""
+        status, errors = self._rows[base + _STATUS], self._rows[base + _ERRORS]
+        known, known_errors = self._values[batch + _KNOWN_STATUS], self._values[batch + _KNOWN_ERRORS]
         mask = 0
         if known != _NEW:
-            move = self._move(rows, base, observed_at, slot)
+            move = self._move(base, observed_at, batch)
             if move == _CYCLE:
                 return _UNDECIDABLE
-            mask = self._changed_fields(rows, base, observed_at, first, move)
+            mask = self._changed_fields(base, observed_at, batch, move)
             if move == _STALE:
-                self._learn_identity(rows, base, first)
+                self._learn_identity(base, batch)
                 return mask | self._h507
             if move == _ILLEGAL:
                 mask |= self._h501
@@ -272,7 +289,7 @@ class BatchTable:
             elif move == _EXIT_FROM_FINAL:
                 mask |= self._h502
             elif move == _SAME and self._final[known] and not mask & self._lost_bits:
-                if self._has_moved_on(rows, base, first):
+                if self._has_moved_on(base, batch):
                     mask |= self._h508
                 if errors != known_errors and known_errors != _NO_ERRORS_YET:
                     # Two texts may hold the same errors.
@@ -283,47 +300,42 @@ class BatchTable:
             if mask & ~_REDUNDANCY_BITS or known_errors != errors:
                 mask &= ~_REDUNDANCY_BITS
         if mask & _REDUNDANCY_BITS != _UNCHANGED:  # Else each value is the last one, and there is nothing to update.
-            self._update(rows, base, first)
-        if rows[base + _STATUS] >= 0:
-            self._statuses[slot] = rows[base + _STATUS]
+            self._update(base, batch)
+        if status >= 0:
+            self._values[batch + _KNOWN_STATUS] = status
         elif known == _NEW:
-            self._statuses[slot] = _UNKNOWN
-        self._live_at[slot], self._errors[slot] = observed_at, errors
+            self._values[batch + _KNOWN_STATUS] = _UNKNOWN
+        self._times[batch + _LIVE_AT], self._values[batch + _KNOWN_ERRORS] = observed_at, errors
         return mask
 
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(-9, check=False)
-    def _move(
-        self, rows: Int64s, base: cython.Py_ssize_t, observed_at: cython.double, slot: cython.Py_ssize_t
-    ) -> cython.longlong:
+    def _move(self, base: cython.Py_ssize_t, observed_at: cython.double, batch: cython.Py_ssize_t) -> cython.longlong:
         """Return the move from the known status to the row's, out of the move table; -1 if one of them is unknown."""
-        status = rows[base + _STATUS]
-        known = self._statuses[slot]
-        first = slot * _TRACKED_COUNT
+        status, known = self._rows[base + _STATUS], self._values[batch + _KNOWN_STATUS]
         if status < 0 or known < 0:
             return _NO_MOVE
         if status == known:  # A comparison with NaN is False: then the row is not late.
-            return _STALE if observed_at < self._live_at[slot] and self._is_below(rows, base, first) else _SAME
+            return _STALE if observed_at < self._times[batch + _LIVE_AT] and self._is_below(base, batch) else _SAME
         cell = 2 * (known * self._statuses_count + status)
         if self._moves[cell] == self._moves[cell + 1]:
             return self._moves[cell]
-        return self._moves[cell + 1] if self._is_below(rows, base, first) else self._moves[cell]
+        return self._moves[cell + 1] if self._is_below(base, batch) else self._moves[cell]
 
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(-9, check=False)
-    def _is_below(self, rows: Int64s, base: cython.Py_ssize_t, first: cython.Py_ssize_t) -> cython.bint:
+    def _is_below(self, base: cython.Py_ssize_t, batch: cython.Py_ssize_t) -> cython.bint:
         """Return whether the row sets and counts nothing that is not known."""
         for field in range(_TRACKED_COUNT):
-            value = rows[base + _TRACKED + field]
+            value, first = self._rows[base + _TRACKED + field], self._values[batch + _FIRST + field]
             if value == _NULL or self._kinds[field] == _IDENTITY:
                 continue
             if self._kinds[field] == _DONE:
-                highest = self._first[first + field]
-                if value > (0 if highest == _NULL else highest):
+                if value > (0 if first == _NULL else first):
                     return False
-            elif value != self._first[first + field] and not (self._kinds[field] == _SUM and value == 0):
+            elif value != first and not (self._kinds[field] == _SUM and value == 0):
                 return False
         return True
 
@@ -332,10 +344,9 @@ class BatchTable:
     @cython.exceptval(-9, check=False)
     def _changed_fields(
         self,
-        rows: Int64s,
         base: cython.Py_ssize_t,
         observed_at: cython.double,
-        first: cython.Py_ssize_t,
+        batch: cython.Py_ssize_t,
         move: cython.longlong,
     ) -> cython.longlong:
         """Return the bits of H503 to H506 that the row violates, and the bits of redundancy."""
@@ -344,9 +355,11 @@ class BatchTable:
         is_unchanged: cython.bint = move == _SAME
         identity_only: cython.bint = move == _STALE or move == _ILLEGAL or move == _EXIT_FROM_FINAL
         for field in range(_TRACKED_COUNT):
-            value, last = rows[base + _TRACKED + field], self._last[first + field]
+            value, last = self._rows[base + _TRACKED + field], self._values[batch + _LAST + field]
+            if value == last:
+                continue
             kind = self._kinds[field]
-            if value == last or (identity_only and kind != _IDENTITY):
+            if identity_only and kind != _IDENTITY:
                 continue
             if kind == _DONE and value > last:
                 rose |= _COMPLETED_ROSE << (field - _COMPLETED)
@@ -356,60 +369,61 @@ class BatchTable:
                 if value != _NULL:
                     mask |= self._bits[field]
                 continue
-            if kind == _FILE and value == _NULL and self._has_expired(rows, base, observed_at):
+            if kind == _FILE and value == _NULL and self._has_expired(base, observed_at):
                 continue
-            known = self._first[first + field]
-            if known != _NULL and value != known and (value != _NULL or _STAMP <= kind < _SUM):
+            first = self._values[batch + _FIRST + field]
+            if first != _NULL and value != first and (value != _NULL or _STAMP <= kind < _SUM):
                 mask |= self._bits[field]
         return mask | _UNCHANGED | rose if is_unchanged else mask
 
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(-9, check=False)
-    def _has_expired(self, rows: Int64s, base: cython.Py_ssize_t, observed_at: cython.double) -> cython.bint:
+    def _has_expired(self, base: cython.Py_ssize_t, observed_at: cython.double) -> cython.bint:
         """Return whether the files of a batch may be gone; False if the log does not say when the row was observed."""
         column = -1
-        if rows[base + _STATUS] >= 0:
-            column = self._end_columns[rows[base + _STATUS]]
-        if column < 0 or rows[base + column] == _NULL:
+        if self._rows[base + _STATUS] >= 0:
+            column = self._end_columns[self._rows[base + _STATUS]]
+        if column < 0 or self._rows[base + column] == _NULL:
             return False
-        return observed_at > rows[base + column] + self._files_kept_s
+        return observed_at > self._rows[base + column] + self._files_kept_s
 
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(-9, check=False)
-    def _has_moved_on(self, rows: Int64s, base: cython.Py_ssize_t, first: cython.Py_ssize_t) -> cython.bint:
+    def _has_moved_on(self, base: cython.Py_ssize_t, batch: cython.Py_ssize_t) -> cython.bint:
         """Return whether a count rose or a stamp was set in a final status."""
         for field in range(_TRACKED_COUNT):
-            value, last = rows[base + _TRACKED + field], self._last[first + field]
+            value, last = self._rows[base + _TRACKED + field], self._values[batch + _LAST + field]
             if self._kinds[field] >= _SUM and last != _NULL and value > last:
                 return True
             if self._kinds[field] == _STAMP and value != _NULL and last == _NULL:
-                if self._first[first + field] == _NULL:
+                if self._values[batch + _FIRST + field] == _NULL:
                     return True
         return False
 
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(-9, check=False)
-    def _learn_identity(self, rows: Int64s, base: cython.Py_ssize_t, first: cython.Py_ssize_t) -> cython.int:
+    def _learn_identity(self, base: cython.Py_ssize_t, batch: cython.Py_ssize_t) -> cython.int:
         """Keep the identity fields of a stale row that no row gave before: a list may give what a retrieve left out."""
         for field in range(_TRACKED_COUNT):
-            if self._kinds[field] == _IDENTITY and self._first[first + field] == _NULL:
-                self._first[first + field] = rows[base + _TRACKED + field]
+            if self._kinds[field] == _IDENTITY and self._values[batch + _FIRST + field] == _NULL:
+                self._values[batch + _FIRST + field] = self._rows[base + _TRACKED + field]
         return 0
 
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(-9, check=False)
-    def _update(self, rows: Int64s, base: cython.Py_ssize_t, first: cython.Py_ssize_t) -> cython.int:
+    def _update(self, base: cython.Py_ssize_t, batch: cython.Py_ssize_t) -> cython.int:
         """Take a live row for the last one of its batch."""
         for field in range(_TRACKED_COUNT):
-            value, kind = rows[base + _TRACKED + field], self._kinds[field]
+            value, kind = self._rows[base + _TRACKED + field], self._kinds[field]
+            first = self._values[batch + _FIRST + field]
             if kind == _DONE:
-                self._first[first + field] = max(self._first[first + field], value)
-            elif self._first[first + field] == _NULL and not (kind == _SUM and value <= 0):
-                self._first[first + field] = value
+                self._values[batch + _FIRST + field] = max(first, value)
+            elif first == _NULL and not (kind == _SUM and value <= 0):
+                self._values[batch + _FIRST + field] = value
             if value != _NULL or _STAMP <= kind < _SUM:
-                self._last[first + field] = value
+                self._values[batch + _LAST + field] = value
         return 0

@@ -40,8 +40,9 @@ _FAILED_BIT = cython.declare(cython.longlong, layout.FIELD_BITS["request_counts.
 @cython.final
 @cython.cclass
 class SnapshotRules:
-    """The snapshot rules of one dialect under one skew; see `lookup_tables`. Safe to use from several threads."""
+    """The snapshot rules of one dialect under one skew; see `lookup_tables`. Used by one thread at a time."""
 
+    _rows: Int64s  # The rows that are being checked.
     _unknown: cython.longlong
     _completed: cython.longlong
     _completed_at: cython.longlong
@@ -66,6 +67,7 @@ class SnapshotRules:
     _f405: cython.longlong
 
     def __init__(self, tables: Any) -> None:
+        self._rows = None
         self._unknown, self._completed = tables.unknown, tables.completed
         self._completed_at = tables.end_columns[self._completed] if self._completed >= 0 else -1
         self._output_kept_s = tables.output_kept_s
@@ -88,17 +90,19 @@ class SnapshotRules:
             observed_at: `n` floats; NaN if the log does not say.
             masks: `n` 64-bit integers; set to the bits of the rules that each row violates.
         """
+        self._rows = rows  # To pass a view to each function costs more than what most of them do.
         with cython.nogil:
             for row in range(len(masks)):
-                masks[row] = self._check_row(rows, row * _WIDTH, observed_at[row])
+                masks[row] = self._check_row(row * _WIDTH, observed_at[row])
+        self._rows = None
 
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(-9, check=False)
-    def _check_row(self, rows: Int64s, base: cython.Py_ssize_t, observed_at: cython.double) -> cython.longlong:
+    def _check_row(self, base: cython.Py_ssize_t, observed_at: cython.double) -> cython.longlong:
         """Return the bits of the rules that the row at `base` violates."""
-        is_set = _set_fields(rows, base)
-        status = rows[base + _STATUS] if rows[base + _STATUS] >= 0 else self._unknown
+        is_set = self._set_fields(base)
+        status = self._rows[base + _STATUS] if self._rows[base + _STATUS] >= 0 else self._unknown
         status_bit = cython.cast(cython.longlong, 1) << status
         mask = self._stamp_sets[status * 256 + (is_set & _STAMP_BITS)]
         for index in range(0, len(self._must_be_set), 3):
@@ -107,26 +111,26 @@ class SnapshotRules:
         for index in range(0, len(self._must_be_null), 3):
             if self._must_be_null[index + 1] & status_bit and self._must_be_null[index] & is_set:
                 mask |= self._must_be_null[index + 2]
-        if rows[base + _STATUS] < 0:
+        if self._rows[base + _STATUS] < 0:
             mask |= self._s004
-        if rows[base + _FLAGS] & _NOT_A_BATCH:
+        if self._rows[base + _FLAGS] & _NOT_A_BATCH:
             mask |= self._s003
-        if rows[base + _FLAGS] & _METADATA_LIMIT:
+        if self._rows[base + _FLAGS] & _METADATA_LIMIT:
             mask |= self._s006
         for index in range(0, len(self._stamp_pairs), 2):
-            earlier = rows[base + self._stamp_pairs[index]]
-            later = rows[base + self._stamp_pairs[index + 1]]
+            earlier = self._rows[base + self._stamp_pairs[index]]
+            later = self._rows[base + self._stamp_pairs[index + 1]]
             if later != _NULL and earlier > later:
                 mask |= self._t201
-        mask |= self._check_limits(rows, base, observed_at, status_bit)
-        mask |= self._check_times(rows, base)
-        return mask | self._check_counts(rows, base, status) | self._check_files(rows, base, observed_at, status)
+        mask |= self._check_limits(base, observed_at, status_bit)
+        mask |= self._check_times(base)
+        return mask | self._check_counts(base, status) | self._check_files(base, observed_at, status)
 
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(-9, check=False)
     def _check_limits(
-        self, rows: Int64s, base: cython.Py_ssize_t, observed_at: cython.double, status_bit: cython.longlong
+        self, base: cython.Py_ssize_t, observed_at: cython.double, status_bit: cython.longlong
     ) -> cython.longlong:
         """Check that no time is later than its limit."""
         mask = 0
@@ -135,11 +139,11 @@ class SnapshotRules:
                 continue
             time, limit = observed_at, observed_at
             if self._limits[4 * index] < _WIDTH:  # NULL is earlier than every limit.
-                time = cython.cast(cython.double, rows[base + self._limits[4 * index]])
+                time = cython.cast(cython.double, self._rows[base + self._limits[4 * index]])
             if self._limits[4 * index + 1] < _WIDTH:
-                if rows[base + self._limits[4 * index + 1]] == _NULL:
+                if self._rows[base + self._limits[4 * index + 1]] == _NULL:
                     continue
-                limit = cython.cast(cython.double, rows[base + self._limits[4 * index + 1]])
+                limit = cython.cast(cython.double, self._rows[base + self._limits[4 * index + 1]])
             if time > limit + self._slacks_s[index]:  # False if one of them is NaN.
                 mask |= self._limits[4 * index + 3]
         return mask
@@ -147,11 +151,11 @@ class SnapshotRules:
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(-9, check=False)
-    def _check_times(self, rows: Int64s, base: cython.Py_ssize_t) -> cython.longlong:
+    def _check_times(self, base: cython.Py_ssize_t) -> cython.longlong:
         """Check the deadline against the completion window, and the time inside the id against `created_at`."""
-        created = rows[base + _CREATED]
-        expires = rows[base + _EXPIRES]
-        window_s = rows[base + _WINDOW_S]
+        created = self._rows[base + _CREATED]
+        expires = self._rows[base + _EXPIRES]
+        window_s = self._rows[base + _WINDOW_S]
         mask = 0
         if created == _NULL:
             return 0
@@ -159,8 +163,8 @@ class SnapshotRules:
             difference = expires - created - window_s
             if difference > self._window_slack_s or difference < -self._window_slack_s:
                 mask |= self._t202
-        if rows[base + _ID_TIME] != _NULL:
-            difference = rows[base + _ID_TIME] - created
+        if self._rows[base + _ID_TIME] != _NULL:
+            difference = self._rows[base + _ID_TIME] - created
             if difference > self._id_slack_s or difference < -self._id_slack_s:
                 mask |= self._t206
         return mask
@@ -168,11 +172,11 @@ class SnapshotRules:
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(-9, check=False)
-    def _check_counts(self, rows: Int64s, base: cython.Py_ssize_t, status: cython.longlong) -> cython.longlong:
+    def _check_counts(self, base: cython.Py_ssize_t, status: cython.longlong) -> cython.longlong:
         """Check the counts of requests."""
-        total = rows[base + _TOTAL]
-        completed = rows[base + _TOTAL + 1]
-        failed = rows[base + _TOTAL + 2]
+        total = self._rows[base + _TOTAL]
+        completed = self._rows[base + _TOTAL + 1]
+        failed = self._rows[base + _TOTAL + 2]
         is_known: cython.bint = total != _NULL and completed != _NULL and failed != _NULL
         mask = 0
         if _is_negative(total) or _is_negative(completed) or _is_negative(failed):
@@ -188,28 +192,54 @@ class SnapshotRules:
     @cython.nogil
     @cython.exceptval(-9, check=False)
     def _check_files(
-        self, rows: Int64s, base: cython.Py_ssize_t, observed_at: cython.double, status: cython.longlong
+        self, base: cython.Py_ssize_t, observed_at: cython.double, status: cython.longlong
     ) -> cython.longlong:
         """Check the files of a completed batch against its counts."""
         mask = 0
         if status != self._completed:
             return 0
-        if rows[base + _TOTAL + 1] > 0 and rows[base + _OUTPUT_FILE] == _NULL:
-            mask |= 0 if self._has_expired(rows, base, observed_at) else self._f402
-        if rows[base + _TOTAL + 2] == 0 and rows[base + _ERROR_FILE] != _NULL:
+        if self._rows[base + _TOTAL + 1] > 0 and self._rows[base + _OUTPUT_FILE] == _NULL:
+            mask |= 0 if self._has_expired(base, observed_at) else self._f402
+        if self._rows[base + _TOTAL + 2] == 0 and self._rows[base + _ERROR_FILE] != _NULL:
             mask |= self._f405
         return mask
 
     @cython.cfunc
     @cython.nogil
     @cython.exceptval(-9, check=False)
-    def _has_expired(self, rows: Int64s, base: cython.Py_ssize_t, observed_at: cython.double) -> cython.bint:
+    def _has_expired(self, base: cython.Py_ssize_t, observed_at: cython.double) -> cython.bint:
         """Return whether the output file of a completed batch may be gone; False if the time is NaN."""
         return (
             self._completed_at >= 0
-            and rows[base + self._completed_at] != _NULL
-            and observed_at > rows[base + self._completed_at] + self._output_kept_s
+            and self._rows[base + self._completed_at] != _NULL
+            and observed_at > self._rows[base + self._completed_at] + self._output_kept_s
         )
+
+    @cython.cfunc
+    @cython.nogil
+    @cython.exceptval(-9, check=False)
+    def _set_fields(self, base: cython.Py_ssize_t) -> cython.longlong:
+        """Return the set of the fields that are not null, as `layout.FIELD_BITS`."""
+        found: cython.longlong = _ALWAYS_SET  # A row without id or status is not decoded.
+        column: cython.int
+        for column in range(_EXPIRES - _CREATED + 1):
+            if self._rows[base + _CREATED + column] != _NULL:
+                found |= cython.cast(cython.longlong, 1) << column
+        if self._rows[base + _FLAGS] & _COUNTS_SET:
+            found |= _COUNTS_BIT
+        if self._rows[base + _ERRORS] != _NULL:
+            found |= _ERRORS_BIT
+        if self._rows[base + _OUTPUT_FILE] != _NULL:
+            found |= _OUTPUT_BIT
+        if self._rows[base + _ERROR_FILE] != _NULL:
+            found |= _ERROR_FILE_BIT
+        if self._rows[base + _TOTAL] > 0:
+            found |= _TOTAL_BIT
+        if self._rows[base + _TOTAL + 1] > 0:
+            found |= _COMPLETED_BIT
+        if self._rows[base + _TOTAL + 2] > 0:
+            found |= _FAILED_BIT
+        return found
 
 
 @cython.cfunc
@@ -218,30 +248,3 @@ class SnapshotRules:
 @cython.exceptval(-9, check=False)
 def _is_negative(count: cython.longlong) -> cython.bint:
     return count < 0 and count != _NULL
-
-
-@cython.cfunc
-@cython.nogil
-@cython.exceptval(-9, check=False)
-def _set_fields(rows: Int64s, base: cython.Py_ssize_t) -> cython.longlong:
-    """Return the set of the fields that are not null, as `layout.FIELD_BITS`."""
-    found: cython.longlong = _ALWAYS_SET  # A row without id or status is not decoded.
-    column: cython.int
-    for column in range(_EXPIRES - _CREATED + 1):
-        if rows[base + _CREATED + column] != _NULL:
-            found |= cython.cast(cython.longlong, 1) << column
-    if rows[base + _FLAGS] & _COUNTS_SET:
-        found |= _COUNTS_BIT
-    if rows[base + _ERRORS] != _NULL:
-        found |= _ERRORS_BIT
-    if rows[base + _OUTPUT_FILE] != _NULL:
-        found |= _OUTPUT_BIT
-    if rows[base + _ERROR_FILE] != _NULL:
-        found |= _ERROR_FILE_BIT
-    if rows[base + _TOTAL] > 0:
-        found |= _TOTAL_BIT
-    if rows[base + _TOTAL + 1] > 0:
-        found |= _COMPLETED_BIT
-    if rows[base + _TOTAL + 2] > 0:
-        found |= _FAILED_BIT
-    return found

@@ -17,7 +17,7 @@ from batchfsm.logs import Record, UnreadableEntry, parse_records
 from batchfsm.wire import reader
 
 _WORKERS: Final = 2
-_BLOCK_ROWS: Final = 2**13
+_BLOCK_ROWS: Final = 2**14
 """How many rows are decoded together: so few that they stay in the cache, and that memory is used again."""
 _BLOCKS_AHEAD: Final = 4
 
