@@ -38,7 +38,7 @@ class LogPosition:
 
 @attrs.frozen(kw_only=True)
 class Finding:
-    """One breach of one rule, with its smallest witness."""
+    """One breach of one rule, with the one or two positions that prove it."""
 
     rule: str
     """The rule's code; stable."""

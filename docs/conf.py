@@ -1,6 +1,7 @@
 """How Sphinx builds these pages; what the package says of itself is generated from it, never copied."""
 
 import re
+import sys
 import tomllib
 from collections.abc import Mapping
 from html import escape
@@ -226,8 +227,13 @@ def outdated(_app, env, added, _changed, _removed):
 
 
 def check_public(_app, env):
-    """Warn, and so stop the build, if a public name has no entry in the reference."""
-    documented = {name for name, *_ in env.get_domain("py").get_objects()}
+    """Warn, and so stop the build, if a public name is not in the reference, or a name there cannot be imported."""
+    documented = set()
+    for name, _, kind, page, _, priority in env.get_domain("py").get_objects():
+        documented.add(name)
+        # An attribute may exist in instances only; a negative priority marks the module where a class is defined.
+        if kind not in ("attribute", "module") and priority > 0 and not _exists(name):
+            logger.warning("%s is in the reference, and cannot be imported", name, location=page)
     for room, page in (
         (batchfsm, "reference/python"),
         (batchfsm.testing, "reference/testing"),
@@ -236,6 +242,17 @@ def check_public(_app, env):
         for name in room.__all__:
             if f"{room.__name__}.{name}" not in documented:
                 logger.warning("%s is public, and not in the reference", name, location=page)
+
+
+def _exists(name):
+    home, _, rest = name.partition(".")
+    found = sys.modules[home]
+    for part in rest.split("."):
+        try:
+            found = getattr(found, part)
+        except AttributeError:
+            return False
+    return True
 
 
 # Words of the glossary that have no everyday sense in these pages. `key`, `step` or `status` often have it.

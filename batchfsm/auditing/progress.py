@@ -26,7 +26,7 @@ class Progress:
     """The present stage; each counts from 0. A log that is not in order is read a second time."""
 
     passed: int
-    """The part of `size` that is done: bytes, compressed if the file is; in the stage `judging`, buckets of the log."""
+    """The part of `size` that is done: bytes, compressed if the file is; in the stage `judging`, parts of the log."""
 
     size: int | None
     """The whole of the work; None if unknown, as with standard input and with objects."""

@@ -47,12 +47,12 @@ class Monitor(BaseMonitor[SyncDispatcher]):
             raises (`raise`). In each case there is a finding.
         journal: Stores batches and undelivered hooks over crashes and restarts; None:
             they are only in memory.
-        keep_ended: The number of ended batches whose complete records stay in memory,
-            about 850 bytes each; None: all. The records of batches that ended earlier
-            are reduced. With a journal, the monitor loads a complete record when it
-            needs it. Without one, the final status, the verdict and the transitions
-            stay, about 250 bytes: no hook is called again, but `monitor[id].snapshot`
-            is None, and later snapshots are not compared with earlier values.
+        keep_ended: The number of ended batches whose complete records stay in memory;
+            None: all. The records of batches that ended earlier are reduced. With a
+            journal, the monitor loads a complete record when it needs it. Without one,
+            the final status, the verdict and the transitions stay: no hook is called
+            again, but `monitor[id].snapshot` is None, and later snapshots are not
+            compared with earlier values.
 
     The promises of a monitor, with the test of each: `docs/explanation/promises.md`.
     """

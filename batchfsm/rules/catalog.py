@@ -41,6 +41,7 @@ _IDENTITY: Final = ("created_at", "input_file_id", "endpoint", "completion_windo
 _REPAIR: Final = "Repair the program that writes the log; if the server is not OpenAI's, name its dialect."
 _FILES_KEPT_S: Final = 30 * DAY_S
 """How long OpenAI keeps the output and error files of a batch, and the longest `output_expires_after`; seconds."""
+_REPORT_ONE: Final = "Keep the snapshot and report it to the operator of the server or the proxy."
 _REPORT: Final = "Keep both snapshots and report them to the operator of the server or the proxy."
 
 _WIRE: Final = (
@@ -97,14 +98,14 @@ _PRESENCE: Final = (
     ),
     rule(
         "P102", "stamp-forbidden", "error", ImpossibleStamps(),
-        "No walk to the status passes the statuses of all set stamps; a warning if one with tolerated steps does.",
+        "No walk to the status passes every status that has a stamp; a warning if a walk with tolerated steps does.",
         evidence="The lifecycle table. Seen once: in_progress with finalizing_at, a stale status.",
         remedy="Retrieve the batch again by its id. If it stays, a cache combines an old status with new fields.",
         example={"failed_at": BORN_AT + 30},
     ),
     rule(
         "P103", "stamp-skipped", "error", SkippedStamp(),
-        "Each walk through the statuses of the set stamps also passes a status whose stamp is null; a warning if "
+        "Each walk that passes every status with a stamp also passes a status whose stamp is null; a warning if "
         "a walk with tolerated steps does not.",
         evidence="1,321 of 1,321 completed real objects have in_progress_at and finalizing_at.",
         remedy=_NOT_OPENAI,
@@ -123,7 +124,7 @@ _TIMES: Final = (
         "T201", "stamps-out-of-order", "error", StampOrder(),
         "A status that comes before another one on every walk has a later stamp; equal stamps are in order.",
         evidence="No violation in 2,629 real objects; equal seconds in hundreds.",
-        remedy="Look for two clocks that set the stamps. " + _REPORT,
+        remedy="Look for two clocks that set the stamps. " + _REPORT_ONE,
         example={"finalizing_at": BORN_AT + 21_700},
     ),
     rule(
@@ -137,7 +138,7 @@ _TIMES: Final = (
         "T203", "expired-early", "error", TimeLimit(("expires_at",), "expired_at"),
         "The batch expired before its deadline.",
         evidence="Real batches expire 607 seconds after it, never before.",
-        remedy=_REPORT,
+        remedy=_REPORT_ONE,
         example={**EXPIRED, "expired_at": BORN_AT + 25_000, "finalizing_at": BORN_AT + 24_000},
     ),
     rule(
@@ -164,7 +165,7 @@ _TIMES: Final = (
     rule(
         "T207", "overdue", "warning", OpenAfterDeadline(DAY_S),
         "The batch is still open more than a day after its deadline; reported once for each status.",
-        evidence="Ten minutes after the deadline are normal; a day happened once. Needs `observed_at`.",
+        evidence="Ten minutes after the deadline is normal; a day happened once. Needs `observed_at`.",
         remedy="Cancel it, and ask the operator of the server; after a restart some return in_progress for ever.",
         example={**RUNNING, "observed_at": BORN_AT + 3 * DAY_S},
     ),
@@ -184,7 +185,7 @@ _COUNTS: Final = (
         "C301", "counts-overflow", "error", CountsOverflow(),
         "A count is negative, or completed + failed is more than total.",
         evidence="No violation in 2,629 real objects.",
-        remedy=_REPORT,
+        remedy=_REPORT_ONE,
         example={"request_counts": {"total": 100, "completed": 99, "failed": 5}},
     ),
     rule(

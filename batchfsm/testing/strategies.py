@@ -61,8 +61,8 @@ def broken(rule: str) -> st.SearchStrategy[Any]:
     """
     Return histories on OpenAI that break one rule and no other.
 
-    The last item is the one that breaks it. Items are batch objects; for T205 and T207,
-    which need the time of observation, envelopes. For a rule of result files, R601 to R607,
+    The last item is the one that breaks it. Items are batch objects; for T205, T207 and
+    T208, which need the time of observation, the last one is an envelope. For a rule of result files, R601 to R607,
     return `ResultFiles` instead. A rule that is off on OpenAI, C305, is broken in a dialect that has it.
 
     Args:

@@ -54,20 +54,19 @@ def watch(
     from its state, and a new one finds the missed transitions by their timestamps.
 
     Args:
-        client: An openai client. With `source` it is the first id instead.
-        ids: The batches. None: every open one that `list` shows, new ones, and those
-            that are open in the monitor, until none is open.
+        client: An openai client. If `source` is given, this argument is the first id.
+        ids: The batches. Without ids: every open batch that `list` shows, new ones, and
+            those that are open in the monitor, until none is open.
         source: The source of snapshots in place of a client. Without a `list` it needs
             ids, or a monitor with open batches.
         monitor: The monitor that observes the snapshots and calls the hooks. By default
             a new one, in the dialect `azure` for Azure's servers, or that of the source.
         schedule: The delays between requests; `Schedule()` by default.
         timeout_s: Longest time to watch; seconds. 0 polls once.
-        results_wait_s: Longest time that the end of a batch is held back while a file of
-            results is missing that its counts promise; seconds, 120 by
-            default. 0 never holds it back.
-        stalled_after_s: In place of the schedule's: seconds without a change after which
-            a batch is stalled, as a number or as a mapping of statuses to numbers.
+        results_wait_s: Longest time for which the end of a batch is held back if its
+            counts promise a result file that is missing; seconds. 0 never holds it back.
+        stalled_after_s: Seconds without a change after which a batch is stalled, as a
+            number or as a mapping of statuses to numbers. None: as the schedule says.
         log: A file to append every snapshot to, as JSON lines for `audit`; or an object
             with `write`.
         on_stalled: Called with a `Stalled` when a batch makes no progress.

@@ -35,8 +35,8 @@ class PollFailed:
     """
     A request failed; the status of the batch is as unknown as before.
 
-    Failures alike in a row are counted: an event is emitted for the 1st, 10th, 100th and
-    so on, and when they end for those that no event has counted yet.
+    Equal failures in a row are counted. There is an event for the 1st, 10th, 100th and so
+    on, and at the end of the series one for the failures since the last event.
     """
 
     batch_id: str | None
@@ -49,7 +49,7 @@ class PollFailed:
     """The cause in a few words; never a body or a header."""
 
     count: int = 1
-    """Number of failures alike in a row, this one included."""
+    """Number of equal failures in a row, this one included."""
 
     new: int = 1
     """Number of these since the previous event about them: the number to add to a counter."""

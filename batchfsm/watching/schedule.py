@@ -38,9 +38,9 @@ class Schedule:
     """
     Delays between two requests for a batch.
 
-    The delay is a share of the time that the batch has spent in its present status,
-    so that a change is noticed late by a share of the time that it took. It starts
-    again from the minimum with each status.
+    The delay is a share of the time that the batch has spent in its present status.
+    So the end of a status is noticed late by at most this share of its duration, or
+    by the shortest delay. With each new status the delay starts again from the shortest.
     """
 
     share: float = attrs.field(default=0.1, validator=_positive)
@@ -53,10 +53,10 @@ class Schedule:
     """Longest delay; seconds."""
 
     jitter: float = attrs.field(default=0.1)
-    """Greatest share of a delay that is left out at random, so that many pollers do not keep step; 0 to 1."""
+    """Greatest share of a delay that is left out at random, so that pollers do not poll all at once; 0 to 1."""
 
     sweep_from: int = attrs.field(default=10)
-    """From this number of open batches on they are read by pages of `list`; then for as long as that is cheaper."""
+    """From this number of open batches on, pages of `list` are read, for as long as that takes fewer requests."""
 
     stalled_after_s: StallBounds = attrs.field(default=None, converter=_read_only)
     """
