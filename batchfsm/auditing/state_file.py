@@ -8,7 +8,7 @@ import sqlite3
 import stat
 import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -62,7 +62,7 @@ class StateFile:
     Deliver the findings of an audit inside the block: then none is lost and none is reported twice.
 
     Args:
-        path: The file; it is created if it does not exist.
+        path: The file; it is created if it does not exist, and deleted again if the block raises.
 
     Raises:
         StateError: If the path holds something else, which stays as it is, or a state of a newer batchfsm, or if
@@ -70,24 +70,27 @@ class StateFile:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._name = os.fspath(path)
+        self._name, self._is_created = os.fspath(path), False
         with self._translate_errors():
-            self._reject_foreign_file(Path(path).resolve())
-            self._db = sqlite3.connect(path, timeout=_TIMEOUT_S, isolation_level=None)
+            self._path = Path(path).resolve()
+            self._db = self._connect()
         try:
             with self._translate_errors():
                 self._begin_transaction()
         except BaseException:
-            self._db.close()
+            self._discard()
             raise
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
+        if kind is not None:
+            self._discard()
+            return
         with closing(self._db), self._translate_errors():
             if self._db.in_transaction:  # SQLite rolls back by itself after some errors.
-                self._db.execute("COMMIT" if kind is None else "ROLLBACK")
+                self._db.execute("COMMIT")
 
     @contextmanager
     def run(self, dialect: Dialect, skew_s: float) -> Iterator[None]:
@@ -156,6 +159,30 @@ class StateFile:
         with self._translate_errors():
             self._db.execute("UPDATE batches SET last = ? WHERE id = ?", (last, _key(batch_id)))
 
+    def _connect(self) -> sqlite3.Connection:
+        """Open the file; create it if it does not exist."""
+        self._reject_foreign_file(self._path)
+        try:
+            self._path.open("xb").close()
+        except FileExistsError:
+            self._is_created = False
+        else:
+            self._is_created = True
+        self._opened = self._path.stat()
+        return sqlite3.connect(self._path, timeout=_TIMEOUT_S, isolation_level=None)
+
+    def _discard(self) -> None:
+        """Undo the transaction, and close; a file that was created for it is deleted, unless another audit uses it."""
+        with closing(self._db), self._translate_errors():
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            if self._is_created:
+                self._db.execute("PRAGMA busy_timeout = 0")
+                with suppress(sqlite3.OperationalError):  # Another audit has the lock, and so the file.
+                    self._db.execute("BEGIN IMMEDIATE")
+                    if not self._db.execute("PRAGMA user_version").fetchone()[0]:
+                        self._path.unlink(missing_ok=True)
+
     def _reject_foreign_file(self, path: Path) -> None:
         """Raise StateError for a file that is no state file; the file is not opened for writing."""
         if not path.exists() or (path.is_file() and not path.stat().st_size):
@@ -178,6 +205,9 @@ class StateFile:
     def _begin_transaction(self) -> None:
         self._db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         self._db.execute("BEGIN IMMEDIATE")
+        if not os.path.samestat(self._opened, self._path.stat()):  # Records in a file without a name would be lost.
+            self._is_created = False
+            raise StateError(self._name, "another audit has replaced it: run this audit again")
         if not self._db.execute("PRAGMA user_version").fetchone()[0]:
             for table in _TABLES.split(";"):
                 self._db.execute(table)

@@ -271,15 +271,15 @@ def broken_off(folder):
 
 @pytest.mark.parametrize("is_new", [True, False])
 def test_a_run_that_failed_changes_nothing(is_new, tmp_path):
-    """An audit that raises leaves the state unchanged."""
+    """An audit that raises leaves the state unchanged; a file that it created is gone."""
     state = tmp_path / "state.db"
     if not is_new:
         audit(snap("v"), state=state)
-    before = state.read_bytes() if state.exists() else b""
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     with pytest.raises(RuntimeError):
         audit(broken_off(tmp_path), state=state)
 
-    assert before == state.read_bytes()
+    assert before == {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     assert {} == audit(seen("vpzc"), state=state, ignore=["H507"]).counts
 
 
@@ -303,6 +303,63 @@ def test_one_audit_at_a_time(tmp_path, monkeypatch):
     monkeypatch.setattr("batchfsm.auditing.state_file._TIMEOUT_S", 0.0)
     with StateFile(tmp_path / "state.db"), pytest.raises(StateError, match=r"state\.db: another audit uses it$"):
         StateFile(tmp_path / "state.db")
+
+
+def test_an_empty_file_stays(tmp_path):
+    """A file that was there before an audit that raises is not deleted, though it holds nothing."""
+    state = tmp_path / "state.db"
+    state.touch()
+    with pytest.raises(RuntimeError):
+        audit(broken_off(tmp_path), state=state)
+
+    assert b"" == state.read_bytes()
+
+
+def test_a_new_file_that_another_audit_has_locked_stays(tmp_path):
+    """Between the end of a failed audit and its deletion of the file, another audit may begin to use the file."""
+    state = tmp_path / "state.db"
+    failed = StateFile(state)
+    failed._db.execute("ROLLBACK")
+    with StateFile(state) as other:
+        failed.__exit__(RuntimeError, None, None)
+        assert 1 == audit(snap("v"), state=other).snapshots
+
+    assert {} == audit(seen("vpzc"), state=state, ignore=["H507"]).counts
+
+
+def test_a_new_file_that_another_audit_has_filled_stays(tmp_path):
+    """A file with the records of another audit is not deleted."""
+    state = tmp_path / "state.db"
+    failed = StateFile(state)
+    failed._db.execute("ROLLBACK")
+    audit(snap("v"), state=state)
+    failed.__exit__(RuntimeError, None, None)
+
+    assert {"H503": 1} == audit(snap("v", expires_at=1), state=state, select="H503").counts
+
+
+@pytest.mark.parametrize(
+    "is_replaced, problem",
+    [
+        (False, "disk I/O error|No such file or directory"),
+        (True, "another audit has replaced it: run this audit again"),
+    ],
+)
+def test_no_record_is_written_into_a_deleted_file(is_replaced, problem, tmp_path, monkeypatch):
+    """An audit that fails may delete the file that it created, after this one has opened it: the error is loud."""
+    state, connect = tmp_path / "state.db", StateFile._connect
+
+    def connect_and_lose(self):
+        opened = connect(self)
+        state.unlink()
+        if is_replaced:
+            state.touch()
+        return opened
+
+    monkeypatch.setattr(StateFile, "_connect", connect_and_lose)
+    with pytest.raises(StateError, match=rf"state\.db: ({problem})$"):
+        audit(snap("v"), state=state)
+    assert is_replaced == state.exists()  # The other file stays.
 
 
 def test_a_full_disk_is_one_sentence(tmp_path):
@@ -399,8 +456,8 @@ def test_what_is_no_state_is_never_touched(make, tmp_path):
 
 
 def test_no_directory_for_it(tmp_path):
-    """If the directory does not exist, the error has SQLite's message."""
-    with pytest.raises(StateError, match="unable to open database file"):
+    """If the directory does not exist, the error has the message of the operating system."""
+    with pytest.raises(StateError, match=r"state\.db: No such file or directory$"):
         audit(seen("vp"), state=tmp_path / "no" / "state.db")
 
 
