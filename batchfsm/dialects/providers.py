@@ -107,6 +107,7 @@ _GEMINI: Final = Dialect(
     time_formats={"iso", "datetime"},
     wire=Wire(
         mark=("name", ("metadata.state", "state"), ("metadata.createTime", "create_time")),
+        foreign_keys=("batch_id", "batchId"),  # xAI's objects have a name, a state, which is no status, and a time.
         fields={
             "id": ("name", "metadata.name"),
             "status": ("metadata.state", "state"),

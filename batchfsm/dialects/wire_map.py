@@ -50,6 +50,9 @@ class Wire:
     mark: tuple[Paths, ...] = attrs.field(converter=_mark)
     """Paths that every object of the provider has, and no object of another one: one of each entry."""
 
+    foreign_keys: tuple[str, ...] = attrs.field(default=(), converter=_paths)
+    """Keys that similar objects of other providers have: an object with one of them has no mark."""
+
     fields: Mapping[str, Paths] = attrs.field(converter=_path_lists)
     """The paths of each field of a snapshot: spellings of one value. If two of them hold different values, the field
     is bad."""
@@ -93,6 +96,9 @@ def _path_problems(wire: Wire) -> Iterator[str]:
     read = [path for paths in wire.fields.values() for path in paths]
     counted = sorted({path for paths in wire.counts.values() for path in paths})
     every = [*read, *counted, *wire.dropped]
+    for key in wire.foreign_keys:
+        if own := [path for path in every if path.partition(".")[0] == key]:
+            yield f"{key!r} is a foreign key, but the map reads {', '.join(own)}"
     if not any(set(paths) <= {*read, *counted} for paths in wire.mark):
         yield "no path of the mark is read: a snapshot that is written back would bear the mark"
     for path in [*every, *(path for paths in wire.mark for path in paths)]:

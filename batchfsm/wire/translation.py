@@ -148,6 +148,8 @@ class Translator:
         )
 
     def _has_mark(self, found: Mapping[Any, Any]) -> bool:
+        if any(key in found for key in self._wire.foreign_keys):
+            return False
         return all(any(_has_path(found, path) for path in paths) for paths in self._mark)
 
     def _count(self, numbers: SnapshotRow) -> Any:

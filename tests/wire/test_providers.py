@@ -221,6 +221,29 @@ def test_an_object_without_the_mark_is_unreadable(name, found):
         parse(found, dialect=name)
 
 
+XAI = {
+    "batch_id": "batch_x",
+    "name": "nightly",
+    "create_time": "2026-01-01T00:00:00Z",
+    "expire_time": "2026-01-02T00:00:00Z",
+    "state": {"num_requests": 10, "num_pending": 2, "num_success": 8, "num_error": 0, "num_cancelled": 0},
+}
+"""An object of xAI, as its SDK documents it: the state is no status."""
+
+
+@pytest.mark.parametrize("key", ["batch_id", "batchId"])
+def test_an_object_of_xai_is_not_geminis(key):
+    """It has all keys of Gemini's mark, and one that no object of Gemini has."""
+    found = {key if name == "batch_id" else name: value for name, value in XAI.items()}
+
+    with pytest.raises(SnapshotError, match="has not the keys of a batch of gemini"):
+        parse(found, dialect="gemini")
+    with pytest.raises(SnapshotError, match="has no mark of a known provider"):
+        parse(found, dialect="auto")
+    report = audit([found], dialect="auto")
+    assert ("undetermined", 1, {}) == (report.verdict, report.unreadable_count, report.counts)
+
+
 # ---------------------------------------------------------------- the published objects
 
 
@@ -352,6 +375,7 @@ FIELDS = {"id": "key", "status": "state", "created_at": "born"}
         ({"silent": {"id": ("gone",)}}, "'id' is silent in 'gone', which is not a status"),
         ({"dropped": ("a..b",)}, "'a..b' is not a path: keys joined by dots"),
         ({"dropped": ("key",)}, "the path 'key' is read twice"),
+        ({"foreign_keys": "born"}, "'born' is a foreign key, but the map reads born"),
         ({"dropped": ("key.inner",)}, "the paths 'key' and 'key.inner' lie inside each other"),
     ],
 )
