@@ -9,6 +9,7 @@ BatchfsmError
 ├── SourceError (OSError)             a log cannot be opened, or its sorted copy cannot be written
 ├── JournalError                      a journal cannot be opened, read or written
 ├── StateError                        the state file of an audit cannot be opened, read or written
+├── DisagreementError                 two engines of an audit found different violations: a bug of this library
 ├── MissingExtraError (ImportError)   an optional package is not installed
 ├── IllegalTransitionError            `Monitor(on_illegal="raise")`; defined in `monitor`
 ├── HookError (ExceptionGroup)        hooks raised; defined in `monitor`
@@ -158,6 +159,14 @@ class StateError(BatchfsmError):
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the arguments."""
         return type(self), (self.state, self.problem)
+
+
+class DisagreementError(BatchfsmError):
+    """
+    The compiled rules and the row engine found different violations in an audit: a bug of this library.
+
+    The audit reports neither result. Report the bug; meanwhile `audit(engine="rows")` uses the row engine alone.
+    """
 
 
 class MissingExtraError(BatchfsmError, ImportError):

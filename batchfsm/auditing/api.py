@@ -70,14 +70,13 @@ def audit(
     lines are read in columns, if the package was compiled when it was installed; the report is the same.
 
     Args:
-        source: Paths or globs (JSON lines, arrays, pages, text forms, Parquet; gzip and zstd), `-` for standard input,
+        source: Paths or globs (JSON lines, arrays, pages, text forms, Parquet; gzip, zstd), `-` for standard input,
             batch objects, or a dataframe of Spark or of any library that exports Arrow.
         dialect: The server family that made the log; `auto` recognises each provider by the mark of its objects.
         select: The rules to report, by name, code or beginning of a code, as a list or separated by commas; None: all.
         ignore: The rules not to report.
         max_findings: How many findings, and unreadable places, are listed; counts are always exact.
-        unreadable_max: With how many unreadable places the verdict may be `consistent`, as a number
-            or as a share of all places such as `"1%"`; beyond it the verdict is `undetermined`.
+        unreadable_max: How many unreadable places, or which share of all (`"1%"`), a `consistent` log may have.
         skew_s: How far a stamp may lie after its observation; seconds.
         input_format: The format of the files; `auto` recognises it.
         memory: Bytes that columns may take before rows go to disk, or text such as `500MB`.
@@ -92,6 +91,7 @@ def audit(
         StateError: If the state cannot be read or written, or is not for this audit.
         UnknownNameError: If a dialect, rule, format or engine has no such name.
         MissingExtraError: If the library that Spark, a table or zstd needs is not installed.
+        DisagreementError: If two engines found different violations: a bug of this library.
         TypeError: If `source` is nothing that can be audited.
         ValueError: If a number is out of range.
     """

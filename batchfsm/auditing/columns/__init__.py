@@ -1,6 +1,6 @@
 """Auditing in columns: rows decoded into integers, and the rules compiled; for logs of thousands of rows and more."""
 
-from batchfsm.auditing.columns.engine import ColumnEngine, DisagreementError, NotColumnarError
+from batchfsm.auditing.columns.engine import ColumnEngine, NotColumnarError
 from batchfsm.auditing.columns.json_lines import JsonLinesSource, NotLinesError, ParserPool
 from batchfsm.auditing.columns.layout import COLUMNS, HASH_SEED
 from batchfsm.auditing.columns.parsed_lines import ParsedLinesSource
@@ -13,7 +13,6 @@ __all__ = [
     "HASH_SEED",
     "PAD",
     "ColumnEngine",
-    "DisagreementError",
     "JsonLinesSource",
     "NotColumnarError",
     "NotLinesError",

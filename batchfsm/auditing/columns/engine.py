@@ -28,7 +28,7 @@ from batchfsm.auditing.progress import ProgressMeter
 from batchfsm.auditing.row_engine import RowEngine, run_in_order, run_sorted
 from batchfsm.auditing.statistics import StatisticsCollector
 from batchfsm.dialects import Dialect
-from batchfsm.errors import BatchfsmError
+from batchfsm.errors import DisagreementError
 from batchfsm.finding import Finding
 from batchfsm.history import BatchRecord, Fold
 from batchfsm.logs import Record, UnreadableEntry
@@ -49,10 +49,6 @@ class _TooManyBatchesError(Exception):
 
 class NotColumnarError(Exception):
     """So many rows cannot be decoded that the row engine alone is as fast."""
-
-
-class DisagreementError(BatchfsmError):
-    """The compiled rules and the row engine found different violations: a bug of this library."""
 
 
 class ColumnEngine:

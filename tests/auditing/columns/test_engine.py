@@ -9,7 +9,7 @@ import pytest
 
 from batchfsm import audit
 from batchfsm.auditing.accumulator import FindingsAccumulator
-from batchfsm.errors import UnknownNameError
+from batchfsm.errors import DisagreementError, UnknownNameError
 from support.both_readings import both, everything, written
 from support.columns import COLLIDING
 from support.dialects import DIALECTS
@@ -21,7 +21,6 @@ from batchfsm.auditing.columns import (
     HASH_SEED,
     PAD,
     ColumnEngine,
-    DisagreementError,
     ParsedLinesSource,
     ParserPool,
     engine,
