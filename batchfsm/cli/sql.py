@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from batchfsm.cli.options import SPAN, DialectChoice, dialect_options
-from batchfsm.cli.output import write
+from batchfsm.cli.output import check_outputs, write
 from batchfsm.errors import DefinitionError
 from batchfsm.rules import SKEW_S
 from batchfsm.sql import COLUMNS, SQL_DIALECTS, Table, query
@@ -59,7 +59,13 @@ def command(
     or have a fraction. H508 compares `errors` as text. A rule is not checked if its column is missing; a comment at the
     top of the query names such rules.
     """
-    changes = dict(map(_change, column))
+    check_outputs((), {"--output": output})
+    changes: dict[str, str] = {}
+    for option in column:
+        field, expression = _change(option)
+        if field in changes:
+            raise DefinitionError("query", [f"--column names {field} twice"])
+        changes[field] = expression
     where = Table.of(table, engine, is_nested=request_counts == "nested", changes=changes)
     write(query(where, server=dialect.load(), skew_s=skew, is_counted=counts), output)
 

@@ -25,6 +25,10 @@ HIDDEN: Final = tuple(
 _LEVELS: Final[dict[Severity, int]] = {"error": 3, "warning": 2, "note": 1}
 _COMMENT_CHARS: Final = 110
 _UNPLACED: Final = "No column holds the place in the log: rows of a batch with the same time may come in any order."
+_NESTED: Final = (
+    "Counts: the fields total, completed and failed of the column request_counts; for columns request_counts_total and "
+    "so on: --request-counts flat."
+)
 _PROMISE: Final = (
     "Each batch is checked as by `batchfsm audit`, up to and including its first H501 or H502 of severity error; "
     "after that the furthest status seen is taken for the known one."
@@ -192,6 +196,7 @@ def _preface(context: QueryContext, table: Table, levels: dict[str, str]) -> str
         f"Fields without a column: {', '.join(absent)}." if absent else "",
         f"Not checked for lack of columns: {', '.join(silent)}." if silent else "",
         "" if "place" in table.columns else _UNPLACED,
+        _NESTED if table.is_nested else "",
         _PROMISE,
     ]
     lines = [line for text in sentences for line in wrap(text, _COMMENT_CHARS)]

@@ -81,15 +81,21 @@ def _wire(table: Table) -> Any:
     found |= {} if table.counted is None else {"counted": table.counted}
     columns = [exp.alias_(_read(text, table.sql_dialect), name) for name, text in found.items()]
     source = _read(f"SELECT 1 FROM {table.source}", table.sql_dialect, table.source)
+    if not isinstance(source, exp.Select):  # A UNION reads two.
+        raise DefinitionError("query", [f"{table.source!r} is no text after FROM: put a query into parentheses"])
     return source.select(*columns, append=False)
 
 
 def _read(text: str, sql_dialect: str, shown: str | None = None) -> Any:
     sqlglot = _sqlglot()
+    shown = text if shown is None else shown
     try:
-        return sqlglot.parse_one(text, read=sql_dialect)
+        parsed = sqlglot.parse(text, read=sql_dialect)
     except sqlglot.errors.SqlglotError as error:
-        raise DefinitionError("query", [f"{sql_dialect} does not read {shown or text!r}"]) from error
+        raise DefinitionError("query", [f"{sql_dialect} does not read {shown!r}"]) from error
+    if len(parsed) != 1 or parsed[0] is None:
+        raise DefinitionError("query", [f"{shown!r} is not one expression"])
+    return parsed[0]
 
 
 def _sqlglot() -> ModuleType:

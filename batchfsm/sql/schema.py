@@ -41,6 +41,9 @@ class Table:
     counted: str | None
     """The condition that `request_counts` is set; None if no column holds counts."""
 
+    is_nested: bool
+    """True if counts are read from one column `request_counts` with fields."""
+
     @classmethod
     def of(
         cls, source: str, sql_dialect: str, *, is_nested: bool = True, changes: Mapping[str, str | None] | None = None
@@ -74,7 +77,10 @@ class Table:
         if problems:
             raise DefinitionError("query", problems)
         counted = _counted(given, is_nested=is_nested)
-        return cls(sql_dialect=sql_dialect, source=source, columns=given, counted=counted)
+        return cls(
+            sql_dialect=sql_dialect, source=source, columns=given, counted=counted,
+            is_nested=is_nested and counted is not None,
+        )  # fmt: skip
 
 
 def column(name: str) -> str:

@@ -18,7 +18,7 @@ from batchfsm import RULES, MissingExtraError, audit
 from batchfsm.cli import app
 from batchfsm.errors import DefinitionError, UnknownNameError
 from batchfsm.rules import HEALTHY
-from batchfsm.snapshot import UNREADABLE
+from batchfsm.snapshot import COUNT_FIELDS, UNREADABLE
 from batchfsm.sql import HIDDEN, SQL_DIALECTS, Table, query
 from batchfsm.topology import topology
 from support.dialects import CHECKING, DIALECTS, OFF
@@ -424,6 +424,8 @@ def test_a_few_lines_of_sql_that_is_not_run(sql_dialect, lines):
         ({"status": None, "created_at": " "}, "invalid query: no column holds status; no column holds created_at"),
         ({"observed_at": ""}, "invalid query: neither observed_at nor place tells the order"),
         ({"created_at": "epoch(ts"}, "invalid query: duckdb does not read 'epoch(ts'"),
+        ({"created_at": "a; b"}, "invalid query: 'a; b' is not one expression"),
+        ({"created_at": "-- a"}, "invalid query: '-- a' is not one expression"),
     ],
 )
 def test_a_table_that_cannot_be_asked(changes, said):
@@ -432,6 +434,32 @@ def test_a_table_that_cannot_be_asked(changes, said):
         query(Table.of("log", "duckdb", changes=changes))
 
     assert said == str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "source, said",
+    [
+        ("", "duckdb does not read ''"),
+        ("log; DROP TABLE log", "'log; DROP TABLE log' is not one expression"),
+        ("log UNION SELECT 2", "'log UNION SELECT 2' is no text after FROM: put a query into parentheses"),
+    ],
+)
+def test_a_source_that_is_no_table(source, said):
+    """The text after FROM is a table or one expression."""
+    with pytest.raises(DefinitionError) as caught:
+        query(Table.of(source, "duckdb"))
+
+    assert f"invalid query: {said}" == str(caught.value)
+
+
+def test_nested_counts_are_named_with_the_option_for_others():
+    """The warehouse knows no column `request_counts` if its counts are flat; the comment names the option."""
+    comment = "-- Counts: the fields total, completed and failed of the column request_counts; for columns "
+    without = {f"request_counts.{name}": "" for name in COUNT_FIELDS}
+
+    assert comment in query(Table.of("log", "duckdb"))
+    assert comment not in query(Table.of("log", "duckdb", is_nested=False))
+    assert comment not in query(Table.of("log", "duckdb", changes=without))
 
 
 def test_names_that_nobody_knows():
@@ -502,7 +530,10 @@ def test_the_command_writes_a_file(tmp_path):
 
 def test_what_stops_the_command_is_one_line():
     """An invalid argument gives one line on standard error and exit status 2."""
+    twice = ran("duckdb", "--column", "id=a", "--column", "id=b")
     result = ran("duckdb", "--column", "created_at")
+
+    assert (2, "batchfsm: invalid query: --column names id twice\n") == (twice.exit_code, twice.stderr)
 
     assert (2, "batchfsm: invalid query: --column takes FIELD=SQL, got 'created_at'\n") == (
         result.exit_code,
