@@ -180,7 +180,7 @@ def require_openai_fields(dialect: Dialect, purpose: str) -> None:
     """
     if not dialect.has_openai_fields:
         problem = f"it needs OpenAI's fields, which batches of {dialect.name} do not have"
-        raise DefinitionError(purpose, [f"{problem}; audit, watch and timeline read them"])
+        raise DefinitionError(purpose, [f"{problem}; audit, watch and timeline read them as JSON"])
 
 
 def _row_problems(dialect: Dialect) -> list[str]:

@@ -13,6 +13,9 @@ from batchfsm.wire import SPELLINGS
 HEAD_BYTES: Final = 512
 """How many bytes of a file decide."""
 
+PARQUET_MAGIC: Final = b"PAR1"
+"""The first bytes of a Parquet file, which an audit reads as a table."""
+
 _EXTRACT: Final = "extract it, and audit the files in it"
 _DECOMPRESS: Final = "decompress it first, or compress it by gzip or zstd"
 _CONVERT: Final = "convert it to Parquet or JSON lines first"

@@ -10,9 +10,10 @@ from typing import BinaryIO, Final
 
 import attrs
 
+from batchfsm.errors import SourceError
 from batchfsm.finding import LogPosition
 from batchfsm.logs.compression import TruncatedStreamError, decompressing_reader
-from batchfsm.logs.foreign_formats import HEAD_BYTES, reject_foreign_format
+from batchfsm.logs.foreign_formats import HEAD_BYTES, PARQUET_MAGIC, reject_foreign_format
 from batchfsm.logs.sdk_text.detection import TextForm, first_start, starts_record
 from batchfsm.snapshot import fast_constructor
 from batchfsm.wire import decode_problem, decoder, is_batch, make_scanner, unwrap
@@ -309,6 +310,8 @@ class RecordReader:
         self._read = decompressing_reader(self._binary)
         self._fill_buffer()
         if self._line == 1:
+            if self._detects and self._text.startswith(PARQUET_MAGIC.decode()):
+                raise SourceError(f"{self._name}: Parquet from a pipe, or compressed: name an uncompressed file")
             reject_foreign_format(self._text[:HEAD_BYTES].encode(errors="surrogateescape")[:HEAD_BYTES], self._name)
             self._text = self._text.removeprefix("\ufeff")  # Programs on Windows write a byte order mark before UTF-8.
 

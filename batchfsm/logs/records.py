@@ -108,9 +108,12 @@ def dialect_hint(source: Iterable[RawRecord | UnreadableEntry], dialect: Dialect
     rows = islice(recognise_records(source), _MARKED_MAX)
     marked = dict.fromkeys(row.dialect for row in rows if isinstance(row, ProviderRecord))
     named = dialect.name if dialect.wire is not None else "openai"
-    if not marked or named in marked:
+    others = " and ".join(name for name in marked if name != named)
+    if not others:
         return None
-    return f"its objects have the mark of {' and '.join(marked)}, not of {named}: name that dialect, or auto"
+    if named in marked:
+        return f"some of its objects have the mark of {others}, not of {named}: auto reads both"
+    return f"its objects have the mark of {others}, not of {named}: name that dialect, or auto"
 
 
 def _with_dialect(row: Record, dialect: str) -> ProviderRecord:

@@ -15,6 +15,7 @@ import attrs
 from batchfsm.errors import SourceError, UnknownNameError
 from batchfsm.finding import LogPosition
 from batchfsm.logs.compression import CountingReader
+from batchfsm.logs.foreign_formats import PARQUET_MAGIC
 from batchfsm.logs.json_reader import RawRecord, RecordReader, UnreadableEntry
 from batchfsm.logs.sdk_text.detection import TextForm
 from batchfsm.snapshot import Snapshot
@@ -24,7 +25,6 @@ InputFormat = Literal["auto", "json", "parquet", "python", "kotlin", "dart", "go
 
 INPUT_FORMATS: Final[tuple[str, ...]] = get_args(InputFormat)
 
-_PARQUET: Final = b"PAR1"
 _ADDRESS: Final = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)  # `Path` makes one slash of two.
 
 
@@ -95,7 +95,7 @@ def is_parquet(name: str) -> bool:
         if not Path(name).is_file():
             return False  # Bytes that are read from a pipe here would be missing later.
         with Path(name).open("rb") as binary:
-            return binary.read(len(_PARQUET)) == _PARQUET
+            return binary.read(len(PARQUET_MAGIC)) == PARQUET_MAGIC
     except OSError:
         return False  # The reader of the file reports the error.
 

@@ -335,6 +335,14 @@ def test_timeline_recognises_dialects(tmp_path):
     assert "cancelling" in CliRunner().invoke(app, [*dot, "--batch", ANTHROPIC["id"]]).stdout
 
 
+def test_a_log_of_several_is_remarked_on(tmp_path):
+    """If some objects have the mark of the dialect, and most have another one, the remark names `auto`."""
+    remark = "some of its objects have the mark of anthropic, not of openai: auto reads both"
+
+    assert (remark,) == audit(written(tmp_path, [OPENAI, ANTHROPIC])).remarks
+    assert () == audit(written_as(tmp_path, [OPENAI, OPENAI, ANTHROPIC])).remarks
+
+
 def written_as(tmp_path, rows):
     """Write rows beside the log of the test; return the path."""
     (tmp_path / "named").mkdir()
@@ -344,7 +352,7 @@ def written_as(tmp_path, rows):
 @pytest.mark.parametrize("found, message", [
     (ANTHROPIC, "no batch in {} has a known status; " + HINT.format("anthropic", "openai")),
     (OBJECTS["gemini"], "no batch in {}; " + HINT.format("gemini", "openai")),
-    ({"odd": 1}, "no batch in {}"),
+    ({"odd": 1}, "no batch in {}; 1 place could not be read, or not in full: batchfsm audit names them"),
 ])  # fmt: skip
 def test_a_timeline_under_a_wrong_dialect(found, message, tmp_path):
     """Instead of a timeline without any status, the command names the dialect."""

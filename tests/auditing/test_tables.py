@@ -1,5 +1,6 @@
 """Logs that are tables: Parquet and dataframes, against the same rows as JSON lines, row by row and in columns."""
 
+import gzip
 import json
 import os
 import random
@@ -490,6 +491,20 @@ def test_parquet_is_known_by_its_first_bytes(tmp_path):
 
     assert len(healthy()) == audit(str(path)).snapshots
     assert 0 == audit(str(path), input_format="json").snapshots
+
+
+def test_parquet_from_a_pipe_is_refused_by_name(tmp_path, monkeypatch):
+    """Its lines would be unreadable places, and no message would say why. The same for compressed Parquet."""
+    path, compressed = tmp_path / "log.parquet", tmp_path / "log.gz"
+    pq.write_table(flat_table(healthy()), path)
+    compressed.write_bytes(gzip.compress(path.read_bytes()))
+    message = "Parquet from a pipe, or compressed: name an uncompressed file$"
+
+    with path.open() as piped, pytest.raises(SourceError, match=f"^-: {message}"):
+        monkeypatch.setattr("sys.stdin", piped)
+        audit("-")
+    with pytest.raises(SourceError, match=message):
+        audit(compressed)
 
 
 def test_many_small_groups(tmp_path):
