@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
 from pathlib import Path
@@ -25,7 +25,15 @@ from batchfsm.auditing import (
 )
 from batchfsm.auditing import suffix as check_suffix
 from batchfsm.cli.failures import StopError
-from batchfsm.cli.formats import FORMATS, STATUS, TERMINAL_FINDINGS_MAX, text, write_findings
+from batchfsm.cli.formats import (
+    FORMATS,
+    STATUS,
+    TERMINAL_FINDINGS_MAX,
+    UNREADABLE_MAX,
+    text,
+    verdict_line,
+    write_findings,
+)
 from batchfsm.cli.options import (
     SPAN,
     DialectChoice,
@@ -34,7 +42,7 @@ from batchfsm.cli.options import (
     dialect_options,
     input_format_option,
 )
-from batchfsm.cli.output import refuse_overwriting, write, write_coloured
+from batchfsm.cli.output import check_outputs, repeated_input, write, write_coloured
 from batchfsm.cli.usage import NumberType
 from batchfsm.escapes import printable
 from batchfsm.logs import resolve_source
@@ -74,7 +82,13 @@ def _findings_file(_ctx: click.Context, _param: click.Parameter, path: Path | No
     "--ignore", metavar="RULES", multiple=True, shell_complete=complete_rules,
     help="Rules not to report: P104,stale-read; may be repeated.",
 )  # fmt: skip
-@click.option("--format", "output_format", type=click.Choice(list(FORMATS)), default="text", help="Form of the report.")
+@click.option(
+    "--format",
+    "output_format",
+    type=click.Choice(list(FORMATS)),
+    default="text",
+    help="Form of the report; text by default.",
+)
 @click.option("--output", type=click.Path(path_type=Path), metavar="F", help="Write the report to a file.")
 @input_format_option
 @click.option(
@@ -124,8 +138,9 @@ def command(
 
     Exit status: 0 consistent, 1 inconsistent, 2 undetermined, or stopped by an error.
     """
-    outputs = {"--output": output, "--report": report, "--findings": findings}
-    refuse_overwriting(_local_files(path), outputs)
+    outputs = {"--state": state, "--output": output, "--report": report, "--findings": findings}
+    names = _local_files(path)
+    check_outputs(names, outputs)
     reporting: Any = (
         None if report is None else import_module("batchfsm.reporting")
     )  # Only a page with charts needs it.
@@ -137,18 +152,28 @@ def command(
     # The state is stored last: if the findings could not be written, the next audit finds them again.
     with nullcontext() if state is None else StateFile(state) as states:
         audited = _audited(path, max_findings, statistics=report is not None, state=states, **options)
-        for remark in audited.remarks:
+        for remark in (*_remarks_on_repeats(names), *audited.remarks):
             click.echo(f"batchfsm: {printable(remark)}", err=True)
         if findings is not None:
             write_findings(audited, findings)
         if report is not None:
             reporting.write_report(audited, report, title=f"Audit of {', '.join(path)}")
         if output is None and output_format == "text":
-            is_short = max_findings is None and sys.stdout.isatty()
-            write_coloured(text(audited, listed_max=TERMINAL_FINDINGS_MAX if is_short else None))
+            _print_text(audited, max_findings)
         else:
             write(FORMATS[output_format](audited), output)
+        if output_format == "jsonl" and audited.verdict == "undetermined":  # JSON lines have no place for the reason.
+            click.echo(f"batchfsm: {verdict_line(audited)}", err=True)
     raise click.exceptions.Exit(STATUS[audited.verdict])
+
+
+def _print_text(report: Report, max_findings: int | None) -> None:
+    """Print a report as text; without `--max-findings` the lists are short, those of findings on a terminal only."""
+    if max_findings is None:
+        listed_max = TERMINAL_FINDINGS_MAX if sys.stdout.isatty() else None
+        write_coloured(text(report, listed_max=listed_max, unreadable_max=UNREADABLE_MAX))
+    else:
+        write_coloured(text(report))
 
 
 def _audited(
@@ -184,6 +209,12 @@ def _tokens(lists: tuple[str, ...]) -> list[str]:
 def _local_files(paths: tuple[str, ...]) -> list[str]:
     """Return the files of a log; an address with a scheme is Spark's to resolve."""
     return [name for path in paths if "://" not in path for name in resolve_source(path).names]
+
+
+def _remarks_on_repeats(names: list[str]) -> Iterator[str]:
+    """Yield a remark on the first file that is read twice, as by two globs that overlap."""
+    if (repeated := repeated_input(names)) is not None:
+        yield f"{repeated}: its rows are checked twice"
 
 
 def _progress_bar() -> AbstractContextManager[Callable[[Progress], None] | None]:

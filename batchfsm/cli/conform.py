@@ -6,9 +6,10 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO
 
 import click
 from rich.console import Console
@@ -16,7 +17,7 @@ from rich.text import Text
 
 from batchfsm.cli.formats import STATUS
 from batchfsm.cli.options import SPAN, DialectChoice, dialect_options
-from batchfsm.cli.output import write_coloured
+from batchfsm.cli.output import check_outputs, write_coloured
 from batchfsm.conform import POLL_S, TIMEOUT_S, WaitProgress, conform, http_caller
 from batchfsm.escapes import printable
 
@@ -27,7 +28,11 @@ KEY: Final = "OPENAI_API_KEY"
 @click.command("conform")
 @click.argument("base_url")
 @click.option(
-    "--format", "output_format", type=click.Choice(["text", "json"]), default="text", help="Form of the scorecard."
+    "--format",
+    "output_format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    help="Form of the scorecard; text by default.",
 )
 @dialect_options()
 @click.option(
@@ -64,9 +69,10 @@ def command(
 
     Exit status: 0 consistent, 1 inconsistent, 2 undetermined, or stopped by an error.
     """
+    check_outputs((), {"--log": log})
     call = http_caller(base_url, os.environ.get(KEY, "none"))
     with ExitStack() as stack:
-        file = None if log is None else stack.enter_context(log.open("w", encoding="utf-8"))
+        record = None if log is None else _recorder(log, stack)
         status = stack.enter_context(Console(stderr=True).status("sending requests")) if sys.stderr.isatty() else None
         card = conform(
             call,
@@ -78,7 +84,7 @@ def command(
             model=model,
             timeout_s=timeout,
             poll_s=poll,
-            log=None if file is None else lambda view: print(json.dumps(view), file=file),
+            log=record,
             on_wait=None if status is None else lambda progress: status.update(_wait_text(progress)),
         )
     if output_format == "json":
@@ -86,6 +92,18 @@ def command(
     else:
         write_coloured(card.to_text(full=show_all))
     raise click.exceptions.Exit(STATUS[card.verdict])
+
+
+def _recorder(log: Path, stack: ExitStack) -> Callable[[object], None]:
+    """Return a function that writes a view to a file; the first one replaces what the file held."""
+    opened: list[TextIO] = []
+
+    def record(view: object) -> None:
+        if not opened:
+            opened.append(stack.enter_context(log.open("w", encoding="utf-8")))
+        print(json.dumps(view), file=opened[0])
+
+    return record
 
 
 def _wait_text(progress: WaitProgress) -> Text:

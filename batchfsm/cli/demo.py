@@ -10,7 +10,7 @@ import click
 
 from batchfsm.auditing import audit
 from batchfsm.cli.formats import text
-from batchfsm.cli.output import write, write_coloured
+from batchfsm.cli.output import check_outputs, write, write_coloured
 from batchfsm.dialects import DIALECTS
 from batchfsm.explain import clock, timeline, timelines_by_batch
 from batchfsm.finding import Finding
@@ -26,6 +26,7 @@ from batchfsm.wire import reader
 )
 def command(*, log: Path | None) -> None:
     """Observe a shipped log with hooks, then audit it."""
+    check_outputs((), {"--log": log})
     if log is not None:
         write((files("batchfsm.cli") / "demo.jsonl").read_bytes(), log)
     show_demo(lambda piece: write_coloured(f"{piece}\n"))

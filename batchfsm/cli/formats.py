@@ -22,28 +22,30 @@ STATUS: Final = {"consistent": 0, "inconsistent": 1, "undetermined": 2}
 TERMINAL_FINDINGS_MAX: Final = 20
 """How many findings a terminal lists by default: the verdict and the counts stay on the screen."""
 
+UNREADABLE_MAX: Final = 20
+"""How many unreadable places are listed on standard output by default: a file that is no log has one in each line."""
+
 _LEVELS: Final = {"error": "error", "warning": "warning", "note": "notice"}
 """GitHub's word for each severity, the worst first."""
 
 
-def text(report: Report, *, listed_max: int | None = None) -> str:
+def text(report: Report, *, listed_max: int | None = None, unreadable_max: int | None = None) -> str:
     """
     Return the verdict, the counts by rule, the listed findings, the unreadable places, and the verdict again.
 
     Args:
         report: The report.
-        listed_max: How many findings, and how many unreadable places, the text lists at most; None: all of the report.
+        listed_max: How many findings the text lists at most; None: all of the report.
+        unreadable_max: The same for unreadable places.
     """
     verdict = verdict_line(report)
-    lines = [verdict, *_dialects(report)]
-    if report.not_looked:
-        lines.append(f"not checked, because the log lacks what they need: {', '.join(report.not_looked)}")
+    lines = [verdict, *_dialects(report), *_not_looked(report)]
     counts = counts_table(report.counts, {code: rule.name for code, rule in RULES.items()})
     hidden = _rules_of_absent_fields(report)
     listed = tuple(each for each in report.findings if each.rule not in hidden)
     total = sum(count for code, count in report.counts.items() if code not in hidden)
     findings = [*_absent_fields(report, hidden), *findings_list(listed, total, listed_max)]
-    parts = [counts, findings, _unreadable(report, listed_max), [verdict]]
+    parts = [counts, findings, _unreadable(report, unreadable_max), [verdict]]
     for part in filter(None, parts if any(parts[:-1]) else ()):
         lines += ["", *part]
     return "\n".join(lines) + "\n"
@@ -57,6 +59,12 @@ def verdict_line(report: Report) -> str:
     if report.snapshots:
         return line
     return f"{line}; {'nothing new: the state file has all of this log' if report.skipped else 'the log is empty'}"
+
+
+def _not_looked(report: Report) -> list[str]:
+    """Return one line about the rules that could not be checked, if there are any."""
+    rules = ", ".join(report.not_looked)
+    return [f"not checked, because the log lacks what they need: {rules}"] if rules else []
 
 
 def _dialects(report: Report) -> list[str]:
@@ -164,7 +172,7 @@ def as_github(report: Report) -> str:
     for each in report.unreadable:
         where = f"file={_escaped(printable(each.place.source), ',:')},line={each.place.line}"
         lines.append(f"::warning {where},title=unreadable::{_escaped(printable(each.problem))}")
-    lines.append(f"batchfsm: {report.verdict}")
+    lines += [f"batchfsm: {line}" for line in (*_not_looked(report), verdict_line(report))]
     return "\n".join(lines) + "\n"
 
 

@@ -56,9 +56,14 @@ class DialectChoice:
         Raises:
             UnknownNameError: If no dialect has that name.
             DefinitionError: If an alias contradicts the dialect.
-            StopError: If the file has no such dialect, or an alias is not written as `WORD=STATUS`.
+            StopError: If the file has no such dialect, no dialect in it is named, the name is `auto`, or an alias is
+                not written as `WORD=STATUS`.
         """
         name = self.name or default
+        if name == AUTO:
+            raise StopError("--dialect auto is for the logs that audit and timeline read: name one dialect")
+        if name.endswith(".py"):
+            raise StopError(f"--dialect {name} names a file: add the name of the dialect in it, {name}:NAME")
         path, colon, variable = name.rpartition(":")
         dialect = _dialect_of_file(path, variable) if colon and path.endswith(".py") else get_dialect(name)
         words = dict(map(_alias, self.aliases))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import sys
@@ -25,6 +26,8 @@ _STYLES: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
         "undetermined": {"fg": "yellow"},
     }
 )
+_COLOURLESS: Final = ("dumb", "unknown")
+"""The values of `TERM` for terminals without colours, as rich has them."""
 _WORDS: Final = re.compile(rf"(?:{'|'.join(_STYLES)})\b")
 
 
@@ -51,7 +54,7 @@ def write_coloured(text: str) -> None:
 
     On a terminal, a severity or verdict at the beginning of a line is in colour. The text must be printable.
     """
-    if sys.stdout.isatty() and not os.environ.get("NO_COLOR"):
+    if sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") not in _COLOURLESS:
         lines = text.split("\n")
         text = "\n".join(_WORDS.sub(_styled, line, count=1) if _WORDS.match(line) else line for line in lines)
     sys.stdout.write(text)
@@ -61,9 +64,11 @@ def _styled(word: re.Match[str]) -> str:
     return click.style(word[0], **_STYLES[word[0]])
 
 
-def refuse_overwriting(inputs: Iterable[str], outputs: Mapping[str, Path | None]) -> None:
+def check_outputs(inputs: Iterable[str], outputs: Mapping[str, Path | None]) -> None:
     """
-    Refuse to write a file that is also read, or two outputs to one file.
+    Refuse to write a file that is also read, two outputs to one file, or a file that cannot be written.
+
+    Nothing is created, so a command that is refused leaves nothing behind.
 
     Args:
         inputs: The files that the command reads; `-` for standard input.
@@ -71,13 +76,16 @@ def refuse_overwriting(inputs: Iterable[str], outputs: Mapping[str, Path | None]
 
     Raises:
         StopError: If two of them are one file, by whatever path or link.
+        OSError: If the folder of an output does not exist or cannot be written to, or an output is a folder.
     """
+    for output in filter(None, outputs.values()):
+        _require_place(output)
     taken: dict[object, str] = {}
     for name in inputs:
         taken.update(dict.fromkeys(_identities(name), f"{name}, which is an input"))
     for option, path in outputs.items():
         if path is None or (path.exists() and not path.is_file()):
-            continue  # A device such as /dev/null holds nothing that could be lost; a directory is refused later.
+            continue  # A device such as /dev/null holds nothing that could be lost.
         identities = _identities(str(path))
         for identity in identities:
             if identity in taken:
@@ -85,13 +93,22 @@ def refuse_overwriting(inputs: Iterable[str], outputs: Mapping[str, Path | None]
         taken.update(dict.fromkeys(identities, f"the file of {option}"))
 
 
-def refuse_repeated(inputs: Iterable[str]) -> None:
-    """
-    Refuse to read a file twice.
+def _require_place(path: Path) -> None:
+    """Raise OSError if a file cannot be written, or created; it is not opened."""
+    folder = path.resolve().parent
+    if path.is_dir():
+        number = errno.EISDIR
+    elif not folder.is_dir():
+        number = errno.ENOTDIR if folder.exists() else errno.ENOENT
+    elif not os.access(path if path.exists() and not path.is_file() else folder, os.W_OK):
+        number = errno.EACCES
+    else:
+        return
+    raise OSError(number, os.strerror(number), str(path))
 
-    Raises:
-        StopError: If two names are those of one file, by whatever path or link.
-    """
+
+def repeated_input(inputs: Iterable[str]) -> str | None:
+    """Return a sentence on the first two names of one file, by whatever path or link; None if there are none."""
     given: dict[object, str] = {}
     for name in inputs:
         if name != "-" and not Path(name).is_file():
@@ -99,8 +116,9 @@ def refuse_repeated(inputs: Iterable[str]) -> None:
         identities = _identities(name)
         first = next((given[identity] for identity in identities if identity in given), None)
         if first is not None:
-            raise StopError(f"{name} is given twice" if name == first else f"{name} is the same file as {first}")
+            return f"{name} is given twice" if name == first else f"{name} is the same file as {first}"
         given.update(dict.fromkeys(identities, name))
+    return None
 
 
 def _identities(name: str) -> list[object]:

@@ -14,7 +14,7 @@ from batchfsm.auditing import Progress
 from batchfsm.cli.failures import StopError
 from batchfsm.cli.formats import STATUS, TERMINAL_FINDINGS_MAX, counts_table, findings_list, plural
 from batchfsm.cli.options import DialectChoice, complete_file, dialect_options
-from batchfsm.cli.output import refuse_overwriting, refuse_repeated, write_coloured
+from batchfsm.cli.output import check_outputs, repeated_input, write_coloured
 from batchfsm.cli.progress import ProgressBar
 from batchfsm.errors import SnapshotError
 from batchfsm.escapes import printable
@@ -63,7 +63,11 @@ def _repeated(args: list[str]) -> Iterator[str]:
 )  # fmt: skip
 @click.option("--with-failed", is_flag=True, help="Write failed requests to --remaining, too.")
 @click.option(
-    "--format", "output_format", type=click.Choice(["text", "json"]), default="text", help="Form of the report."
+    "--format",
+    "output_format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    help="Form of the report; text by default.",
 )
 @click.option(
     "--max-findings", type=click.IntRange(min=0), metavar="N",
@@ -90,9 +94,12 @@ def command(  # noqa: PLR0917  # click passes options by name.
     """
     if not outputs and not errors:
         raise click.UsageError("name the output files with --output, the error files with --error, or both")
+    if with_failed and remaining is None:
+        raise click.UsageError("--with-failed adds to a file of requests: --remaining is missing")
     names = (input, *outputs, *errors)
-    refuse_repeated(names)
-    refuse_overwriting(names, {"--remaining": remaining})
+    if (repeated := repeated_input(names)) is not None:
+        raise StopError(repeated)
+    check_outputs(names, {"--remaining": remaining})
     try:
         with ProgressBar() as bar:
             report = audit_results(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Final
 
@@ -31,6 +32,8 @@ def command(*, rule: str | None) -> None:
     """
     if rule is None:
         write(rule_list(_CATALOG.values()), None)
+        if sys.stdout.isatty():
+            write("\nbatchfsm rules CODE explains a rule\n", None)
         return
     write("\n".join(rule_page(each, _message(each.code)) for each in match_rules(rule, _CATALOG)), None)
 

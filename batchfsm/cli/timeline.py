@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
@@ -12,16 +13,29 @@ import attrs
 import click
 
 from batchfsm.cli.failures import StopError
+from batchfsm.cli.formats import plural
 from batchfsm.cli.options import DialectChoice, complete_file, dialect_options, input_format_option
 from batchfsm.cli.outcome import outcome_lines
-from batchfsm.cli.output import refuse_overwriting, write
+from batchfsm.cli.output import check_outputs, write
 from batchfsm.diagram import dot
 from batchfsm.dialects import DIALECTS, Dialect
 from batchfsm.escapes import printable
 from batchfsm.explain import count_steps, gantt, timeline, timelines_by_batch
 from batchfsm.history import BatchTimeline
-from batchfsm.logs import LogSource, ProviderRecord, dialect_hint, parse_records, recognise_records, resolve_source
+from batchfsm.logs import (
+    LogSource,
+    ProviderRecord,
+    Record,
+    UnreadableEntry,
+    dialect_hint,
+    parse_records,
+    recognise_records,
+    resolve_source,
+)
 from batchfsm.wire import reader
+
+TERMINAL_BATCHES_MAX: Final = 20
+"""How many batches a terminal shows."""
 
 _LEGEND = "times are UTC; * not observed: a timestamp, or the only possible path, proves it\n"
 
@@ -33,7 +47,7 @@ _LEGEND = "times are UTC; * not observed: a timestamp, or the only possible path
 @input_format_option
 @click.option(
     "--format", "output_format", type=click.Choice(["text", "mermaid", "dot", "svg", "png"]), default="text",
-    help="Form of the timeline.",
+    help="Form of the timeline; text by default.",
 )  # fmt: skip
 @click.option("--output", type=click.Path(path_type=Path), metavar="F", help="Write to a file.")
 def command(
@@ -52,14 +66,41 @@ def command(
     snapshot had: a timestamp proves it.
     """
     loaded, log = dialect.load_or_auto(), resolve_source(path, input_format)
-    refuse_overwriting(log.names, {"--output": output})
-    drawn = _drawn_batches(log, loaded, batch)
+    check_outputs(log.names, {"--output": output})
+    rows = _ReadableRows(parse_records(log, reader(loaded)) if isinstance(loaded, Dialect) else recognise_records(log))
+    drawn = _drawn_batches(rows, loaded, batch)
+    unread = rows.unreadable_count
+    remark = f"{plural(unread, 'place')} could not be read, or not in full: batchfsm audit names them" if unread else ""
     if not drawn:
         missing = "no batch" if batch is None else f"no snapshot of {printable(batch)}"
-        raise StopError(f"{missing} in {printable(', '.join(path))}" + _hint(log, loaded))
+        reason = _hint(log, loaded) or (f"; {remark}" if remark else "")
+        raise StopError(f"{missing} in {printable(', '.join(path))}{reason}")
     if not any(each.timeline.transitions for each in drawn) and (hint := _hint(log, loaded)):
         raise StopError(f"no batch in {printable(', '.join(path))} has a known status{hint}")
-    write(FORMATS[output_format](drawn), output)
+    if output is None and output_format == "text" and sys.stdout.isatty() and len(drawn) > TERMINAL_BATCHES_MAX:
+        write(as_text(drawn[:TERMINAL_BATCHES_MAX]), None)
+        rest = "one of them: --batch ID; all of them: --output F"
+        write(f"({TERMINAL_BATCHES_MAX} of {len(drawn):,} batches; {rest})\n", None)
+    else:
+        write(FORMATS[output_format](drawn), output)
+    if remark:
+        click.echo(f"batchfsm: {remark}", err=True)
+
+
+@attrs.define
+class _ReadableRows:
+    """The rows of a log; places that could not be read are counted."""
+
+    source: Iterable[Record | UnreadableEntry]
+    unreadable_count: int = 0
+
+    def __iter__(self) -> Iterator[Record]:
+        """Yield the rows."""
+        for row in self.source:
+            if isinstance(row, UnreadableEntry):
+                self.unreadable_count += 1
+            else:
+                yield row
 
 
 @attrs.frozen
@@ -70,13 +111,13 @@ class _DrawnBatch:
     dialect: Dialect
 
 
-def _drawn_batches(log: LogSource, dialect: Dialect | str, batch: str | None) -> list[_DrawnBatch]:
+def _drawn_batches(log: Iterable[Record], dialect: Dialect | str, batch: str | None) -> list[_DrawnBatch]:
     """Return the batches of a log in order of first sight; with `auto`, those of one dialect after the other."""
     if isinstance(dialect, Dialect):
-        found = timelines_by_batch(parse_records(log, reader(dialect)), dialect, batch)
+        found = timelines_by_batch(log, dialect, batch)
         return [_DrawnBatch(each, dialect) for each in found]
     rows: dict[str, list[ProviderRecord]] = {}
-    for row in recognise_records(log):
+    for row in log:
         if isinstance(row, ProviderRecord):
             rows.setdefault(row.dialect, []).append(row)
     return [

@@ -16,11 +16,11 @@ from batchfsm import sources
 from batchfsm.cli.exec_hook import KEY, ExecHook, split_command
 from batchfsm.cli.failures import StopError
 from batchfsm.cli.options import SPAN, DialectChoice, complete_file, complete_status, dialect_options
-from batchfsm.cli.output import refuse_overwriting
+from batchfsm.cli.output import check_outputs
 from batchfsm.cli.watch_output import TextOutput, output_for
 from batchfsm.cli.watch_summary import WatchSummary
 from batchfsm.cli.watch_view import WatchView
-from batchfsm.journal import FailureCounts, Journal, open_journal
+from batchfsm.journal import FailureCounts, Journal, is_server, open_journal
 from batchfsm.monitor import Monitor
 from batchfsm.spans import parse_span
 from batchfsm.watching import RESULTS_WAIT_S, WatchTimeoutError, connect, dialect_of, watch
@@ -99,16 +99,16 @@ def command(
     130, 143 stopped by a signal.
     """
     watches_all = watches_all or (provider is not None and not ids and journal is None)
-    _check_usage(ids, watches_all=watches_all, journal=journal, on=on, command_line=command_line, base_url=base_url)
+    _check_usage(ids, watches_all=watches_all, journal=journal, provider=provider, base_url=base_url)
+    _check_exec(command_line, on, exec_env)
     bounds = _stall_bounds(stalled_after)
-    refuse_overwriting([] if journal is None else [journal], {"--log": log})
-    if provider is not None and base_url is not None:
-        raise StopError("--base-url is an address of OpenAI's API: with --provider, set it as the SDK does")
+    check_outputs((), {"--journal": None if journal is None or is_server(journal) else Path(journal), "--log": log})
     client = None if provider is not None else connect(api_key=_key(), base_url=base_url)
     source = None if provider is None else sources.connect(provider)
     found = dialect.load(provider or dialect_of(client))
     _check_values(Monitor(found), client, source, ids, on=on, command_line=command_line, bounds=bounds)
-    with nullcontext() if journal is None else open_journal(journal) as opened:
+    # Without ids the journal names the batches, so one that is missing is a misspelled path.
+    with nullcontext() if journal is None else open_journal(journal, create=bool(ids) or watches_all) as opened:
         monitor = Monitor(found, journal=opened)
         watched = ids if ids or watches_all or opened is None else _unfinished(opened)
         summary = WatchSummary({each: monitor[each].status if each in monitor else None for each in watched})
@@ -125,8 +125,8 @@ def command(
             )  # fmt: skip
         with _terminable(), output.running():
             status, reason = _follow(transitions, once=once)
-            if opened is not None and not (watched or watches_all or opened.batch_ids()):
-                reason = "the journal holds no batch"  # A misspelled path creates a journal.
+            if status == COMPLETED and summary.is_well and not summary.statuses:
+                reason = _reason_of_none(opened, watches_all=watches_all)
             view.finish()
             if opened is not None and (counts := opened.count_failures([EXEC])) != FailureCounts():
                 view.show_undelivered(counts, str(journal))
@@ -144,8 +144,7 @@ def _check_usage(
     *,
     watches_all: bool,
     journal: str | None,
-    on: tuple[str, ...],
-    command_line: str | None,
+    provider: str | None,
     base_url: str | None,
 ) -> None:
     """Raise StopError if options contradict each other."""
@@ -153,10 +152,18 @@ def _check_usage(
         raise StopError("name the batches to watch, or --all; not both")
     if not ids and not watches_all and journal is None:
         raise StopError("name the batches to watch, or --all, or --journal J to go on with the batches open in it")
-    if on and command_line is None:
-        raise StopError("--on says when to run a command: --exec is missing")
     if base_url is not None and not base_url.startswith(("http://", "https://")):
         raise StopError("--base-url begins with http:// or https://")
+    if provider is not None and base_url is not None:
+        raise StopError("--base-url is an address of OpenAI's API: with --provider, set it as the SDK does")
+
+
+def _check_exec(command_line: str | None, on: tuple[str, ...], exec_env: tuple[str, ...]) -> None:
+    """Raise StopError for options of `--exec` without it."""
+    if on and command_line is None:
+        raise StopError("--on says when to run a command: --exec is missing")
+    if exec_env and command_line is None:
+        raise StopError("--exec-env passes a variable to a command: --exec is missing")
 
 
 def _check_values(
@@ -216,6 +223,13 @@ def _unfinished(journal: Journal) -> tuple[str, ...]:
     """Return the batches of a journal that are open, or have hooks that have not returned."""
     pending = (row.transition.batch_id for row in journal.pending())
     return tuple(dict.fromkeys([*journal.batch_ids(only_open=True), *pending]))
+
+
+def _reason_of_none(journal: Journal | None, *, watches_all: bool) -> str:
+    """Return why no batch was watched."""
+    if journal is None or watches_all:
+        return "the list shows no open batch"
+    return "every batch in the journal has ended" if journal.batch_ids() else "the journal holds no batch"
 
 
 def _follow(transitions: Iterable[object], *, once: bool) -> tuple[int, str]:

@@ -1,6 +1,6 @@
 """Durable storage of batch records, transitions and pending deliveries to hooks."""
 
-from batchfsm.journal.factory import open_journal
+from batchfsm.journal.factory import is_server, open_journal
 from batchfsm.journal.fork import ForkHandler, call_around_fork
 from batchfsm.journal.postgres import PostgresJournal
 from batchfsm.journal.procrastinate import ProcrastinateJournal
@@ -40,5 +40,6 @@ __all__ = [
     "backoff_s",
     "call_around_fork",
     "error_text",
+    "is_server",
     "open_journal",
 ]

@@ -10,6 +10,11 @@ from batchfsm.journal.sqlite import SQLiteJournal
 _SERVERS: Final = ("postgresql://", "postgres://")
 
 
+def is_server(place: str) -> bool:
+    """Return whether a journal is in PostgreSQL, and in no file."""
+    return place.startswith(_SERVERS)
+
+
 def open_journal(place: str, *, create: bool = True) -> SQLiteJournal | PostgresJournal:
     """
     Open a journal.
@@ -22,4 +27,4 @@ def open_journal(place: str, *, create: bool = True) -> SQLiteJournal | Postgres
         JournalError: If it cannot be opened, or is no journal.
         MissingExtraError: If psycopg is not installed.
     """
-    return (PostgresJournal if place.startswith(_SERVERS) else SQLiteJournal)(place, create=create)
+    return (PostgresJournal if is_server(place) else SQLiteJournal)(place, create=create)

@@ -133,6 +133,14 @@ def test_a_rule_that_could_not_look_is_named(log):
             ["timeline", "good.jsonl", "--dialect", "acme"],
             f"no dialect is called 'acme'; known: {', '.join(ALL_DIALECTS)}",
         ),
+        (
+            ["diagram", "--dialect", "auto"],
+            "--dialect auto is for the logs that audit and timeline read: name one dialect",
+        ),
+        (
+            ["audit", "good.jsonl", "--dialect", "mine.py"],
+            "--dialect mine.py names a file: add the name of the dialect in it, mine.py:NAME",
+        ),
         (["diagram", "--dialect", "acme"], f"no dialect is called 'acme'; known: {', '.join(ALL_DIALECTS)}"),
         (["diagram", "--output", "no/such/folder"], "no/such/folder: No such file or directory"),
     ],
@@ -626,8 +634,34 @@ def test_audit_for_github(log):
         "::notice file=a%2Cb%3Ac.jsonl,line=6,title=P104 deadline-missing::b\\n%252 has no expires_at "
         "(seen at a,b:c.jsonl:6)",
         "::warning file=a%2Cb%3Ac.jsonl,line=8,title=unreadable::not JSON: Expecting value (column 1)",
-        "batchfsm: inconsistent",
+        "batchfsm: inconsistent: 7 snapshots of 3 batches; 1 of 8 places could not be read, or not in full",
     ] == result.stdout.splitlines()
+
+
+def test_each_form_gives_the_reason_of_undetermined(log):
+    """A run of CI that ends with status 2 says why: in a comment of GitHub, and beside JSON lines."""
+    empty = "batchfsm: undetermined: 0 snapshots of 0 batches; the log is empty\n"
+    github = ran("audit", "good.jsonl", "--format", "github", "--select", "T205").stdout
+
+    assert empty == ran("audit", "blank.jsonl", "--format", "github").stdout
+    assert "batchfsm: not checked, because the log lacks what they need: T205" == github.splitlines()[0]
+    assert ("", empty) == (
+        (result := ran("audit", "blank.jsonl", "--format", "jsonl")).stdout,
+        result.stderr,
+    )
+    assert "" == ran("audit", "left.jsonl", "--format", "jsonl").stderr
+
+
+def test_a_file_that_is_no_log_does_not_flood(log):
+    """Standard output lists 20 unreadable places, all if `--max-findings` allows them; the counts are exact."""
+    (log / "notes.txt").write_text("a\n" * 30)
+    shown, full = ran("audit", "notes.txt").stdout, ran("audit", "notes.txt", "--max-findings", 30).stdout
+    ran("audit", "notes.txt", "--output", "report.txt")
+
+    assert (20, 30) == (shown.count("  notes.txt:"), full.count("  notes.txt:"))
+    assert "30 of 30 places could not be read" in shown.splitlines()[0]
+    assert "  (the first 20; all of them: --max-findings 30)" in shown.splitlines()
+    assert full == (log / "report.txt").read_text()
 
 
 @pytest.mark.parametrize("form", ["text", "json", "jsonl", "github"])
@@ -808,6 +842,83 @@ def test_two_outputs_are_two_files(log):
     assert not (log / "out.jsonl").exists()
 
 
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        (["good.jsonl", "--output", "state.db"], "--output state.db would overwrite the file of --state"),
+        (["state.db"], "--state state.db would overwrite state.db, which is an input"),
+    ],
+)
+def test_a_state_file_is_not_overwritten(arguments, said, log):
+    """The records of all earlier audits would be lost."""
+    ran("audit", "good.jsonl", "--state", "state.db")
+    before = (log / "state.db").read_bytes()
+    result = ran("audit", *arguments, "--state", "state.db")
+
+    assert (2, f"batchfsm: {said}\n") == (result.exit_code, result.stderr)
+    assert before == (log / "state.db").read_bytes()
+
+
+OUTPUTS = [
+    ("audit", "--state"), ("audit", "--output"), ("audit", "--report"), ("audit", "--findings"), ("timeline", "--output"),
+    ("diagram", "--output"), ("sql", "--output"), ("demo", "--log"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("output", OUTPUTS)
+@pytest.mark.parametrize(
+    "place, said",
+    [
+        ("no/x.csv", "No such file or directory"),
+        ("good.jsonl/x.csv", "Not a directory"),
+        ("folder.csv", "Is a directory"),
+        ("x.csv", "Permission denied"),
+    ],
+)
+def test_an_output_that_cannot_be_written_is_refused_first(output, place, said, log, monkeypatch):
+    """The command names the path before it does any work, and leaves nothing behind."""
+    command, option = output
+    (log / "folder.csv").mkdir()
+    monkeypatch.setattr("os.access", lambda *_: said != "Permission denied")
+    before = sorted(log.rglob("*"))
+    arguments = {"audit": ["good.jsonl"], "timeline": ["good.jsonl"], "sql": ["duckdb"]}.get(command, [])
+    others = ["--state", "state.db", "--findings", "a.csv"] if (command, option) == ("audit", "--output") else []
+    result = ran(command, *arguments, *others, option, place)
+
+    path = "state.db" if others and said == "Permission denied" else place
+    assert (2, "", f"batchfsm: {path}: {said}\n") == (result.exit_code, result.stdout, result.stderr)
+    assert before == sorted(log.rglob("*"))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nope.jsonl"],
+        ["table.csv"],
+        ["good.jsonl", "--dialect", "auto"],
+        ["good.jsonl", "--dialect", "acme"],
+        ["good.jsonl", "--select", "X"],
+        ["good.jsonl", "--engine", "spark"],
+        ["good.jsonl", "--input-format", "yaml"],
+    ],
+)
+def test_an_audit_that_is_refused_creates_nothing(arguments, log):
+    """Not even an empty state file is left."""
+    (log / "table.csv").write_text("id,status\n")
+    before = sorted(log.iterdir())
+    outputs = ["--state", "s.db", "--output", "o.txt", "--findings", "f.csv", "--report", "r.html"]
+
+    assert 2 == ran("audit", *arguments, *outputs).exit_code
+    assert before == sorted(log.iterdir())
+
+
+def test_a_log_that_is_read_twice_is_remarked_on(log):
+    """Two globs may overlap, and repeated rows look like stale reads."""
+    result = ran("audit", "good.jsonl", "g*.jsonl")
+
+    assert (0, "batchfsm: good.jsonl is given twice: its rows are checked twice\n") == (result.exit_code, result.stderr)
+
+
 def test_an_output_to_a_device(log):
     """Any number of outputs may go to a device, because it keeps no content."""
     assert 1 == ran("audit", "left.jsonl", "--output", "/dev/null", "--report", "/dev/null").exit_code
@@ -927,9 +1038,10 @@ def test_colours_on_a_terminal(log):
 @pytest.mark.parametrize(
     "command", [["audit", "left.jsonl"], *map(slow, [["demo"], ["timeline", "left.jsonl"], ["--help"]])]
 )
-def test_no_colours_where_they_are_not_wanted(command, log):
-    """With NO_COLOR a terminal gets no escape sequence."""
-    written = on_terminal(*command, NO_COLOR="1")
+@pytest.mark.parametrize("wish", [{"NO_COLOR": "1"}, {"TERM": "dumb"}])
+def test_no_colours_where_they_are_not_wanted(command, wish, log):
+    """With NO_COLOR a terminal gets no escape sequence, nor does a terminal without colours."""
+    written = on_terminal(*command, **wish)
 
     assert written.strip()
     assert "\x1b" not in written
@@ -1108,6 +1220,32 @@ def test_a_picture_holds_so_many_batches(log):
         result = ran("timeline", "many.jsonl", "--format", form)
         assert (2, f"batchfsm: {said}\n") == (result.exit_code, result.stderr)
     assert 0 == ran("timeline", "many.jsonl").exit_code
+
+
+def test_a_terminal_shows_twenty_batches(log):
+    """The rest is counted; a pipe gets all."""
+    (log / "many.jsonl").write_text(lines(snap("v", id=f"b{number}") for number in range(21)))
+    shown = on_terminal("timeline", "many.jsonl").splitlines()
+
+    assert 20 == sum(line.startswith("b") for line in shown)
+    assert "(20 of 21 batches; one of them: --batch ID; all of them: --output F)" == shown[-1]
+    assert 21 == sum(line.startswith("b") for line in ran("timeline", "many.jsonl").stdout.splitlines())
+    assert "batches;" not in ran("timeline", "many.jsonl").stdout
+
+
+def test_a_timeline_counts_what_it_could_not_read(log):
+    """A line that is missing from the picture is not missing without a word."""
+    (log / "odd.jsonl").write_text(lines(seen("vpz")) + "x\ny\n")
+    result = ran("timeline", "odd.jsonl")
+
+    said = "batchfsm: 2 places could not be read, or not in full: batchfsm audit names them\n"
+    assert (0, said) == (result.exit_code, result.stderr)
+
+
+def test_a_list_of_rules_names_the_command_that_explains_them():
+    """The hint is for people: a pipe gets one line for each rule."""
+    assert "batchfsm rules CODE explains a rule" == on_terminal("rules").splitlines()[-1]
+    assert len(RULES) + len(RESULT_RULES) == len(ran("rules").stdout.splitlines())
 
 
 def test_a_terminal_gets_no_png(log):

@@ -125,6 +125,15 @@ def test_a_batch_may_have_an_error_file_only(files):
     assert "name the output files with --output, the error files with --error, or both" in result.stderr
 
 
+def test_failed_requests_need_a_file(files):
+    """Without `--remaining` there is no file that `--with-failed` could add to."""
+    requests, output, _ = files
+    result = run(requests, "--output", output, "--with-failed")
+
+    said = "--with-failed adds to a file of requests: --remaining is missing (see batchfsm results --help)"
+    assert (2, f"batchfsm: {said}\n") == (result.exit_code, result.stderr)
+
+
 def test_a_file_given_twice_is_refused(files, tmp_path):
     """Each answer would count as two. An empty device may stand for several files."""
     requests, output, error = files

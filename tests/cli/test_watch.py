@@ -568,16 +568,56 @@ def test_with_a_journal_alone_the_open_batches_go_on(clock, tmp_path):
 
     assert (3, 0, 0) == (first.exit_code, second.exit_code, third.exit_code)
     assert "1 batch: 1 completed" == second.stdout.splitlines()[-1]
-    assert ("0 batches\n", []) == (third.stdout, server.requests)
+    assert ("0 batches (every batch in the journal has ended)\n", []) == (third.stdout, server.requests)
 
 
 def test_an_empty_journal_is_named_as_the_reason(clock, tmp_path):
-    """A misspelled path creates a journal; without the reason the watch would look like one that is over."""
-    server = Server(clock=clock)
+    """Without the reason the watch would look like one that is over."""
+    server, journal = Server(clock=clock), tmp_path / "batches.db"
+    batchfsm.SQLiteJournal(journal).close()
 
-    result = ran(server, "--journal", tmp_path / "bathces.db")
+    result = ran(server, "--journal", journal)
 
     assert (0, "0 batches (the journal holds no batch)\n", []) == (result.exit_code, result.stdout, server.requests)
+
+
+def test_a_journal_that_is_missing_is_refused(clock, tmp_path):
+    """Without ids a missing journal is a misspelled path; with ids, or with --all, it is created."""
+    server, journal = Server(Life("vpzc"), clock=clock), tmp_path / "bathces.db"
+
+    refused = ran(server, "--journal", journal)
+
+    assert (2, "", f"batchfsm: {journal}: there is no journal\n") == (refused.exit_code, refused.stdout, refused.stderr)
+    assert [] == [*server.requests, *tmp_path.iterdir()]
+    assert 0 == ran(server, "--all", "--journal", journal).exit_code
+    assert journal.exists()
+
+
+def test_a_list_without_an_open_batch_is_named_as_the_reason(clock):
+    """The last line says why nothing was watched."""
+    result = ran(Server(clock=clock), "--all")
+
+    assert (0, "0 batches (the list shows no open batch)\n") == (result.exit_code, result.stdout)
+
+
+@pytest.mark.parametrize(
+    "options, said",
+    [
+        (["--log", "no/log.jsonl"], "no/log.jsonl: No such file or directory"),
+        (["--log", "."], ".: Is a directory"),
+        (["--exec", "no-such-command"], "--exec names no command that can be run: 'no-such-command'"),
+        (["--exec-env", "TOKEN"], "--exec-env passes a variable to a command: --exec is missing"),
+        (["--log", "j.db"], "--log j.db would overwrite the file of --journal"),
+        (["--dialect", "auto"], "--dialect auto is for the logs that audit and timeline read: name one dialect"),
+    ],
+)
+def test_a_watch_that_is_refused_creates_nothing(options, said, clock, tmp_path, monkeypatch):
+    """Neither a journal nor a log is left behind."""
+    monkeypatch.chdir(tmp_path)
+    result = ran(Server(clock=clock), "batch_1", "--journal", "j.db", *options)
+
+    assert (2, "", f"batchfsm: {said}\n") == (result.exit_code, result.stdout, result.stderr)
+    assert [] == [*tmp_path.iterdir()]
 
 
 def test_a_dead_command_makes_every_watch_of_the_journal_fail(clock, tmp_path):

@@ -617,6 +617,25 @@ def test_a_server_that_is_not_there_stops_the_run(url, said):
     assert found.stderr.startswith(said)
 
 
+@pytest.mark.parametrize("old", [None, "yesterday's views\n"])
+def test_a_run_without_a_view_leaves_the_log(old, tmp_path):
+    """If the server does not respond, `--log` creates no file, and an old one keeps its content."""
+    log = tmp_path / "log.jsonl"
+    if old is not None:
+        log.write_text(old)
+    found = ran("http://127.0.0.1:9/v1", "--log", str(log))
+
+    assert 2 == found.exit_code
+    assert ([] if old is None else [old]) == [path.read_text() for path in tmp_path.iterdir()]
+
+
+def test_a_log_that_cannot_be_written_stops_the_run_at_once(tmp_path):
+    """No batch is created, which may cost money."""
+    found = ran("http://127.0.0.1:9/v1", "--log", str(tmp_path / "no" / "log.jsonl"))
+
+    assert (2, f"batchfsm: {tmp_path}/no/log.jsonl: No such file or directory\n") == (found.exit_code, found.stderr)
+
+
 def test_a_call_returns_errors_as_answers():
     """A request without a response raises an error."""
     api = FakeBatchAPI()
