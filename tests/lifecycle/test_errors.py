@@ -1,5 +1,6 @@
 """Each error has a message and fields for the fault, its place and the possible values."""
 
+import ast
 import pickle
 import re
 from itertools import chain
@@ -18,6 +19,8 @@ from batchfsm.errors import (
     UnknownNameError,
     needs_extra,
 )
+from support.paths import ROOT
+from support.repository import SOURCES
 
 TREE = {
     "BatchfsmError": Exception,
@@ -27,6 +30,7 @@ TREE = {
     "SourceError": OSError,
     "JournalError": Exception,
     "StateError": Exception,
+    "DisagreementError": Exception,
     "MissingExtraError": ImportError,
     "IllegalTransitionError": Exception,
     "HookError": ExceptionGroup,
@@ -59,6 +63,24 @@ def test_the_tree_in_the_docstring_is_the_tree():
         "BatchfsmError": "",
         **drawn,
     }
+
+
+CAUGHT_INSIDE = {"StopError", "ExecError", "TextError"}
+"""Errors that reach no caller: those of the command line, and the one of the readers of text forms."""
+
+
+def test_every_error_is_in_the_reference():
+    """An error that a caller may have to catch is in the tree of the page."""
+    page = (ROOT / "docs" / "reference" / "python" / "errors.md").read_text()
+    defined = {
+        node.name
+        for tree in SOURCES.values()
+        for node in tree.body
+        if isinstance(node, ast.ClassDef) and any(isinstance(base, ast.Name) and base.id in TREE for base in node.bases)
+    }
+
+    drawn = re.findall(r"── (?:\w+\.)?(\w+)", page)
+    assert sorted(defined - CAUGHT_INSIDE) == sorted(drawn)
 
 
 def test_a_definition_error_names_all_problems():
