@@ -1,6 +1,7 @@
 """The pages as their readers see them: without hidden blocks, with working links, complete on the command line."""
 
 import re
+import sys
 from contextlib import chdir
 from functools import partial
 from unittest import SkipTest
@@ -58,6 +59,46 @@ def test_each_skipped_example_has_a_reason():
     ]
 
     assert [] == [mark for mark in marks if "reason=" not in mark]
+
+
+OF_EVERY_INSTALLATION = {"attrs", "batchfsm", "cattrs", "transitions"}
+NAMED_BY = {
+    "anthropic": "extra `anthropic`",
+    "boto3": "extra `bedrock`",
+    "duckdb": "`pip install duckdb`",
+    "google": "extra `gemini`",
+    "hypothesis": "`pip install '.[testing]'`",
+    "mistralai": "extra `mistral`",
+    "openai": "`openai`",
+    "procrastinate": "`pip install '.[procrastinate]'`",
+    "prometheus_client": "extra `prometheus`",
+    "pyarrow": "extra `audit`",
+    "pytest": "pytest",
+    "starlette": "starlette`",
+}
+"""What a page says outside its examples about a package that they import: how to get it."""
+
+
+def imported(text):
+    """Return the packages that the visible Python examples of a page import, the standard library left out."""
+    blocks = re.findall(r"^```(?:python|text)\n(.*?)^```", HIDDEN.sub("", text), re.DOTALL | re.MULTILINE)
+    lines = [line.removeprefix(">>> ") for block in blocks for line in block.splitlines()]
+    statements = [re.match(r"(?:from|import) ([\w., ]+?)(?: import .*|\s*#.*)?$", line) for line in lines]
+    names = {part.split()[0].partition(".")[0] for found in statements if found for part in found[1].split(",")}
+    return names - sys.stdlib_module_names - OF_EVERY_INSTALLATION
+
+
+def test_a_page_names_each_package_that_its_examples_import():
+    """A reader who follows a how-to page is told how to get each package, or which extra has it."""
+    prose = {page: re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE) for page, text in PAGES.items()}
+    unnamed = [
+        (page, package)
+        for page, text in PAGES.items()
+        for package in sorted(imported(text))
+        if page.startswith("docs/how-to/") and NAMED_BY[package] not in prose[page]
+    ]
+
+    assert [] == unnamed
 
 
 def test_links_of_the_readme_lead_to_files():
