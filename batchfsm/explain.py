@@ -124,7 +124,7 @@ def timelines_by_batch(
         snapshot = row.snapshot
         gathered = found.setdefault(snapshot.id, _TimelineBuilder())
         folded = fold.apply(gathered.record, snapshot)
-        gathered.transitions += [attrs.evolve(transition, snapshot=None) for transition in folded.transitions]
+        gathered.transitions += [_without_snapshot(transition) for transition in folded.transitions]
         gathered.seen.add(snapshot.status)
         if folded.move != "stale":
             gathered.last = snapshot
@@ -135,12 +135,17 @@ def timelines_by_batch(
         yield gathered.timeline(each)
 
 
+def _without_snapshot(transition: Transition) -> Transition[None]:
+    fields = {name: getattr(transition, name) for name in attrs.fields_dict(Transition) if name != "snapshot"}
+    return Transition(**fields, snapshot=None)
+
+
 @attrs.define
 class _TimelineBuilder:
     """The rows of one batch, folded."""
 
     record: BatchRecord = attrs.field(factory=BatchRecord)
-    transitions: list[Transition] = attrs.field(factory=list)
+    transitions: list[Transition[None]] = attrs.field(factory=list)
     seen: set[str] = attrs.field(factory=set)
     last: Snapshot | None = None
     returned_at: dict[int, int | None] = attrs.field(factory=dict)
@@ -207,7 +212,9 @@ def _stays(life: BatchTimeline) -> list[Bar]:
     return stays
 
 
-def _returned(life: BatchTimeline, status: str, number: int, after: int | None, following: Transition | None) -> Bar:
+def _returned(
+    life: BatchTimeline, status: str, number: int, after: int | None, following: Transition[None] | None
+) -> Bar:
     """Return the bar of a status that a batch came back to, between a time and a transition."""
     before = None if following is None else following.at
     stamp: int | None = getattr(life.last, f"{status}_at", None)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from itertools import groupby, islice, pairwise, permutations, product
 from operator import attrgetter
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, overload
 
 import attrs
 
@@ -14,6 +14,15 @@ from batchfsm.dialects import Dialect
 from batchfsm.lifecycle import Step
 from batchfsm.snapshot import Snapshot, fast_constructor
 from batchfsm.topology import Topology, topology
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar  # Of `typing`, it has no `default` before Python 3.13.
+
+    SnapshotT_co = TypeVar("SnapshotT_co", bound=Snapshot | None, covariant=True, default=Snapshot)
+else:
+    from typing import TypeVar
+
+    SnapshotT_co = TypeVar("SnapshotT_co", covariant=True)
 
 TransitionEvidence = Literal["observed", "stamped", "implied", "gap"]
 """The evidence of a transition: the snapshot's own status, a stamp, or that every walk passes the status; or none
@@ -26,8 +35,12 @@ _PATTERNS_MAX: Final = 4096  # Healthy logs have a few dozen; a hostile log must
 
 
 @attrs.frozen
-class Transition:
-    """One entry of one batch into one status; hooks receive it."""
+class Transition(Generic[SnapshotT_co]):
+    """
+    One entry of one batch into one status; hooks receive it.
+
+    To type checkers, a `Transition` has a snapshot; those of `monitor[id].transitions` are of `Transition[None]`.
+    """
 
     batch_id: str
     """The id of the batch."""
@@ -53,7 +66,7 @@ class Transition:
     observed_at: float | None = attrs.field(default=None, repr=False)
     """The time of the snapshot that proves it; Unix seconds."""
 
-    snapshot: Snapshot | None = attrs.field(default=None, repr=False)
+    snapshot: SnapshotT_co = attrs.field(default=None, repr=False)
     """The snapshot that proves it. Hooks always get it; None only in `monitor[id].transitions`, which keep none."""
 
     __hash__ = None  # type: ignore[assignment]  # They hold a snapshot: use `key`, which is made for it.
@@ -69,7 +82,7 @@ class Transition:
         return f"{self.batch_id}/{self.target}/{'' if self.at is None else self.at}"
 
 
-_make_transition: Final[Callable[..., Transition]] = fast_constructor(Transition)
+_make_transition: Final[Callable[..., Transition[Any]]] = fast_constructor(Transition)
 
 
 @attrs.frozen(eq=False)
@@ -82,7 +95,13 @@ class RouteStep:
     evidence: TransitionEvidence
     terminal: bool
 
-    def of(self, batch_id: str, at: int | None, snapshot: Snapshot | None = None) -> Transition:
+    @overload
+    def of(self, batch_id: str, at: int | None) -> Transition[None]: ...
+
+    @overload
+    def of(self, batch_id: str, at: int | None, snapshot: Snapshot) -> Transition: ...
+
+    def of(self, batch_id: str, at: int | None, snapshot: Snapshot | None = None) -> Transition[Any]:
         """Return the step as the transition of one batch."""
         seen = None if snapshot is None else snapshot.observed_at
         return _make_transition(

@@ -134,10 +134,7 @@ class ExecHook:
 def to_wire(transition: Transition) -> dict[str, Any]:
     """Return a transition as plain JSON values, its snapshot included."""
     names = ("key", "batch_id", "source", "target", "event", "at", "evidence", "terminal", "observed_at")
-    snapshot = transition.snapshot
-    return {name: getattr(transition, name) for name in names} | {
-        "snapshot": None if snapshot is None else snapshot.to_dict()
-    }
+    return {name: getattr(transition, name) for name in names} | {"snapshot": transition.snapshot.to_dict()}
 
 
 def _pass_lines(reading: int, show: Callable[[str], None]) -> None:

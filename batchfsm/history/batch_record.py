@@ -191,7 +191,7 @@ class BatchRecord:
         self.steps_taken, self.times = append(taken, steps), append(past, times)
         self.emitted = append(emitted, [(step.target, at) for step, at in zip(steps, times, strict=True)])
 
-    def transitions(self, batch_id: str) -> tuple[Transition, ...]:
+    def transitions(self, batch_id: str) -> tuple[Transition[None], ...]:
         """Return the transitions emitted, without snapshots."""
         return tuple(step.of(batch_id, at) for step, at in zip(self.steps_taken, self.times, strict=True))
 
@@ -320,7 +320,7 @@ class BatchTimeline:
     """The transitions of one batch, as a log proves them."""
 
     batch_id: str
-    transitions: tuple[Transition, ...]
+    transitions: tuple[Transition[None], ...]
     """In the order in which the statuses were entered."""
     seen: frozenset[str]
     """The statuses that some snapshot had."""

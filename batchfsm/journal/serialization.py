@@ -38,9 +38,9 @@ def snapshot_text(snapshot: Snapshot) -> str:
 _NEVER_EMPTY = frozenset(attrs.fields_dict(Snapshot)) - {"extra", "bad"}
 
 
-def transition_of(text: str, snapshot: str | None) -> Transition:
-    """Read a transition, with its snapshot if that is still there."""
-    return Transition(**json.loads(text), snapshot=None if snapshot is None else snapshot_of(snapshot))
+def transition_of(text: str, snapshot: str) -> Transition:
+    """Read a transition with its snapshot, which a journal keeps until every hook has returned."""
+    return Transition(**json.loads(text), snapshot=snapshot_of(snapshot))
 
 
 def snapshot_of(text: str) -> Snapshot:

@@ -167,12 +167,12 @@ class SQLJournal(ForkHandler):
 
     def _insert_transitions(self, execute: Execute, change: BatchUpdate, revision: int) -> None:
         for number, entry in enumerate(change.entries):
-            transition, snapshot = entry.transition, entry.transition.snapshot
+            transition = entry.transition
             entered = execute(
                 "INSERT INTO batchfsm_transitions (batch_id, key, revision, number, transition, snapshot)"
                 " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
                 change.batch_id, transition.key, revision, number, transition_text(transition),
-                None if snapshot is None or not entry.hooks else snapshot_text(snapshot),
+                snapshot_text(entry.transition.snapshot) if entry.hooks else None,
             )  # fmt: skip
             if entered.rowcount:
                 self._insert_deliveries(execute, change, entry)

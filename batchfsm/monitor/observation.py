@@ -61,7 +61,7 @@ class TrackedBatch:
     verdict: Verdict
     """The verdict on all snapshots so far."""
 
-    transitions: tuple[Transition, ...] = attrs.field(repr=False)
+    transitions: tuple[Transition[None], ...] = attrs.field(repr=False)
     """The transitions emitted, in order; without snapshots, which are not stored."""
 
 

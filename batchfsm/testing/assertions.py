@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from batchfsm.auditing import audit
 from batchfsm.dialects import Dialect, get_dialect
@@ -75,7 +76,7 @@ def assert_lifecycle(history: Iterable[object], way: str, *, dialect: str | Dial
     )
 
 
-def assert_fired_once(fired: Iterable[Transition], *statuses: str) -> None:
+def assert_fired_once(fired: Iterable[Transition[Any]], *statuses: str) -> None:
     """
     Fail if a transition fired twice, or if one of the named statuses did not fire exactly once for each batch.
 
@@ -86,7 +87,7 @@ def assert_fired_once(fired: Iterable[Transition], *statuses: str) -> None:
     Raises:
         AssertionError: With the batch, and the transitions that fired for it.
     """
-    by_batch: dict[str, list[Transition]] = {}
+    by_batch: dict[str, list[Transition[Any]]] = {}
     for transition in fired:
         by_batch.setdefault(transition.batch_id, []).append(transition)
     if statuses and not by_batch:

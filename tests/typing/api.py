@@ -118,7 +118,7 @@ def collect(transition: Transition) -> int:
     assert_type(transition.at, int | None)
     assert_type(transition.evidence, Literal["observed", "stamped", "implied", "gap"])
     assert_type(transition.observed_at, float | None)
-    assert_type(transition.snapshot, Snapshot | None)
+    assert_type(transition.snapshot, Snapshot)
     assert_type(transition.key, str)
     assert_type(transition.terminal, bool)
     return 1
@@ -172,7 +172,8 @@ assert_type(state, TrackedBatch)
 assert_type(state.status, str | None)
 assert_type(state.snapshot, Snapshot | None)
 assert_type(state.verdict, Verdict)
-assert_type(state.transitions, tuple[Transition, ...])
+assert_type(state.transitions, tuple[Transition[None], ...])
+assert_type(state.transitions[0].snapshot, None)
 assert_type(len(monitor), int)
 assert_type("batch_1" in monitor, bool)
 
