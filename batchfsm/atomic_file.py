@@ -7,7 +7,6 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from secrets import token_hex
 from typing import BinaryIO
 
 
@@ -28,7 +27,7 @@ def open_atomic(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             with target.open("wb") as device:
                 yield device
             return
-        temporary = target.with_name(f".batchfsm-{token_hex(8)}")
+        temporary = target.with_name(f".batchfsm-{os.urandom(8).hex()}")
         with temporary.open("xb") as binary:
             try:
                 yield binary

@@ -347,6 +347,23 @@ def test_the_audit_of_a_log_loads_no_other_command(log):
     }
 
 
+def test_the_audit_of_a_large_log_loads_only_what_columns_need(tmp_path):
+    """A healthy log of JSON lines that is checked in columns loads none of the libraries that only odd rows need."""
+    batch = {"id": "batch_1", "status": "validating", "created_at": 1_700_000_000, "endpoint": "/v1/responses"}
+    line = json.dumps(
+        {**batch, "object": "batch", "input_file_id": "file-1", "completion_window": "24h", "expires_at": 1_700_086_400}
+    )
+    (tmp_path / "log.jsonl").write_text(f"{line}\n" * 2_000)
+    code = "import sys; from batchfsm.cli import app\ntry: app(['audit', 'log.jsonl'])\nexcept SystemExit: import json; print(json.dumps(sorted(sys.modules)))"
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True, cwd=tmp_path
+    )
+    verdict, *_, loaded = result.stdout.splitlines()
+
+    assert "consistent: 2,000 snapshots of 1 batch" == verdict
+    assert not {"cattrs", "transitions", "_hashlib", "pyarrow", "subprocess", "rich"} & {*json.loads(loaded)}
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_a_shell_can_complete_commands_and_dialects(shell):
     """The script that the help names registers the command, and dialect names are completed."""

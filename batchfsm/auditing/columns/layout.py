@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator
-from secrets import randbits
+from os import urandom
 from typing import Any, Final, Protocol
 
 import attrs
@@ -16,7 +16,7 @@ from batchfsm.snapshot import COUNT_FIELDS
 PUBLIC_SEED: Final = 0x9E3779B97F4A7C15
 """The seed of `id_low`."""
 
-HASH_SEED: Final = randbits(64)
+HASH_SEED: Final = int.from_bytes(urandom(8))
 """The secret that texts are hashed with in this process; rows of several processes need a seed in common."""
 
 NULL: Final = -(2**63)
