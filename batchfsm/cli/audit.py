@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -188,6 +189,8 @@ def _audited(
 ) -> Report:
     if not (select_rules(_tokens(select)) if select else RULES.keys()) - select_rules(_tokens(ignore)):
         raise StopError("no rule is left to check: --ignore names every rule, or every one of --select")
+    # Arrow's allocator asks for huge pages, which the kernel clears whole: 0.17 of 0.69 s of a million rows.
+    os.environ.setdefault("MIMALLOC_ALLOW_THP", "0")
     with _progress_bar() as progress:
         return audit(
             path,
