@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Final, cast
 
 import attrs
 import click
@@ -117,9 +117,8 @@ def _drawn_batches(log: Iterable[Record], dialect: Dialect | str, batch: str | N
         found = timelines_by_batch(log, dialect, batch)
         return [_DrawnBatch(each, dialect) for each in found]
     rows: dict[str, list[ProviderRecord]] = {}
-    for row in log:
-        if isinstance(row, ProviderRecord):
-            rows.setdefault(row.dialect, []).append(row)
+    for row in cast("Iterable[ProviderRecord]", log):
+        rows.setdefault(row.dialect, []).append(row)
     return [
         _DrawnBatch(each, DIALECTS[name])
         for name, own in rows.items()

@@ -112,7 +112,7 @@ def dialect_hint(source: Iterable[RawRecord | UnreadableEntry], dialect: Dialect
     if not others:
         return None
     if named in marked:
-        return f"some of its objects have the mark of {others}, not of {named}: auto reads both"
+        return f"some of its objects have the mark of {others}, not of {named}: auto reads all"
     return f"its objects have the mark of {others}, not of {named}: name that dialect, or auto"
 
 

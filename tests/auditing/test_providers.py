@@ -337,7 +337,7 @@ def test_timeline_recognises_dialects(tmp_path):
 
 def test_a_log_of_several_is_remarked_on(tmp_path):
     """If some objects have the mark of the dialect, and most have another one, the remark names `auto`."""
-    remark = "some of its objects have the mark of anthropic, not of openai: auto reads both"
+    remark = "some of its objects have the mark of anthropic, not of openai: auto reads all"
 
     assert (remark,) == audit(written(tmp_path, [OPENAI, ANTHROPIC])).remarks
     assert () == audit(written_as(tmp_path, [OPENAI, OPENAI, ANTHROPIC])).remarks
