@@ -22,17 +22,19 @@ def run_as_typed(example):
     found = Path(batchfsm.__file__).parents[1]
     first = {name: value for name, value in os.environ.items() if not name.startswith("OPENAI_")}
     env = example.namespace.get("shell_environment", first)
-    env |= {"PYTHONPATH": str(found), "COLUMNS": "80", "NO_COLOR": "1"}
+    # Unbuffered, so that both streams are in the order in which a terminal shows them.
+    env |= {"PYTHONPATH": str(found), "COLUMNS": "80", "NO_COLOR": "1", "PYTHONUNBUFFERED": "1"}
     ended = 0
     for step in re.split(r"^\$ ", example.parsed, flags=re.MULTILINE)[1:]:
         command, *printed = re.split(r"(?<!\\)\n", step, maxsplit=1)
         with tempfile.NamedTemporaryFile() as exported:
             defined = f'batchfsm() {{ "{sys.executable}" -m batchfsm "$@"; }}; trap \'env -0 >"{exported.name}"\' EXIT'
             script = f"{defined}; (exit {ended}); {command}"
-            ran = subprocess.run(["bash", "-c", script], env=env, capture_output=True, text=True, check=False)  # noqa: S607
+            streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+            ran = subprocess.run(["bash", "-c", script], env=env, text=True, check=False, **streams)  # noqa: S607
             env = dict(row.split("=", 1) for row in Path(exported.name).read_text().split("\0")[:-1])
         ended = ran.returncode
-        expected, got = "".join(printed).strip("\n"), (ran.stdout + ran.stderr).strip("\n")
+        expected, got = "".join(printed).strip("\n"), ran.stdout.strip("\n")
         pattern = re.escape(expected).replace(r"\.\.\.", r"(?s:.*)")
         assert re.fullmatch(pattern, got), f"$ {command}\n--- expected\n{expected}\n--- got\n{got}"
     example.namespace["shell_environment"] = env
