@@ -5,9 +5,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from batchfsm import diagram as diagram
+    from batchfsm import journal as journal
     from batchfsm import machine as machine
     from batchfsm import metrics as metrics
+    from batchfsm import results as results
+    from batchfsm import sources as sources
+    from batchfsm import testing as testing
     from batchfsm import tracing as tracing
+    from batchfsm import watching as watching
     from batchfsm import webhook as webhook
     from batchfsm.auditing import Report as Report
     from batchfsm.auditing import audit as audit
@@ -58,14 +63,15 @@ _NAMES_BY_MODULE = {
     "wire": ("parse",),
 }
 _SUBMODULES = ("diagram", "machine", "metrics", "tracing", "webhook")
+_PACKAGES = ("journal", "results", "sources", "testing", "watching")  # Public, and imported on first use.
 _MODULE_OF_NAME = {name: module for module, names in _NAMES_BY_MODULE.items() for name in names}
 
 __all__ = [*_MODULE_OF_NAME, *_SUBMODULES]  # noqa: PLE0604 - strings, although ruff cannot see it
 
 
-def __getattr__(name: str) -> object:
+def _import_name(name: str) -> object:
     """Import a public name on first use, so that `import batchfsm` stays light."""
-    if name in _SUBMODULES:
+    if name in _SUBMODULES or name in _PACKAGES:
         return import_module(f"batchfsm.{name}")
     if name not in _MODULE_OF_NAME:
         msg = f"module {__name__!r} has no attribute {name!r}"
@@ -73,6 +79,10 @@ def __getattr__(name: str) -> object:
     value = getattr(import_module(f"batchfsm.{_MODULE_OF_NAME[name]}"), name)
     globals()[name] = value
     return value
+
+
+if not TYPE_CHECKING:  # To a type checker every name would be an `object`, misspelled ones too.
+    __getattr__ = _import_name
 
 
 def __dir__() -> list[str]:

@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import Any, Final
 
 from batchfsm.errors import needs_extra
-from batchfsm.watching import BatchDropped, Event, HooksFailed, ListProblem, PollFailed, PollSucceeded, Stalled
+from batchfsm.watching import (
+    BatchDropped,
+    Event,
+    HooksDead,
+    HooksFailed,
+    ListProblem,
+    PollFailed,
+    PollSucceeded,
+    Stalled,
+)
 
 SPANS_S: Final = (1, 5, 15, 60, 300, 900, 3600, 10_800, 21_600, 43_200, 86_400)
 """Bounds of the histogram buckets of durations: a second to a day."""
@@ -43,6 +52,7 @@ class Metrics:
         self._stalls = counter("stalls", "Batches that began to stall, once for each status.", ["overdue"], **where)
         self._list_problems = counter("list_problems", "Problems of the list of batches.", ["kind"], **where)
         self._failures = counter("hook_failures", "Hooks that raised.", **where)
+        self._dead = gauge("hooks_dead", "Hooks that were given up after too many tries.", **where)
         self._batches = gauge("batches", "Open batches.", ["status"], **where)
         self._looked_at = gauge("last_success_timestamp_seconds", "When a request last succeeded; Unix time.", **where)
         self._spans = histogram(
@@ -66,6 +76,8 @@ class Metrics:
             self._stalls.labels("yes" if event.is_overdue else "no").inc()
         elif isinstance(event, HooksFailed):
             self._failures.inc(len(event.error.exceptions))
+        elif isinstance(event, HooksDead):
+            self._dead.set(event.count)
         elif isinstance(event, ListProblem):
             self._list_problems.labels(event.kind).inc()
         elif isinstance(event, BatchDropped) and event.batch_id is not None:

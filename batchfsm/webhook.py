@@ -15,10 +15,11 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from hmac import compare_digest
 from threading import Lock
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import attrs
 
+from batchfsm.arguments import check_time
 from batchfsm.errors import BatchfsmError, needs_extra
 
 TOLERANCE_S: Final = 300
@@ -76,7 +77,8 @@ def verify(payload: bytes | str, headers: Mapping[str, str], secret: str, *, now
 
     Raises:
         WebhookError: If the signature, the time or the body is not valid.
-        TypeError: If the payload is not bytes or text (as after `request.json()`), or the secret is no text.
+        TypeError: If the payload is not bytes or text (as after `request.json()`), the headers are no mapping of
+            text to text, the secret is no text, or `now` is no number.
         ValueError: If the secret is empty, or not base64 behind its prefix.
         MissingExtraError: If `standardwebhooks` is not installed.
     """
@@ -84,14 +86,11 @@ def verify(payload: bytes | str, headers: Mapping[str, str], secret: str, *, now
         raise TypeError(f"the payload is the body as received, bytes or text, not {type(payload).__name__}")
     if not isinstance(secret, str):
         raise TypeError(f"the secret is text, not {type(secret).__name__}")
-    named = {name.lower(): value for name, value in headers.items()}
-    try:
-        webhook_id, sent, signatures = (named[f"webhook-{part}"] for part in ("id", "timestamp", "signature"))
-    except KeyError as error:
-        raise WebhookError(f"the header {error.args[0]} is missing") from None
+    check_time("now", now)
+    signer = _signer(secret)
+    webhook_id, sent, signatures = _read_headers(headers)
     if not (sent.isascii() and sent.isdigit() and len(sent) <= _DIGITS_MAX):
         raise WebhookError("its timestamp is no number of seconds")
-    signer = _signer(secret)
     try:
         text = payload.decode() if isinstance(payload, bytes) else payload
         # `Webhook.verify` reads the clock itself.
@@ -105,6 +104,25 @@ def verify(payload: bytes | str, headers: Mapping[str, str], secret: str, *, now
     if abs(now - int(sent)) > TOLERANCE_S:
         raise WebhookError(f"it was sent more than {TOLERANCE_S} s from now")
     return _hint(text, webhook_id, int(sent))
+
+
+def _read_headers(headers: object) -> tuple[str, str, str]:
+    """Return the id, the time and the signatures of a delivery."""
+    if not callable(getattr(headers, "items", None)):
+        raise TypeError(f"the headers are a mapping of names to values, as request.headers, not {headers!r:.80}")
+    pairs = list(cast("Mapping[Any, Any]", headers).items())
+    if not all(isinstance(name, str) for name, _ in pairs):
+        raise TypeError("the names of the headers are text, such as 'webhook-id'")
+    named = {name.lower(): value for name, value in pairs}
+    found = []
+    for name in ("webhook-id", "webhook-timestamp", "webhook-signature"):
+        if name not in named:
+            raise WebhookError(f"the header {name} is missing")
+        if not isinstance(named[name], str):
+            raise TypeError(f"the header {name} is text, not {type(named[name]).__name__}")
+        found.append(named[name])
+    webhook_id, sent, signatures = found
+    return webhook_id, sent, signatures
 
 
 class HintQueue:

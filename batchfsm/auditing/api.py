@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import attrs
 
+from batchfsm.arguments import check_seconds, names_keywords
 from batchfsm.auditing import optional, spark, tables
 from batchfsm.auditing.accumulator import FindingsAccumulator, parse_unreadable_max
 from batchfsm.auditing.incremental import IncrementalState
@@ -47,6 +48,7 @@ _UNITS: Final = {
 }
 
 
+@names_keywords
 def audit(
     source: object,
     *,
@@ -95,8 +97,8 @@ def audit(
         TypeError: If `source` is nothing that can be audited.
         ValueError: If a number is out of range.
     """
-    if not (max_findings >= 0 and skew_s >= 0):  # So written, it refuses NaN too.
-        raise ValueError("max_findings and skew_s must not be negative")
+    check_seconds("skew_s", skew_s)
+    _check_max_findings(max_findings)
     if engine not in ENGINES:
         raise UnknownNameError("engine", engine, ENGINES)
     template = FindingsAccumulator(
@@ -117,6 +119,11 @@ def audit(
         report = _with_dialect_hint(report, log, plan)
     plan.meter.report()
     return report
+
+
+def _check_max_findings(value: object) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ValueError(f"max_findings is a number of findings, 0 or more, not {value!r}")
 
 
 @attrs.frozen(kw_only=True)

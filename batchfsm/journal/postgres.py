@@ -67,6 +67,11 @@ class PostgresJournal(SQLJournal):
             raise
         call_around_fork(self)
 
+    @property
+    def is_closed(self) -> bool:
+        """True after `close`; then every other method fails."""
+        return self._is_closed
+
     def close(self) -> None:
         """Close the connection and release the leases of this journal's monitors."""
         with self._lock:

@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 
 import attrs
 
+from batchfsm.arguments import public_as
 from batchfsm.errors import JournalError
 from batchfsm.journal.fork import ForkHandler
 from batchfsm.journal.migrations import MIGRATIONS
@@ -53,6 +54,7 @@ AND EXISTS (SELECT 1 FROM batchfsm_transitions WHERE batch_id = id)
 ORDER BY number, id LIMIT ?"""
 
 
+@public_as("Journal")
 class SQLJournal(ForkHandler):
     """
     The base of the journals in SQLite and PostgreSQL, which add connections and locks.

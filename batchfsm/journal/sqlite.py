@@ -59,6 +59,11 @@ class SQLiteJournal(SQLJournal):
             raise self._error(error) from error
         call_around_fork(self)
 
+    @property
+    def is_closed(self) -> bool:
+        """True after `close`; then every other method fails."""
+        return self._is_closed
+
     def close(self) -> None:
         """Close the file and release the leases of this journal's monitors."""
         with self._lock:

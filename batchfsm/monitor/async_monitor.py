@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from batchfsm.arguments import names_keywords
 from batchfsm.dialects import Dialect
 from batchfsm.journal import FailureCounts, Journal
 from batchfsm.lifecycle import Lifecycle
@@ -24,6 +25,7 @@ class AsyncMonitor(BaseMonitor[AsyncDispatcher]):
     cannot be awaited, wait for it.
     """
 
+    @names_keywords
     def __init__(
         self,
         dialect: str | Dialect | Lifecycle = "openai",

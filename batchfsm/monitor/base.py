@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from os import PathLike
 from typing import Any, Final, Generic, Literal, TypeVar, overload
 
+from batchfsm.arguments import names_keywords, public_as
 from batchfsm.dialects import Dialect, get_dialect
-from batchfsm.errors import SnapshotError
+from batchfsm.errors import JournalError, SnapshotError
 from batchfsm.history import Fold
 from batchfsm.journal import Journal
 from batchfsm.lifecycle import Lifecycle
@@ -19,7 +20,7 @@ from batchfsm.monitor.journaled_store import JournaledBatchStore
 from batchfsm.monitor.observation import Observation, TrackedBatch
 from batchfsm.snapshot import similar_key
 from batchfsm.topology import topology
-from batchfsm.wire import ParsedRow, parse_observed_at, reader
+from batchfsm.wire import ParsedRow, parse_observed_at, reader, snapshot_mark_hint
 
 HookT = TypeVar("HookT", bound=Callable[[Any], Any])
 DefaultT = TypeVar("DefaultT")
@@ -30,6 +31,7 @@ UNCHANGED: Final = Observation((), (), "consistent")
 """The observation of a row that repeats the last one."""
 
 
+@public_as("Monitor")
 class BaseMonitor(Generic[DispatcherT]):
     """
     A monitor: a store of batches, a registry of hooks, and a dispatcher that calls them.
@@ -55,6 +57,8 @@ class BaseMonitor(Generic[DispatcherT]):
         if isinstance(place, str | PathLike):
             msg = f"journal= takes a journal, not where it is: SQLiteJournal({str(place)!r})"
             raise TypeError(msg)
+        if getattr(journal, "is_closed", False):
+            raise JournalError(getattr(journal, "name", repr(journal)), "it is closed")
         _check_keep_ended(keep_ended)
         self.dialect: Final = (found := get_dialect(dialect))
         """The dialect of the snapshots."""
@@ -74,6 +78,7 @@ class BaseMonitor(Generic[DispatcherT]):
         content = f"batches: {self._store.count()}" if self._journal is None else f"journal: {self._journal!r}"
         return f"<{type(self).__name__} {self.dialect.name}, {content}>"
 
+    @names_keywords
     def on(
         self, *statuses: str, source: str | None = None, target: str | None = None, name: str | None = None
     ) -> Callable[[HookT], HookT]:
@@ -110,6 +115,7 @@ class BaseMonitor(Generic[DispatcherT]):
         self, first: str | None = None, /, *codes: str, name: str | None = None
     ) -> Callable[[HookT], HookT]: ...
 
+    @names_keywords
     def on_finding(self, first: Any = None, /, *codes: str, name: str | None = None) -> Any:
         """
         Register a hook on findings; use it as a decorator, bare or with rule codes (`"H5"`, `"T201"`).
@@ -189,7 +195,8 @@ class BaseMonitor(Generic[DispatcherT]):
         if parsed.id is None:
             other = similar_key("id", parsed.snapshot.extra)
             found = "" if other is None else f"; there is {other!r} instead"
-            raise SnapshotError([("$.id", f"a batch without a readable id cannot be tracked{found}")])
+            hint = snapshot_mark_hint(parsed.snapshot, self.dialect)
+            raise SnapshotError([("$.id", f"a batch without a readable id cannot be tracked{found}{hint}")])
         return parsed
 
 

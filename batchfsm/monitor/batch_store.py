@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from itertools import compress
-from math import isfinite
 from operator import not_
 from threading import Lock
 from typing import Any
 
+from batchfsm.arguments import check_time
 from batchfsm.finding import verdict_of
 from batchfsm.history import BatchRecord, Fold, FoldResult
 from batchfsm.journal import FailureCounts
@@ -186,11 +186,11 @@ class BatchStore:
         Return the batches with undelivered hooks, whether or not one is due.
 
         Raises:
-            ValueError: If the time is not finite.
+            TypeError: If the time is no number.
+            ValueError: If it is not finite.
         """
-        if now is not None and not isfinite(now):
-            msg = f"now= is a time in Unix seconds, not {now}"
-            raise ValueError(msg)
+        if now is not None:
+            check_time("now=", now)
         with self.lock:
             return list(self.outboxes)
 

@@ -84,6 +84,7 @@ class HookRegistry:
             if not isinstance(status, str):
                 msg = f"a status is text, not {type(status).__name__}: name several one by one, @monitor.on(*statuses)"
                 raise TypeError(msg)
+        _check_given_name(name)
         targets = frozenset(statuses) if target is None else frozenset({target})
         self._check(targets, source)
 
@@ -99,6 +100,7 @@ class HookRegistry:
         """Check the arguments of `Monitor.on_finding`; register the function, or return the decorator."""
         if callable(first):
             return self._register(self._on_findings, None, name, first)
+        _check_given_name(name)
         tokens = codes if first is None else (first, *codes)
         selected = select_rules(tokens)
         matches = (lambda finding: finding.rule in selected) if selected else None
@@ -174,6 +176,13 @@ class HookRegistry:
         if name in self._by_name:
             msg = f"there is a hook called {name!r} already; a journal tells hooks apart by name: give this one name="
             raise ValueError(msg)
+
+
+def _check_given_name(name: object) -> None:
+    """Reject a name that is no text, or empty: the default would take its place in silence."""
+    if name is not None and not (isinstance(name, str) and name):
+        msg = f"name= is the name of the hook, text, not {name!r}"
+        raise TypeError(msg)
 
 
 def _check_parameters(function: Callable[..., Any]) -> None:

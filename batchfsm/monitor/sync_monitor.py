@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from batchfsm.arguments import names_keywords
 from batchfsm.dialects import Dialect
 from batchfsm.journal import FailureCounts, Journal
 from batchfsm.lifecycle import Lifecycle
@@ -57,6 +58,7 @@ class Monitor(BaseMonitor[SyncDispatcher]):
     The promises of a monitor, with the test of each: `docs/explanation/promises.md`.
     """
 
+    @names_keywords
     def __init__(
         self,
         dialect: str | Dialect | Lifecycle = "openai",

@@ -20,7 +20,7 @@ from batchfsm.rules.checks import (
     value_of,
 )
 from batchfsm.snapshot import REQUIRED_FIELDS, Snapshot, Unreadable, similar_key
-from batchfsm.wire import expected_message, short_repr
+from batchfsm.wire import expected_message, short_repr, snapshot_mark_hint
 
 METADATA: Final[Any] = RULES["S006"].kind
 
@@ -63,7 +63,9 @@ def must_be_set(
         null = [name for name in kind.fields if getattr(snapshot, name) is None and name not in snapshot.bad]
         if not null:
             return None
-        return dict.fromkeys(null), f"has no {join_names(null)}{_found_instead(null, snapshot)}", None
+        # Most objects that lack a required field are another provider's, whose name helps more than each key's.
+        hint = snapshot_mark_hint(snapshot, context.dialect) if {*null} & {*REQUIRED_FIELDS} else ""
+        return dict.fromkeys(null), f"has no {join_names(null)}{_found_instead(null, snapshot)}{hint}", None
 
     return check
 
@@ -104,6 +106,7 @@ def unknown_status(
         word = snapshot.status
         nearest = nearest_status(word, context.dialect)
         hint = "" if nearest is None else f"; it is most like {nearest}: --alias {quote(word)}={nearest} reads it so"
+        hint += snapshot_mark_hint(snapshot, context.dialect)
         return {"status": word}, f"has status {short_repr(word)}{hint}; known are {known}", None
 
     return check

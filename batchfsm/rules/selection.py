@@ -60,6 +60,8 @@ def match_rules(token: str, catalog: Mapping[str, RuleT]) -> tuple[RuleT, ...]:
     Raises:
         UnknownNameError: If the token stands for no rule; the message names the nearest one.
     """
+    if not isinstance(token, str):
+        raise TypeError(f"a rule is named by text, such as 'H502', not by {token!r}")
     word = token.strip()
     found = tuple(rule for code, rule in catalog.items() if word and code.startswith(word.upper()))
     found = found or tuple(rule for rule in catalog.values() if rule.name == word.lower())

@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping, Sequence
 from inspect import isasyncgenfunction, isawaitable, iscoroutinefunction
-from math import isnan
 from os import PathLike
 from typing import Any, Final
 
 import attrs
 
+from batchfsm.arguments import check_seconds, names_keywords
+from batchfsm.dialects import get_dialect
 from batchfsm.monitor import AsyncMonitor, Monitor
 from batchfsm.route import Transition
 from batchfsm.watching.custom_source import AsyncSnapshotSource, AsyncSourceFetcher, SnapshotSource, SourceFetcher
@@ -30,6 +31,7 @@ _DEFAULT: Final = Schedule()
 _CALLBACKS: Final = ("on_stalled", "on_error", "on_event")
 
 
+@names_keywords
 def watch(
     client: Any = None,
     *ids: str,
@@ -95,6 +97,7 @@ def watch(
     return _watch(named, options, Executor(fetcher, options.monitor, hints, sleep))
 
 
+@names_keywords
 def awatch(
     client: Any = None,
     *ids: str,
@@ -192,8 +195,9 @@ def _prepare(
     if (client is None) == (source is None):
         raise TypeError(f"{name} takes a client or source=, exactly one of them")
     _check_ids(ids)
-    _check_seconds("timeout_s", options["timeout_s"], is_optional=True)
-    _check_seconds("results_wait_s", options["results_wait_s"], is_optional=False)
+    if options["timeout_s"] is not None:
+        check_seconds("timeout_s", options["timeout_s"])
+    check_seconds("results_wait_s", options["results_wait_s"])
     _check_objects(schedule, hints, options["log"])
     _check_function("clock", options["clock"], takes_coroutines=False)
     for each, function in {"sleep": sleep, **{each: options[each] for each in _CALLBACKS}}.items():
@@ -205,8 +209,7 @@ def _prepare(
         raise ValueError("a source without list() needs ids, or a monitor with open batches")
     if monitor is None:
         monitor = wanted(getattr(source, "dialect", "openai") if client is None else dialect_of(client))
-    elif not isinstance(monitor, wanted):
-        raise TypeError(f"{name} needs monitor to be of {wanted.__name__}, not {type(monitor).__name__}")
+    _check_monitor(name, monitor, wanted, source)
     if stalled_after_s is not None:
         schedule = attrs.evolve(schedule, stalled_after_s=stalled_after_s)
     _check_statuses(schedule, monitor)
@@ -238,13 +241,6 @@ def _hint_for_id(value: object) -> str:
     return f"{kind}: pass its id" if hasattr(value, "id") else kind
 
 
-def _check_seconds(name: str, value: float | None, *, is_optional: bool) -> None:
-    if value is None and is_optional:
-        return
-    if not isinstance(value, int | float) or isnan(value) or value < 0:
-        raise ValueError(f"{name} is 0 or more seconds, not {value!r}")
-
-
 def _check_objects(schedule: object, hints: object, log: object) -> None:
     if not isinstance(schedule, Schedule):
         raise TypeError(f"schedule is a Schedule, such as Schedule(delay_s_min=30), not {schedule!r}")
@@ -259,6 +255,18 @@ def _check_function(name: str, function: object, *, takes_coroutines: bool) -> N
         raise TypeError(f"{name} is a function, not {function!r}")
     if iscoroutinefunction(function) and not takes_coroutines:
         raise TypeError(f"{name} is a coroutine function, which would never be awaited")
+
+
+def _check_monitor(name: str, monitor: object, wanted: type[Monitor | AsyncMonitor], source: object) -> None:
+    """Refuse a monitor of the other kind, or of a dialect in which the source's batches have no readable status."""
+    if not isinstance(monitor, wanted):
+        raise TypeError(f"{name} needs monitor to be of {wanted.__name__}, not {type(monitor).__name__}")
+    named = getattr(source, "dialect", None)
+    if isinstance(named, str) and get_dialect(named).wire != monitor.dialect.wire:
+        raise ValueError(
+            f"the source has batches of {named}, and the monitor is for {monitor.dialect.name}: "
+            f"pass {type(monitor).__name__}({named!r})"
+        )
 
 
 def _check_statuses(schedule: Schedule, monitor: Monitor | AsyncMonitor) -> None:

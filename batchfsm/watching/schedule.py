@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from math import isfinite
 from random import random
 from types import MappingProxyType
 from typing import Final
 
 import attrs
+
+from batchfsm.arguments import check_seconds
 
 STALLED_AFTER_S: Final = 21_600.0
 """The default bound of a status for which the dialect has none."""
@@ -21,12 +22,7 @@ StallBounds = float | Mapping[str, float] | None
 
 
 def _positive(_: object, field: attrs.Attribute[float], value: float) -> None:
-    if not _is_positive(value):
-        raise ValueError(f"{field.name} is a positive number, not {value!r}")
-
-
-def _is_positive(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value) and value > 0
+    check_seconds(field.name, value, is_positive=True)
 
 
 def _read_only(bounds: StallBounds) -> StallBounds:
@@ -78,10 +74,9 @@ class Schedule:
     def _check_stall_bounds(self, _: object, bounds: StallBounds) -> None:
         if isinstance(bounds, Mapping):
             for status, seconds in bounds.items():
-                if not _is_positive(seconds):
-                    raise ValueError(f"stalled_after_s of {status} is a positive number, not {seconds!r}")
-        elif bounds is not None and not _is_positive(bounds):
-            raise ValueError(f"stalled_after_s is a positive number, not {bounds!r}")
+                check_seconds(f"stalled_after_s of {status}", seconds, is_positive=True)
+        elif bounds is not None:
+            check_seconds("stalled_after_s", bounds, is_positive=True)
 
     def __attrs_post_init__(self) -> None:
         """Refuse bounds that cross."""

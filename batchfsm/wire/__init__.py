@@ -11,6 +11,7 @@ from batchfsm.wire.envelope import (
     unwrap_single,
 )
 from batchfsm.wire.fast_path import ParsedRow, TypePattern
+from batchfsm.wire.marks import mark_hint, snapshot_mark_hint
 from batchfsm.wire.parser import Reader, reader
 from batchfsm.wire.provider_reader import ProviderReader
 from batchfsm.wire.strict_parser import parse
@@ -29,11 +30,13 @@ __all__ = [
     "expected_message",
     "is_batch",
     "make_scanner",
+    "mark_hint",
     "parse",
     "parse_observed_at",
     "parse_time",
     "reader",
     "short_repr",
+    "snapshot_mark_hint",
     "unwrap",
     "unwrap_single",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import pairwise
 from threading import local
@@ -41,6 +42,7 @@ class ObjectMarks(Protocol):
 Scan = Callable[[str, int], tuple[Any, int]]
 """Returns the value that begins at a place of a text, and where it ends; raises as `JSONDecoder.raw_decode`."""
 
+_ID: Final = re.compile(r"[A-Za-z]\w*[-_:/][\w:./-]+", re.ASCII)
 _BYTE_ORDER_MARK: Final = "\ufeff"
 _LISTS: Final = (list, tuple)
 _ATOMS: Final = (str, bytes, int, float, NoneType)
@@ -70,7 +72,12 @@ def decode(text: str | bytes | bytearray) -> object:
                 return decoder.decode(text)  # `json.loads` would make a decoder each time.
         return json.loads(text, object_pairs_hook=_object)
     except (ValueError, RecursionError) as error:
-        raise SnapshotError([("$", decode_problem(error))]) from None
+        hint = "; for an id, pass the object that a retrieve returns" if _may_be_id(text) else ""
+        raise SnapshotError([("$", decode_problem(error) + hint)]) from None
+
+
+def _may_be_id(text: str | bytes | bytearray) -> bool:
+    return isinstance(text, str) and _ID.fullmatch(text) is not None
 
 
 def decode_problem(error: ValueError | RecursionError) -> str:

@@ -25,6 +25,7 @@ from batchfsm.wire.envelope import (
     unwrap_single,
 )
 from batchfsm.wire.fast_path import FastPath, Known, ParsedRow, known_fields
+from batchfsm.wire.marks import mark_hint
 from batchfsm.wire.row_cache import RowCache, content_of
 from batchfsm.wire.translation import Translator
 from batchfsm.wire.values import parse_time, short_repr, to_read_only
@@ -66,7 +67,7 @@ class Reader:
             return translator.translate(found)
         if is_batch(found):
             return found
-        raise SnapshotError([("$", self._not_a_batch)])
+        raise SnapshotError([("$", self._not_a_batch + mark_hint(found, self._dialect))])
 
     @property
     def _not_a_batch(self) -> str:
@@ -175,7 +176,7 @@ class Reader:
         """Read any mapping with the converter; if it refuses fields, read the others, and add those to `bad`."""
         named, extra, bad = _split_fields(wire, self._known)
         if all(named.get(name) is None and name not in bad for name in REQUIRED_FIELDS):
-            raise SnapshotError([("$", self._not_a_batch)])
+            raise SnapshotError([("$", self._not_a_batch + mark_hint(wire, self._dialect))])
         named = {"id": None, "status": None} | named
         word, kind = named["status"], named.pop("object", None)
         if kind not in (None, "batch") and not (kind == "" and self._dialect.null_text):

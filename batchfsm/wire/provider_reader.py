@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from functools import cache
 from typing import Any, Final
 
 import attrs
@@ -11,24 +10,12 @@ import attrs
 from batchfsm.dialects import DIALECTS
 from batchfsm.errors import SnapshotError
 from batchfsm.snapshot import Snapshot
-from batchfsm.wire.envelope import SPELLINGS, decode, is_no_batch, unwrap, unwrap_single
+from batchfsm.wire.envelope import decode, is_no_batch, unwrap, unwrap_single
 from batchfsm.wire.fast_path import ParsedRow
+from batchfsm.wire.marks import OPENAI, PROVIDERS, marks_of, translators
 from batchfsm.wire.parser import reader, to_mapping
-from batchfsm.wire.translation import Translator
 
-_OPENAI: Final = "openai"
-_PROVIDERS: Final = [dialect for dialect in DIALECTS.values() if dialect.wire is not None]
-_KNOWN: Final = ", ".join([_OPENAI, *(dialect.name for dialect in _PROVIDERS)])
-
-
-@cache
-def _translators() -> dict[str, Translator]:
-    """Return a translator for each provider, for all readers: they remember which keys have a mark."""
-    return {
-        dialect.name: Translator(dialect.wire, dialect.canonical_status)
-        for dialect in _PROVIDERS
-        if dialect.wire is not None
-    }
+_KNOWN: Final = ", ".join([OPENAI, *(dialect.name for dialect in PROVIDERS)])
 
 
 @attrs.frozen
@@ -49,13 +36,13 @@ class ProviderReader:
     """
 
     def __init__(self) -> None:
-        self.dialect = _OPENAI
+        self.dialect = OPENAI
         """The dialect of the batch that was read last."""
-        self._translators = _translators()
+        self._translators = translators()
 
     def is_marked(self, found: Mapping[Any, Any]) -> bool:
         """Return whether an object has the mark of some provider."""
-        return bool(self._marks(found))
+        return bool(marks_of(found))
 
     def listed(self, found: Mapping[Any, Any]) -> list[Any] | tuple[Any, ...] | None:
         """Return the objects of a page of some provider; None if it is no page."""
@@ -111,22 +98,12 @@ class ProviderReader:
         return reader(DIALECTS[self.dialect]).read_bare_row(found, observed_at)
 
     def _dialect_of(self, found: Mapping[Any, Any]) -> str:
-        marks = self._marks(found)
+        marks = marks_of(found)
         if not marks:
             raise SnapshotError([("$", f"has no mark of a known provider ({_KNOWN})")])
         if len(marks) > 1:
             raise SnapshotError([("$", f"has the marks of {' and '.join(marks)}: name its dialect")])
         return marks[0]
-
-    def _marks(self, found: Mapping[Any, Any]) -> list[str]:
-        """Return the providers whose mark an object has."""
-        marks = [name for name, translator in self._translators.items() if translator.is_marked(found)]
-        windows = [found[key] for key in found if isinstance(key, str) and SPELLINGS.get(key) == "completion_window"]
-        if windows:
-            is_openai = any(window is not None for window in windows)
-        else:
-            is_openai = not marks and found.get("object", found.get("Object")) == "batch"
-        return [_OPENAI, *marks] if is_openai else marks
 
 
 def _named_batch(found: object) -> tuple[_NamedBatch, object] | None:

@@ -9,6 +9,7 @@ from batchfsm.dialects import AUTO, Dialect, get_dialect
 from batchfsm.errors import SnapshotError
 from batchfsm.lifecycle import Lifecycle
 from batchfsm.snapshot import REQUIRED_FIELDS, Snapshot, similar_key
+from batchfsm.wire.marks import snapshot_mark_hint
 from batchfsm.wire.parser import reader
 from batchfsm.wire.provider_reader import ProviderReader
 from batchfsm.wire.values import expected_message, short_repr
@@ -42,6 +43,8 @@ def parse(
     problems = [(f"$.{name}", missing_message(name, snapshot.extra)) for name in missing]
     problems += [(f"$.{name}", expected_message(name, value)) for name, value in snapshot.bad.items()]
     if problems:
+        hint = "" if dialect == AUTO else snapshot_mark_hint(snapshot, get_dialect(dialect))
+        problems += [("$", hint.removeprefix("; "))] if hint else []
         raise SnapshotError(problems)
     return snapshot
 

@@ -12,7 +12,9 @@ from support.repository import SOURCES, TOP_MODULES
 
 def names_for_type_checkers():
     """Return the names imported under TYPE_CHECKING, each with its module."""
-    (block,) = [node for node in SOURCES["__init__.py"].body if isinstance(node, ast.If)]
+    (block,) = [
+        node for node in SOURCES["__init__.py"].body if isinstance(node, ast.If) and isinstance(node.test, ast.Name)
+    ]
     imports = [
         (alias.name, alias.asname, str(node.module).removeprefix("batchfsm").removeprefix("."))
         for node in block.body
@@ -25,7 +27,10 @@ def names_for_type_checkers():
 
 def test_the_names_for_type_checkers_are_those_resolved_on_first_use():
     """Each name is imported under TYPE_CHECKING from the module that resolves it."""
-    assert batchfsm._MODULE_OF_NAME | dict.fromkeys(batchfsm._SUBMODULES, "") == names_for_type_checkers()
+    assert (
+        batchfsm._MODULE_OF_NAME | dict.fromkeys([*batchfsm._SUBMODULES, *batchfsm._PACKAGES], "")
+        == names_for_type_checkers()
+    )
 
 
 def test_public_names_stand_once():

@@ -11,7 +11,7 @@ from opentelemetry.trace import StatusCode
 from prometheus_client import CollectorRegistry, generate_latest
 
 from batchfsm import AsyncMonitor, MissingExtraError, Monitor, Schedule, WatchError, metrics, parse, tracing, watch
-from batchfsm.watching import BatchDropped, ListProblem, PollFailed, PollSucceeded, ResultsPending
+from batchfsm.watching import BatchDropped, HooksDead, ListProblem, PollFailed, PollSucceeded, ResultsPending
 from support.notation import CREATED, snap
 from support.server import FAULTS, Clock, Life, Server
 
@@ -298,3 +298,15 @@ def test_without_its_library_it_says_what_to_install(monkeypatch, module, call, 
 
     with pytest.raises(MissingExtraError, match=rf"'batchfsm\[{extra}\]'"):
         call()
+
+
+def test_dead_hooks_are_a_gauge():
+    """It follows the number of dead hooks, also down when they are retried or dropped."""
+    registry = CollectorRegistry()
+    told = metrics.Metrics(registry)
+    values = []
+    for number in (2, 0):
+        told(HooksDead(count=number))
+        values.append(registry.get_sample_value("batchfsm_hooks_dead"))
+
+    assert [2, 0] == values

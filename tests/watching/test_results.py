@@ -205,7 +205,7 @@ def test_each_status_has_its_bound(path, bounds, after_s):
     "bounds, problem",
     [
         (0, "stalled_after_s is a positive number, not 0"),
-        ("1h", "stalled_after_s is a positive number, not '1h'"),
+        ("1h", "stalled_after_s is a positive number, not '1h': write 3600"),
         ({"cancelling": -1}, "stalled_after_s of cancelling is a positive number, not -1"),
         (
             {"canceling": 1},

@@ -4,11 +4,13 @@ import asyncio
 import json
 import logging
 import pickle
+import re
 import sys
 from contextlib import aclosing, nullcontext
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from itertools import count
+from types import SimpleNamespace
 
 import openai
 import pytest
@@ -1546,3 +1548,30 @@ def test_the_classes_of_status_are_complete():
         302: "Transient", 400: "Fatal", 404: "Gone", 408: "Transient", 410: "Gone", 425: "Transient", 429: "Transient",
         499: "Fatal", 500: "Transient", 599: "Transient",
     } == of  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "monitor, said",
+    [
+        (Monitor(), "the source has batches of anthropic, and the monitor is for openai: pass Monitor('anthropic')"),
+        (
+            Monitor("mistral"),
+            "the source has batches of anthropic, and the monitor is for mistral: pass Monitor('anthropic')",
+        ),
+    ],
+    ids=["openai", "mistral"],
+)
+def test_a_monitor_of_another_provider_is_refused(monitor, said):
+    """In its dialect no batch of the source has a known status, so that the watch would never end."""
+    source = SimpleNamespace(dialect="anthropic", fetch=lambda _: {})
+
+    with pytest.raises(ValueError, match=f"^{re.escape(said)}$"):
+        watch("msgbatch_1", source=source, monitor=monitor)
+
+
+def test_a_monitor_of_the_sources_provider_is_accepted():
+    """A source without a dialect goes with every monitor."""
+    watch(
+        "msgbatch_1", source=SimpleNamespace(dialect="anthropic", fetch=lambda _: {}), monitor=Monitor("anthropic")
+    ).close()
+    watch("batch_1", source=SimpleNamespace(fetch=lambda _: {}), monitor=Monitor("anthropic")).close()

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import pickle
+import re
 import sys
 import time
 from datetime import UTC, datetime
@@ -359,3 +360,30 @@ def test_a_hint_while_throttled_waits():
 
     assert 2 == len(list(watch(server.client(), "batch_1", hints=hints, clock=clock, sleep=nap)))
     assert ([20, 20, 10], 2) == (clock.naps, len(server.requests))
+
+
+@pytest.mark.parametrize(
+    "headers, said",
+    [
+        (None, "the headers are a mapping of names to values, as request.headers, not None"),
+        ([("webhook-id", "1")], "the headers are a mapping of names to values, as request.headers, not ["),
+        ({b"webhook-id": b"1"}, "the names of the headers are text, such as 'webhook-id'"),
+        ({"webhook-id": ["1"]}, "the header webhook-id is text, not list"),
+    ],
+    ids=["none", "pairs", "bytes", "lists"],
+)
+def test_headers_of_another_form_are_the_receivers_error(headers, said):
+    """A `WebhookError` would answer 400 to a valid webhook."""
+    with pytest.raises(TypeError, match=f"^{re.escape(said)}"):
+        verify(b"{}", headers, SECRET, now=1.0)
+
+
+@pytest.mark.parametrize(
+    "secret, now, kind", [("", 1.0, ValueError), (SECRET, None, TypeError), (None, 1.0, TypeError)]
+)
+def test_a_wrong_setting_is_found_by_the_first_delivery(secret, now, kind):
+    """Also by one that is not signed: the error is not a `WebhookError`, which would blame the sender."""
+    with pytest.raises(kind) as caught:
+        verify(b"{}", {}, secret, now=now)
+
+    assert not isinstance(caught.value, WebhookError)
