@@ -56,7 +56,7 @@ nitpick_ignore_regex = [
     # Seen in signatures, and not public.
     (
         r"py:class",
-        r"batchfsm\.(history\.batch_record\.BatchTimeline|monitor\.base\.HookT|machine\.MachineT|testing\.strategies\.SnapshotT|results\.sources\.LineFile|watching\.snapshot_log\.Writable|journal\.retry\.RetryState)",
+        r"batchfsm\.(history\.batch_record\.BatchTimeline|route\.SnapshotT_co|monitor\.base\.HookT|machine\.MachineT|testing\.strategies\.SnapshotT|results\.sources\.LineFile|watching\.snapshot_log\.Writable|journal\.retry\.RetryState)",
     ),
 ]
 
