@@ -8,9 +8,11 @@ from unittest import SkipTest
 
 import click
 import pytest
+from prometheus_client import CollectorRegistry
 from sybil import Sybil
 
 from batchfsm.cli import app
+from batchfsm.metrics import Metrics
 from support.examples import page_parsers, prepare
 from support.paths import ROOT
 
@@ -107,6 +109,17 @@ def test_links_of_the_readme_lead_to_files():
 
     assert links
     assert [] == [link for link in links if not (ROOT / link.partition("#")[0]).is_file()]
+
+
+def test_the_page_on_metrics_names_each_metric():
+    """The table has a row for each metric; a counter ends in `_total` when it is exported."""
+    registry = CollectorRegistry()
+    Metrics(registry)
+    families = list(registry.collect())
+    exported = {f"{each.name}_total" if each.type == "counter" else each.name for each in families}
+    rows = re.findall(r"^\| `(batchfsm_\w+)`", PAGES["docs/how-to/observability.md"], re.MULTILINE)
+
+    assert sorted(exported) == sorted(rows)
 
 
 def options(command):
