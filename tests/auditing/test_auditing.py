@@ -834,6 +834,7 @@ def test_nothing_is_kept_of_a_row(changes, rows, findings, is_repeatable):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("few_objects_to_collect")
 @pytest.mark.parametrize("is_repeatable", [True, False])
 def test_memory_does_not_grow_with_rows(is_repeatable):
     """Ten times as many snapshots of ten batches raise the peak of memory by less than half."""

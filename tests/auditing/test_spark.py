@@ -129,15 +129,25 @@ def same(report, other):
     return (told, report.places, report.is_cut_off) == (expected, other.places, other.is_cut_off)
 
 
-@pytest.fixture(scope="module")
-def logs(tmp_path_factory):
-    """Return a folder with a shuffled log of several blocks, odd lines, and Parquet; and the log's counts."""
-    folder = tmp_path_factory.mktemp("logs")
-    truth = write(folder / "a log.jsonl", rows=1_500, share=0.3, order="shuffled")
+def write_logs(folder, rows):
+    """Write a shuffled log of so many rows, odd lines, and Parquet to a folder; return the folder and the log's counts."""
+    truth = write(folder / "a log.jsonl", rows=rows, share=0.3, order="shuffled")
     (folder / "odd.jsonl").write_text("\n".join(ODD))
     (folder / "marked.jsonl").write_text("\ufeff" + "\n".join(map(json.dumps, seen("vpzcp"))))
     to_parquet(folder / "a log.jsonl", folder / "log.parquet")
     return folder, truth
+
+
+@pytest.fixture(scope="module")
+def logs(tmp_path_factory):
+    """Return logs that Spark reads in several blocks."""
+    return write_logs(tmp_path_factory.mktemp("logs"), 1_500)
+
+
+@pytest.fixture(scope="module")
+def short_logs(tmp_path_factory):
+    """Return logs for the stand-in, whose splits are smaller: uncompiled columns are slow."""
+    return write_logs(tmp_path_factory.mktemp("short logs"), 600)
 
 
 @marked
@@ -361,7 +371,7 @@ def tables(path):
     for name, values in columns.items():
         place = table.column_names.index(name)
         table = table.set_column(place, name, pa.array(values, table.schema.field(name).type))
-    pq.write_table(table, path.with_name("odd.parquet"), row_group_size=400)
+    pq.write_table(table, path.with_name("odd.parquet"), row_group_size=160)
     return table
 
 
@@ -404,12 +414,12 @@ def split(names):
 
 @pytest.mark.parametrize("undecoded_max", [50_000, 0], ids=["mostly decoded", "mostly odd"])
 @pytest.mark.parametrize("kind", [TEXTS, SPLITS], ids=["texts", "splits"])
-def test_lines_are_shuffled_and_checked(kind, undecoded_max, engine, logs, monkeypatch):
+def test_lines_are_shuffled_and_checked(kind, undecoded_max, engine, short_logs, monkeypatch):
     """All lines of a batch are in one partition, pages are split, and the report is as without Spark."""
     if engine == "columns":
         monkeypatch.setattr("batchfsm.auditing.columns.engine._UNDECODED_MAX", undecoded_max)
-    monkeypatch.setattr(splits, "SPLIT_BYTES", 20_000)
-    folder, dialect = logs[0], get_dialect("openai")
+    monkeypatch.setattr(splits, "SPLIT_BYTES", 8_000)
+    folder, dialect = short_logs[0], get_dialect("openai")
     names = [str(folder / "odd.jsonl"), str(folder / "marked.jsonl")]
     names += [str(folder / "a log.jsonl")] if undecoded_max else []
     texts = [
@@ -418,7 +428,7 @@ def test_lines_are_shuffled_and_checked(kind, undecoded_max, engine, logs, monke
         for line, text in enumerate(Path(name).read_text().split("\n"), 1)
     ]
     found = pa.table([*zip(*texts, strict=True)], ["file_nr", "line", "text"])
-    found = found.cast(pa.schema({"file_nr": pa.int32(), "line": pa.int64(), "text": pa.binary()})).to_batches(500)
+    found = found.cast(pa.schema({"file_nr": pa.int32(), "line": pa.int64(), "text": pa.binary()})).to_batches(200)
     files, parts, _ = split(names)
     assert len(parts) > (20 if undecoded_max else 1)
     if kind == SPLITS:
@@ -435,14 +445,14 @@ def test_lines_are_shuffled_and_checked(kind, undecoded_max, engine, logs, monke
             {row["values"][:16] for row in read_streams(rows).to_pylist() if row["decoded"]}
             for rows in partitions.values()
         ]
-        assert sum(map(len, ids)) == len(set().union(*ids)) > (100 if undecoded_max else 0)
+        assert sum(map(len, ids)) == len(set().union(*ids)) > (50 if undecoded_max else 0)
 
 
 @pytest.mark.parametrize("is_compiled", [True, False])
-def test_some_workers_have_no_compiled_code(is_compiled, engine, logs, monkeypatch):
+def test_some_workers_have_no_compiled_code(is_compiled, engine, short_logs, monkeypatch):
     """Workers with and without compiled code shuffle a batch to one partition, and any can check it."""
-    names, dialect = [str(logs[0] / name) for name in ("odd.jsonl", "a log.jsonl")], get_dialect("openai")
-    monkeypatch.setattr(splits, "SPLIT_BYTES", 200_000)
+    names, dialect = [str(short_logs[0] / name) for name in ("odd.jsonl", "a log.jsonl")], get_dialect("openai")
+    monkeypatch.setattr(splits, "SPLIT_BYTES", 80_000)
     files, parts, _ = split(names)
     partitions = {}
     for number, part in enumerate(parts):
@@ -560,22 +570,22 @@ def _refuse(_):
 
 @pytest.mark.parametrize("undecoded_max", [50_000, 0], ids=["mostly decoded", "mostly odd"])
 @pytest.mark.parametrize("kind", [ROWS, ROW_GROUPS], ids=["rows", "row groups"])
-def test_tables_are_shuffled_and_checked(kind, undecoded_max, engine, logs, monkeypatch):
+def test_tables_are_shuffled_and_checked(kind, undecoded_max, engine, short_logs, monkeypatch):
     """Rows of a batch are in one partition, decoded or not, and the report is as without Spark."""
     if engine == "columns":
         monkeypatch.setattr("batchfsm.auditing.columns.engine._UNDECODED_MAX", undecoded_max)
         monkeypatch.setattr("batchfsm.auditing.columns.engine._UNDECODED_SHARE_MAX", 1 if undecoded_max else 0)
-    folder, dialect = logs[0], get_dialect("openai")
+    folder, dialect = short_logs[0], get_dialect("openai")
     table, name = tables(folder / "log.parquet"), str(folder / "odd.parquet")
     if kind == ROWS:
         lines = pa.array(range(1, len(table) + 1), pa.int64())
         found = (
             table.append_column("line", lines)
             .append_column("file_nr", pa.array([0] * len(table), pa.int32()))
-            .to_batches(400)
+            .to_batches(160)
         )
     else:
-        groups = [{"file_nr": 0, "name": name, "group": group, "line": 1 + 400 * group} for group in range(4)]
+        groups = [{"file_nr": 0, "name": name, "group": group, "line": 1 + 160 * group} for group in range(4)]
         found = [pa.RecordBatch.from_pylist(groups)]
     partitions = shuffled(kind, found, dialect)
     ids = [{*read_streams(rows)["id"].to_pylist()} - {None} for rows in partitions.values()]
@@ -583,7 +593,7 @@ def test_tables_are_shuffled_and_checked(kind, undecoded_max, engine, logs, monk
         partitions, dialect, FindingsAccumulator(select=None, ignore=(), listed_max=10**6), [name]
     )
 
-    assert sum(map(len, ids)) == len(set().union(*ids)) > 100
+    assert sum(map(len, ids)) == len(set().union(*ids)) > 50
     assert audit(name, max_findings=10**6).to_dict() == accumulator.report().to_dict()
     assert 1 == accumulator.report().unreadable_count
 

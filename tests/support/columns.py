@@ -18,7 +18,8 @@ def enable_columns(patch, *, bytes_min=0):
     """
     Make audits read logs in columns, compiled or not; skip the test if columns cannot run.
 
-    An installation without compiled modules does not use columns, but they run uncompiled if Cython is installed.
+    An installation without compiled modules does not use columns, but they run uncompiled if Cython is installed. A log
+    that is sorted on disk has 4 buckets there, enough for small logs: 16 to 256 files take longer than the audit.
 
     Args:
         patch: A `pytest.MonkeyPatch`.
@@ -27,6 +28,8 @@ def enable_columns(patch, *, bytes_min=0):
     pytest.importorskip("batchfsm.auditing.columns", reason="columns are not compiled, and Cython is not installed")
     patch.setattr(optional, "is_compiled", lambda: True)
     patch.setattr(api, "COLUMNS_BYTES_MIN", bytes_min)
+    patch.setattr("batchfsm.auditing.columns.partitioner._BUCKETS_MIN", 4)
+    patch.setattr("batchfsm.auditing.columns.partitioner._BUCKETS_MAX", 4)
 
 
 def text_buffer(texts):

@@ -173,7 +173,7 @@ def stalls(*answers, **options):
         "sleep": clock.sleep,
         "schedule": EXACT,
         "on_stalled": tell,
-        "timeout_s": 3 * DAY_S,
+        "timeout_s": DAY_S / 2,
     } | options
     with pytest.raises(WatchTimeoutError):
         list(watch("batch_1", source=ScriptedSource(*answers), **options))
@@ -199,6 +199,13 @@ def test_each_status_has_its_bound(path, bounds, after_s):
 
     assert (snap(path)["status"], False) == (status, is_overdue)
     assert after_s <= age_s <= after_s + 61
+
+
+def test_a_stall_is_reported_once():
+    """A batch that stalls for three days, two of them after its deadline, has one event."""
+    assert 1 == len(
+        stalls(snap("vp"), stalled_after_s=50, timeout_s=3 * DAY_S, schedule=Schedule(delay_s_max=600, jitter=0))
+    )
 
 
 @pytest.mark.parametrize(

@@ -279,7 +279,7 @@ def test_awatch_refuses_a_sleep_that_returns_no_awaitable(clock):
 @pytest.mark.parametrize("nth", [0, 1, 2])
 def test_a_transport_error_changes_nothing(clock, name, nth):
     """After a fault at any poll the batch is polled again, and each transition comes exactly once."""
-    server = Server(Life("vpzc"), clock=clock, faults=[None] * nth + [FAULTS[name]])
+    server = Server(Life("vpzc", at=[0, 5, 10, 15]), clock=clock, faults=[None] * nth + [FAULTS[name]])
 
     assert words("vpzc") == targets(watched(server, "batch_1"))
 
@@ -287,7 +287,7 @@ def test_a_transport_error_changes_nothing(clock, name, nth):
 @pytest.mark.parametrize("name", FAULTS)
 def test_an_async_client_fails_alike(name):
     """The async client raises the same exception classes."""
-    server = Server(Life("vpzc"), clock=Clock(), faults=[FAULTS[name]])
+    server = Server(Life("vpzc", at=[0, 5, 10, 15]), clock=Clock(), faults=[FAULTS[name]])
 
     assert words("vpzc") == targets(asyncio.run(awatched(server, "batch_1")))
 
