@@ -28,11 +28,9 @@ def parse_span(span: str | float) -> float:
     90
     """
     if not isinstance(span, str):
-        try:
-            is_span = span >= 0  # False for NaN too.
-        except TypeError:
-            raise ValueError(f"{span!r} is no span of time; {_FORMS}") from None
-        if not is_span:
+        if not _is_number(span):
+            raise ValueError(f"{span!r} is no span of time; {_FORMS}")
+        if not span >= 0:  # So written, it refuses NaN too.
             raise ValueError(f"a span of time is not negative: {span}")
         return span
     if _PARTS.fullmatch(span):
@@ -40,3 +38,7 @@ def parse_span(span: str | float) -> float:
     if _NUMBER.fullmatch(span) is None:
         raise ValueError(f"{span!r} is no span of time; {_FORMS}")
     return float(span) if "." in span else int(span)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

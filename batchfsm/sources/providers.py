@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import json
 from inspect import iscoroutinefunction
-from typing import Any
+from operator import attrgetter
+from typing import Any, Literal, overload
 from urllib.parse import quote, urlencode
 
 from batchfsm.sources.provider_source import AsyncProviderSource, Page, ProviderSource
 
 
-def anthropic(client: Any) -> ProviderSource | AsyncProviderSource:
+def anthropic(client: Any) -> Any:
     """
     Return a source over an `anthropic.Anthropic` or `anthropic.AsyncAnthropic` client.
 
     Objects are taken from the raw responses: the SDK's objects leave out fields that it does not know.
+
+    Returns:
+        An `AsyncProviderSource` for an async client, else a `ProviderSource`.
+
+    Raises:
+        TypeError: If it is no client of anthropic.
     """
-    batches = client.messages.batches
+    batches = _part(client, "anthropic", "messages.batches")
 
     def page_of(found: Any) -> Page:
         return found["data"], found.get("last_id") if found.get("has_more") else None
@@ -40,13 +47,19 @@ def anthropic(client: Any) -> ProviderSource | AsyncProviderSource:
     )
 
 
-def gemini(client: Any) -> ProviderSource | AsyncProviderSource:
+def gemini(client: Any) -> Any:
     """
     Return a source over a `google.genai.Client`, or over its async side, `client.aio`.
 
     Objects are taken from the responses of the client's own transport: google-genai's objects leave out the counts.
+
+    Returns:
+        An `AsyncProviderSource` for the async side, else a `ProviderSource`.
+
+    Raises:
+        TypeError: If it is no client of google-genai.
     """
-    transport = client._api_client  # noqa: SLF001  # No public method of google-genai returns a whole response.
+    transport = _part(client, "google-genai", "_api_client")  # No public method of it returns a whole response.
 
     def path(cursor: Any) -> str:
         query = {"pageSize": 100} | ({} if cursor is None else {"pageToken": cursor})
@@ -72,7 +85,13 @@ def gemini(client: Any) -> ProviderSource | AsyncProviderSource:
 
 
 def bedrock(client: Any) -> ProviderSource:
-    """Return a source over `boto3.client("bedrock")`; ids are ARNs of jobs, or the last part of one."""
+    """
+    Return a source over `boto3.client("bedrock")`; ids are ARNs of jobs, or the last part of one.
+
+    Raises:
+        TypeError: If it is another client.
+    """
+    get_job = _part(client, "bedrock", "get_model_invocation_job")
 
     def list_page(cursor: Any) -> Page:
         options = {"maxResults": 1000} | ({} if cursor is None else {"nextToken": cursor})
@@ -81,9 +100,17 @@ def bedrock(client: Any) -> ProviderSource:
 
     return ProviderSource(
         dialect="bedrock",
-        retrieve=lambda job: client.get_model_invocation_job(jobIdentifier=job),
+        retrieve=lambda job: get_job(jobIdentifier=job),
         list_page=list_page,
     )
+
+
+@overload
+def mistral(client: Any, *, is_async: Literal[False] = False) -> ProviderSource: ...
+
+
+@overload
+def mistral(client: Any, *, is_async: Literal[True]) -> AsyncProviderSource: ...
 
 
 def mistral(client: Any, *, is_async: bool = False) -> ProviderSource | AsyncProviderSource:
@@ -93,8 +120,11 @@ def mistral(client: Any, *, is_async: bool = False) -> ProviderSource | AsyncPro
     Args:
         client: The client, which is both sync and async.
         is_async: True for a source of `awatch`.
+
+    Raises:
+        TypeError: If it is no client of mistralai.
     """
-    jobs = client.batch.jobs
+    jobs = _part(client, "mistralai", "batch.jobs")
 
     def page_of(found: Any, page: int) -> Page:
         listed = found.data or []
@@ -117,6 +147,14 @@ def mistral(client: Any, *, is_async: bool = False) -> ProviderSource | AsyncPro
         return page_of(jobs.list(page=page, page_size=100), page)
 
     return ProviderSource(dialect="mistral", retrieve=lambda job: _dumped(jobs.get(job_id=job)), list_page=list_page)
+
+
+def _part(client: Any, library: str, path: str) -> Any:
+    """Return an attribute of a client of an SDK."""
+    try:
+        return attrgetter(path)(client)
+    except AttributeError:
+        raise TypeError(f"{type(client).__name__} is no client of {library}: it has no {path}") from None
 
 
 def _json_of(response: Any) -> Any:

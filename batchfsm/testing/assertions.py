@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from batchfsm.auditing import audit
@@ -27,8 +27,9 @@ def assert_consistent(history: Iterable[object], *, dialect: str | Dialect = "op
 
     Raises:
         AssertionError: With the findings, and the timeline of each batch.
+        TypeError: If it is one object and no history.
     """
-    seen = list(history)
+    seen = _several(history)
     report = audit(seen, dialect=dialect)
     if report.ok:
         return
@@ -59,13 +60,14 @@ def assert_lifecycle(history: Iterable[object], way: str, *, dialect: str | Dial
 
     Raises:
         AssertionError: With the timeline.
+        TypeError: If it is one object and no history.
         UnknownNameError: If the lifecycle has no such status.
     """
     named, words = get_dialect(dialect), [word.strip() for word in way.split(">")]
     for word in words:
         if word not in named.lifecycle.statuses:
             raise UnknownNameError("status", word, named.lifecycle.statuses)
-    found = _lives(list(history), named)
+    found = _lives(_several(history), named)
     if len(found) != 1:
         raise AssertionError(f"one batch has a lifecycle; here are {len(found)}")
     entered = [transition.target for transition in found[0].transitions]
@@ -74,6 +76,13 @@ def assert_lifecycle(history: Iterable[object], way: str, *, dialect: str | Dial
     raise AssertionError(
         f"the batch did not go {' > '.join(words)}\nit went {' > '.join(entered) or 'nowhere'}\n\n{timeline(found[0])}"
     )
+
+
+def _several(history: Iterable[object]) -> list[object]:
+    # To iterate over one object yields its keys, which would be taken for paths.
+    if isinstance(history, Mapping | str | bytes) or hasattr(history, "id"):
+        raise TypeError(f"a history is a list of batch objects, not one {type(history).__name__}: pass [batch]")
+    return list(history)
 
 
 def assert_fired_once(fired: Iterable[Transition[Any]], *statuses: str) -> None:

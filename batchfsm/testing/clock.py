@@ -6,6 +6,7 @@ import time
 from threading import Lock
 from typing import Final, Protocol
 
+from batchfsm.arguments import check_time
 from batchfsm.spans import parse_span
 
 BEGINS_AT: Final = 1_760_000_000
@@ -32,6 +33,7 @@ class VirtualClock:
     """
 
     def __init__(self, begins_at: float = BEGINS_AT) -> None:
+        check_time("begins_at", begins_at)
         self._now = float(begins_at)
         self._lock = Lock()
 

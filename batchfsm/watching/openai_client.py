@@ -34,6 +34,15 @@ def connect(*, api_key: str, base_url: str | None) -> Any:
     return OpenAI(api_key=api_key, base_url=base_url, max_retries=0)
 
 
+_PROVIDER_OF_LIBRARY: Final = {
+    "anthropic": "anthropic",
+    "google": "gemini",
+    "botocore": "bedrock",
+    "mistralai": "mistral",
+}
+"""By the top package of an SDK: the function of `batchfsm.sources` that takes its client."""
+
+
 def is_async(client: Any) -> bool:
     """
     Tell whether a client's calls are awaited.
@@ -43,8 +52,16 @@ def is_async(client: Any) -> bool:
     """
     retrieve = getattr(getattr(client, "batches", None), "retrieve", None)
     if not callable(retrieve):
-        raise TypeError(f"{type(client).__name__} has no batches.retrieve: pass an openai client, or source=")
+        raise TypeError(f"{type(client).__name__} has no batches.retrieve: {_what_to_pass(client)}")
     return iscoroutinefunction(retrieve)
+
+
+def _what_to_pass(client: Any) -> str:
+    """Return the argument of `watch` for an object that is no openai client, as the end of a sentence."""
+    if callable(getattr(client, "fetch", None)):
+        return "it is a source, so pass it as source="
+    provider = _PROVIDER_OF_LIBRARY.get(type(client).__module__.partition(".")[0])
+    return "pass an openai client, or source=" + ("" if provider is None else f"batchfsm.sources.{provider}(client)")
 
 
 def dialect_of(client: Any) -> str:

@@ -1,6 +1,8 @@
 """Durations are numbers of seconds, or text with units."""
 
 import re
+from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 
@@ -17,7 +19,25 @@ def test_a_span_is_seconds_or_text(span, expected):
 
 
 @pytest.mark.parametrize(
-    "span", ["", "h", "1h 30m", "-5s", "-5", "5x", "\u0663s", "1.5h", "nan", "1e3", "1h30", None, ["1h"]]
+    "span",
+    [
+        "",
+        "h",
+        "1h 30m",
+        "-5s",
+        "-5",
+        "5x",
+        "\u0663s",
+        "1.5h",
+        "nan",
+        "1e3",
+        "1h30",
+        None,
+        ["1h"],
+        True,
+        Decimal(5),
+        timedelta(minutes=5),
+    ],
 )
 def test_a_span_that_cannot_be_read_is_refused(span):
     """The error describes the accepted forms."""

@@ -346,3 +346,19 @@ def test_the_example_of_each_sdk_runs(provider, end, monkeypatch, capsys):
     exec(compile(block, "providers.md", "exec"), {})  # noqa: S102  # Our own page.
 
     assert end == capsys.readouterr().out.split()[-1]
+
+
+@pytest.mark.parametrize(
+    "source, said",
+    [
+        (anthropic, "SimpleNamespace is no client of anthropic: it has no messages.batches"),
+        (gemini, "SimpleNamespace is no client of google-genai: it has no _api_client"),
+        (bedrock, "SimpleNamespace is no client of bedrock: it has no get_model_invocation_job"),
+        (mistral, "SimpleNamespace is no client of mistralai: it has no batch.jobs"),
+    ],
+    ids=["anthropic", "gemini", "bedrock", "mistral"],
+)
+def test_the_client_of_another_sdk_is_refused(source, said):
+    """The error names the SDK whose client is needed."""
+    with pytest.raises(TypeError, match=f"^{re.escape(said)}$"):
+        source(SimpleNamespace())

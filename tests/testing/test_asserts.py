@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import json
 import re
+from types import SimpleNamespace
 
 import pytest
 
@@ -287,3 +288,17 @@ def test_a_real_server_is_a_scenario(server, dialect):
             api.clock.advance(0.05)
         errors = [finding for finding in audit(found, dialect=dialect).findings if finding.severity == "error"]
         assert [] == errors
+
+
+@pytest.mark.parametrize(
+    "one", [{"id": "batch_1"}, "batch_1", b"{}", SimpleNamespace(id="batch_1")], ids=["dict", "text", "bytes", "object"]
+)
+@pytest.mark.parametrize(
+    "check", [assert_consistent, lambda one: assert_lifecycle(one, "validating")], ids=["consistent", "lifecycle"]
+)
+def test_one_object_is_no_history(check, one):
+    """Its keys would be taken for paths of logs."""
+    with pytest.raises(
+        TypeError, match=rf"^a history is a list of batch objects, not one {type(one).__name__}: pass \[batch\]$"
+    ):
+        check(one)

@@ -333,3 +333,14 @@ testing.assert_fired_once(state.transitions, "completed")
 with api.serve(port=0) as server:
     assert_type(server, testing.Server)
     assert_type(server.base_url, str)
+
+
+def other_providers(client: object) -> None:
+    """Watch over a source of another provider, sync or async."""
+    watch("msgbatch_1", source=batchfsm.sources.anthropic(client))
+    awatch("msgbatch_1", source=batchfsm.sources.anthropic(client))
+    watch("job_1", source=batchfsm.sources.mistral(client))
+    awatch("job_1", source=batchfsm.sources.mistral(client, is_async=True))
+
+
+batchfsm.Montor()  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]

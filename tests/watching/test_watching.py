@@ -234,6 +234,8 @@ def test_azure_is_read_in_its_dialect(clock):
         (lambda c: watch(c.async_client(), "batch_1"), TypeError, "AsyncOpenAI is for awatch, not for watch"),
         (lambda c: awatch(c.client(), "batch_1"), TypeError, "OpenAI is for watch, not for awatch"),
         (lambda c: watch(object(), "batch_1"), TypeError, "object has no batches.retrieve: pass an openai client, or source="),
+        (lambda c: watch(ScriptedSource(END), "b"), TypeError, "ScriptedSource has no batches.retrieve: it is a source, so pass it as source="),
+        (lambda c: watch(type("Anthropic", (), {"__module__": "anthropic"})(), "b"), TypeError, "Anthropic has no batches.retrieve: pass an openai client, or source=batchfsm.sources.anthropic(client)"),
         (lambda c: watch("batch_1"), TypeError, "str has no batches.retrieve: pass an openai client, or source="),
         (lambda c: watch("b", source=object()), TypeError, "object has no fetch(ids)"),
         (lambda c: watch("b", source=AsyncScriptedSource(END)), TypeError, "watch needs source.fetch to be a plain function"),
@@ -255,7 +257,7 @@ def test_azure_is_read_in_its_dialect(clock):
         (lambda c: Schedule(sweep_from=0), ValueError, "sweep_from is 1 or more, not 0"),
         (lambda c: Schedule(delay_s_min=61), ValueError, "delay_s_min, 61, is above delay_s_max, 60.0"),
     ],
-    ids=map(str, range(28)),
+    ids=map(str, range(30)),
 )  # fmt: skip
 def test_wrong_use_fails_at_once(clock, call, error, said):
     """The error is raised before the first poll, with one clear message."""
