@@ -224,7 +224,7 @@ def test_what_stands_still_is_said(clock):
 @pytest.mark.parametrize("bound", ["in_progress=10m", "600"])
 def test_a_batch_is_stalled_after_the_time_of_its_status(clock, bound):
     """`--stalled-after` sets the time for one status, or for all."""
-    result = ran(Server(Life("vpzc", at=[0, 10, 3600, 3610]), clock=clock), "batch_1", "--stalled-after", bound)
+    result = ran(Server(Life("vpzc", at=[0, 10, 900, 910]), clock=clock), "batch_1", "--stalled-after", bound)
 
     assert 1 == result.stderr.count("batch_1 stalled: in_progress, no change since 2025-10-09 08:53:")
 

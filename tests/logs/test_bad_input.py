@@ -422,7 +422,7 @@ def test_memory_is_bounded(kind, monkeypatch):
         monkeypatch.setattr(json_reader, name, size)
     unit = UNITS[kind]
     audited(LIFE[1] * 2500)  # Fill Python's free list, which keeps up to 2,000 tuples of each length.
-    once, often = (peak_bytes(unit * (size // len(unit))) for size in (6_000, 24_000))
+    once, often = (peak_bytes(unit * (size // len(unit))) for size in (4_000, 16_000))
 
     assert 1.2 * once > often
 

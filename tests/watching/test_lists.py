@@ -148,7 +148,7 @@ def test_a_row_that_cannot_be_read_is_retrieved():
 
 def test_a_batch_is_retrieved_by_itself_when_it_makes_no_progress():
     """Before a batch is reported as stalled, it is retrieved by itself, because the list may be stale."""
-    server, told = Server(*lives(12, at=[0, 5, 50_000, 50_010]), clock=Clock()), []
+    server, told = Server(*lives(12, at=[0, 5, 25_000, 25_010]), clock=Clock()), []
 
     def tell(stalled):
         told.append((stalled.batch_id, server.requests[-1]))
