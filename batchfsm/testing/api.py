@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
+from batchfsm.arguments import check_time
 from batchfsm.lifecycle import OPENAI
 from batchfsm.spans import parse_span
 from batchfsm.testing import asgi, transports
@@ -66,7 +67,10 @@ class FakeBatchAPI:
 
         Raises:
             ScenarioError: If the scenario is invalid.
+            TypeError: If the clock is none.
         """
+        if clock is not None and not callable(getattr(clock, "now", None)):
+            raise TypeError(f"clock has a method now, as a VirtualClock; {clock!r} has none")
         self.clock: Any = VirtualClock() if clock is None else clock
         self._store = Store()
         self._endpoints = Endpoints(self._store, to_plan(scenario), respond)
@@ -173,7 +177,8 @@ class FakeBatchAPI:
 
         Raises:
             UnknownNameError: If there is no such fault.
-            ValueError: If a number or span is out of range.
+            ValueError: If a number or span is out of range, or the fault takes no `lag`.
+            TypeError: If `times` is no number, or `batch_id` no text.
         """
         lasts_s = None if lasts is None else parse_span(lasts)
         options = InjectionOptions(
@@ -198,6 +203,8 @@ class FakeBatchAPI:
         now = self.clock.now()
         ended = [life for life in self._store.lives(now) if life.ends_at <= now]
         last = [life.at(life.ends_at) for life in sorted(ended, key=lambda life: life.ends_at)]
+        if signed_at is not None:
+            check_time("signed_at", signed_at)
         sent_at = int(now if signed_at is None else signed_at)
         return [
             webhook(batch["id"], batch["status"], batch[f"{batch['status']}_at"], secret=secret, signed_at=sent_at)

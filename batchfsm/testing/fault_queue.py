@@ -38,8 +38,8 @@ class Injection:
 
     @property
     def lag_s(self) -> float:
-        """The lag that was injected, or the fault's default; seconds."""
-        return self.fault.lag_s if self.options.lag_s is None else self.options.lag_s
+        """The lag that was injected, or the fault's default; seconds. 0 for a fault without one."""
+        return (self.fault.lag_s or 0) if self.options.lag_s is None else self.options.lag_s
 
     def matches(self, operation: Operation | None, request: Request, now: float) -> bool:
         """Return True if the fault applies to a request."""
@@ -52,6 +52,16 @@ class Injection:
             and (on is None or (operation or "").startswith(on))
             and (batch_id is None or batch_id in request.path.split("/"))
         )
+
+
+def _check_scope(times: object, batch_id: object) -> None:
+    """Refuse a number of requests and an id that would apply to no request."""
+    if times is not None and (not isinstance(times, int) or isinstance(times, bool)):
+        raise TypeError(f"times is a number of requests, not {times!r}")
+    if times is not None and times < 1:
+        raise ValueError(f"a fault meets at least one request: {times}")
+    if not isinstance(batch_id, str | None):
+        raise TypeError(f"batch_id is the id of a batch, text, not {batch_id!r}")
 
 
 class FaultQueue:
@@ -71,8 +81,10 @@ class FaultQueue:
         fault = FAULTS[name]
         if options.on is not None and not any(each.startswith(options.on) for each in get_args(Operation)):
             raise UnknownNameError("request", options.on, get_args(Operation))
-        if times is not None and times < 1:
-            raise ValueError(f"a fault meets at least one request: {times}")
+        if options.lag_s is not None and fault.lag_s is None:
+            takers = ", ".join(each.name for each in FAULTS.values() if each.lag_s is not None)
+            raise ValueError(f"{name} takes no lag; those that do: {takers}")
+        _check_scope(times, options.batch_id)
         requests_left = times or (1 if lasts_s is None and not fault.lasts else inf)
         until = inf if lasts_s is None else now + lasts_s
         with self._lock:

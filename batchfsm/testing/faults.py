@@ -43,8 +43,8 @@ class Fault:
     lasts: bool = False
     """True if it applies until `clear`, unless `times` or `lasts` bounds it; else it applies to one request."""
 
-    lag_s: float = 3600
-    """Default of `lag`; seconds."""
+    lag_s: float | None = None
+    """Default of `lag`; seconds. None if the fault takes no `lag`."""
 
     apply: Callable[[Exchange], Answer] = attrs.field(repr=False)
     """Return the answer with the fault."""
@@ -153,7 +153,7 @@ _FAULTS: Final = (
           apply=_html(200, b"Sign in")),
     Fault(name="error_200", description='200, with `{"error": ...}`.', apply=_error_200),
     Fault(name="stale", description="Each batch as it was `lag` ago, as out of a cache.",
-          rule="H507", reads_only=True, apply=_stale),
+          rule="H507", reads_only=True, lag_s=3600, apply=_stale),
     Fault(name="duplicate", description="The previous answer again.", reads_only=True, apply=_duplicate),
     Fault(name="reordered", description="The answer before the previous one, as if the two had changed places.",
           rule="H507", reads_only=True, apply=_reordered),
@@ -168,7 +168,8 @@ _FAULTS: Final = (
           rule="S004", apply=_changed(lambda batch: batch | {"status": batch["status"].title().replace("_", "")})),
     Fault(name="missing_stamps", description="All stamps but `created_at` are null.", rule="P101",
           apply=_changed(_without_stamps)),
-    Fault(name="skewed_clock", description="The header `date` is `lag` behind the stamps.", rule="T205", apply=_skewed),
+    Fault(name="skewed_clock", description="The header `date` is `lag` behind the stamps.", rule="T205", lag_s=3600,
+          apply=_skewed),
     Fault(name="late_results", description="Output and error file ids are null for `lag` after the end of the batch.",
           rule="F402", lasts=True, lag_s=60, apply=_late_results),
     Fault(name="stale_list", description="The list shows each batch as it was created; retrieves are current.",

@@ -1,6 +1,7 @@
 """Faults: their responses, the requests that they affect, and the rules that report them."""
 
 import json
+import re
 from email.utils import parsedate_to_datetime
 from math import inf
 
@@ -181,7 +182,7 @@ def polled(api, fault):
     look()
     api.clock.advance("75m")
     look()
-    api.inject(fault, on="batches.retrieve", lag="70m")
+    api.inject(fault, on="batches.retrieve", lag=None if FAULTS[fault].lag_s is None else "70m")
     look()
     api.clock.advance("1h")
     look()
@@ -304,3 +305,28 @@ def test_a_request_that_no_client_sends_is_refused(on, hint):
 
     with pytest.raises(UnknownNameError, match=f"no request is called '{on}'; {hint}known: .*{known}"):
         FakeBatchAPI().inject("html", on=on)
+
+
+@pytest.mark.parametrize(
+    "options, kind, said",
+    [
+        ({"lag": "5m"}, ValueError, "html takes no lag; those that do: stale, skewed_clock, late_results"),
+        ({"batch_id": 3}, TypeError, "batch_id is the id of a batch, text, not 3"),
+        ({"times": "3"}, TypeError, "times is a number of requests, not '3'"),
+        ({"times": True}, TypeError, "times is a number of requests, not True"),
+        ({"times": 0}, ValueError, "a fault meets at least one request: 0"),
+    ],
+    ids=["lag", "batch_id", "times text", "times bool", "times zero"],
+)
+def test_an_option_without_effect_is_refused(options, kind, said):
+    """A test with it would pass without the fault."""
+    with pytest.raises(kind, match=f"^{re.escape(said)}$"):
+        FakeBatchAPI().inject("html", **options)
+
+
+def test_times_of_the_fake_are_checked():
+    """Its clock needs `now`, and a signature a time in Unix seconds."""
+    with pytest.raises(TypeError, match=r"^clock has a method now, as a VirtualClock; 3 has none$"):
+        FakeBatchAPI(clock=3)
+    with pytest.raises(TypeError, match=r"^signed_at is a time in Unix seconds, not '5m'$"):
+        FakeBatchAPI().webhooks(signed_at="5m")
