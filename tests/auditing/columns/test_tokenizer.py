@@ -132,6 +132,7 @@ def test_what_is_simple_is_accepted(value, space):
 
 
 @given(plain_texts.filter(lambda text: max(text, default="") < "\U00010000"))
+@example('"\\/\b\f\n\r\t')
 def test_escapes_are_accepted_but_for_surrogates(text):
     """A text of the first 65,536 characters is accepted however it is escaped."""
     escaped = "".join(f"\\u{ord(letter):04x}" for letter in text)
