@@ -737,7 +737,7 @@ def test_killed_and_restarted_at_will_it_runs_every_command(tmp_path):
     """Against a real server each command runs at least once; a key may come again, and no other key comes."""
     born_at, chance = int(time.time()) - 1, random.Random(7)  # noqa: S311
     lives = [
-        Life("vpzc", batch_id=f"batch_{index}", at=[0, *sorted(chance.sample(range(1, 40), 3))], born_at=born_at)
+        Life("vpzc", batch_id=f"batch_{index}", at=[0, *sorted(chance.sample(range(1, 20), 3))], born_at=born_at)
         for index in range(12)
     ]
     heard = tmp_path / "heard"
@@ -754,7 +754,7 @@ def test_killed_and_restarted_at_will_it_runs_every_command(tmp_path):
         while True:
             process = in_a_process(url, *arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             try:
-                status = process.wait(timeout=chance.uniform(0.5, 4) if kills < 15 else 120)
+                status = process.wait(timeout=chance.uniform(0.5, 2.5) if kills < 15 else 120)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
