@@ -188,6 +188,15 @@ def test_a_lower_count_is_behind_and_a_higher_one_is_news():
     assert "same" == age(None)
 
 
+@pytest.mark.parametrize("field", ["in_progress_at", "expires_at", "input_file_id", "endpoint"])
+def test_a_row_that_leaves_out_a_field_is_the_same(field):
+    """A list that leaves out a field and gives the known counts shows no earlier view."""
+    batch = snap("vp", request_counts={"total": 100, "completed": 40, "failed": 2})
+    watching = WatchedBatch(batch_id="batch_1", row=to_row(parse(batch)))
+
+    assert "same" == watching.age_of(to_row(parse(batch | {field: None})), topology(OPENAI))
+
+
 pages = st.lists(
     st.tuples(st.lists(st.integers(0, 5), max_size=4), st.sampled_from([True, True, True, False, None])),
     min_size=1,
