@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from textwrap import fill
-from typing import Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol, cast
 
 import attrs
 
@@ -124,7 +124,8 @@ def timelines_by_batch(
         snapshot = row.snapshot
         gathered = found.setdefault(snapshot.id, _TimelineBuilder())
         folded = fold.apply(gathered.record, snapshot)
-        gathered.transitions += [_without_snapshot(transition) for transition in folded.transitions]
+        folded_transitions = cast("list[Transition[Any]]", folded.transitions)
+        gathered.transitions += [attrs.evolve(transition, snapshot=None) for transition in folded_transitions]
         gathered.seen.add(snapshot.status)
         if folded.move != "stale":
             gathered.last = snapshot
@@ -133,11 +134,6 @@ def timelines_by_batch(
             gathered.add_return(entered_at, snapshot.observed_at)
     for each, gathered in found.items():
         yield gathered.timeline(each)
-
-
-def _without_snapshot(transition: Transition) -> Transition[None]:
-    fields = {name: getattr(transition, name) for name in attrs.fields_dict(Transition) if name != "snapshot"}
-    return Transition(**fields, snapshot=None)
 
 
 @attrs.define

@@ -78,7 +78,7 @@ NAMED_BY = {
     "pytest": "pytest",
     "starlette": "starlette`",
 }
-"""What a page says outside its examples about a package that they import: how to get it."""
+"""The text by which a page says how to get a package that its examples import, by the name of the package."""
 
 
 def imported(text):
