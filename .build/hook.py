@@ -78,7 +78,7 @@ def compile_modules(root: Path, temporary: Path, target: Path) -> list[Path]:
 
     Options.buffer_max_dims = 2  # Buffers have one dimension, and so a call passes 64 bytes for each, not 208.
     # Without symbols for a debugger a module is a quarter of the size.
-    options: dict[str, Any] = {"extra_compile_args": [] if sys.platform == "win32" else ["-O2", "-g0"]}
+    options: dict[str, Any] = {"extra_compile_args": [] if sys.platform == "win32" else ["-O3", "-g0"]}
     if is_limited():
         version = f"0x{OLDEST[0]:02X}{OLDEST[1]:02X}0000"
         options |= {"define_macros": [("Py_LIMITED_API", version)], "py_limited_api": True}
