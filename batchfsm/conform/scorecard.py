@@ -101,12 +101,11 @@ class Scorecard:
         return "\n".join(lines) + "\n"
 
     def _summary(self) -> str:
-        """Return the verdict in one line, with the numbers behind it."""
+        """Return two lines that fit a terminal: the numbers of broken checks, then the verdict."""
         broken = [sum(check.result == "broken" for check in checks) for checks in (self.endpoints, self.rules)]
         return (
-            f"{self.verdict}: {printable(self.server)} as {self.dialect}; "
-            f"broken: {broken[0]} of {len(self.endpoints)} endpoint checks, {broken[1]} of {len(self.rules)} rules; "
-            f"{self.snapshots:,} snapshots"
+            f"broken: {broken[0]} of {len(self.endpoints)} endpoint checks, {broken[1]} of {len(self.rules)} rules\n"
+            f"{self.verdict}: {printable(self.server)} as {self.dialect}; {self.snapshots:,} snapshots"
         )
 
 

@@ -542,7 +542,7 @@ def test_a_card_without_batches_is_undetermined():
     assert "undetermined" == card.verdict
     assert card.to_text() == (
         "endpoints: 0 kept, 0 broken, 0 not seen\n\nrules: 0 kept, 0 broken, 0 not seen\n\n"
-        "undetermined: x as openai; broken: 0 of 0 endpoint checks, 0 of 0 rules; 0 snapshots\n"
+        "broken: 0 of 0 endpoint checks, 0 of 0 rules\nundetermined: x as openai; 0 snapshots\n"
     )
 
 
@@ -569,7 +569,7 @@ def test_a_card_is_text_and_json():
         "  kept      d                 five",
     ] == card.to_text(full=True).splitlines()[4:7]
     assert card.to_text().endswith(
-        "\nconsistent: x as openai; broken: 1 of 5 endpoint checks, 0 of 0 rules; 3 snapshots\n"
+        "\nbroken: 1 of 5 endpoint checks, 0 of 0 rules\nconsistent: x as openai; 3 snapshots\n"
     )
     assert card.to_dict() == json.loads(card.to_json())
     assert ("consistent", "broken") == (card.verdict, card.to_dict()["endpoints"][1]["result"])
@@ -594,8 +594,10 @@ def test_the_command_judges_a_server(tmp_path):
         document = ran(server.base_url, "--poll", "0.01", "--format", "json", "--log", str(log), "--dialect", "ogx")
 
     assert (0, "") == (text.exit_code, text.stderr)
-    assert text.stdout.splitlines()[-1].startswith(f"consistent: {server.base_url} as openai; broken: 0 of 11 ")
-    assert max(map(len, text.stdout.splitlines()[:-1])) <= 80
+    broken, verdict = text.stdout.splitlines()[-2:]
+    assert broken.startswith("broken: 0 of 11 endpoint checks, 0 of ")
+    assert verdict.startswith(f"consistent: {server.base_url} as openai; ")
+    assert max(map(len, text.stdout.splitlines())) <= 80
     assert "\n  kept      S001" in full.stdout
     assert (1, "inconsistent") == (document.exit_code, json.loads(document.stdout)["verdict"])
     assert json.loads(document.stdout)["snapshots"] == len(log.read_text().splitlines())
