@@ -7,7 +7,7 @@ from collections.abc import Callable
 from itertools import compress
 from operator import not_
 from threading import Lock
-from typing import Any
+from typing import Any, Final
 
 from batchfsm.arguments import check_time
 from batchfsm.finding import verdict_of
@@ -20,6 +20,8 @@ from batchfsm.monitor.observation import IllegalTransitionError, make_observatio
 from batchfsm.snapshot import SnapshotRow
 from batchfsm.topology import Topology
 from batchfsm.wire import ParsedRow, TypePattern
+
+_HOW_TO_RETRY: Final = "redeliver() calls it again"
 
 
 class BatchStore:
@@ -177,7 +179,7 @@ class BatchStore:
         outbox: Any = run.outbox
         if error is not None:
             # Kept before it is removed: an interrupt between the two may repeat a hook but never lose one.
-            outbox.failed.append(run.add_failure(outbox.queue[0], error))
+            outbox.failed.append(run.add_failure(outbox.queue[0], error, _HOW_TO_RETRY))
         outbox.queue.popleft()
         return None
 

@@ -42,12 +42,12 @@ class DeliveryRun:
     outbox: Outbox | None = None
     """The outbox that this run empties; None if another run does, or if it was empty."""
 
-    def add_failure(self, delivery: Delivery, error: Exception) -> Delivery:
-        """Note on an error which hook raised it; return the delivery with one more failed call."""
+    def add_failure(self, delivery: Delivery, error: Exception, how_to_retry: str) -> Delivery:
+        """Note on an error which hook raised it, and how to retry a dead one; return it with one more failed call."""
         failed = attrs.evolve(delivery, retry=delivery.retry.after_failure(self.now))
         error.add_note(f"batchfsm: raised by the hook {delivery.hook.name} on {delivery.subject_name}")
         if failed.retry.is_dead and not delivery.retry.is_dead:
-            error.add_note(f"batchfsm: given up after {failed.retry.tries} tries")
+            error.add_note(f"batchfsm: given up after {failed.retry.tries} tries; {how_to_retry}")
         return failed
 
     def hand_over(self, outer: RunQueue) -> bool:

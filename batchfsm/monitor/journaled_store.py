@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import cast
+from typing import Final, cast
 
 from batchfsm.errors import JournalError
 from batchfsm.history import BatchRecord, FoldResult
@@ -15,6 +15,8 @@ from batchfsm.monitor.hooks import Delivery
 from batchfsm.monitor.journal_client import COMMIT_RETRIES_MAX, JournalClient
 from batchfsm.snapshot import SnapshotRow
 from batchfsm.wire import ParsedRow, TypePattern
+
+_HOW_TO_RETRY: Final = "to retry it: batchfsm journal retry JOURNAL, or requeue_dead() of the journal"
 
 
 class JournaledBatchStore(ForkHandler):
@@ -154,7 +156,9 @@ class JournaledBatchStore(ForkHandler):
             return self._memory.settle(run, error)
         # At once with the lock held: a claim of another thread between the two would queue the delivery again.
         with self._memory.lock:
-            delivery = outbox.queue[0] if error is None else run.add_failure(outbox.queue[0], error)
+            delivery = outbox.queue[0]
+            if error is not None:
+                delivery = run.add_failure(delivery, error, _HOW_TO_RETRY)
             client.add_outcome(success_of(delivery) if error is None else failure_of(delivery, error))
             outbox.queue.popleft()
         return client.flush_acknowledgements

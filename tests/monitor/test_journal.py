@@ -411,7 +411,9 @@ def test_after_ten_tries_a_hook_is_given_up(desk, journaled):
             errors += error.exceptions
         now += BACKOFF_S_MAX
     assert TRIES_MAX == len(errors)
-    assert ["batchfsm: given up after 10 tries"] == errors[-1].__notes__[1:]
+    retry = "to retry it: batchfsm journal retry JOURNAL, or requeue_dead() of the journal"
+    retry = retry if journaled else "redeliver() calls it again"
+    assert [f"batchfsm: given up after 10 tries; {retry}"] == errors[-1].__notes__[1:]
     if not journaled:
         monitor.redeliver()  # In memory there are no other owners.
     else:
