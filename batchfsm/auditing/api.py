@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import attrs
 
-from batchfsm.arguments import check_seconds, names_keywords
+from batchfsm.arguments import check_seconds
 from batchfsm.auditing import optional, spark, tables
 from batchfsm.auditing.accumulator import FindingsAccumulator, parse_unreadable_max
 from batchfsm.auditing.incremental import IncrementalState
@@ -24,7 +24,7 @@ from batchfsm.auditing.statistics import has_provable_routes
 from batchfsm.dialects import AUTO, Dialect, get_dialect, require_openai_fields
 from batchfsm.errors import DefinitionError, UnknownNameError
 from batchfsm.lifecycle import Lifecycle
-from batchfsm.logs import LogSource, dialect_hint, resolve_source
+from batchfsm.logs import LogSource, dialect_hint, request_lines_hint, resolve_source
 from batchfsm.rules import SKEW_S
 
 ENGINES: Final = ("auto", "rows", "spark")
@@ -48,7 +48,6 @@ _UNITS: Final = {
 }
 
 
-@names_keywords
 def audit(
     source: object,
     *,
@@ -94,7 +93,7 @@ def audit(
         UnknownNameError: If a dialect, rule, format or engine has no such name.
         MissingExtraError: If the library that Spark, a table or zstd needs is not installed.
         DisagreementError: If two engines found different violations: a bug of this library.
-        TypeError: If `source` is nothing that can be audited.
+        TypeError: If `source` is nothing that can be audited, or another argument has a wrong type.
         ValueError: If a number is out of range.
     """
     check_seconds("skew_s", skew_s)
@@ -102,7 +101,7 @@ def audit(
     if engine not in ENGINES:
         raise UnknownNameError("engine", engine, ENGINES)
     template = FindingsAccumulator(
-        select=_tokens(select), ignore=_tokens(ignore) or (), listed_max=max_findings,
+        select=_tokens("select", select), ignore=_tokens("ignore", ignore) or (), listed_max=max_findings,
         unreadable_max=parse_unreadable_max(unreadable_max),
     )  # fmt: skip
     plan = _AuditPlan(
@@ -116,7 +115,7 @@ def audit(
         if isinstance(log, tables.MixedInput):
             plan = plan.restricted_to_columns(log)
         report = _run(log, plan) if state is None else _resume(log, plan, state)
-        report = _with_dialect_hint(report, log, plan)
+        report = _with_hint(report, log, plan)
     plan.meter.report()
     return report
 
@@ -193,12 +192,14 @@ def _is_misread(report: Report) -> bool:
     return 0 < report.places <= 2 * (unknown + report.unreadable_count)
 
 
-def _with_dialect_hint(report: Report, log: LogSource | tables.MixedInput, plan: _AuditPlan) -> Report:
-    """Return the report of a misread log with a remark that names its provider, if the log can be read again."""
-    if plan.recognises or not _is_misread(report) or not isinstance(log, LogSource) or not log.is_repeatable:
+def _with_hint(report: Report, log: LogSource | tables.MixedInput, plan: _AuditPlan) -> Report:
+    """Return the report of a misread log with a remark on its provider or kind, if the log can be read again."""
+    if not _is_misread(report) or not isinstance(log, LogSource) or not log.is_repeatable:
         return report
     uncounted = LogSource(log.names, log.objects, log.input_format)  # The progress has these bytes already.
-    hint = dialect_hint(uncounted, plan.dialect)
+    hint = request_lines_hint(uncounted)
+    if hint is None and not plan.recognises:
+        hint = dialect_hint(uncounted, plan.dialect)
     return report if hint is None else attrs.evolve(report, remarks=(*report.remarks, hint))
 
 
@@ -279,9 +280,11 @@ def _run_columns(columns: ModuleType, log: LogSource | tables.MixedInput, plan: 
     return attrs.evolve(report, statistics=engine.statistics.result()) if plan.has_statistics else report
 
 
-def _tokens(tokens: Iterable[str] | None) -> tuple[str, ...] | None:
+def _tokens(argument: str, tokens: Iterable[str] | None) -> tuple[str, ...] | None:
     if tokens is None:
         return None
+    if not isinstance(tokens, Iterable):
+        raise TypeError(f"{argument} takes names of rules, such as ['H502'], not {tokens!r}")
     return tuple(map(str.strip, tokens.split(","))) if isinstance(tokens, str) else tuple(tokens)
 
 

@@ -45,7 +45,12 @@ class ProgressMeter:
         Args:
             callback: Receives each report; None for no reports, and then rows are not counted.
             clock: Returns seconds; only differences matter.
+
+        Raises:
+            TypeError: If the callback cannot be called.
         """
+        if callback is not None and not callable(callback):
+            raise TypeError(f"progress is a function of one argument, not {callback!r}")
         self._callback, self._clock = callback, clock
         self._reported_at = clock()
         self.begin("reading", None)

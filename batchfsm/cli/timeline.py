@@ -30,6 +30,7 @@ from batchfsm.logs import (
     dialect_hint,
     parse_records,
     recognise_records,
+    request_lines_hint,
     resolve_source,
 )
 from batchfsm.wire import reader
@@ -127,7 +128,9 @@ def _drawn_batches(log: Iterable[Record], dialect: Dialect | str, batch: str | N
 
 
 def _hint(log: LogSource, dialect: Dialect | str) -> str:
-    hint = dialect_hint(log, dialect) if isinstance(dialect, Dialect) and log.is_repeatable else None
+    hint = request_lines_hint(log) if log.is_repeatable else None
+    if hint is None and isinstance(dialect, Dialect) and log.is_repeatable:
+        hint = dialect_hint(log, dialect)
     return "" if hint is None else f"; {hint}"
 
 

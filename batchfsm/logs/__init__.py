@@ -3,7 +3,14 @@
 from batchfsm.logs.compression import CountingReader, TruncatedStreamError, decompressing_reader, is_compressed
 from batchfsm.logs.foreign_formats import HEAD_BYTES, reject_foreign_format
 from batchfsm.logs.json_reader import OBJECT_CHARS_MAX, RawRecord, RecordReader, UnreadableEntry
-from batchfsm.logs.records import ProviderRecord, Record, dialect_hint, parse_records, recognise_records
+from batchfsm.logs.records import (
+    ProviderRecord,
+    Record,
+    dialect_hint,
+    parse_records,
+    recognise_records,
+    request_lines_hint,
+)
 from batchfsm.logs.sources import INPUT_FORMATS, InputFormat, LogSource, is_parquet, resolve_source
 
 __all__ = [
@@ -26,5 +33,6 @@ __all__ = [
     "parse_records",
     "recognise_records",
     "reject_foreign_format",
+    "request_lines_hint",
     "resolve_source",
 ]

@@ -116,6 +116,14 @@ def dialect_hint(source: Iterable[RawRecord | UnreadableEntry], dialect: Dialect
     return f"its objects have the mark of {others}, not of {named}: name that dialect, or auto"
 
 
+def request_lines_hint(source: Iterable[RawRecord | UnreadableEntry]) -> str | None:
+    """Return a sentence on a source whose first object is a line of a batch's input, output or error file, or None."""
+    first = next((raw.found for raw in source if isinstance(raw, RawRecord)), None)
+    if not isinstance(first, Mapping) or "custom_id" not in first or "status" in first:
+        return None
+    return "its lines are requests or results of a batch, not batch objects: batchfsm results checks such files"
+
+
 def _with_dialect(row: Record, dialect: str) -> ProviderRecord:
     return ProviderRecord(row.number, row.place, row.parsed, dialect)
 

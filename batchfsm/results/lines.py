@@ -76,5 +76,6 @@ def _object(line: bytes | None) -> dict[str, Any]:
 def _custom_id(found: dict[str, Any]) -> str:
     custom_id = found.get("custom_id")
     if not isinstance(custom_id, str) or not custom_id:
-        raise MalformedLineError("has no custom_id")
+        is_batch = found.get("object") == "batch"
+        raise MalformedLineError("has no custom_id, but is a batch object" if is_batch else "has no custom_id")
     return custom_id

@@ -315,6 +315,22 @@ def test_a_wrong_dialect_is_remarked_on(found, dialect, remarks, tmp_path):
     assert () == audit(iter([found]), dialect=dialect).remarks
 
 
+REQUEST_LINES = "its lines are requests or results of a batch, not batch objects: batchfsm results checks such files"
+
+
+@pytest.mark.parametrize("dialect", ["openai", "anthropic", "auto"])
+@pytest.mark.parametrize("line", [
+    {"custom_id": "a", "method": "POST", "url": "/v1/chat/completions", "body": {}},
+    {"id": "batch_req_1", "custom_id": "a", "response": {"status_code": 200, "body": {}}, "error": None},
+    {"id": "batch_req_1", "custom_id": "a", "response": None, "error": {"code": "batch_expired"}},
+    {"custom_id": "a", "result": {"type": "succeeded"}},
+], ids=["input", "output", "error", "anthropic"])  # fmt: skip
+def test_a_file_of_requests_or_results_is_remarked_on(line, dialect, tmp_path):
+    """The lines of an input, output or error file are no batch objects: the report names the command for them."""
+    assert (REQUEST_LINES,) == audit(written(tmp_path, [line, line]), dialect=dialect).remarks
+    assert () == audit(written(tmp_path, [OPENAI | {"custom_id": "a", "status": "odd"}]), dialect="openai").remarks
+
+
 def test_timeline_recognises_dialects(tmp_path):
     """Batches of several dialects are drawn, and `dot`, which has one lifecycle, takes those of one dialect."""
     log = written(tmp_path, [ANTHROPIC, OPENAI, {"odd": 1}, ENDED])
@@ -352,6 +368,8 @@ def written_as(tmp_path, rows):
 @pytest.mark.parametrize("found, message", [
     (ANTHROPIC, "no batch in {} has a known status; " + HINT.format("anthropic", "openai")),
     (OBJECTS["gemini"], "no batch in {}; " + HINT.format("gemini", "openai")),
+    ({"id": "a", "custom_id": "b", "response": {}}, "no batch in {} has a known status; " + REQUEST_LINES),
+    ({"custom_id": "b", "method": "POST"}, "no batch in {}; " + REQUEST_LINES),
     ({"odd": 1}, "no batch in {}; 1 place could not be read, or not in full: batchfsm audit names them"),
 ])  # fmt: skip
 def test_a_timeline_under_a_wrong_dialect(found, message, tmp_path):
