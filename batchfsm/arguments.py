@@ -1,37 +1,16 @@
-"""Checks of arguments that are the same for many public functions: durations, and names of keywords."""
+"""Checks of arguments that are the same for many public functions: durations and times."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
-from functools import wraps
-from inspect import Parameter, isfunction, signature, unwrap
+from inspect import isfunction
 from math import isfinite, isnan
-from typing import Any, TypeVar, cast
+from typing import TypeVar
 
-from batchfsm.errors import nearest_name
 from batchfsm.spans import parse_span
 
-FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 ClassT = TypeVar("ClassT", bound=type)
-
-_KEYWORDS = (Parameter.KEYWORD_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
-
-
-def names_keywords(function: FunctionT) -> FunctionT:
-    """Return a function that refuses an unknown keyword with a TypeError that names the nearest one."""
-    known = [name for name, each in signature(function).parameters.items() if each.kind in _KEYWORDS]
-
-    @wraps(function)
-    def checked(*args: Any, **options: Any) -> Any:
-        for name in options:
-            if name not in known:
-                nearest = nearest_name(name, known)
-                hint = "" if nearest is None else f"; the nearest is {nearest}"
-                raise TypeError(f"{checked.__qualname__}() has no argument {name!r}{hint}")
-        return function(*args, **options)
-
-    return cast("FunctionT", checked)
 
 
 def public_as(name: str) -> Callable[[ClassT], ClassT]:
@@ -40,8 +19,7 @@ def public_as(name: str) -> Callable[[ClassT], ClassT]:
     def decorate(base: ClassT) -> ClassT:
         for function in vars(base).values():
             if isfunction(function):
-                for each in (function, unwrap(function)):
-                    each.__qualname__ = f"{name}.{each.__name__}"
+                function.__qualname__ = f"{name}.{function.__name__}"
         return base
 
     return decorate

@@ -52,12 +52,15 @@ def build(
         `transitions.MachineError`.
 
     Raises:
-        TypeError: If the machine class has no such option, is no machine, or is a
+        TypeError: If `lifecycle` is none, or a model takes no attributes, or if
+            the machine class has no such option, is no machine, or is a
             hierarchical one whose separator is part of a status.
         ValueError: If a model has an attribute with the name of an event, which the
             machine would not replace without `model_override=True`, or if two
             models are equal, of which the machine would register only one.
     """
+    if not isinstance(lifecycle, Lifecycle):
+        raise TypeError(f"lifecycle is a Lifecycle, such as batchfsm.OPENAI, not {lifecycle!r}; a model is model=")
     _check_machine_class(machine_class, lifecycle)
     _check_options(machine_class, options)
     models: list[Any] = [] if model is None else list(model) if isinstance(model, list | tuple) else [model]
@@ -124,7 +127,9 @@ def _is_stock(module: str) -> bool:
 
 
 def _check_model(model: Any, lifecycle: Lifecycle) -> None:
-    """Reject a model whose own attribute hides an event: calling it would not move the model."""
+    """Reject a model that takes no attributes, or whose own attribute hides an event: a call would not move it."""
+    if not hasattr(model, "__dict__") and not hasattr(type(model), "trigger"):
+        raise TypeError(f"model is an object that takes attributes, or a list of such objects, not {model!r}")
     kind = model.__name__ if isinstance(model, type) else type(model).__name__
     for name in (*dict.fromkeys(step.event for step in lifecycle.steps), "trigger"):
         if getattr(model, name, None) is not None:

@@ -40,9 +40,12 @@ class Metrics:
 
         Raises:
             MissingExtraError: If `prometheus_client` is not installed.
+            TypeError: If `registry` has no method `register`.
             ValueError: If the registry has these metrics already.
         """
         prometheus = _prometheus()
+        if registry is not None and not callable(getattr(registry, "register", None)):
+            raise TypeError(f"registry is a CollectorRegistry of prometheus_client, not {registry!r}")
         where = {"registry": prometheus.REGISTRY if registry is None else registry, "namespace": "batchfsm"}
         counter, gauge, histogram = prometheus.Counter, prometheus.Gauge, prometheus.Histogram
         self._transitions = counter("transitions", "Statuses entered.", ["source", "target", "evidence"], **where)

@@ -26,8 +26,11 @@ def follow(monitor: Monitor | AsyncMonitor, tracer_provider: Any = None) -> None
         tracer_provider: The provider of the tracer; by default the global one.
 
     Raises:
+        TypeError: If `monitor` is no monitor.
         MissingExtraError: If `opentelemetry-api` is not installed.
     """
+    if not isinstance(monitor, Monitor | AsyncMonitor):
+        raise TypeError(f"monitor is a Monitor or AsyncMonitor, not {monitor!r}")
     trace, context = _opentelemetry()
     tracer = trace.get_tracer("batchfsm", tracer_provider=tracer_provider)
 

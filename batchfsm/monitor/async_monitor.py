@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from batchfsm.arguments import names_keywords
 from batchfsm.dialects import Dialect
 from batchfsm.journal import FailureCounts, Journal
 from batchfsm.lifecycle import Lifecycle
@@ -25,7 +24,6 @@ class AsyncMonitor(BaseMonitor[AsyncDispatcher]):
     cannot be awaited, wait for it.
     """
 
-    @names_keywords
     def __init__(
         self,
         dialect: str | Dialect | Lifecycle = "openai",

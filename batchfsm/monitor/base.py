@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from os import PathLike
 from typing import Any, Final, Generic, Literal, TypeVar, overload
 
-from batchfsm.arguments import names_keywords, public_as
+from batchfsm.arguments import public_as
 from batchfsm.dialects import Dialect, get_dialect
 from batchfsm.errors import JournalError, SnapshotError
 from batchfsm.history import Fold
@@ -57,6 +57,8 @@ class BaseMonitor(Generic[DispatcherT]):
         if isinstance(place, str | PathLike):
             msg = f"journal= takes a journal, not where it is: SQLiteJournal({str(place)!r})"
             raise TypeError(msg)
+        if journal is not None and not callable(getattr(journal, "commit", None)):
+            raise TypeError(f"journal is a journal, such as SQLiteJournal('batches.db'), not {journal!r}")
         if getattr(journal, "is_closed", False):
             raise JournalError(getattr(journal, "name", repr(journal)), "it is closed")
         _check_keep_ended(keep_ended)
@@ -78,7 +80,6 @@ class BaseMonitor(Generic[DispatcherT]):
         content = f"batches: {self._store.count()}" if self._journal is None else f"journal: {self._journal!r}"
         return f"<{type(self).__name__} {self.dialect.name}, {content}>"
 
-    @names_keywords
     def on(
         self, *statuses: str, source: str | None = None, target: str | None = None, name: str | None = None
     ) -> Callable[[HookT], HookT]:
@@ -115,7 +116,6 @@ class BaseMonitor(Generic[DispatcherT]):
         self, first: str | None = None, /, *codes: str, name: str | None = None
     ) -> Callable[[HookT], HookT]: ...
 
-    @names_keywords
     def on_finding(self, first: Any = None, /, *codes: str, name: str | None = None) -> Any:
         """
         Register a hook on findings; use it as a decorator, bare or with rule codes (`"H5"`, `"T201"`).

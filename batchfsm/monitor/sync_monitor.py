@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from batchfsm.arguments import names_keywords
 from batchfsm.dialects import Dialect
 from batchfsm.journal import FailureCounts, Journal
 from batchfsm.lifecycle import Lifecycle
@@ -58,7 +57,6 @@ class Monitor(BaseMonitor[SyncDispatcher]):
     The promises of a monitor, with the test of each: `docs/explanation/promises.md`.
     """
 
-    @names_keywords
     def __init__(
         self,
         dialect: str | Dialect | Lifecycle = "openai",

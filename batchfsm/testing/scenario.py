@@ -155,7 +155,9 @@ class Scenario:
 
 
 def to_plan(plan: str | BatchPlan, dialect: str | Dialect = "openai") -> BatchPlan:
-    """Return a text as a scenario of a dialect; a plan as it is."""
+    """Return a text as a scenario of a dialect; a plan as it is; TypeError for anything else."""
+    if not isinstance(plan, str) and not callable(getattr(plan, "life", None)):
+        raise TypeError(f"a scenario is text such as 'validating 5s > completed', or a BatchPlan, not {plan!r}")
     return Scenario(plan, dialect=dialect) if isinstance(plan, str) else plan
 
 

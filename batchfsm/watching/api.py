@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import attrs
 
-from batchfsm.arguments import check_seconds, names_keywords
+from batchfsm.arguments import check_seconds
 from batchfsm.dialects import get_dialect
 from batchfsm.monitor import AsyncMonitor, Monitor
 from batchfsm.route import Transition
@@ -31,7 +31,6 @@ _DEFAULT: Final = Schedule()
 _CALLBACKS: Final = ("on_stalled", "on_error", "on_event")
 
 
-@names_keywords
 def watch(
     client: Any = None,
     *ids: str,
@@ -97,7 +96,6 @@ def watch(
     return _watch(named, options, Executor(fetcher, options.monitor, hints, sleep))
 
 
-@names_keywords
 def awatch(
     client: Any = None,
     *ids: str,

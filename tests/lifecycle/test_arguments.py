@@ -1,4 +1,4 @@
-"""Wrong arguments of public functions: durations, times, and the names of keywords."""
+"""Wrong arguments of public functions: durations, times, types, and the names of keywords."""
 
 import inspect
 import re
@@ -9,7 +9,10 @@ import pytest
 import batchfsm
 from batchfsm import AsyncMonitor, JournalError, Monitor, Schedule, SQLiteJournal, audit, awatch, watch
 from batchfsm.arguments import check_seconds, check_time
+from batchfsm.machine import build
+from batchfsm.metrics import Metrics
 from batchfsm.testing import FakeBatchAPI
+from batchfsm.tracing import follow
 
 WAIT = "results_wait_s is 0 or more seconds, not"
 
@@ -89,24 +92,46 @@ def test_redeliver_refuses_a_time_of_another_form(is_journaled, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "call, said",
+    "call, function, keyword",
     [
-        (lambda: watch(None, "b", timeout="5m"), "watch() has no argument 'timeout'; the nearest is timeout_s"),
-        (lambda: awatch(None, "b", timeout=5), "awatch() has no argument 'timeout'; the nearest is timeout_s"),
-        (lambda: audit([], selct="T"), "audit() has no argument 'selct'; the nearest is select"),
-        (lambda: Monitor(dialec="x"), "Monitor.__init__() has no argument 'dialec'; the nearest is dialect"),
-        (lambda: AsyncMonitor(colour=1), "AsyncMonitor.__init__() has no argument 'colour'"),
-        (lambda: Monitor().on("completed", nme="x"), "Monitor.on() has no argument 'nme'; the nearest is name"),
-        (
-            lambda: Monitor().on_finding("H5", nam="x"),
-            "Monitor.on_finding() has no argument 'nam'; the nearest is name",
-        ),
+        (lambda: watch(None, "b", timeout="5m"), "watch", "timeout"),
+        (lambda: awatch(None, "b", timeout=5), "awatch", "timeout"),
+        (lambda: audit([], selct="T"), "audit", "selct"),
+        (lambda: Monitor(dialec="x"), "Monitor.__init__", "dialec"),
+        (lambda: AsyncMonitor(colour=1), "AsyncMonitor.__init__", "colour"),
+        (lambda: Monitor().on("completed", nme="x"), "Monitor.on", "nme"),
+        (lambda: Monitor().on_finding("H5", nam="x"), "Monitor.on_finding", "nam"),
     ],
     ids=["watch", "awatch", "audit", "Monitor", "AsyncMonitor", "on", "on_finding"],
 )
-def test_an_unknown_keyword_is_refused_with_the_nearest_one(call, said):
-    """The message names the function as users call it."""
-    with pytest.raises(TypeError, match=f"^{re.escape(said)}$"):
+def test_an_unknown_keyword_is_refused_at_once(call, function, keyword):
+    """The message names the function as users call it; since Python 3.13 also the nearest keyword."""
+    with pytest.raises(TypeError, match=rf"^{re.escape(function)}\(\) got an unexpected keyword argument '{keyword}'"):
+        call()
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda: audit([], select=3), "select takes names of rules, such as ['H502'], not 3"),
+        (lambda: audit([], ignore=3), "ignore takes names of rules, such as ['H502'], not 3"),
+        (lambda: audit([], progress=3), "progress is a function of one argument, not 3"),
+        (lambda: Monitor(journal=3), "journal is a journal, such as SQLiteJournal('batches.db'), not 3"),
+        (lambda: Metrics(3), "registry is a CollectorRegistry of prometheus_client, not 3"),
+        (lambda: follow(3), "monitor is a Monitor or AsyncMonitor, not 3"),
+        (lambda: build(3), "lifecycle is a Lifecycle, such as batchfsm.OPENAI, not 3; a model is model="),
+        (lambda: build(model=3), "model is an object that takes attributes, or a list of such objects, not 3"),
+        (lambda: build(model=["a"]), "model is an object that takes attributes, or a list of such objects, not 'a'"),
+        (
+            lambda: FakeBatchAPI().start(3),
+            "a scenario is text such as 'validating 5s > completed', or a BatchPlan, not 3",
+        ),
+        (lambda: FakeBatchAPI(4), "a scenario is text such as 'validating 5s > completed', or a BatchPlan, not 4"),
+    ],
+)
+def test_an_argument_of_a_wrong_type_is_named(call, message):
+    """Python's own error would come from inside, and name neither the argument nor its type."""
+    with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
         call()
 
 
