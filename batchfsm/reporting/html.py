@@ -48,7 +48,10 @@ def write_report(report: Report, path: str | PathLike[str], *, title: str = "Aud
     Raises:
         MissingExtraError: If the extra `report` is not installed.
         OSError: If the file cannot be written; then it is as it was.
+        TypeError: If `report` is no result of `audit`.
     """
+    if not isinstance(report, Report):
+        raise TypeError(f"report is a Report, the result of audit, not {type(report).__name__}")
     text = page(report, title=title)
     with open_atomic(path) as binary:
         binary.write(text.encode())

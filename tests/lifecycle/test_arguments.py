@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 import batchfsm
-from batchfsm import AsyncMonitor, JournalError, Monitor, Schedule, SQLiteJournal, audit, awatch, watch
+from batchfsm import AsyncMonitor, JournalError, Monitor, Schedule, SQLiteJournal, audit, awatch, watch, write_report
 from batchfsm.arguments import check_seconds, check_time
 from batchfsm.machine import build
 from batchfsm.metrics import Metrics
@@ -126,6 +126,7 @@ def test_an_unknown_keyword_is_refused_at_once(call, function, keyword):
             lambda: FakeBatchAPI().start(3),
             "a scenario is text such as 'validating 5s > completed', or a BatchPlan, not 3",
         ),
+        (lambda: write_report({}, "report.html"), "report is a Report, the result of audit, not dict"),
         (lambda: FakeBatchAPI(4), "a scenario is text such as 'validating 5s > completed', or a BatchPlan, not 4"),
     ],
 )
