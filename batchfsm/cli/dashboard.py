@@ -108,10 +108,11 @@ class Dashboard:
         snapshot = self._monitor[batch_id].snapshot if batch_id in self._monitor else None
         if snapshot is None:
             return {"batch": name, "status": shown}
+        seen_at = snapshot.observed_at
+        now = now if seen_at is None else max(now, seen_at)  # A server's clock that is ahead dates the observations.
         is_over = status in self._final
         until = _ended_at(snapshot) or now if is_over else now
         completed, failed, total = _counts(snapshot)
-        seen_at = snapshot.observed_at
         return {
             "batch": name,
             "status": shown,

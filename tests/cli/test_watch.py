@@ -872,6 +872,13 @@ def board(*batches, at=CREATED + 1000, statuses=None, observed_at=None, dialect=
 RUNNING = snap("vp", request_counts={"total": 100, "completed": 40, "failed": 10})
 
 
+def test_a_row_has_the_time_of_a_server_whose_clock_is_ahead():
+    """Such a server's clock dates the observations: a batch that ran for 1,000 s of it is not 0 s old."""
+    *_, row = rendered(board(RUNNING, at=CREATED - 3600, observed_at=CREATED + 1000))
+
+    assert ["16", "m", "40", "s", "3/min", "08:53", "0", "s"] == row.split()[-8:]
+
+
 def test_a_row_says_how_far_a_batch_is():
     """The row has status, bar, done, failed, elapsed, rate, deadline and the age of the last poll."""
     head, names, row = rendered(board(RUNNING))
