@@ -76,6 +76,7 @@ def _object(line: bytes | None) -> dict[str, Any]:
 def _custom_id(found: dict[str, Any]) -> str:
     custom_id = found.get("custom_id")
     if not isinstance(custom_id, str) or not custom_id:
-        is_batch = found.get("object") == "batch"
+        batch = found.get("batch", found)  # A log of `watch` has each object beside its time.
+        is_batch = isinstance(batch, dict) and batch.get("object") == "batch"
         raise MalformedLineError("has no custom_id, but is a batch object" if is_batch else "has no custom_id")
     return custom_id

@@ -95,6 +95,8 @@ def test_an_example_breaks_its_rule(rule):
         (b"[]", "is not a JSON object"),
         (b"{}", "has no custom_id"),
         (b'{"object": "batch", "id": "batch_1"}', "has no custom_id, but is a batch object"),
+        (b'{"observed_at": 7, "batch": {"object": "batch"}}', "has no custom_id, but is a batch object"),
+        (b'{"batch": 7}', "has no custom_id"),
         (b'{"custom_id": 7}', "has no custom_id"),
         (b'{"custom_id": ""}', "has no custom_id"),
         (b'{"custom_id": "a", "response": {"status_code": 200}, "error": {}}', "has both response and error"),
