@@ -88,16 +88,10 @@ class TableDecoder:
         self, batch: NormalizedBatch, dictionaries: Mapping[str, TextColumns], rows: Any
     ) -> tuple[Any, Any, Any]:
         """
-        Decode rows.
+        Return the values of the rows, their times of observation, and which are decoded; as in a `RowBatch`.
 
-        Args:
-            batch: The rows.
-            dictionaries: What `read_dictionaries` returned for them, or for a batch of which they are a part.
-            rows: Rows that were decoded from the same table and are not needed any more, if as many; to clear memory
-                takes longer than to decode rows.
-
-        Returns:
-            The values of the rows, their times of observation, and which are decoded; as in a `RowBatch`.
+        `dictionaries` is what `read_dictionaries` returned for the batch, or for one of which it is a part. `rows` were
+        decoded from the same table and are overwritten, if as many: to clear memory takes longer than to decode rows.
         """
         decoded = bytearray(b"\1") * batch.count
         if JSON_TEXT in batch.arrays:
@@ -109,7 +103,7 @@ class TableDecoder:
         if _COUNTS[0] in batch.arrays:
             has_counts = _bits(batch.arrays[COUNTS].buffers()[1], batch.arrays[COUNTS])
             flag = array("q", [layout.COUNTS_SET])
-            arrow_values.add_flags(rows, flag, array("i", bytes(4 * batch.count)), has_counts)
+            arrow_values.fill_values(rows, layout.FLAGS, flag, array("i", bytes(4 * batch.count)), has_counts)
         for field, values in batch.arrays.items():
             mask = _given(values)
             if field in TIME_FIELDS:
@@ -151,7 +145,7 @@ class TableDecoder:
         sound = arrow_values.non_empty(texts[1])
         if field == "id":
             low, high = (arrow_values.hash_column(*texts, seed) for seed in (layout.PUBLIC_SEED, self._seed))
-            times = arrow_values.id_time_column(*texts)
+            times = arrow_values.seconds_column(*texts, is_id=True)
             return TextColumns({layout.ID_LOW: low, layout.ID_HIGH: high, layout.ID_TIME: times}, sound)
         if field == "object":  # An empty text may be null.
             words = arrow_values.word_column(*texts, self._object)
@@ -168,7 +162,7 @@ class TableDecoder:
             hashes = array("q", [each if is_full else layout.NULL for each, is_full in zip(hashes, full, strict=True)])
         columns = {layout.COLUMNS.index(field): hashes}
         if field == "completion_window":
-            columns[layout.WINDOW_S] = arrow_values.window_column(text, offsets)
+            columns[layout.WINDOW_S] = arrow_values.seconds_column(text, offsets, is_id=False)
         return TextColumns(columns, bytearray(b"\1") * len(hashes))
 
     def _read_json(self, field: str, text: bytearray, offsets: Any) -> TextColumns:
@@ -196,10 +190,7 @@ def _fill_texts(field: str, values: Any, texts: TextColumns, rows: Any, decoded:
     """Write the values of a column of text into rows; `texts`: its texts, or those of its dictionary."""
     mask, indices = _given(values), _indices(values) if hasattr(values, "dictionary") else _OWN_TEXTS
     for column, read in texts.columns.items():
-        if column == layout.FLAGS:
-            arrow_values.add_flags(rows, read, indices, mask)
-        else:
-            arrow_values.fill_values(rows, column, read, indices, mask)
+        arrow_values.fill_values(rows, column, read, indices, mask)
     is_needed = field in _NEEDED_TEXTS
     if 0 in texts.sound or (is_needed and 0 in mask):
         arrow_values.require_sound(texts.sound, indices, mask, is_needed, decoded)
@@ -267,12 +258,7 @@ def _cast(values: Any, kind: str, more: int = 0) -> Any:
 
 
 def _texts(values: Any) -> tuple[bytearray, Any]:
-    """
-    Return the texts of an Arrow array.
-
-    Returns:
-        The bytes of all texts, and `PAD` line ends more; where each text begins and the last one ends, `array('q')`.
-    """
+    """Return `text`, with `PAD` line ends more, and `offsets` of an Arrow array, as `arrow_values` describes them."""
     if not len(values) or str(values.type) == "null":
         return bytearray(PAD * b"\n"), layout.zeros(len(values) + 1)
     offsets = _offsets(values)

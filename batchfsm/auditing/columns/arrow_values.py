@@ -1,4 +1,15 @@
-"""Arrow's buffers, value by value: texts read into values, and values written into rows. Compiled."""
+"""
+Arrow's buffers, value by value: texts read into values, and values written into rows. Compiled.
+
+The functions share these arguments:
+
+- `text`, `offsets`: the bytes of all texts; where each text begins and the last one ends, `array('q')`.
+- `rows`, `column`: see `layout.RowBatch`.
+- `values`, `indices`: one value for each text, `array('q')`; the index of each row's text, empty if each row has its
+  own.
+- `mask`: 0 for each row without value.
+- `decoded`: set to 0 for each row that the row engine must read.
+"""
 
 from __future__ import annotations
 
@@ -104,7 +115,7 @@ def to_floats(values: Int64s) -> Any:
 
 
 def non_empty(offsets: Int64s) -> Any:
-    """Return 1 for each text that is not empty; `offsets`: where each begins and the last one ends, `array('q')`."""
+    """Return 1 for each text that is not empty."""
     found = bytearray(len(offsets) - 1)
     marks: Marks = found
     with cython.nogil:
@@ -114,7 +125,7 @@ def non_empty(offsets: Int64s) -> Any:
 
 
 def hash_column(text: Bytes, offsets: Int64s, seed: cython.ulonglong) -> Any:
-    """Return the hash of each text, `array('q')`; `offsets` as for `non_empty`."""
+    """Return the hash of each text, `array('q')`."""
     found = layout.zeros(len(offsets) - 1)
     column: cython.longlong[::1] = found
     with cython.nogil:
@@ -123,28 +134,21 @@ def hash_column(text: Bytes, offsets: Int64s, seed: cython.ulonglong) -> Any:
     return found
 
 
-def id_time_column(text: Bytes, offsets: Int64s) -> Any:
-    """Return the time inside each id; arguments as for `hash_column`."""
+def seconds_column(text: Bytes, offsets: Int64s, is_id: cython.bint) -> Any:
+    """Return the time inside each id, or each completion window in seconds, NULL if it is invalid; `array('q')`."""
     found = layout.zeros(len(offsets) - 1)
     column: cython.longlong[::1] = found
     with cython.nogil:
         for row in range(len(column)):
-            column[row] = id_seconds(text, offsets[row], offsets[row + 1])
-    return found
-
-
-def window_column(text: Bytes, offsets: Int64s) -> Any:
-    """Return each completion window in seconds, NULL for what is none; arguments as for `hash_column`."""
-    found = layout.zeros(len(offsets) - 1)
-    column: cython.longlong[::1] = found
-    with cython.nogil:
-        for row in range(len(column)):
-            column[row] = window_seconds(text, offsets[row], offsets[row + 1])
+            if is_id:
+                column[row] = id_seconds(text, offsets[row], offsets[row + 1])
+            else:
+                column[row] = window_seconds(text, offsets[row], offsets[row + 1])
     return found
 
 
 def word_column(text: Bytes, offsets: Int64s, words: WordTable) -> Any:
-    """Return the code of each text in a table of words, -1 for others; arguments as for `hash_column`."""
+    """Return the code of each text in a table of words, -1 for others; `array('q')`."""
     found = layout.zeros(len(offsets) - 1)
     column: cython.longlong[::1] = found
     with cython.nogil:
@@ -155,15 +159,7 @@ def word_column(text: Bytes, offsets: Int64s, words: WordTable) -> Any:
 
 
 def time_column(text: Bytes, offsets: Int64s, mask: Bytes, decoded: Marks) -> Any:
-    """
-    Return RFC 3339 texts as Unix seconds, NaN where the mask is 0; `array('d')`.
-
-    Args:
-        text: As for `hash_column`.
-        offsets: As for `hash_column`.
-        mask: 0 where there is no text.
-        decoded: Set to 0 for each row whose text is no time.
-    """
+    """Return RFC 3339 texts as Unix seconds, NaN where the mask is 0; `array('d')`."""
     found = array("d", bytes(8 * len(mask)))
     column: cython.double[::1] = found
     with cython.nogil:
@@ -186,45 +182,22 @@ def clear_flags(rows: Rows) -> None:
             rows[row * _WIDTH + _FLAGS] = 0
 
 
-def add_flags(rows: Rows, values: Int64s, indices: Int32s, mask: Bytes) -> None:
-    """Add the flags of each row's text to those of the row; arguments as for `fill_values`."""
-    with cython.nogil:
-        for row in range(len(mask)):
-            if mask[row]:
-                rows[row * _WIDTH + _FLAGS] |= values[indices[row] if len(indices) else row]
-
-
 def fill_values(rows: Rows, column: cython.Py_ssize_t, values: Int64s, indices: Int32s, mask: Bytes) -> None:
-    """
-    Write the value of each row's text into a column, NULL where there is none.
-
-    Args:
-        rows: See `layout.RowBatch`.
-        column: The column.
-        values: The value of each text; `array('q')`.
-        indices: The index of each row's text; empty if each row has its own.
-        mask: 0 where a row has none.
-    """
+    """Write the value of each row's text into a column, NULL where there is none; flags are added to those there."""
     has_indices: cython.bint = len(indices) > 0
     with cython.nogil:
         for row in range(len(mask)):
             value = _NULL
             if mask[row]:
                 value = values[indices[row]] if has_indices else values[row]
-            rows[row * _WIDTH + column] = value
+            if column != _FLAGS:
+                rows[row * _WIDTH + column] = value
+            elif mask[row]:
+                rows[row * _WIDTH + _FLAGS] |= value
 
 
 def require_sound(sound: Bytes, indices: Int32s, mask: Bytes, is_required: cython.bint, decoded: Marks) -> None:
-    """
-    Clear the rows whose text the row engine must read.
-
-    Args:
-        sound: 0 for each such text.
-        indices: As for `fill_values`.
-        mask: As for `fill_values`.
-        is_required: True if each row must have a text.
-        decoded: Set to 0 for each such row.
-    """
+    """Clear `decoded` where `sound` is 0 for the row's text, or where a row has no text although it is required."""
     with cython.nogil:
         for row in range(len(mask)):
             if not mask[row]:
@@ -244,16 +217,10 @@ def fill_times(
     decoded: Marks,
 ) -> None:
     """
-    Write times into a column, as a dialect reads them; NULL where there is none.
+    Write each row's time into a column, NULL where there is none; a row whose value is no time is not decoded.
 
-    Args:
-        rows: See `layout.RowBatch`.
-        column: The column.
-        values: The times.
-        mask: 0 where a row has none.
-        null_times: The integers that mean null; `array('q')`.
-        milliseconds: True if numbers beyond `TIME_MAX` are milliseconds.
-        decoded: Set to 0 for each row whose value is no time.
+    `null_times` are the integers that mean null, `array('q')`; with `milliseconds`, numbers beyond `TIME_MAX` are
+    milliseconds.
     """
     is_set: cython.bint
     with cython.nogil:
@@ -281,16 +248,10 @@ def fill_counts(
     decoded: Marks,
 ) -> None:
     """
-    Write a number of requests into a column, NULL where there is none.
+    Write each row's number of requests into a column, NULL where there is none.
 
-    Args:
-        rows: See `layout.RowBatch`.
-        column: The column.
-        values: The numbers.
-        mask: 0 where a row has none.
-        is_set: 1 where `request_counts` is set.
-        null_counts: True if the dialect allows null.
-        decoded: Set to 0 for each row whose number is no integer of 53 bits, or null where counts are set.
+    A row is not decoded if its number is no integer of 53 bits; or null although `request_counts` is set (`is_set` is
+    1) and the dialect does not allow it (`null_counts`).
     """
     with cython.nogil:
         for row in range(len(mask)):
@@ -314,16 +275,10 @@ def limit_pairs(
     offsets: Int64s, keys: Bytes, key_offsets: Int64s, sizes: Int64s, mask: Bytes, limits: Int64s, decoded: Marks
 ) -> None:
     """
-    Clear the rows whose maps may be beyond the limits of metadata, or hold a key twice.
+    Clear `decoded` for each row whose map may be beyond the limits of metadata, or holds a key twice.
 
-    Args:
-        offsets: Where the entries of each row begin, and the last ones end; `array('q')`.
-        keys: The bytes of the keys.
-        key_offsets: Where each key begins; `array('q')`.
-        sizes: The length of each value in bytes, -1 if it is null or no text; `array('q')`.
-        mask: 0 where there is no map.
-        limits: The most keys, bytes of a key, and bytes of a value; `array('q')`.
-        decoded: Set to 0 for each such row.
+    Here `offsets` is where the entries of each row begin; `sizes` the length of each value in bytes, -1 if it is null
+    or no text; `limits` the most keys, bytes of a key, and bytes of a value; each `array('q')`.
     """
     with cython.nogil:
         for row in range(len(decoded)):

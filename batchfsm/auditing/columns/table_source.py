@@ -21,7 +21,6 @@ _BLOCK_ROWS: Final = 2**14
 """How many rows are decoded together: so few that they stay in the cache, and that memory is used again."""
 _BLOCKS_AHEAD: Final = 4
 
-
 _Block = tuple[Any, NormalizedBatch, Mapping[str, TextColumns]]
 """Some rows of a batch, as the table has them and normalized, and the texts of the batch's dictionaries."""
 
@@ -45,12 +44,7 @@ class TableSource:
         return self.size * self.rows_count // max(self._rows.table.rows_count, 1)
 
     def batches(self) -> Iterator[RowBatch]:
-        """
-        Yield all rows in order.
-
-        Raises:
-            SourceError: If the table cannot be read to its end.
-        """
+        """Yield all rows in order; SourceError if the table cannot be read to its end."""
         self.rows_count = 0
         pending: deque[tuple[Any, Future[tuple[Any, Any, Any]]]] = deque()
         with closing(self._rows.table.batches()) as batches, ThreadPoolExecutor(_WORKERS) as pool:
@@ -77,14 +71,9 @@ class TableSource:
 
     def reread(self, numbers: list[int], base: int = 0) -> Iterator[Record | UnreadableEntry]:
         """
-        Read some rows as the row engine does.
+        Read some rows of the table as the row engine does; SourceError if the table has changed.
 
-        Args:
-            numbers: Row numbers in this table; sorted, without duplicates.
-            base: Added to the numbers of the rows that come back.
-
-        Raises:
-            SourceError: If the table has changed.
+        `numbers` are sorted, without duplicates; `base` is added to the numbers of the rows that come back.
         """
         wire = reader(self._dialect)
         for number, found in self._rows.reread(numbers, self._recent):

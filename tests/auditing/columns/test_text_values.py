@@ -79,7 +79,7 @@ def test_words_with_the_hash_of_another():
 @example(b":h")
 def test_completion_windows(text):
     """Up to nine digits and a unit are seconds; nothing else is a window."""
-    found = arrow_values.window_column(*text_buffer([b"9", text, b"9h"]))
+    found = arrow_values.seconds_column(*text_buffer([b"9", text, b"9h"]), is_id=False)
 
     assert [layout.NULL, window_seconds(text.decode("latin-1")), 32_400] == [*found]
 
@@ -95,7 +95,7 @@ def test_completion_windows(text):
 @example(b"batch-" + b"f" * 32)
 def test_times_inside_ids(batch_id):
     """The first eight of 32 hexadecimal digits are Unix seconds; any other id has no time."""
-    before, seconds = arrow_values.id_time_column(*text_buffer([b"batch_", batch_id]))
+    before, seconds = arrow_values.seconds_column(*text_buffer([b"batch_", batch_id]), is_id=True)
 
     assert (layout.NULL, id_seconds(batch_id.decode("latin-1"))) == (before, seconds)
 
