@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from batchfsm import MissingExtraError, SourceError, audit
 from batchfsm.auditing import api
 from batchfsm.auditing.tables import tables
-from batchfsm.auditing.tables.missing_columns import unavailable_rules
+from batchfsm.auditing.tables.inputs import unavailable_rules
 from batchfsm.cli import app
 from batchfsm.errors import DefinitionError
 from support.columns import enable_columns

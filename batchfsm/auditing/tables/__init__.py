@@ -1,8 +1,7 @@
 """Logs that are tables: Parquet files and dataframes, read through Arrow; as columns or as objects."""
 
 from batchfsm.auditing.tables.arrow import index_array, load_arrow, load_compute
-from batchfsm.auditing.tables.inputs import MixedInput, is_frame, open_input
-from batchfsm.auditing.tables.missing_columns import restrict_to_columns
+from batchfsm.auditing.tables.inputs import MixedInput, is_frame, open_input, restrict_to_columns
 from batchfsm.auditing.tables.normalized_batch import NormalizedBatch, normalize
 from batchfsm.auditing.tables.schema import COUNTS, JSON_TEXT, OBSERVED_AT_FIELDS, TableSchema, find_fields
 from batchfsm.auditing.tables.tables import FRAME, Frame, Parquet, TableRows

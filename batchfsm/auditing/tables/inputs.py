@@ -1,4 +1,4 @@
-"""The input of an audit that contains tables: a dataframe, or files of several kinds in order."""
+"""The input of an audit that contains tables: a dataframe, or files in order; and what columns that lack change."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 import attrs
 
 from batchfsm.auditing.accumulator import FindingsAccumulator
-from batchfsm.auditing.tables.missing_columns import restrict_to_columns
 from batchfsm.auditing.tables.tables import Frame, Parquet, TableRows
 from batchfsm.dialects import Dialect
 from batchfsm.logs import LogSource, RawRecord, UnreadableEntry, is_parquet
 from batchfsm.logs import resolve_source as open_source
+from batchfsm.rules import RULES, severity_in
 
 
 @attrs.frozen(eq=False)
@@ -57,6 +57,34 @@ class MixedInput:
         return restrict_to_columns(dialect, template, frozenset.intersection(*(table.fields.given for table in tables)))
 
 
+def restrict_to_columns(
+    dialect: Dialect, template: FindingsAccumulator, given: frozenset[str]
+) -> tuple[Dialect, FindingsAccumulator]:
+    """
+    Return the dialect and the accumulator for a table with columns for the fields `given`.
+
+    In the dialect, a timestamp without column may be null in every status.
+    """
+    missing = tuple(code for code in unavailable_rules(given) if severity_in(dialect, RULES[code]) != "off")
+    template = attrs.evolve(template, disabled_for_columns=missing)
+    states = dialect.lifecycle.states
+    absent = {state.name for state in states if state.stamp is not None} - {
+        state.name for state in states if state.stamp in given
+    }
+    return attrs.evolve(dialect, optional_stamps=dialect.optional_stamps | absent) if absent else dialect, template
+
+
+def unavailable_rules(given: frozenset[str]) -> tuple[str, ...]:
+    """
+    Return the codes of the rules that cannot check a table with columns for the fields `given`.
+
+    A rule about several fields checks those that have a column. A rule that rejects nulls cannot check a field
+    without column, because the server may have sent a value.
+    """
+    # The time of observation may be absent in any log.
+    return tuple(code for code, rule in RULES.items() if not rule.kind.can_check(given | {"observed_at"}))
+
+
 def is_frame(source: object) -> bool:
     """Return whether an object is a dataframe: whether it exports its columns by Arrow's protocol."""
     return any(hasattr(source, name) for name in ("__arrow_c_stream__", "__arrow_c_array__"))
@@ -69,14 +97,12 @@ def open_input(
     """
     Open the input of an audit; tables are closed when the context ends.
 
-    Args:
-        source: As for `logs.opened`, or a dataframe.
-        input_format: As for `logs.opened`.
-        count_bytes: Called with the number of bytes that were read since the last call; must not raise.
+    Arguments and errors are those of `logs.resolve_source`, but `source` may be a dataframe; `count_bytes` is called
+    with the number of bytes read since the last call and must not raise.
 
     Raises:
         MissingExtraError: If it is a table, and pyarrow is not installed.
-        SourceError: As `logs.opened`; or if a table cannot be read, or holds no batches.
+        SourceError: If a table cannot be read, or holds no batches.
     """
     if is_frame(source):
         yield MixedInput((TableRows(Frame(source), count_bytes),))

@@ -38,12 +38,7 @@ class NormalizedBatch:
 
 def normalize(batch: Any, fields: TableSchema, name: str) -> NormalizedBatch:
     """
-    Convert a record batch.
-
-    Args:
-        batch: An Arrow record batch.
-        fields: Where its fields are.
-        name: The name of the table, for errors.
+    Convert an Arrow record batch of the table `name`.
 
     Raises:
         SourceError: If a text is not UTF-8, a number has more than 64 bits, or a column is damaged.
@@ -104,9 +99,9 @@ def _to_supported_type(field: str, array: Any) -> Any:
     array = getattr(array, "storage", array)  # Of an extension type, such as JSON.
     types, kind = pa.types, array.type
     if types.is_dictionary(kind):
-        array.validate(full=True)  # In a damaged file, an index may lie outside the dictionary.
+        # In a damaged file, an index may lie outside the dictionary; the dictionary's values are validated, too.
+        array.validate(full=True)
         if types.is_string(kind.value_type) and not array.dictionary.null_count:
-            array.dictionary.validate(full=True)
             return array
         array, kind = array.dictionary_decode(), kind.value_type
     if types.is_binary(kind) or types.is_large_binary(kind):

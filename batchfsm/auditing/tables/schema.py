@@ -23,20 +23,16 @@ JSON_TEXT: Final = "text"
 _WRAPPERS: Final = ("snapshot", "batch", "body", "data")
 _FLAT: Final = tuple(f"{COUNTS}.{name}" for name in COUNT_FIELDS)
 _FLAT_COUNTS: Final = {f"{COUNTS}{sign}{name}": f"{COUNTS}.{name}" for name in COUNT_FIELDS for sign in "._"}
-_JSON: Final = ("struct", "map", "text")
-_NUMBER: Final = ("a whole number", ("whole", "real"))
 _EXPECTED_TYPES: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
     "times": ("whole Unix seconds or a timestamp", ("whole", "real", "moment", "text")),
-    "texts": ("text", ("text", "bytes")),
-    "object": ("text", ("text", "bytes")),
+    **dict.fromkeys(("texts", "object"), ("text", ("text", "bytes"))),
     **dict.fromkeys(
         OBSERVED_AT_FIELDS, ("Unix seconds, a timestamp or RFC 3339 text", ("whole", "real", "moment", "text"))
     ),
-    COUNTS: ("a struct, a map or JSON text", _JSON),
-    **dict.fromkeys(_FLAT, _NUMBER),
-    "usage": ("a struct, a map or JSON text", _JSON),
+    **dict.fromkeys((COUNTS, "usage"), ("a struct, a map or JSON text", ("struct", "map", "text"))),
+    **dict.fromkeys(_FLAT, ("a whole number", ("whole", "real"))),
     "errors": ("a list, a struct or JSON text", ("list", "struct", "text")),
-    "metadata": ("a struct, a map or JSON text", ("list", *_JSON)),
+    "metadata": ("a struct, a map or JSON text", ("list", "struct", "map", "text")),
     JSON_TEXT: ("JSON text", ("text",)),
 }
 """The types that each field may have, in words and as kinds."""
@@ -67,11 +63,7 @@ class TableSchema:
 
 def find_fields(schema: Any, name: str) -> TableSchema:
     """
-    Find the fields in a table.
-
-    Args:
-        schema: An Arrow schema.
-        name: The name of the table, for errors.
+    Find the fields in the Arrow schema of the table `name`.
 
     Raises:
         SourceError: If a column that is needed is missing, occurs twice, or has a type that the field cannot have.

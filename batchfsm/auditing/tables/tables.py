@@ -54,11 +54,7 @@ class Parquet:
 
     def __init__(self, name: str, *, by_dictionary: bool = True) -> None:
         """
-        Open the file and read its schema.
-
-        Args:
-            name: The path of the file.
-            by_dictionary: Read text by dictionaries of the values in a row group.
+        Open the file and read its schema; `by_dictionary`: read text by dictionaries of the values in a row group.
 
         Raises:
             MissingExtraError: If pyarrow is not installed.
@@ -158,13 +154,7 @@ class Frame:
     """A dataframe of any library; the columns that are read stay in memory, as Arrow has them."""
 
     def __init__(self, frame: Any) -> None:
-        """
-        Import its columns.
-
-        Raises:
-            MissingExtraError: If pyarrow is not installed.
-            SourceError: If a column has no Arrow type, or the columns hold no batches.
-        """
+        """Import its columns; SourceError if one has no Arrow type, or they hold no batches."""
         pa = load_arrow()
         self.name = FRAME
         with translate_errors(self.name):
@@ -266,11 +256,9 @@ class TableRows:
         self, numbers: list[int], recent: tuple[int, Any] | None = None
     ) -> Iterator[tuple[int, RawRecord | UnreadableEntry]]:
         """
-        Yield the raw records of some rows, each with its number.
+        Yield the raw records of some rows, each with its number; `numbers` are sorted, without duplicates.
 
-        Args:
-            numbers: Sorted, without duplicates.
-            recent: A record batch in memory, with the number of its first row: used if it has all these rows.
+        `recent` is a record batch in memory, with the number of its first row: used if it has all these rows.
         """
         found = self.table.reread(numbers)
         if recent is not None and _numbers_between(numbers, recent[0], recent[1].num_rows) == numbers:
