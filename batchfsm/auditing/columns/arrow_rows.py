@@ -121,9 +121,7 @@ class TableDecoder:
 
     def _decode_documents(self, batch: NormalizedBatch, decoded: bytearray) -> tuple[Any, Any, Any]:
         """Decode a column of JSON text, a batch or an envelope each."""
-        values = batch.arrays[JSON_TEXT]
-        values = values.dictionary_decode() if hasattr(values, "dictionary") else values
-        (text, offsets), mask = _texts(values), _given(values)
+        (text, offsets), mask = _texts(batch.arrays[JSON_TEXT]), _given(batch.arrays[JSON_TEXT])
         rows, inner = layout.new_rows(batch.count), array("d", [nan]) * batch.count
         # Between two values a line end is a space; inside a text both are invalid.
         text = text[:-PAD].replace(b"\n", b"\r") + PAD * b"\n"
@@ -207,8 +205,7 @@ def _observation_times(batch: NormalizedBatch, decoded: bytearray) -> Any:
             times = arrow_values.to_floats(numbers) if kind == "int64" else array("d", numbers.tobytes())
             arrow_values.check_times(times, mask, decoded)
         else:
-            texts = _texts(values.dictionary_decode() if hasattr(values, "dictionary") else values)
-            times = arrow_values.time_column(*texts, mask, decoded)
+            times = arrow_values.time_column(*_texts(values), mask, decoded)
         if 0 in mask:
             times = array("d", [new if is_set else old for new, old, is_set in zip(times, found, mask, strict=True)])
         found = times
@@ -259,6 +256,7 @@ def _cast(values: Any, kind: str, more: int = 0) -> Any:
 
 def _texts(values: Any) -> tuple[bytearray, Any]:
     """Return `text`, with `PAD` line ends more, and `offsets` of an Arrow array, as `arrow_values` describes them."""
+    values = values.dictionary_decode() if hasattr(values, "dictionary") else values
     if not len(values) or str(values.type) == "null":
         return bytearray(PAD * b"\n"), layout.zeros(len(values) + 1)
     offsets = _offsets(values)
@@ -303,10 +301,7 @@ def _non_empty(values: Any) -> bytearray:
     """Return 1 for each value that is not null, and no empty list or map."""
     mask = _given(values)
     if hasattr(values, "offsets"):
-        offsets = _offsets(values)
-        for row, (start, end) in enumerate(pairwise(offsets)):
-            if start == end:
-                mask[row] = 0
+        return bytearray(map(and_, mask, arrow_values.non_empty(_offsets(values))))
     return mask
 
 

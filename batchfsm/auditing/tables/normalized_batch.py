@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 import attrs
 
@@ -12,8 +12,6 @@ from batchfsm.auditing.tables.schema import COUNTS, OBSERVED_AT_FIELDS, TableSch
 from batchfsm.errors import SourceError
 from batchfsm.snapshot import COUNT_FIELDS, TIME_FIELDS
 from batchfsm.wire import SPELLINGS
-
-_MICROS: Final = 10**6
 
 
 @attrs.frozen(eq=False)
@@ -132,4 +130,4 @@ def _to_unix_seconds(array: Any, *, is_observed_at: bool) -> Any:
     pa = load_arrow()
     unit = "us" if is_observed_at else "s"
     whole = array.cast(pa.timestamp(unit), safe=False).cast(pa.int64())  # Fractions of the unit are cut off.
-    return load_compute().divide(whole.cast(pa.float64(), safe=False), float(_MICROS)) if is_observed_at else whole
+    return load_compute().divide(whole.cast(pa.float64(), safe=False), 1e6) if is_observed_at else whole

@@ -7,14 +7,14 @@ from bisect import bisect_left
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import attrs
 
 from batchfsm.auditing.tables.arrow import index_array, load_arrow, translate_errors
 from batchfsm.auditing.tables.normalized_batch import NormalizedBatch, normalize
 from batchfsm.auditing.tables.row_objects import raw_records
-from batchfsm.auditing.tables.schema import TableSchema, find_fields
+from batchfsm.auditing.tables.schema import find_fields
 from batchfsm.errors import SourceError
 from batchfsm.finding import LogPosition
 from batchfsm.logs import RawRecord, UnreadableEntry
@@ -29,28 +29,8 @@ _CHUNK_ROWS_MIN: Final = BATCH_ROWS // 8
 """A dataframe whose chunks have fewer rows on average is copied into one chunk."""
 
 
-class OpenTable(Protocol):
-    """An open table."""
-
-    name: str
-    """Its name in places."""
-    fields: TableSchema
-    size: int
-    """About how many bytes it takes in memory."""
-    rows_count: int
-
-    def batches(self) -> Generator[Any, None, None]:
-        """Yield all rows in order, as Arrow record batches; SourceError if they cannot be read."""
-
-    def reread(self, numbers: list[int]) -> Iterator[tuple[list[int], Any]]:
-        """Yield some rows: their numbers, and a record batch of these rows only; `numbers` are sorted."""
-
-    def close(self) -> None:
-        """Close the file."""
-
-
 class Parquet:
-    """A Parquet file."""
+    """An open Parquet file; its members that `Frame` has, too, are those of every table."""
 
     def __init__(self, name: str, *, by_dictionary: bool = True) -> None:
         """
@@ -71,11 +51,12 @@ class Parquet:
             self._file = self._open(metadata)
         self.group_rows = [group.num_rows for group in groups]
         """How many rows each row group has."""
-        self.size = sum(group.total_byte_size for group in groups)
-        self.rows_count = sum(self.group_rows)
+        self.size: int = sum(group.total_byte_size for group in groups)
+        """About how many bytes it takes in memory."""
+        self.rows_count: int = sum(self.group_rows)
 
     def batches(self) -> Generator[Any, None, None]:
-        """Yield all rows in order; SourceError if a page is damaged, or the file has changed."""
+        """Yield all rows in order, as record batches; SourceError if a page is damaged, or the file has changed."""
         yield from self._read_groups([*range(len(self.group_rows))])
 
     def group_batches(self, group: int) -> Generator[Any, None, None]:
@@ -83,7 +64,11 @@ class Parquet:
         yield from self._read_groups([group])
 
     def reread(self, numbers: list[int]) -> Iterator[tuple[list[int], Any]]:
-        """Yield some rows; only the row groups that hold one of them are read."""
+        """
+        Yield some rows: their numbers, and a record batch of these rows only; `numbers` are sorted.
+
+        Only the row groups that hold one of them are read.
+        """
         first = 0
         for group, rows in enumerate(self.group_rows):
             if mine := _numbers_between(numbers, first, rows):
@@ -165,15 +150,15 @@ class Frame:
             if chunks * _CHUNK_ROWS_MIN > table.num_rows * table.num_columns:
                 table = table.combine_chunks()
             self._batches = table.to_batches(BATCH_ROWS)
-        self.size = table.nbytes
-        self.rows_count = table.num_rows
+        self.size: int = table.nbytes
+        self.rows_count: int = table.num_rows
 
     def batches(self) -> Generator[Any, None, None]:
-        """Yield all rows in order."""
+        """Yield all rows in order, as `Parquet.batches`."""
         yield from self._batches
 
     def reread(self, numbers: list[int]) -> Iterator[tuple[list[int], Any]]:
-        """Yield some rows."""
+        """Yield some rows, as `Parquet.reread`."""
         yield from _take_rows(iter(self._batches), numbers, 0)
 
     def close(self) -> None:
@@ -226,7 +211,7 @@ def _numbers_between(numbers: list[int], first: int, count: int) -> list[int]:
 class TableRows:
     """Iterable over the rows of a table as raw records; it can be iterated several times."""
 
-    table: OpenTable
+    table: Parquet | Frame
 
     count_bytes: Callable[[int], object] = lambda _: None
     """Called with about the number of bytes that were read since the last call; must not raise."""
