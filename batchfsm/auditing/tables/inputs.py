@@ -1,4 +1,4 @@
-"""The input of an audit that contains tables: a dataframe, or files in order; and what columns that lack change."""
+"""The input of an audit that contains tables, and the effect of columns that a table lacks."""
 
 from __future__ import annotations
 

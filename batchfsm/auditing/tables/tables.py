@@ -139,7 +139,13 @@ class Frame:
     """A dataframe of any library; the columns that are read stay in memory, as Arrow has them."""
 
     def __init__(self, frame: Any) -> None:
-        """Import its columns; SourceError if one has no Arrow type, or they hold no batches."""
+        """
+        Import its columns.
+
+        Raises:
+            MissingExtraError: If pyarrow is not installed.
+            SourceError: If a column has no Arrow type, or the columns hold no batches.
+        """
         pa = load_arrow()
         self.name = FRAME
         with translate_errors(self.name):
