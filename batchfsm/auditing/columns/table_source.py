@@ -19,7 +19,7 @@ from batchfsm.wire import reader
 _WORKERS: Final = 2
 _BLOCK_ROWS: Final = 2**14
 """How many rows are decoded together: so few that they stay in the cache, and that memory is used again."""
-_BLOCKS_AHEAD: Final = 4
+_BLOCKS_AHEAD: Final = 8
 
 _Block = tuple[Any, NormalizedBatch, Mapping[str, TextColumns]]
 """Some rows of a batch, as the table has them and normalized, and the texts of the batch's dictionaries."""
@@ -50,7 +50,7 @@ class TableSource:
         with closing(self._rows.table.batches()) as batches, ThreadPoolExecutor(_WORKERS) as pool:
             reading: Future[Any] | None = pool.submit(self._read, batches)
             while True:
-                while len(pending) <= _BLOCKS_AHEAD and reading is not None:
+                while reading is not None and (not pending or (len(pending) <= _BLOCKS_AHEAD and reading.done())):
                     found, reading = reading.result(), None
                     if found is not None:
                         reading = pool.submit(self._read, batches)
