@@ -34,14 +34,10 @@ PARTITION_ROWS: Final = 2**18
 
 def run(source: Any, dialect: Dialect, template: FindingsAccumulator, skew_s: float, memory: int) -> Report:
     """
-    Audit a log in Spark.
+    Audit files of JSON lines or Parquet, named as Spark reads them, or a DataFrame.
 
-    Args:
-        source: Names of files of JSON lines or Parquet, as Spark reads them; or a DataFrame.
-        dialect: The dialect of the log.
-        template: The empty accumulator that the run starts from.
-        skew_s: How far a stamp may lie after its observation; seconds.
-        memory: Memory for batches and rows in each worker; bytes.
+    The run starts from the empty accumulator `template`. A stamp may lie `skew_s` seconds after its observation.
+    Batches and rows take `memory` bytes in each worker.
 
     Raises:
         MissingExtraError: If Spark is not installed.
@@ -54,27 +50,22 @@ def run(source: Any, dialect: Dialect, template: FindingsAccumulator, skew_s: fl
         seed = randbits(64)  # Workers hash texts in one stage and compare the hashes in the next.
         partitions, count = _shuffle(log, dialect, seed)
 
-        def run_partitions(listed_max: int) -> tuple[list[FindingsAccumulator], tuple[str, ...]]:
+        def run_partitions(listed_max: int) -> tuple[Report, list[FindingsAccumulator]]:
             quota = attrs.evolve(template, listed_max=listed_max)
             settings = pickled((pickled(dialect), quota, skew_s, memory, seed, log.names, log.files))
             checked = partitions.mapInArrow(partial(check_partition, settings=settings), "result binary").collect()
             results = [unpickled(row.result) for row in checked]
+            accumulators, merged = [accumulator for accumulator, _ in results], attrs.evolve(template)
+            merged.merge(accumulators, log.rank)
             is_compiled = all(is_compiled for _, is_compiled in results)
-            return [accumulator for accumulator, _ in results], () if is_compiled else (optional.NOT_COMPILED,)
+            remarks = () if is_compiled else (optional.NOT_COMPILED,)
+            return attrs.evolve(merged.report(), remarks=remarks), accumulators
 
         # The hash spreads the batches evenly, so each partition lists about its share of the first findings.
-        accumulators, remarks = run_partitions(_listing_quota(template.listed_max, count))
-        report = _merge(template, accumulators, log)
+        report, accumulators = run_partitions(_listing_quota(template.listed_max, count))
         if not _listing_is_complete(report, [each.report() for each in accumulators], template.listed_max, log.rank):
-            accumulators, remarks = run_partitions(template.listed_max)
-            report = _merge(template, accumulators, log)
-    return attrs.evolve(report, remarks=remarks)
-
-
-def _merge(template: FindingsAccumulator, accumulators: Iterable[FindingsAccumulator], log: SparkInput) -> Report:
-    accumulator = attrs.evolve(template)
-    accumulator.merge(accumulators, log.rank)
-    return accumulator.report()
+            report, _ = run_partitions(template.listed_max)
+    return report
 
 
 def _listing_quota(listed_max: int, count: int) -> int:

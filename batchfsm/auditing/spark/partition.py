@@ -21,15 +21,11 @@ from batchfsm.logs import RawRecord
 
 def check_partition(found: Iterator[Any], settings: bytes) -> Iterator[Any]:
     """
-    Check a partition, in a worker.
+    Check what the shuffle yields for a partition, in a worker.
 
-    Args:
-        found: Arrow record batches, as the shuffle yields them.
-        settings: The pickled dialect, the empty accumulator, the skew, the memory, the seed of the hashes, the names
-            of the files, and the files that hold the texts of decoded lines; pickled.
-
-    Yields:
-        The accumulator, and whether compiled code checked the rows; pickled.
+    `settings`, pickled: the pickled dialect, the empty accumulator, the skew, the memory, the seed of the hashes, the
+    names of the files, and the files that hold the texts of decoded lines. Yields the accumulator and whether compiled
+    code checked the rows, pickled.
     """
     packed_dialect, template, skew_s, memory, seed, names, files = unpickled(settings)
     dialect, columns = load_dialect(packed_dialect), load_columns()

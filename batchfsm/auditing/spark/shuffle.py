@@ -45,15 +45,10 @@ def load_dialect(binary: bytes) -> Dialect:
 
 def shuffle(found: Iterator[Any], settings: bytes) -> Iterator[Any]:
     """
-    Group rows by partition, in a worker.
+    Group the rows of a `SparkInput` by partition, in a worker; yield record batches of `SHUFFLE_SCHEMA`.
 
-    Args:
-        found: Arrow record batches with the rows of a `SparkInput`.
-        settings: Its kind, the pickled dialect, the seed of the hashes, the files, and the number of partitions;
-            pickled.
-
-    Yields:
-        Arrow record batches with the columns of `SHUFFLE_SCHEMA`.
+    `settings`, pickled: the kind of input, the pickled dialect, the seed of the hashes, the files, and the number of
+    partitions.
     """
     pa, pc = load_arrow(), load_compute()
     kind, dialect, seed, files, count = unpickled(settings)
@@ -139,11 +134,7 @@ def _read_splits(
 
 
 def _parse_lines(text: bytearray, dialect: Dialect, seed: int) -> Any:
-    """
-    Return the `ParsedLines` of a text of whole lines; without compiled code no line is decoded.
-
-    Line ends are appended to the text.
-    """
+    """Return the `ParsedLines` of whole lines, to which line ends are added; none is decoded without compiled code."""
     columns = load_columns()
     if columns is not None:
         text += columns.PAD * b"\n"
@@ -166,13 +157,9 @@ def _parser_pool(dialect: Dialect, seed: int) -> Any:
 
 def _to_rows(lines: Any, columns: dict[str, Any], texts: Sequence[bytes | None], dialect: Dialect) -> Shuffled:
     """
-    Return the rows of lines, in no order; a line with several batches gives a row for each.
+    Return the rows of `ParsedLines`, in no order; a line with several batches gives a row for each.
 
-    Args:
-        lines: `ParsedLines`.
-        columns: Where each line is in the log; Arrow arrays.
-        texts: The text of each line, or None if it is not shuffled.
-        dialect: The dialect of the log.
+    `columns`: where each line is in the log, as Arrow arrays. `texts`: None for a line that is not shuffled.
     """
     pa, read = load_arrow(), reader(dialect)
     parts = [
@@ -202,11 +189,7 @@ def _to_rows(lines: Any, columns: dict[str, Any], texts: Sequence[bytes | None],
 
 
 def _split_document(text: bytes, line: int, read: Reader) -> list[tuple[bytes, int]]:
-    """
-    Return the batches in a JSON document, each with its key.
-
-    The key of a batch without id is 0: it is checked by itself, so it may come into any partition.
-    """
+    """Return the batches in a JSON document, each with its key: 0 without id, for it may come into any partition."""
     text = text.removeprefix(_BYTE_ORDER_MARK) if line == 1 else text
     try:
         found = [*unwrap(decode(text))]

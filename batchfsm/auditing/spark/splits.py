@@ -48,10 +48,9 @@ class FileSnapshot:
 
     def read_lines(self, begin: int, end: int) -> tuple[int, bytearray]:
         """
-        Read the lines that begin in a range of bytes.
+        Return the offset of the first line that begins in a range of bytes, and all such lines with their ends.
 
-        Returns:
-            The offset of the first line, and the lines with their ends; a last line beyond `LINE_BYTES_MAX` is cut off.
+        A last line beyond `LINE_BYTES_MAX` is cut off.
         """
         with self.open() as binary:
             binary.seek(max(begin - 1, 0))  # A line begins behind the end of the line before it.
