@@ -66,16 +66,10 @@ class ColumnEngine:
         meter: ProgressMeter | None = None,
     ) -> None:
         """
-        Prepare the rules.
+        Prepare the rules; the run starts from the empty accumulator `template`.
 
-        Args:
-            dialect: The dialect of the log.
-            template: The empty accumulator that the run starts from.
-            skew_s: How far a stamp may lie after its observation; seconds.
-            memory: Memory for batches and rows; bytes.
-            has_statistics: Collect the statistics of the batches.
-            seed: The seed of the hashes in the rows.
-            meter: Reports the progress; None for no reports.
+        A stamp may lie `skew_s` seconds after its observation. Batches and rows take `memory` bytes. `seed` is that of
+        the hashes in the rows.
         """
         self._dialect, self._has_statistics, self._seed = dialect, has_statistics, seed
         self._template, self._memory, self._meter = template, memory, meter or ProgressMeter(None)
@@ -87,15 +81,11 @@ class ColumnEngine:
     def _reset(self, *, is_partitioned: bool) -> None:
         self._is_partitioned = is_partitioned  # Then rows need not come in order of observation.
         self._accumulator = attrs.evolve(self._template)
-        self.statistics = (
-            StatisticsCollector(self._dialect, self._accumulator.enabled_rules, _unseeded_hash)
-            if self._has_statistics
-            else None
-        )
-        self._statistics_reader = (
-            None if self.statistics is None else StatisticsReader(self.statistics, self._severities)
-        )
         enabled = self._accumulator.enabled_rules
+        self.statistics, self._statistics_reader = None, None
+        if self._has_statistics:
+            self.statistics = StatisticsCollector(self._dialect, enabled, _unseeded_hash)
+            self._statistics_reader = StatisticsReader(self.statistics, self._severities)
         self._reported = sum(bit for code, bit in BIT.items() if code in enabled and self._severities[code] != "off")
         self._recorded = self._reported | (STATISTICS_BITS if self._has_statistics else 0)
         self._row_engine = RowEngine(self._fold, self._accumulator, self._add_findings)
@@ -104,12 +94,7 @@ class ColumnEngine:
         self._selection = WitnessSelection(self._accumulator.listed_max)
 
     def run(self, sources: Sequence[RowSource]) -> FindingsAccumulator:
-        """
-        Check all rows of some sources.
-
-        Raises:
-            NotColumnarError: If the row engine has to do it alone.
-        """
+        """Check all rows of some sources; NotColumnarError if the row engine has to do it alone."""
         try:
             partition = Partition(self._tables, self._recorded)
             for base, batch in self._decoded_batches(sources, partition):
@@ -307,13 +292,7 @@ def _unseeded_hash(batch_id: str) -> int:
 
 
 def reread_rows(sources: Sequence[RowSource], numbers: list[int]) -> Iterator[Record]:
-    """
-    Yield rows of a log again, those without an id left out.
-
-    Args:
-        sources: In the order of the log.
-        numbers: Row numbers, counted over all sources; sorted, without duplicates.
-    """
+    """Yield rows with an id again, by their numbers over all sources; numbers are sorted, without duplicates."""
     base, at = 0, 0
     for source in sources:
         end = bisect_left(numbers, base + source.rows_count)

@@ -34,6 +34,12 @@ _UNCHANGED = cython.declare(cython.longlong, layout.UNCHANGED)
 _COMPLETED_ROSE = cython.declare(cython.longlong, layout.COMPLETED_ROSE)
 _REDUNDANCY_BITS = cython.declare(cython.longlong, layout.REDUNDANCY_BITS)
 _UNDECIDABLE = cython.declare(cython.longlong, layout.UNDECIDABLE)
+_H501 = cython.declare(cython.longlong, lookup_tables.BIT["H501"])
+_H502 = cython.declare(cython.longlong, lookup_tables.BIT["H502"])
+_H507 = cython.declare(cython.longlong, lookup_tables.BIT["H507"])
+_H508 = cython.declare(cython.longlong, lookup_tables.BIT["H508"])
+_LOST_BITS = cython.declare(cython.longlong, sum(lookup_tables.BIT[code] for code in ("H504", "H505", "H506")))
+_ONCE_MASK = cython.declare(cython.longlong, sum(lookup_tables.ONCE_BITS))
 _H501_WARNING = cython.declare(cython.longlong, layout.WARNING_BITS["H501"])
 
 _SAME = cython.declare(cython.longlong, lookup_tables.SAME)
@@ -88,21 +94,13 @@ class BatchTable:
     _files_kept_s: cython.double
     _kinds: cython.uchar[::1]
     _bits: cython.longlong[::1]
-    _lost_bits: cython.longlong
     _once_bits: cython.longlong[::1]
-    _once_mask: cython.longlong
-    _h501: cython.longlong
-    _h502: cython.longlong
-    _h507: cython.longlong
-    _h508: cython.longlong
 
     def __init__(self, tables: Any) -> None:
         self._moves, self._statuses_count, self._final = tables.moves, tables.unknown, tables.final
         self._end_columns, self._files_kept_s = tables.end_columns, tables.files_kept_s
-        self._kinds, self._bits, self._lost_bits = tables.field_kinds, tables.field_bits, tables.lost_bits
-        self._once_bits, self._once_mask = tables.once_bits, sum(tables.once_bits)
-        bits = tables.rule_bits
-        self._h501, self._h502, self._h507, self._h508 = bits["H501"], bits["H502"], bits["H507"], bits["H508"]
+        self._kinds, self._bits = tables.field_kinds, tables.field_bits
+        self._once_bits = lookup_tables.ONCE_BITS
         self.count = self._capacity = 0
         self._width = _TOLD + len(self._once_bits)
         self._records = array("q")
@@ -161,14 +159,7 @@ class BatchTable:
         return 0
 
     def find_slots(self, rows: Int64s, decoded: Bytes, slots: Int32s) -> None:
-        """
-        Find the slot of each row's batch; a new batch gets one.
-
-        Args:
-            rows: `n * WIDTH` 64-bit integers.
-            decoded: `n` bytes; a row with 0 gets the slot -1.
-            slots: `n` 32-bit integers; filled.
-        """
+        """Set `slots` to the slot of each row's batch, -1 if the row is not decoded; a new batch gets a slot."""
         row: cython.Py_ssize_t = 0
         while row < len(slots):
             if self.count == self._capacity:
@@ -236,10 +227,10 @@ class BatchTable:
                     break
                 self._times[batch + _LATEST_AT] = max(self._times[batch + _LATEST_AT], observed_at[row])
                 masks[row] |= self._check_row(row * _WIDTH, observed_at[row], batch)
-                if masks[row] & self._h507:
+                if masks[row] & _H507:
                     # The batch has left the status of a stale row, so it is neither overdue nor stuck in it.
-                    masks[row] &= ~self._once_mask
-                elif masks[row] & self._once_mask:
+                    masks[row] &= ~_ONCE_MASK
+                elif masks[row] & _ONCE_MASK:
                     masks[row] = self._without_repeats(masks[row], rows[row * _WIDTH + _STATUS], batch)
         self._rows = None
         return bool(is_ordered)
@@ -281,19 +272,19 @@ class BatchTable:
             mask = self._changed_fields(base, observed_at, batch, move)
             if move == _STALE:
                 self._learn_identity(base, batch)
-                return mask | self._h507
+                return mask | _H507
             if move == _ILLEGAL:
-                mask |= self._h501
+                mask |= _H501
             elif move == _TOLERATED:
-                mask |= self._h501 | _H501_WARNING
+                mask |= _H501 | _H501_WARNING
             elif move == _EXIT_FROM_FINAL:
-                mask |= self._h502
-            elif move == _SAME and self._final[known] and not mask & self._lost_bits:
+                mask |= _H502
+            elif move == _SAME and self._final[known] and not mask & _LOST_BITS:
                 if self._has_moved_on(base, batch):
-                    mask |= self._h508
+                    mask |= _H508
                 if errors != known_errors and known_errors != _NO_ERRORS_YET:
                     # Two texts may hold the same errors.
-                    mask |= self._h508 if errors == _NULL or known_errors == _NULL else _UNDECIDABLE
+                    mask |= _H508 if errors == _NULL or known_errors == _NULL else _UNDECIDABLE
             elif move == _SAME and self._final[known]:
                 if errors != known_errors and errors != _NULL and known_errors != _NULL:
                     mask |= _UNDECIDABLE

@@ -149,11 +149,9 @@ class RowSource(Protocol):
 
     def reread(self, numbers: list[int], base: int = 0) -> Iterator[Record | UnreadableEntry]:
         """
-        Read some rows as the row engine does.
+        Read some rows as the row engine does; `base` is added to the numbers of the rows that come back.
 
-        Args:
-            numbers: Row numbers in this source; sorted, without duplicates.
-            base: Added to the numbers of the rows that come back.
+        `numbers`: row numbers in this source; sorted, without duplicates.
         """
 
 

@@ -17,13 +17,12 @@ from batchfsm.topology import Topology, topology
 
 BIT: Final[Mapping[str, int]] = {code: 1 << index for index, code in enumerate(RULES)}
 """The bit of each rule in the mask of a row."""
+ONCE_BITS: Final = array("q", [BIT[code] for code, rule in RULES.items() if rule.kind.is_once_per_status])
+"""The bit of each rule that is reported once for each status of a batch."""
 
 SAME, STALE, LEGAL, TOLERATED, ILLEGAL, EXIT_FROM_FINAL, CYCLE = range(7)
 """Moves from the known status to the one of a row; CYCLE if the visited statuses decide."""
-_MOVES: Final = {
-    "same": SAME, "stale": STALE, "legal": LEGAL, "tolerated": TOLERATED, "illegal": ILLEGAL,
-    "exit_from_final": EXIT_FROM_FINAL,
-}  # fmt: skip
+_MOVES: Final = ("same", "stale", "legal", "tolerated", "illegal", "exit_from_final")
 
 IDENTITY, STAMP, FILE, SUM, DONE = range(5)
 """Kinds of tracked fields. IDENTITY: never changes, null says nothing. STAMP, FILE: never changes, null is a change.
@@ -69,12 +68,6 @@ class LookupTables:
     """The kind of each tracked field; bytes."""
     field_bits: Any
     """The bit of the rule that a change of each tracked field violates."""
-    once_bits: Any
-    """The bit of each rule that is reported once for each status of a batch."""
-    lost_bits: int
-    """The bits of H504, H505 and H506."""
-    rule_bits: Mapping[str, int]
-    """The bit of each rule."""
 
 
 @cache
@@ -105,9 +98,6 @@ def lookup_tables(dialect: Dialect, skew_s: float) -> LookupTables:
         moves=_moves(graph),
         field_kinds=bytearray(fields[name][0] for name in TRACKED_FIELDS),
         field_bits=array("q", [fields[name][1] for name in TRACKED_FIELDS]),
-        once_bits=array("q", [BIT[code] for code, rule in RULES.items() if rule.kind.is_once_per_status]),
-        lost_bits=BIT["H504"] | BIT["H505"] | BIT["H506"],
-        rule_bits=BIT,
     )
 
 
@@ -223,6 +213,6 @@ def _moves(graph: Topology) -> array[int]:
         for status in graph.statuses:
             is_cycle = before != status and before in graph.reach[status] and status in graph.reach[before]
             found.extend(
-                CYCLE if is_cycle else _MOVES[graph.moves[before, status, is_below]] for is_below in (False, True)
+                CYCLE if is_cycle else _MOVES.index(graph.moves[before, status, is_below]) for is_below in (False, True)
             )
     return found

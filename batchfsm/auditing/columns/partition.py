@@ -99,16 +99,9 @@ class Partition:
 
     def check(self, rows: Any, observed_at: Any, decoded: Any, numbers: Any) -> None:
         """
-        Check rows; those of each batch come in order of observation.
+        Check rows, given as in `layout.RowBatch`; OutOfOrderError if one comes behind a later one of its batch.
 
-        Args:
-            rows: See `layout.RowBatch`.
-            observed_at: As above.
-            decoded: As above.
-            numbers: The number of each row; a range, or an `array('q')`.
-
-        Raises:
-            OutOfOrderError: If a row comes behind a later one of its batch.
+        `numbers`: the number of each row; a range, or an `array('q')`.
         """
         count = len(decoded)
         slots, masks = array("i", bytes(4 * count)), array("q", bytes(8 * count))
@@ -147,8 +140,7 @@ class Partition:
 
     def rows_of(self, wanted: bytearray) -> list[int]:
         """Return the numbers of the rows of some batches, sorted; `wanted`: by slot."""
-        found = [rows.numbers[at] for rows in self._checked for at in row_arrays.select(rows.slots, wanted)]
-        return sorted(found)
+        return sorted(rows.numbers[at] for rows in self._checked for at in row_arrays.select(rows.slots, wanted))
 
     def histories(self, wanted: bytearray) -> list[list[HistoryRow]]:
         """Return the rows of some batches, batch by batch in the order of their slots; `wanted`: by slot."""

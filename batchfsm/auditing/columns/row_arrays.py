@@ -1,4 +1,9 @@
-"""Operations on arrays of rows: select, count, gather, group by bucket, sort. Compiled."""
+"""
+Operations on arrays of rows: select, count, gather, group by bucket, sort. Compiled.
+
+Unless a function says otherwise: `rows` are `n * WIDTH` 64-bit integers, see `layout`; `decoded` are `n` bytes, `masks`
+`n` 64-bit integers and `slots` `n` 32-bit integers; `excluded` and `wanted` hold a byte for each slot.
+"""
 
 from __future__ import annotations
 
@@ -29,13 +34,7 @@ RECORD_BYTES = 8 * (layout.WIDTH + 2)
 
 def split_masks(masks: Int64s, slots: Int32s, excluded: Bytes, recorded: cython.longlong) -> tuple[Any, Any, Any]:
     """
-    Split masks into violations and redundancy.
-
-    Args:
-        masks: `n` 64-bit integers; the bits of redundancy are cleared.
-        slots: `n` 32-bit integers.
-        excluded: A byte for each slot; set to 1 where a mask says `UNDECIDABLE`.
-        recorded: The bits of the rules that are recorded.
+    Move the bits of redundancy out of the masks, and set `excluded` to 1 for each slot that is `UNDECIDABLE`.
 
     Returns:
         The bits of redundancy of each row, a byte each; the indices of the rows that violate a recorded rule,
@@ -88,13 +87,7 @@ def add_to_each(values: Int64s, number: cython.longlong) -> Any:
 
 
 def select(slots: Int32s, wanted: Bytes) -> Any:
-    """
-    Return the indices of the rows of some batches.
-
-    Args:
-        slots: `n` 32-bit integers; -1 is never wanted.
-        wanted: A byte for each slot; 0 if the batch is not wanted.
-    """
+    """Return the indices of the rows of the wanted batches; the slot -1 is never wanted."""
     found = layout.zeros(len(slots))
     indices: Int64s = found
     count: cython.Py_ssize_t = 0
@@ -109,15 +102,7 @@ def select(slots: Int32s, wanted: Bytes) -> Any:
 
 
 def count_rules(masks: Int64s, slots: Int32s, excluded: Bytes, counts: Int64s) -> None:
-    """
-    Count the bits of masks.
-
-    Args:
-        masks: `n` 64-bit integers.
-        slots: `n` 32-bit integers.
-        excluded: A byte for each slot; the rows of slots with 1 are not counted.
-        counts: 64 64-bit integers, added to: how often each bit is set.
-    """
+    """Add to the 64 integers of `counts` how often each bit is set in the masks of slots that are not excluded."""
     with cython.nogil:
         for row in range(len(masks)):
             if excluded[slots[row]]:
@@ -130,7 +115,7 @@ def count_rules(masks: Int64s, slots: Int32s, excluded: Bytes, counts: Int64s) -
 
 
 def select_violations(masks: Int64s, slots: Int32s, excluded: Bytes, wanted: cython.longlong) -> Any:
-    """Return the indices of the rows that have one of some bits and are not excluded; arguments as `count_rules`."""
+    """Return the indices of the rows that have a wanted bit and are not excluded."""
     found = layout.zeros(len(masks))
     indices: Int64s = found
     count: cython.Py_ssize_t = 0
@@ -166,12 +151,7 @@ def group_by_bucket(
     """
     Group decoded rows by bucket: the rows of a batch come into one bucket, in order.
 
-    Args:
-        rows: `n * WIDTH` 64-bit integers.
-        time_bits: The times of observation, as the bits of the floats; `n` 64-bit integers.
-        decoded: `n` bytes.
-        first: The number of the first row.
-        buckets: How many buckets there are.
+    `time_bits` are the times of observation, as the bits of the floats; `first` is the number of the first row.
 
     Returns:
         The records, bucket after bucket, `array('q')`; where each bucket begins, and the last one ends, in records.
@@ -216,17 +196,10 @@ def split_records(records: Int64s) -> tuple[Any, Any, Any]:
 
 def observation_order(slots: Int32s, observed_at: Any, batches: cython.Py_ssize_t) -> Any:
     """
-    Return the order of observation of each batch's rows, batch after batch.
+    Return the order of observation of each batch's rows, batch after batch: indices of rows, `array('q')`.
 
-    A row without time counts as observed when the row before it of its batch was.
-
-    Args:
-        slots: `n` 32-bit integers, none below 0; rows in the order of the log.
-        observed_at: `n` floats.
-        batches: How many slots there are.
-
-    Returns:
-        Indices of rows; `array('q')`.
+    The rows come in the order of the log, no slot is below 0, and `batches` is how many slots there are. A row without
+    time counts as observed when the row before it of its batch was.
     """
     times: Doubles = array("d", observed_at)
     ordered = layout.zeros(len(slots))

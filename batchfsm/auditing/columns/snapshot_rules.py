@@ -7,6 +7,7 @@ from typing import Any
 import cython
 
 from batchfsm.auditing.columns import layout
+from batchfsm.auditing.columns.lookup_tables import BIT
 
 Int64s = cython.typedef(cython.longlong[::1])
 Doubles = cython.typedef(cython.double[::1])
@@ -35,6 +36,16 @@ _ERROR_FILE_BIT = cython.declare(cython.longlong, layout.FIELD_BITS["error_file_
 _TOTAL_BIT = cython.declare(cython.longlong, layout.FIELD_BITS["request_counts.total"])
 _COMPLETED_BIT = cython.declare(cython.longlong, layout.FIELD_BITS["request_counts.completed"])
 _FAILED_BIT = cython.declare(cython.longlong, layout.FIELD_BITS["request_counts.failed"])
+_S003 = cython.declare(cython.longlong, BIT["S003"])
+_S004 = cython.declare(cython.longlong, BIT["S004"])
+_S006 = cython.declare(cython.longlong, BIT["S006"])
+_T201 = cython.declare(cython.longlong, BIT["T201"])
+_T202 = cython.declare(cython.longlong, BIT["T202"])
+_T206 = cython.declare(cython.longlong, BIT["T206"])
+_C301 = cython.declare(cython.longlong, BIT["C301"])
+_C302 = cython.declare(cython.longlong, BIT["C302"])
+_F402 = cython.declare(cython.longlong, BIT["F402"])
+_F405 = cython.declare(cython.longlong, BIT["F405"])
 
 
 @cython.final
@@ -55,16 +66,6 @@ class SnapshotRules:
     _slacks_s: cython.double[::1]
     _window_slack_s: cython.longlong
     _id_slack_s: cython.longlong
-    _s003: cython.longlong
-    _s004: cython.longlong
-    _s006: cython.longlong
-    _t201: cython.longlong
-    _t202: cython.longlong
-    _t206: cython.longlong
-    _c301: cython.longlong
-    _c302: cython.longlong
-    _f402: cython.longlong
-    _f405: cython.longlong
 
     def __init__(self, tables: Any) -> None:
         self._rows = None
@@ -75,20 +76,12 @@ class SnapshotRules:
         self._must_be_set, self._must_be_null = tables.must_be_set, tables.must_be_null
         self._limits, self._slacks_s = tables.limits, tables.slacks_s
         self._window_slack_s, self._id_slack_s = tables.window_slack_s, tables.id_slack_s
-        bits = tables.rule_bits
-        self._s003, self._s004, self._s006 = bits["S003"], bits["S004"], bits["S006"]
-        self._t201, self._t202, self._t206 = bits["T201"], bits["T202"], bits["T206"]
-        self._c301, self._c302 = bits["C301"], bits["C302"]
-        self._f402, self._f405 = bits["F402"], bits["F405"]
 
     def check(self, rows: Int64s, observed_at: Doubles, masks: Int64s) -> None:
         """
-        Check rows in any order.
+        Set `masks` to the bits of the rules that each row violates; rows in any order.
 
-        Args:
-            rows: `n * WIDTH` 64-bit integers; see `layout`.
-            observed_at: `n` floats; NaN if the log does not say.
-            masks: `n` 64-bit integers; set to the bits of the rules that each row violates.
+        `n * WIDTH` integers, see `layout`; `n` floats, NaN if the log does not say; `n` integers.
         """
         self._rows = rows  # To pass a view to each function costs more than what most of them do.
         with cython.nogil:
@@ -112,16 +105,16 @@ class SnapshotRules:
             if self._must_be_null[index + 1] & status_bit and self._must_be_null[index] & is_set:
                 mask |= self._must_be_null[index + 2]
         if self._rows[base + _STATUS] < 0:
-            mask |= self._s004
+            mask |= _S004
         if self._rows[base + _FLAGS] & _NOT_A_BATCH:
-            mask |= self._s003
+            mask |= _S003
         if self._rows[base + _FLAGS] & _METADATA_LIMIT:
-            mask |= self._s006
+            mask |= _S006
         for index in range(0, len(self._stamp_pairs), 2):
             earlier = self._rows[base + self._stamp_pairs[index]]
             later = self._rows[base + self._stamp_pairs[index + 1]]
             if later != _NULL and earlier > later:
-                mask |= self._t201
+                mask |= _T201
         mask |= self._check_limits(base, observed_at, status_bit)
         mask |= self._check_times(base)
         return mask | self._check_counts(base, status) | self._check_files(base, observed_at, status)
@@ -162,11 +155,11 @@ class SnapshotRules:
         if expires != _NULL and window_s != _NULL:
             difference = expires - created - window_s
             if difference > self._window_slack_s or difference < -self._window_slack_s:
-                mask |= self._t202
+                mask |= _T202
         if self._rows[base + _ID_TIME] != _NULL:
             difference = self._rows[base + _ID_TIME] - created
             if difference > self._id_slack_s or difference < -self._id_slack_s:
-                mask |= self._t206
+                mask |= _T206
         return mask
 
     @cython.cfunc
@@ -180,12 +173,12 @@ class SnapshotRules:
         is_known: cython.bint = total != _NULL and completed != _NULL and failed != _NULL
         mask = 0
         if _is_negative(total) or _is_negative(completed) or _is_negative(failed):
-            mask |= self._c301
+            mask |= _C301
         elif is_known:
             if completed + failed > total:
-                mask |= self._c301
+                mask |= _C301
             elif completed + failed < total and status == self._completed:
-                mask |= self._c302
+                mask |= _C302
         return mask
 
     @cython.cfunc
@@ -199,9 +192,9 @@ class SnapshotRules:
         if status != self._completed:
             return 0
         if self._rows[base + _TOTAL + 1] > 0 and self._rows[base + _OUTPUT_FILE] == _NULL:
-            mask |= 0 if self._has_expired(base, observed_at) else self._f402
+            mask |= 0 if self._has_expired(base, observed_at) else _F402
         if self._rows[base + _TOTAL + 2] == 0 and self._rows[base + _ERROR_FILE] != _NULL:
-            mask |= self._f405
+            mask |= _F405
         return mask
 
     @cython.cfunc

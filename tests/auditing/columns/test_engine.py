@@ -26,6 +26,7 @@ from batchfsm.auditing.columns import (
     engine,
     partition,
 )
+from batchfsm.auditing.columns.lookup_tables import BIT
 
 
 def test_a_log_of_which_few_rows_can_be_decoded(tmp_path, column_runs, monkeypatch):
@@ -85,7 +86,7 @@ def test_engines_that_disagree(tmp_path, column_runs, monkeypatch):
     class Rules:
         def __init__(self, tables):
             self.real = partition_rules(tables)
-            self.bit = tables.rule_bits["T201"]
+            self.bit = BIT["T201"]
 
         def check(self, rows, observed_at, masks):
             self.real.check(rows, observed_at, masks)
