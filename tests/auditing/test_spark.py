@@ -26,7 +26,7 @@ from batchfsm import MissingExtraError, SourceError, audit
 from batchfsm.auditing import optional
 from batchfsm.auditing.accumulator import FindingsAccumulator
 from batchfsm.auditing.row_engine import audit_rows
-from batchfsm.auditing.spark import driver, splits
+from batchfsm.auditing.spark import driver, inputs
 from batchfsm.auditing.spark.driver import _error_line, _listing_quota
 from batchfsm.auditing.spark.inputs import ROW_GROUPS, ROWS, SPLITS, TEXTS
 from batchfsm.auditing.spark.partition import check_partition, read_streams
@@ -406,8 +406,8 @@ class Here:
 
 def split(names):
     """Return files, their splits as workers get them, and the number of lines."""
-    files = splits.find_files(names)
-    found, count = splits.find_splits(Here(), files)
+    files = inputs.find_files(names)
+    found, count = inputs.find_splits(Here(), files)
     keys = ("file_nr", "begin", "end", "line")
     return files, [pa.RecordBatch.from_pylist([dict(zip(keys, each, strict=True))]) for each in found], count
 
@@ -418,7 +418,7 @@ def test_lines_are_shuffled_and_checked(kind, undecoded_max, engine, short_logs,
     """All lines of a batch are in one partition, pages are split, and the report is as without Spark."""
     if engine == "columns":
         monkeypatch.setattr("batchfsm.auditing.columns.engine._UNDECODED_MAX", undecoded_max)
-    monkeypatch.setattr(splits, "SPLIT_BYTES", 8_000)
+    monkeypatch.setattr(inputs, "SPLIT_BYTES", 8_000)
     folder, dialect = short_logs[0], get_dialect("openai")
     names = [str(folder / "odd.jsonl"), str(folder / "marked.jsonl")]
     names += [str(folder / "a log.jsonl")] if undecoded_max else []
@@ -452,7 +452,7 @@ def test_lines_are_shuffled_and_checked(kind, undecoded_max, engine, short_logs,
 def test_some_workers_have_no_compiled_code(is_compiled, engine, short_logs, monkeypatch):
     """Workers with and without compiled code shuffle a batch to one partition, and any can check it."""
     names, dialect = [str(short_logs[0] / name) for name in ("odd.jsonl", "a log.jsonl")], get_dialect("openai")
-    monkeypatch.setattr(splits, "SPLIT_BYTES", 80_000)
+    monkeypatch.setattr(inputs, "SPLIT_BYTES", 80_000)
     files, parts, _ = split(names)
     partitions = {}
     for number, part in enumerate(parts):
@@ -498,8 +498,8 @@ bodies = st.lists(st.text("ab\n", max_size=30).map(str.encode), min_size=1, max_
 def test_files_may_be_split_anywhere(bodies, split_bytes, read_bytes):
     """Each line is whole, in one split, and has its number."""
     with pytest.MonkeyPatch.context() as patch, TemporaryDirectory() as folder:
-        patch.setattr(splits, "SPLIT_BYTES", split_bytes)
-        patch.setattr(splits, "_READ_BYTES", read_bytes)
+        patch.setattr(inputs, "SPLIT_BYTES", split_bytes)
+        patch.setattr(inputs, "_READ_BYTES", read_bytes)
         names = [f"{folder}/{number}" for number in range(len(bodies))]
         for name, body in zip(names, bodies, strict=True):
             Path(name).write_bytes(body)
@@ -520,9 +520,9 @@ def test_files_may_be_split_anywhere(bodies, split_bytes, read_bytes):
 
 def test_a_line_that_is_too_long(engine, tmp_path, monkeypatch):
     """A line is cut off before it fills the memory, and reported; the next line is checked."""
-    monkeypatch.setattr(splits, "SPLIT_BYTES", 100)
-    monkeypatch.setattr(splits, "LINE_BYTES_MAX", 900)
-    monkeypatch.setattr(splits, "_READ_BYTES", 50)
+    monkeypatch.setattr(inputs, "SPLIT_BYTES", 100)
+    monkeypatch.setattr(inputs, "LINE_BYTES_MAX", 900)
+    monkeypatch.setattr(inputs, "_READ_BYTES", 50)
     name, dialect = str(tmp_path / "log.jsonl"), get_dialect("openai")
     (tmp_path / "log.jsonl").write_text("\n".join(['{"id": "' + 3000 * "x" + '"}', json.dumps(seen("v")[0])]))
     files, parts, count = split([name])
@@ -543,10 +543,10 @@ def test_files_that_are_not_what_they_were(tmp_path, monkeypatch):
     path = tmp_path / "log.jsonl"
     path.write_bytes(b"{}\n{}\n")
     (tmp_path / "log.jsonl.gz").write_bytes(gzip.compress(b"{}\n"))
-    files = splits.find_files([str(path)])
+    files = inputs.find_files([str(path)])
 
-    assert splits.find_files([str(path), str(tmp_path)]) is None
-    assert splits.find_files([str(tmp_path / "log.jsonl.gz")]) is None
+    assert inputs.find_files([str(path), str(tmp_path)]) is None
+    assert inputs.find_files([str(tmp_path / "log.jsonl.gz")]) is None
     with path.open("ab") as more:
         more.write(b"{}\n")
     with pytest.raises(SourceError, match="changed while it was read"):
@@ -554,11 +554,11 @@ def test_files_that_are_not_what_they_were(tmp_path, monkeypatch):
     path.unlink()
     with pytest.raises(SourceError, match="No such file"):
         files[0].open()
-    monkeypatch.setattr(splits, "is_compressed", _refuse)
+    monkeypatch.setattr(inputs, "is_compressed", _refuse)
     path.write_bytes(b"{}\n")
     with pytest.raises(SourceError, match="Permission denied"):
-        splits.find_files([str(path)])
-    monkeypatch.setattr(splits.FileSnapshot, "open", lambda _: path.open("rb"))
+        inputs.find_files([str(path)])
+    monkeypatch.setattr(inputs.FileSnapshot, "open", lambda _: path.open("rb"))
     for begin in (0, 2, 4):
         with pytest.raises(SourceError, match="changed while it was read"):
             files[0].read_lines(begin, 6)
@@ -612,7 +612,7 @@ def test_a_file_of_another_format_is_refused(tmp_path):
         archive.writestr("log.jsonl", "{}")
 
     with pytest.raises(SourceError, match="zip"):
-        splits.find_files([str(path)])
+        inputs.find_files([str(path)])
 
 
 def test_shares():

@@ -471,7 +471,7 @@ def test_no_room_to_spill(tmp_path, monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("batchfsm.auditing.columns.partitioner.TemporaryFile", full)
+    monkeypatch.setattr("batchfsm.auditing.columns.partition.TemporaryFile", full)
 
     assert "no room to sort the log: [Errno 28] No space left on device" == refused(flat_table(healthy()[::-1]))
 

@@ -28,8 +28,8 @@ def enable_columns(patch, *, bytes_min=0):
     pytest.importorskip("batchfsm.auditing.columns", reason="columns are not compiled, and Cython is not installed")
     patch.setattr(optional, "is_compiled", lambda: True)
     patch.setattr(api, "COLUMNS_BYTES_MIN", bytes_min)
-    patch.setattr("batchfsm.auditing.columns.partitioner._BUCKETS_MIN", 4)
-    patch.setattr("batchfsm.auditing.columns.partitioner._BUCKETS_MAX", 4)
+    patch.setattr("batchfsm.auditing.columns.partition._BUCKETS_MIN", 4)
+    patch.setattr("batchfsm.auditing.columns.partition._BUCKETS_MAX", 4)
 
 
 def text_buffer(texts):

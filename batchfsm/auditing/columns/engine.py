@@ -19,8 +19,7 @@ from batchfsm.auditing.accumulator import FindingsAccumulator
 from batchfsm.auditing.columns import row_arrays
 from batchfsm.auditing.columns.layout import COLUMNS, COUNTS_SET, HASH_SEED, UNKNOWN, WARNING_BITS, RowBatch, RowSource
 from batchfsm.auditing.columns.lookup_tables import BIT, lookup_tables
-from batchfsm.auditing.columns.partition import OutOfOrderError, Partition
-from batchfsm.auditing.columns.partitioner import HashPartitioner
+from batchfsm.auditing.columns.partition import HashPartitioner, OutOfOrderError, Partition
 from batchfsm.auditing.columns.statistics import STATISTICS_BITS, SeverityOrOff, StatisticsReader
 from batchfsm.auditing.columns.text_values import id_hashes
 from batchfsm.auditing.columns.witness_selection import RowSelection, WitnessSelection

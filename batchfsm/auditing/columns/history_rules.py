@@ -42,6 +42,7 @@ _LOST_BITS = cython.declare(cython.longlong, sum(lookup_tables.BIT[code] for cod
 _ONCE_MASK = cython.declare(cython.longlong, sum(lookup_tables.ONCE_BITS))
 _H501_WARNING = cython.declare(cython.longlong, layout.WARNING_BITS["H501"])
 
+_FILES_KEPT_S = cython.declare(cython.double, lookup_tables.KIND["H506"].kept_s)
 _SAME = cython.declare(cython.longlong, lookup_tables.SAME)
 _STALE = cython.declare(cython.longlong, lookup_tables.STALE)
 _TOLERATED = cython.declare(cython.longlong, lookup_tables.TOLERATED)
@@ -91,15 +92,13 @@ class BatchTable:
     _statuses_count: cython.longlong
     _final: cython.uchar[::1]
     _end_columns: cython.longlong[::1]
-    _files_kept_s: cython.double
     _kinds: cython.uchar[::1]
     _bits: cython.longlong[::1]
     _once_bits: cython.longlong[::1]
 
     def __init__(self, tables: Any) -> None:
         self._moves, self._statuses_count, self._final = tables.moves, tables.unknown, tables.final
-        self._end_columns, self._files_kept_s = tables.end_columns, tables.files_kept_s
-        self._kinds, self._bits = tables.field_kinds, tables.field_bits
+        self._end_columns, self._kinds, self._bits = tables.end_columns, tables.field_kinds, tables.field_bits
         self._once_bits = lookup_tables.ONCE_BITS
         self.count = self._capacity = 0
         self._width = _TOLD + len(self._once_bits)
@@ -377,7 +376,7 @@ class BatchTable:
             column = self._end_columns[self._rows[base + _STATUS]]
         if column < 0 or self._rows[base + column] == _NULL:
             return False
-        return observed_at > self._rows[base + column] + self._files_kept_s
+        return observed_at > self._rows[base + column] + _FILES_KEPT_S
 
     @cython.cfunc
     @cython.nogil

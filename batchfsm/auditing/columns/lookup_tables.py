@@ -17,6 +17,8 @@ from batchfsm.topology import Topology, topology
 
 BIT: Final[Mapping[str, int]] = {code: 1 << index for index, code in enumerate(RULES)}
 """The bit of each rule in the mask of a row."""
+KIND: Final[Mapping[str, Any]] = {code: rule.kind for code, rule in RULES.items()}
+"""The kind of each rule."""
 ONCE_BITS: Final = array("q", [BIT[code] for code, rule in RULES.items() if rule.kind.is_once_per_status])
 """The bit of each rule that is reported once for each status of a batch."""
 
@@ -43,10 +45,6 @@ class LookupTables:
     """1 for each final status, and 0 for the unknown one; bytes."""
     end_columns: Any
     """The column of the stamp of each final status, -1 for the other statuses and for the unknown one."""
-    output_kept_s: float
-    """How long after the end an output file is kept (F402); seconds."""
-    files_kept_s: float
-    """How long after the end file ids are kept (H506); seconds."""
     stamp_sets: Any
     """The bits of P101, P102 and P103 by status and set stamps: `[256 * status + stamps]`."""
     must_be_set: Any
@@ -61,7 +59,6 @@ class LookupTables:
     slacks_s: Any
     """By how many seconds each time may be later than its limit."""
     window_slack_s: int
-    id_slack_s: int
     moves: Any
     """Moves: `[2 * (known * n + seen) + is_below]` of the known status, the row's, and whether the row is below."""
     field_kinds: Any
@@ -77,16 +74,11 @@ def lookup_tables(dialect: Dialect, skew_s: float) -> LookupTables:
     context = RuleContext(dialect=dialect, topology=graph, skew_s=skew_s)
     limits = list(_limits(context))
     fields = {name: field for rule in RULES.values() for name, field in _fields(rule.code, rule.kind)}
-    id_rule: Any = RULES["T206"].kind
-    output_rule: Any = RULES["F402"].kind
-    file_rule: Any = RULES["H506"].kind
     return LookupTables(
         unknown=len(graph.statuses),
         completed=graph.statuses.index("completed") if "completed" in graph.statuses else -9,
         final=bytearray([*(name in graph.terminal for name in graph.statuses), 0]),
         end_columns=array("q", [*(_end_column(graph, name) for name in graph.statuses), -1]),
-        output_kept_s=output_rule.kept_s,
-        files_kept_s=file_rule.kept_s,
         stamp_sets=_stamp_sets(context),
         must_be_set=_flat(_scoped(context, kinds.MustBeSet)),
         must_be_null=_flat(_scoped(context, kinds.MustBeNull)),
@@ -94,7 +86,6 @@ def lookup_tables(dialect: Dialect, skew_s: float) -> LookupTables:
         limits=_flat(row for row, _ in limits),
         slacks_s=array("d", [slack_s for _, slack_s in limits]),
         window_slack_s=dialect.deadline_tolerance_s,
-        id_slack_s=id_rule.tolerance_s,
         moves=_moves(graph),
         field_kinds=bytearray(fields[name][0] for name in TRACKED_FIELDS),
         field_bits=array("q", [fields[name][1] for name in TRACKED_FIELDS]),

@@ -7,7 +7,7 @@ from typing import Any
 import cython
 
 from batchfsm.auditing.columns import layout
-from batchfsm.auditing.columns.lookup_tables import BIT
+from batchfsm.auditing.columns.lookup_tables import BIT, KIND
 
 Int64s = cython.typedef(cython.longlong[::1])
 Doubles = cython.typedef(cython.double[::1])
@@ -36,6 +36,8 @@ _ERROR_FILE_BIT = cython.declare(cython.longlong, layout.FIELD_BITS["error_file_
 _TOTAL_BIT = cython.declare(cython.longlong, layout.FIELD_BITS["request_counts.total"])
 _COMPLETED_BIT = cython.declare(cython.longlong, layout.FIELD_BITS["request_counts.completed"])
 _FAILED_BIT = cython.declare(cython.longlong, layout.FIELD_BITS["request_counts.failed"])
+_ID_SLACK_S = cython.declare(cython.longlong, KIND["T206"].tolerance_s)
+_OUTPUT_KEPT_S = cython.declare(cython.double, KIND["F402"].kept_s)
 _S003 = cython.declare(cython.longlong, BIT["S003"])
 _S004 = cython.declare(cython.longlong, BIT["S004"])
 _S006 = cython.declare(cython.longlong, BIT["S006"])
@@ -57,7 +59,6 @@ class SnapshotRules:
     _unknown: cython.longlong
     _completed: cython.longlong
     _completed_at: cython.longlong
-    _output_kept_s: cython.double
     _stamp_sets: cython.longlong[::1]
     _must_be_set: cython.longlong[::1]
     _must_be_null: cython.longlong[::1]
@@ -65,17 +66,15 @@ class SnapshotRules:
     _limits: cython.longlong[::1]
     _slacks_s: cython.double[::1]
     _window_slack_s: cython.longlong
-    _id_slack_s: cython.longlong
 
     def __init__(self, tables: Any) -> None:
         self._rows = None
         self._unknown, self._completed = tables.unknown, tables.completed
         self._completed_at = tables.end_columns[self._completed] if self._completed >= 0 else -1
-        self._output_kept_s = tables.output_kept_s
         self._stamp_sets, self._stamp_pairs = tables.stamp_sets, tables.stamp_pairs
         self._must_be_set, self._must_be_null = tables.must_be_set, tables.must_be_null
         self._limits, self._slacks_s = tables.limits, tables.slacks_s
-        self._window_slack_s, self._id_slack_s = tables.window_slack_s, tables.id_slack_s
+        self._window_slack_s = tables.window_slack_s
 
     def check(self, rows: Int64s, observed_at: Doubles, masks: Int64s) -> None:
         """
@@ -158,7 +157,7 @@ class SnapshotRules:
                 mask |= _T202
         if self._rows[base + _ID_TIME] != _NULL:
             difference = self._rows[base + _ID_TIME] - created
-            if difference > self._id_slack_s or difference < -self._id_slack_s:
+            if difference > _ID_SLACK_S or difference < -_ID_SLACK_S:
                 mask |= _T206
         return mask
 
@@ -205,7 +204,7 @@ class SnapshotRules:
         return (
             self._completed_at >= 0
             and self._rows[base + self._completed_at] != _NULL
-            and observed_at > self._rows[base + self._completed_at] + self._output_kept_s
+            and observed_at > self._rows[base + self._completed_at] + _OUTPUT_KEPT_S
         )
 
     @cython.cfunc

@@ -15,8 +15,7 @@ from zlib import crc32
 import attrs
 
 from batchfsm.auditing.optional import load_columns
-from batchfsm.auditing.spark.inputs import ROW_GROUPS, ROWS, SPLITS, TEXTS
-from batchfsm.auditing.spark.splits import FileSnapshot, to_objects
+from batchfsm.auditing.spark.inputs import ROW_GROUPS, ROWS, SPLITS, TEXTS, FileSnapshot, to_objects
 from batchfsm.auditing.spill import unpickled
 from batchfsm.auditing.tables import FRAME, Parquet, find_fields, index_array, load_arrow, load_compute, normalize
 from batchfsm.dialects import Dialect

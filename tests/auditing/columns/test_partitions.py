@@ -17,12 +17,11 @@ from support.notation import CREATED, snap
 pytest.importorskip("batchfsm.auditing.columns", reason="columns are not compiled, and Cython is not installed")
 
 from batchfsm import parse
-from batchfsm.auditing.columns import history_rules, partitioner
+from batchfsm.auditing.columns import history_rules, partition
 from batchfsm.auditing.columns.history_rules import BATCHES_FIRST, BatchTable
 from batchfsm.auditing.columns.layout import COLUMNS, NULL, WIDTH, RowBatch, new_rows
 from batchfsm.auditing.columns.lookup_tables import BIT, lookup_tables
-from batchfsm.auditing.columns.partition import OutOfOrderError, Partition
-from batchfsm.auditing.columns.partitioner import HashPartitioner
+from batchfsm.auditing.columns.partition import HashPartitioner, OutOfOrderError, Partition
 from batchfsm.auditing.columns.row_arrays import RECORD_BYTES
 from batchfsm.auditing.columns.witness_selection import WitnessSelection
 
@@ -198,10 +197,10 @@ def test_the_number_of_buckets(log_bytes, memory, expected):
 
 def test_no_room_to_sort(monkeypatch):
     """If the disk is full, at the first byte or later, the run stops with one error."""
-    monkeypatch.setattr(partitioner, "TemporaryFile", FullFile)
+    monkeypatch.setattr(partition, "TemporaryFile", FullFile)
     with HashPartitioner(1, 1) as found, pytest.raises(SourceError, match=r"^no room to sort the log: .*No space left"):
         found.add(batch_of([snap("v")], 0), 0)
 
-    monkeypatch.setattr(partitioner, "TemporaryFile", no_file)
+    monkeypatch.setattr(partition, "TemporaryFile", no_file)
     with pytest.raises(SourceError, match=r"^no room to sort the log: .*No space left"), HashPartitioner(1, 1):
         pass
